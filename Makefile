@@ -1,0 +1,102 @@
+# Every command of this project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Name of the local cluster; `current` means the current context of your kubeconfig.
+CLUSTER ?= kuscia
+IMAGE_PREFIX ?=
+KUSCIA_IMAGE ?=
+CONFIG ?= kuscia.yaml
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kuscia-chart
+LOCK := requirements-dev.txt
+VENV := $(CACHE)/venv-$(shell sha256sum $(LOCK) | cut -c1-12)
+PY := $(VENV)/bin/python
+export PATH := $(CACHE)/bin:$(VENV)/bin:$(PATH)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/tests/sim:$(CURDIR)/tests/engine
+export CLUSTER IMAGE_PREFIX KUSCIA_IMAGE
+
+.PHONY: help
+help: ## List the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what the machine needs ---------------------------------------------------
+
+.PHONY: packages venv tools deps
+packages:
+	@tests/cluster/packages.sh
+
+$(VENV)/.done: $(LOCK) | packages
+	@echo "==> Python environment"
+	@python3 -m venv --clear $(VENV)
+	@$(VENV)/bin/pip install --quiet --require-hashes --requirement $(LOCK)
+	@touch $@
+
+venv: $(VENV)/.done
+
+tools: venv
+	@$(PY) -m tests.cluster tools
+
+deps: venv tools
+
+# --- the local cluster and the demo -------------------------------------------
+
+.PHONY: cluster-up cluster-down cluster-status kubeconfig demo demo-down images sim
+cluster-up: tools ## Start the local Kubernetes (safe to repeat)
+	@$(PY) -m tests.cluster up --name $(CLUSTER)
+
+cluster-down: venv ## Stop it and leave nothing behind
+	@$(PY) -m tests.cluster down --name $(CLUSTER)
+
+cluster-status: venv ## Show its parts and nodes
+	@$(PY) -m tests.cluster status --name $(CLUSTER)
+
+kubeconfig: ## Print the path of its kubeconfig
+	@$(if $(wildcard $(VENV)/.done),,$(MAKE) -s venv >&2;) $(PY) -m tests.cluster kubeconfig --name $(CLUSTER)
+
+images: tools ## Build the images
+	@$(PY) -m tests.cluster.images build
+
+demo: deps ## The whole guide: cluster, images, three releases, data, PSI job
+	@$(PY) -m tests.cluster.demo up
+
+demo-down: venv ## Remove the demo and its cluster
+	@$(PY) -m tests.cluster.demo down
+
+sim: venv ## Run a stand-in Kuscia in the foreground: make sim CONFIG=kuscia.yaml
+	@KUSCIA_SIM_HOME=$${KUSCIA_SIM_HOME:-$(CONFIG).home} exec $(PY) -m kuscia_sim start -c $(CONFIG)
+
+# --- checks -------------------------------------------------------------------
+
+.PHONY: lint unit chart contract test-fast test test-all
+lint: deps ## ruff, mypy, yamllint, helm lint
+	ruff check .
+	ruff format --check .
+	mypy
+	yamllint --strict .
+	helm lint --strict --quiet charts/kuscia
+	@for v in values/*.yaml; do helm lint --strict --quiet charts/kuscia --values $$v || exit 1; done
+
+unit: deps ## Unit tests of the hooks, the stand-in, the engine
+	pytest tests/hooks tests/sim tests/engine
+
+chart: deps ## helm-unittest suites and template tests
+	helm-unittest --strict charts/kuscia --with-subchart
+	pytest tests/chart
+
+test-fast: lint chart unit ## All that needs no cluster
+
+test: test-fast ## The checks of CI: test-fast and the main end-to-end tests
+	@$(PY) -m tests.cluster.demo up
+	pytest -m "not long" tests/cluster tests/e2e
+
+test-all: test-fast ## test, and the long ones; writes reports/test-all.md
+	@$(PY) -m tests.cluster.demo up
+	pytest tests/cluster tests/e2e --report reports/test-all.md
+
+.PHONY: lock
+lock: ## Compile the lock files again
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o hooks/requirements.txt hooks/requirements.in
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o tests/sim/requirements.txt tests/sim/requirements.in
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o tests/engine/requirements.txt tests/engine/requirements.in
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o $(LOCK) requirements-dev.in
