@@ -1,0 +1,173 @@
+"""`make demo`: the whole deployment guide on one machine, from nothing to a finished PSI job."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from tests.cluster import images, s3, summary
+from tests.cluster.kubectl import CommandError, Kubectl
+from tests.cluster.local import Cluster
+from tests.cluster.releases import RELEASES, ImageRefs, Release, install, uninstall
+from tests.cluster.report import failure_report
+
+NEEDS_PREFIX = (
+    "CLUSTER=current needs IMAGE_PREFIX=registry/path, where the images are pushed "
+    "and from where your cluster pulls them."
+)
+
+
+class StepError(RuntimeError):
+    """A step of the demo failed; the text is for the person at the terminal."""
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Print a step's title when it begins and its duration when it ends."""
+    click.secho(f"==> {title}", bold=True)
+    begin = time.monotonic()
+    yield
+    click.echo(f"    {title}: {time.monotonic() - begin:.0f} s")
+
+
+def with_ticks(work: Callable[[], None], tick: Callable[[], str], every: float = 10) -> None:
+    """Run `work`, printing what `tick` says each `every` seconds until it ends."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        while True:
+            try:
+                return running.result(timeout=every)
+            except TimeoutError:
+                if running.done():
+                    raise
+                click.echo(f"    … {tick()}")
+
+
+class Demo:
+    """The demo on one cluster.
+
+    Args:
+        name: a local cluster's name, or `current` for the kubeconfig's current context.
+        prefix: where images are pushed for `current`.
+        kuscia_image: another Kuscia image than the stand-in's; "" for the stand-in.
+    """
+
+    def __init__(self, name: str, prefix: str, kuscia_image: str) -> None:
+        self.prefix = prefix
+        self.kuscia_image = kuscia_image
+        self.local = None if name == "current" else Cluster(name)
+        self.kubectl = Kubectl(self.local.kubeconfig if self.local else None)
+
+    @property
+    def namespaces(self) -> list[str]:
+        return [release.namespace for release in RELEASES]
+
+    def prepare_images(self) -> ImageRefs:
+        """Build the images and put them where the cluster finds them."""
+        names = ["kuscia-hooks", "kuscia-engine", "versitygw"]
+        if not self.kuscia_image:
+            names.append("kuscia-sim")
+        built = images.build(names)
+        if self.local:
+            images.load(self.local, list(built.values()))
+            refs = {name: image.ref for name, image in built.items()}
+        else:
+            refs = images.push(list(built.values()), self.prefix)
+        kuscia = refs.get("kuscia-sim") or images.adopt(self.local, self.kuscia_image)
+        self.s3_image = refs["versitygw"]
+        return ImageRefs(kuscia=kuscia, hooks=refs["kuscia-hooks"], engine=refs["kuscia-engine"])
+
+    def write_image_values(self, refs: ImageRefs) -> Path:
+        path = images.CACHE / f"values-{self.local.name if self.local else 'current'}.yaml"
+        path.write_text(refs.values())
+        return path
+
+    def install_all(self, values: Path) -> None:
+        """The three releases at the same time, as three parties would."""
+        with ThreadPoolExecutor(len(RELEASES)) as pool:
+            runs = {release: pool.submit(install, self.kubectl, release, values) for release in RELEASES}
+        failed = [f"{release.party}: {run.exception()}" for release, run in runs.items() if run.exception()]
+        if failed:
+            raise StepError("\n".join(failed))
+
+    def helm_test(self, release: Release) -> None:
+        click.echo(
+            self.kubectl.helm(
+                "test", release.name, "--namespace", release.namespace, "--logs", "--timeout", "15m"
+            )
+        )
+
+    def pods_line(self) -> str:
+        """One line about every pod that is not there yet."""
+        words = []
+        for namespace in self.namespaces:
+            for pod in self.kubectl.get("pods", "-n", namespace)["items"]:
+                ready = all(c["ready"] for c in pod["status"].get("containerStatuses", [])) and pod["status"][
+                    "phase"
+                ] in ("Running", "Succeeded")
+                if not ready and pod["status"]["phase"] != "Succeeded":
+                    words.append(f"{pod['metadata']['name']} {pod['status']['phase']}")
+        return "waiting for " + ", ".join(words) if words else "pods are ready"
+
+    def up(self) -> None:
+        if self.local:
+            with step("Kubernetes"):
+                self.local.up()
+        with step("Images"):
+            values = self.write_image_values(self.prepare_images())
+        with step("S3 server"):
+            s3.ensure(self.kubectl, self.s3_image)
+        with step("Three releases: master, alice, bob"):
+            with_ticks(lambda: self.install_all(values), self.pods_line)
+        with step("helm test: master (runs the PSI job), alice, bob"):
+            for release in RELEASES:
+                with_ticks(lambda release=release: self.helm_test(release), self.pods_line)
+        click.echo(summary.screen(self.kubectl, self.local))
+
+    def down(self) -> None:
+        if self.local:
+            self.local.down()
+            return
+        for release in RELEASES:
+            uninstall(self.kubectl, release)
+        s3.remove(self.kubectl)
+
+
+@click.group()
+def main() -> None:
+    """The demo."""
+
+
+def _demo() -> Demo:
+    name, prefix = os.environ.get("CLUSTER", "kuscia"), os.environ.get("IMAGE_PREFIX", "")
+    if name == "current" and not prefix:
+        click.echo(NEEDS_PREFIX, err=True)
+        sys.exit(2)
+    return Demo(name, prefix, os.environ.get("KUSCIA_IMAGE", ""))
+
+
+@main.command()
+def up() -> None:
+    """Bring everything up and show it."""
+    demo = _demo()
+    try:
+        demo.up()
+    except (StepError, CommandError) as error:
+        click.secho(f"FAILED: {error}", fg="red", err=True)
+        click.echo(failure_report(demo.kubectl, demo.namespaces), err=True)
+        sys.exit(1)
+
+
+@main.command()
+def down() -> None:
+    """Remove what `up` made."""
+    _demo().down()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Where a master keeps its state: the `datastoreEndpoint` forms and the `kine` table (Kuscia facts 3)."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+SHARED_DATASTORE = (
+    "error building kubernetes client config from token, detail-> "
+    "stat /home/kuscia/etc/kubeconfig: no such file or directory"
+)
+CONNECT_TIMEOUT = 5
+_MYSQL_DSN = re.compile(
+    r"^(?:(?P<user>[^:@/]*)(?::(?P<password>.*))?@)?(?:(?P<net>[^@/(]*)(?:\((?P<address>[^)]*)\))?)?"
+    r"/(?P<database>[^/?]*)(?:\?(?P<params>.*))?$"
+)
+_NAME = sa.String(630).with_variant(mysql.VARCHAR(630, charset="ascii"), "mysql")
+_BLOB = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
+_INT = sa.Integer()
+
+kine = sa.Table(
+    "kine",
+    sa.MetaData(),
+    sa.Column("id", _INT, primary_key=True, autoincrement=True),
+    sa.Column("name", _NAME),
+    sa.Column("created", _INT),
+    sa.Column("deleted", _INT),
+    sa.Column("create_revision", _INT),
+    sa.Column("prev_revision", _INT),
+    sa.Column("lease", _INT),
+    sa.Column("value", _BLOB),
+    sa.Column("old_value", _BLOB),
+    sa.Index("kine_name_prev_revision_uindex", "name", "prev_revision", unique=True),
+    sa.Index("kine_name_index", "name"),
+    sa.Index("kine_name_id_index", "name", "id"),
+    sa.Index("kine_id_deleted_index", "id", "deleted"),
+    sa.Index("kine_prev_revision_index", "prev_revision"),
+    sqlite_autoincrement=True,  # a revision must never be used twice
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+)
+
+
+class UnsupportedDriver(ValueError):
+    """A datastoreEndpoint whose scheme Kuscia does not know."""
+
+
+def datastore_url(endpoint: str, sqlite_path: str) -> sa.URL:
+    """SQLAlchemy's URL for a `datastoreEndpoint`; `sqlite_path` (a file) when it is empty.
+
+    Raises UnsupportedDriver for another scheme, ValueError for a MySQL DSN that cannot be parsed.
+    """
+    if not endpoint:
+        return sa.URL.create("sqlite", database=sqlite_path)
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "mysql":
+        return _mysql_url(rest)
+    if scheme in ("postgres", "postgresql"):
+        return sa.make_url(f"postgresql+psycopg://{rest}")
+    raise UnsupportedDriver(f"Driver Name is '{scheme}' Not supported")
+
+
+def _mysql_url(dsn: str) -> sa.URL:
+    """A Go MySQL DSN: user:password@tcp(host:port)/database?params; nothing in it is URL-escaped."""
+    head, slash, tail = dsn.rpartition("/")
+    match = _MYSQL_DSN.match(head + slash + tail)
+    if not match:
+        raise ValueError("invalid DSN: missing the slash separating the database name")
+    host, _, port = (match["address"] or "127.0.0.1:3306").rpartition(":")
+    if not host:
+        host, port = port, "3306"
+    params = dict(parse_qsl(match["params"] or ""))
+    query = {"charset": params.get("charset", "utf8mb4").split(",")[0]}
+    return sa.URL.create(
+        "mysql+pymysql", match["user"] or None, match["password"], host, int(port), match["database"], query
+    )
+
+
+def create_engine(url: sa.URL) -> sa.Engine:
+    """An engine whose connections commit durably and are renewed after the server went away."""
+    args: dict[str, Any] = {} if url.drivername == "sqlite" else {"connect_timeout": CONNECT_TIMEOUT}
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=1, max_overflow=0, connect_args=args)
+    if url.drivername == "sqlite":
+        sa.event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=30000")
+
+
+def ping(url: sa.URL) -> None:
+    """Opens a connection and asks once. Raises SQLAlchemy's error when that fails."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    finally:
+        engine.dispose()
