@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -53,7 +54,7 @@ class ImageRefs:
                 "global": {"kuscia": {"hooksImage": image_values(self.hooks)}},
                 "master": {
                     "image": kuscia,
-                    "appImages": {"psi-engine": {"image": engine_image(self.engine)}},
+                    "appImages": {"psi-engine": engine_app_image(self.engine)},
                 },
                 "lite": {"image": kuscia},
             }
@@ -64,15 +65,20 @@ def image_values(ref: str) -> dict[str, str]:
     """The chart's `image` keys for a reference `repository:tag` or `repository@sha256:…`."""
     repository, at, digest = ref.partition("@")
     if at:
-        return {"registry": "", "repository": repository, "tag": "", "digest": digest}
+        return {"repository": repository, "digest": digest}
     repository, _, tag = ref.rpartition(":")
-    return {"registry": "", "repository": repository, "tag": tag}
+    return {"repository": repository, "tag": tag}
 
 
-def engine_image(ref: str) -> dict[str, str]:
-    """An AppImage's `image` (KusciaAPI knows a name and a tag only)."""
+def engine_app_image(ref: str) -> dict[str, Any]:
+    """The values of the engine's AppImage (tests/engine/appimage.yaml) with its image."""
+    spec = yaml.safe_load((ROOT / "tests/engine/appimage.yaml").read_text())
     name, _, tag = ref.rpartition(":")
-    return {"name": name, "tag": tag}
+    return {
+        "image": {"name": name, "tag": tag},
+        "configTemplates": spec["config_templates"],
+        "deployTemplates": spec["deploy_templates"],
+    }
 
 
 def values_args(release: Release, *more: Path) -> list[str]:

@@ -1,0 +1,51 @@
+{{/*
+The base of kuscia.yaml, a dict as YAML, without secrets: {ctx, own}, where `own` is the component's own part. The
+`prepare` init container adds what is secret. extraConfig wins, except for the keys that validation refuses.
+*/}}
+{{- define "kuscia.baseConfig" -}}
+{{- $ctx := .ctx -}}
+{{- $extra := deepCopy ($ctx.Values.extraConfig | default dict) -}}
+{{- $name := include "kuscia.fullname" $ctx -}}
+{{- $ns := $ctx.Release.Namespace -}}
+{{- $sans := list $name (printf "%s.%s" $name $ns) (printf "%s.%s.svc" $name $ns) (include "kuscia.host" $ctx) -}}
+{{- $sans = concat $sans ($extra.kusciaAPISans | default list) | uniq -}}
+{{- $config := dict
+  "mode" $ctx.Chart.Name
+  "domainID" $ctx.Values.domainId
+  "logLevel" "INFO"
+  -}}
+{{- with $ctx.Values.protocol -}}
+{{- $_ := set $config "protocol" (. | toString | upper) -}}
+{{- end -}}
+{{- $config = mergeOverwrite $config .own $extra (dict "kusciaAPISans" $sans) -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* A ConfigMap of one verb: {ctx, verb, config}. */}}
+{{- define "kuscia.verbConfigMap" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .verb) | nindent 4 }}
+data:
+  {{ .verb }}.yaml: |
+    {{- .config | nindent 4 }}
+{{- end -}}
+
+{{/* The keys that the config of every verb which talks to KusciaAPI begins with. */}}
+{{- define "kuscia.verbConfig" -}}
+domainId: {{ .Values.domainId | quote }}
+namespace: {{ .Release.Namespace }}
+keySecret:
+  {{- include "kuscia.keySecret" . | nindent 2 }}
+api:
+  {{- include "kuscia.api" . | nindent 2 }}
+{{- end -}}
+
+{{/* A number or a text as text; values files turn every number into a float. */}}
+{{- define "kuscia.number" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ printf "%.0f" . }}{{- else -}}{{ toString . }}{{- end -}}
+{{- end -}}

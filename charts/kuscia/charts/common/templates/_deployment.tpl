@@ -1,0 +1,159 @@
+{{/*
+A node's Deployment: {ctx, volumes, volumeMounts, token, prepareRoot}. `volumes` and `volumeMounts` are the component's
+own, as YAML text; `token` says whether Kuscia itself talks to the API server; `prepareRoot` whether `prepare` has to
+look at a volume through root's eyes.
+
+Recreate for both kinds: two instances of one domain at a time cut each other off (Kuscia facts 16.2).
+*/}}
+{{- define "kuscia.deployment" -}}
+{{- $ctx := .ctx -}}
+{{- $values := $ctx.Values -}}
+{{- $name := include "kuscia.fullname" $ctx -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ $name }}
+  namespace: {{ $ctx.Release.Namespace }}
+  labels:
+    {{- include "kuscia.labels" (dict "ctx" $ctx) | nindent 4 }}
+spec:
+  replicas: 1
+  strategy:
+    type: Recreate
+  progressDeadlineSeconds: {{ int $values.progressDeadlineSeconds }}
+  selector:
+    matchLabels:
+      {{- include "kuscia.selectorLabels" $ctx | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "kuscia.podLabels" (dict "ctx" $ctx) | nindent 8 }}
+        {{- with $values.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      annotations:
+        checksum/config: {{ include (printf "%s.configData" $ctx.Chart.Name) $ctx | sha256sum }}
+        {{- with $values.podAnnotations }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    spec:
+      serviceAccountName: {{ $name }}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
+      {{- with $values.podSecurityContext }}
+      securityContext:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with include "kuscia.imagePullSecrets" $ctx }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "hostAliases" }}
+      {{- with get $values $key }}
+      {{ $key }}:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+      {{- with $values.priorityClassName }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      initContainers:
+        - name: prepare
+          image: {{ include "kuscia.image" (dict "ctx" $ctx "image" $values.global.kuscia.hooksImage) }}
+          imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
+          args:
+            - prepare
+            - --config
+            - /etc/kuscia-hooks/prepare.yaml
+            - --base
+            - /etc/kuscia-hooks/kuscia.yaml
+            - --output
+            - /run/kuscia/kuscia.yaml
+          {{- with $values.jobs.extraEnv }}
+          env:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          resources:
+            {{- toYaml $values.jobs.resources | nindent 12 }}
+          securityContext:
+            {{- $security := include "kuscia.restrictedContainer" $ctx | fromYaml }}
+            {{- if .prepareRoot }}
+            {{- $security = mergeOverwrite $security (dict
+              "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0
+              "capabilities" (dict "drop" (list "ALL") "add" (list "DAC_OVERRIDE"))) }}
+            {{- end }}
+            {{- toYaml $security | nindent 12 }}
+          volumeMounts:
+            {{- include "kuscia.tokenMount" $ctx | nindent 12 }}
+            - name: config
+              mountPath: /etc/kuscia-hooks
+              readOnly: true
+            - name: run
+              mountPath: /run/kuscia
+            - name: tmp
+              mountPath: /tmp
+            {{- with .prepareMounts }}
+            {{- . | nindent 12 }}
+            {{- end }}
+      containers:
+        - name: {{ $ctx.Chart.Name }}
+          image: {{ include "kuscia.image" (dict "ctx" $ctx "image" $values.image) }}
+          imagePullPolicy: {{ $values.image.pullPolicy }}
+          command: [tini, --, kuscia, start, -c, etc/conf/kuscia.yaml]
+          workingDir: /home/kuscia
+          {{- with $values.extraEnv }}
+          env:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          ports:
+            {{- .ports | nindent 12 }}
+          startupProbe:
+            {{- include "kuscia.probe" (dict "ctx" $ctx "probe" $values.probes.startup) | nindent 12 }}
+          readinessProbe:
+            {{- include "kuscia.probe" (dict "ctx" $ctx "probe" $values.probes.readiness) | nindent 12 }}
+          livenessProbe:
+            {{- include "kuscia.probe" (dict "ctx" $ctx "probe" $values.probes.liveness) | nindent 12 }}
+          {{- with $values.resources }}
+          resources:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          {{- with .securityContext }}
+          securityContext:
+            {{- . | nindent 12 }}
+          {{- end }}
+          volumeMounts:
+            {{- if .token }}
+            {{- include "kuscia.tokenMount" $ctx | nindent 12 }}
+            {{- end }}
+            - name: run
+              mountPath: /home/kuscia/etc/conf/kuscia.yaml
+              subPath: kuscia.yaml
+              readOnly: true
+            - name: var-tmp
+              mountPath: /home/kuscia/var/tmp
+            {{- with .volumeMounts }}
+            {{- . | nindent 12 }}
+            {{- end }}
+            {{- with $values.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+      volumes:
+        {{- include "kuscia.tokenVolume" $ctx | nindent 8 }}
+        - name: config
+          configMap:
+            name: {{ $name }}-config
+        - name: run
+          emptyDir:
+            medium: Memory
+            sizeLimit: 1Mi
+        - name: tmp
+          emptyDir: {}
+        - name: var-tmp
+          emptyDir: {}
+        {{- with .volumes }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- with $values.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- end -}}

@@ -1,0 +1,157 @@
+{{/*
+The pods of the steps. A step is {ctx, verb, args, hook, config}: `args` is a list; `hook` says whether it runs as a
+Helm hook; `config` is the text of its config file, or empty.
+*/}}
+
+{{/* Scheduling of a step's pod: the jobs block's, else the component's. */}}
+{{- define "kuscia.stepScheduling" -}}
+{{- $values := .Values -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+{{- with (get $values.jobs $key | default (get $values $key)) }}
+{{ $key }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kuscia.stepPodMetadata" -}}
+labels:
+  {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .verb) | nindent 2 }}
+  {{- /* A sidecar would keep the pod running after its work is done. */}}
+  sidecar.istio.io/inject: "false"
+  {{- with .ctx.Values.jobs.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+annotations:
+  sidecar.istio.io/inject: "false"
+  {{- with .config }}
+  checksum/config: {{ sha256sum . }}
+  {{- end }}
+  {{- with .ctx.Values.jobs.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "kuscia.stepPodSpec" -}}
+{{- $values := .ctx.Values -}}
+{{- $step := get $values.jobs .verb | default dict -}}
+serviceAccountName: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+automountServiceAccountToken: true
+enableServiceLinks: false
+restartPolicy: {{ .restartPolicy }}
+securityContext:
+  {{- include "kuscia.restrictedPod" . | nindent 2 }}
+{{- with include "kuscia.imagePullSecrets" .ctx }}
+{{ . }}
+{{- end }}
+{{- with include "kuscia.stepScheduling" .ctx | trim }}
+{{ . }}
+{{- end }}
+containers:
+  - name: {{ .verb }}
+    image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.hooksImage) }}
+    imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
+    args:
+      {{- toYaml .args | nindent 6 }}
+    {{- with $values.jobs.extraEnv }}
+    env:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    resources:
+      {{- toYaml ($step.resources | default $values.jobs.resources) | nindent 6 }}
+    securityContext:
+      {{- include "kuscia.restrictedContainer" . | nindent 6 }}
+    volumeMounts:
+      - name: tmp
+        mountPath: /tmp
+      {{- if .config }}
+      - name: config
+        mountPath: /etc/kuscia-hooks
+        readOnly: true
+      {{- end }}
+volumes:
+  - name: tmp
+    emptyDir: {}
+  {{- if .config }}
+  - name: config
+    configMap:
+      name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  {{- end }}
+{{- end -}}
+
+{{/* The flags that say how patient a step may be: {ctx, verb, hook, timeout}; `timeout` is the step's own default. */}}
+{{- define "kuscia.stepMode" -}}
+{{- if .hook -}}
+{{- $step := get .ctx.Values.jobs .verb | default dict -}}
+{{- list "--mode" "hook" "--timeout" ($step.timeoutSeconds | default .timeout | default .ctx.Values.jobs.timeoutSeconds | int | toString) | toJson -}}
+{{- else -}}
+{{- list "--mode" "job" | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A step's Job: the step plus `events`, the hook events.
+
+As a Job it carries a hash of its own pod template in its name, since a pod template cannot be changed under an old
+name. It never fails for good (a Failed Job would fail every later `helm upgrade --wait`): it reports and tries again.
+As a hook it fails visibly, at once where a retry cannot help; a pod that was deleted or evicted is replaced.
+*/}}
+{{- define "kuscia.job" -}}
+{{- $args := concat (list .verb) (include "kuscia.stepMode" . | fromJsonArray) .args -}}
+{{- $restart := ternary "Never" "OnFailure" .hook -}}
+{{- $step := set (set (omit .) "args" $args) "restartPolicy" $restart -}}
+{{- $metadata := include "kuscia.stepPodMetadata" $step -}}
+{{- $spec := include "kuscia.stepPodSpec" $step -}}
+{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .verb -}}
+{{- $hash := printf "%s\n%s\n%s" $metadata $spec (toString .ctx.Values.jobs.runId) | sha256sum | trunc 10 -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ ternary $name (printf "%s-%s" $name $hash) .hook }}
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .verb) | nindent 4 }}
+  {{- if .hook }}
+  annotations:
+    helm.sh/hook: {{ .events }}
+    helm.sh/hook-weight: "0"
+    helm.sh/hook-delete-policy: before-hook-creation
+  {{- end }}
+spec:
+  {{- if .hook }}
+  backoffLimit: 6
+  podFailurePolicy:
+    rules:
+      - action: FailJob
+        onExitCodes:
+          containerName: {{ .verb }}
+          operator: In
+          values: [1, 2]
+  {{- else }}
+  backoffLimit: 1000000
+  {{- end }}
+  template:
+    metadata:
+      {{- $metadata | nindent 6 }}
+    spec:
+      {{- $spec | nindent 6 }}
+{{- end -}}
+
+{{/* The pod of `helm test`: {ctx, args, config, timeout}. */}}
+{{- define "kuscia.checkPod" -}}
+{{- $args := concat (list "check") (include "kuscia.stepMode" (dict "ctx" .ctx "verb" "check" "hook" true "timeout" .timeout) | fromJsonArray) .args -}}
+{{- $step := set (set (set (omit .) "verb" "check") "args" $args) "restartPolicy" "Never" -}}
+{{- $metadata := include "kuscia.stepPodMetadata" $step | fromYaml -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ include "kuscia.fullname" .ctx }}-check
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- mergeOverwrite (include "kuscia.labels" (dict "ctx" .ctx "component" "check") | fromYaml) $metadata.labels | toYaml | nindent 4 }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation
+    {{- toYaml $metadata.annotations | nindent 4 }}
+spec:
+  {{- include "kuscia.stepPodSpec" $step | nindent 2 }}
+{{- end -}}

@@ -1,0 +1,48 @@
+{{/*
+The `keys` step, the same for master and lite: it makes the domain's key and certificate, and overwrites nothing. It
+needs no running Kuscia, so it may run before anything else; as a hook its RBAC has to be a hook as well.
+*/}}
+{{- define "kuscia.keys.job" -}}
+{{- $name := include "kuscia.fullname" . -}}
+{{- $args := list
+  "--domain-id" (toString .Values.domainId)
+  "--namespace" .Release.Namespace
+  "--key-secret" (printf "%s-domain-key" $name)
+  "--cert-configmap" (printf "%s-domain-cert" $name) -}}
+{{- with .Values.key.existingSecret -}}
+{{- $args = concat $args (list "--existing-secret" . "--existing-secret-key" $.Values.key.existingSecretKey) -}}
+{{- end -}}
+{{- range $key, $value := include "kuscia.derivedLabels" . | fromYaml -}}
+{{- $args = concat $args (list "--label" (printf "%s=%s" $key $value)) -}}
+{{- end -}}
+{{- include "kuscia.job" (dict
+  "ctx" . "verb" "keys" "args" $args "config" ""
+  "hook" .Values.jobs.keys.hook "events" "pre-install,pre-upgrade") -}}
+{{- end -}}
+
+{{- define "kuscia.keys.rules" -}}
+{{- $name := include "kuscia.fullname" . -}}
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [create]
+{{ include "kuscia.rule.readSecrets" (list (printf "%s-domain-key" $name) .Values.key.existingSecret) }}
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ printf "%s-domain-cert" $name | quote }}]
+  verbs: [get]
+{{- end -}}
+
+{{- define "kuscia.keys.hookAnnotations" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: "-10"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{- define "kuscia.keys.rbac" -}}
+{{- $annotations := "" -}}
+{{- if .Values.jobs.keys.hook -}}
+{{- $annotations = include "kuscia.keys.hookAnnotations" . -}}
+{{- end -}}
+{{- include "kuscia.stepIdentity" (dict
+  "ctx" . "verb" "keys" "rules" (include "kuscia.keys.rules" .) "annotations" $annotations) -}}
+{{- end -}}

@@ -1,0 +1,94 @@
+{{/*
+Names. Every template here takes a subchart's context (`.`), whose chart name is the component: master or lite.
+*/}}
+
+{{/* Shortens a name to `max` characters; a hash of the whole name keeps two long names apart. Takes {name, max}. */}}
+{{- define "kuscia.shorten" -}}
+{{- if gt (len .name) (int .max) -}}
+{{- printf "%s-%s" (.name | trunc (int (sub .max 9)) | trimSuffix "-") (sha256sum .name | trunc 8) -}}
+{{- else -}}
+{{- .name -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The name of a component under a release: {release, base}. At most 43 characters, so that a pod of its Deployment
+(17 more) and a Job `<fullname>-register-<10 hex>` (20 more) stay within the 63 of a host name and of a Job.
+*/}}
+{{- define "kuscia.componentName" -}}
+{{- $name := .base -}}
+{{- if ne .release "kuscia" -}}
+{{- $name = printf "%s-%s" .release .base -}}
+{{- end -}}
+{{- include "kuscia.shorten" (dict "name" $name "max" 43) -}}
+{{- end -}}
+
+{{- define "kuscia.liteName" -}}
+{{- include "kuscia.componentName" (dict "release" .release "base" (printf "kuscia-lite-%s" .domain)) -}}
+{{- end -}}
+
+{{- define "kuscia.fullname" -}}
+{{- if eq .Chart.Name "master" -}}
+{{- include "kuscia.componentName" (dict "release" .Release.Name "base" "kuscia-master") -}}
+{{- else -}}
+{{- include "kuscia.liteName" (dict "release" .Release.Name "domain" (toString .Values.domainId)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Service's full host name. Kuscia swallows names that end in `.svc`, so the cluster's domain is always there. */}}
+{{- define "kuscia.host" -}}
+{{- printf "%s.%s.svc.%s" (include "kuscia.fullname" .) .Release.Namespace .Values.global.kuscia.clusterDomain -}}
+{{- end -}}
+
+{{- define "kuscia.keySecretName" -}}
+{{- .Values.key.existingSecret | default (printf "%s-domain-key" (include "kuscia.fullname" .)) -}}
+{{- end -}}
+
+{{- define "kuscia.keySecret" -}}
+name: {{ include "kuscia.keySecretName" . }}
+key: {{ .Values.key.existingSecretKey }}
+{{- end -}}
+
+{{- define "kuscia.tokenSecretName" -}}
+{{- printf "kuscia-deploy-token-%s" . -}}
+{{- end -}}
+
+{{- define "kuscia.ledgerName" -}}
+{{- printf "%s-ledger" (include "kuscia.fullname" .) -}}
+{{- end -}}
+
+{{/* Selector labels: stable for the life of a Deployment. */}}
+{{- define "kuscia.selectorLabels" -}}
+app.kubernetes.io/name: kuscia
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: {{ .Chart.Name }}
+{{- end -}}
+
+{{/*
+Labels of pod templates: {ctx, component}. No chart version among them: a Job's pod template is immutable, and a new
+chart version alone must not restart a pod.
+*/}}
+{{- define "kuscia.podLabels" -}}
+app.kubernetes.io/name: kuscia
+app.kubernetes.io/instance: {{ .ctx.Release.Name }}
+app.kubernetes.io/component: {{ .component | default .ctx.Chart.Name }}
+app.kubernetes.io/part-of: kuscia
+app.kubernetes.io/managed-by: {{ .ctx.Release.Service }}
+kuscia-chart/domain: {{ .ctx.Values.domainId | quote }}
+{{- end -}}
+
+{{/* Labels of top-level objects: {ctx, component}. */}}
+{{- define "kuscia.labels" -}}
+{{ include "kuscia.podLabels" . }}
+helm.sh/chart: {{ printf "kuscia-%s" .ctx.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Labels of objects that the steps create themselves, outside the manifest. */}}
+{{- define "kuscia.derivedLabels" -}}
+app.kubernetes.io/name: kuscia
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: {{ .Chart.Name }}
+app.kubernetes.io/part-of: kuscia
+app.kubernetes.io/managed-by: kuscia-hooks
+kuscia-chart/domain: {{ .Values.domainId | quote }}
+{{- end -}}

@@ -1,0 +1,78 @@
+{{/*
+ServiceAccount, Role and RoleBinding of one identity: {ctx, component, name, rules, annotations}; `rules` and
+`annotations` are YAML text. The token is asked for by the pod that needs it, so the account itself offers none.
+*/}}
+{{- define "kuscia.identity" -}}
+{{- $labels := include "kuscia.labels" . -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ .name }}
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+  {{- with .annotations }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ .name }}
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+  {{- with .annotations }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
+rules:
+  {{- .rules | trim | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ .name }}
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+  {{- with .annotations }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {{ .name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ .name }}
+    namespace: {{ .ctx.Release.Namespace }}
+{{- end -}}
+
+{{/* The identity of a step: {ctx, verb, rules, annotations}. */}}
+{{- define "kuscia.stepIdentity" -}}
+{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .verb -}}
+{{- include "kuscia.identity" (set (set (omit .) "component" .verb) "name" $name) -}}
+{{- end -}}
+
+{{/* May read these Secrets by name: a list; empty names are left out. */}}
+{{- define "kuscia.rule.readSecrets" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ without (uniq .) "" | toJson }}
+  verbs: [get]
+{{- end -}}
+
+{{/* May keep the ledger. `create` cannot be limited to a name. */}}
+{{- define "kuscia.rule.ledger" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "kuscia.ledgerName" . | quote }}]
+  verbs: [get, update, patch]
+{{- end -}}

@@ -1,0 +1,123 @@
+{{- define "kuscia.errors.lite" -}}
+{{- $values := .Values -}}
+{{- include "kuscia.check.node" (dict "ctx" . "owned" (dict
+  "mode" "lite.enabled: true"
+  "domainID" "lite.domainId: alice"
+  "protocol" "lite.protocol: TLS"
+  "masterEndpoint" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080"
+  "runtime" "lite.runtime: runk"
+  "capacity" "lite.capacity: {cpu: \"4\", memory: 8Gi, storage: 100Gi}")) }}
+{{- include "kuscia.check.endpoint" (dict
+  "path" "lite.master.endpoint" "value" $values.master.endpoint
+  "example" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080") }}
+{{- include "kuscia.check.oneOf" (dict
+  "path" "lite.runtime" "value" $values.runtime "allowed" (list "runk" "runp" "runc")
+  "rule" "how engines run" "example" "lite.runtime: runk") }}
+{{- include "kuscia.check.runtime" $values }}
+{{- include "kuscia.check.capacity" $values }}
+{{- include "kuscia.check.data" $values }}
+{{- end -}}
+
+{{- define "kuscia.check.runtime" -}}
+{{- if and (eq (toString .runtime) "runc") (not .runc.privileged) }}
+{{- include "kuscia.error" (dict "path" "lite.runc.privileged" "value" (toJson .runc.privileged)
+  "rule" "RunC works in a privileged container only, which has to be said; runk and runp need none"
+  "example" "lite.runc.privileged: true") }}
+{{- end }}
+{{- if eq (toString .runtime) "runk" }}
+{{- range $key := list "namespace" "dnsServers" "kubeconfigFile" "enableLogging" }}
+{{- if hasKey (get ($.extraConfig | default dict) "runk" | default dict) $key }}
+{{- include "kuscia.error" (dict "path" (printf "lite.extraConfig.runk.%s" $key) "value" (toJson (get $.extraConfig.runk $key))
+  "rule" "other objects depend on it, so it has a value of its own"
+  "example" (printf "lite.runk.%s" (ternary "kubeconfigSecret: my-kubeconfig" (printf "%s: …" $key) (eq $key "kubeconfigFile")))) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* RunK has no machine of its own to measure (Kuscia facts 0.19). */}}
+{{- define "kuscia.check.capacity" -}}
+{{- $capacity := .capacity | default dict -}}
+{{- range $key, $example := dict "cpu" "\"4\"" "memory" "8Gi" "storage" "100Gi" }}
+{{- $value := get $capacity $key }}
+{{- if and (eq (toString $.runtime) "runk") (or (kindIs "invalid" $value) (eq (toString $value) "")) }}
+{{- include "kuscia.error" (dict "path" (printf "lite.capacity.%s" $key) "value" (ternary "null" (toJson $value) (kindIs "invalid" $value))
+  "rule" "RunK needs cpu, memory and storage: what engines may use" "example" (printf "lite.capacity.%s: %s" $key $example)) }}
+{{- end }}
+{{- end }}
+{{- range $key, $value := $capacity }}
+{{- if not (or (kindIs "invalid" $value) (regexMatch "^([0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?)?$" (include "kuscia.number" $value))) }}
+{{- include "kuscia.error" (dict "path" (printf "lite.capacity.%s" $key) "value" (toJson $value)
+  "rule" "an amount as Kubernetes writes it" "example" "lite.capacity: {cpu: \"4\", memory: 8Gi, storage: 100Gi, pods: \"500\"}") }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* lite.data; takes the lite's values. */}}
+{{- define "kuscia.check.data" -}}
+{{- $data := .data -}}
+{{- $source := $data.source | default dict -}}
+{{- $ids := list -}}
+{{- range $i, $table := $data.tables }}
+{{- $path := printf "lite.data.tables[%d]" $i }}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" (toString $table.id)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.id" $path) "value" (toJson $table.id)
+  "rule" "an ID has 1 to 63 lower-case letters, digits, '.' and '-', and begins and ends with a letter or digit"
+  "example" (printf "%s.id: alice-table" $path)) }}
+{{- else if has $table.id $ids }}
+{{- include "kuscia.error" (dict "path" (printf "%s.id" $path) "value" (toJson $table.id)
+  "rule" "the ID of a table occurs once" "example" (printf "%s.id: alice-table-2" $path)) }}
+{{- end }}
+{{- $ids = append $ids $table.id }}
+{{- if not $table.relativeUri }}
+{{- include "kuscia.error" (dict "path" (printf "%s.relativeUri" $path) "value" (toJson $table.relativeUri)
+  "rule" "where the table lies below the data source" "example" (printf "%s.relativeUri: alice.csv" $path)) }}
+{{- end }}
+{{- if not $table.columns }}
+{{- include "kuscia.error" (dict "path" (printf "%s.columns" $path) "value" (toJson $table.columns)
+  "rule" "Kuscia has to be told the columns" "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}]" $path)) }}
+{{- end }}
+{{- end }}
+{{- range $i, $grant := $data.grants }}
+{{- $path := printf "lite.data.grants[%d]" $i }}
+{{- if not (has $grant.table $ids) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.table" $path) "value" (toJson $grant.table)
+  "rule" "a grant is about one of lite.data.tables" "example" "lite.data.grants: [{table: alice-table, domain: bob}]") }}
+{{- end }}
+{{- include "kuscia.check.domainId" (dict "path" (printf "%s.domain" $path) "value" $grant.domain
+  "example" "lite.data.grants: [{table: alice-table, domain: bob}]") }}
+{{- if eq (toString $grant.domain) (toString $.domainId) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.domain" $path) "value" (toJson $grant.domain)
+  "rule" "a grant is for another domain; this one may use its tables anyway" "example" "lite.data.grants: [{table: alice-table, domain: bob}]") }}
+{{- end }}
+{{- end }}
+{{- if $data.tables }}
+{{- include "kuscia.check.dataSource" (dict "source" $source "runtime" .runtime) }}
+{{- end }}
+{{- end -}}
+
+{{/* {source, runtime} */}}
+{{- define "kuscia.check.dataSource" -}}
+{{- $source := .source -}}
+{{- include "kuscia.check.given" (dict "path" "lite.data.source.id" "value" $source.id
+  "rule" "tables lie in a data source, which has an ID" "example" "lite.data.source.id: default-data-source") }}
+{{- include "kuscia.check.oneOf" (dict
+  "path" "lite.data.source.type" "value" $source.type "allowed" (list "oss" "localfs")
+  "rule" "the kind of data source" "example" "lite.data.source.type: oss") }}
+{{- if eq (toString $source.type) "oss" }}
+{{- include "kuscia.check.endpoint" (dict
+  "path" "lite.data.source.endpoint" "value" $source.endpoint "example" "lite.data.source.endpoint: https://oss.example.com") }}
+{{- include "kuscia.check.given" (dict "path" "lite.data.source.bucket" "value" $source.bucket
+  "rule" "an OSS data source needs a bucket" "example" "lite.data.source.bucket: alice") }}
+{{- include "kuscia.check.given" (dict
+  "path" "lite.data.source.credentialsSecret.name" "value" (get ($source.credentialsSecret | default dict) "name")
+  "rule" "the Secret of this namespace with the access key" "example" "lite.data.source.credentialsSecret: {name: alice-oss}") }}
+{{- else if eq (toString $source.type) "localfs" }}
+{{- include "kuscia.check.given" (dict "path" "lite.data.source.path" "value" $source.path
+  "rule" "a localfs data source needs a path in the lite's pod" "example" "lite.data.source.path: /home/kuscia/var/storage/data") }}
+{{- if eq (toString .runtime) "runk" }}
+{{- include "kuscia.error" (dict "path" "lite.data.source.type" "value" (toJson $source.type)
+  "rule" "RunK's engines run in pods of their own and cannot see files of the lite" "example" "lite.data.source.type: oss") }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,183 @@
+{{- define "kuscia.errors.master" -}}
+{{- $values := .Values -}}
+{{- include "kuscia.check.node" (dict "ctx" . "owned" (dict
+  "mode" "master.enabled: true"
+  "domainID" "master.domainId: kuscia-system"
+  "protocol" "master.protocol: TLS")) }}
+{{- include "kuscia.check.datastore" $values.datastore }}
+{{- range $id, $domain := $values.domains }}
+{{- include "kuscia.check.admission" (dict "id" $id "domain" $domain "master" $values.domainId) }}
+{{- end }}
+{{- include "kuscia.check.routes" $values }}
+{{- range $name, $app := $values.appImages }}
+{{- if $app }}
+{{- include "kuscia.check.appImage" (dict "name" $name "app" $app) }}
+{{- end }}
+{{- end }}
+{{- if $values.exampleJob.enabled }}
+{{- include "kuscia.check.exampleJob" $values }}
+{{- end }}
+{{- end -}}
+
+{{- define "kuscia.check.datastore" -}}
+{{- include "kuscia.check.oneOf" (dict
+  "path" "master.datastore.type" "value" .type "allowed" (list "sqlite" "mysql" "postgres")
+  "rule" "where the master keeps its state" "example" "master.datastore.type: mysql") }}
+{{- if has .type (list "mysql" "postgres") }}
+{{- include "kuscia.check.host" (dict
+  "path" "master.datastore.host" "value" .host "example" "master.datastore.host: mysql.db.svc.cluster.local") }}
+{{- range $key, $example := dict "database" "kuscia" "user" "kuscia" "existingSecret" "my-database" }}
+{{- include "kuscia.check.given" (dict
+  "path" (printf "master.datastore.%s" $key) "value" (get $ $key)
+  "rule" (printf "%s needs it%s" $.type (ternary ": the Secret with the password" "" (eq $key "existingSecret")))
+  "example" (printf "master.datastore.%s: %s" $key $example)) }}
+{{- end }}
+{{- if and .database (not (regexMatch "^[A-Za-z0-9_$-]+$" .database)) }}
+{{- include "kuscia.error" (dict "path" "master.datastore.database" "value" (toJson .database)
+  "rule" "the name of a database has letters, digits, '_', '-' and '$'" "example" "master.datastore.database: kuscia") }}
+{{- end }}
+{{- if and (eq .type "mysql") (contains ":" .user) }}
+{{- include "kuscia.error" (dict "path" "master.datastore.user" "value" (toJson .user)
+  "rule" "Kuscia's MySQL driver cannot take a ':' in a user's name" "example" "master.datastore.user: kuscia") }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* An entry of master.domains: {id, domain, master}. */}}
+{{- define "kuscia.check.admission" -}}
+{{- $path := printf "master.domains.%s" .id -}}
+{{- $example := printf "master.domains.alice.endpoint: https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080" -}}
+{{- include "kuscia.check.domainId" (dict "path" $path "value" .id "example" $example) }}
+{{- if eq .id (toString .master) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson .id)
+  "rule" "the master's own domain is no lite domain" "example" $example) }}
+{{- end }}
+{{- if kindIs "invalid" .domain }}
+{{- include "kuscia.error" (dict "path" $path "value" "null"
+  "rule" "an entry is a block, which may be empty: {}; to take a domain away, take its whole entry away"
+  "example" $example) }}
+{{- else }}
+{{- if .domain.endpoint }}
+{{- include "kuscia.check.endpoint" (dict "path" (printf "%s.endpoint" $path) "value" .domain.endpoint "example" $example) }}
+{{- end }}
+{{- $cert := .domain.cert | default "" }}
+{{- if contains "PRIVATE KEY" $cert }}
+{{- include "kuscia.error" (dict "path" (printf "%s.cert" $path) "value" "(not shown: a private key)"
+  "rule" "the certificate is public; a private key has to stay with its domain, and this one should be replaced"
+  "example" (printf "%s.cert: |\n                -----BEGIN CERTIFICATE-----" $path)) }}
+{{- else if and $cert (not (contains "-----BEGIN CERTIFICATE-----" $cert)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.cert" $path) "value" (toJson ($cert | trunc 40))
+  "rule" "a certificate is PEM text"
+  "example" (printf "%s.cert: |\n                -----BEGIN CERTIFICATE-----" $path)) }}
+{{- end }}
+{{- $reader := .domain.reader | default dict }}
+{{- if and $reader.serviceAccount (not $reader.namespace) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.reader.namespace" $path) "value" (toJson $reader.namespace)
+  "rule" "a ServiceAccount is found by its namespace" "example" (printf "%s.reader.namespace: lite-%s" $path .id)) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* master.routes: `all` or a list. Takes the master's values. */}}
+{{- define "kuscia.check.routes" -}}
+{{- $domains := .domains -}}
+{{- $example := "master.routes: [{source: alice, destination: bob}]" -}}
+{{- if not (or (kindIs "slice" .routes) (eq (toString .routes) "all")) }}
+{{- include "kuscia.error" (dict "path" "master.routes" "value" (toJson .routes)
+  "rule" "'all', or a list of routes" "example" $example) }}
+{{- else if kindIs "slice" .routes }}
+{{- $seen := dict }}
+{{- range $i, $route := .routes }}
+{{- $path := printf "master.routes[%d]" $i }}
+{{- if not (kindIs "map" $route) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $route) "rule" "a route has a source and a destination" "example" $example) }}
+{{- else }}
+{{- range $end := list "source" "destination" }}
+{{- $id := get $route $end }}
+{{- if not (hasKey $domains (toString $id)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.%s" $path $end) "value" (toJson $id)
+  "rule" "a route joins two domains of master.domains; those to the master Kuscia makes itself" "example" $example) }}
+{{- end }}
+{{- end }}
+{{- if and $route.transit (not (hasKey $domains (toString $route.transit))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.transit" $path) "value" (toJson $route.transit)
+  "rule" "traffic can pass through a domain of master.domains" "example" "master.routes: [{source: alice, destination: bob, transit: carol}]") }}
+{{- end }}
+{{- $pair := printf "%v to %v" $route.source $route.destination }}
+{{- if and $route.source (eq (toString $route.source) (toString $route.destination)) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $pair) "rule" "a route leads to another domain" "example" $example) }}
+{{- end }}
+{{- if hasKey $seen $pair }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $pair)
+  "rule" (printf "there is one route for each direction, and master.routes[%d] is the same" (get $seen $pair)) "example" $example) }}
+{{- end }}
+{{- $_ := set $seen $pair $i }}
+{{- $target := get $domains (toString $route.destination) | default dict }}
+{{- if and (hasKey $domains (toString $route.destination)) (not $target.endpoint) (not $route.transit) }}
+{{- include "kuscia.error" (dict "path" (printf "master.domains.%v.endpoint" $route.destination) "value" (toJson $target.endpoint)
+  "rule" (printf "%s leads there" $path)
+  "example" (printf "master.domains.%v.endpoint: https://kuscia-lite-%v.lite-%v.svc.cluster.local:1080" $route.destination $route.destination $route.destination)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* {name, app}: an image, and port names that are told apart. */}}
+{{- define "kuscia.check.appImage" -}}
+{{- $path := printf "master.appImages.%s" .name -}}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" .name) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson .name)
+  "rule" "a name has 1 to 63 lower-case letters, digits, '.' and '-', and begins and ends with a letter or digit"
+  "example" "master.appImages.my-engine: {image: {name: …, tag: …}, …}") }}
+{{- end }}
+{{- if not .app.deployTemplates }}
+{{- include "kuscia.error" (dict "path" (printf "%s.deployTemplates" $path) "value" (toJson .app.deployTemplates)
+  "rule" "an AppImage needs at least one template" "example" "see master.appImages.secretflow-image of the chart's values.yaml") }}
+{{- end }}
+{{- $image := .app.image | default dict }}
+{{- if not (and $image.name $image.tag) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.image" $path) "value" (toJson $image)
+  "rule" "an AppImage needs the name and the tag of its image"
+  "example" (printf "%s.image: {name: registry.example.com/engine, tag: \"1.0\"}" $path)) }}
+{{- end }}
+{{- range $i, $template := .app.deployTemplates }}
+{{- $seen := dict }}
+{{- range $container := $template.containers }}
+{{- range $port := $container.ports }}
+{{- if hasKey $seen $port.name }}
+{{- include "kuscia.error" (dict "path" (printf "%s.deployTemplates[%d]" $path $i) "value" (toJson $port.name)
+  "rule" "a port name occurs once in a template" "example" "ports: [{name: psi, protocol: HTTP, scope: Cluster}]") }}
+{{- end }}
+{{- $_ := set $seen $port.name true }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes the master's values. */}}
+{{- define "kuscia.check.exampleJob" -}}
+{{- $job := .exampleJob -}}
+{{- $domains := .domains -}}
+{{- if not (get .appImages (toString $job.appImage)) }}
+{{- include "kuscia.error" (dict "path" "master.exampleJob.appImage" "value" (toJson $job.appImage)
+  "rule" (printf "one of master.appImages: %s" (keys .appImages | sortAlpha | join ", "))
+  "example" "master.exampleJob.appImage: secretflow-image") }}
+{{- end }}
+{{- $parties := list }}
+{{- range $i, $party := $job.parties }}
+{{- $parties = append $parties $party.domain }}
+{{- if not (hasKey $domains (toString $party.domain)) }}
+{{- include "kuscia.error" (dict "path" (printf "master.exampleJob.parties[%d].domain" $i) "value" (toJson $party.domain)
+  "rule" "a party is a domain of master.domains" "example" "parties: [{domain: alice, table: alice-table, keys: [id1]}, …]") }}
+{{- end }}
+{{- end }}
+{{- if lt (len ($parties | uniq)) 2 }}
+{{- include "kuscia.error" (dict "path" "master.exampleJob.parties" "value" (toJson $parties)
+  "rule" "the job takes two different domains" "example" "parties: [{domain: alice, table: alice-table, keys: [id1]}, …]") }}
+{{- end }}
+{{- if not (has $job.initiator $parties) }}
+{{- include "kuscia.error" (dict "path" "master.exampleJob.initiator" "value" (toJson $job.initiator)
+  "rule" "the initiator is one of the parties" "example" "master.exampleJob.initiator: alice") }}
+{{- end }}
+{{- end -}}

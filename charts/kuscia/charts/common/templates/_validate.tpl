@@ -1,0 +1,177 @@
+{{/*
+Validation. The schema holds types and key names; rules that deserve words of our own are here.
+
+`kuscia.errors.<component>` writes one JSON object a line for each error: {path, value, rule, example}. Every template of
+a subchart asks `kuscia.valid` first and renders nothing otherwise, so that bad values reach no template that would
+stumble over them; then the umbrella's validate.yaml reports all errors of all components at once.
+*/}}
+
+{{/* "true" when the component's values have no error. */}}
+{{- define "kuscia.valid" -}}
+{{- if not (include (printf "kuscia.errors.%s" .Chart.Name) . | trim) -}}true{{- end -}}
+{{- end -}}
+
+{{/* One error: {path, value, rule, example}. */}}
+{{- define "kuscia.error" }}
+{{ toJson . }}
+{{- end -}}
+
+{{/* All errors as the text a user reads; takes the lines of JSON. */}}
+{{- define "kuscia.errorText" -}}
+{{- $lines := splitList "\n" . | compact -}}
+{{- printf "%d of the values cannot be right:" (len $lines) }}
+{{- range $i, $line := $lines }}
+{{- $error := fromJson $line }}
+
+{{ printf "%3d. %s" (add1 $i) $error.path }}
+     value:   {{ $error.value }}
+     rule:    {{ $error.rule }}
+     example: {{ $error.example }}
+{{- end }}
+{{- end -}}
+
+{{/* {path, value, allowed, example, rule}: one of the allowed texts, in any case where `anyCase` is true. */}}
+{{- define "kuscia.check.oneOf" -}}
+{{- $value := ternary (toString .value | upper) (toString .value) (.anyCase | default false) -}}
+{{- if not (and (kindIs "string" .value) (has $value .allowed)) }}
+{{- include "kuscia.error" (dict "path" .path "value" (toJson .value)
+  "rule" (printf "%s: one of %s" .rule (join ", " .allowed)) "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* {path, value, example, rule}: may not be empty. */}}
+{{- define "kuscia.check.given" -}}
+{{- if not .value }}
+{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" .rule "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* A domain ID (Kuscia facts 2.5): {path, value}. It becomes the name of a namespace inside Kuscia. */}}
+{{- define "kuscia.check.domainId" -}}
+{{- $reserved := list "default" "kube-system" "kube-public" "kube-node-lease" "master" "cross-domain" -}}
+{{- $rule := "" -}}
+{{- if not (kindIs "string" .value) -}}
+{{- $rule = "a domain ID is text; quote it when it looks like a number" -}}
+{{- else if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" .value) -}}
+{{- $rule = "a domain ID has 1 to 63 lower-case letters, digits and '-', and begins and ends with a letter or digit" -}}
+{{- else if has .value $reserved -}}
+{{- $rule = printf "a domain ID may not be one that Kuscia keeps for itself (%s)" (join ", " $reserved) -}}
+{{- end -}}
+{{- if $rule }}
+{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" $rule "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/*
+What is wrong with a host name that Kuscia's own DNS has to resolve (Kuscia facts 0.1, 0.2); empty when it is right.
+Search domains do not exist in a Kuscia pod, and names ending in `.svc` are answered with the pod's own address.
+*/}}
+{{- define "kuscia.hostProblem" -}}
+{{- if or (contains ":" .) (contains "[" .) -}}
+IPv6 addresses do not work with Kuscia; use a name or an IPv4 address
+{{- else if contains "_" . -}}
+host names have no underscore
+{{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .) -}}
+this is no host name
+{{- else if hasSuffix ".svc" . -}}
+Kuscia answers names that end in '.svc' with its own address; write the full name with the cluster's domain
+{{- else if not (contains "." .) -}}
+short names do not resolve inside Kuscia; write the full name
+{{- end -}}
+{{- end -}}
+
+{{/* {path, value, example}: a bare host name. */}}
+{{- define "kuscia.check.host" -}}
+{{- $problem := "a host name is needed" -}}
+{{- if and .value (kindIs "string" .value) -}}
+{{- $problem = include "kuscia.hostProblem" .value -}}
+{{- end -}}
+{{- if $problem }}
+{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" $problem "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* {path, value, example}: http(s)://host[:port][/path]. */}}
+{{- define "kuscia.check.endpoint" -}}
+{{- $rule := "" -}}
+{{- if not (and .value (kindIs "string" .value)) -}}
+{{- $rule = "an endpoint is needed, as http(s)://host[:port][/path]" -}}
+{{- else if not (regexMatch "^https?://" .value) -}}
+{{- $rule = "an endpoint begins with http:// or https://, as the protocol of the node that it leads to says" -}}
+{{- else -}}
+{{- $rest := regexReplaceAll "^https?://" .value "" -}}
+{{- $authority := first (splitList "/" $rest) -}}
+{{- if or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
+{{- $rule = include "kuscia.hostProblem" "[" -}}
+{{- else if regexMatch "[@?#\\s]" $rest -}}
+{{- $rule = "an endpoint is http(s)://host[:port][/path], without user, query, fragment or blanks" -}}
+{{- else -}}
+{{- $rule = include "kuscia.hostProblem" (first (splitList ":" $authority)) -}}
+{{- if and (not $rule) (contains ":" $authority) -}}
+{{- $port := last (splitList ":" $authority) -}}
+{{- if or (not (regexMatch "^[0-9]{1,5}$" $port)) (gt (int $port) 65535) (lt (int $port) 1) -}}
+{{- $rule = "a port is a number from 1 to 65535" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $rule }}
+{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" $rule "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* {path, image}: a tag or a digest. */}}
+{{- define "kuscia.check.image" -}}
+{{- if not (or .image.tag .image.digest) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.tag" .path) "value" (toJson .image.tag)
+  "rule" "an image needs a tag or a digest" "example" (printf "%s.tag: \"1.0\"" .path)) }}
+{{- end }}
+{{- end -}}
+
+{{/* The rules that hold for both components: {ctx, owned}; `owned` maps keys of kuscia.yaml to the value they have. */}}
+{{- define "kuscia.check.node" -}}
+{{- $path := .ctx.Chart.Name -}}
+{{- $values := .ctx.Values -}}
+{{- include "kuscia.check.domainId" (dict
+  "path" (printf "%s.domainId" $path) "value" $values.domainId
+  "example" (printf "%s.domainId: %s" $path (ternary "kuscia-system" "alice" (eq $path "master")))) }}
+{{- include "kuscia.check.image" (dict "path" (printf "%s.image" $path) "image" $values.image) }}
+{{- include "kuscia.check.image" (dict "path" "global.kuscia.hooksImage" "image" $values.global.kuscia.hooksImage) }}
+{{- if not (kindIs "invalid" $values.protocol) }}
+{{- include "kuscia.check.oneOf" (dict
+  "path" (printf "%s.protocol" $path) "value" $values.protocol "allowed" (list "TLS" "NOTLS" "MTLS") "anyCase" true
+  "rule" "the protocol of KusciaAPI and the gateway, or null for Kuscia's own default"
+  "example" (printf "%s.protocol: TLS" $path)) }}
+{{- end }}
+{{- include "kuscia.check.extraConfig" (dict "path" (printf "%s.extraConfig" $path) "config" $values.extraConfig "owned" .owned) }}
+{{- end -}}
+
+{{/* Keys of kuscia.yaml that extraConfig may not set: {path, config, owned}. Values of secrets are not repeated. */}}
+{{- define "kuscia.check.extraConfig" -}}
+{{- $path := .path -}}
+{{- $config := .config | default dict -}}
+{{- if hasKey $config "kusciaAPI" }}
+{{- include "kuscia.error" (dict
+  "path" (printf "%s.kusciaAPI" $path) "value" "(a block)"
+  "rule" "a kusciaAPI block replaces Kuscia's own one and leaves it without TLS settings, so that Kuscia crashes at start"
+  "example" (printf "%s.kusciaAPISans: [kuscia.example.com], for further names in the certificate" $path)) }}
+{{- end }}
+{{- $secrets := dict
+  "domainKeyData" "key.existingSecret: my-domain-key"
+  "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"
+  "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" }}
+{{- range $key, $instead := $secrets }}
+{{- if hasKey $config $key }}
+{{- include "kuscia.error" (dict
+  "path" (printf "%s.%s" $path $key) "value" "(not shown)"
+  "rule" "secrets stay in Secrets; this one is written into kuscia.yaml when the pod starts" "example" $instead) }}
+{{- end }}
+{{- end }}
+{{- range $key, $instead := .owned }}
+{{- if hasKey $config $key }}
+{{- include "kuscia.error" (dict
+  "path" (printf "%s.%s" $path $key) "value" (toJson (get $config $key))
+  "rule" "other objects depend on it, so it has a value of its own" "example" $instead) }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,103 @@
+{{- define "lite.isRunk" -}}
+{{- if eq .Values.runtime "runk" -}}true{{- end -}}
+{{- end -}}
+
+{{/* Where RunK makes engine pods. */}}
+{{- define "lite.engineNamespace" -}}
+{{- .Values.runk.namespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "lite.kubeconfigPath" -}}
+{{- if .Values.runk.kubeconfigSecret -}}/etc/kuscia-runk/{{ .Values.runk.kubeconfigSecretKey }}{{- end -}}
+{{- end -}}
+
+{{/* The lite's own part of kuscia.yaml. */}}
+{{- define "lite.ownConfig" -}}
+masterEndpoint: {{ .Values.master.endpoint }}
+runtime: {{ .Values.runtime }}
+{{- if include "lite.isRunk" . }}
+runk:
+  namespace: {{ include "lite.engineNamespace" . }}
+  dnsServers:
+    {{- .Values.runk.dnsServers | default list | toYaml | nindent 4 }}
+  kubeconfigFile: {{ include "lite.kubeconfigPath" . | quote }}
+  enableLogging: {{ .Values.runk.enableLogging }}
+{{- end }}
+{{- with .Values.capacity }}
+capacity:
+  {{- range $key, $value := . }}
+  {{- if not (kindIs "invalid" $value) }}
+  {{ $key }}: {{ include "kuscia.number" $value | quote }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/*
+Where the deploy token lies; null when the domain is admitted by its certificate. Without a namespace it is a Secret of
+this release's own namespace.
+*/}}
+{{- define "lite.deployToken" -}}
+{{- $master := .Values.master -}}
+{{- if or $master.namespace $master.tokenSecret -}}
+namespace: {{ $master.namespace | default .Release.Namespace }}
+name: {{ $master.tokenSecret | default (include "kuscia.tokenSecretName" .Values.domainId) }}
+key: {{ $master.tokenKey }}
+{{- end -}}
+{{- end -}}
+
+{{/* The data of the ConfigMap that `prepare` reads. */}}
+{{- define "lite.configData" -}}
+kuscia.yaml: |
+  {{- include "kuscia.baseConfig" (dict "ctx" . "own" (include "lite.ownConfig" . | fromYaml)) | nindent 2 }}
+prepare.yaml: |
+  mode: lite
+  domainId: {{ .Values.domainId | quote }}
+  namespace: {{ .Release.Namespace }}
+  keySecret:
+    {{- include "kuscia.keySecret" . | nindent 4 }}
+  master:
+    endpoint: {{ .Values.master.endpoint }}
+  {{- with include "lite.deployToken" . }}
+  deployToken:
+    {{- . | nindent 4 }}
+  {{- else }}
+  deployToken: null
+  {{- end }}
+  {{- if and (include "lite.isRunk" .) (not .Values.runk.dnsServers) }}
+  dnsService: {{ include "kuscia.host" . }}
+  {{- else }}
+  dnsService: null
+  {{- end }}
+{{- end -}}
+
+{{- define "lite.dataConfig" -}}
+{{ include "kuscia.verbConfig" . }}
+ledger: {{ include "kuscia.ledgerName" . }}
+labels:
+  {{- include "kuscia.derivedLabels" . | nindent 2 }}
+source:
+  {{- .Values.data.source | toYaml | nindent 2 }}
+{{- $tables := list }}
+{{- range .Values.data.tables }}
+{{- $tables = append $tables (merge (dict "name" (.name | default .relativeUri)) .) }}
+{{- end }}
+tables:
+  {{- toYaml $tables | nindent 2 }}
+grants:
+  {{- .Values.data.grants | default list | toYaml | nindent 2 }}
+{{- end -}}
+
+{{- define "lite.checkConfig" -}}
+mode: lite
+{{ include "kuscia.verbConfig" . }}
+gateway: {{ include "kuscia.gateway" . }}
+master:
+  endpoint: {{ .Values.master.endpoint }}
+{{- $tables := list }}
+{{- range .Values.data.tables }}
+{{- $tables = append $tables .id }}
+{{- end }}
+tables: {{ $tables | toJson }}
+results: {{ .Values.data.results | default list | toJson }}
+{{- end -}}

@@ -1,0 +1,125 @@
+{{/* Where the master keeps its state, as `prepare` and `check` read it. */}}
+{{- define "master.datastore" -}}
+{{- $store := .Values.datastore -}}
+type: {{ $store.type }}
+{{- if eq $store.type "sqlite" }}
+path: /home/kuscia/var/k3s
+{{- else }}
+host: {{ $store.host }}
+port: {{ $store.port | default (ternary 3306 5432 (eq $store.type "mysql")) | int }}
+database: {{ $store.database | quote }}
+user: {{ $store.user | quote }}
+passwordSecret:
+  name: {{ $store.existingSecret }}
+  key: {{ $store.existingSecretKey }}
+params:
+  {{- $store.params | default dict | toYaml | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The data of the ConfigMap that `prepare` reads. */}}
+{{- define "master.configData" -}}
+kuscia.yaml: |
+  {{- include "kuscia.baseConfig" (dict "ctx" . "own" dict) | nindent 2 }}
+prepare.yaml: |
+  mode: master
+  domainId: {{ .Values.domainId | quote }}
+  namespace: {{ .Release.Namespace }}
+  keySecret:
+    {{- include "kuscia.keySecret" . | nindent 4 }}
+  datastore:
+    {{- include "master.datastore" . | nindent 4 }}
+{{- end -}}
+
+{{/* The name of the Secret with the datastore's password; empty for sqlite. */}}
+{{- define "master.datastoreSecret" -}}
+{{- if ne .Values.datastore.type "sqlite" -}}
+{{- .Values.datastore.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "master.registerConfig" -}}
+{{ include "kuscia.verbConfig" . }}
+ledger: {{ include "kuscia.ledgerName" . }}
+owner:
+  service: {{ include "kuscia.fullname" . }}
+labels:
+  {{- include "kuscia.derivedLabels" . | nindent 2 }}
+domains:
+  {{- if not .Values.domains }} {}{{ end }}
+  {{- range $id, $domain := .Values.domains }}
+  {{ $id | quote }}:
+    tokenSecret: {{ include "kuscia.tokenSecretName" $id }}
+    cert: {{ $domain.cert | default nil | toJson }}
+    allowRekey: {{ $domain.allowRekey | default false }}
+  {{- end }}
+{{- end -}}
+
+{{- define "master.routesConfig" -}}
+{{ include "kuscia.verbConfig" . }}
+ledger: {{ include "kuscia.ledgerName" . }}
+labels:
+  {{- include "kuscia.derivedLabels" . | nindent 2 }}
+domains:
+  {{- if not .Values.domains }} {}{{ end }}
+  {{- range $id, $domain := .Values.domains }}
+  {{ $id | quote }}:
+    endpoint: {{ $domain.endpoint | default nil | toJson }}
+  {{- end }}
+{{- if kindIs "string" .Values.routes }}
+routes: {{ .Values.routes }}
+{{- else }}
+routes:
+  {{- .Values.routes | default list | toYaml | nindent 2 }}
+{{- end }}
+appImages:
+  {{- $images := dict }}
+  {{- range $name, $app := .Values.appImages }}
+  {{- if $app }}
+  {{- $image := mergeOverwrite (deepCopy $app.image) (dict
+    "name" (include "kuscia.repository" (dict "ctx" $ "name" $app.image.name))
+    "tag" (toString $app.image.tag)) }}
+  {{- $_ := set $images $name (dict
+    "image" $image
+    "config_templates" ($app.configTemplates | default dict)
+    "deploy_templates" ($app.deployTemplates | default list)) }}
+  {{- end }}
+  {{- end }}
+  {{- toYaml $images | nindent 2 }}
+{{- end -}}
+
+{{- define "master.checkConfig" -}}
+mode: master
+{{ include "kuscia.verbConfig" . }}
+gateway: {{ include "kuscia.gateway" . }}
+domains: {{ keys .Values.domains | sortAlpha | toJson }}
+routes:
+  {{- $pairs := include "master.routePairs" . | trim }}
+  {{- if $pairs }}
+  {{- $pairs | nindent 2 }}
+  {{- else }} []{{ end }}
+datastore:
+  {{- include "master.datastore" . | nindent 2 }}
+exampleJob:
+  {{- if .Values.exampleJob.enabled }}
+  {{- omit .Values.exampleJob "enabled" | toYaml | nindent 2 }}
+  {{- else }} null{{ end }}
+{{- end -}}
+
+{{/* The routes that have to become READY: one `- [source, destination]` a line. */}}
+{{- define "master.routePairs" -}}
+{{- if kindIs "string" .Values.routes -}}
+{{- $domains := .Values.domains -}}
+{{- range $source, $_ := $domains }}
+{{- range $destination, $domain := $domains }}
+{{- if and (ne $source $destination) $domain.endpoint }}
+- [{{ $source | quote }}, {{ $destination | quote }}]
+{{- end }}
+{{- end }}
+{{- end }}
+{{- else -}}
+{{- range .Values.routes }}
+- [{{ .source | quote }}, {{ .destination | quote }}]
+{{- end }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,3 @@
+from kuscia_hooks.cli import main
+
+main()

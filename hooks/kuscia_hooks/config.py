@@ -1,0 +1,413 @@
+"""The steps' configuration files. The chart renders them; tests/chart loads every rendered one through these models."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from kuscia_hooks.errors import ConfigError
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_RESERVED = {"default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"}
+
+
+def _domain_id(value: str) -> str:
+    if not _LABEL.fullmatch(value):
+        raise ValueError("a domain ID is 1 to 63 of a-z, 0-9 and '-', not at the ends, for example alice")
+    if value in _RESERVED:
+        raise ValueError(f"{value} is reserved by Kuscia; take for example {value}-domain")
+    return value
+
+
+def split_endpoint(value: str) -> SplitResult:
+    """A gateway's or API's address in parts.
+
+    Raises:
+        ValueError: not `http(s)://host[:port][/path]`.
+    """
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("an endpoint is http(s)://host[:port][/path], for example https://kuscia.example.com:1080")
+    if parts.port is not None and not 0 < parts.port < 65536:
+        raise ValueError("a port is 1 to 65535")
+    return parts
+
+
+def _endpoint(value: str) -> str:
+    split_endpoint(value)
+    return value.rstrip("/")
+
+
+DomainId = Annotated[str, AfterValidator(_domain_id)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class _Model(BaseModel):
+    """camelCase in the file; a key that is not known is an error, since it would silently do nothing."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, frozen=True)
+
+
+class SecretKey(_Model):
+    """One value of a Secret in the step's own namespace."""
+
+    name: Name
+    key: Name
+
+
+class TokenSecret(SecretKey):
+    """One value of a Secret in a named namespace."""
+
+    namespace: Name
+
+
+class Api(_Model):
+    """The node's own KusciaAPI."""
+
+    endpoint: Endpoint
+    protocol: Literal["TLS", "NOTLS", "MTLS"]
+
+    @model_validator(mode="after")
+    def _scheme(self) -> "Api":
+        scheme = "http" if self.protocol == "NOTLS" else "https"
+        if not self.endpoint.startswith(f"{scheme}://"):
+            raise ValueError(f"protocol {self.protocol} needs an endpoint that begins with {scheme}://")
+        return self
+
+
+class Sqlite(_Model):
+    type: Literal["sqlite"]
+    path: Name
+
+
+class Database(_Model):
+    """A MySQL or PostgreSQL server that keeps the state; `database` has to exist."""
+
+    type: Literal["mysql", "postgres"]
+    host: Name
+    port: Annotated[int, Field(ge=1, le=65535)]
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_$-]+$")]
+    user: Name
+    password_secret: SecretKey
+    params: dict[str, str | int | bool] = {}
+
+    @model_validator(mode="after")
+    def _user(self) -> "Database":
+        if self.type == "mysql" and ":" in self.user:
+            raise ValueError("Kuscia's MySQL driver cannot take a ':' in a user's name")
+        return self
+
+
+Datastore = Annotated[Sqlite | Database, Field(discriminator="type")]
+
+
+class Master(_Model):
+    endpoint: Endpoint
+
+
+class Prepare(_Model):
+    """prepare.yaml"""
+
+    mode: Literal["master", "lite"]
+    domain_id: DomainId
+    namespace: Name
+    key_secret: SecretKey
+    datastore: Datastore | None = None
+    master: Master | None = None
+    deploy_token: TokenSecret | None = None
+    dns_service: str | None = None
+
+    @model_validator(mode="after")
+    def _parts(self) -> "Prepare":
+        if self.mode == "master" and self.datastore is None:
+            raise ValueError("datastore is missing, for example {type: sqlite, path: /home/kuscia/var/k3s}")
+        if self.mode == "lite" and self.master is None:
+            raise ValueError("master.endpoint is missing, for example https://kuscia.example.com:1080")
+        return self
+
+
+class _ApiVerb(_Model):
+    """What every step that talks to KusciaAPI has."""
+
+    domain_id: DomainId
+    namespace: Name
+    key_secret: SecretKey
+    api: Api
+
+
+class _WritingVerb(_ApiVerb):
+    ledger: Name
+    labels: dict[str, str] = {}
+
+
+class Owner(_Model):
+    service: Name
+
+
+class Admission(_Model):
+    """One lite domain to admit. `cert` is PEM; with it Kuscia asks for no token."""
+
+    token_secret: Name | None = None
+    cert: str | None = None
+    allow_rekey: bool = False
+
+
+class Register(_WritingVerb):
+    """register.yaml"""
+
+    owner: Owner | None = None
+    domains: dict[DomainId, Admission]
+
+
+class Gateway(_Model):
+    """Where others reach a domain; null when nobody does directly."""
+
+    endpoint: Endpoint | None = None
+
+
+class TokenConfig(_Model):
+    rolling_update_period: Annotated[int, Field(ge=0)] = 86400
+
+
+class Route(_Model):
+    """One direction between two domains. `transit` is the domain that passes the traffic on."""
+
+    source: DomainId
+    destination: DomainId
+    transit: DomainId | None = None
+    body_encryption: Literal["AES", "SM4"] | None = None
+    token_config: TokenConfig = TokenConfig()
+
+
+class Image(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    tag: Name
+    id: str = ""
+    sign: str = ""
+
+
+class AppImage(BaseModel):
+    """KusciaAPI's own shape (appimage/create), snake_case; templates are passed through."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: Image
+    config_templates: dict[str, str] = {}
+    deploy_templates: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+
+class Routes(_WritingVerb):
+    """routes.yaml"""
+
+    domains: dict[DomainId, Gateway]
+    routes: Literal["all"] | list[Route]
+    app_images: dict[Name, AppImage] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> "Routes":
+        if isinstance(self.routes, str):
+            return self
+        errors = []
+        for index, route in enumerate(self.routes):
+            for field in ("source", "destination", "transit"):
+                domain = getattr(route, field)
+                if domain is not None and domain not in self.domains:
+                    errors.append(f"routes[{index}].{field}: {domain} is not among domains ({', '.join(self.domains)})")
+            if route.source == route.destination:
+                errors.append(f"routes[{index}]: source and destination are both {route.source}")
+            elif route.destination in self.domains and not route.transit and not self.domains[route.destination].endpoint:
+                errors.append(
+                    f"routes[{index}]: domains.{route.destination}.endpoint is missing, "
+                    f"for example https://kuscia-lite-{route.destination}.example.com:1080"
+                )
+        if errors:
+            raise ValueError("; ".join(errors))
+        return self
+
+
+class Credentials(_Model):
+    name: Name
+    access_key_id_key: Name = "access_key_id"
+    access_key_secret_key: Name = "access_key_secret"
+
+
+class Oss(_Model):
+    """A bucket of an S3-compatible store."""
+
+    id: Name
+    type: Literal["oss"]
+    endpoint: Endpoint
+    bucket: Name
+    prefix: str = ""
+    virtualhost: bool = False
+    version: Literal["s3v2", "s3v4"] = "s3v4"
+    storage_type: Literal["", "oss", "minio"] = ""
+    create_bucket: bool = False
+    access_directly: bool = True
+    credentials_secret: Credentials
+
+
+class LocalFs(_Model):
+    """A directory of the lite's own volume; only RunP and RunC engines see it."""
+
+    id: Name
+    type: Literal["localfs"]
+    path: Name
+    access_directly: bool = True
+
+
+Source = Annotated[Oss | LocalFs, Field(discriminator="type")]
+
+
+class Column(_Model):
+    name: Name
+    type: Name
+    comment: str = ""
+
+
+class Table(_Model):
+    """A table to declare. Its content is an example, a file, or already there."""
+
+    id: Name
+    name: Name
+    relative_uri: Name
+    type: Literal["table", "model", "rule", "report", "unknown"] = "table"
+    example: Literal["alice", "bob"] | None = None
+    file: str | None = None
+    columns: list[Column] = []
+    attributes: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _one_content(self) -> "Table":
+        if self.example and self.file:
+            raise ValueError("example and file exclude each other")
+        return self
+
+
+class Grant(_Model):
+    """`domain` may use `table`."""
+
+    table: Name
+    domain: DomainId
+
+
+class Data(_WritingVerb):
+    """data.yaml"""
+
+    source: Source
+    tables: list[Table]
+    grants: list[Grant] = []
+
+    @model_validator(mode="after")
+    def _known(self) -> "Data":
+        ids = {table.id for table in self.tables}
+        errors = [
+            f"grants[{index}].table: {grant.table} is not among tables ({', '.join(sorted(ids))})"
+            for index, grant in enumerate(self.grants)
+            if grant.table not in ids
+        ]
+        errors += [
+            f"grants[{index}].domain: {grant.domain} is this domain itself"
+            for index, grant in enumerate(self.grants)
+            if grant.domain == self.domain_id
+        ]
+        if len(ids) != len(self.tables):
+            errors.append("tables: an id is given twice")
+        if errors:
+            raise ValueError("; ".join(errors))
+        return self
+
+
+class Party(_Model):
+    domain: DomainId
+    table: Name
+    keys: Annotated[list[Name], Field(min_length=1)]
+
+
+class ExampleJob(_Model):
+    """The PSI job of `helm test`. `keep` leaves the KusciaJob in place afterwards; the result always stays."""
+
+    app_image: Name
+    initiator: DomainId
+    parties: Annotated[list[Party], Field(min_length=2, max_length=2)]
+    output: Name
+    timeout_seconds: Annotated[int, Field(gt=0)] = 600
+    data_source: Name
+    keep: bool = True
+
+
+class Check(_ApiVerb):
+    """check.yaml"""
+
+    mode: Literal["master", "lite"]
+    gateway: Endpoint
+    domains: list[DomainId] = []
+    routes: list[tuple[DomainId, DomainId]] = []
+    datastore: Datastore | None = None
+    example_job: ExampleJob | None = None
+    master: Master | None = None
+    tables: list[Name] = []
+    results: list[Name] = []
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(text: str, model: type[M], where: str) -> M:
+    """Read a configuration.
+
+    Args:
+        where: the file's name, for messages.
+
+    Raises:
+        ConfigError: lists everything that is wrong, each with its path.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} holds no mapping")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [f"  {_path(item['loc'])}: {_reason(item)}" for item in error.errors()]
+        raise ConfigError("\n".join([f"{where} has {len(lines)} errors:", *lines])) from error
+
+
+def load(path: str, model: type[M]) -> M:
+    """Read a configuration file; see `parse`."""
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    return parse(text, model, path)
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    tags = {"sqlite", "mysql", "postgres", "oss", "localfs", "literal['all']", "[key]"}
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in tags and not part.startswith(("list[", "function-")):
+            path += f".{part}" if path else part
+    return path or "(the whole file)"
+
+
+def _reason(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "unknown key"
+    if item["type"] == "missing":
+        return "is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    value = item["input"]
+    return f"{message} (got {value!r})" if isinstance(value, str | int | float | bool) or value is None else message

@@ -1,0 +1,170 @@
+"""The few objects of the host cluster that the steps read and write."""
+
+import base64
+from typing import Any
+
+from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.log import hide
+
+_TIMEOUT = (5, 15)
+
+
+class Conflict(HookError):
+    """Somebody else created the object first."""
+
+
+class Kube:
+    """Secrets, ConfigMaps and Services of the cluster that the step runs in, or of the current kubeconfig.
+
+    Every method raises NotYet while the API server does not answer or refuses: a Role or a namespace may come later
+    than the pod that needs it.
+    """
+
+    def __init__(self, core: Any = None) -> None:
+        self._core = core if core is not None else _connect()
+
+    def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """A Secret's data, or None when there is no such Secret."""
+        found = self._call("get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace)
+        if found is None:
+            return None
+        data = {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+        hide(*data.values())
+        return data
+
+    def secret_value(self, namespace: str, name: str, key: str) -> bytes:
+        """One value of a Secret.
+
+        Raises:
+            NotYet: the Secret, the key in it, or its value is missing.
+        """
+        show = f"kubectl get secret {name} -n {namespace}"
+        data = self.secret(namespace, name)
+        if data is None:
+            raise NotYet(f"Secret {namespace}/{name} does not exist", show)
+        if not data.get(key):
+            has = ", ".join(data) or "no key"
+            raise NotYet(f"Secret {namespace}/{name} has no value under {key} (it has {has})", show)
+        return data[key]
+
+    def create_secret(
+        self,
+        namespace: str,
+        name: str,
+        data: dict[str, bytes],
+        labels: dict[str, str],
+        owner: dict[str, str] | None = None,
+    ) -> None:
+        """Raises Conflict when it exists."""
+        hide(*data.values())
+        body = {
+            "metadata": _metadata(namespace, name, labels, owner),
+            "type": "Opaque",
+            "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+        }
+        self._call("create", "secrets", namespace, name, self._core.create_namespaced_secret, namespace, body)
+
+    def set_secret(
+        self, namespace: str, name: str, data: dict[str, bytes], owner: dict[str, str] | None = None
+    ) -> None:
+        """Replace single values of a Secret that exists."""
+        hide(*data.values())
+        body: dict[str, Any] = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
+        if owner:
+            body["metadata"] = {"ownerReferences": [owner]}
+        self._call("patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body)
+
+    def delete_secret(self, namespace: str, name: str) -> None:
+        """Delete a Secret; one that is gone already is fine."""
+        self._call("delete", "secrets", namespace, name, self._core.delete_namespaced_secret, name, namespace)
+
+    def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
+        """A ConfigMap's data, or None when there is no such ConfigMap."""
+        found = self._call("get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace)
+        return None if found is None else dict(found.data or {})
+
+    def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
+        """Raises Conflict when it exists."""
+        body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
+        self._call("create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body)
+
+    def set_configmap(self, namespace: str, name: str, data: dict[str, str]) -> None:
+        """Replace single values of a ConfigMap that exists."""
+        patch = self._core.patch_namespaced_config_map
+        self._call("patch", "configmaps", namespace, name, patch, name, namespace, {"data": data})
+
+    def service_uid(self, namespace: str, name: str) -> str:
+        """A Service's uid.
+
+        Raises:
+            NotYet: there is no such Service.
+        """
+        found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
+        if found is None:
+            raise NotYet(f"Service {namespace}/{name} does not exist", f"kubectl get service -n {namespace}")
+        return str(found.metadata.uid)
+
+    def _call(self, verb: str, resource: str, namespace: str, name: str, function: Any, *args: Any) -> Any:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return function(*args, _request_timeout=_TIMEOUT)
+        except ApiException as error:
+            status = int(error.status or 0)
+            if status == 404 and verb in ("get", "delete"):
+                return None
+            raise _api_error(status, _message(error), verb, resource, namespace, name) from error
+        except (HTTPError, OSError) as error:
+            raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
+
+
+def _connect() -> Any:
+    from kubernetes import client, config
+
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        try:
+            config.load_kube_config()
+        except config.ConfigException as error:
+            raise NeedsHuman(f"neither a pod's ServiceAccount nor a kubeconfig is here: {error}") from error
+    return client.CoreV1Api()
+
+
+def _metadata(
+    namespace: str, name: str, labels: dict[str, str], owner: dict[str, str] | None
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, "labels": labels}
+    if owner:
+        metadata["ownerReferences"] = [owner]
+    return metadata
+
+
+def _message(error: Any) -> str:
+    import json
+
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)
+
+
+def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> HookError:
+    if status == 409:
+        return Conflict(f"{resource} {namespace}/{name}: {message}")
+    show = f"kubectl auth can-i {verb} {resource}/{name} -n {namespace} --as=system:serviceaccount:NAMESPACE:NAME"
+    if status in (401, 403):
+        names = "" if verb == "create" else f", resourceNames [{name}]"
+        return NotYet(
+            f"the API server refuses to {verb} {resource} {namespace}/{name} ({status}: {message}). Expected is a Role "
+            f"in namespace {namespace} with apiGroups [''], resources [{resource}]{names}, verbs [{verb}], bound to "
+            "this ServiceAccount",
+            show,
+        )
+    if status == 404 or status >= 500 or status == 429:
+        return NotYet(
+            f"the API server cannot {verb} {resource} {namespace}/{name} now ({status}: {message})",
+            f"kubectl get namespace {namespace}",
+        )
+    return NeedsHuman(f"the API server refused to {verb} {resource} {namespace}/{name}: {status} {message}")

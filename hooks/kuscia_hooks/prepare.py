@@ -1,0 +1,156 @@
+"""`prepare`: waits for what a Kuscia pod needs, in a fixed order, then writes kuscia.yaml with its secrets."""
+
+import base64
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kuscia_hooks import credentials, datastore, gateway
+from kuscia_hooks.config import Database, Prepare
+from kuscia_hooks.errors import ConfigError, NotYet
+from kuscia_hooks.kube import Kube
+from kuscia_hooks.log import logger
+from kuscia_hooks.waiting import Deadline, until
+
+SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")
+# Kuscia insists on a token, and does not look at it when it knows the domain's certificate (Kuscia facts 16.2).
+NO_TOKEN = "admitted-by-certificate"  # noqa: S105
+
+
+def load_base(path: str, config: Prepare) -> dict[str, Any]:
+    """The part of kuscia.yaml that is not secret.
+
+    Raises:
+        ConfigError: unreadable, or it contradicts `config`.
+    """
+    try:
+        base = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    if not isinstance(base, dict):
+        raise ConfigError(f"{path} holds no mapping")
+    errors = [f"{key} is a secret and does not belong there" for key in SECRET_KEYS if base.get(key)]
+    for key, wanted in (("mode", config.mode), ("domainID", config.domain_id)):
+        if base.get(key) != wanted:
+            errors.append(f"{key} is {base.get(key)!r}, but prepare is configured for {wanted!r}")
+    if errors:
+        raise ConfigError("\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)]))
+    return base
+
+
+def render(
+    base: dict[str, Any], key: bytes, datastore_endpoint: str | None, token: str | None, dns_servers: list[str]
+) -> str:
+    """kuscia.yaml, complete.
+
+    Args:
+        key: the domain key, PEM.
+        datastore_endpoint: None for sqlite and for a lite.
+        token: a lite's deploy token; None on a master.
+        dns_servers: for engine pods; used where the base names none.
+    """
+    result = dict(base)
+    result["domainKeyData"] = base64.b64encode(key).decode()
+    if datastore_endpoint is not None:
+        result["datastoreEndpoint"] = datastore_endpoint
+    if token is not None:
+        result["liteDeployToken"] = token
+    runk = result.get("runk")
+    if dns_servers and isinstance(runk, dict) and not runk.get("dnsServers"):
+        result["runk"] = {**runk, "dnsServers": dns_servers}
+    return yaml.safe_dump(result, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def write(path: str, text: str) -> None:
+    """Replace the file as a whole; readable by owner and group."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.chmod(temporary, 0o640)  # noqa: S103
+    os.replace(temporary, target)
+
+
+def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Deadline) -> None:
+    """Wait for each need in turn, then write.
+
+    Raises:
+        ConfigError: the step's own configuration is wrong.
+        TimeUp: the deadline passed.
+    """
+    base = load_base(base_path, config)
+    name = config.key_secret.name
+    key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
+    endpoint = token = None
+    if config.datastore is not None:
+        endpoint = until("the datastore", lambda: _datastore(config, kube), deadline)
+    if config.master is not None:
+        master = config.master.endpoint
+        until("the master's gateway", lambda: gateway.probe(master), deadline)
+        logger.info("the master's gateway answers at %s", master)
+        until(f"the master to know domain {config.domain_id}", lambda: _known(config, master), deadline)
+        token = NO_TOKEN
+        if config.deploy_token is not None:
+            token = until("the deploy token", lambda: _token(config, kube), deadline)
+    dns = []
+    if config.dns_service:
+        dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
+    write(output, render(base, key, endpoint, token, dns))
+    logger.info("wrote %s", output)
+
+
+def _key(config: Prepare, kube: Kube) -> bytes:
+    secret = config.key_secret
+    pem = kube.secret_value(config.namespace, secret.name, secret.key)
+    try:
+        credentials.load_key(pem)
+    except credentials.InvalidKey as error:
+        raise NotYet(
+            f"{secret.key} of Secret {config.namespace}/{secret.name} is no domain key: {error}",
+            f"kubectl describe secret {secret.name} -n {config.namespace}",
+        ) from error
+    return pem
+
+
+def _datastore(config: Prepare, kube: Kube) -> str | None:
+    store = config.datastore
+    if not isinstance(store, Database):
+        assert store is not None
+        datastore.check_sqlite(store)
+        return None
+    for warning in datastore.warnings(store):
+        logger.warning("%s", warning)
+    secret = store.password_secret
+    raw = kube.secret_value(config.namespace, secret.name, secret.key)
+    password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
+    datastore.check_database(store, password)
+    return datastore.endpoint(store, password)
+
+
+def _known(config: Prepare, master: str) -> None:
+    state = gateway.handshake_state(master, config.domain_id)
+    if state in gateway.KNOWN:
+        return
+    reason = "does not know it yet" if state == gateway.UNKNOWN else f"answers state {state}"
+    raise NotYet(
+        f"{master} {reason}: the master's release has to name it under master.domains.{config.domain_id}",
+        "kubectl logs -l app.kubernetes.io/component=register -n <the master's namespace>",
+    )
+
+
+def _token(config: Prepare, kube: Kube) -> str:
+    secret = config.deploy_token
+    assert secret is not None
+    return kube.secret_value(secret.namespace, secret.name, secret.key).decode().strip()
+
+
+def _address(host: str) -> str:
+    try:
+        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise NotYet(f"{host} does not resolve: {error}", f"kubectl get service {host.split('.')[0]}") from error
+    return str(found[0][4][0])

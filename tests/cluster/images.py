@@ -1,0 +1,499 @@
+"""Builds the container images of the demo without Docker and without a registry.
+
+`python -m tests.cluster.images build|load|list`. An image's tag is a hash of all that goes into it,
+so an unchanged image is built once per machine and a changed one gets a new name, which makes pods
+roll. Archives and build storage lie in the cache directory, outside the work tree.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from tests.cluster import toolchain
+from tests.cluster.errors import CannotRunHere, ClusterError
+from tests.cluster.names import DEFAULT_NAME, cache_root
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent / "images"
+CACHE = cache_root() / "images"
+BASE = HERE / "base"
+SUITE = "bookworm"
+PYTHON = "3.11"
+REGISTRY = "docker.io/local"  # containerd looks up incomplete names on Docker Hub
+KEEP = 3  # archives kept of each image
+TICK = 10.0
+# Of everything pip may take for this Python on Debian 12 (glibc 2.36), x86-64.
+PLATFORMS = [
+    "linux_x86_64", "manylinux1_x86_64", "manylinux2010_x86_64", "manylinux2014_x86_64",
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(5, 37)),
+]  # fmt: skip
+ALWAYS_IGNORED = ("**/__pycache__", "**/*.pyc", "**/.*_cache", "**/*.egg-info")
+TRANSPORTS = ("oci-archive", "docker-archive", "oci", "dir", "docker-daemon")
+
+
+class ImageError(ClusterError):
+    """An image could not be built, loaded or pushed; the message holds the tool's last words."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image: `ref` is its complete name, `archive` an OCI archive (.tar) that holds it."""
+
+    name: str
+    ref: str
+    archive: Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an image is built from.
+
+    context: directory with the Dockerfile. python: whether it is built on the Python base image,
+    with wheels from its requirements.txt. tool: a tool of toolchain.py that is added to the context.
+    """
+
+    context: Path
+    python: bool = True
+    tool: str | None = None
+
+
+SOURCES = {
+    "kuscia-hooks": Source(ROOT / "hooks"),
+    "kuscia-sim": Source(ROOT / "tests/sim"),
+    "kuscia-engine": Source(ROOT / "tests/engine"),
+    "versitygw": Source(HERE / "versitygw", python=False, tool="versitygw"),
+}
+
+
+class Node(Protocol):
+    """Where images are loaded: the local cluster (tests.cluster.local.Cluster)."""
+
+    def image_refs(self) -> set[str]:
+        """Complete names of the images that the node has."""
+
+    def import_image(self, archive: Path) -> None:
+        """Import an OCI archive under the name it holds."""
+
+
+# --- names: what decides a tag --------------------------------------------------------------------
+
+
+def context_files(context: Path) -> list[Path]:
+    """The files of a build context that .dockerignore leaves in, relative to it, sorted.
+
+    Raises:
+        ImageError: .dockerignore has a line of a kind that is not understood here (`!`).
+    """
+    ignore = context / ".dockerignore"
+    lines = [*ALWAYS_IGNORED, *(ignore.read_text().splitlines() if ignore.exists() else [])]
+    patterns = [line.strip().strip("/") for line in lines if line.strip() and not line.startswith("#")]
+    if any(pattern.startswith("!") for pattern in patterns):
+        raise ImageError(f"{ignore}: lines with `!` are not supported here; name what to leave out instead")
+    ignored = re.compile("|".join(_ignore_expression(pattern) for pattern in patterns))
+    files = []
+    for directory, names, leaves in os.walk(context):
+        where = Path(directory).relative_to(context)
+        names[:] = sorted(name for name in names if not ignored.fullmatch(str(where / name)))
+        files += [where / leaf for leaf in leaves if not ignored.fullmatch(str(where / leaf))]
+    return sorted(files)
+
+
+def _ignore_expression(pattern: str) -> str:
+    anywhere = pattern.removeprefix("**/")
+    prefix = r"(?:.*/)?" if anywhere != pattern else ""
+    return prefix + translate(anywhere)
+
+
+def context_hash(context: Path, *more: str) -> str:
+    """12 hex digits of everything in a build context (names, modes, bytes) and of `more`."""
+    digest = hashlib.sha256("\0".join(more).encode())
+    for file in context_files(context):
+        path = context / file
+        executable = bool(path.stat().st_mode & 0o100)
+        digest.update(f"\0{file}\0{executable}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def base_tag() -> str:
+    """Tag of the Python base image: a hash of its recipe."""
+    return context_hash(BASE, SUITE)
+
+
+def image(name: str) -> Image:
+    """The image that `build` would make of the tree as it is now."""
+    source = SOURCES[name]
+    more = [base_tag(), *PLATFORMS] if source.python else []
+    if source.tool:
+        more.append(hashlib.sha256(_tool_binary(source.tool).read_bytes()).hexdigest())
+    tag = context_hash(source.context, *more)
+    return Image(name, f"{REGISTRY}/{name}:{tag}", CACHE / "archives" / f"{name}-{tag}.tar")
+
+
+# --- build ----------------------------------------------------------------------------------------
+
+
+def build(names: Iterable[str] = tuple(SOURCES)) -> dict[str, Image]:
+    """Build what is not in the cache yet; returns the images by name.
+
+    Raises:
+        ImageError: a build failed; the message ends with its last lines and names its log.
+        CannotRunHere: a program is missing, or this user may not build.
+    """
+    wanted = {name: image(name) for name in names}
+    missing = [name for name, one in wanted.items() if not one.archive.exists()]
+    if not missing:
+        _say(f"{len(wanted)} images are built: {', '.join(wanted)}")
+        return wanted
+    _check_machine()
+    with _lock():
+        missing = [name for name in missing if not wanted[name].archive.exists()]
+        storage = Storage()
+        with ThreadPoolExecutor(1) as downloads:
+            wheels = {name: downloads.submit(_wheels, SOURCES[name].context / "requirements.txt")
+                      for name in missing if SOURCES[name].python}  # fmt: skip
+            base = storage.base() if wheels else ""
+            for name in missing:
+                _build(storage, wanted[name], base, wheels[name].result() if name in wheels else None)
+        for name in missing:
+            _prune(wanted[name])
+    return wanted
+
+
+def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> None:
+    source = SOURCES[one.name]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="context-", dir=_mkdir(CACHE / "tmp")) as scratch:
+        context = Path(scratch)
+        for file in context_files(source.context):
+            (context / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source.context / file, context / file)
+        if source.tool:
+            shutil.copy2(_tool_binary(source.tool), context / source.tool)
+        args = ["--isolation", "chroot", "--tag", one.ref]
+        if wheels:
+            args += ["--volume", f"{wheels}:/wheels:ro", "--build-arg", f"PYTHON_IMAGE={base}",
+                     "--build-arg", "PIP_ARGS=--no-index --find-links /wheels"]  # fmt: skip
+        storage.buildah(one.name, "bud", *args, str(context))
+        partial = Path(scratch) / "image.tar"
+        storage.buildah(f"{one.name}: archive", "push", one.ref, f"oci-archive:{partial}:{one.ref}")
+        _mkdir(one.archive.parent)
+        partial.rename(one.archive)
+    storage.buildah(one.name, "rmi", one.ref)
+    size = one.archive.stat().st_size / 1e6
+    _say(f"{one.ref}: {size:.0f} MB, {time.monotonic() - began:.0f} s")
+
+
+class Storage:
+    """buildah with a storage of its own in the cache, so that the machine's images stay untouched.
+
+    Only one process may use it at a time (`_lock`).
+    """
+
+    def __init__(self) -> None:
+        self.driver = "overlay" if self._works("overlay") else "vfs"
+        # What a killed build left behind.
+        self.buildah("clean up", "rm", "--all")
+
+    def args(self, driver: str) -> list[str]:
+        storage = CACHE / f"storage-{driver}"
+        return [
+            "buildah",
+            "--root",
+            str(storage),
+            "--runroot",
+            str(storage / "run"),
+            "--storage-driver",
+            driver,
+        ]
+
+    def _works(self, driver: str) -> bool:
+        _mkdir(CACHE)
+        return subprocess.run([*self.args(driver), "info"], capture_output=True, check=False).returncode == 0
+
+    def buildah(self, title: str, *args: str) -> str:
+        """buildah's output; raises ImageError when it fails."""
+        return _run(title, [*self.args(self.driver), *args])
+
+    def has(self, ref: str) -> bool:
+        command = [*self.args(self.driver), "inspect", "--type", "image", ref]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def base(self) -> str:
+        """Name of the Python base image in this storage; makes it when it is not there (2 to 3 min)."""
+        ref = f"localhost/kuscia-base:{base_tag()}"
+        if self.has(ref):
+            return ref
+        began = time.monotonic()
+        packages = ",".join((BASE / "packages.txt").read_text().split())
+        container = self.buildah("base", "from", "scratch").split()[-1]
+        mounted = self.buildah("base", "mount", container).split()[-1]
+        # In a mount namespace of its own: what debootstrap mounts goes when it ends, however it ends.
+        _run("base: debootstrap, 2 min or so",
+             ["unshare", "--mount", str(BASE / "build.sh"), SUITE, packages, mounted])  # fmt: skip
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.buildah("base", "umount", container)
+        self.buildah("base", "config", "--env", f"PATH={path}", "--env", "LANG=C.UTF-8",
+                     "--cmd", "python3", container)  # fmt: skip
+        self.buildah("base: commit", "commit", "--rm", container, ref)
+        _say(f"{ref}: {time.monotonic() - began:.0f} s")
+        return ref
+
+
+def _wheels(requirements: Path) -> Path:
+    """Directory with the wheels of a lock file, downloaded once per content of that file."""
+    key = hashlib.sha256(requirements.read_bytes() + "\0".join([PYTHON, *PLATFORMS]).encode())
+    target = CACHE / "wheels" / f"{requirements.parent.name}-{key.hexdigest()[:12]}"
+    if target.is_dir():
+        return target
+    platforms = [arg for platform in PLATFORMS for arg in ("--platform", platform)]
+    with tempfile.TemporaryDirectory(prefix="wheels-", dir=_mkdir(CACHE / "tmp")) as scratch:
+        _run(
+            f"{requirements.parent.name}: downloading wheels",
+            [*_pip(), "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
+             "--python-version", PYTHON, "--implementation", "cp", *platforms,
+             "--require-hashes", "--requirement", str(requirements), "--dest", f"{scratch}/wheels"],
+        )  # fmt: skip
+        _mkdir(target.parent)
+        # A TemporaryDirectory is private; inside a build another user may read the wheels.
+        Path(scratch, "wheels").chmod(0o755)
+        Path(scratch, "wheels").rename(target)
+    return target
+
+
+def _prune(newest: Image) -> None:
+    """Delete all but the KEEP newest archives of an image."""
+    # A tag is 12 hex digits; names such as kuscia-sim and kuscia-sim-x must not be mixed up.
+    archives = [path for path in newest.archive.parent.glob(f"{newest.name}-*.tar")
+                if re.fullmatch(rf"{newest.name}-[0-9a-f]{{12}}", path.stem)]  # fmt: skip
+    for path in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP:]:
+        path.unlink()
+
+
+# --- load, push, adopt ----------------------------------------------------------------------------
+
+
+def load(cluster: Node, images: Sequence[Image]) -> None:
+    """Import into a cluster the images that it lacks."""
+    present = cluster.image_refs()
+    for one in images:
+        if one.ref in present:
+            continue
+        began = time.monotonic()
+        cluster.import_image(one.archive)
+        _say(f"loaded {one.ref} in {time.monotonic() - began:.0f} s")
+
+
+def push(images: Sequence[Image], prefix: str) -> dict[str, str]:
+    """Push to `PREFIX/NAME:TAG` what the registry lacks; returns these references by image name.
+
+    Credentials are those of `skopeo login`, `docker login` or `podman login`.
+
+    Raises:
+        ImageError: the registry refused or was not reached.
+    """
+    refs = {}
+    for one in images:
+        ref = f"{prefix.rstrip('/')}/{one.ref.rsplit('/', 1)[1]}"
+        if not _skopeo_finds(f"docker://{ref}"):
+            _run(f"pushing {ref}", ["skopeo", "copy", f"oci-archive:{one.archive}", f"docker://{ref}"])
+        refs[one.name] = ref
+    return refs
+
+
+def adopt(cluster: Node | None, given: str, prefix: str = "") -> str:
+    """Make a user's image available and return its complete reference.
+
+    Args:
+        cluster: the local cluster; None for a cluster of the user's own.
+        given: `oci-archive:FILE`, `docker-archive:FILE` (skopeo's names of transports), or a name
+            that a node can pull, with tag or digest.
+        prefix: registry prefix to push an archive to, when `cluster` is None.
+
+    Raises:
+        ImageError: there is no such image, or no way to bring it to the cluster.
+    """
+    transport = given.partition(":")[0]
+    if transport not in TRANSPORTS:
+        _check_reference(given)
+        if cluster is None or given in cluster.image_refs():
+            return given
+        source = f"docker://{given}"
+    else:
+        source = given
+    _check_programs("skopeo")
+    found = subprocess.run(["skopeo", "inspect", source], capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise ImageError(
+            f"KUSCIA_IMAGE={given}: {found.stderr.strip()}\n"
+            "Give a name that can be pulled from here, or oci-archive:FILE, or docker-archive:FILE."
+        )
+    tag = json.loads(found.stdout)["Digest"].removeprefix("sha256:")[:12]
+    ref = f"{REGISTRY}/kuscia:{tag}" if source == given else given
+    archive = CACHE / "archives" / f"kuscia-{tag}.tar"
+    if not archive.exists():
+        with tempfile.TemporaryDirectory(prefix="adopt-", dir=_mkdir(CACHE / "tmp")) as scratch:
+            _run(f"copying {given}", ["skopeo", "copy", source, f"oci-archive:{scratch}/image.tar:{ref}"])
+            _mkdir(archive.parent)
+            Path(scratch, "image.tar").rename(archive)
+    adopted = Image("kuscia", ref, archive)
+    if cluster is not None:
+        load(cluster, [adopted])
+    elif prefix:
+        ref = push([adopted], prefix)["kuscia"]
+    else:
+        raise ImageError(
+            f"KUSCIA_IMAGE={given}: a cluster of your own needs IMAGE_PREFIX=registry/path to push it to"
+        )
+    _prune(adopted)
+    return ref
+
+
+def _check_reference(given: str) -> None:
+    name = given.rsplit("/", 1)[-1]
+    if ":" not in name and "@" not in name:
+        raise ImageError(
+            f"KUSCIA_IMAGE={given}: a tag or digest is missing. Examples: "
+            "docker.io/secretflow/kuscia:1.1.0b0, oci-archive:kuscia.tar, docker-archive:kuscia.tar"
+        )
+
+
+def _skopeo_finds(source: str) -> bool:
+    return subprocess.run(["skopeo", "inspect", source], capture_output=True, check=False).returncode == 0
+
+
+# --- the machine ----------------------------------------------------------------------------------
+
+
+def _check_machine() -> None:
+    if os.geteuid() != 0:
+        raise CannotRunHere("building images needs root (debootstrap and buildah's chroot isolation)")
+    _check_programs("buildah", "skopeo", "debootstrap", "unshare")
+
+
+def _check_programs(*programs: str) -> None:
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        raise CannotRunHere(f"missing: {', '.join(missing)}. Debian: apt-get install {' '.join(missing)}")
+
+
+def _tool_binary(tool: str) -> Path:
+    return toolchain.ensure([tool]) / tool
+
+
+def _pip() -> list[str]:
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    found = shutil.which("pip3") or shutil.which("pip")
+    if not found:
+        raise CannotRunHere("missing: pip. Debian: apt-get install python3-pip")
+    return [found]
+
+
+def _run(title: str, argv: list[str]) -> str:
+    """Run a program, saying every TICK seconds that it still does; returns its standard output."""
+    began = time.monotonic()
+    log = _mkdir(CACHE / "logs") / f"{re.sub(r'[^a-z0-9]+', '-', title.lower())[:60]}.log"
+    with log.open("w+") as errors:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True)
+        while True:
+            try:
+                output, _ = process.communicate(timeout=TICK)
+                break
+            except subprocess.TimeoutExpired:
+                _say(f"… {title}: {time.monotonic() - began:.0f} s (log: {log})")
+            except BaseException:
+                process.terminate()
+                process.wait(timeout=30)
+                raise
+        errors.seek(0)
+        words = errors.read() + output
+    if process.returncode:
+        last = "\n".join(words.splitlines()[-30:])
+        raise ImageError(f"{title}: `{argv[0]}` ended with {process.returncode}; log: {log}\n{last}")
+    return output
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    with (_mkdir(CACHE) / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another process builds images: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for left in (CACHE / "tmp").glob("*-*"):
+            shutil.rmtree(left)
+        yield
+
+
+def _mkdir(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _say(text: str) -> None:
+    print(f"    {text}", file=sys.stderr, flush=True)
+
+
+# --- command line ---------------------------------------------------------------------------------
+
+
+@click.group()
+def main() -> None:
+    """Images of the demo."""
+
+
+@main.command("build")
+@click.argument("names", nargs=-1)
+def build_command(names: tuple[str, ...]) -> None:
+    """Build NAMES (default: all); prints their references."""
+    for one in build(names or tuple(SOURCES)).values():
+        click.echo(one.ref)
+
+
+@main.command("load")
+@click.option("--cluster", "cluster_name", default=DEFAULT_NAME, show_default=True)
+@click.argument("names", nargs=-1)
+def load_command(cluster_name: str, names: tuple[str, ...]) -> None:
+    """Build NAMES (default: all) and import them into a local cluster."""
+    from tests.cluster.local import Cluster
+
+    load(Cluster(cluster_name), list(build(names or tuple(SOURCES)).values()))
+
+
+@main.command("list")
+def list_command() -> None:
+    """Show each image of the tree as it is: reference, and archive if built."""
+    for name in SOURCES:
+        one = image(name)
+        state = (
+            f"{one.archive.stat().st_size / 1e6:.0f} MB {one.archive}"
+            if one.archive.exists()
+            else "not built"
+        )
+        click.echo(f"{one.ref}  {state}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ClusterError as error:
+        click.secho(str(error), fg="red", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,187 @@
+"""up and down: from any state of a cluster to a working one, or to nothing."""
+
+import fcntl
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import archives, cgroups, components, namespaces, pki, preflight, probes, processes, toolchain
+from .errors import CannotRunHere, ClusterError
+from .local import Cluster
+from .names import Names
+
+LOCK_SECONDS = 900
+READY_SECONDS = 120
+BOOTSTRAP = Path(__file__).with_name("bootstrap.yaml")
+
+
+def say(text: str) -> None:
+    print(text, flush=True, file=sys.stderr)
+
+
+def up(names: Names) -> None:
+    """Makes the cluster work: starts it, mends it, or finds that there is nothing to do.
+
+    A cluster that was there and cannot be mended is rebuilt from nothing, and that is said.
+    Raises ClusterError, CannotRunHere.
+    """
+    preflight.check_user()
+    with locked(names):
+        toolchain.ensure(components_tools())
+        if unhealthy(names) == []:
+            say(f"cluster {names.name} is up")
+            return
+        preflight.check_machine(names)
+        existed = names.state.exists()
+        try:
+            _bring_up(names)
+        except CannotRunHere:
+            raise
+        except ClusterError as error:
+            if not existed:
+                raise
+            say(f"{error}\ncluster {names.name} cannot be mended: building it again from nothing")
+            _tear_down(names)
+            _bring_up(names)
+
+
+def down(names: Names) -> None:
+    """Removes the cluster: processes, mounts, namespaces, cgroups, files. Keeps built tools."""
+    preflight.check_user()
+    with locked(names):
+        _tear_down(names)
+    say(f"cluster {names.name} is down")
+
+
+def components_tools() -> tuple[str, ...]:
+    return toolchain.CLUSTER_TOOLS
+
+
+def unhealthy(names: Names) -> list[str]:
+    """What keeps the cluster from being healthy, in words; empty when it is."""
+    if not names.pki.is_dir() or not namespaces.exist(names):
+        return ["not started"]
+    found = []
+    for daemon in (d for group in components.all_daemons(names) for d in group):
+        if not processes.current(names, daemon):
+            found.append(f"{daemon.name} does not run with its present configuration")
+        elif reason := daemon.healthy():
+            found.append(f"{daemon.name}: {reason}")
+    if not found and not _bootstrapped(names).exists():
+        found.append("bootstrap objects are missing")
+    if not found and (reason := node_not_ready(names)):
+        found.append(reason)
+    return found
+
+
+def node_not_ready(names: Names) -> str | None:
+    """Why the node takes no pods, or None."""
+    import json
+
+    try:
+        status, body = probes.get(names, f"{names.api_url}/api/v1/nodes/{names.name}", admin=True)
+    except OSError as error:
+        return f"node: {error}"
+    if status != 200:
+        return f"node {names.name}: {status}"
+    for condition in json.loads(body).get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready":
+            return None if condition["status"] == "True" else f"node {names.name}: {condition['message']}"
+    return f"node {names.name}: no condition Ready yet"
+
+
+def _bring_up(names: Names) -> None:
+    began = time.monotonic()
+    if not namespaces.exist(names):
+        if names.state.exists() or names.run.exists():
+            say("the namespaces are gone (reboot, or a start that was cut off): starting again on the kept data")
+        _clear_run(names)
+        say(f"starting cluster {names.name}: node {names.node_address}, API server {names.loopback_url}")
+        names.state.mkdir(parents=True, exist_ok=True)
+        names.run.mkdir(parents=True, exist_ok=True)
+        namespaces.create(names)
+    cgroups.create(names)
+    pki.ensure(names)
+    for group in components.all_daemons(names):
+        for daemon in group:
+            if processes.current(names, daemon) and daemon.healthy() is None:
+                continue
+            if daemon.name == "kubelet":
+                _import_pause(names)
+            say(f"  start {daemon.name}")
+            processes.start(names, daemon)
+        processes.wait_healthy(names, group)
+    _bootstrap(names)
+    _wait_node(names)
+    say(f"cluster {names.name} is up after {time.monotonic() - began:.0f} s; KUBECONFIG={names.kubeconfig}")
+
+
+def _tear_down(names: Names) -> None:
+    _clear_run(names)
+    namespaces.remove_tree(names.state)
+    namespaces.remove_mount_points(names)
+
+
+def _clear_run(names: Names) -> None:
+    """Removes all that does not survive a reboot: processes, cgroups, namespaces, run files."""
+    cgroups.kill_all(names)
+    namespaces.destroy(names)
+    cgroups.remove(names)
+    namespaces.remove_tree(names.run)
+
+
+def _import_pause(names: Names) -> None:
+    binary = (toolchain.bin_dir() / "pause").resolve()
+    archive = names.state / "pause.tar"
+    archives.single_binary_image(binary, archive)
+    Cluster(names.name).import_image(archive, components.PAUSE_IMAGE)
+
+
+def _bootstrapped(names: Names) -> Path:
+    """Marks that the present bootstrap.yaml was applied."""
+    return names.state / f"bootstrapped-{hashlib.sha256(BOOTSTRAP.read_bytes()).hexdigest()[:12]}"
+
+
+def _bootstrap(names: Names) -> None:
+    if not _bootstrapped(names).exists():
+        Cluster(names.name).kubectl("apply", "-f", str(BOOTSTRAP))
+        _bootstrapped(names).touch()
+
+
+def _wait_node(names: Names) -> None:
+    began = said = time.monotonic()
+    while reason := node_not_ready(names):
+        now = time.monotonic()
+        if now - began > READY_SECONDS:
+            raise ClusterError(f"{reason} after {READY_SECONDS} s\n--- end of {processes.log_file(names, 'kubelet')}:\n"
+                               f"{processes.tail(names, 'kubelet')}")
+        if now - said > 10:
+            said = now
+            say(f"  {now - began:.0f} s, waiting for {reason} "
+                f"(kubectl --kubeconfig {names.kubeconfig} describe node)")
+        time.sleep(0.2)
+
+
+@contextmanager
+def locked(names: Names) -> Iterator[None]:
+    """One up or down of a cluster at a time; the lock goes with its process, however that ends."""
+    names.lock.parent.mkdir(parents=True, exist_ok=True)
+    with names.lock.open("w") as file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        said = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not said:
+                    said = True
+                    say(f"another up or down of cluster {names.name} runs: waiting for it (lock {names.lock})")
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"another up or down of cluster {names.name} holds {names.lock} for more "
+                                       f"than {LOCK_SECONDS} s; who: fuser -v {names.lock}") from None
+                time.sleep(0.2)
+        yield

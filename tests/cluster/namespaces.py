@@ -1,0 +1,129 @@
+"""The cluster's network namespace and its private mount namespace.
+
+All that the cluster mounts (pod volumes, root file systems, CNI namespaces) is mounted in the private
+namespace and goes with it; the machine's own mount table sees one bind mount and the pin file.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .errors import ClusterError
+from .names import Names
+
+NSFS_MAGIC = "nsfs"
+
+
+def run(*command: str, input: str | None = None) -> str:
+    """Runs a short command, returns its output; raises ClusterError with its error text."""
+    result = subprocess.run(command, capture_output=True, text=True, input=input, timeout=60)
+    if result.returncode:
+        raise ClusterError(f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}")
+    return result.stdout
+
+
+def enter_network(names: Names) -> list[str]:
+    """Prefix that runs a command in the cluster's network, with the machine's own file systems."""
+    return ["nsenter", f"--net={names.netns_path}", "--"]
+
+
+def enter(names: Names) -> list[str]:
+    """Prefix that runs a command as the cluster's daemons run: its network and its mounts."""
+    return ["nsenter", f"--net={names.netns_path}", f"--mount={names.mntns_path}", "--"]
+
+
+def enter_mounts(names: Names) -> list[str]:
+    """Prefix that runs a command with the cluster's mounts and the machine's own network."""
+    return ["nsenter", f"--mount={names.mntns_path}", "--"]
+
+
+def mounts() -> list[tuple[str, str]]:
+    """(mount point, file system type) of each mount of this process's namespace, in order."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, right = line.split(" - ", 1)
+        found.append((left.split()[4].encode().decode("unicode_escape"), right.split()[0]))
+    return found
+
+
+def exist(names: Names) -> bool:
+    """Whether both namespaces are there and real (after a reboot only plain files are left)."""
+    pinned = {point for point, kind in mounts() if kind == NSFS_MAGIC}
+    return {str(names.netns_path), str(names.mntns_path)} <= pinned
+
+
+def create(names: Names) -> None:
+    """Makes both namespaces; they must not exist (see `destroy`)."""
+    _create_network(names)
+    _create_mounts(names)
+
+
+def _create_network(names: Names) -> None:
+    run("ip", "netns", "add", names.netns)
+    prefix = names.node_network.prefixlen
+    # A bridge without ports keeps its address reachable. The default route exists because several
+    # components refuse a machine without one; nothing is behind it.
+    script = f"""
+        set -e
+        ip link set lo up
+        ip link add node0 type bridge
+        ip addr add {names.node_address}/{prefix} dev node0
+        ip link set node0 up
+        ip route add default dev node0
+        sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
+    """
+    run(*enter_network(names), "sh", "-c", script)
+
+
+def _create_mounts(names: Names) -> None:
+    pin = names.mntns_path
+    pin.parent.mkdir(parents=True, exist_ok=True)
+    # A pin must lie on a private mount, and / is shared on many machines.
+    run("mount", "--bind", str(pin.parent), str(pin.parent))
+    run("mount", "--make-private", str(pin.parent))
+    pin.touch()
+    for source, target in names.binds.items():
+        source.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+    # slave: mounts made later on the machine appear inside, none inside appears on the machine.
+    # shared: kubelet hands mounts on to containers (mountPropagation).
+    binds = "\n".join(f"mount --bind '{source}' '{target}'" for source, target in names.binds.items())
+    script = f"set -e\nmount --make-rshared /\n{binds}\n"
+    run("unshare", f"--mount={pin}", "--propagation", "slave", "sh", "-c", script)
+
+
+def destroy(names: Names) -> None:
+    """Removes both namespaces and every mount of the cluster, finished or half made."""
+    ours = (f"{names.run}/", f"{names.state}/")
+    for point, _ in reversed(mounts()):
+        if point.startswith(ours):
+            run("umount", "--lazy", point)
+    if str(names.netns_path) in {point for point, _ in mounts()}:
+        run("ip", "netns", "delete", names.netns)
+    elif names.netns_path.exists():
+        names.netns_path.unlink()
+
+
+def remove_mount_points(names: Names) -> None:
+    """Removes the directories that exist only to be mounted on, if no other cluster uses them."""
+    if names.run.parent.is_dir() and any(names.run.parent.iterdir()):
+        return
+    for point in names.mount_points:
+        if point.is_dir() and not any(point.iterdir()):
+            point.rmdir()
+
+
+def remove_tree(path: Path) -> None:
+    """Deletes a directory tree in which nothing is mounted.
+
+    Raises ClusterError when something is still mounted below it: deleting would reach through.
+    """
+    inside = [point for point, _ in mounts() if point == str(path) or point.startswith(f"{path}/")]
+    if inside:
+        raise ClusterError(f"not removing {path}: still mounted below it: {', '.join(inside)}")
+    if path.exists():
+        shutil.rmtree(path)
+    parent = path.parent
+    if parent.is_dir() and not os.listdir(parent):
+        parent.rmdir()

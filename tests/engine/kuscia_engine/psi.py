@@ -1,0 +1,95 @@
+"""Runs SecretFlow's PSI between two parties."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kuscia_engine import EngineError, spu_library
+from kuscia_engine.task import Input, Task
+
+LOG = logging.getLogger("kuscia_engine")
+NULL = "NULL"  # how the library writes a missing value
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of the own table, and rows of it that are in the intersection."""
+
+    own: int
+    common: int
+
+
+def connect(task: Task) -> Any:
+    """The link to the peer (brpc over HTTP/1.1, which Kuscia's gateways carry).
+
+    Raises:
+        EngineError: the peer was not reached within the time of the task's link_desc.
+    """
+    libspu, _ = spu_library.load()
+    description = libspu.link.Desc()
+    # Both sides must name the link alike; another task's messages are then refused.
+    description.id = task.task_id
+    for name, address in task.parties.items():
+        description.add_party(name, address)
+    description.brpc_channel_protocol = "http"
+    description.brpc_channel_connection_type = "pooled"
+    for name in task.link.__dataclass_fields__:
+        setattr(description, name, getattr(task.link, name))
+    peer = task.parties[task.peer]
+    LOG.info("connecting to %s at %s, listening on %s, for up to %.0f s",
+             task.peer, peer, task.parties[task.party], task.link.connect_seconds)  # fmt: skip
+    try:
+        return libspu.link.create_brpc(description, task.rank)
+    except RuntimeError as error:
+        raise EngineError(
+            f"{task.peer} was not reached at {peer} within {task.link.connect_seconds:.0f} s "
+            f"(or port {task.parties[task.party]} is taken here): {_reason(error)}"
+        ) from error
+
+
+def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
+    """Intersect `table` with the peer's; writes the own rows in the intersection to `result` if this
+    party is a receiver.
+
+    Raises:
+        EngineError: the protocol failed, or the result is empty and the task does not allow that.
+    """
+    _, libpsi = spu_library.load()
+    receivers = [list(task.parties).index(name) for name in task.receivers]
+    config = libpsi.PsiExecuteConfig(
+        protocol_conf=libpsi.PsiProtocolConfig(
+            protocol=getattr(libpsi.PsiProtocol, task.protocol),
+            receiver_rank=receivers[0],
+            broadcast_result=len(receivers) == 2,
+            ecdh_params=libpsi.EcdhParams(curve=getattr(libpsi.EllipticCurveType, task.curve)),
+        ),
+        input_params=libpsi.InputParams(
+            path=str(table), selected_keys=list(own.keys), keys_unique=own.keys_unique
+        ),
+        output_params=libpsi.OutputParams(
+            path=str(result), disable_alignment=not task.sort_result, csv_null_rep=NULL
+        ),
+        join_conf=libpsi.ResultJoinConfig(
+            type=libpsi.ResultJoinType.JOIN_TYPE_INNER_JOIN, left_side_rank=receivers[0]
+        ),
+    )
+    try:
+        report = libpsi.psi_execute(config, link)
+    except RuntimeError as error:
+        raise EngineError(f"PSI with {task.peer} failed: {_reason(error)}") from error
+    counts = Counts(report.original_count, report.intersection_count)
+    if task.receives and counts.common == 0 and not task.allow_empty_result:
+        raise EngineError(
+            f"no row is common to {task.party} and {task.peer}, and the task does not allow an empty result "
+            "(attribute allow_empty_result)"
+        )
+    return counts
+
+
+def _reason(error: Exception) -> str:
+    """The library's message without its C++ stack trace."""
+    lines = [
+        line for line in str(error).splitlines() if line.strip() and not line.startswith(("#", "Stacktrace"))
+    ]
+    return "\n".join(lines[:5]) or type(error).__name__

@@ -1,0 +1,6 @@
+"""Engines on a lite: RunK (pods in the host cluster) and RunP (processes beside the lite)."""
+
+from kuscia_sim.agent.agent import run_agent
+from kuscia_sim.agent.errors import AgentStartError
+
+__all__ = ["AgentStartError", "run_agent"]

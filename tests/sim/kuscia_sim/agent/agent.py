@@ -1,0 +1,247 @@
+"""The agent of a lite: runs the pods that the master bound to this domain and reports on them."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable
+
+from kuscia_sim import credentials
+from kuscia_sim.agent import podstatus, render
+from kuscia_sim.agent.certs import engine_files
+from kuscia_sim.agent.errors import AgentStartError
+from kuscia_sim.agent.logs import PodLogs
+from kuscia_sim.agent.provider import EngineFiles, PodDenied, Provider, pod_label
+from kuscia_sim.agent.runk import RunkProvider
+from kuscia_sim.hostnet import Host
+from kuscia_sim.jobs import names
+from kuscia_sim.node import Node
+from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, StoreError, owner_reference
+
+log = logging.getLogger("agent")
+
+ACTIVE_SECONDS = 2.0
+IDLE_SECONDS = 30.0
+RETRY_SECONDS = 2.0
+SETTLE_SECONDS = 0.1
+SWEEP_SECONDS = 60.0
+
+
+async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event | None = None) -> None:
+    """Runs this domain's engines until cancelled; engines go on when it ends and are found again.
+
+    Sets `ready` once engines can be run and registers itself as `node.agent`.
+    Raises AgentStartError when they cannot: the lite must log that and exit.
+    """
+    host = host or Host.from_environment()
+    provider = make_provider(node, host)
+    try:
+        await provider.start()
+        keep_logs = node.config.runtime != "runk" or node.config.runk.enable_logging
+        directory = host.home / (node.config.runk.log_directory or "var/stdout/pods")
+        agent = Agent(node, provider, PodLogs(directory, node.domain_id, provider), keep_logs)
+        node.agent = agent
+        if ready:
+            ready.set()
+        try:
+            await agent.run()
+        finally:
+            await agent.close()
+    finally:
+        await provider.close()
+
+
+def make_provider(node: Node, host: Host) -> Provider:
+    """The provider for the configured runtime. Raises AgentStartError for one that this cannot be."""
+    runtime = node.config.runtime
+    if runtime == "runk":
+        return RunkProvider(node.config, node.hostname, host.pod_ip)
+    raise AgentStartError(f"unknown runtime: {runtime}")
+
+
+class Agent:
+    """Brings what the host runs in line with the pods in the store, one round at a time."""
+
+    def __init__(self, node: Node, provider: Provider, logs: PodLogs, keep_logs: bool) -> None:
+        self._node = node
+        self._store = node.store
+        self._domain = node.domain_id
+        self._provider = provider
+        self._logs = logs
+        self._keep_logs = keep_logs
+        self._busy = True
+        self._swept = float("-inf")
+
+    async def run(self) -> None:
+        """Rounds until cancelled; errors are logged and the round repeated."""
+        seen = 0
+        while True:
+            try:
+                await self.round()
+                seen = await self._wait(seen)
+                await asyncio.sleep(SETTLE_SECONDS)
+            except Exception as err:
+                log.warning("Failed to sync pods, trying again in %.0f s: %r", RETRY_SECONDS, err)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def close(self) -> None:
+        await self._logs.close()
+
+    async def _wait(self, seen: int) -> int:
+        timeout = ACTIVE_SECONDS if self._busy else IDLE_SECONDS
+        changed = asyncio.ensure_future(self._store.wait_change(seen, timeout))
+        happened = asyncio.ensure_future(self._provider.wait(timeout))
+        try:
+            await asyncio.wait([changed, happened], return_when=asyncio.FIRST_COMPLETED)
+            return changed.result() if changed.done() else seen
+        finally:
+            for task in (changed, happened):
+                task.cancel()
+            await asyncio.gather(changed, happened, return_exceptions=True)
+
+    async def round(self) -> None:
+        """One comparison. Raises what the store or the host raise when they cannot be asked at all."""
+        pods = {pod["metadata"]["name"]: pod for pod in await self._store.list("pods", self._domain)}
+        bound = {name: pod for name, pod in pods.items() if pod["spec"].get("nodeName")}
+        sweep = time.monotonic() - self._swept > SWEEP_SECONDS
+        if not bound and not self._busy and not sweep:
+            return
+        present = await self._provider.existing()
+        for name, pod in bound.items():
+            await self._guard(name, self._sync(pod, present.get(name)))
+        for name, backend in present.items():
+            if name not in bound:
+                await self._guard(name, self._remove(backend))
+        if sweep:
+            await self._provider.sweep({pod["metadata"]["uid"] for pod in pods.values()})
+            self._swept = time.monotonic()
+        self._busy = bool(bound or present)
+
+    async def _guard(self, name: str, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except (Conflict, NotFound) as err:
+            log.debug("pod %s changed meanwhile: %s", name, err)
+        except Exception as err:
+            log.warning("Failed to sync pod %s/%s, trying again: %r", self._domain, name, err)
+
+    async def _sync(self, pod: Object, backend: Object | None) -> None:
+        uid = pod["metadata"]["uid"]
+        if backend is not None and pod_label(backend, names.LABEL_POD_UID) != uid:
+            await self._remove(backend)
+            return
+        if podstatus.is_finished(pod):
+            await self._withdraw(pod)
+            return
+        if backend is not None:
+            await self._report(pod, podstatus.from_backend(backend))
+        elif names.ANNOTATION_CREATED in pod["metadata"]["annotations"]:
+            await self._provider.delete(pod["metadata"]["name"])
+            await self._report(pod, podstatus.lost(pod))
+        else:
+            await self._start(pod)
+
+    async def _start(self, pod: Object) -> None:
+        name = pod["metadata"]["name"]
+        try:
+            await self._provider.create(pod, await self._files(pod))
+        except (PodDenied, render.TemplateError) as err:
+            log.warning("pod %s/%s is refused: %s", self._domain, name, err)
+            await self._provider.delete(name)
+            await self._report(pod, podstatus.denied(pod, str(err)))
+            return
+        pod["metadata"]["annotations"][names.ANNOTATION_CREATED] = "true"
+        await self._store.update("pods", self._domain, name, pod)
+
+    async def _files(self, pod: Object) -> EngineFiles:
+        node, name = self._node, pod["metadata"]["name"]
+        config: dict[str, str] = {}
+        gen_conf = pod["metadata"]["annotations"].get(names.ANNOTATION_GEN_CONF)
+        if gen_conf:
+            values = (await self._store.get("configmaps", self._domain, gen_conf))["data"][name]
+            env = {
+                entry["name"]: str(entry.get("value", ""))
+                for container in pod["spec"]["containers"]
+                for entry in container["env"]
+            }
+            own = {
+                "KUSCIA_API_PROTOCOL": node.config.api_protocol,
+                "KUSCIA_API_TOKEN": credentials.api_token(node.key, node.domain_id),
+                "KUSCIA_DOMAIN_KEY_DATA": node.config.domain_key_data,
+            }
+            variables = render.variables(env, own, json.loads(values))
+            source = pod["spec"]["volumes"][0]["configMap"]["name"]
+            templates = (await self._store.get("configmaps", self._domain, source))["data"]
+            config = {file: render.render(text, variables) for file, text in templates.items()}
+        certs = await asyncio.to_thread(engine_files, node.key, node.domain_id, name)
+        return EngineFiles(config, certs)
+
+    async def _report(self, pod: Object, status: Object) -> None:
+        if self._keep_logs:
+            self._logs.follow(pod, status)
+        if status.get("podIP") and status["phase"] not in podstatus.FINISHED:
+            await self._announce(pod, status["podIP"])
+        annotations = pod["metadata"]["annotations"]
+        if pod.get("status") == status and names.ANNOTATION_CREATED in annotations:
+            return
+        annotations[names.ANNOTATION_CREATED] = "true"
+        pod["status"] = status
+        # What another agent of this domain bound before a restart is this one's now.
+        pod["spec"]["nodeName"] = self._node.hostname
+        await self._store.update("pods", self._domain, pod["metadata"]["name"], pod)
+
+    async def _announce(self, pod: Object, address: str) -> None:
+        """Keeps the endpoints of the pod's ports, from which gateways route."""
+        for port in pod.get("ports", []):
+            spec = {
+                "host": f"{port['service']}.{self._domain}.svc",
+                "ip": address,
+                "port": port["port"],
+                "portName": port["name"],
+                "scope": port["scope"],
+                "protocol": port["protocol"],
+                "task": pod["metadata"]["annotations"][names.ANNOTATION_TASK_ID],
+                "accessDomains": pod["metadata"]["annotations"][names.ANNOTATION_ACCESS_DOMAINS].split(","),
+            }
+            endpoint = {
+                "metadata": {"ownerReferences": [owner_reference("Pod", pod, "v1")]},
+                "spec": spec,
+            }
+            try:
+                await self._store.create("endpoints", self._domain, port["service"], endpoint)
+            except AlreadyExists:
+                current = await self._store.get("endpoints", self._domain, port["service"])
+                if current["spec"] != spec:
+                    current["spec"] = spec
+                    current["metadata"]["ownerReferences"] = endpoint["metadata"]["ownerReferences"]
+                    await self._store.update("endpoints", self._domain, port["service"], current)
+
+    async def _withdraw(self, pod: Object) -> None:
+        for port in pod.get("ports", []):
+            try:
+                current = await self._store.get("endpoints", self._domain, port["service"])
+                owners = {entry["uid"] for entry in current["metadata"].get("ownerReferences", [])}
+                if pod["metadata"]["uid"] in owners:
+                    await self._store.delete("endpoints", self._domain, port["service"])
+            except NotFound:
+                continue
+
+    async def _remove(self, backend: Object) -> None:
+        if backend["metadata"].get("deletionTimestamp"):
+            return
+        await self._logs.finish(pod_label(backend, names.LABEL_POD_UID))
+        await self._provider.delete(backend["metadata"]["name"])
+
+    async def task_log(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:
+        """The lines of an engine's output. Raises LookupError with the text to answer (facts 7.4, Others)."""
+        try:
+            task = await self._store.get("kusciatasks", names.CROSS_DOMAIN, task_id)
+        except StoreError as err:
+            raise LookupError(str(err)) from err
+        if self._domain not in {party["domainID"] for party in task["spec"]["parties"]}:
+            raise LookupError("can't find the party in this task")
+        status = task.get("status", {})
+        if status.get("phase", names.PENDING) == names.PENDING:
+            raise LookupError(f"task {task_id} status pending, please try later")
+        async for line in self._logs.read(task_id, replica, container, follow):
+            yield line

@@ -1,0 +1,5 @@
+"""Why an agent cannot start."""
+
+
+class AgentStartError(Exception):
+    """The lite must exit; str() is the text to log as the module's failure."""

@@ -1,0 +1,109 @@
+"""Engines' output in files: var/stdout/pods/<domain>_<pod>_<uid>/<container>/<restarts>.log.
+
+Kept so that it can be read after the pod is gone (log/task/query). RunK does it with runk.enableLogging only.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from kuscia_sim.agent.provider import Provider
+from kuscia_sim.store import Object
+
+log = logging.getLogger("podlog")
+
+POLL_SECONDS = 0.5
+LAST_LINES_SECONDS = 5.0
+
+
+class PodLogs:
+    """Copies containers' output into files while they run."""
+
+    def __init__(self, root: Path, domain: str, provider: Provider) -> None:
+        self._root = root
+        self._domain = domain
+        self._provider = provider
+        self._copies: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def follow(self, pod: Object, status: Object) -> None:
+        """Starts to copy the output of the pod's containers that have been started."""
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        for entry in status.get("containerStatuses", []):
+            key = (uid, entry["name"])
+            state = entry.get("state", {})
+            if key in self._copies or not ("running" in state or "terminated" in state):
+                continue
+            directory = self._root / f"{self._domain}_{name}_{uid}" / entry["name"]
+            self._copies[key] = asyncio.create_task(self._copy(name, entry["name"], directory))
+
+    async def finish(self, uid: str) -> None:
+        """Waits a moment for the last lines of a pod that is about to be removed."""
+        own = [key for key in self._copies if key[0] == uid]
+        if own:
+            await asyncio.wait([self._copies[key] for key in own], timeout=LAST_LINES_SECONDS)
+        for key in own:
+            self._copies.pop(key).cancel()
+
+    async def close(self) -> None:
+        for task in self._copies.values():
+            task.cancel()
+        await asyncio.gather(*self._copies.values(), return_exceptions=True)
+
+    async def _copy(self, pod: str, container: str, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                with (directory / "0.log").open("w") as file:
+                    async for line in self._provider.log(pod, container, follow=True):
+                        file.write(line + "\n")
+                        file.flush()
+                return
+            except LookupError as err:
+                log.warning("cannot read the output of %s/%s: %s", pod, container, err)
+                return
+            except Exception as err:
+                log.warning("reading the output of %s/%s broke off, again: %r", pod, container, err)
+                await asyncio.sleep(POLL_SECONDS)
+
+    def is_copying(self, uid: str, container: str) -> bool:
+        task = self._copies.get((uid, container))
+        return task is not None and not task.done()
+
+    async def read(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:
+        """The lines kept of an engine; with follow until it ends. Raises LookupError (texts as recorded)."""
+        stem = f"{self._domain}_{task_id}-{replica}"
+        found = sorted(self._root.glob(f"{stem}*"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise LookupError(
+                f"failed to local query, err: can't find pod log directory for {stem}, err: <nil>"
+            )
+        directory = found[-1]
+        names = sorted(path.name for path in directory.iterdir())
+        if not container and len(names) > 1:
+            raise LookupError("task's deploy container larger than 1, please specify the container name")
+        chosen = container or (names[0] if names else "")
+        file = directory / chosen / "0.log"
+        if chosen not in names or not file.exists():
+            raise LookupError(
+                f"failed to local query, err: can't find pod log path for {directory / chosen}, err: <nil>"
+            )
+        uid = directory.name.rpartition("_")[2]
+        async for line in self._tail(file, follow, uid, chosen):
+            yield line
+
+    async def _tail(self, file: Path, follow: bool, uid: str, container: str) -> AsyncIterator[str]:
+        with file.open() as stream:
+            pending = ""
+            while True:
+                running = follow and self.is_copying(uid, container)
+                for piece in stream:
+                    pending += piece
+                    if pending.endswith("\n"):
+                        yield pending[:-1]
+                        pending = ""
+                if not running:
+                    break
+                await asyncio.sleep(POLL_SECONDS)
+            if pending:
+                yield pending

@@ -1,0 +1,329 @@
+"""RunK: engines as pods of the host cluster, made with the lite's own ServiceAccount.
+
+The pod is recorded in runk-task-pod.yaml. Verbs used: get, list, watch, create, delete on pods, configmaps,
+secrets, and get on pods/log (Kuscia facts 4 and 16.4).
+"""
+
+import asyncio
+import datetime
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import aiohttp
+from kubernetes_asyncio import client
+from kubernetes_asyncio import config as kube_config
+from kubernetes_asyncio import watch as kube_watch
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from kuscia_sim.agent.certs import ENVIRONMENT
+from kuscia_sim.agent.errors import AgentStartError
+from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.config import Config
+from kuscia_sim.jobs import names
+from kuscia_sim.store import Object
+
+log = logging.getLogger("runk")
+
+TIMEOUT = 10
+MAX_NAME = 253
+CERTS_VOLUME = "certs"
+CERTS_DIRECTORY = "kuscia/certs"
+WATCH_SECONDS = 120
+RETRY_SECONDS = 2.0
+HOST_ERRORS = (ApiException, aiohttp.ClientError, TimeoutError, OSError)
+"""What a call to the host cluster may raise; all of it may pass."""
+
+
+class RunkProvider:
+    """Engine pods in `runk.namespace` of the cluster that the lite runs in (or of runk.kubeconfigFile's)."""
+
+    def __init__(self, config: Config, hostname: str, pod_ip: str) -> None:
+        self._config = config
+        self._domain = config.domain_id
+        self._namespace = config.runk.namespace
+        self._hostname = hostname
+        self._pod_ip = pod_ip
+        self._settings: dict[str, Any] = ((config.agent.get("provider") or {}).get("k8s")) or {}
+        self._selector = f"{names.LABEL_NAMESPACE}={self._domain}"
+        self._event = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+        self._api: client.ApiClient | None = None
+        self._core: Any = None
+
+    async def start(self) -> None:
+        capacity = self._config.capacity
+        if not (capacity.cpu and capacity.memory and capacity.storage):
+            raise AgentStartError("capacity config is empty")
+        if not self._namespace:
+            raise AgentStartError("runk.namespace is empty, set it to the namespace for engine pods")
+        self._api = await self._connect()
+        self._core = client.CoreV1Api(self._api)
+        await self._ping()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _connect(self) -> client.ApiClient:
+        path = self._config.runk.kubeconfig_file
+        configuration = client.Configuration()
+        try:
+            if path:
+                await kube_config.load_kube_config(config_file=path, client_configuration=configuration)
+            else:
+                kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except (kube_config.ConfigException, OSError, ValueError) as err:
+            where = f"build config from kubeconfig {path}" if path else "get in cluster config"
+            raise AgentStartError(f"failed to {where}, detail-> {err}") from err
+        return client.ApiClient(configuration)
+
+    async def _ping(self) -> None:
+        """Kuscia asks for a pod that is not there: 404 means that it may ask."""
+        try:
+            await self._core.read_namespaced_pod("test", self._namespace, _request_timeout=TIMEOUT)
+        except ApiException as err:
+            if err.status == 404:
+                return
+            raise AgentStartError(f"failed to ping backend k8s cluster, detail-> {api_message(err)}") from err
+        except HOST_ERRORS as err:
+            raise AgentStartError(f"failed to ping backend k8s cluster, detail-> {err!r}") from err
+
+    async def close(self) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._api:
+            await self._api.close()
+
+    async def existing(self) -> dict[str, Object]:
+        answer = await self._core.list_namespaced_pod(
+            self._namespace, label_selector=self._selector, _request_timeout=TIMEOUT
+        )
+        items: list[Object] = self._core.api_client.sanitize_for_serialization(answer)["items"]
+        return {pod["metadata"]["name"]: pod for pod in items}
+
+    async def create(self, pod: Object, files: EngineFiles) -> None:
+        backend = backend_pod(pod, self._hostname, self._namespace, self._dns(), self._settings)
+        metadata = {"namespace": self._namespace, "labels": ownership_labels(backend)}
+        for volume in backend["spec"]["volumes"]:
+            if "configMap" in volume:
+                body = {"metadata": {**metadata, "name": volume["configMap"]["name"]}, "data": files.config}
+                await self._make("configmap", self._core.create_namespaced_config_map, body)
+        secret = {"metadata": {**metadata, "name": certs_name(pod)}, "stringData": files.certs}
+        await self._make("secret", self._core.create_namespaced_secret, secret)
+        await self._make("pod", self._core.create_namespaced_pod, backend)
+
+    async def _make(self, kind: str, call: Any, body: Object) -> None:
+        name = body["metadata"]["name"]
+        try:
+            await call(self._namespace, body, _request_timeout=TIMEOUT)
+        except ApiException as err:
+            if err.status == 409 and not _is_terminating(err):
+                log.info("%s %s/%s already exists, skip applying", kind, self._namespace, name)
+                return
+            if kind == "pod" and _is_denied(err):
+                raise PodDenied(api_message(err)) from err
+            raise
+        log.info("Create %s %s/%s successfully", kind, self._namespace, name)
+
+    async def delete(self, pod_name: str) -> None:
+        await self._remove("pod", self._core.delete_namespaced_pod, pod_name)
+        for kind, listing, deletion in self._sub_resources():
+            answer = await listing(self._namespace, label_selector=self._selector, _request_timeout=TIMEOUT)
+            for item in answer.items:
+                if (item.metadata.labels or {}).get(_LABEL_POD) == _label_value(pod_name):
+                    await self._remove(kind, deletion, item.metadata.name)
+
+    async def sweep(self, keep: set[str]) -> None:
+        """Removes ConfigMaps and Secrets of this domain whose pod (uid in the store) is not in `keep`."""
+        for kind, listing, deletion in self._sub_resources():
+            answer = await listing(self._namespace, label_selector=self._selector, _request_timeout=TIMEOUT)
+            for item in answer.items:
+                if (item.metadata.labels or {}).get(names.LABEL_POD_UID) not in keep:
+                    await self._remove(kind, deletion, item.metadata.name)
+
+    def _sub_resources(self) -> list[tuple[str, Any, Any]]:
+        core = self._core
+        return [
+            ("configmap", core.list_namespaced_config_map, core.delete_namespaced_config_map),
+            ("secret", core.list_namespaced_secret, core.delete_namespaced_secret),
+        ]
+
+    async def _remove(self, kind: str, call: Any, name: str) -> None:
+        try:
+            await call(name, self._namespace, _request_timeout=TIMEOUT)
+        except ApiException as err:
+            if err.status != 404:
+                raise
+            return
+        log.info("Backend %s %s/%s deleted", kind, self._namespace, name)
+
+    async def wait(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        self._event.clear()
+
+    async def _watch(self) -> None:
+        """Sets the event whenever a pod of this domain changes; the agent looks for itself what it was."""
+        while True:
+            try:
+                async with kube_watch.Watch() as stream:
+                    async for _ in stream.stream(
+                        self._core.list_namespaced_pod,
+                        self._namespace,
+                        label_selector=self._selector,
+                        timeout_seconds=WATCH_SECONDS,
+                    ):
+                        self._event.set()
+            except HOST_ERRORS as err:
+                log.warning("watching pods of namespace %s broke off: %s", self._namespace, describe(err))
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("watching pods of namespace %s broke off", self._namespace)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def log(self, pod_name: str, container: str, follow: bool) -> AsyncIterator[str]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT)
+        try:
+            response = await self._core.read_namespaced_pod_log(
+                pod_name,
+                self._namespace,
+                container=container,
+                follow=follow,
+                _preload_content=False,
+                _request_timeout=timeout,
+            )
+        except ApiException as err:
+            raise LookupError(api_message(err)) from err
+        try:
+            if response.status >= 400:
+                raise LookupError(_body_message(await response.text()))
+            pending = b""
+            async for chunk in response.content.iter_any():
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    yield line.decode("utf-8", "replace")
+            if pending:
+                yield pending.decode("utf-8", "replace")
+        finally:
+            response.close()
+
+    def _dns(self) -> list[str]:
+        return list(self._config.runk.dns_servers) or [self._pod_ip]
+
+
+_LABEL_POD = "kuscia.secretflow/pod-name"
+"""On the ConfigMaps and Secrets only: the pod that each was made for."""
+
+
+def ownership_labels(pod: Object) -> dict[str, str]:
+    """Labels of what is made for a pod of the host cluster."""
+    metadata = pod["metadata"]
+    kept = (names.LABEL_NAMESPACE, names.LABEL_NODE, names.LABEL_POD_UID)
+    return {key: metadata["labels"][key] for key in kept} | {_LABEL_POD: _label_value(metadata["name"])}
+
+
+def _label_value(name: str) -> str:
+    return name if len(name) <= 63 else hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def certs_name(pod: Object) -> str:
+    """Name of the Secret with the engine's certificates."""
+    return fitting_name(f"{pod['metadata']['name']}-certs")
+
+
+def fitting_name(name: str) -> str:
+    """The name itself, or a hash of it where it is too long for an object's name."""
+    return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def backend_pod(
+    pod: Object, hostname: str, namespace: str, dns_servers: list[str], settings: dict[str, Any]
+) -> Object:
+    """The pod for the host cluster, from that in the store; `settings`: agent.provider.k8s in kuscia.yaml."""
+    name, source = pod["metadata"]["name"], pod["metadata"]
+    spec = {
+        key: value
+        for key, value in pod["spec"].items()
+        if key not in ("nodeName", "nodeSelector", "schedulerName")
+    }
+    dns = settings.get("dns") or {}
+    spec["dnsPolicy"] = dns.get("policy") or "None"
+    spec["dnsConfig"] = {"nameservers": dns_servers}
+    if dns.get("searches"):
+        spec["dnsConfig"]["searches"] = dns["searches"]
+    if settings.get("runtimeClassName"):
+        spec["runtimeClassName"] = settings["runtimeClassName"]
+    if settings.get("affinitiesToAdd"):
+        spec["affinity"] = settings["affinitiesToAdd"]
+    volumes = []
+    for volume in spec.get("volumes", []):
+        renamed = fitting_name(f"{name}-{volume['configMap']['name']}")
+        volumes.append({**volume, "configMap": {"name": renamed}})
+    volumes.append({"name": CERTS_VOLUME, "secret": {"secretName": certs_name(pod)}})
+    spec["volumes"] = volumes
+    spec["containers"] = [_backend_container(container) for container in spec["containers"]]
+    annotations = {
+        key: value
+        for key, value in source.get("annotations", {}).items()
+        if key not in (names.ANNOTATION_ACCESS_DOMAINS, names.ANNOTATION_CREATED)
+    }
+    now = datetime.datetime.now().astimezone().isoformat()
+    annotations |= {"kubernetes.io/config.seen": now, "kubernetes.io/config.source": "api"}
+    labels = {
+        **source.get("labels", {}),
+        names.LABEL_NAMESPACE: source["namespace"],
+        names.LABEL_NODE: hostname,
+        names.LABEL_POD_UID: source["uid"],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels | (settings.get("labelsToAdd") or {}),
+            "annotations": annotations | (settings.get("annotationsToAdd") or {}),
+        },
+        "spec": spec,
+    }
+
+
+def _backend_container(container: dict[str, Any]) -> dict[str, Any]:
+    directory = PurePosixPath(container.get("workingDir") or "/") / CERTS_DIRECTORY
+    env = [
+        *container["env"],
+        *({"name": key, "value": f"{CERTS_DIRECTORY}/{file}"} for key, file in ENVIRONMENT.items()),
+    ]
+    mounts = [*container["volumeMounts"], {"name": CERTS_VOLUME, "mountPath": str(directory)}]
+    return {**container, "env": env, "volumeMounts": mounts}
+
+
+def api_message(err: ApiException) -> str:
+    """What the API server said."""
+    return _body_message(err.body if isinstance(err.body, str) else "") or f"{err.status} {err.reason}"
+
+
+def _body_message(body: str) -> str:
+    try:
+        return str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        return body.strip()
+
+
+def describe(err: BaseException) -> str:
+    """One line about an error of a call to the host cluster."""
+    return api_message(err) if isinstance(err, ApiException) else repr(err)
+
+
+def _is_terminating(err: ApiException) -> bool:
+    return "being deleted" in api_message(err)
+
+
+def _is_denied(err: ApiException) -> bool:
+    """A refusal of this very pod; a missing right ("cannot create resource") may yet be granted."""
+    return err.status in (400, 403, 422) and "cannot create resource" not in api_message(err)

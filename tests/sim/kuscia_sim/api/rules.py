@@ -1,0 +1,106 @@
+"""Rules shared by the handlers: IDs, labels, and what the API server says of an object that breaks its CRD."""
+
+import re
+from collections.abc import Iterable
+
+from kuscia_sim.gojson import go_quote
+from kuscia_sim.store import Invalid
+from kuscia_sim.wire import ERR_VALIDATE, ApiError
+
+ID_PATTERN = "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
+HOST_PATTERN = (
+    r"^$|^(?:(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)\.){3}(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)$"
+    r"|^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*"
+    r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9])$"
+)
+QUANTITY_PATTERN = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
+QUANTITY_ERROR = f"quantities must match the regular expression '{QUANTITY_PATTERN}'"
+_LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", re.ASCII)
+_LABEL_ERROR = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
+    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
+    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+_SUBDOMAIN_ERROR = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
+    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+MAX_LABEL = 63
+MAX_NAME = 253
+
+
+def require(condition: object, text: str, code: int = ERR_VALIDATE) -> None:
+    """Raises ApiError(code, text) unless the condition holds."""
+    if not condition:
+        raise ApiError(code, text)
+
+
+def check_id(value: str, field: str, code: int = ERR_VALIDATE) -> None:
+    """Raises ApiError when `value` is not an ID (facts 7.4)."""
+    if not re.fullmatch(ID_PATTERN[1:-1], value, re.ASCII):
+        raise ApiError(
+            code,
+            f'Field "{field}" is invalid, invalid value: {go_quote(value)}: '
+            f'regex used for validation is "{ID_PATTERN}" ',
+        )
+
+
+def one_of(path: str, value: str, allowed: Iterable[str]) -> list[str]:
+    """The CRD error of an enum field."""
+    names = list(allowed)
+    if value in names:
+        return []
+    supported = ", ".join(f'"{name}"' for name in names)
+    return [f"{path}: Unsupported value: {go_quote(value)}: supported values: {supported}"]
+
+
+def in_range(path: str, value: int, low: int | None, high: int | None) -> list[str]:
+    """The CRD error of an integer field with bounds."""
+    if low is not None and value < low:
+        text = f"should be greater than or equal to {low}"
+    elif high is not None and value > high:
+        text = f"should be less than or equal to {high}"
+    else:
+        return []
+    return [f"{path}: Invalid value: {value}: {path} in body {text}"]
+
+
+def matches(path: str, value: str, pattern: str) -> list[str]:
+    """The CRD error of a string field with a pattern."""
+    if re.search(pattern.replace("$|", r"\Z|").removesuffix("$") + r"\Z", value, re.ASCII):
+        return []
+    return [f"{path}: Invalid value: {go_quote(value)}: {path} in body should match '{pattern}'"]
+
+
+def label_value(value: str) -> list[str]:
+    """The API server's errors of one label value."""
+    errors = []
+    if len(value.encode()) > MAX_LABEL:
+        errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: must be no more than {MAX_LABEL} bytes")
+    if not _LABEL.fullmatch(value):
+        errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: {_LABEL_ERROR}")
+    return errors
+
+
+def object_name(value: str) -> list[str]:
+    """The API server's errors of metadata.name."""
+    errors = []
+    if len(value) > MAX_NAME:
+        errors.append(f"metadata.name: Invalid value: {go_quote(value)}: must be no more than {MAX_NAME} bytes")
+    if not _SUBDOMAIN.fullmatch(value):
+        errors.append(f"metadata.name: Invalid value: {go_quote(value)}: {_SUBDOMAIN_ERROR}")
+    return errors
+
+
+def refuse_invalid(kind: str, name: str, errors: list[str]) -> None:
+    """Raises Invalid with the API server's words when there are errors; kind e.g. "ClusterDomainRoute"."""
+    if not errors:
+        return
+    text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+    raise Invalid(f'{kind}.kuscia.secretflow "{name}" is invalid: {text}')
+
+
+def valid_quantity(value: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", value))

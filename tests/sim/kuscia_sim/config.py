@@ -1,0 +1,294 @@
+"""kuscia.yaml: what a node is told (Kuscia facts 2)."""
+
+import base64
+import binascii
+import dataclasses
+import string
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+MODES = ("master", "lite", "autonomy")
+PROTOCOLS = ("NOTLS", "TLS", "MTLS")
+RESERVED_DOMAIN_ID = "master"
+BASE64_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; str() is the line Kuscia prints before it exits with status 1."""
+
+
+class DomainKeyError(Exception):
+    """domainKeyData holds no usable RSA key; str() is the text of Kuscia's FATAL line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Runk:
+    """Where a lite runs engines in its host cluster."""
+
+    namespace: str = ""
+    dns_servers: tuple[str, ...] = ()
+    kubeconfig_file: str = ""
+    enable_logging: bool = False
+    log_directory: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Capacity:
+    """What a lite offers to jobs, as Kubernetes quantities; empty strings where the file says nothing."""
+
+    cpu: str = ""
+    memory: str = ""
+    bandwidth: str = ""
+    pods: str = ""
+    storage: str = ""
+    ephemeral_storage: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReservedResources:
+    cpu: str = "0.5"
+    memory: str = "500Mi"
+    bandwidth: str = "10"
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """An http(s) URL taken apart the way Kuscia's gateway does; path is "" or starts with "/"."""
+
+    tls: bool
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Endpoint":
+        """Raises ValueError with Kuscia's text when the URL has another scheme or a port that is none."""
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"invalid host: {url}")
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        try:
+            port = parts.port
+        except ValueError as err:
+            text = parts.netloc.rpartition(":")[2]
+            raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax') from err
+        return cls(tls, parts.hostname or "", port or (443 if tls else 80), parts.path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A parsed kuscia.yaml. Keys that Kuscia does not know are dropped, as Kuscia does.
+
+    mode: "master", "lite" or "autonomy"; protocol: "NOTLS", "TLS", "MTLS" or "" when the file has none;
+    runtime: "runk", "runp", "runc" or what the file says; agent: the raw `agent` block; domain_key_data
+    and lite_deploy_token are secrets and stay out of repr().
+    """
+
+    mode: str
+    domain_id: str
+    domain_key_data: str = dataclasses.field(default="", repr=False)
+    log_level: str = "INFO"
+    protocol: str = ""
+    kuscia_api_sans: tuple[str, ...] = ()
+    datastore_endpoint: str = dataclasses.field(default="", repr=False)
+    cluster_token: str = dataclasses.field(default="", repr=False)
+    lite_deploy_token: str = dataclasses.field(default="", repr=False)
+    master_endpoint: str = ""
+    runtime: str = ""
+    runk: Runk = Runk()
+    capacity: Capacity = Capacity()
+    reserved_resources: ReservedResources = ReservedResources()
+    agent: dict[str, Any] = dataclasses.field(default_factory=dict)
+    external_tls: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    data_mesh: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_master(self) -> bool:
+        return self.mode == "master"
+
+    @property
+    def gateway_tls(self) -> bool:
+        """Whether port 1080 speaks TLS (Kuscia facts 2.7: without `protocol` only a master's does)."""
+        return self.protocol in ("TLS", "MTLS") or (self.protocol == "" and self.mode != "lite")
+
+    @property
+    def api_protocol(self) -> str:
+        """How KusciaAPI on 8082 is served: NOTLS, TLS or MTLS (the default)."""
+        return self.protocol or "MTLS"
+
+
+def load(path: str) -> Config:
+    """The configuration in the file `path`.
+
+    Raises ConfigError with the text that Kuscia prints (recordings/startup-cases: badmode, noid, reserved).
+    """
+    try:
+        text = Path(path).read_text()
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise ConfigError(f"Load kuscia common config failed. open {path}: {reason}") from err
+    return parse(text, path)
+
+
+def parse(text: str, path: str = "kuscia.yaml") -> Config:
+    """Like `load`, for the file's text; `path` is only named in messages."""
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ConfigError(f"Load kuscia common config failed. yaml: {_one_line(err)}") from err
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise ConfigError("Load kuscia common config failed. yaml: unmarshal errors: the file is no mapping")
+
+    protocol = _protocol(raw)
+    domain_id = _text(raw, "domainID")
+    if domain_id == RESERVED_DOMAIN_ID:
+        raise ConfigError(f"Domain id can't be 'master', please check input config file({path})")
+    given_mode = _text(raw, "mode")
+    mode = given_mode.lower()
+    if mode not in MODES:
+        raise ConfigError(f"Load kuscia config failed. not support run mode: {given_mode}")
+    if not domain_id:
+        raise ConfigError("Load kuscia config failed. kuscia config domain should not be empty")
+
+    runk, capacity, reserved = _block(raw, "runk"), _block(raw, "capacity"), _block(raw, "reservedResources")
+    route = _block(raw, "domainRoute")
+    return Config(
+        mode=mode,
+        domain_id=domain_id,
+        domain_key_data=_text(raw, "domainKeyData"),
+        log_level=_text(raw, "logLevel") or "INFO",
+        protocol=protocol,
+        kuscia_api_sans=_texts(raw, "kusciaAPISans"),
+        datastore_endpoint=_text(raw, "datastoreEndpoint"),
+        cluster_token=_text(raw, "clusterToken"),
+        lite_deploy_token=_text(raw, "liteDeployToken"),
+        master_endpoint=_text(raw, "masterEndpoint"),
+        runtime=_text(raw, "runtime"),
+        runk=Runk(
+            namespace=_text(runk, "namespace"),
+            dns_servers=_texts(runk, "dnsServers"),
+            kubeconfig_file=_text(runk, "kubeconfigFile"),
+            enable_logging=bool(runk.get("enableLogging")),
+            log_directory=_text(runk, "logDirectory"),
+        ),
+        capacity=Capacity(
+            cpu=_text(capacity, "cpu"),
+            memory=_text(capacity, "memory"),
+            bandwidth=_text(capacity, "bandwidth"),
+            pods=_text(capacity, "pods"),
+            storage=_text(capacity, "storage"),
+            ephemeral_storage=_text(capacity, "ephemeralStorage"),
+        ),
+        reserved_resources=ReservedResources(
+            cpu=_text(reserved, "cpu") or "0.5",
+            memory=_text(reserved, "memory") or "500Mi",
+            bandwidth=_text(reserved, "bandwidth") or "10",
+        ),
+        agent=_block(raw, "agent"),
+        external_tls=_block(route, "externalTLS"),
+        data_mesh=_block(raw, "dataMesh"),
+    )
+
+
+def load_key(domain_key_data: str) -> RSAPrivateKey:
+    """The RSA key in `domainKeyData` (base64 of a PKCS#1 or PKCS#8 PEM).
+
+    Raises DomainKeyError with the text of Kuscia's FATAL line (recordings/startup-cases/badkey.log).
+    """
+    if not domain_key_data:
+        raise DomainKeyError("domain key data is empty")
+    wrong = first_illegal_base64(domain_key_data)
+    if wrong is not None:
+        raise DomainKeyError(f"illegal base64 data at input byte {wrong}")
+    pem = base64.b64decode(domain_key_data)
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, binascii.Error) as err:
+        raise DomainKeyError("decode pem data failed") from err
+    if not isinstance(key, RSAPrivateKey):
+        raise DomainKeyError("key type is not RSA")
+    return key
+
+
+def first_illegal_base64(text: str) -> int | None:
+    """Index of the first byte at which Go's base64.StdEncoding gives up, None when it would not."""
+    quantum = 0
+    for index, char in enumerate(text):
+        if char in "\r\n":
+            continue
+        if char == "=":
+            return _illegal_padding(text, index, quantum)
+        if char not in BASE64_ALPHABET:
+            return index
+        quantum = (quantum + 1) % 4
+    return None if quantum == 0 else len(text) - quantum
+
+
+def _illegal_padding(text: str, index: int, quantum: int) -> int | None:
+    if quantum < 2:
+        return index
+    rest = [at for at in range(index + 1, len(text)) if text[at] not in "\r\n"]
+    if quantum == 2:
+        if not rest:
+            return len(text)
+        if text[rest[0]] != "=":
+            return rest[0]
+        rest = rest[1:]
+    return rest[0] if rest else None
+
+
+def _protocol(raw: dict[str, Any]) -> str:
+    value = raw.get("protocol")
+    if value is None:
+        return ""
+    text = str(value).upper()
+    if text not in PROTOCOLS:
+        raise ConfigError(f"Load kuscia common config failed. protocol: {value} is unsupported")
+    return text
+
+
+def _text(raw: dict[str, Any], key: str) -> str:
+    value = raw.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        kind = "map" if isinstance(value, dict) else "seq"
+        raise ConfigError(
+            f"Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal !!{kind} into string ({key})"
+        )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _texts(raw: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = raw.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise ConfigError(
+            f"Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal `{value}` into []string ({key})"
+        )
+    return tuple(str(item) for item in value)
+
+
+def _block(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal `{value}` into a block ({key})"
+        )
+    return value
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())

@@ -1,0 +1,106 @@
+"""The loop on the master that takes jobs and tasks further."""
+
+import asyncio
+import datetime
+import logging
+from collections.abc import Awaitable
+
+from kuscia_sim.jobs import jobs, names, tasks
+from kuscia_sim.node import Node
+from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, Store, StoreError
+
+log = logging.getLogger("kusciajob")
+
+# Pods are cleaned up and schedules expire by the clock, so look even when nothing changed.
+IDLE_SECONDS = 1.0
+# Several changes at once cost one round.
+SETTLE_SECONDS = 0.05
+
+
+async def run_job_controller(node: Node) -> None:
+    """Takes the jobs of `node.store` further until cancelled. Errors are logged and the round is repeated."""
+    controller = JobController(node.store)
+    log.info("Starting 1 workers to handle object for kuscia-job-controller")
+    seen = 0
+    while True:
+        try:
+            seen = await node.store.wait_change(seen, IDLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)
+            await controller.round()
+        except Exception:
+            log.exception("Error handling kuscia jobs, trying again in %.0f s", IDLE_SECONDS)
+            await asyncio.sleep(IDLE_SECONDS)
+
+
+class JobController:
+    """One look at all jobs and tasks at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tasks = tasks.TaskReconciler(store)
+
+    async def round(self) -> None:
+        """Takes every job and task one step further; one whose write lost a race waits for the next round."""
+        all_jobs = await self._store.list("kusciajobs", names.CROSS_DOMAIN)
+        all_tasks = await self._store.list("kusciatasks", names.CROSS_DOMAIN)
+        if not all_jobs and not all_tasks:
+            return
+        by_job: dict[str, dict[str, Object]] = {}
+        for task in all_tasks:
+            uid = task["metadata"].get("labels", {}).get(names.LABEL_JOB_UID, "")
+            by_job.setdefault(uid, {})[task["metadata"]["name"]] = task
+        open_jobs = [job for job in all_jobs if not jobs.is_over(job)]
+        namespaces = set()
+        if open_jobs:
+            namespaces = {item["metadata"]["name"] for item in await self._store.list("namespaces")}
+        now = datetime.datetime.now(datetime.UTC)
+        for task in all_tasks:
+            if not task.get("status", {}).get("cleaned"):
+                await self._guard(task, self._tasks.reconcile(task, now))
+        for job in open_jobs:
+            own = by_job.get(job["metadata"]["uid"], {})
+            await self._guard(job, self._job(job, own, namespaces, now))
+
+    async def _guard(self, obj: Object, step: Awaitable[None]) -> None:
+        name = obj["metadata"]["name"]
+        try:
+            await step
+        except (Conflict, NotFound) as err:
+            log.info("Re-syncing %s: %s", name, err)
+        except StoreError as err:
+            log.warning("Error handling %s, re-queuing: %s", name, err)
+
+    async def _job(
+        self, job: Object, own: dict[str, Object], namespaces: set[str], now: datetime.datetime
+    ) -> None:
+        before = repr(job)
+        outcome = jobs.reconcile(job, own, namespaces, tasks.rfc3339(now))
+        for task_id in outcome.stop:
+            await tasks.stop(self._store, own[task_id], now)
+        for task_id in outcome.delete:
+            await self._store.delete("kusciatasks", names.CROSS_DOMAIN, task_id)
+        for task in outcome.create:
+            problem = await self._create_task(job, task)
+            if problem:
+                job["status"].update(
+                    phase=names.FAILED,
+                    reason="CreateTaskFailed",
+                    message=problem,
+                    completionTime=tasks.rfc3339(now),
+                )
+                break
+        if repr(job) == before:
+            return
+        job["status"]["lastReconcileTime"] = tasks.rfc3339(now)
+        await self._store.update("kusciajobs", names.CROSS_DOMAIN, job["metadata"]["name"], job)
+
+    async def _create_task(self, job: Object, task: Object) -> str | None:
+        """Creates the task; the text of the failure when another job has one of that name."""
+        name = task["metadata"]["name"]
+        try:
+            await self._store.create("kusciatasks", names.CROSS_DOMAIN, name, task)
+        except AlreadyExists:
+            existing = await self._store.get("kusciatasks", names.CROSS_DOMAIN, name)
+            if existing["metadata"].get("labels", {}).get(names.LABEL_JOB_UID) != job["metadata"]["uid"]:
+                return f"Failed to create task {name} because of a task with the same name already exists"
+        return None

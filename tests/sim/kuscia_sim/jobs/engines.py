@@ -1,0 +1,357 @@
+"""The objects a task needs in its parties' domains: pods, their configuration, ports and services.
+
+Pure: from a KusciaTask and its AppImages to objects; what a pod looks like in the end is recorded in
+runk-task-pod.yaml, the template variables in Kuscia facts 16.4.
+"""
+
+import dataclasses
+import hashlib
+import json
+import random
+from typing import Any
+
+from kuscia_sim.jobs import names, quantity
+from kuscia_sim.store import Object, owner_reference
+
+PORT_RANGE = range(20000, 32768)
+MAX_NAME = 63
+
+
+class EngineError(Exception):
+    """The task cannot be turned into pods; str() goes into the task's message."""
+
+
+@dataclasses.dataclass
+class EnginePod:
+    """One replica of a party's engine. ports: the template's port entries with `port` filled in."""
+
+    name: str
+    index: int
+    ports: list[dict[str, Any]]
+
+    def service(self, port_name: str) -> str:
+        """Name of the service behind a port, at most 63 characters."""
+        name = f"{self.name}-{port_name}"
+        if len(name) <= MAX_NAME:
+            return name
+        return "svc-" + hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+@dataclasses.dataclass
+class Party:
+    """One party of a task with what it runs."""
+
+    domain: str
+    role: str
+    image: str
+    image_id: str
+    template: dict[str, Any]
+    config_templates: dict[str, str]
+    resources: dict[str, Any]
+    pods: list[EnginePod]
+
+    @property
+    def key(self) -> str:
+        """How the party is named in messages: `alice` or `alice-guest`."""
+        return f"{self.domain}-{self.role}" if self.role else self.domain
+
+
+def unique_parties(task: Object) -> list[dict[str, Any]]:
+    """The parties of the spec, one for each domain and role (a repeated one counts once)."""
+    return list(
+        {(party["domainID"], party.get("role", "")): party for party in task["spec"]["parties"]}.values()
+    )
+
+
+def build_parties(task: Object, app_images: dict[str, Object], used: dict[str, set[int]]) -> list[Party]:
+    """The parties with their pods and free ports; `used` are the ports taken, by domain, and is added to.
+
+    Raises EngineError when an AppImage is absent, has no fitting template, or needs what is not carried.
+    """
+    parties = []
+    for spec in unique_parties(task):
+        try:
+            parties.append(_build_party(task, spec, app_images, used))
+        except EngineError as err:
+            raise EngineError(f"failed to build domain {spec['domainID']} kit info, {err}") from err
+    return parties
+
+
+def _build_party(
+    task: Object, spec: dict[str, Any], app_images: dict[str, Object], used: dict[str, set[int]]
+) -> Party:
+    name, domain, role = spec["appImageRef"], spec["domainID"], spec.get("role", "")
+    if name not in app_images:
+        raise EngineError(
+            f'failed to get appImage "{name}" from cache, appimage.kuscia.secretflow "{name}" not found'
+        )
+    app_image = app_images[name]["spec"]
+    template = _select_template(app_image.get("deployTemplates", []), role)
+    if template is None:
+        raise EngineError(
+            f'failed to find a deploy template of appImage "{name}" for party {domain}/{role}: '
+            f"none is for role {role}"
+        )
+    ports = _ports(name, template)
+    replicas = template.get("replicas")
+    stem = f"{task['metadata']['name']}-{role}" if role else task["metadata"]["name"]
+    return Party(
+        domain=domain,
+        role=role,
+        image=f"{app_image['image']['name']}:{app_image['image'].get('tag', '')}",
+        image_id=app_image["image"].get("id", ""),
+        template=template,
+        config_templates=app_image.get("configTemplates") or {},
+        resources=spec.get("resources") or {},
+        pods=[
+            EnginePod(f"{stem}-{index}", index, _allocate(ports, used.setdefault(domain, set())))
+            for index in range(1 if replicas is None else int(replicas))
+        ],
+    )
+
+
+def _select_template(templates: list[dict[str, Any]], role: str) -> dict[str, Any] | None:
+    """The template for the role; one without a role serves every role."""
+    exact = [entry for entry in templates if role and role in str(entry.get("role") or "").split(",")]
+    general = [entry for entry in templates if not entry.get("role")]
+    if not role and templates and not general:
+        general = templates
+    found = exact or general
+    return found[0] if found else None
+
+
+def _ports(app_image: str, template: dict[str, Any]) -> list[dict[str, Any]]:
+    ports: list[dict[str, Any]] = []
+    for container in template["spec"]["containers"]:
+        for port in container.get("ports") or []:
+            if port["name"] in (known["name"] for known in ports):
+                where = f"{template['name']}/{template.get('role', '')}"
+                raise EngineError(
+                    f"failed to merge ports in deploy template '{where}', duplicate port \"{port['name']}\""
+                )
+            ports.append(
+                {
+                    "name": port["name"],
+                    "port": int(port.get("port") or 0),
+                    "scope": port.get("scope") or "Local",
+                    "protocol": port.get("protocol") or "HTTP",
+                }
+            )
+    grpc = [port["name"] for port in ports if port["protocol"] == "GRPC" and port["scope"] != "Local"]
+    if grpc:
+        raise EngineError(
+            f"this stand-in of Kuscia carries ports of protocol HTTP only, and appImage "
+            f"{json.dumps(app_image)} has GRPC ports [{','.join(grpc)}]: "
+            "declare them HTTP, or run the job on a real Kuscia"
+        )
+    return ports
+
+
+def _allocate(ports: list[dict[str, Any]], used: set[int]) -> list[dict[str, Any]]:
+    allocated = []
+    for port in ports:
+        free = [number for number in PORT_RANGE if number not in used]
+        if not free:
+            raise EngineError("allocated ports are not enough")
+        number = random.choice(free)
+        used.add(number)
+        allocated.append({**port, "port": number})
+    return allocated
+
+
+def cluster_define(parties: list[Party], party_index: int, pod_index: int) -> dict[str, Any]:
+    """TASK_CLUSTER_DEFINE: who takes part and where, and which of them the reader is."""
+    return {
+        "parties": [
+            {
+                "name": party.domain,
+                "role": party.role,
+                "services": [
+                    {
+                        "portName": port["name"],
+                        "endpoints": [endpoint(party.domain, pod, port["name"]) for pod in party.pods],
+                    }
+                    for port in _serviced(party)
+                ],
+            }
+            for party in parties
+        ],
+        "selfPartyIdx": party_index,
+        "selfEndpointIdx": pod_index,
+    }
+
+
+def _serviced(party: Party) -> list[dict[str, Any]]:
+    ports = party.pods[0].ports if party.pods else []
+    return [port for port in ports if port["scope"] in ("Cluster", "Domain")]
+
+
+def endpoint(domain: str, pod: EnginePod, port_name: str) -> str:
+    """`<service>.<domain>.svc`, with the port where the scope is Domain (note 'job query poll 0')."""
+    port = next(port for port in pod.ports if port["name"] == port_name)
+    host = f"{pod.service(port_name)}.{domain}.svc"
+    return f"{host}:{port['port']}" if port["scope"] == "Domain" else host
+
+
+def template_variables(
+    task: Object, parties: list[Party], party_index: int, pod: EnginePod
+) -> dict[str, str]:
+    """The variables of the AppImage's configuration templates."""
+    party = parties[party_index]
+    return {
+        "KUSCIA_DOMAIN_ID": party.domain,
+        "TASK_ID": task["metadata"]["name"],
+        "TASK_CLUSTER_DEFINE": _compact(cluster_define(parties, party_index, pod.index)),
+        "ALLOCATED_PORTS": _compact({"ports": pod.ports}),
+        "TASK_INPUT_CONFIG": task["spec"].get("taskInputConfig", ""),
+    }
+
+
+def config_maps(task: Object, parties: list[Party], domain: str) -> list[Object]:
+    """The task's ConfigMaps in one domain: the templates, and the variables of each pod there."""
+    name = task["metadata"]["name"]
+    metadata = {
+        "labels": {names.LABEL_CONTROLLER: "kusciatask", names.LABEL_TASK_UID: task["metadata"]["uid"]},
+        "annotations": {
+            names.ANNOTATION_INITIATOR: task["spec"]["initiator"],
+            names.ANNOTATION_TASK_ID: name,
+        },
+        "ownerReferences": [owner_reference("KusciaTask", task)],
+    }
+    own = [(index, party) for index, party in enumerate(parties) if party.domain == domain]
+    values = {
+        pod.name: _compact(template_variables(task, parties, index, pod))
+        for index, party in own
+        for pod in party.pods
+    }
+    maps = [{"metadata": {**metadata, "name": f"{name}-kuscia-gen-conf"}, "data": values}]
+    if any(party.config_templates for _, party in own):
+        templates = {key: text for _, party in own for key, text in party.config_templates.items()}
+        maps.append({"metadata": {**metadata, "name": f"{name}-configtemplate"}, "data": templates})
+    return maps
+
+
+def pods(task: Object, parties: list[Party], party: Party) -> list[Object]:
+    """The party's pods, not yet bound to a node."""
+    return [_pod(task, parties, party, pod) for pod in party.pods]
+
+
+def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Object:
+    metadata = task["metadata"]
+    uid = metadata["uid"]
+    identity = "-".join(filter(None, [uid, party.role, str(pod.index)]))
+    annotations = {
+        names.ANNOTATION_INITIATOR: task["spec"]["initiator"],
+        names.ANNOTATION_TASK_ID: metadata["name"],
+        names.PREFIX + "task-resource-group": metadata["name"],
+    }
+    if party.image_id:
+        annotations[names.PREFIX + "image-id"] = party.image_id
+    containers = [_container(party, pod, template) for template in party.template["spec"]["containers"]]
+    spec: dict[str, Any] = {
+        "restartPolicy": party.template["spec"].get("restartPolicy") or "Never",
+        "tolerations": [{"key": "kuscia.secretflow/agent", "operator": "Exists", "effect": "NoSchedule"}],
+        "nodeSelector": {names.LABEL_NAMESPACE: party.domain},
+        "schedulerName": "kuscia-scheduler",
+        "automountServiceAccountToken": False,
+        "containers": containers,
+    }
+    if any(
+        mount["name"] == names.CONFIG_TEMPLATE_VOLUME for item in containers for mount in item["volumeMounts"]
+    ):
+        annotations[names.ANNOTATION_TEMPLATE_VOLUMES] = names.CONFIG_TEMPLATE_VOLUME
+        annotations[names.ANNOTATION_GEN_CONF] = f"{metadata['name']}-kuscia-gen-conf"
+        spec["volumes"] = [
+            {
+                "name": names.CONFIG_TEMPLATE_VOLUME,
+                "configMap": {"name": f"{metadata['name']}-configtemplate"},
+            }
+        ]
+    annotations[names.ANNOTATION_ACCESS_DOMAINS] = ",".join(sorted({other.domain for other in parties}))
+    return {
+        "metadata": {
+            "name": pod.name,
+            "labels": {
+                names.LABEL_CONTROLLER: "kusciatask",
+                names.PREFIX + "communication-role-client": "true",
+                names.PREFIX + "communication-role-server": "true",
+                names.PREFIX + "pod-identity": identity,
+                names.PREFIX + "pod-role": party.role,
+                names.LABEL_TASK_UID: uid,
+            },
+            "annotations": annotations,
+            "ownerReferences": [owner_reference("KusciaTask", task)],
+        },
+        "spec": spec,
+        "status": {"phase": names.PENDING},
+        # What a Service would say of the pod's ports; a pod has no scope nor protocol for them.
+        "ports": [
+            {**port, "service": pod.service(port["name"])}
+            for port in pod.ports
+            if port["scope"] in ("Cluster", "Domain")
+        ],
+    }
+
+
+def _container(party: Party, pod: EnginePod, template: dict[str, Any]) -> dict[str, Any]:
+    numbers = {port["name"]: port["port"] for port in pod.ports}
+    own_ports = [(port["name"], numbers[port["name"]]) for port in template.get("ports") or []]
+    resources = _resources(party, template)
+    env = [dict(entry) for entry in template.get("env") or []]
+    env += [
+        {"name": f"KUSCIA_PORT_{name}_NUMBER".upper().replace("-", "_"), "value": str(number)}
+        for name, number in numbers.items()
+    ]
+    limits = resources.get("limits", {})
+    if "cpu" in limits:
+        env.append({"name": "CONTAINER_CPU_LIMIT", "value": str(quantity.ceil(limits["cpu"]))})
+    if "memory" in limits:
+        env.append({"name": "CONTAINER_MEM_LIMIT", "value": limits["memory"]})
+    container: dict[str, Any] = {
+        "name": template["name"],
+        "image": party.image,
+        "imagePullPolicy": template.get("imagePullPolicy") or "IfNotPresent",
+        "env": env,
+        "ports": [{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in own_ports],
+        "resources": resources,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {
+                "name": names.CONFIG_TEMPLATE_VOLUME,
+                "mountPath": mount["mountPath"],
+                **({"subPath": mount["subPath"]} if mount.get("subPath") else {}),
+            }
+            for mount in (template.get("configVolumeMounts") or [] if party.config_templates else [])
+        ],
+    }
+    for key in (
+        "command",
+        "args",
+        "workingDir",
+        "envFrom",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "securityContext",
+    ):
+        if template.get(key):
+            container[key] = template[key]
+    return container
+
+
+def _resources(party: Party, template: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The template's resources; what the job gives the party replaces them, shared by its containers."""
+    given = template.get("resources") or {}
+    merged = {
+        kind: {key: str(value) for key, value in (given.get(kind) or {}).items()}
+        for kind in ("limits", "requests")
+    }
+    parts = len(party.template["spec"]["containers"]) * max(1, len(party.pods))
+    for kind in ("limits", "requests"):
+        for key, value in (party.resources.get(kind) or {}).items():
+            merged[kind][key] = quantity.share(str(value), parts)
+    return {kind: values for kind, values in merged.items() if values}
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

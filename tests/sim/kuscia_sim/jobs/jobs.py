@@ -1,0 +1,271 @@
+"""What becomes of one KusciaJob: a pure function of the job, its tasks and the namespaces.
+
+Phases, texts and states as recorded (notes 'job ...'): a job goes "" -> Pending -> Running -> Succeeded or
+Failed; commands (labels) stop, cancel, suspend and restart it.
+"""
+
+import dataclasses
+import uuid
+from typing import Any
+
+from kuscia_sim.jobs import names
+from kuscia_sim.store import Object, owner_reference
+
+FINISHED = (names.SUCCEEDED, names.FAILED)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What to do: write `job` back (when it changed), then act on its tasks."""
+
+    job: Object
+    create: list[Object] = dataclasses.field(default_factory=list)
+    stop: list[str] = dataclasses.field(default_factory=list)
+    delete: list[str] = dataclasses.field(default_factory=list)
+
+
+def is_over(job: Object) -> bool:
+    """Nothing but a command can change this job any more."""
+    status = job.get("status", {})
+    return bool(status.get("completionTime")) and status.get("phase") in (names.SUCCEEDED, names.CANCELLED)
+
+
+def party_domains(job: Object) -> list[str]:
+    """The domain IDs that take part, each once, in the order of the spec."""
+    found = {party["domainID"]: None for task in job["spec"]["tasks"] for party in task["parties"]}
+    return list(found)
+
+
+def reconcile(job: Object, tasks: dict[str, Object], namespaces: set[str], now: str) -> Outcome:
+    """The next step of `job`; `tasks` are its existing KusciaTasks by task ID. `job` is changed in place."""
+    outcome = Outcome(job)
+    status = job.setdefault("status", {})
+    if _handle_command(outcome, tasks, now):
+        return outcome
+    phase = status.get("phase", "")
+    if phase == "":
+        _start(job, namespaces, now)
+    elif phase == names.PENDING:
+        status["phase"] = names.RUNNING
+    elif phase == names.RUNNING:
+        _run(outcome, tasks, now)
+    return outcome
+
+
+def _start(job: Object, namespaces: set[str], now: str) -> None:
+    status = job["status"]
+    status["startTime"] = now
+    problem = _validate(job, namespaces)
+    if problem:
+        _set_condition(
+            status, "JobValidated", "False", "ValidateFailed", f"Validate job failed, {problem}", now
+        )
+        status.update(phase=names.FAILED, reason="ValidateFailed", message="", completionTime=now)
+        return
+    _set_condition(status, "JobValidated", "True", "", "", now)
+    missing = [domain for domain in party_domains(job) if domain not in namespaces]
+    if missing:
+        status.update(
+            phase=names.FAILED,
+            reason="KusciaJobFailed",
+            message=f'KusciaJob failed after 3x retry, last error: namespace "{missing[0]}" not found',
+            completionTime=now,
+        )
+        return
+    for task in job["spec"]["tasks"]:
+        task["taskID"] = task.get("taskID") or f"{job['metadata']['name']}-{uuid.uuid4().hex[-12:]}"
+    domains = party_domains(job)
+    status["phase"] = names.PENDING
+    status["approveStatus"] = dict.fromkeys(domains, "JobAccepted")
+    _set_stage(job, "Create")
+
+
+def _validate(job: Object, namespaces: set[str]) -> str | None:
+    initiator = job["spec"]["initiator"]
+    if initiator not in namespaces:
+        return f'can\'t find initiator namespace {initiator} under cluster, namespace "{initiator}" not found'
+    tasks = job["spec"]["tasks"]
+    aliases = {task["alias"] for task in tasks}
+    for task in tasks:
+        for dependency in task.get("dependencies", []):
+            if dependency not in aliases:
+                return f"validate failed: task {task['alias']} has not exist dependency task {dependency}"
+    waiting = {task["alias"]: set(task.get("dependencies", [])) for task in tasks}
+    while waiting:
+        free = {alias for alias, needs in waiting.items() if not needs & waiting.keys()}
+        if not free:
+            return "validate failed: cycled dependencies"
+        waiting = {alias: needs for alias, needs in waiting.items() if alias not in free}
+    return None
+
+
+def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
+    job = outcome.job
+    status = job["status"]
+    phases = {
+        task["alias"]: tasks[task["taskID"]].get("status", {}).get("phase") or names.PENDING
+        for task in job["spec"]["tasks"]
+        if task["taskID"] in tasks
+    }
+    status["taskStatus"] = {
+        task["taskID"]: phases[task["alias"]] for task in job["spec"]["tasks"] if task["alias"] in phases
+    }
+    ready = ready_tasks(job, phases)
+    phase = job_phase(job, phases, ready)
+    if phase == names.RUNNING:
+        busy = sum(1 for state in phases.values() if state not in FINISHED)
+        places = max(0, job["spec"].get("maxParallelism", 1) - busy)
+        outcome.create = [_new_task(job, template) for template in ready[:places]]
+        return
+    status.update(phase=phase, completionTime=now)
+    if phase == names.FAILED:
+        status["message"] = failure_message(job, tasks)
+
+
+def ready_tasks(job: Object, phases: dict[str, str]) -> list[dict[str, Any]]:
+    """Task templates that may be created now, those of higher priority first."""
+    ready = [
+        task
+        for task in job["spec"]["tasks"]
+        if task["alias"] not in phases
+        and all(phases.get(need) == names.SUCCEEDED for need in task.get("dependencies", []))
+    ]
+    return sorted(ready, key=lambda task: -int(task.get("priority") or 0))
+
+
+def job_phase(job: Object, phases: dict[str, str], ready: list[dict[str, Any]]) -> str:
+    """BestEffort: failed once a task that is not tolerable failed and nothing runs nor could."""
+    tasks = job["spec"]["tasks"]
+    critical = [phases.get(task["alias"]) for task in tasks if not task.get("tolerable")]
+    finished = len(phases) == len(tasks) and all(phase in FINISHED for phase in phases.values())
+    if finished and all(phase == names.SUCCEEDED for phase in critical):
+        return names.SUCCEEDED
+    running = any(phase not in FINISHED for phase in phases.values())
+    if not ready and not running and names.FAILED in critical:
+        return names.FAILED
+    return names.RUNNING
+
+
+def failure_message(job: Object, tasks: dict[str, Object]) -> str:
+    """What the parties' engines said, one entry for each (recorded: note 'job query job-fail')."""
+    said = []
+    for template in job["spec"]["tasks"]:
+        status = tasks.get(template["taskID"], {}).get("status", {})
+        if status.get("phase") != names.FAILED:
+            continue
+        for pod in status.get("podStatuses", {}).values():
+            text = pod_message(pod)
+            if text:
+                said.append(f"Task[{template['alias']}]-Party[{pod['namespace']}]: {text}")
+    return ",".join(said)
+
+
+def pod_message(pod_status: dict[str, Any]) -> str:
+    """A pod's part of its party's `err_msg`: status message, then what its container left behind."""
+    message = pod_status.get("message", "")
+    return (f"{message};" if message else "") + str(pod_status.get("terminationLog", ""))
+
+
+def _new_task(job: Object, template: dict[str, Any]) -> Object:
+    metadata = job["metadata"]
+    return {
+        "metadata": {
+            "name": template["taskID"],
+            "labels": {names.LABEL_CONTROLLER: "kusciajob", names.LABEL_JOB_UID: metadata["uid"]},
+            "annotations": {
+                names.ANNOTATION_JOB_ID: metadata["name"],
+                names.ANNOTATION_TASK_ALIAS: template["alias"],
+                names.ANNOTATION_INITIATOR: job["spec"]["initiator"],
+            },
+            "ownerReferences": [owner_reference("KusciaJob", job)],
+        },
+        "spec": {
+            "initiator": job["spec"]["initiator"],
+            "taskInputConfig": template.get("taskInputConfig", ""),
+            "parties": [
+                {
+                    "domainID": party["domainID"],
+                    "role": party.get("role", ""),
+                    "appImageRef": template.get("appImage", ""),
+                    "resources": party.get("resources") or {},
+                    "bandwidthLimits": party.get("bandwidthLimits", []),
+                }
+                for party in template["parties"]
+            ],
+            "scheduleConfig": template.get("scheduleConfig") or {},
+        },
+        "status": {},
+    }
+
+
+def _handle_command(outcome: Outcome, tasks: dict[str, Object], now: str) -> bool:
+    job = outcome.job
+    status = job["status"]
+    labels = job["metadata"].setdefault("labels", {})
+    command = labels.get(names.LABEL_JOB_STAGE, "")
+    phase, over = status.get("phase", ""), bool(status.get("completionTime"))
+    if not command or phase == "":
+        return False
+    text = f"Party: {labels.get(names.LABEL_JOB_STAGE_TRIGGER, '')} execute the cmd: {command}."
+    if command in (names.STAGE_STOP, names.STAGE_CANCEL):
+        if phase in (names.SUCCEEDED, names.CANCELLED) and over:
+            return False
+        if command == names.STAGE_STOP and phase == names.FAILED and over:
+            return False
+        _stop_tasks(outcome, tasks)
+        _set_stage(job, command)
+        final = names.FAILED if command == names.STAGE_STOP else names.CANCELLED
+        status.update(
+            phase=final, reason=text, message=text, completionTime=status.get("completionTime") or now
+        )
+        return True
+    if command == names.STAGE_SUSPEND and phase == names.RUNNING:
+        _stop_tasks(outcome, tasks)
+        _set_stage(job, command)
+        status.update(phase=names.SUSPENDED, reason=text, message="")
+        return True
+    if command == names.STAGE_RESTART and phase in (names.FAILED, names.SUSPENDED):
+        return _restart(outcome, tasks, labels, text)
+    return False
+
+
+def _restart(outcome: Outcome, tasks: dict[str, Object], labels: dict[str, str], text: str) -> bool:
+    job = outcome.job
+    status = job["status"]
+    conditions = status.get("conditions", [])
+    if any(entry["type"] == "JobValidated" and entry["status"] == "False" for entry in conditions):
+        return False
+    outcome.delete = [
+        task_id for task_id, task in tasks.items() if task.get("status", {}).get("phase") != names.SUCCEEDED
+    ]
+    status["taskStatus"] = {
+        task_id: phase for task_id, phase in status.get("taskStatus", {}).items() if phase == names.SUCCEEDED
+    }
+    status.pop("completionTime", None)
+    trigger = labels.get(names.LABEL_JOB_STAGE_TRIGGER, "")
+    status.update(phase=names.RUNNING, reason=text, message=f"This job is restarted by {trigger}")
+    # Back to Start, as Kuscia does, so that the job can be restarted once more.
+    labels[names.LABEL_JOB_STAGE] = names.STAGE_START
+    labels[names.LABEL_JOB_STAGE_TRIGGER] = job["spec"]["initiator"]
+    labels[names.LABEL_JOB_STAGE_VERSION] = str(int(labels.get(names.LABEL_JOB_STAGE_VERSION, "0")) + 1)
+    _set_stage(job, names.STAGE_START)
+    return True
+
+
+def _stop_tasks(outcome: Outcome, tasks: dict[str, Object]) -> None:
+    for task_id, task in tasks.items():
+        if task.get("status", {}).get("phase") not in FINISHED:
+            outcome.stop.append(task_id)
+            outcome.job["status"].setdefault("taskStatus", {})[task_id] = names.FAILED
+
+
+def _set_stage(job: Object, stage: str) -> None:
+    job["status"]["stageStatus"] = dict.fromkeys(party_domains(job), names.STAGE_SUCCEEDED.format(stage))
+
+
+def _set_condition(status: Object, kind: str, value: str, reason: str, message: str, now: str) -> None:
+    others = [entry for entry in status.get("conditions", []) if entry["type"] != kind]
+    status["conditions"] = [
+        *others,
+        {"type": kind, "status": value, "reason": reason, "message": message, "lastTransitionTime": now},
+    ]

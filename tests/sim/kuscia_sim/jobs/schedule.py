@@ -1,0 +1,113 @@
+"""Where a task's pods go: every party needs a Ready node of its domain with room for it, or none starts."""
+
+from decimal import Decimal
+from typing import Any
+
+from kuscia_sim.jobs import names, quantity
+from kuscia_sim.store import Object
+
+FINISHED_PHASES = (names.SUCCEEDED, names.FAILED)
+
+
+def requests(pod: Object) -> dict[str, Decimal]:
+    """cpu (cores) and memory (bytes) a pod asks for; where it gives only a limit that is what it asks."""
+    total = {"cpu": Decimal(0), "memory": Decimal(0)}
+    for container in pod["spec"]["containers"]:
+        resources = container.get("resources") or {}
+        asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        for key in total:
+            if key in asked:
+                total[key] += quantity.parse(str(asked[key]))
+    return total
+
+
+def place(
+    pods: list[Object], nodes: list[Object], all_pods: list[Object]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Binds a task's unbound pods, all or none.
+
+    Returns (node name by "<domain>/<pod>", {}) or ({}, the scheduler's message by "<domain>/<pod>").
+    """
+    free = {node["metadata"]["name"]: _free(node, all_pods) for node in nodes}
+    bound: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for pod in pods:
+        key = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        asked = requests(pod)
+        reasons: dict[str, int] = {}
+        for node in nodes:
+            name = node["metadata"]["name"]
+            reason = _refusal(pod, node, asked, free[name])
+            if reason is None:
+                bound[key] = name
+                for resource, value in asked.items():
+                    if resource in free[name]:
+                        free[name][resource] -= value
+                free[name]["pods"] = free[name].get("pods", Decimal(1)) - 1
+                break
+            reasons[reason] = reasons.get(reason, 0) + 1
+        else:
+            said = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+            problems[key] = (
+                f"0/{len(nodes)} nodes are available: {said or 'no nodes registered'}. preemption: "
+                f"0/{len(nodes)} nodes are available: {len(nodes)} Preemption is not helpful for scheduling."
+            )
+    return ({}, problems) if problems else (bound, {})
+
+
+def is_ready(node: Object) -> bool:
+    """A node whose condition Ready is True (what the domain's lite reports by its heartbeats)."""
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+def _free(node: Object, all_pods: list[Object]) -> dict[str, Decimal]:
+    allocatable: dict[str, Any] = node.get("status", {}).get("allocatable") or {}
+    free = {
+        key: quantity.parse(str(allocatable[key]))
+        for key in ("cpu", "memory", "pods")
+        if allocatable.get(key)
+    }
+    for pod in all_pods:
+        if pod["spec"].get("nodeName") != node["metadata"]["name"]:
+            continue
+        if pod.get("status", {}).get("phase") in FINISHED_PHASES:
+            continue
+        for key, value in requests(pod).items():
+            if key in free:
+                free[key] -= value
+        if "pods" in free:
+            free["pods"] -= 1
+    return free
+
+
+def _refusal(pod: Object, node: Object, asked: dict[str, Decimal], free: dict[str, Decimal]) -> str | None:
+    labels = node["metadata"].get("labels") or {}
+    if labels.get(names.LABEL_NAMESPACE) != pod["metadata"]["namespace"]:
+        return "node(s) didn't match Pod's node affinity/selector"
+    if not is_ready(node):
+        return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
+    for key, value in asked.items():
+        if key in free and value > free[key]:
+            return f"Insufficient {key}"
+    if free.get("pods", Decimal(1)) < 1:
+        return "Too many pods"
+    return None
+
+
+def route_problems(domains: list[str], routes: dict[str, Object]) -> list[str]:
+    """Why the parties cannot reach each other yet: `<a>-<b>` must be Ready for every two, both ways."""
+    problems = []
+    for source in domains:
+        for destination in domains:
+            if source == destination:
+                continue
+            name = f"{source}-{destination}"
+            route = routes.get(name)
+            if route is None:
+                problems.append(f'clusterdomainroutes.kuscia.secretflow "{name}" not found')
+            elif not is_ready(route):
+                problems.append(
+                    f"cdr-check initiator {source} to collaborator {destination} failed: not Ready"
+                )
+    return problems

@@ -1,0 +1,336 @@
+"""HTTP as KusciaAPI and DataMesh speak it: envelopes, content types, refusals, headers (facts 7.1).
+
+A handler module makes an `Endpoints` table and adds one async function for each path; it gets a parsed
+request and returns the fields of the answer, without `status`. Refusals are raised as ApiError.
+"""
+
+import dataclasses
+import datetime
+import hmac
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from kuscia_sim import gojson
+from kuscia_sim.node import MasterUnreachable, Node
+from kuscia_sim.protojson import (
+    ANY,
+    INT32,
+    STR,
+    DecodeError,
+    Dict,
+    Message,
+    mapping,
+    message,
+    parse,
+    parse_form,
+    render,
+    render_go,
+    repeated,
+)
+from kuscia_sim.store import StoreError
+
+log = logging.getLogger(__name__)
+
+JSON_TYPE = "application/json; charset=utf-8"
+CHUNK_ABOVE = 2048
+MAX_BODY = 256 * 1024 * 1024
+NIL_POINTER = "runtime error: invalid memory address or nil pointer dereference"
+
+ERR_VALIDATE = 11100
+ERR_UNEXPECTED = 11101
+ERR_AUTH = 11102
+ERR_MASTER = 11103
+ERR_NOT_ON_LITE = 11104
+ERR_NOT_ON_MASTER = 11105
+
+Status = message("Status", "v1alpha1", code=INT32, message=STR, details=repeated(ANY))
+RequestHeader = message("RequestHeader", "v1alpha1", custom_headers=mapping())
+
+
+class ApiError(Exception):
+    """A refusal: the answer's `status`; `fields` are further fields of the answer beside it."""
+
+    def __init__(self, code: int, text: str, details: list[Dict] | None = None, **fields: Any) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.details = details or []
+        self.fields = fields
+
+
+class InvalidRequest(Exception):
+    """The framework's own check failed: its answer has neither `details` nor `data`."""
+
+
+class Panic(Exception):
+    """Upstream's handler panics here; str() is the panic's text."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """A call: the node, the caller's role ("master" or "domain") and, for a domain, its ID."""
+
+    node: Node
+    role: str
+    source: str
+
+    @property
+    def store(self) -> Any:
+        return self.node.store
+
+
+Call = Callable[[Context, Dict], Awaitable[Dict]]
+StreamCall = Callable[[Context, Dict], AsyncIterator[Dict]]
+Check = Callable[[Context, Dict], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One path. on_lite: "local", "proxied" to the master, or "unsupported" (facts 7.2).
+
+    check runs first on either side and raises ApiError or InvalidRequest.
+    """
+
+    path: str
+    request: Message
+    response: Message
+    call: Call | None = None
+    stream: StreamCall | None = None
+    on_lite: str = "local"
+    check: Check | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Endpoints:
+    """The endpoints of one module."""
+
+    def __init__(self, prefix: str, on_lite: str = "local") -> None:
+        self.prefix = prefix
+        self.on_lite = on_lite
+        self.items: list[Endpoint] = []
+
+    def add(
+        self, path: str, request: Message, response: Message, *, on_lite: str = "", check: Check | None = None
+    ) -> Callable[[Call], Call]:
+        """Decorates `async def handler(ctx, request) -> answer's fields`."""
+
+        def register(call: Call) -> Call:
+            where = on_lite or self.on_lite
+            self.items.append(Endpoint(self.prefix + path, request, response, call, None, where, check))
+            return call
+
+        return register
+
+    def add_stream(
+        self,
+        path: str,
+        request: Message,
+        response: Message,
+        *,
+        on_lite: str = "",
+        check: Check | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Callable[[StreamCall], StreamCall]:
+        """Decorates `async def handler(ctx, request)` yielding one dict for each object of the stream."""
+
+        def register(stream: StreamCall) -> StreamCall:
+            where = on_lite or self.on_lite
+            extra = tuple((headers or {}).items())
+            self.items.append(
+                Endpoint(self.prefix + path, request, response, None, stream, where, check, extra)
+            )
+            return stream
+
+        return register
+
+
+def text_response(status: int, text: str) -> web.Response:
+    """A plain text answer as gin writes it: no charset."""
+    return web.Response(status=status, body=text.encode(), headers={"Content-Type": "text/plain"})
+
+
+def json_response(data: Any, html_escapes: bool = False) -> web.Response:
+    if html_escapes:
+        text = gojson.encode(data)
+    else:
+        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    response = web.Response(body=text.encode(), headers={"Content-Type": JSON_TYPE})
+    if len(response.body) > CHUNK_ABOVE:  # type: ignore[arg-type]
+        response.enable_chunked_encoding()
+    return response
+
+
+def not_found_page() -> web.Response:
+    return text_response(404, "404 page not found")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """What differs between the two servers: how the framework words a refusal of its own."""
+
+    validate_code: int
+    unexpected_code: int
+    flat_errors: bool = False
+
+    def refusal(self, code: int, text: str) -> web.Response:
+        status = {"code": code, "message": text}
+        return json_response(status if self.flat_errors else {"status": status}, html_escapes=True)
+
+
+KUSCIA_API = Dialect(ERR_VALIDATE, ERR_UNEXPECTED)
+DATA_MESH = Dialect(12100, 12101, flat_errors=True)
+
+
+def build_app(
+    node: Node,
+    tables: list[Endpoints],
+    *,
+    identify: Callable[[web.Request], tuple[str, str] | None],
+    dialect: Dialect = KUSCIA_API,
+    service_name: str | None = None,
+) -> web.Application:
+    """The aiohttp application of one port.
+
+    identify: the caller's (role, domain ID), or None for 401. service_name: the name /probe gives; without
+    it there is no /probe nor /version.
+    """
+    endpoints = {endpoint.path: endpoint for table in tables for endpoint in table.items}
+
+    async def dispatch(request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if service_name and request.method == "GET" and path in ("/probe", "/version"):
+            return _probe(node, service_name, path)
+        if request.method == "POST" and path.endswith("/") and path.rstrip("/") in endpoints:
+            return web.Response(status=307, headers={"Location": path.rstrip("/")})
+        caller = identify(request)
+        if caller is None:
+            return web.Response(status=401)
+        endpoint = endpoints.get(path)
+        if endpoint is None or request.method != "POST":
+            return not_found_page()
+        return await _serve(request, endpoint, Context(node, *caller), dialect)
+
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_log_failures])
+    app.router.add_route("*", "/{path:.*}", dispatch)
+    app.on_response_prepare.append(_real_headers)
+    return app
+
+
+@web.middleware
+async def _log_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    log.debug("%s %s -> %s", request.method, request.path, response.status)
+    return response
+
+
+async def _real_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)
+    if isinstance(response, web.Response) and not response.body:
+        response.headers.pop("Content-Type", None)
+
+
+def _probe(node: Node, service: str, path: str) -> web.Response:
+    if path == "/version":
+        text = node.version
+    else:
+        started = node.started.astimezone(datetime.timezone(datetime.timedelta(hours=8), "CST"))
+        stamp = started.strftime("%Y-%m-%d %H:%M:%S.%f").rstrip("0").rstrip(".") + started.strftime(" %z %Z")
+        uptime = f"{stamp} m=+{node.started.microsecond / 1e6:.9f}"
+        text = f"ServiceName: {service}, Host: {node.hostname}, Version: {node.version}, Uptime: {uptime}"
+    return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; charset=utf-8"})
+
+
+async def _read(request: web.Request, type_: Message) -> Dict:
+    content_type = request.headers.get("Content-Type", "")
+    if content_type in ("", "text/plain") or content_type.startswith("application/json"):
+        return parse(await request.read(), type_)
+    query = dict(request.query)
+    if content_type.split(";")[0].strip() == "application/x-www-form-urlencoded":
+        query = {**query, **{k: v for k, v in (await request.post()).items() if isinstance(v, str)}}
+    return parse_form(query, type_)
+
+
+async def _serve(
+    request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect
+) -> web.StreamResponse:
+    try:
+        parsed = await _read(request, endpoint.request)
+    except DecodeError as err:
+        return dialect.refusal(dialect.unexpected_code, str(err))
+    try:
+        if endpoint.on_lite == "unsupported" and not ctx.node.is_master:
+            raise ApiError(ERR_NOT_ON_LITE, "kuscia lite api not support this interface now")
+        if endpoint.check:
+            endpoint.check(ctx, parsed)
+        if endpoint.stream:
+            return await _stream(request, endpoint, ctx, parsed)
+        if endpoint.on_lite == "proxied" and not ctx.node.is_master:
+            answer = await _ask_master(endpoint, ctx, parsed)
+        else:
+            assert endpoint.call is not None
+            answer = await endpoint.call(ctx, parsed)
+        status = {"code": 0, "message": "success"}
+        return json_response(render({"status": status, **answer}, endpoint.response))
+    except ApiError as err:
+        status = {"code": err.code, "message": err.text, "details": err.details}
+        return json_response(render({"status": status, **err.fields}, endpoint.response))
+    except InvalidRequest as err:
+        return dialect.refusal(dialect.validate_code, str(err))
+    except Panic as err:
+        return dialect.refusal(dialect.unexpected_code, f"doBizProcess panic, err: {err}")
+    except Exception as err:
+        log.exception("%s failed", endpoint.path)
+        return dialect.refusal(dialect.unexpected_code, f"doBizProcess panic, err: {err!r}")
+
+
+async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
+    """Forwards the request to the master's internal API and gives its answer's fields."""
+    if ctx.node.master_api is None:
+        raise ApiError(ERR_MASTER, "no way to the master")
+    body = json.dumps({k: v for k, v in render(parsed, endpoint.request).items() if v is not None})
+    try:
+        answer = await ctx.node.master_api.post(endpoint.path, body.encode())
+    except MasterUnreachable as err:
+        raise ApiError(ERR_MASTER, str(err)) from err
+    data = json.loads(answer)
+    status = data.get("status") or {}
+    if status and "details" not in status:  # the master's framework refused it
+        if status["code"] == ERR_UNEXPECTED:
+            raise Panic(status["message"].removeprefix("doBizProcess panic, err: "))
+        raise InvalidRequest(status["message"])
+    return data
+
+
+async def _stream(
+    request: web.Request, endpoint: Endpoint, ctx: Context, parsed: Dict
+) -> web.StreamResponse:
+    assert endpoint.stream is not None
+    response = web.StreamResponse(headers={"Content-Type": JSON_TYPE, **dict(endpoint.headers)})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    stream = endpoint.stream(ctx, parsed)
+    try:
+        async for item in stream:
+            await response.write(gojson.encode(render_go(item, endpoint.response)).encode())
+    except ApiError as err:
+        item = {"status": {"code": err.code, "message": err.text}}
+        await response.write(gojson.encode(render_go(item, endpoint.response)).encode())
+    except (ConnectionError, TimeoutError) as err:
+        log.debug("%s: the client went away: %s", endpoint.path, err)
+    await response.write_eof()
+    return response
+
+
+def same_secret(given: str, expected: str) -> bool:
+    """Compares without telling by time how much was right."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def store_error(err: StoreError, code: int, **codes: int) -> ApiError:
+    """The refusal for what the store said: `code`, or the one named by the error's reason (NotFound=11305)."""
+    return ApiError(codes.get(err.reason, code), err.message)
