@@ -128,16 +128,20 @@ def proxy(names: Names) -> Daemon:
 
 def coredns(names: Names) -> Daemon:
     corefile = f"""\
-.:53 {{
+{CLUSTER_DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
     bind {names.node_address}
     errors
-    health 127.0.0.1:8181
     kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{
         kubeconfig {_kubeconfig(names, "coredns")}
         pods insecure
         ttl 5
     }}
     cache 5
+}}
+.:53 {{
+    bind {names.node_address}
+    errors
+    health 127.0.0.1:8181
     # There is no world outside: say so at once instead of "refused", which clients retry.
     template ANY ANY . {{
         rcode NXDOMAIN

@@ -58,6 +58,7 @@ class Demo:
     """
 
     def __init__(self, name: str, prefix: str, kuscia_image: str) -> None:
+        self.name = name
         self.prefix = prefix
         self.kuscia_image = kuscia_image
         self.local = None if name == "current" else Cluster(name)
@@ -67,8 +68,8 @@ class Demo:
     def namespaces(self) -> list[str]:
         return [release.namespace for release in RELEASES]
 
-    def prepare_images(self) -> ImageRefs:
-        """Build the images and put them where the cluster finds them."""
+    def images(self) -> dict[str, str]:
+        """References of the images by name, `kuscia` among them; built, and put where the cluster finds them."""
         names = ["kuscia-hooks", "kuscia-engine", "versitygw"]
         if not self.kuscia_image:
             names.append("kuscia-sim")
@@ -78,13 +79,13 @@ class Demo:
             refs = {name: image.ref for name, image in built.items()}
         else:
             refs = images.push(list(built.values()), self.prefix)
-        kuscia = refs.get("kuscia-sim") or images.adopt(self.local, self.kuscia_image)
-        self.s3_image = refs["versitygw"]
-        return ImageRefs(kuscia=kuscia, hooks=refs["kuscia-hooks"], engine=refs["kuscia-engine"])
+        refs["kuscia"] = refs.get("kuscia-sim") or images.adopt(self.local, self.kuscia_image, self.prefix)
+        return refs
 
-    def write_image_values(self, refs: ImageRefs) -> Path:
-        path = images.CACHE / f"values-{self.local.name if self.local else 'current'}.yaml"
-        path.write_text(refs.values())
+    def image_values(self, refs: dict[str, str]) -> Path:
+        """A values file that makes the releases run these images."""
+        path = images.CACHE / f"values-{self.name}.yaml"
+        path.write_text(ImageRefs(refs["kuscia"], refs["kuscia-hooks"], refs["kuscia-engine"]).values())
         return path
 
     def install_all(self, values: Path) -> None:
@@ -119,15 +120,16 @@ class Demo:
             with step("Kubernetes"):
                 self.local.up()
         with step("Images"):
-            values = self.write_image_values(self.prepare_images())
+            refs = self.images()
+            values = self.image_values(refs)
         with step("S3 server"):
-            s3.ensure(self.kubectl, self.s3_image)
+            s3.ensure(self.kubectl, refs["versitygw"])
         with step("Three releases: master, alice, bob"):
             with_ticks(lambda: self.install_all(values), self.pods_line)
         with step("helm test: master (runs the PSI job), alice, bob"):
             for release in RELEASES:
                 with_ticks(lambda release=release: self.helm_test(release), self.pods_line)
-        click.echo(summary.screen(self.kubectl, self.local))
+        click.echo(summary.screen(self.kubectl, self.name))
 
     def down(self) -> None:
         if self.local:

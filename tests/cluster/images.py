@@ -85,11 +85,11 @@ SOURCES = {
 class Node(Protocol):
     """Where images are loaded: the local cluster (tests.cluster.local.Cluster)."""
 
-    def image_refs(self) -> set[str]:
-        """Complete names of the images that the node has."""
+    def images(self) -> dict[str, str]:
+        """Complete names of the images that the node has -> anything."""
 
-    def import_image(self, archive: Path) -> None:
-        """Import an OCI archive under the name it holds."""
+    def import_image(self, archive: Path, ref: str) -> bool:
+        """Import an archive under a complete name; False when that content was there."""
 
 
 # --- names: what decides a tag --------------------------------------------------------------------
@@ -291,13 +291,8 @@ def _prune(newest: Image) -> None:
 
 def load(cluster: Node, images: Sequence[Image]) -> None:
     """Import into a cluster the images that it lacks."""
-    present = cluster.image_refs()
     for one in images:
-        if one.ref in present:
-            continue
-        began = time.monotonic()
-        cluster.import_image(one.archive)
-        _say(f"loaded {one.ref} in {time.monotonic() - began:.0f} s")
+        cluster.import_image(one.archive, one.ref)
 
 
 def push(images: Sequence[Image], prefix: str) -> dict[str, str]:
@@ -329,14 +324,24 @@ def adopt(cluster: Node | None, given: str, prefix: str = "") -> str:
     Raises:
         ImageError: there is no such image, or no way to bring it to the cluster.
     """
-    transport = given.partition(":")[0]
-    if transport not in TRANSPORTS:
+    is_file = given.partition(":")[0] in TRANSPORTS
+    if not is_file:
         _check_reference(given)
-        if cluster is None or given in cluster.image_refs():
+        if cluster is None or given in cluster.images():
             return given
-        source = f"docker://{given}"
-    else:
-        source = given
+    if is_file and cluster is None and not prefix:
+        raise ImageError(
+            f"KUSCIA_IMAGE={given}: your own cluster needs IMAGE_PREFIX=registry/path to push to"
+        )
+    adopted = _copy(given, given if is_file else f"docker://{given}", "" if is_file else given)
+    if cluster is None:
+        return push([adopted], prefix)["kuscia"]
+    load(cluster, [adopted])
+    return adopted.ref
+
+
+def _copy(given: str, source: str, ref: str) -> Image:
+    """An archive in the cache of what skopeo finds at `source`; `ref` "" = named after its digest."""
     _check_programs("skopeo")
     found = subprocess.run(["skopeo", "inspect", source], capture_output=True, text=True, check=False)
     if found.returncode:
@@ -345,24 +350,16 @@ def adopt(cluster: Node | None, given: str, prefix: str = "") -> str:
             "Give a name that can be pulled from here, or oci-archive:FILE, or docker-archive:FILE."
         )
     tag = json.loads(found.stdout)["Digest"].removeprefix("sha256:")[:12]
-    ref = f"{REGISTRY}/kuscia:{tag}" if source == given else given
-    archive = CACHE / "archives" / f"kuscia-{tag}.tar"
-    if not archive.exists():
-        with tempfile.TemporaryDirectory(prefix="adopt-", dir=_mkdir(CACHE / "tmp")) as scratch:
-            _run(f"copying {given}", ["skopeo", "copy", source, f"oci-archive:{scratch}/image.tar:{ref}"])
-            _mkdir(archive.parent)
-            Path(scratch, "image.tar").rename(archive)
-    adopted = Image("kuscia", ref, archive)
-    if cluster is not None:
-        load(cluster, [adopted])
-    elif prefix:
-        ref = push([adopted], prefix)["kuscia"]
-    else:
-        raise ImageError(
-            f"KUSCIA_IMAGE={given}: a cluster of your own needs IMAGE_PREFIX=registry/path to push it to"
-        )
-    _prune(adopted)
-    return ref
+    adopted = Image("kuscia", ref or f"{REGISTRY}/kuscia:{tag}", CACHE / "archives" / f"kuscia-{tag}.tar")
+    with _lock():
+        if not adopted.archive.exists():
+            with tempfile.TemporaryDirectory(prefix="adopt-", dir=_mkdir(CACHE / "tmp")) as scratch:
+                target = f"oci-archive:{scratch}/image.tar:{adopted.ref}"
+                _run(f"copying {given}", ["skopeo", "copy", source, target])
+                _mkdir(adopted.archive.parent)
+                Path(scratch, "image.tar").rename(adopted.archive)
+        _prune(adopted)
+    return adopted
 
 
 def _check_reference(given: str) -> None:

@@ -23,7 +23,7 @@ def task_input(**attributes: Any) -> dict[str, Any]:
     link = {"connect_retry_times": 20, "connect_retry_interval_ms": 500, "recv_timeout_ms": 20000,
             "http_timeout_ms": 20000, "brpc_channel_protocol": "http"}  # fmt: skip
     return {
-        "sf_datasource_config": {"alice": {"id": "default-data-source"}, "bob": {"id": "default-data-source"}},
+        "sf_datasource_config": {name: {"id": "default-data-source"} for name in ("alice", "bob")},
         "sf_cluster_desc": {
             "parties": ["alice", "bob"],
             "devices": [{"name": "spu", "type": "spu", "parties": ["alice", "bob"],

@@ -64,7 +64,7 @@ def certificate(directory: Path, name: str, issuer: tuple[Any, Any] | None = Non
 
 
 class Party:
-    """One party: its data directory, its certificates and its DataMesh (answers as recorded of a real one)."""
+    """One party: its data directory, its certificates and its DataMesh (answers as recorded)."""
 
     def __init__(self, name: str, directory: Path) -> None:
         self.name, self.directory = name, directory
@@ -142,6 +142,12 @@ class Party:
              "--datamesh", f"https://127.0.0.1:{self.server.server_port}"],
             cwd=self.directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+
+    def run(self, config: dict[str, Any]) -> tuple[int, str]:
+        """Exit code and log of this party's engine alone."""
+        process = self.start(config)
+        log, _ = process.communicate(timeout=60)
+        return process.returncode, log
 
     def result(self) -> list[list[str]]:
         with (self.data / "psi-output.csv").open(newline="") as file:
@@ -267,7 +273,9 @@ def test_no_file(parties: dict[str, Party], make_config: Make, make_input: Make)
 def test_no_certificates(tmp_path: Path, make_config: Make, make_input: Make) -> None:
     config = tmp_path / "task-config.conf"
     config.write_text(json.dumps(make_config("alice", make_input())))
-    done = subprocess.run([sys.executable, "-m", "kuscia_engine", str(config)], env={"PYTHONPATH": str(ENGINE)},
-                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "kuscia_engine", str(config)],
+        env={"PYTHONPATH": str(ENGINE)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert done.returncode == 1
     assert "no CLIENT_CERT_FILE, CLIENT_PRIVATE_KEY_FILE, TRUSTED_CA_FILE in the environment" in done.stderr

@@ -33,7 +33,7 @@ def test_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
 def test_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.touch()
-    with pytest.raises(EngineError, match="a.csv is empty"):
+    with pytest.raises(EngineError, match=r"a\.csv is empty"):
         tables.header(path)
 
 

@@ -1,6 +1,10 @@
 """Runs SecretFlow's PSI between two parties."""
 
 import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,9 @@ from kuscia_engine.task import Input, Task
 
 LOG = logging.getLogger("kuscia_engine")
 NULL = "NULL"  # how the library writes a missing value
+# A message that fails is sent again this often, 1 s apart: outlives a short break of a gateway.
+SEND_RETRIES = 5
+SEND_RETRY_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,18 +41,46 @@ def connect(task: Task) -> Any:
         description.add_party(name, address)
     description.brpc_channel_protocol = "http"
     description.brpc_channel_connection_type = "pooled"
-    for name in task.link.__dataclass_fields__:
-        setattr(description, name, getattr(task.link, name))
+    description.recv_timeout_ms = task.link.recv_timeout_ms
+    description.http_timeout_ms = task.link.http_timeout_ms
+    description.retry_opts.max_retry = SEND_RETRIES
+    description.retry_opts.retry_interval_ms = SEND_RETRY_MS
+    description.retry_opts.retry_interval_incr_ms = 0
+    description.connect_retry_interval_ms = task.link.connect_retry_interval_ms
+    # The library sends each of its attempts SEND_RETRIES times, so it takes fewer for the same time.
+    attempt_ms = task.link.connect_retry_interval_ms + SEND_RETRIES * SEND_RETRY_MS
+    description.connect_retry_times = max(1, round(task.link.connect_seconds * 1000 / attempt_ms))
     peer = task.parties[task.peer]
     LOG.info("connecting to %s at %s, listening on %s, for up to %.0f s",
              task.peer, peer, task.parties[task.party], task.link.connect_seconds)  # fmt: skip
+    begin = time.monotonic()
     try:
-        return libspu.link.create_brpc(description, task.rank)
+        with telling(f"waiting for {task.peer} at {peer}; its pod must run and its route be READY"):
+            return libspu.link.create_brpc(description, task.rank)
     except RuntimeError as error:
         raise EngineError(
-            f"{task.peer} was not reached at {peer} within {task.link.connect_seconds:.0f} s "
+            f"{task.peer} was not reached at {peer} within {time.monotonic() - begin:.0f} s "
             f"(or port {task.parties[task.party]} is taken here): {_reason(error)}"
         ) from error
+
+
+@contextmanager
+def telling(what: str, every: float = 10) -> Iterator[None]:
+    """Log `what` every `every` seconds while the block runs (the library releases the interpreter)."""
+    ended = threading.Event()
+    begin = time.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(every):
+            LOG.info("%s (%.0f s)", what, time.monotonic() - begin)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
@@ -75,7 +110,8 @@ def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
         ),
     )
     try:
-        report = libpsi.psi_execute(config, link)
+        with telling(f"PSI with {task.peer} runs"):
+            report = libpsi.psi_execute(config, link)
     except RuntimeError as error:
         raise EngineError(f"PSI with {task.peer} failed: {_reason(error)}") from error
     counts = Counts(report.original_count, report.intersection_count)

@@ -75,7 +75,7 @@ def _object(source: Source, uri: str) -> tuple[Minio, str, str]:
         secure=endpoint.scheme == "https", http_client=http,
     )  # fmt: skip
     if info.get("virtualhost"):
-        client.enable_virtual_style_endpoint()
+        client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
     prefix = (info.get("prefix") or "").strip("/")
     return client, info["bucket"], f"{prefix}/{uri.lstrip('/')}".lstrip("/")
 

@@ -231,7 +231,7 @@ def _first(wanted: Mapping[str, Any], key: str, problems: _Problems) -> str:
 
 def _link(wanted: Mapping[str, Any], problems: _Problems) -> Link:
     devices = (wanted.get("sf_cluster_desc") or {}).get("devices") or []
-    spu = next((device for device in devices if device.get("type") == "spu"), {})
+    spu: dict[str, Any] = next((device for device in devices if device.get("type") == "spu"), {})
     description = _object(spu.get("config") or {}, "the spu device's config").get("link_desc") or {}
     known = {name: description[name] for name in Link.__dataclass_fields__ if name in description}
     try:

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-YEARS_50 = datetime.timedelta(days=50 * 365)
 YEARS_10 = datetime.timedelta(days=10 * 365)
 KEY_BITS = 2048
 
@@ -90,7 +89,7 @@ def ca_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> x509.Certificate:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(now)
-        .not_valid_after(now + YEARS_50)
+        .not_valid_after(now.replace(year=now.year + 50, day=min(now.day, 28)))
         .add_extension(_key_usage(cert_sign=True, key_encipherment=False), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
@@ -164,15 +163,32 @@ def client_certificate(
 
 def user_certificate(
     ca_key: rsa.RSAPrivateKey,
-    ca_name: str,
+    issuer: x509.Certificate,
     public_key: rsa.RSAPublicKey,
     subject: x509.Name,
     seconds: int,
 ) -> x509.Certificate:
-    """What certificate/generate issues: key usage only, valid from now for `seconds`."""
-    builder = _issue(ca_key, _name(ca_name), public_key, subject, datetime.timedelta(seconds=seconds))
-    builder = builder.add_extension(_key_usage(cert_sign=False, key_encipherment=True), critical=True)
-    return builder.sign(ca_key, hashes.SHA256())
+    """What certificate/generate issues: key usage only, valid from now for `seconds`.
+
+    Like Go's it names the issuer's key only when the issuer's certificate does.
+    """
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject)
+        .public_key(public_key)
+        .serial_number(secrets.randbits(32) or 1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(seconds=seconds))
+        .add_extension(_key_usage(cert_sign=False, key_encipherment=True), critical=True)
+    )
+    try:
+        identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return builder.sign(ca_key, hashes.SHA256())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    return builder.add_extension(authority, critical=False).sign(ca_key, hashes.SHA256())
 
 
 def lite_certificate(

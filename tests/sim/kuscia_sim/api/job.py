@@ -351,9 +351,7 @@ async def job_status(ctx: Context, job: Object) -> Dict:
         "create_time": job["metadata"]["creationTimestamp"],
         "start_time": status.get("startTime", ""),
         "end_time": status.get("completionTime", ""),
-        "tasks": [
-            await _task_status(ctx, task, status.get("taskStatus", {})) for task in job["spec"]["tasks"]
-        ],
+        "tasks": [await _task_status(ctx, task, phases) for task in job["spec"]["tasks"]],
         "stage_status_list": _by_domain(status.get("stageStatus", {})),
         "approve_status_list": _by_domain(status.get("approveStatus", {})),
     }
@@ -450,7 +448,6 @@ def _takes_part(ctx: Context, job: Object) -> bool:
 def _not_a_party(verb: str) -> ApiError:
     return ApiError(
         ERR_AUTH,
-        ERR_VALIDATE,
         f"domain's KusciaAPI could only {verb} the job that the domain as a participant in the job",
     )
 

@@ -104,3 +104,25 @@ def refuse_invalid(kind: str, name: str, errors: list[str]) -> None:
 
 def valid_quantity(value: str) -> bool:
     return bool(re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", value))
+
+
+def check_path(namespace: str | None, name: str, code: int) -> None:
+    """What the API client itself refuses before it asks; namespace None for cluster-scoped kinds.
+
+    Raises ApiError(code).
+    """
+    if namespace is not None:
+        for part in _path_errors(namespace):
+            raise ApiError(code, f"invalid namespace {go_quote(namespace)}: [{part}]")
+    if not name:
+        raise ApiError(code, "resource name may not be empty")
+    for part in _path_errors(name):
+        raise ApiError(code, f"invalid resource name {go_quote(name)}: [{part}]")
+    if namespace == "":
+        raise ApiError(code, "an empty namespace may not be set when a resource name is provided")
+
+
+def _path_errors(value: str) -> list[str]:
+    if value in (".", ".."):
+        return [f"may not be '{value}'"]
+    return [f"may not contain '{char}'" for char in "/%" if char in value][:1]

@@ -46,7 +46,7 @@ The name of a component under a release: {release, base}. At most 43 characters,
 
 {{- define "kuscia.keySecret" -}}
 name: {{ include "kuscia.keySecretName" . }}
-key: {{ .Values.key.existingSecretKey }}
+key: {{ ternary .Values.key.existingSecretKey "domain.key" (not (empty .Values.key.existingSecret)) }}
 {{- end -}}
 
 {{- define "kuscia.tokenSecretName" -}}

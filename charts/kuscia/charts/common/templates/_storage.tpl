@@ -1,13 +1,13 @@
-{{/* A PersistentVolumeClaim that outlives the release: {ctx, suffix}. */}}
+{{/* A PersistentVolumeClaim that outlives the release. */}}
 {{- define "kuscia.claim" -}}
-{{- $persistence := .ctx.Values.persistence -}}
+{{- $persistence := .Values.persistence -}}
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata:
-  name: {{ include "kuscia.claimName" .ctx }}
-  namespace: {{ .ctx.Release.Namespace }}
+  name: {{ include "kuscia.claimName" . }}
+  namespace: {{ .Release.Namespace }}
   labels:
-    {{- include "kuscia.labels" (dict "ctx" .ctx) | nindent 4 }}
+    {{- include "kuscia.labels" (dict "ctx" .) | nindent 4 }}
   annotations:
     helm.sh/resource-policy: keep
     {{- with $persistence.annotations }}
@@ -26,4 +26,18 @@ spec:
 
 {{- define "kuscia.claimName" -}}
 {{- .Values.persistence.existingClaim | default (printf "%s-data" (include "kuscia.fullname" .)) -}}
+{{- end -}}
+
+{{/*
+"true" when the component makes a volume claim of its own: a master for sqlite, a lite whose engines use local files.
+*/}}
+{{- define "kuscia.ownsClaim" -}}
+{{- $persistence := .Values.persistence -}}
+{{- $needed := false -}}
+{{- if eq .Chart.Name "master" -}}
+{{- $needed = eq .Values.datastore.type "sqlite" -}}
+{{- else -}}
+{{- $needed = ne .Values.runtime "runk" -}}
+{{- end -}}
+{{- if and $needed $persistence.enabled (not $persistence.existingClaim) -}}true{{- end -}}
 {{- end -}}

@@ -19,7 +19,7 @@ stumble over them; then the umbrella's validate.yaml reports all errors of all c
 {{/* All errors as the text a user reads; takes the lines of JSON. */}}
 {{- define "kuscia.errorText" -}}
 {{- $lines := splitList "\n" . | compact -}}
-{{- printf "%d of the values cannot be right:" (len $lines) }}
+{{- printf "%d %s in the values:" (len $lines) (ternary "error" "errors" (eq (len $lines) 1)) }}
 {{- range $i, $line := $lines }}
 {{- $error := fromJson $line }}
 

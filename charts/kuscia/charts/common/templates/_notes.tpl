@@ -1,0 +1,71 @@
+{{/* NOTES of one component, and its warnings: one a line. Both take the subchart's context. */}}
+
+{{- define "kuscia.notes" -}}
+{{- $name := include "kuscia.fullname" . -}}
+{{- $ns := .Release.Namespace -}}
+{{ .Chart.Name }} domain {{ .Values.domainId }}
+  gateway    {{ include "kuscia.gateway" . }}
+  KusciaAPI  {{ printf "%s://%s:8082" (include "kuscia.apiScheme" .) (include "kuscia.host" .) }} ({{ include "kuscia.apiProtocol" . }})
+{{- include (printf "kuscia.notes.%s" .Chart.Name) . }}
+
+  Wait until it runs, and see what it waits for:
+    kubectl -n {{ $ns }} rollout status deployment/{{ $name }} --timeout 15m
+    kubectl -n {{ $ns }} logs deployment/{{ $name }} -c prepare
+    kubectl -n {{ $ns }} logs deployment/{{ $name }} -c {{ .Chart.Name }} --tail 50
+  See what the steps did:
+    kubectl -n {{ $ns }} get jobs -l app.kubernetes.io/instance={{ .Release.Name }}
+    kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
+  Kept when the release is uninstalled, and taken again by the next one. To remove the domain for good:
+    kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
+    {{- if include "kuscia.ownsClaim" . }}
+    kubectl -n {{ $ns }} delete pvc/{{ include "kuscia.claimName" . }} --ignore-not-found
+    {{- end }}
+{{- end -}}
+
+{{- define "kuscia.notes.master" }}
+  state      {{ .Values.datastore.type }}
+  admits     {{ keys .Values.domains | sortAlpha | join ", " | default "no domain yet (master.domains)" }}
+{{- end -}}
+
+{{- define "kuscia.notes.lite" }}
+  master     {{ .Values.master.endpoint }}
+  runtime    {{ .Values.runtime }}
+{{- if eq .Values.runtime "runk" }}, engine pods in {{ .Values.runk.namespace | default .Release.Namespace }}{{ end }}
+{{- if not (or .Values.master.namespace .Values.master.tokenSecret) }}
+
+  It is admitted by its certificate. The master's operator sets master.domains.{{ .Values.domainId }}.cert to what this prints:
+    kubectl -n {{ .Release.Namespace }} get configmap {{ include "kuscia.fullname" . }}-domain-cert -o jsonpath='{.data.domain\.crt}'
+{{- end }}
+{{- end -}}
+
+{{- define "kuscia.warnings" -}}
+{{- if eq (include "kuscia.apiProtocol" .) "NOTLS" }}
+{{ .Chart.Name }}.protocol is NOTLS: whoever reaches port 8082 may do everything, no token is asked for
+{{- if .Values.networkPolicy.enabled }}; only the NetworkPolicy stands before it, where the cluster enforces one{{ else }}, and networkPolicy is off{{ end }}.
+{{- end }}
+{{- include (printf "kuscia.warnings.%s" .Chart.Name) . }}
+{{- end -}}
+
+{{- define "kuscia.warnings.master" -}}
+{{- if and (eq .Values.datastore.type "sqlite") (not .Values.persistence.enabled) }}
+master.persistence is off: all domains, routes and jobs are lost when the pod goes.
+{{- end }}
+{{- if and (eq .Values.datastore.type "mysql") (contains "-" .Values.datastore.database) }}
+master.datastore.database has a '-' in its name, which older releases of Kuscia cannot use.
+{{- end }}
+{{- end -}}
+
+{{- define "kuscia.warnings.lite" -}}
+{{- if eq .Values.runtime "runc" }}
+lite.runtime is runc: its container is privileged, which gives it the node. Kuscia does not recommend it on Kubernetes.
+{{- end }}
+{{- if and (ne .Values.runtime "runk") (not .Values.persistence.enabled) }}
+lite.persistence is off: local data is lost when the pod goes.
+{{- end }}
+{{- if and (eq .Values.runtime "runk") (has .Values.runk.namespace (list "" .Release.Namespace)) }}
+lite.runk.namespace is this release's namespace: RunK may read every Secret in it. Name one of its own for production.
+{{- end }}
+{{- if and .Values.data.tables (contains "//oss.example.com" (toString .Values.data.source.endpoint)) }}
+lite.data.source.endpoint is still the preset's placeholder: the tables wait for a server of your own.
+{{- end }}
+{{- end -}}

@@ -1,0 +1,42 @@
+"""What a step that talks to KusciaAPI begins with: its own Secret, and the client that follows from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kuscia_hooks import credentials
+from kuscia_hooks.api import KusciaAPI
+from kuscia_hooks.config import Api, SecretKey
+from kuscia_hooks.errors import NotYet
+from kuscia_hooks.kube import Kube
+from kuscia_hooks.waiting import Deadline, until
+
+
+@contextmanager
+def open_api(
+    kube: Kube, namespace: str, key_secret: SecretKey, api: Api, domain_id: str, deadline: Deadline
+) -> Iterator[KusciaAPI]:
+    """The node's own KusciaAPI, once it serves. The key is read anew each time, so a corrected Secret is seen.
+
+    Raises:
+        NotYet: the key Secret is missing or wrong.
+        NeedsHuman: the node runs with another key.
+        TimeUp: the deadline passed.
+    """
+    pem = kube.secret_value(namespace, key_secret.name, key_secret.key)
+    try:
+        key = credentials.load_key(pem)
+    except credentials.InvalidKey as error:
+        raise NotYet(
+            f"{key_secret.key} of Secret {namespace}/{key_secret.name} is no domain key: {error}",
+            f"kubectl describe secret {key_secret.name} -n {namespace}",
+        ) from error
+    with KusciaAPI(api.endpoint, api.protocol, domain_id, key) as client:
+
+        def ready() -> None:
+            try:
+                client.ready()
+            except NotYet as error:
+                raise NotYet(error.message, f"kubectl get pods -n {namespace}") from error
+
+        until(f"KusciaAPI of {domain_id}", ready, deadline)
+        yield client

@@ -1,0 +1,54 @@
+"""The demo, as `make demo` left it on the cluster."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.releases import MASTER
+
+
+@pytest.fixture(scope="session")
+def demo() -> Demo:
+    return Demo(
+        os.environ.get("CLUSTER", "kuscia"),
+        os.environ.get("IMAGE_PREFIX", ""),
+        os.environ.get("KUSCIA_IMAGE", ""),
+    )
+
+
+@pytest.fixture(scope="session")
+def kubectl(demo: Demo) -> Kubectl:
+    if not demo.kubectl.exists("deployment", MASTER.fullname, "-n", MASTER.namespace):
+        pytest.fail("the demo is not up; run `make demo` first")
+    return demo.kubectl
+
+
+@pytest.fixture(scope="session")
+def image_refs(demo: Demo) -> dict[str, str]:
+    return demo.images()
+
+
+@pytest.fixture(scope="session")
+def images(demo: Demo, image_refs: dict[str, str]) -> Path:
+    """The values layer with the images that the demo runs."""
+    return demo.image_values(image_refs)
+
+
+def eventually(check: Callable[[], object], timeout: float, what: str) -> None:
+    """Wait until `check` is truthy; its last exception or result is part of the failure."""
+    deadline = time.monotonic() + timeout
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            last = check()
+            if last:
+                return
+        except Exception as error:
+            last = error
+        time.sleep(2)
+    pytest.fail(f"{what}: not within {timeout:.0f} s; last seen: {last}")

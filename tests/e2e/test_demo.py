@@ -1,0 +1,107 @@
+"""What a user checks after `make demo`."""
+
+import csv
+import io
+
+import pytest
+
+from tests.cluster import s3, summary
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.kusciaapi import kusciaapi
+from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES, Release
+
+pytestmark = pytest.mark.cluster
+
+
+def test_pods_run(kubectl: Kubectl) -> None:
+    phases = [row[2] for row in summary.pods(kubectl)]
+    assert phases == ["Running"] * 3
+
+
+def test_services_have_the_guides_ports(kubectl: Kubectl) -> None:
+    expected = {
+        MASTER: {(1080, "TCP"), (8082, "TCP")},
+        ALICE: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP")},
+        BOB: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP")},
+    }
+    for release, ports in expected.items():
+        service = kubectl.get("service", release.fullname, "-n", release.namespace)
+        assert {(port["port"], port["protocol"]) for port in service["spec"]["ports"]} == ports
+
+
+def test_four_routes_are_ready(kubectl: Kubectl) -> None:
+    assert summary.routes(kubectl) == [
+        ["alice-kuscia-system", "", "True"],
+        ["bob-kuscia-system", "", "True"],
+        ["alice-bob", "kuscia-lite-bob.lite-bob.svc.cluster.local", "True"],
+        ["bob-alice", "kuscia-lite-alice.lite-alice.svc.cluster.local", "True"],
+    ]
+
+
+def test_tables_and_grants(kubectl: Kubectl) -> None:
+    rows = {row[1]: row for row in summary.tables(kubectl)}
+    assert rows["alice-table"] == ["alice", "alice-table", "default-data-source", "25", "bob"]
+    assert rows["bob-table"] == ["bob", "bob-table", "default-data-source", "21", "alice"]
+
+
+@pytest.mark.parametrize("release", [ALICE, BOB], ids=lambda release: release.party)
+def test_result_is_registered(kubectl: Kubectl, release: Release) -> None:
+    with kusciaapi(kubectl, release) as api:
+        body = {"data": {"domain_id": release.domain, "domaindata_id": summary.OUTPUT}}
+        result = api.call("domaindata/query", body)
+    assert result["relative_uri"] == "psi-output.csv"
+    assert result["datasource_id"] == "default-data-source"
+
+
+def test_result_rows_are_the_intersection(kubectl: Kubectl) -> None:
+    """Every row of both results, against an intersection computed here from the two input files."""
+    tables = {party: _table(kubectl, party, f"{party}.csv") for party in ("alice", "bob")}
+    assert [len(rows) for rows in tables.values()] == [9892, 9892]
+    assert [len(next(iter(rows.values()))) for rows in tables.values()] == [25, 21]
+    common = sorted(set(tables["alice"]) & set(tables["bob"]))
+    assert 8700 < len(common) < 8820
+    for party, rows in tables.items():
+        result = _table(kubectl, party, "psi-output.csv")
+        assert sorted(result) == common
+        assert result == {key: rows[key] for key in common}
+
+
+def test_helm_test_passes_again(kubectl: Kubectl) -> None:
+    for release in RELEASES:
+        out = kubectl.helm("test", release.name, "-n", release.namespace, "--logs", "--timeout", "15m")
+        assert "Succeeded" in out
+
+
+def test_no_secret_in_configmaps_or_logs(kubectl: Kubectl) -> None:
+    """No key, token or S3 secret of the three namespaces stands in a ConfigMap, a pod or a log."""
+    for release in RELEASES:
+        secrets = [
+            value
+            for secret in kubectl.get("secrets", "-n", release.namespace)["items"]
+            if not secret["type"].startswith("helm.sh/")
+            for value in secret.get("data", {}).values()
+        ]
+        assert secrets
+        seen = kubectl.run("get", "configmaps,pods,jobs,deployments", "-n", release.namespace, "-o", "yaml")
+        for pod in kubectl.get("pods", "-n", release.namespace)["items"]:
+            seen += kubectl.run(
+                "logs", "-n", release.namespace, pod["metadata"]["name"], "--all-containers", "--ignore-errors"
+            )
+        for value in secrets:
+            assert value not in seen, f"a Secret of {release.namespace} is readable elsewhere"
+            assert _clear(value) not in seen, f"a Secret of {release.namespace} is readable elsewhere"
+
+
+def _clear(value: str) -> str:
+    import base64
+
+    return base64.b64decode(value).decode(errors="replace").strip()
+
+
+def _table(kubectl: Kubectl, party: str, name: str) -> dict[str, tuple[str, ...]]:
+    """Rows of a party's CSV by their id, which is the first column."""
+    head, *rows = csv.reader(io.StringIO(s3.read(kubectl, party, name).decode()))
+    assert head[0] in ("id1", "id2")
+    found = {row[0]: tuple(row) for row in rows}
+    assert len(found) == len(rows)
+    return found

@@ -1,0 +1,70 @@
+"""Deleted pods and wrong Secrets heal without a hand."""
+
+import base64
+import json
+
+import pytest
+
+from tests.cluster import summary
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.releases import ALICE, MASTER, RELEASES, Release
+from tests.e2e.conftest import eventually
+
+pytestmark = pytest.mark.cluster
+
+
+def routes_ready(kubectl: Kubectl) -> bool:
+    return all(row[2] == "True" for row in summary.routes(kubectl))
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.party)
+def test_deleted_pod_comes_back(kubectl: Kubectl, release: Release) -> None:
+    component = "master" if release is MASTER else "lite"
+    kubectl.run("delete", "pod", "-n", release.namespace, "-l", f"app.kubernetes.io/component={component}")
+    kubectl.run("rollout", "status", f"deploy/{release.fullname}", "-n", release.namespace, "--timeout=8m", timeout=500)
+    eventually(lambda: routes_ready(kubectl), 300, "four routes READY")
+    kubectl.helm("test", MASTER.name, "-n", MASTER.namespace, "--timeout", "15m")
+
+
+def test_wrong_s3_secret_corrected_in_place(kubectl: Kubectl) -> None:
+    """A wrong access key in the Secret makes the data Job wait and say so; the right one lets it finish."""
+    right = kubectl.get("secret", "alice-oss", "-n", ALICE.namespace)["data"]
+    wrong = base64.b64encode(b"wrong-secret-value").decode()
+    _patch_secret(kubectl, ALICE.namespace, "alice-oss", {"access_key_secret": wrong})
+    job = _data_job(kubectl)
+    try:
+        kubectl.run("delete", "job", job["metadata"]["name"], "-n", ALICE.namespace)
+        for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+            job["metadata"].pop(field, None)
+        job.pop("status")
+        job["spec"].pop("selector")
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        for label in [label for label in labels if "controller-uid" in label or "job-name" in label]:
+            labels.pop(label)
+        kubectl.run("create", "-f", "-", stdin=json.dumps(job))
+        eventually(lambda: "alice-oss" in _data_log(kubectl), 60, "the data Job names the Secret")
+        assert not _data_job(kubectl)["status"].get("succeeded")
+    finally:
+        _patch_secret(kubectl, ALICE.namespace, "alice-oss", right)
+    eventually(lambda: _data_job(kubectl)["status"].get("succeeded"), 120, "the data Job succeeds")
+
+
+def test_wrong_deploy_token_heals(kubectl: Kubectl) -> None:
+    """A domain that is registered comes back with whatever token its Secret holds (its key is known)."""
+    wrong = base64.b64encode(b"garbage-token").decode()
+    _patch_secret(kubectl, MASTER.namespace, "kuscia-deploy-token-alice", {"token": wrong})
+    kubectl.run("delete", "pod", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=lite")
+    kubectl.run("rollout", "status", f"deploy/{ALICE.fullname}", "-n", ALICE.namespace, "--timeout=8m", timeout=500)
+    eventually(lambda: routes_ready(kubectl), 300, "four routes READY")
+
+
+def _patch_secret(kubectl: Kubectl, namespace: str, name: str, data: dict[str, str]) -> None:
+    kubectl.run("patch", "secret", name, "-n", namespace, "--type=merge", "-p", json.dumps({"data": data}))
+
+
+def _data_job(kubectl: Kubectl) -> dict:
+    return kubectl.get("jobs", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=data")["items"][0]
+
+
+def _data_log(kubectl: Kubectl) -> str:
+    return kubectl.run("logs", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=data", "--tail=50")

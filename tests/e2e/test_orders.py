@@ -1,0 +1,67 @@
+"""The three releases in any order, ten seconds apart, in separate processes."""
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import s3, summary
+from tests.cluster.kubectl import CommandError, Kubectl
+from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES, Release, install, uninstall
+from tests.e2e.conftest import eventually
+
+pytestmark = pytest.mark.cluster
+
+GAP_SECONDS = 10
+IN_MAKE_TEST = {(MASTER, ALICE, BOB), (BOB, ALICE, MASTER)}
+ORDERS = [
+    pytest.param(order, id="-".join(r.party for r in order), marks=() if order in IN_MAKE_TEST else pytest.mark.long)
+    for order in itertools.permutations(RELEASES)
+]
+
+
+def remove_all(kubectl: Kubectl) -> None:
+    with ThreadPoolExecutor(len(RELEASES)) as pool:
+        list(pool.map(lambda release: uninstall(kubectl, release), RELEASES))
+
+
+def all_ready(kubectl: Kubectl) -> bool:
+    return all(row[2] == "True" for row in summary.routes(kubectl)) and len(summary.tables(kubectl)) >= 2
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_converges(kubectl: Kubectl, images: Path, image_refs: dict[str, str], order: tuple[Release, ...]) -> None:
+    remove_all(kubectl)
+    s3.ensure(kubectl, image_refs["versitygw"])
+    with ThreadPoolExecutor(len(order)) as pool:
+        runs = []
+        for release in order:
+            runs.append(pool.submit(install, kubectl, release, images))
+            time.sleep(GAP_SECONDS)
+    for run in runs:
+        run.result()
+    eventually(lambda: all_ready(kubectl), 300, "four routes READY and both tables")
+    for release in RELEASES:
+        kubectl.helm("test", release.name, "-n", release.namespace, "--timeout", "15m")
+
+
+@pytest.mark.long
+def test_master_installs_alone_and_a_lite_waits_for_it(kubectl: Kubectl, images: Path, image_refs: dict[str, str]) -> None:
+    """A lite without a master stays in Init and names what it waits for; the master comes, and it goes on."""
+    remove_all(kubectl)
+    s3.ensure(kubectl, image_refs["versitygw"])
+    with pytest.raises(CommandError):
+        install(kubectl, ALICE, images, timeout="40s")
+    pod = kubectl.get("pods", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=lite")["items"][0]
+    name = pod["metadata"]["name"]
+    assert "running" in pod["status"]["initContainerStatuses"][0]["state"]
+    log = kubectl.run("logs", "-n", ALICE.namespace, name, "-c", "prepare")
+    assert "kuscia-master.kuscia-master.svc.cluster.local" in log
+    install(kubectl, MASTER, images)
+    install(kubectl, ALICE, images)
+    after = kubectl.get("pods", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=lite")["items"][0]
+    assert after["metadata"]["name"] == name
+    install(kubectl, BOB, images)
+    eventually(lambda: all_ready(kubectl), 300, "four routes READY and both tables")

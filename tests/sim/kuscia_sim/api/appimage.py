@@ -1,0 +1,343 @@
+"""App images: /api/v1/appimage/... (facts 7.4, 9); master only."""
+
+import base64
+import binascii
+import json
+from decimal import Decimal
+
+from kuscia_sim.api import messages as m
+from kuscia_sim.api.rules import QUANTITY_ERROR, check_id, check_path, one_of, refuse_invalid, require, valid_quantity
+from kuscia_sim.protojson import Dict
+from kuscia_sim.store import Object, StoreError
+from kuscia_sim.wire import ApiError, Context, Endpoints, store_error
+
+endpoints = Endpoints("/api/v1/appimage/", on_lite="unsupported")
+
+ERR_CREATE, ERR_QUERY, ERR_UPDATE, ERR_DELETE, ERR_BATCH, ERR_LIST = 13100, 13101, 13102, 13103, 13104, 13107
+CODES = {"NotFound": 13105, "AlreadyExists": 13106}
+PAGE_SIZE = 10
+_SUFFIXES = {
+    "n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3, "": Decimal(1), "k": Decimal(10) ** 3,
+    "M": Decimal(10) ** 6, "G": Decimal(10) ** 9, "T": Decimal(10) ** 12, "P": Decimal(10) ** 15,
+    "E": Decimal(10) ** 18,
+}  # fmt: skip
+
+
+@endpoints.add("create", m.CreateAppImageRequest, m.CreateAppImageResponse)
+async def create(ctx: Context, request: Dict) -> Dict:
+    name = request["name"]
+    require(name, "appimage name can not be empty")
+    _check_image(request["image"])
+    _check_templates(request["deploy_templates"])
+    check_id(name, "appimage_id")
+    spec = {
+        "image": dict(request["image"]),
+        "configTemplates": request["config_templates"],
+        "deployTemplates": [_template_spec(t, ERR_CREATE) for t in request["deploy_templates"]],
+    }
+    try:
+        refuse_invalid("AppImage", name, _crd_errors(spec))
+        await ctx.store.create("appimages", "", name, {"spec": spec})
+    except StoreError as err:
+        raise store_error(err, ERR_CREATE, **CODES) from err
+    return {}
+
+
+@endpoints.add("query", m.QueryAppImageRequest, m.QueryAppImageResponse)
+async def query(ctx: Context, request: Dict) -> Dict:
+    require(request["name"], "appimage name can not be empty")
+    return {"data": _describe(await _get(ctx, request["name"], ERR_QUERY))}
+
+
+@endpoints.add("batchQuery", m.BatchQueryAppImageRequest, m.BatchQueryAppImageResponse)
+async def batch_query(ctx: Context, request: Dict) -> Dict:
+    require(request["names"], "names can not be empty")
+    for index, name in enumerate(request["names"]):
+        require(name, f"name can not be empty on index {index}")
+    images = []
+    for name in request["names"]:
+        try:
+            images.append(_describe(await _get(ctx, name, ERR_BATCH)))
+        except ApiError as err:
+            raise ApiError(err.code, f"can't get appimage for {name}, err: {err.text}") from err
+    return {"data": images}
+
+
+@endpoints.add("list", m.ListAppImageRequest, m.ListAppImageResponse)
+async def list_images(ctx: Context, request: Dict) -> Dict:
+    start, revision = _read_token(request["page_token"])
+    images = [i for i in await ctx.store.list("appimages") if i["metadata"]["name"] >= start]
+    size = request["page_size"] if request["page_size"] > 0 else PAGE_SIZE
+    page = images[:size]
+    token = ""
+    if len(images) > size:
+        revision = revision or max(int(image["metadata"]["resourceVersion"]) for image in images)
+        token = _write_token(page[-1]["metadata"]["name"], revision)
+    return {"data": {"appimage_list": [_describe(image) for image in page], "next_page_token": token}}
+
+
+@endpoints.add("update", m.UpdateAppImageRequest, m.UpdateAppImageResponse)
+async def update(ctx: Context, request: Dict) -> Dict:
+    require(request["name"], "appimage name can not be empty")
+    _check_image(request["image"])
+    if request["deploy_templates"]:
+        _check_templates(request["deploy_templates"])
+    image = await _get(ctx, request["name"], ERR_UPDATE)
+    image["spec"]["image"] = dict(request["image"])
+    if request["config_templates"]:
+        image["spec"]["configTemplates"] = request["config_templates"]
+    if request["deploy_templates"]:
+        image["spec"]["deployTemplates"] = [_template_spec(t, ERR_UPDATE) for t in request["deploy_templates"]]
+    try:
+        refuse_invalid("AppImage", request["name"], _crd_errors(image["spec"]))
+        await ctx.store.update("appimages", "", request["name"], image)
+    except StoreError as err:
+        raise ApiError(ERR_UPDATE, err.message) from err
+    return {}
+
+
+@endpoints.add("delete", m.DeleteAppImageRequest, m.DeleteAppImageResponse)
+async def delete(ctx: Context, request: Dict) -> Dict:
+    require(request["name"], "appimage name can not be empty")
+    check_path(None, request["name"], ERR_DELETE)
+    try:
+        await ctx.store.delete("appimages", "", request["name"])
+    except StoreError as err:
+        raise ApiError(ERR_DELETE, err.message) from err
+    return {}
+
+
+async def _get(ctx: Context, name: str, code: int) -> Object:
+    check_path(None, name, code)
+    try:
+        return await ctx.store.get("appimages", "", name)
+    except StoreError as err:
+        raise store_error(err, code, **CODES) from err
+
+
+def _check_image(image: Dict | None) -> None:
+    require(image and image["name"], "base image name can not be empty")
+
+
+def _check_templates(templates: list[Dict]) -> None:
+    require(templates, "deploy templates can not be empty")
+    for template in templates:
+        require(template["name"], "deploy template name can not be empty")
+        require(template["containers"], "containers can not be empty")
+        require(template["replicas"] >= 0, "replicas can not be less than 0")
+        for container in template["containers"]:
+            require(container["name"], "container name can not be empty")
+
+
+def _write_token(last: str, revision: int) -> str:
+    """The API server's continue token: what was listed up to, and at which revision."""
+    data = '{"v":"meta.k8s.io/v1","rv":%d,"start":%s}' % (revision, json.dumps(f"/{last}\0"))
+    return base64.urlsafe_b64encode(data.encode()).decode().rstrip("=")
+
+
+def _read_token(token: str) -> tuple[str, int]:
+    if not token:
+        return "", 0
+    try:
+        data = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        return str(data["start"]).removeprefix("/"), int(data["rv"])
+    except (binascii.Error, ValueError, KeyError, TypeError) as err:
+        raise ApiError(ERR_LIST, f"continue key is not valid: {err}") from err
+
+
+def _quantity(value: str, what: str, shown: str, code: int) -> str:
+    if not valid_quantity(value):
+        raise ApiError(code, f"can't parse {what} {shown} to resource quantity, {QUANTITY_ERROR}")
+    return canonical_quantity(value)
+
+
+def canonical_quantity(value: str) -> str:
+    """A Kubernetes quantity in its canonical form: 1000m -> 1, 0.5 -> 500m, 1024Mi -> 1Gi."""
+    for power, prefix in enumerate("KMGTPE", 1):
+        if value.endswith(prefix + "i"):
+            number = Decimal(value[:-2]) * 1024**power
+            if number == number.to_integral_value():
+                return _scaled(int(number), 1024, ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"])
+            return canonical_quantity(format(number, "f"))
+    suffix = value[-1] if value[-1] in "numkMGTPE" and value[-1] in _SUFFIXES else ""
+    number = Decimal(value.removesuffix(suffix)) * _SUFFIXES[suffix]
+    for small in ("", "m", "u", "n"):
+        scaled = number / _SUFFIXES[small]
+        if scaled == scaled.to_integral_value():
+            if small:
+                return f"{int(scaled)}{small}"
+            return _scaled(int(scaled), 1000, ["", "k", "M", "G", "T", "P", "E"])
+    return f"{int((number / _SUFFIXES['n']).to_integral_value(rounding='ROUND_UP'))}n"
+
+
+def _scaled(number: int, base: int, suffixes: list[str]) -> str:
+    index = 0
+    while number and number % base == 0 and index + 1 < len(suffixes):
+        number, index = number // base, index + 1
+    return f"{number}{suffixes[index]}"
+
+
+def _template_spec(template: Dict, code: int) -> Dict:
+    return {
+        "name": template["name"],
+        "role": template["role"],
+        "replicas": template["replicas"],
+        "spec": {
+            "restartPolicy": template["restart_policy"],
+            "containers": [_container_spec(c, code) for c in template["containers"]],
+        },
+    }
+
+
+def _container_spec(container: Dict, code: int) -> Dict:
+    spec: Dict = {
+        "name": container["name"],
+        "command": container["command"],
+        "args": container["args"],
+        "workingDir": container["working_dir"],
+        "configVolumeMounts": [
+            {"mountPath": mount["mount_path"], "subPath": mount["sub_path"]}
+            for mount in container["config_volume_mounts"]
+        ],
+        "ports": [
+            {"name": p["name"], "protocol": p["protocol"] or "HTTP", "scope": p["scope"] or "Local"}
+            for p in container["ports"]
+        ],
+        "env": [dict(env) for env in container["env"]],
+        "envFrom": [_env_from_spec(source) for source in container["env_from"]],
+        "imagePullPolicy": container["image_pull_policy"],
+    }
+    resources = _resources_spec(container["resources"], code)
+    if resources:
+        spec["resources"] = resources
+    for probe, key in (("liveness_probe", "livenessProbe"), ("readiness_probe", "readinessProbe"),
+                       ("startup_probe", "startupProbe")):  # fmt: skip
+        if container[probe]:
+            spec[key] = _probe_spec(container[probe])
+    return spec
+
+
+def _resources_spec(resources: Dict | None, code: int) -> Dict:
+    """Kubernetes' limits and requests; upstream names the CPU limit in every error, and so does this."""
+    spec: Dict = {}
+    for kind, word in (("limits", "limit"), ("requests", "request")):
+        given = (resources or {}).get(kind) or {}
+        shown = ((resources or {}).get("limits") or {}).get("cpu", "")
+        amounts = {
+            item: _quantity(given[item], f"{word} {item}", shown, code)
+            for item in ("cpu", "memory")
+            if given.get(item)
+        }
+        if amounts:
+            spec[kind] = amounts
+    return spec
+
+
+def _env_from_spec(source: Dict) -> Dict:
+    spec: Dict = {"prefix": source["prefix"]}
+    if source["config_map_ref"]:
+        spec["configMapRef"] = {"name": source["config_map_ref"]["name"]}
+    if source["secret_ref"]:
+        spec["secretRef"] = {"name": source["secret_ref"]["name"]}
+    return spec
+
+
+_PROBE_TIMES = {
+    "initial_delay_seconds": "initialDelaySeconds",
+    "timeout_seconds": "timeoutSeconds",
+    "period_seconds": "periodSeconds",
+    "success_threshold": "successThreshold",
+    "failure_threshold": "failureThreshold",
+    "termination_grace_period_seconds": "terminationGracePeriodSeconds",
+}
+
+
+def _probe_spec(probe: Dict) -> Dict:
+    spec: Dict = {key: probe[name] for name, key in _PROBE_TIMES.items() if probe[name]}
+    if probe["exec"]:
+        spec["exec"] = {"command": probe["exec"]["command"]}
+    if probe["http_get"]:
+        get = probe["http_get"]
+        spec["httpGet"] = {"path": get["path"], "port": get["port"], "host": get["host"], "scheme": get["scheme"],
+                           "httpHeaders": [dict(h) for h in get["http_headers"]]}  # fmt: skip
+    if probe["tcp_socket"]:
+        spec["tcpSocket"] = dict(probe["tcp_socket"])
+    if probe["grpc"]:
+        spec["grpc"] = dict(probe["grpc"])
+    return spec
+
+
+def _probe(spec: Dict | None) -> Dict | None:
+    if not spec:
+        return None
+    probe: Dict = {name: spec.get(key, 0) for name, key in _PROBE_TIMES.items()}
+    get = spec.get("httpGet")
+    return {
+        **probe,
+        "exec": spec.get("exec"),
+        "http_get": get
+        and {**{k: v for k, v in get.items() if k != "httpHeaders"}, "http_headers": get["httpHeaders"]},
+        "tcp_socket": spec.get("tcpSocket"),
+        "grpc": spec.get("grpc"),
+    }
+
+
+def _describe(image: Object) -> Dict:
+    spec = image["spec"]
+    return {
+        "name": image["metadata"]["name"],
+        "image": {key: spec["image"].get(key, "") for key in ("name", "tag", "id", "sign")},
+        "config_templates": spec.get("configTemplates") or {},
+        "deploy_templates": [
+            {
+                "name": template["name"],
+                "role": template.get("role", ""),
+                "replicas": template.get("replicas") or 0,
+                "restart_policy": template["spec"].get("restartPolicy", ""),
+                "containers": [_container(c) for c in template["spec"].get("containers", [])],
+            }
+            for template in spec.get("deployTemplates") or []
+        ],
+    }
+
+
+def _container(spec: Dict) -> Dict:
+    return {
+        "name": spec["name"],
+        "command": spec.get("command"),
+        "args": spec.get("args"),
+        "working_dir": spec.get("workingDir", ""),
+        "config_volume_mounts": [
+            {"mount_path": mount["mountPath"], "sub_path": mount.get("subPath", "")}
+            for mount in spec.get("configVolumeMounts") or []
+        ],
+        "ports": [
+            {"name": p["name"], "protocol": p.get("protocol", ""), "scope": p.get("scope", "")}
+            for p in spec.get("ports") or []
+        ],
+        "env_from": [
+            {
+                "prefix": source.get("prefix", ""),
+                "config_map_ref": source.get("configMapRef"),
+                "secret_ref": source.get("secretRef"),
+            }
+            for source in spec.get("envFrom") or []
+        ],
+        "env": [{"name": e["name"], "value": e.get("value", "")} for e in spec.get("env") or []],
+        "resources": spec.get("resources"),
+        "liveness_probe": _probe(spec.get("livenessProbe")),
+        "readiness_probe": _probe(spec.get("readinessProbe")),
+        "startup_probe": _probe(spec.get("startupProbe")),
+        "image_pull_policy": spec.get("imagePullPolicy", ""),
+    }
+
+
+def _crd_errors(spec: Dict) -> list[str]:
+    errors = []
+    for t, template in enumerate(spec["deployTemplates"]):
+        for c, container in enumerate(template["spec"]["containers"]):
+            for p, port in enumerate(container["ports"]):
+                path = f"spec.deployTemplates[{t}].spec.containers[{c}].ports[{p}]"
+                errors += one_of(f"{path}.protocol", port["protocol"], ("HTTP", "GRPC"))
+                errors += one_of(f"{path}.scope", port["scope"], ("Cluster", "Domain", "Local"))
+    return errors

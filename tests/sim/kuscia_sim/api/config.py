@@ -1,0 +1,120 @@
+"""A node's own secrets: /api/v1/config/... (facts 7.4).
+
+Values lie encrypted with the node's key in the ConfigMap `domain-config` of its namespace. Upstream reads
+that ConfigMap through a cache, so a value just written is not seen at once (recorded); LAG stands for that.
+"""
+
+import time
+
+from kuscia_sim import credentials
+from kuscia_sim.api import messages as m
+from kuscia_sim.api.rules import require
+from kuscia_sim.protojson import Dict
+from kuscia_sim.store import AlreadyExists, NotFound, Object, StoreError
+from kuscia_sim.wire import ApiError, Context, Endpoints
+
+endpoints = Endpoints("/api/v1/config/")
+
+ERR_CREATE, ERR_QUERY, ERR_UPDATE, ERR_DELETE, ERR_BATCH = 11900, 11901, 11902, 11903, 11904
+NAME = "domain-config"
+MAX_KEY = 256
+LAG = 0.2
+_WRITTEN = "written"
+
+
+async def _load(ctx: Context) -> Object:
+    try:
+        return await ctx.store.get("configmaps", ctx.node.domain_id, NAME)
+    except NotFound:
+        return {"data": {}}
+
+
+def _seen(config: Object) -> dict[str, str]:
+    """What the cache shows: the former data until LAG seconds after a write."""
+    if time.time() - config.get(_WRITTEN, 0) < LAG:
+        return config.get("former") or {}
+    return config.get("data") or {}
+
+
+async def read(ctx: Context, key: str) -> str:
+    """The value in clear, "" when there is none. Raises ApiError."""
+    encrypted = _seen(await _load(ctx)).get(key, "")
+    if not encrypted:
+        return ""
+    try:
+        return credentials.decrypt(ctx.node.key, encrypted).decode()
+    except ValueError as err:
+        raise ApiError(ERR_QUERY, "crypto/rsa: decryption error") from err
+
+
+async def _write(ctx: Context, values: dict[str, str | None], code: int) -> None:
+    config = await _load(ctx)
+    data = dict(config.get("data") or {})
+    for key, value in values.items():
+        if len(key.encode()) > MAX_KEY:
+            raise ApiError(
+                code, f"key[{key}] length is {len(key.encode())} bytes and exceed the max length {MAX_KEY} bytes"
+            )
+        if value is None:
+            data.pop(key, None)
+        else:
+            data[key] = credentials.encrypt(ctx.node.key.public_key(), value.encode())
+    config |= {"former": _seen(config), "data": data, _WRITTEN: time.time()}
+    try:
+        if "metadata" in config:
+            await ctx.store.update("configmaps", ctx.node.domain_id, NAME, config)
+        else:
+            await ctx.store.create("configmaps", ctx.node.domain_id, NAME, config)
+    except AlreadyExists:
+        await _write(ctx, values, code)
+    except StoreError as err:
+        raise ApiError(code, err.message) from err
+
+
+def _pairs(request: Dict) -> dict[str, str | None]:
+    require(request["data"], "request data can't be empty")
+    for index, item in enumerate(request["data"]):
+        require(item["key"], f"request data[{index}].key can't be empty")
+    return {item["key"]: item["value"] for item in request["data"]}
+
+
+def _keys(request: Dict) -> list[str]:
+    require(request["keys"], "request keys can't be empty")
+    for index, key in enumerate(request["keys"]):
+        require(key, f"request keys[{index}] can't be empty")
+    return request["keys"]
+
+
+@endpoints.add("create", m.CreateConfigRequest, m.CreateConfigResponse)
+async def create(ctx: Context, request: Dict) -> Dict:
+    values = _pairs(request)
+    known = _seen(await _load(ctx))
+    for key in values:
+        require(
+            key not in known, f"request key[{key}] already exist, duplicate creation is not allowed", ERR_CREATE
+        )
+    await _write(ctx, values, ERR_CREATE)
+    return {}
+
+
+@endpoints.add("query", m.QueryConfigRequest, m.QueryConfigResponse)
+async def query(ctx: Context, request: Dict) -> Dict:
+    require(request["key"], "request key can't be empty")
+    return {"key": request["key"], "value": await read(ctx, request["key"])}
+
+
+@endpoints.add("update", m.UpdateConfigRequest, m.UpdateConfigResponse)
+async def update(ctx: Context, request: Dict) -> Dict:
+    await _write(ctx, _pairs(request), ERR_UPDATE)
+    return {}
+
+
+@endpoints.add("delete", m.DeleteConfigRequest, m.DeleteConfigResponse)
+async def delete(ctx: Context, request: Dict) -> Dict:
+    await _write(ctx, dict.fromkeys(_keys(request)), ERR_DELETE)
+    return {}
+
+
+@endpoints.add("batchQuery", m.BatchQueryConfigRequest, m.BatchQueryConfigResponse)
+async def batch_query(ctx: Context, request: Dict) -> Dict:
+    return {"data": [{"key": key, "value": await read(ctx, key)} for key in dict.fromkeys(_keys(request))]}

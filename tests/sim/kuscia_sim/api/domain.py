@@ -1,0 +1,252 @@
+"""Domains: /api/v1/domain/... (facts 5.1, 7.4)."""
+
+import base64
+import binascii
+
+from cryptography import x509
+
+from kuscia_sim import credentials
+from kuscia_sim.api import messages as m
+from kuscia_sim.api.rules import check_id, check_path, one_of, refuse_invalid, require
+from kuscia_sim.protojson import Dict
+from kuscia_sim.store import NotFound, Object, StoreError
+from kuscia_sim.wire import ERR_AUTH, ERR_VALIDATE, ApiError, Context, Endpoints, store_error
+
+endpoints = Endpoints("/api/v1/domain/", on_lite="proxied")
+
+ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_UPDATE, ERR_DELETE = 11300, 11301, 11302, 11303, 11304
+CODES = {"NotFound": 11305, "AlreadyExists": 11306}
+MASTER = "master"
+PARTNER = "partner"
+_BEGIN = "-----BEGIN CERTIFICATE-----"
+_END = "-----END CERTIFICATE-----"
+
+
+def _check_domain_id(_ctx: Context, request: Dict) -> None:
+    require(request["domain_id"], "domain id can not be empty")
+
+
+def _check_update(ctx: Context, request: Dict) -> None:
+    _check_domain_id(ctx, request)
+    _check_role(request["role"])
+
+
+def _check_batch(_ctx: Context, request: Dict) -> None:
+    require(request["domain_ids"], "domain ids can not be empty")
+    for index, domain_id in enumerate(request["domain_ids"]):
+        require(domain_id, f"domain id can not be empty on index {index}")
+
+
+def _check_role(role: str) -> None:
+    require(role in ("", PARTNER), f"role is invalid, must be empty or {PARTNER}")
+
+
+def _check_own(ctx: Context, domain_id: str) -> None:
+    if ctx.role == "domain" and domain_id != ctx.source:
+        raise ApiError(
+            ERR_AUTH,
+            "domain's kusciaAPI could only operate its own Domain, "
+            f"request.DomainID must be {ctx.source} not {domain_id}",
+        )
+
+
+async def _check_master(ctx: Context, request: Dict) -> None:
+    master = request["master_domain_id"]
+    if not master or master == request["domain_id"]:
+        return
+    try:
+        domain = await ctx.store.get("domains", "", master)
+    except StoreError as err:
+        raise ApiError(ERR_VALIDATE, f"check master domain id failed with err {err}") from err
+    role = domain["spec"].get("role", "")
+    require(
+        role == request["role"], f"master domain role is {role}, but current role is {request['role']}"
+    )
+
+
+def _is_certificate(text: str) -> bool:
+    try:
+        x509.load_pem_x509_certificate(base64.b64decode(text, validate=True))
+    except (ValueError, binascii.Error):
+        return False
+    return True
+
+
+def normal_cert(text: str) -> str:
+    """base64 of the PEM from any of the accepted forms: base64 of PEM, PEM, PEM without its frame (with or
+    without line breaks), base64 twice, Windows line ends. Raises ApiError."""
+    text = text.strip("\n")
+    forms = [text, credentials.b64(text)]
+    if not text.startswith(_BEGIN):
+        forms.append(credentials.b64(f"{_BEGIN}\n{text}\n{_END}"))
+    if "\n" not in text:
+        lines = [text[i : i + 64] for i in range(0, len(text), 64)]
+        forms.append(credentials.b64("\n".join([_BEGIN, *lines, _END])))
+    try:
+        forms.append(base64.b64decode(text, validate=True).decode("ascii"))
+    except (ValueError, binascii.Error):
+        pass
+    for form in forms:
+        if _is_certificate(form):
+            return form
+    if "\r" in text:
+        return normal_cert(text.replace("\r", ""))
+    raise ApiError(ERR_VALIDATE, "cert format is invalid, must be an x509 certificate")
+
+
+def _auth_center(request: Dict) -> Dict | None:
+    given = request["auth_center"]
+    if not given:
+        return None
+    spec = {"authenticationType": given["authentication_type"], "tokenGenMethod": given["token_gen_method"]}
+    return {key: value for key, value in spec.items() if value or key == "authenticationType"}
+
+
+def _refuse_invalid(domain_id: str, spec: Dict) -> None:
+    center = spec.get("authCenter")
+    if not center:
+        return
+    errors = one_of(
+        "spec.authCenter.authenticationType", center["authenticationType"], ("Token", "MTLS", "None")
+    )
+    if "tokenGenMethod" in center:
+        errors += one_of(
+            "spec.authCenter.tokenGenMethod",
+            center["tokenGenMethod"],
+            ("RSA-GEN", "RAND-GEN", "UID-RSA-GEN"),
+        )
+    refuse_invalid("Domain", domain_id, errors)
+
+
+@endpoints.add("create", m.CreateDomainRequest, m.CreateDomainResponse, on_lite="unsupported")
+async def create(ctx: Context, request: Dict) -> Dict:
+    domain_id = request["domain_id"]
+    require(domain_id, "domain id can not be empty")
+    require(domain_id != MASTER, "domain id can not be 'master', please choose another name")
+    check_id(domain_id, "domain_id")
+    _check_role(request["role"])
+    await _check_master(ctx, request)
+    cert = normal_cert(request["cert"]) if request["cert"] else ""
+    partner = request["role"] == PARTNER
+    default = {"authenticationType": "Token", "tokenGenMethod": "UID-RSA-GEN" if partner else "RSA-GEN"}
+    spec: Dict = {
+        "role": request["role"],
+        "cert": cert,
+        "authCenter": _auth_center(request) or default,
+        "master": request["master_domain_id"] or (domain_id if partner else ""),
+    }
+    if partner:
+        spec["interConnProtocols"] = ["kuscia"]
+    try:
+        _refuse_invalid(domain_id, spec)
+        await ctx.store.create("domains", "", domain_id, {"spec": spec})
+    except StoreError as err:
+        raise store_error(err, ERR_CREATE, **CODES) from err
+    return {}
+
+
+@endpoints.add("query", m.QueryDomainRequest, m.QueryDomainResponse, check=_check_domain_id)
+async def query(ctx: Context, request: Dict) -> Dict:
+    domain_id = request["domain_id"]
+    if domain_id == MASTER:
+        return {"data": {"domain_id": MASTER, "cert": await _master_cert(ctx)}}
+    _check_own(ctx, domain_id)
+    domain = await _get(ctx, domain_id, ERR_QUERY)
+    spec, status = domain["spec"], domain.get("status") or {}
+    center = spec.get("authCenter")
+    return {
+        "data": {
+            **_summary(domain),
+            "deploy_token_statuses": [
+                {
+                    "token": token["token"],
+                    "state": token["state"],
+                    "last_transition_time": token.get("lastTransitionTime", ""),
+                }
+                for token in status.get("deployTokenStatuses", [])
+            ],
+            "annotations": domain["metadata"].get("annotations") or {},
+            "auth_center": center
+            and {
+                "authentication_type": center.get("authenticationType", ""),
+                "token_gen_method": center.get("tokenGenMethod", ""),
+            },
+            "master_domain_id": spec.get("master", ""),
+        }
+    }
+
+
+@endpoints.add("update", m.UpdateDomainRequest, m.UpdateDomainResponse, check=_check_update)
+async def update(ctx: Context, request: Dict) -> Dict:
+    domain_id = request["domain_id"]
+    _check_own(ctx, domain_id)
+    await _check_master(ctx, request)
+    cert = normal_cert(request["cert"]) if request["cert"] else ""
+    domain = await _get(ctx, domain_id, ERR_UPDATE)
+    spec = {
+        **domain["spec"],
+        "role": request["role"],
+        "cert": cert or domain["spec"].get("cert", ""),
+        "authCenter": _auth_center(request),
+        "master": request["master_domain_id"] or domain_id,
+    }
+    try:
+        _refuse_invalid(domain_id, spec)
+        await ctx.store.update("domains", "", domain_id, {**domain, "spec": spec})
+    except StoreError as err:
+        raise ApiError(ERR_UPDATE, err.message) from err
+    return {}
+
+
+@endpoints.add("delete", m.DeleteDomainRequest, m.DeleteDomainResponse, on_lite="unsupported")
+async def delete(ctx: Context, request: Dict) -> Dict:
+    _check_domain_id(ctx, request)
+    check_path(None, request["domain_id"], ERR_DELETE)
+    try:
+        await ctx.store.delete("domains", "", request["domain_id"])
+    except StoreError as err:
+        raise store_error(err, ERR_DELETE, **CODES) from err
+    return {}
+
+
+@endpoints.add("batchQuery", m.BatchQueryDomainRequest, m.BatchQueryDomainResponse, check=_check_batch)
+async def batch_query(ctx: Context, request: Dict) -> Dict:
+    domains = []
+    for domain_id in request["domain_ids"]:
+        if domain_id == MASTER:
+            domains.append({"domain_id": MASTER, "cert": await _master_cert(ctx)})
+        else:
+            domains.append(_summary(await _get(ctx, domain_id, ERR_STATUS)))
+    return {"data": {"domains": domains}}
+
+
+async def _get(ctx: Context, domain_id: str, code: int) -> Object:
+    check_path(None, domain_id, code)
+    try:
+        return await ctx.store.get("domains", "", domain_id)
+    except NotFound as err:
+        raise store_error(err, code, **CODES) from err
+
+
+async def _master_cert(ctx: Context) -> str:
+    own = await _get(ctx, ctx.node.domain_id, ERR_QUERY)
+    return own["spec"].get("cert", "")
+
+
+def _summary(domain: Object) -> Dict:
+    spec, status = domain["spec"], domain.get("status") or {}
+    return {
+        "domain_id": domain["metadata"]["name"],
+        "role": spec.get("role", ""),
+        "cert": spec.get("cert", ""),
+        "node_statuses": [
+            {
+                "name": node["name"],
+                "status": node["status"],
+                "version": node["version"],
+                "last_heartbeat_time": node.get("lastHeartbeatTime", ""),
+                "last_transition_time": node.get("lastTransitionTime", ""),
+            }
+            for node in status.get("nodeStatuses", [])
+        ],
+    }
