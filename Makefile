@@ -29,7 +29,7 @@ packages:
 $(VENV)/.done: $(LOCK) | packages
 	@echo "==> Python environment"
 	@python3 -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --require-hashes --requirement $(LOCK)
+	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement $(LOCK)
 	@touch $@
 
 venv: $(VENV)/.done
@@ -94,9 +94,11 @@ test-all: test-fast ## test, and the long ones; writes reports/test-all.md
 	@$(PY) -m tests.cluster.demo up
 	pytest tests/cluster tests/e2e --report reports/test-all.md
 
+COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
+
 .PHONY: lock
-lock: ## Compile the lock files again
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o hooks/requirements.txt hooks/requirements.in
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o tests/sim/requirements.txt tests/sim/requirements.in
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o tests/engine/requirements.txt tests/engine/requirements.in
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 -o $(LOCK) requirements-dev.in
+lock: venv ## Compile the lock files again
+	cd hooks && $(COMPILE) -o requirements.txt requirements.in
+	cd tests/sim && $(COMPILE) -o requirements.txt requirements.in
+	cd tests/engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
+	$(COMPILE) --override tests/engine/overrides.txt -o $(LOCK) requirements-dev.in

@@ -40,7 +40,9 @@ def decode_password(raw: bytes, where: str) -> str:
             f"the password in {where} ends with a newline; write it with --from-literal, or from a file made by printf"
         )
     if _CONTROL.search(password):
-        raise NotYet(f"the password in {where} holds a control character, which Kuscia's database address cannot carry")
+        raise NotYet(
+            f"the password in {where} holds a control character, which Kuscia's database address cannot carry"
+        )
     return password
 
 
@@ -75,7 +77,9 @@ def check_sqlite(store: Sqlite) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise NotYet(f"{path}, the volume for the master's state, cannot be written to: {error.strerror}") from error
+        raise NotYet(
+            f"{path}, the volume for the master's state, cannot be written to: {error.strerror}"
+        ) from error
 
 
 def check_database(database: Database, password: str) -> None:
@@ -125,7 +129,9 @@ def _check_rights(execute: Execute, database: Database) -> None:
         try:
             execute(statement)
         except NotYet as error:
-            raise NotYet(f"{error.message} (needed on table {TABLE}: {', '.join(_RIGHTS)}; missing: {right})") from error
+            raise NotYet(
+                f"{error.message} (needed on table {TABLE}: {', '.join(_RIGHTS)}; missing: {right})"
+            ) from error
     logger.info("%s: login works, table %s is there", _where(database), TABLE)
 
 

@@ -14,18 +14,16 @@ LAST_ID = 11159
 COMMON = 8760
 POSITIVE = 4737
 
-JOBS = (
-    "blue-collar entrepreneur housemaid management retired self-employed services student technician unemployed"
-).split()
+JOBS = ["blue-collar", "entrepreneur", "housemaid", "management", "retired", "self-employed", "services", "student", "technician", "unemployed"]
 ALICE_COLUMNS = [
     "id1",
-    *"age education default balance housing loan day duration campaign pdays previous".split(),
+    *["age", "education", "default", "balance", "housing", "loan", "day", "duration", "campaign", "pdays", "previous"],
     *(f"job_{job}" for job in JOBS),
     "marital_divorced",
     "marital_married",
     "marital_single",
 ]
-MONTHS = "apr aug dec feb jan jul jun mar may nov oct sep".split()
+MONTHS = ["apr", "aug", "dec", "feb", "jan", "jul", "jun", "mar", "may", "nov", "oct", "sep"]
 BOB_COLUMNS = [
     "id2",
     *(f"contact_{kind}" for kind in ("cellular", "telephone", "unknown")),
@@ -108,11 +106,13 @@ def _one_of(random: Random, shares: Sequence[float]) -> list[Sequence[float]]:
 
 def _standardised(column: Sequence[float]) -> list[str]:
     mean = math.fsum(column) / ROWS
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in column) / ROWS)
+    deviation = math.sqrt(math.fsum((value - mean) * (value - mean) for value in column) / ROWS)
     return [repr((value - mean) / deviation) for value in column]
 
 
 def _csv(names: list[str], keys: list[int], columns: list[list[str]]) -> bytes:
     lines = [",".join(names)]
-    lines += [",".join([str(key), *values]) for key, values in zip(keys, zip(*columns, strict=True), strict=True)]
+    lines += [
+        ",".join([str(key), *values]) for key, values in zip(keys, zip(*columns, strict=True), strict=True)
+    ]
     return ("\n".join(lines) + "\n").encode()

@@ -22,7 +22,7 @@ def _command(endpoint: str) -> str:
 
 
 def _answer(client: httpx.Client, endpoint: str) -> str:
-    """"" when a Kuscia gateway answers; else what was seen instead."""
+    """ "" when a Kuscia gateway answers; else what was seen instead."""
     try:
         response = client.get(f"{endpoint}/")
     except httpx.TimeoutException:
@@ -74,9 +74,13 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
         try:
             response = client.get(f"{endpoint}/handshake", headers=headers)
         except httpx.TransportError as error:
-            raise NotYet(f"{endpoint}/handshake is not reached: {str(error) or type(error).__name__}", show) from error
+            raise NotYet(
+                f"{endpoint}/handshake is not reached: {str(error) or type(error).__name__}", show
+            ) from error
     try:
         answer: Any = response.json()
         return int(answer["state"])
     except (ValueError, KeyError, TypeError) as error:
-        raise NotYet(f"{endpoint}/handshake answered HTTP {response.status_code} without a state", show) from error
+        raise NotYet(
+            f"{endpoint}/handshake answered HTTP {response.status_code} without a state", show
+        ) from error

@@ -76,41 +76,53 @@ def _public_key(settings: Settings, secret: dict[str, bytes]) -> bytes:
         f"-n {settings.namespace}"
     )
     if settings.existing_secret:
-        repair = f"Put an RSA key of {credentials.KEY_BITS} bits or more (openssl genrsa -traditional 2048) there"
+        repair = (
+            f"Put an RSA key of {credentials.KEY_BITS} bits or more (openssl genrsa -traditional 2048) there"
+        )
     if settings.secret_key not in secret:
         has = ", ".join(sorted(secret)) or "nothing"
         raise NeedsHuman(f"Secret {name} has no {settings.secret_key} (it has {has}). {repair}.")
     try:
         return credentials.public_der(credentials.load_key(secret[settings.secret_key]))
     except credentials.InvalidKey as error:
-        raise NeedsHuman(f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}.") from error
+        raise NeedsHuman(
+            f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}."
+        ) from error
 
 
 def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None) -> None:
     name = f"{settings.namespace}/{settings.cert_configmap}"
-    repair = f"It is made from the key: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
+    repair = (
+        f"It is made from the key: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
+    )
     pem = configmap.get(CERTIFICATE, "").encode()
     if not pem:
-        raise NeedsHuman(f"ConfigMap {name} has no {CERTIFICATE}. {repair}.")
+        raise NeedsHuman(f"ConfigMap {name} has no {CERTIFICATE}. Run: {repair}.")
     try:
         owner, common_name = credentials.certificate_public_der(pem), credentials.certificate_common_name(pem)
     except ValueError as error:
-        raise NeedsHuman(f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. {repair}.") from error
+        raise NeedsHuman(
+            f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. Run: {repair}."
+        ) from error
     if owner != public:
         raise NeedsHuman(
             f"the certificate in ConfigMap {name} does not belong to the key in Secret {settings.namespace}/"
-            f"{settings.secret}. If the key is the right one: {repair}. If not, restore the key from your backup."
+            f"{settings.secret}. If the key is the right one, run: {repair}. If not, restore the key from your backup."
         )
     if common_name != settings.domain_id:
         raise NeedsHuman(
             f"the certificate in ConfigMap {name} is that of domain {common_name}, not of {settings.domain_id}. "
-            f"If the domain was renamed on purpose: {repair}."
+            f"If the domain was renamed on purpose, run: {repair}."
         )
 
 
-def attempt(settings: Settings, kube: Kube, dry_run: bool = False) -> Summary:
-    """Make what lacks. Of two writers at the same time the second one takes what the first one made."""
-    summary = Summary()
+def attempt(settings: Settings, kube: Kube, summary: Summary, dry_run: bool = False) -> Summary:
+    """Make what lacks. Of two writers at the same time the second one takes what the first one made.
+
+    Args:
+        summary: counts of earlier attempts; it is added to.
+    """
+    summary.failed = 0
     while True:
         secret = kube.secret(settings.namespace, settings.secret)
         configmap = kube.configmap(settings.namespace, settings.cert_configmap)
@@ -140,6 +152,8 @@ def _apply(settings: Settings, kube: Kube, action: Action, secret: dict[str, byt
         kube.create_secret(settings.namespace, settings.secret, {KEY: key}, settings.labels)
         return
     assert secret is not None
-    certificate = credentials.ca_certificate(credentials.load_key(secret[settings.secret_key]), settings.domain_id)
+    certificate = credentials.ca_certificate(
+        credentials.load_key(secret[settings.secret_key]), settings.domain_id
+    )
     data = {CERTIFICATE: certificate.decode()}
     kube.create_configmap(settings.namespace, settings.cert_configmap, data, settings.labels)

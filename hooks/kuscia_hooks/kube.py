@@ -1,6 +1,7 @@
 """The few objects of the host cluster that the steps read and write."""
 
 import base64
+import json
 from typing import Any
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
@@ -25,7 +26,9 @@ class Kube:
 
     def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """A Secret's data, or None when there is no such Secret."""
-        found = self._call("get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace)
+        found = self._call(
+            "get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace
+        )
         if found is None:
             return None
         data = {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
@@ -69,10 +72,14 @@ class Kube:
     ) -> None:
         """Replace single values of a Secret that exists."""
         hide(*data.values())
-        body: dict[str, Any] = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
+        body: dict[str, Any] = {
+            "data": {key: base64.b64encode(value).decode() for key, value in data.items()}
+        }
         if owner:
             body["metadata"] = {"ownerReferences": [owner]}
-        self._call("patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body)
+        self._call(
+            "patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body
+        )
 
     def delete_secret(self, namespace: str, name: str) -> None:
         """Delete a Secret; one that is gone already is fine."""
@@ -80,13 +87,19 @@ class Kube:
 
     def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
         """A ConfigMap's data, or None when there is no such ConfigMap."""
-        found = self._call("get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace)
+        found = self._call(
+            "get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace
+        )
         return None if found is None else dict(found.data or {})
 
-    def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
+    def create_configmap(
+        self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]
+    ) -> None:
         """Raises Conflict when it exists."""
         body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
-        self._call("create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body)
+        self._call(
+            "create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body
+        )
 
     def set_configmap(self, namespace: str, name: str, data: dict[str, str]) -> None:
         """Replace single values of a ConfigMap that exists."""
@@ -99,7 +112,9 @@ class Kube:
         Raises:
             NotYet: there is no such Service.
         """
-        found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
+        found = self._call(
+            "get", "services", namespace, name, self._core.read_namespaced_service, name, namespace
+        )
         if found is None:
             raise NotYet(f"Service {namespace}/{name} does not exist", f"kubectl get service -n {namespace}")
         return str(found.metadata.uid)
@@ -116,17 +131,19 @@ class Kube:
                 return None
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
-            raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
+            raise NotYet(
+                f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz"
+            ) from error
 
 
 def _connect() -> Any:
     from kubernetes import client, config
 
     try:
-        config.load_incluster_config()
+        config.load_incluster_config()  # type: ignore[no-untyped-call]
     except config.ConfigException:
         try:
-            config.load_kube_config()
+            config.load_kube_config()  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise NeedsHuman(f"neither a pod's ServiceAccount nor a kubeconfig is here: {error}") from error
     return client.CoreV1Api()
@@ -142,8 +159,6 @@ def _metadata(
 
 
 def _message(error: Any) -> str:
-    import json
-
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

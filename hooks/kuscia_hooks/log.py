@@ -18,7 +18,11 @@ def hide(*values: str | bytes) -> None:
     for value in values:
         raw = value.encode() if isinstance(value, str) else value
         text = raw.decode(errors="replace")
-        for form in (text, text.strip(), *(line for line in text.splitlines() if not line.startswith("-----"))):
+        for form in (
+            text,
+            text.strip(),
+            *(line for line in text.splitlines() if not line.startswith("-----")),
+        ):
             encoded = form.encode()
             _secrets.update(
                 {
@@ -48,11 +52,9 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
         entry = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "message": redact(super().format(record)),
         }

@@ -1,17 +1,21 @@
 """Concurrency with a bound that follows how fast the other side answers."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from kuscia_hooks.api import TimedOut
 from kuscia_hooks.errors import HookError
+from kuscia_hooks.log import logger
+from kuscia_hooks.waiting import REPORT_SECONDS
 
 T = TypeVar("T")
 
 LIMIT = 8
 _GROW_AFTER = 50
+_FEW = 20
 
 
 class Pace:
@@ -42,33 +46,38 @@ class Pace:
             self._changed.notify_all()
 
 
-def each(
-    items: Iterable[T], work: Callable[[T], None], pace: Pace | None = None, done: Callable[[int], None] | None = None
-) -> list[tuple[T, HookError]]:
-    """Work on every item, several at a time, and return those that failed with their errors.
+class Progress:
+    """Tells of each change where there are few, and of their number every ten seconds where there are many."""
 
-    Args:
-        done: told how many are finished, after each one.
-    """
+    def __init__(self, total: int) -> None:
+        self._total, self._finished = total, 0
+        self._begun = self._reported = time.monotonic()
+        self._lock = threading.Lock()
+
+    def done(self, what: str) -> None:
+        with self._lock:
+            self._finished += 1
+            now = time.monotonic()
+            if self._total <= _FEW:
+                logger.info("%s", what)
+            elif now - self._reported >= REPORT_SECONDS:
+                self._reported = now
+                logger.info("%d of %d changes made in %.0f s", self._finished, self._total, now - self._begun)
+
+
+def each(
+    items: Iterable[T], work: Callable[[T], None], pace: Pace | None = None
+) -> list[tuple[T, HookError]]:
+    """Work on every item, several at a time, and return those that failed with their errors."""
     pace = pace or Pace()
     failed: list[tuple[T, HookError]] = []
-    lock = threading.Lock()
-    finished = 0
 
     def one(item: T) -> None:
-        nonlocal finished
-        error: HookError | None = None
         try:
             with pace:
                 work(item)
-        except HookError as caught:
-            error = caught
-        with lock:
-            finished += 1
-            if error is not None:
-                failed.append((item, error))
-            if done is not None:
-                done(finished)
+        except HookError as error:
+            failed.append((item, error))
 
     with ThreadPoolExecutor(pace.limit) as pool:
         for future in [pool.submit(one, item) for item in items]:

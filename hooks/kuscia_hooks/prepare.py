@@ -38,12 +38,18 @@ def load_base(path: str, config: Prepare) -> dict[str, Any]:
         if base.get(key) != wanted:
             errors.append(f"{key} is {base.get(key)!r}, but prepare is configured for {wanted!r}")
     if errors:
-        raise ConfigError("\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)]))
+        raise ConfigError(
+            "\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)])
+        )
     return base
 
 
 def render(
-    base: dict[str, Any], key: bytes, datastore_endpoint: str | None, token: str | None, dns_servers: list[str]
+    base: dict[str, Any],
+    key: bytes,
+    datastore_endpoint: str | None,
+    token: str | None,
+    dns_servers: list[str],
 ) -> str:
     """kuscia.yaml, complete.
 
@@ -71,7 +77,7 @@ def write(path: str, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     with os.fdopen(handle, "w") as file:
         file.write(text)
-    os.chmod(temporary, 0o640)  # noqa: S103
+    os.chmod(temporary, 0o640)
     os.replace(temporary, target)
 
 
@@ -152,5 +158,7 @@ def _address(host: str) -> str:
     try:
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
-        raise NotYet(f"{host} does not resolve: {error}", f"kubectl get service {host.split('.')[0]}") from error
+        raise NotYet(
+            f"{host} does not resolve: {error}", f"kubectl get service {host.split('.')[0]}"
+        ) from error
     return str(found[0][4][0])

@@ -119,7 +119,9 @@ class _Registrar:
     def apply(self, domain_id: str, action: Action) -> None:
         namespace = self._config.namespace
         if action.kind == "Domain":
-            self._create(domain_id, action.payload) if action.verb == "create" else self._update(domain_id, action.payload)
+            self._create(domain_id, action.payload) if action.verb == "create" else self._update(
+                domain_id, action.payload
+            )
         elif action.verb == "delete":
             self._kube.delete_secret(namespace, action.name)
         else:
@@ -134,7 +136,10 @@ class _Registrar:
             self._kube.set_secret(namespace, action.name, data, self.owner())
 
     def _create(self, domain_id: str, cert: str | None) -> None:
-        body = {"domain_id": domain_id, "auth_center": {"authentication_type": "Token", "token_gen_method": "RSA-GEN"}}
+        body = {
+            "domain_id": domain_id,
+            "auth_center": {"authentication_type": "Token", "token_gen_method": "RSA-GEN"},
+        }
         if cert:
             body["cert"] = _encoded(cert)
         try:
@@ -145,7 +150,10 @@ class _Registrar:
     def _update(self, domain_id: str, cert: str) -> None:
         # The call replaces the whole Domain: what it does not carry is lost (Kuscia facts 5.5).
         domain = self._api.call("domain/query", {"domain_id": domain_id})
-        auth_center = domain.get("auth_center") or {"authentication_type": "Token", "token_gen_method": "RSA-GEN"}
+        auth_center = domain.get("auth_center") or {
+            "authentication_type": "Token",
+            "token_gen_method": "RSA-GEN",
+        }
         self._api.call(
             "domain/update",
             {
@@ -178,7 +186,9 @@ def _encoded(pem: str) -> str:
     return base64.b64encode(pem.encode()).decode()
 
 
-def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False) -> Summary:
+def attempt(
+    config: Register, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False
+) -> Summary:
     """Give every domain what it lacks; one that fails does not keep the others waiting.
 
     Args:

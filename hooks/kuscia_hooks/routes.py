@@ -1,6 +1,5 @@
 """`routes`: the ClusterDomainRoutes between the lites, and the AppImages. Does not wait for READY."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -12,13 +11,15 @@ from kuscia_hooks.errors import HookError, NotYet, merged
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.ledger import Ledger, digest
 from kuscia_hooks.log import logger
-from kuscia_hooks.pace import Pace, each
+from kuscia_hooks.pace import Pace, Progress, each
 from kuscia_hooks.plan import Action, Plan, Summary
 from kuscia_hooks.session import open_api
-from kuscia_hooks.waiting import REPORT_SECONDS, Deadline, until
+from kuscia_hooks.waiting import Deadline, until
 
 # As many statuses as a busy master returns within a second or two (Kuscia facts 16.3).
 STATUS_BATCH = 100
+# The ledger is written so often that a step which is killed does not begin again.
+SAVE_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ def plan_routes(
         elif key.entry not in ledger:
             actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
     gone = [key for key in map(RouteKey.of_entry, ledger) if key not in wanted]
-    actions += [Action("delete", "DomainRoute", str(key), "no longer wanted", payload=(key, None)) for key in gone]
+    actions += [
+        Action("delete", "DomainRoute", str(key), "no longer wanted", payload=(key, None)) for key in gone
+    ]
     changes = sum(action.verb != "delete" for action in actions)
     return Plan(tuple(actions), unchanged=len(wanted) - changes)
 
@@ -166,7 +169,9 @@ def wanted_app_image(name: str, app: AppImage) -> dict[str, Any]:
 
 
 def plan_app_images(
-    wanted: Mapping[str, Mapping[str, Any]], present: Mapping[str, Mapping[str, Any] | None], ledger: Mapping[str, str]
+    wanted: Mapping[str, Mapping[str, Any]],
+    present: Mapping[str, Mapping[str, Any] | None],
+    ledger: Mapping[str, str],
 ) -> Plan:
     """What the AppImages need; one that the ledger knows and the values no longer name is deleted."""
     actions = []
@@ -177,7 +182,9 @@ def plan_app_images(
         elif normal_app_image(found) != normal_app_image(body):
             actions.append(Action("update", "AppImage", name, "changed", payload=body))
     changes = len(actions)
-    actions += [Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted]
+    actions += [
+        Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted
+    ]
     return Plan(tuple(actions), unchanged=len(wanted) - changes)
 
 
@@ -194,14 +201,18 @@ class _Router:
         """Read the routes about which the ledger leaves a doubt."""
         entries = self._routes.entries
         known = [key for key in self.wanted if entries.get(key.entry) == self.hashes[key]]
-        doubtful = [key for key in self.wanted if key.entry in entries and entries[key.entry] != self.hashes[key]]
+        doubtful = [
+            key for key in self.wanted if key.entry in entries and entries[key.entry] != self.hashes[key]
+        ]
         if self._verify:
             doubtful = list(self.wanted)
         elif known and not self._there(known[:STATUS_BATCH]):
             logger.info("routes that the ledger knows are not there (any more): looking at each")
             doubtful = list(self.wanted)
         present: dict[RouteKey, Mapping[str, Any] | None] = {}
-        failed = each(doubtful, lambda key: present.update({key: self._api.find("route/query", key.body())}), self.pace)
+        failed = each(
+            doubtful, lambda key: present.update({key: self._api.find("route/query", key.body())}), self.pace
+        )
         if failed:
             raise merged([error for _, error in failed])
         return present
@@ -213,10 +224,19 @@ class _Router:
             return False
         return True
 
-    def settle(self) -> None:
+    def settle(self, todo: Plan) -> None:
         """Note what was found as wanted, so that the next run does not ask again."""
+        changing = {(action.kind, action.name) for action in todo.actions}
+        for key in self.wanted:
+            if ("DomainRoute", str(key)) not in changing:
+                self._routes.entries[key.entry] = self.hashes[key]
         for name, body in self.app_images.items():
-            self._images.entries.setdefault(name, digest(normal_app_image(body)))
+            if ("AppImage", name) not in changing:
+                self._images.entries[name] = digest(normal_app_image(body))
+
+    def save(self) -> None:
+        self._routes.save()
+        self._images.save()
 
     def read_app_images(self) -> dict[str, Any]:
         return {name: self._api.find("appimage/query", {"name": name}) for name in self.app_images}
@@ -307,7 +327,9 @@ def attempt(
         NotYet, NeedsHuman: for all that failed, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
-    ledgers = [Ledger(kube, config.namespace, config.ledger, config.labels, kind) for kind in ("routes", "appImages")]
+    ledgers = [
+        Ledger(kube, config.namespace, config.ledger, config.labels, kind) for kind in ("routes", "appImages")
+    ]
     for ledger in ledgers:
         ledger.load()
     routes, images = ledgers
@@ -322,10 +344,8 @@ def attempt(
         if dry_run:
             logger.info("%s", todo)
             return summary
-        router.settle()
+        router.settle(todo)
         failed = _apply(router, todo, summary)
-    for ledger in ledgers:
-        ledger.save()
     summary.unchanged, summary.failed = todo.unchanged, len(failed)
     if failed:
         raise merged([error for _, error in failed])
@@ -334,24 +354,19 @@ def attempt(
 
 def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, HookError]]:
     """Deletions first: a name that is made again may be among them."""
-    total, begun, reported = len(todo.actions), time.monotonic(), time.monotonic()
-    few = total <= 20
-
-    def progress(done: int) -> None:
-        nonlocal reported
-        if time.monotonic() - reported > REPORT_SECONDS:
-            reported = time.monotonic()
-            logger.info("%d of %d changes made in %.0f s", done, total, reported - begun)
+    progress = Progress(len(todo.actions))
 
     def work(action: Action) -> None:
         router.apply(action)
-        if few:
-            logger.info("%s", action)
+        progress.done(str(action))
 
     failed: list[tuple[Action, HookError]] = []
+    router.save()
     for deletions in (True, False):
         group = [action for action in todo.actions if (action.verb == "delete") is deletions]
-        failed += each(group, work, router.pace, progress)
+        for part in range(0, len(group), SAVE_EVERY):
+            failed += each(group[part : part + SAVE_EVERY], work, router.pace)
+            router.save()
     broken = {id(action) for action, _ in failed}
     summary.count(action for action in todo.actions if id(action) not in broken)
     return failed

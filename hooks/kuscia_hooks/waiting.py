@@ -89,7 +89,10 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
             return probe()
         except NotYet as error:
             if deadline.passed:
-                raise TimeUp(f"gave up waiting for {what} after {deadline.elapsed():.0f} s: {error.message}", error.show) from error
+                raise TimeUp(
+                    f"gave up waiting for {what} after {deadline.elapsed():.0f} s: {error.message}",
+                    error.show,
+                ) from error
             reporter.report(what, error)
         deadline.pause()
 

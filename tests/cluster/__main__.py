@@ -1,13 +1,13 @@
-"""Command line of the local cluster: python -m tests.cluster up | down | status | kubeconfig | env | tools."""
+"""Command line of the local cluster: `python -m tests.cluster --help`."""
 
 import sys
 
 import click
 
-from . import lifecycle, toolchain
+from . import lifecycle, preflight, toolchain
 from .errors import ClusterError
-from .local import Cluster
 from .names import DEFAULT_NAME, NAME_RULE, Names
+from .status import report
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> Names:
@@ -17,8 +17,15 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> Names:
         raise click.BadParameter(str(error)) from error
 
 
-named = click.option("--name", "names", default=DEFAULT_NAME, show_default=True, callback=_names,
-                     envvar="KUSCIA_CLUSTER", help=f"Name of the cluster; {NAME_RULE}.")
+named = click.option(
+    "--name",
+    "names",
+    default=DEFAULT_NAME,
+    show_default=True,
+    callback=_names,
+    envvar="KUSCIA_CLUSTER",
+    help=f"Name of the cluster; {NAME_RULE}.",
+)
 
 
 @click.group()
@@ -42,6 +49,16 @@ def down(names: Names) -> None:
 
 @main.command()
 @named
+def status(names: Names) -> None:
+    """Show daemons, node and pods; exit 0 only when all daemons and the node are healthy."""
+    preflight.check_user()
+    text, healthy = report(names)
+    click.echo(text)
+    sys.exit(0 if healthy else 1)
+
+
+@main.command()
+@named
 def kubeconfig(names: Names) -> None:
     """Print the path of the administrator's kubeconfig."""
     click.echo(names.kubeconfig)
@@ -51,7 +68,8 @@ def kubeconfig(names: Names) -> None:
 @named
 def env(names: Names) -> None:
     """Print shell lines that set KUBECONFIG and put the tools first in PATH."""
-    click.echo(f'export KUBECONFIG="{Cluster(names.name).kubeconfig}"\nexport PATH="{toolchain.bin_dir()}:$PATH"')
+    click.echo(f'export KUBECONFIG="{names.kubeconfig}"')
+    click.echo(f'export PATH="{toolchain.bin_dir()}:$PATH"')
 
 
 @main.command()

@@ -31,7 +31,9 @@ def hierarchies() -> dict[str, Path]:
         if kind == "cgroup":
             for option in options.split(","):
                 found[option.removeprefix("name=")] = Path(point)
-    return {k: v for k, v in found.items() if k in (*NEEDED, "systemd", "freezer", "devices", "blkio", "hugetlb")}
+    return {
+        k: v for k, v in found.items() if k in (*NEEDED, "systemd", "freezer", "devices", "blkio", "hugetlb")
+    }
 
 
 def missing_controllers() -> list[str]:
@@ -105,7 +107,9 @@ def kill_all(names: Names) -> None:
             except ProcessLookupError:
                 continue
         if time.monotonic() > deadline:
-            raise ClusterError(f"processes do not end {KILL_SECONDS} s after SIGKILL: {pids}; see: ps -fp {pids[0]}")
+            raise ClusterError(
+                f"processes do not end {KILL_SECONDS} s after SIGKILL: {pids}; see: ps -fp {pids[0]}"
+            )
         time.sleep(0.05)
 
 

@@ -42,88 +42,146 @@ def _kubeconfig(names: Names, client: str) -> str:
 def etcd(names: Names) -> Daemon:
     return Daemon(
         "etcd",
-        (_system("etcd"), f"--data-dir={names.state}/etcd", "--listen-client-urls=http://127.0.0.1:2379",
-         "--advertise-client-urls=http://127.0.0.1:2379", "--listen-peer-urls=http://127.0.0.1:2380",
-         "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-         "--initial-cluster=default=http://127.0.0.1:2380",
-         # A throw-away cluster: speed before what survives a power cut (`up` rebuilds then).
-         "--unsafe-no-fsync", "--auto-compaction-retention=1h", "--quota-backend-bytes=4294967296",
-         "--logger=zap", "--log-level=warn"),
-        lambda: probes.unhealthy(names, "http://127.0.0.1:2379/health"))
+        (
+            _tool("etcd"),
+            f"--data-dir={names.state}/etcd",
+            "--listen-client-urls=http://127.0.0.1:2379",
+            "--advertise-client-urls=http://127.0.0.1:2379",
+            "--listen-peer-urls=http://127.0.0.1:2380",
+            "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+            "--initial-cluster=default=http://127.0.0.1:2380",
+            # A throw-away cluster: speed before what survives a power cut (`up` rebuilds then).
+            "--unsafe-no-fsync",
+            "--quota-backend-bytes=4294967296",
+            "--log-level=warn",
+        ),
+        lambda: probes.unhealthy(names, "http://127.0.0.1:2379/health"),
+    )
 
 
 def apiserver(names: Names) -> Daemon:
     pki = names.pki
     return Daemon(
         "kube-apiserver",
-        (_tool("kube-apiserver"), "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443",
-         f"--advertise-address={names.node_address}", f"--service-cluster-ip-range={names.service_network}",
-         f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
-         f"--client-ca-file={pki}/ca.crt",
-         f"--kubelet-client-certificate={pki}/apiserver-kubelet-client.crt",
-         f"--kubelet-client-key={pki}/apiserver-kubelet-client.key",
-         f"--kubelet-certificate-authority={pki}/ca.crt", "--kubelet-preferred-address-types=InternalIP",
-         f"--service-account-issuer=https://kubernetes.default.svc.{CLUSTER_DOMAIN}",
-         f"--service-account-key-file={pki}/service-accounts.pub",
-         f"--service-account-signing-key-file={pki}/service-accounts.key",
-         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction,PodSecurity",
-         "--anonymous-auth=false", "--allow-privileged=true", "--profiling=false", "--v=1"),
-        lambda: probes.unhealthy(names, f"{names.api_url}/readyz", admin=True), seconds=120)
+        (
+            _tool("kube-apiserver"),
+            "--etcd-servers=http://127.0.0.1:2379",
+            "--secure-port=6443",
+            f"--advertise-address={names.node_address}",
+            f"--service-cluster-ip-range={names.service_network}",
+            f"--tls-cert-file={pki}/apiserver.crt",
+            f"--tls-private-key-file={pki}/apiserver.key",
+            f"--client-ca-file={pki}/ca.crt",
+            f"--kubelet-client-certificate={pki}/apiserver-kubelet-client.crt",
+            f"--kubelet-client-key={pki}/apiserver-kubelet-client.key",
+            f"--kubelet-certificate-authority={pki}/ca.crt",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--service-account-issuer=https://kubernetes.default.svc.{CLUSTER_DOMAIN}",
+            f"--service-account-key-file={pki}/service-accounts.pub",
+            f"--service-account-signing-key-file={pki}/service-accounts.key",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction,PodSecurity",
+            "--anonymous-auth=false",
+            "--allow-privileged=true",
+            "--profiling=false",
+            "--v=1",
+        ),
+        lambda: probes.unhealthy(names, f"{names.api_url}/readyz", admin=True),
+        seconds=120,
+    )
 
 
 def gate(names: Names) -> Daemon:
     """Inner half of the one way into the network namespace: from a unix socket to the API server."""
     return Daemon(
         "gate",
-        (_system("socat"), f"UNIX-LISTEN:{APISERVER_SOCKET},fork,unlink-early,mode=600",
-         f"TCP:{names.node_address}:6443"),
-        lambda: probes.refuses(str(names.run / "run" / "apiserver.sock")))
+        (
+            _system("socat"),
+            f"UNIX-LISTEN:{APISERVER_SOCKET},fork,unlink-early,mode=600",
+            f"TCP:{names.node_address}:6443",
+        ),
+        lambda: probes.refuses(str(names.run / "run" / "apiserver.sock")),
+    )
 
 
 def forwarder(names: Names) -> Daemon:
     """Outer half: from a port on the machine's loopback to the unix socket."""
     return Daemon(
         "forwarder",
-        (_system("socat"), f"TCP-LISTEN:{names.loopback_port},bind=127.0.0.1,fork,reuseaddr",
-         f"UNIX-CONNECT:{APISERVER_SOCKET}"),
+        (
+            _system("socat"),
+            f"TCP-LISTEN:{names.loopback_port},bind=127.0.0.1,fork,reuseaddr",
+            f"UNIX-CONNECT:{APISERVER_SOCKET}",
+        ),
         lambda: probes.unhealthy(names, f"{names.loopback_url}/readyz", inside=False, admin=True),
-        seconds=120, outside=True)
+        seconds=120,
+        outside=True,
+    )
 
 
 def controller_manager(names: Names) -> Daemon:
     config, pki = _kubeconfig(names, "kube-controller-manager"), names.pki
     return Daemon(
         "kube-controller-manager",
-        (_tool("kube-controller-manager"), f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
-         f"--authorization-kubeconfig={config}", "--bind-address=127.0.0.1", "--leader-elect=false",
-         "--use-service-account-credentials=true",
-         f"--service-account-private-key-file={pki}/service-accounts.key", f"--root-ca-file={pki}/ca.crt",
-         f"--cluster-signing-cert-file={pki}/ca.crt", f"--cluster-signing-key-file={pki}/ca.key",
-         # Dynamic volumes: directories below /tmp/hostpath_pv, which names.binds makes the cluster's own.
-         "--enable-hostpath-provisioner=true", "--profiling=false", "--v=1"),
-        lambda: probes.unhealthy(names, "https://127.0.0.1:10257/healthz"))
+        (
+            _tool("kube-controller-manager"),
+            f"--kubeconfig={config}",
+            f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}",
+            "--bind-address=127.0.0.1",
+            "--leader-elect=false",
+            "--use-service-account-credentials=true",
+            f"--service-account-private-key-file={pki}/service-accounts.key",
+            f"--root-ca-file={pki}/ca.crt",
+            f"--cluster-signing-cert-file={pki}/ca.crt",
+            f"--cluster-signing-key-file={pki}/ca.key",
+            # Dynamic volumes: directories below /tmp/hostpath_pv, which names.binds makes the cluster's own.
+            "--enable-hostpath-provisioner=true",
+            "--profiling=false",
+            "--v=1",
+        ),
+        lambda: probes.unhealthy(names, "https://127.0.0.1:10257/healthz"),
+    )
 
 
 def scheduler(names: Names) -> Daemon:
     config = _kubeconfig(names, "kube-scheduler")
     return Daemon(
         "kube-scheduler",
-        (_tool("kube-scheduler"), f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
-         f"--authorization-kubeconfig={config}", "--bind-address=127.0.0.1", "--leader-elect=false",
-         "--profiling=false", "--v=1"),
-        lambda: probes.unhealthy(names, "https://127.0.0.1:10259/healthz"))
+        (
+            _tool("kube-scheduler"),
+            f"--kubeconfig={config}",
+            f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}",
+            "--bind-address=127.0.0.1",
+            "--leader-elect=false",
+            "--profiling=false",
+            "--v=1",
+        ),
+        lambda: probes.unhealthy(names, "https://127.0.0.1:10259/healthz"),
+    )
 
 
 def proxy(names: Names) -> Daemon:
     return Daemon(
         "kube-proxy",
-        (_tool("kube-proxy"), f"--kubeconfig={_kubeconfig(names, 'kube-proxy')}", "--proxy-mode=iptables",
-         f"--hostname-override={names.name}", f"--cluster-cidr={names.pod_network}",
-         # It may not write the machine-wide conntrack limits, nor lower its OOM score, everywhere.
-         "--conntrack-max-per-core=0", "--conntrack-min=0", "--oom-score-adj=0",
-         "--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249",
-         "--iptables-min-sync-period=0s", "--v=1"),
-        lambda: probes.unhealthy(names, "http://127.0.0.1:10256/healthz"))
+        (
+            _tool("kube-proxy"),
+            f"--kubeconfig={_kubeconfig(names, 'kube-proxy')}",
+            "--proxy-mode=iptables",
+            f"--hostname-override={names.name}",
+            f"--cluster-cidr={names.pod_network}",
+            # It may not write the machine-wide conntrack limits, nor lower its OOM score, everywhere.
+            "--conntrack-max-per-core=0",
+            "--conntrack-min=0",
+            "--oom-score-adj=0",
+            "--healthz-bind-address=127.0.0.1:10256",
+            "--metrics-bind-address=127.0.0.1:10249",
+            "--iptables-min-sync-period=0s",
+            "--v=1",
+        ),
+        lambda: probes.unhealthy(names, "http://127.0.0.1:10256/healthz"),
+    )
 
 
 def coredns(names: Names) -> Daemon:
@@ -149,8 +207,12 @@ def coredns(names: Names) -> Daemon:
 }}
 """
     path = names.config / "Corefile"
-    return Daemon("coredns", (_tool("coredns"), "-conf", str(path)),
-                  lambda: probes.unhealthy(names, "http://127.0.0.1:8181/health"), {path: corefile})
+    return Daemon(
+        "coredns",
+        (_tool("coredns"), "-conf", str(path)),
+        lambda: probes.unhealthy(names, "http://127.0.0.1:8181/health"),
+        {path: corefile},
+    )
 
 
 def containerd(names: Names) -> Daemon:
@@ -162,9 +224,6 @@ version = 2
 root = "{names.state}/containerd"
 state = "/run/containerd"
 oom_score = 0
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.tracing.processor.v1.otlp",
-  "io.containerd.internal.v1.tracing"]
 
 [grpc]
   address = "/run/containerd/containerd.sock"
@@ -192,15 +251,23 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
         "name": "pods",
         "plugins": [
             # hairpinMode: a pod reaches itself through its own Service.
-            {"type": "bridge", "bridge": "pods0", "isDefaultGateway": True, "hairpinMode": True,
-             "ipam": {"type": "host-local", "ranges": [[{"subnet": str(names.pod_network)}]]}},
+            {
+                "type": "bridge",
+                "bridge": "pods0",
+                "isDefaultGateway": True,
+                "hairpinMode": True,
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": str(names.pod_network)}]]},
+            },
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
     }
     return Daemon(
-        "containerd", (_system("containerd"), "--config", str(config)),
+        "containerd",
+        (_system("containerd"), "--config", str(config)),
         lambda: probes.refuses(str(names.containerd_socket)),
-        {config: text, cni / "10-pods.conflist": json.dumps(network, indent=2)}, leaves_children=True)
+        {config: text, cni / "10-pods.conflist": json.dumps(network, indent=2)},
+        leaves_children=True,
+    )
 
 
 def kubelet(names: Names) -> Daemon:
@@ -209,8 +276,11 @@ def kubelet(names: Names) -> Daemon:
     settings = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True},
-                           "x509": {"clientCAFile": str(names.pki / "ca.crt")}},
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(names.pki / "ca.crt")},
+        },
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": str(names.pki / "kubelet.crt"),
         "tlsPrivateKeyFile": str(names.pki / "kubelet.key"),
@@ -227,8 +297,13 @@ def kubelet(names: Names) -> Daemon:
         # Images were imported and cannot be pulled again: a full disk must not cost them or the pods.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%",
-                         "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
+        "evictionHard": {
+            "memory.available": "1Mi",
+            "nodefs.available": "0%",
+            "nodefs.inodesFree": "0%",
+            "imagefs.available": "0%",
+            "imagefs.inodesFree": "0%",
+        },
         "volumePluginDir": str(names.state / "volume-plugins"),
         "registryPullQPS": 0,
         "eventRecordQPS": 0,
@@ -237,10 +312,16 @@ def kubelet(names: Names) -> Daemon:
     }
     return Daemon(
         "kubelet",
-        (_tool("kubelet"), f"--config={config}", f"--kubeconfig={_kubeconfig(names, 'kubelet-client')}",
-         f"--hostname-override={names.name}", f"--node-ip={names.node_address}"),
+        (
+            _tool("kubelet"),
+            f"--config={config}",
+            f"--kubeconfig={_kubeconfig(names, 'kubelet-client')}",
+            f"--hostname-override={names.name}",
+            f"--node-ip={names.node_address}",
+        ),
         lambda: probes.unhealthy(names, "http://127.0.0.1:10248/healthz"),
-        {config: yaml.safe_dump(settings, sort_keys=False), resolv: f"nameserver {names.node_address}\n"})
+        {config: yaml.safe_dump(settings, sort_keys=False), resolv: f"nameserver {names.node_address}\n"},
+    )
 
 
 def _capable(capability: int) -> bool:

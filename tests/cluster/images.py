@@ -186,7 +186,8 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
             shutil.copy2(source.context / file, context / file)
         if source.tool:
             shutil.copy2(_tool_binary(source.tool), context / source.tool)
-        args = ["--isolation", "chroot", "--tag", one.ref]
+        # With its layers kept, a change of the program alone does not install its wheels again.
+        args = ["--isolation", "chroot", "--layers", "--tag", one.ref]
         if wheels:
             args += ["--volume", f"{wheels}:/wheels:ro", "--build-arg", f"PYTHON_IMAGE={base}",
                      "--build-arg", "PIP_ARGS=--no-index --find-links /wheels"]  # fmt: skip
@@ -195,7 +196,7 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
         storage.buildah(f"{one.name}: archive", "push", one.ref, f"oci-archive:{partial}:{one.ref}")
         _mkdir(one.archive.parent)
         partial.rename(one.archive)
-    storage.buildah(one.name, "rmi", one.ref)
+    storage.forget_others(one)
     size = one.archive.stat().st_size / 1e6
     _say(f"{one.ref}: {size:.0f} MB, {time.monotonic() - began:.0f} s")
 
@@ -234,6 +235,14 @@ class Storage:
     def has(self, ref: str) -> bool:
         command = [*self.args(self.driver), "inspect", "--type", "image", ref]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def forget_others(self, one: Image) -> None:
+        """Remove the earlier builds of an image; the newest is kept for its layers."""
+        repository, _ = one.ref.rsplit(":", 1)
+        listed = self.buildah(one.name, "images", "--format", "{{.Name}}:{{.Tag}}").split()
+        earlier = [ref for ref in listed if ref.startswith(f"{repository}:") and ref != one.ref]
+        if earlier:
+            self.buildah(one.name, "rmi", *earlier)
 
     def base(self) -> str:
         """Name of the Python base image in this storage; makes it when it is not there (2 to 3 min)."""
@@ -298,7 +307,8 @@ def load(cluster: Node, images: Sequence[Image]) -> None:
 def push(images: Sequence[Image], prefix: str) -> dict[str, str]:
     """Push to `PREFIX/NAME:TAG` what the registry lacks; returns these references by image name.
 
-    Credentials are those of `skopeo login`, `docker login` or `podman login`.
+    Credentials are those of `skopeo login`, `docker login` or `podman login`. A registry elsewhere that
+    speaks plain HTTP has to be listed as insecure in /etc/containers/registries.conf.
 
     Raises:
         ImageError: the registry refused or was not reached.
@@ -306,8 +316,13 @@ def push(images: Sequence[Image], prefix: str) -> dict[str, str]:
     refs = {}
     for one in images:
         ref = f"{prefix.rstrip('/')}/{one.ref.rsplit('/', 1)[1]}"
-        if not _skopeo_finds(f"docker://{ref}"):
-            _run(f"pushing {ref}", ["skopeo", "copy", f"oci-archive:{one.archive}", f"docker://{ref}"])
+        # As docker does: a registry on loopback may speak plain HTTP.
+        loopback = re.match(r"(localhost|127\.[0-9.]+)(:\d+)?/", ref) is not None
+        tls = f"tls-verify={str(not loopback).lower()}"
+        look = ["skopeo", "inspect", f"--{tls}", f"docker://{ref}"]
+        if subprocess.run(look, capture_output=True, check=False).returncode:
+            copy = ["skopeo", "copy", f"--dest-{tls}", f"oci-archive:{one.archive}", f"docker://{ref}"]
+            _run(f"pushing {ref}", copy)
         refs[one.name] = ref
     return refs
 
@@ -369,10 +384,6 @@ def _check_reference(given: str) -> None:
             f"KUSCIA_IMAGE={given}: a tag or digest is missing. Examples: "
             "docker.io/secretflow/kuscia:1.1.0b0, oci-archive:kuscia.tar, docker-archive:kuscia.tar"
         )
-
-
-def _skopeo_finds(source: str) -> bool:
-    return subprocess.run(["skopeo", "inspect", source], capture_output=True, check=False).returncode == 0
 
 
 # --- the machine ----------------------------------------------------------------------------------

@@ -2,19 +2,32 @@
 
 import fcntl
 import hashlib
+import http.client
+import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import archives, cgroups, components, namespaces, pki, preflight, probes, processes, toolchain
+from . import (
+    archives,
+    cgroups,
+    components,
+    namespaces,
+    nodeimages,
+    pki,
+    preflight,
+    probes,
+    processes,
+    toolchain,
+)
 from .errors import CannotRunHere, ClusterError
-from .local import Cluster
 from .names import Names
 
 LOCK_SECONDS = 900
 READY_SECONDS = 120
+PATIENCE_SECONDS = 20
 BOOTSTRAP = Path(__file__).with_name("bootstrap.yaml")
 
 
@@ -30,9 +43,9 @@ def up(names: Names) -> None:
     """
     preflight.check_user()
     with locked(names):
-        toolchain.ensure(components_tools())
+        toolchain.ensure(toolchain.CLUSTER_TOOLS)
         if unhealthy(names) == []:
-            say(f"cluster {names.name} is up")
+            say(f"cluster {names.name} is up; KUBECONFIG={names.kubeconfig}")
             return
         preflight.check_machine(names)
         existed = names.state.exists()
@@ -56,10 +69,6 @@ def down(names: Names) -> None:
     say(f"cluster {names.name} is down")
 
 
-def components_tools() -> tuple[str, ...]:
-    return toolchain.CLUSTER_TOOLS
-
-
 def unhealthy(names: Names) -> list[str]:
     """What keeps the cluster from being healthy, in words; empty when it is."""
     if not names.pki.is_dir() or not namespaces.exist(names):
@@ -78,16 +87,16 @@ def unhealthy(names: Names) -> list[str]:
 
 
 def node_not_ready(names: Names) -> str | None:
-    """Why the node takes no pods, or None."""
-    import json
-
+    """Why no pod could run now, or None."""
+    paths = f"/api/v1/nodes/{names.name}", "/api/v1/namespaces/default/serviceaccounts/default"
     try:
-        status, body = probes.get(names, f"{names.api_url}/api/v1/nodes/{names.name}", admin=True)
-    except OSError as error:
-        return f"node: {error}"
-    if status != 200:
-        return f"node {names.name}: {status}"
-    for condition in json.loads(body).get("status", {}).get("conditions", []):
+        answers = [probes.get(names, names.api_url + path, admin=True) for path in paths]
+    except (OSError, http.client.HTTPException) as error:
+        return f"API server: {error}"
+    for path, (status, _) in zip(paths, answers, strict=True):
+        if status != 200:
+            return f"GET {path}: {status}"
+    for condition in json.loads(answers[0][1]).get("status", {}).get("conditions", []):
         if condition["type"] == "Ready":
             return None if condition["status"] == "True" else f"node {names.name}: {condition['message']}"
     return f"node {names.name}: no condition Ready yet"
@@ -97,7 +106,7 @@ def _bring_up(names: Names) -> None:
     began = time.monotonic()
     if not namespaces.exist(names):
         if names.state.exists() or names.run.exists():
-            say("the namespaces are gone (reboot, or a start that was cut off): starting again on the kept data")
+            say("its namespaces are gone (reboot, or a start that was cut off): starting on the kept data")
         _clear_run(names)
         say(f"starting cluster {names.name}: node {names.node_address}, API server {names.loopback_url}")
         names.state.mkdir(parents=True, exist_ok=True)
@@ -107,7 +116,7 @@ def _bring_up(names: Names) -> None:
     pki.ensure(names)
     for group in components.all_daemons(names):
         for daemon in group:
-            if processes.current(names, daemon) and daemon.healthy() is None:
+            if processes.current(names, daemon) and _recovers(daemon):
                 continue
             if daemon.name == "kubelet":
                 _import_pause(names)
@@ -117,6 +126,17 @@ def _bring_up(names: Names) -> None:
     _bootstrap(names)
     _wait_node(names)
     say(f"cluster {names.name} is up after {time.monotonic() - began:.0f} s; KUBECONFIG={names.kubeconfig}")
+
+
+def _recovers(daemon: processes.Daemon) -> bool:
+    """Whether a running daemon is healthy, or becomes so: a busy machine makes it late, not broken."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while reason := daemon.healthy():
+        if time.monotonic() > deadline:
+            say(f"  {daemon.name} runs but does not answer: {reason}")
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def _tear_down(names: Names) -> None:
@@ -137,7 +157,7 @@ def _import_pause(names: Names) -> None:
     binary = (toolchain.bin_dir() / "pause").resolve()
     archive = names.state / "pause.tar"
     archives.single_binary_image(binary, archive)
-    Cluster(names.name).import_image(archive, components.PAUSE_IMAGE)
+    nodeimages.import_archive(names, archive, components.PAUSE_IMAGE)
 
 
 def _bootstrapped(names: Names) -> Path:
@@ -147,7 +167,8 @@ def _bootstrapped(names: Names) -> Path:
 
 def _bootstrap(names: Names) -> None:
     if not _bootstrapped(names).exists():
-        Cluster(names.name).kubectl("apply", "-f", str(BOOTSTRAP))
+        kubectl = str(toolchain.bin_dir() / "kubectl")
+        namespaces.run(kubectl, "--kubeconfig", str(names.kubeconfig), "apply", "-f", str(BOOTSTRAP))
         _bootstrapped(names).touch()
 
 
@@ -156,12 +177,16 @@ def _wait_node(names: Names) -> None:
     while reason := node_not_ready(names):
         now = time.monotonic()
         if now - began > READY_SECONDS:
-            raise ClusterError(f"{reason} after {READY_SECONDS} s\n--- end of {processes.log_file(names, 'kubelet')}:\n"
-                               f"{processes.tail(names, 'kubelet')}")
+            raise ClusterError(
+                f"{reason} after {READY_SECONDS} s\n--- end of {processes.log_file(names, 'kubelet')}:\n"
+                f"{processes.tail(names, 'kubelet')}"
+            )
         if now - said > 10:
             said = now
-            say(f"  {now - began:.0f} s, waiting for {reason} "
-                f"(kubectl --kubeconfig {names.kubeconfig} describe node)")
+            say(
+                f"  {now - began:.0f} s, waiting for {reason} "
+                f"(kubectl --kubeconfig {names.kubeconfig} describe node)"
+            )
         time.sleep(0.2)
 
 
@@ -179,9 +204,13 @@ def locked(names: Names) -> Iterator[None]:
             except BlockingIOError:
                 if not said:
                     said = True
-                    say(f"another up or down of cluster {names.name} runs: waiting for it (lock {names.lock})")
+                    say(
+                        f"another up or down of cluster {names.name} runs: waiting for it (lock {names.lock})"
+                    )
                 if time.monotonic() > deadline:
-                    raise ClusterError(f"another up or down of cluster {names.name} holds {names.lock} for more "
-                                       f"than {LOCK_SECONDS} s; who: fuser -v {names.lock}") from None
+                    raise ClusterError(
+                        f"another up or down of cluster {names.name} holds {names.lock} for more "
+                        f"than {LOCK_SECONDS} s; who: fuser -v {names.lock}"
+                    ) from None
                 time.sleep(0.2)
         yield

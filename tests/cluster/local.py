@@ -1,29 +1,25 @@
 """What other test code may use of the local cluster."""
 
-import json
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from . import archives, namespaces, toolchain
-from .errors import ClusterError
+from . import lifecycle, namespaces, nodeimages, toolchain
 from .names import DEFAULT_NAME, Names
-
-IMPORT_SECONDS = 600
-ARCHIVE_LABEL = "kuscia-chart/archive"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A local cluster by name; it need not be up for its names to be asked."""
+    """A local cluster by name; it need not be up for its names to be asked.
+
+    The methods raise ClusterError when something does not work, CannotRunHere when the machine cannot.
+    """
 
     name: str = DEFAULT_NAME
 
     @cached_property
     def names(self) -> Names:
+        """Paths, addresses and ports. Raises ValueError for a bad name."""
         return Names(self.name)
 
     @property
@@ -38,64 +34,26 @@ class Cluster:
 
     @property
     def nsenter(self) -> list[str]:
-        """Prefix that runs a program in the cluster's network: pods and Services are reachable from it."""
+        """Prefix that runs a program in the cluster's network, where pods and Services can be reached."""
         return namespaces.enter_network(self.names)
 
     @property
-    def env(self) -> dict[str, str]:
-        """Environment for kubectl and helm: KUBECONFIG, and the tools' directory to put into PATH."""
-        return {"KUBECONFIG": str(self.kubeconfig), "KUSCIA_CHART_BIN": str(toolchain.bin_dir())}
+    def bin(self) -> Path:
+        """Directory of kubectl, helm and the other tools, for PATH."""
+        return toolchain.bin_dir()
 
-    def import_image(self, archive: Path, ref: str) -> bool:
-        """Makes an image archive known to the node as `ref`; False when that very content was there.
+    def up(self) -> None:
+        """Starts the cluster, or mends it; about a second when it is healthy."""
+        lifecycle.up(self.names)
 
-        archive: an oci-archive or docker-archive file with one image.
-        ref: complete name, such as docker.io/local/kuscia:1.
-        Raises ClusterError when containerd refuses, ValueError for a bad archive or an incomplete ref.
-        """
-        registry, _, rest = ref.partition("/")
-        if "." not in registry or ":" not in rest.rpartition("/")[2]:
-            raise ValueError(f"image reference {ref!r}: wants registry, path and tag. Example: docker.io/local/kuscia:1")
-        identity = archives.identity(archive)
-        if self.images().get(ref) == identity:
-            return False
-        began = time.monotonic()
-        # Under the ref whatever names the archive itself carries.
-        self._ctr("images", "import", "--index-name", ref, str(archive.resolve()))
-        self._ctr("images", "label", ref, f"{ARCHIVE_LABEL}={identity}")
-        print(f"imported {ref} in {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
-        return True
+    def down(self) -> None:
+        """Removes the cluster and all it left on the machine; built tools stay."""
+        lifecycle.down(self.names)
 
     def images(self) -> dict[str, str]:
-        """Image reference -> identity of the archive it was imported from ("" when not by import_image)."""
-        found = {}
-        for line in self._ctr("images", "ls").splitlines()[1:]:
-            ref, *_, labels = line.split()
-            label = dict(part.split("=", 1) for part in labels.split(",") if "=" in part)
-            found[ref] = label.get(ARCHIVE_LABEL, "")
-        return found
+        """Image reference -> identity of the archive it was imported from ("" when not by `import_image`)."""
+        return nodeimages.present(self.names)
 
-    def kubectl(self, *arguments: str, input: str | None = None, seconds: float = 60) -> str:
-        """Output of kubectl as cluster-admin. Raises ClusterError with its error text."""
-        command = [str(toolchain.bin_dir() / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, input=input, timeout=seconds)
-        if result.returncode:
-            raise ClusterError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
-        return result.stdout
-
-    def get(self, *what: str) -> list[dict[str, object]]:
-        """Objects of `kubectl get WHAT -o json`, as a list."""
-        found = json.loads(self.kubectl("get", *what, "-o", "json"))
-        items: list[dict[str, object]] = found.get("items", [found])
-        return items
-
-    def _ctr(self, *arguments: str) -> str:
-        command = ["ctr", "--address", str(self.names.containerd_socket), "--namespace", "k8s.io", *arguments]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise ClusterError(f"{' '.join(command)}: not done after {IMPORT_SECONDS} s") from error
-        if result.returncode:
-            raise ClusterError(f"{' '.join(command)}: {(result.stderr or result.stdout).strip()}\n"
-                               f"Is cluster {self.name!r} up? python -m tests.cluster status --name {self.name}")
-        return result.stdout
+    def import_image(self, archive: Path, ref: str) -> bool:
+        """Makes an image archive known to the node as `ref`; False when that very content was there."""
+        return nodeimages.import_archive(self.names, archive, ref)

@@ -19,7 +19,9 @@ def run(*command: str, input: str | None = None) -> str:
     """Runs a short command, returns its output; raises ClusterError with its error text."""
     result = subprocess.run(command, capture_output=True, text=True, input=input, timeout=60)
     if result.returncode:
-        raise ClusterError(f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}")
+        raise ClusterError(
+            f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}"
+        )
     return result.stdout
 
 
@@ -47,8 +49,15 @@ def mounts() -> list[tuple[str, str]]:
     return found
 
 
+def _made(names: Names) -> Path:
+    """Marks that `create` got to its end; a start that was cut off has pins but not what is inside."""
+    return names.run / "namespaces-made"
+
+
 def exist(names: Names) -> bool:
-    """Whether both namespaces are there and real (after a reboot only plain files are left)."""
+    """Whether both namespaces are there, complete and real (after a reboot only plain files are left)."""
+    if not _made(names).exists():
+        return False
     pinned = {point for point, kind in mounts() if kind == NSFS_MAGIC}
     return {str(names.netns_path), str(names.mntns_path)} <= pinned
 
@@ -57,6 +66,7 @@ def create(names: Names) -> None:
     """Makes both namespaces; they must not exist (see `destroy`)."""
     _create_network(names)
     _create_mounts(names)
+    _made(names).touch()
 
 
 def _create_network(names: Names) -> None:
@@ -95,6 +105,7 @@ def _create_mounts(names: Names) -> None:
 
 def destroy(names: Names) -> None:
     """Removes both namespaces and every mount of the cluster, finished or half made."""
+    _made(names).unlink(missing_ok=True)
     ours = (f"{names.run}/", f"{names.state}/")
     for point, _ in reversed(mounts()):
         if point.startswith(ours):

@@ -43,12 +43,29 @@ def ensure(names: Names) -> None:
 
 def _write_all(names: Names, directory: Path) -> None:
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate(_subject("kuscia-chart-" + names.name), ca_key, None, None, [
-        (x509.BasicConstraints(ca=True, path_length=None), True),
-        (x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
-                       key_encipherment=False, data_encipherment=False, key_agreement=False,
-                       encipher_only=False, decipher_only=False), True),
-    ])
+    ca = _certificate(
+        _subject("kuscia-chart-" + names.name),
+        ca_key,
+        None,
+        None,
+        [
+            (x509.BasicConstraints(ca=True, path_length=None), True),
+            (
+                x509.KeyUsage(
+                    digital_signature=True,
+                    key_cert_sign=True,
+                    crl_sign=True,
+                    content_commitment=False,
+                    key_encipherment=False,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    encipher_only=False,
+                    decipher_only=False,
+                ),
+                True,
+            ),
+        ],
+    )
     _write_pair(directory, "ca", ca_key, ca)
 
     def issue(file: str, subject: x509.Name, hosts: list[str]) -> tuple[bytes, bytes]:
@@ -62,33 +79,59 @@ def _write_all(names: Names, directory: Path) -> None:
             extensions.append((x509.SubjectAlternativeName([_alternative(host) for host in hosts]), False))
         return _write_pair(directory, file, key, _certificate(subject, key, ca, ca_key, extensions))
 
-    issue("apiserver", _subject("kube-apiserver"), [
-        "127.0.0.1", str(names.node_address), str(names.kubernetes_service), "localhost", "kubernetes",
-        "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"])
+    issue(
+        "apiserver",
+        _subject("kube-apiserver"),
+        [
+            "127.0.0.1",
+            str(names.node_address),
+            str(names.kubernetes_service),
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ],
+    )
     issue("kubelet", _subject(f"system:node:{names.name}"), [names.name, str(names.node_address)])
     node = (f"system:node:{names.name}", "system:nodes")
     for file, (user, group) in (CLIENTS | {"kubelet-client": node}).items():
         certificate, key = issue(file, _subject(user, group), [])
         if file != "apiserver-kubelet-client":
-            _write_secret(directory / f"{file}.kubeconfig",
-                          kubeconfig(names.name, names.api_url, _pem(ca), certificate, key).encode())
+            _write_secret(
+                directory / f"{file}.kubeconfig",
+                kubeconfig(names.name, names.api_url, _pem(ca), certificate, key).encode(),
+            )
     service_accounts = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     _write_secret(directory / "service-accounts.key", _key_pem(service_accounts))
-    (directory / "service-accounts.pub").write_bytes(service_accounts.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    (directory / "service-accounts.pub").write_bytes(
+        service_accounts.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
 
 
 def kubeconfig(name: str, server: str, ca: bytes, certificate: bytes, key: bytes) -> str:
     """A kubeconfig (YAML text) with everything inline; ca, certificate and key are PEM."""
     text = {k: b64encode(v).decode() for k, v in (("ca", ca), ("certificate", certificate), ("key", key))}
-    return yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Config", "current-context": name,
-        "clusters": [{"name": name,
-                      "cluster": {"server": server, "certificate-authority-data": text["ca"]}}],
-        "users": [{"name": name, "user": {"client-certificate-data": text["certificate"],
-                                          "client-key-data": text["key"]}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-    }, sort_keys=False)
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [
+                {"name": name, "cluster": {"server": server, "certificate-authority-data": text["ca"]}}
+            ],
+            "users": [
+                {
+                    "name": name,
+                    "user": {"client-certificate-data": text["certificate"], "client-key-data": text["key"]},
+                }
+            ],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        },
+        sort_keys=False,
+    )
 
 
 def _subject(name: str, group: str | None = None) -> x509.Name:
@@ -103,21 +146,32 @@ def _alternative(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _certificate(subject: x509.Name, key: ec.EllipticCurvePrivateKey, ca: x509.Certificate | None,
-                 ca_key: ec.EllipticCurvePrivateKey | None,
-                 extensions: list[tuple[x509.ExtensionType, bool]]) -> x509.Certificate:
+def _certificate(
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate | None,
+    ca_key: ec.EllipticCurvePrivateKey | None,
+    extensions: list[tuple[x509.ExtensionType, bool]],
+) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
-    builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(ca.subject if ca else subject)
-               .public_key(key.public_key()).serial_number(x509.random_serial_number())
-               # An hour back: a machine's clock may be corrected while the cluster lives.
-               .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + LIFETIME))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(ca.subject if ca else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # An hour back: a machine's clock may be corrected while the cluster lives.
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + LIFETIME)
+    )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(ca_key or key, hashes.SHA256())
 
 
-def _write_pair(directory: Path, file: str, key: ec.EllipticCurvePrivateKey,
-                certificate: x509.Certificate) -> tuple[bytes, bytes]:
+def _write_pair(
+    directory: Path, file: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
+) -> tuple[bytes, bytes]:
     pair = _pem(certificate), _key_pem(key)
     (directory / f"{file}.crt").write_bytes(pair[0])
     _write_secret(directory / f"{file}.key", pair[1])
@@ -129,8 +183,9 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                             serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _write_secret(path: Path, content: bytes) -> None:

@@ -28,8 +28,9 @@ def get(names: Names, url: str, *, inside: bool = True, admin: bool = False) -> 
     raw = _connect_inside(names, host, port) if inside else socket.create_connection((host, port), SECONDS)
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
-        connection.sock = (_tls(names, admin).wrap_socket(raw, server_hostname=host)
-                           if parts.scheme == "https" else raw)
+        connection.sock = (
+            _tls(names, admin).wrap_socket(raw, server_hostname=host) if parts.scheme == "https" else raw
+        )
         connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
         response = connection.getresponse()
         return response.status, response.read()
@@ -60,6 +61,7 @@ def refuses(path: str) -> str | None:
 
 def _connect_inside(names: Names, host: str, port: int) -> socket.socket:
     """A socket belongs to the namespace of the thread that made it; so one thread goes in and makes it."""
+
     def connect() -> socket.socket:
         descriptor = os.open(names.netns_path, os.O_RDONLY)
         try:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -97,9 +98,15 @@ def start(names: Names, daemon: Daemon) -> None:
     prefix = namespaces.enter_mounts(names) if daemon.outside else namespaces.enter(names)
     with log.open("ab") as output:
         subprocess.Popen(
-            [*prefix, *daemon.argv], preexec_fn=become, start_new_session=True, cwd="/",
-            env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=output)
+            [*prefix, *daemon.argv],
+            preexec_fn=become,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
 
 
 def stop(names: Names, daemon: Daemon) -> None:
@@ -117,7 +124,9 @@ def stop(names: Names, daemon: Daemon) -> None:
             except ProcessLookupError:
                 continue
         if time.monotonic() > deadline:
-            raise ClusterError(f"{daemon.name}: process {pids[0]} does not end after SIGKILL; see: ps -fp {pids[0]}")
+            raise ClusterError(
+                f"{daemon.name}: process {pids[0]} does not end after SIGKILL; see: ps -fp {pids[0]}"
+            )
         time.sleep(0.05)
     (names.pids / f"{daemon.name}.json").unlink(missing_ok=True)
 
@@ -178,12 +187,15 @@ def wait_healthy(names: Names, daemons: list[Daemon]) -> None:
             else:
                 reasons[name] = reason
         if failed:
-            raise ClusterError("\n".join(
-                f"{name} {why}\n--- end of {log_file(names, name)}:\n{tail(names, name)}"
-                for name, why in failed.items()))
+            raise ClusterError(
+                "\n".join(
+                    f"{name} {why}\n--- end of {log_file(names, name)}:\n{tail(names, name)}"
+                    for name, why in failed.items()
+                )
+            )
         if waiting and time.monotonic() - said > 10:
             said = time.monotonic()
             seen = "; ".join(f"{name}: {reasons[name]} (tail -f {log_file(names, name)})" for name in waiting)
-            print(f"  {said - began:.0f} s, waiting for {seen}", flush=True)
+            print(f"  {said - began:.0f} s, waiting for {seen}", flush=True, file=sys.stderr)
         if waiting:
             time.sleep(0.1)

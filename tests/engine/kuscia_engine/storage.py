@@ -62,9 +62,7 @@ def _local(source: Source, uri: str) -> Path:
 def _object(source: Source, uri: str) -> tuple[Minio, str, str]:
     """S3 client, bucket and key of a file."""
     if source.kind != "oss":
-        raise EngineError(
-            f"data source {source.id} is of type {source.kind}; this engine reads oss and localfs"
-        )
+        raise EngineError(f"data source {source.id} is of type {source.kind}; known: oss, localfs")
     info = source.info
     if info.get("version") == "s3v2":
         raise EngineError(f"data source {source.id}: version s3v2 is not supported here; use s3v4")

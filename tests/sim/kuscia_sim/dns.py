@@ -11,6 +11,7 @@ import ipaddress
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from dnslib import QTYPE, RCODE, RR, A, DNSError, DNSHeader, DNSQuestion, DNSRecord
 
@@ -61,7 +62,7 @@ class Resolver:
 
     def __init__(self, names: Names, forwarders: list[str], server: str) -> None:
         self._names = names
-        self._forwarders = forwarders
+        self.forwarders = forwarders
         self._server = server
 
     async def lookup(self, host: str) -> str:
@@ -79,7 +80,7 @@ class Resolver:
             raise NoSuchHost(f"lookup {host} on {self._server}: server misbehaving") from err
         if own:
             return own
-        answer = await forward(DNSRecord.question(host).pack(), self._forwarders)
+        answer = await forward(DNSRecord.question(host).pack(), self.forwarders)
         if answer:
             for record in DNSRecord.parse(answer).rr:
                 if record.rtype == QTYPE.A:
@@ -190,8 +191,7 @@ class Server(asyncio.DatagramProtocol):
         return bytes(reply.pack())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         task = asyncio.create_task(self._serve_udp(data, addr))

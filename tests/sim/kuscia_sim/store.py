@@ -13,6 +13,7 @@ import asyncio
 import datetime
 import json
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -344,7 +345,7 @@ class LocalStore:
             assert inserted.inserted_primary_key is not None
             return int(inserted.inserted_primary_key[0])
 
-    def _compact(self, ids: list[int]) -> None:
+    def _compact(self, ids: Sequence[int]) -> None:
         with self._engine.begin() as connection:
             connection.execute(sa.delete(kine).where(kine.c.id.in_(ids)))
 

@@ -40,10 +40,14 @@ async def populate(store: LocalStore) -> None:
         await add_node(store, domain)
     for source, destination in (DOMAINS, DOMAINS[::-1]):
         status = {"conditions": [{"type": "Ready", "status": "True"}]}
-        await store.create("clusterdomainroutes", "", f"{source}-{destination}", {"spec": {}, "status": status})
+        await store.create(
+            "clusterdomainroutes", "", f"{source}-{destination}", {"spec": {}, "status": status}
+        )
 
 
-async def add_node(store: LocalStore, domain: str, cpu: str = "4", memory: str = "8Gi", ready: str = "True") -> None:
+async def add_node(
+    store: LocalStore, domain: str, cpu: str = "4", memory: str = "8Gi", ready: str = "True"
+) -> None:
     await store.create(
         "nodes",
         "",
@@ -113,7 +117,9 @@ def make_node(store: LocalStore, mode: str, domain: str, key: RSAPrivateKey, **c
 
 
 def runk(namespace: str, kubeconfig: str = "", logging: bool = False) -> Runk:
-    return Runk(namespace=namespace, kubeconfig_file=kubeconfig, dns_servers=("10.96.0.53",), enable_logging=logging)
+    return Runk(
+        namespace=namespace, kubeconfig_file=kubeconfig, dns_servers=("10.96.0.53",), enable_logging=logging
+    )
 
 
 KEY = credentials.new_key()
@@ -126,7 +132,13 @@ def context(store: LocalStore, role: str = "master", source: str = "") -> Contex
 def job_request(job_id: str, app_image: str, *parties: str, **more: Any) -> dict[str, Any]:
     """A parsed job/create request with one task of alias `only` and ID `<job>-only`."""
     task = task_request(app_image, *(parties or DOMAINS), alias="only", task_id=f"{job_id}-only")
-    request = {"job_id": job_id, "initiator": "alice", "max_parallelism": 2, "tasks": [task], "custom_fields": {}}
+    request = {
+        "job_id": job_id,
+        "initiator": "alice",
+        "max_parallelism": 2,
+        "tasks": [task],
+        "custom_fields": {},
+    }
     return request | more
 
 

@@ -15,7 +15,7 @@ from kuscia_sim.agent.provider import EngineFiles, PodDenied, Provider, pod_labe
 from kuscia_sim.agent.runk import RunkProvider
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
-from kuscia_sim.node import Node
+from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, StoreError, owner_reference
 
 log = logging.getLogger("agent")
@@ -23,7 +23,9 @@ log = logging.getLogger("agent")
 ACTIVE_SECONDS = 2.0
 IDLE_SECONDS = 30.0
 RETRY_SECONDS = 2.0
+# Several changes at once cost one round; without engines there is no hurry.
 SETTLE_SECONDS = 0.1
+IDLE_SETTLE_SECONDS = 0.4
 SWEEP_SECONDS = 60.0
 
 
@@ -79,7 +81,7 @@ class Agent:
             try:
                 await self.round()
                 seen = await self._wait(seen)
-                await asyncio.sleep(SETTLE_SECONDS)
+                await asyncio.sleep(SETTLE_SECONDS if self._busy else IDLE_SETTLE_SECONDS)
             except Exception as err:
                 log.warning("Failed to sync pods, trying again in %.0f s: %r", RETRY_SECONDS, err)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -236,7 +238,7 @@ class Agent:
         """The lines of an engine's output. Raises LookupError with the text to answer (facts 7.4, Others)."""
         try:
             task = await self._store.get("kusciatasks", names.CROSS_DOMAIN, task_id)
-        except StoreError as err:
+        except (StoreError, MasterUnreachable) as err:
             raise LookupError(str(err)) from err
         if self._domain not in {party["domainID"] for party in task["spec"]["parties"]}:
             raise LookupError("can't find the party in this task")

@@ -107,7 +107,5 @@ def route_problems(domains: list[str], routes: dict[str, Object]) -> list[str]:
             if route is None:
                 problems.append(f'clusterdomainroutes.kuscia.secretflow "{name}" not found')
             elif not is_ready(route):
-                problems.append(
-                    f"cdr-check initiator {source} to collaborator {destination} failed: not Ready"
-                )
+                problems.append(f"cdr-check {source} to {destination} failed: the route is not Ready")
     return problems

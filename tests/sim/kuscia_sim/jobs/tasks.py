@@ -41,7 +41,7 @@ class TaskReconciler:
         if status.get("phase") in FINISHED:
             await self._finish(task, now)
             return
-        if not status.get("podStatuses") and not await self._create(task, now):
+        if "podStatuses" not in status and not await self._create(task, now):
             return
         before = _frozen(task)
         pods = await self._pods(task)
@@ -132,7 +132,7 @@ class TaskReconciler:
 
     async def _bind(self, task: Object, pods: dict[str, Object], now: datetime.datetime) -> None:
         unbound = [pod for pod in pods.values() if not pod["spec"].get("nodeName")]
-        if not unbound:
+        if not unbound and task["status"]["podStatuses"]:
             return
         problems = await self._schedule(task, unbound, now)
         for key, message in problems.items():
@@ -140,7 +140,8 @@ class TaskReconciler:
             entry.update(reason="Unschedulable", message=message)
         lifecycle = int(task["spec"].get("scheduleConfig", {}).get("lifecycleSeconds") or DEFAULT_LIFECYCLE)
         waited = (now - parse_time(task["status"]["startTime"])).total_seconds()
-        if problems and waited >= lifecycle:
+        # An AppImage with replicas 0 has nothing to schedule and never gets anywhere.
+        if (problems or not unbound) and waited >= lifecycle:
             task["status"]["reason"] = "TaskResourceGroupPhaseFailed"
             task["status"]["message"] = (
                 f"The task was not scheduled within {lifecycle} seconds of its entire lifecycle"
@@ -204,7 +205,7 @@ class TaskReconciler:
                 f"successful party[{succeeded}], failed party[{failed}]"
             )
             self._fail(task, now)
-        elif len(states[names.SUCCEEDED]) == wanted:
+        elif wanted and len(states[names.SUCCEEDED]) == wanted:
             status.update(phase=names.SUCCEEDED, completionTime=rfc3339(now))
         elif any(entry["podPhase"] != names.PENDING for entry in status["podStatuses"].values()):
             status["phase"] = names.RUNNING
@@ -312,7 +313,7 @@ def _party_phase(status: Object, party: dict[str, Any], pods: dict[str, Object])
         phases.append(names.FAILED if pod is not None and _is_stuck(pod) else entry["podPhase"])
     if names.FAILED in phases:
         return names.FAILED
-    if all(phase == names.SUCCEEDED for phase in phases):
+    if phases and all(phase == names.SUCCEEDED for phase in phases):
         return names.SUCCEEDED
     return names.RUNNING if names.RUNNING in phases or names.SUCCEEDED in phases else names.PENDING
 

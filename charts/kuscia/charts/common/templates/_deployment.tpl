@@ -63,6 +63,8 @@ spec:
           imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
           args:
             - prepare
+            - --mode
+            - job
             - --config
             - /etc/kuscia-hooks/prepare.yaml
             - --base

@@ -1,0 +1,244 @@
+"""`check`: is the deployment what a user expects? One line for each check, PASS or FAIL with cause and next command."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from kuscia_hooks import datastore, gateway, job
+from kuscia_hooks.api import KusciaAPI, Missing
+from kuscia_hooks.config import Check, Database, ExampleJob
+from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.kube import Kube
+from kuscia_hooks.log import hide, logger
+from kuscia_hooks.routes import STATUS_BATCH
+from kuscia_hooks.s3 import Location, Store
+from kuscia_hooks.session import open_api
+from kuscia_hooks.waiting import Deadline, until
+
+# Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
+PATIENCE = 240.0
+# A job's result is registered by the engine just before it ends.
+RESULT_PATIENCE = 60.0
+
+
+@dataclass
+class Report:
+    """The lines so far."""
+
+    passed: int = 0
+    failed: int = 0
+
+    def run(
+        self, name: str, probe: Callable[[], str], deadline: Deadline, patience: float = PATIENCE
+    ) -> bool:
+        """Make one check, waiting for what may still converge.
+
+        Args:
+            probe: returns what was found; raises NotYet to be asked again.
+        """
+        try:
+            found = until(name, probe, deadline.within(patience))
+        except HookError as error:
+            self.fail(name, error)
+            return False
+        self.passed += 1
+        logger.info("PASS %s: %s", name, found)
+        return True
+
+    def fail(self, name: str, error: HookError | str) -> None:
+        self.failed += 1
+        logger.info("FAIL %s: %s", name, error)
+
+
+def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
+    """Make all checks. They do not stop at the first that fails; one that cannot be made for lack of another fails too."""
+    report = Report()
+    report.run("gateway", lambda: _gateway(config.gateway), deadline)
+    try:
+        with open_api(
+            kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline.within(PATIENCE)
+        ) as api:
+            report.passed += 1
+            logger.info("PASS KusciaAPI: %s serves domain %s", config.api.endpoint, config.domain_id)
+            if config.mode == "master":
+                _master(config, kube, api, report, deadline)
+            else:
+                _lite(config, api, report, deadline)
+    except HookError as error:
+        report.fail("KusciaAPI", error)
+    return report
+
+
+def _gateway(endpoint: str) -> str:
+    gateway.probe(endpoint)
+    return f"{endpoint} answers 401 as a Kuscia gateway does"
+
+
+def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
+    if isinstance(config.datastore, Database):
+        store = config.datastore
+        report.run("datastore", lambda: _datastore(config, kube, store), deadline)
+    ready = True
+    if config.domains:
+        ready = report.run("nodes", lambda: _nodes(api, config.domains), deadline)
+    if config.routes:
+        ready = report.run("routes", lambda: _routes(api, config.routes), deadline) and ready
+    example = config.example_job
+    if example is None:
+        return
+    if not ready:
+        report.fail("example job", "not submitted, since nodes and routes are not ready")
+        return
+    if not report.run("tables of the example job", lambda: _job_tables(api, example), deadline):
+        return
+    try:
+        found = job.run(api, example, deadline)
+    except HookError as error:
+        report.fail("example job", error)
+        return
+    report.passed += 1
+    logger.info("PASS example job: %s", found)
+    for party in example.parties:
+        domain = party.domain
+        report.run(
+            f"result in {domain}",
+            partial(_registered, api, domain, example.output),
+            deadline,
+            RESULT_PATIENCE,
+        )
+
+
+def _datastore(config: Check, kube: Kube, store: Database) -> str:
+    secret = store.password_secret
+    raw = kube.secret_value(config.namespace, secret.name, secret.key)
+    password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
+    rows = datastore.count_rows(store, password)
+    if not rows:
+        raise NotYet(f"table {datastore.TABLE} of {store.host}/{store.database} has no rows")
+    return f"{store.type} {store.host}/{store.database} holds {rows} rows in table {datastore.TABLE}"
+
+
+def _nodes(api: KusciaAPI, domains: list[str]) -> str:
+    answer = api.call("domain/batchQuery", {"domain_ids": domains})
+    states = {
+        domain["domain_id"]: [node["status"] for node in domain.get("node_statuses") or []]
+        for domain in answer["domains"]
+    }
+    lacking = [
+        f"{domain} {'/'.join(states.get(domain) or ['has never registered'])}"
+        for domain in domains
+        if "Ready" not in states.get(domain, [])
+    ]
+    if lacking:
+        raise NotYet(f"not Ready: {', '.join(lacking)}", "kubectl get pods,events -n <the lite's namespace>")
+    return f"Ready: {', '.join(domains)}"
+
+
+def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
+    lacking = []
+    for begin in range(0, len(routes), STATUS_BATCH):
+        part = routes[begin : begin + STATUS_BATCH]
+        keys = [{"source": source, "destination": destination} for source, destination in part]
+        for route in api.call("route/status/batchQuery", {"route_keys": keys})["routes"]:
+            if route["status"]["status"] != "Succeeded":
+                lacking.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
+    if lacking:
+        shown = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
+        raise NotYet(
+            f"{len(lacking)} of {len(routes)} not READY: {shown}", "curl -kv <the destination's endpoint>"
+        )
+    shown = ", ".join(f"{source}-{destination}" for source, destination in routes[:10])
+    return f"{len(routes)} READY: {shown}{' …' if len(routes) > 10 else ''}"
+
+
+def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
+    for party in example.parties:
+        try:
+            api.call("domaindata/query", {"data": {"domain_id": party.domain, "domaindata_id": party.table}})
+        except Missing as error:
+            raise NotYet(
+                f"{party.domain} has not declared table {party.table}",
+                "kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
+            ) from error
+        for other in example.parties:
+            if other.domain != party.domain:
+                _granted(api, party.domain, party.table, other.domain)
+    return ", ".join(f"{party.domain}/{party.table}" for party in example.parties) + ", granted to each other"
+
+
+def _granted(api: KusciaAPI, domain: str, table: str, other: str) -> None:
+    try:
+        # The controller copies a granted table into the grantee's domain (Kuscia facts 7.4).
+        api.call("domaindata/query", {"data": {"domain_id": other, "domaindata_id": table}})
+    except Missing as error:
+        raise NotYet(
+            f"{domain} has not granted {table} to {other}",
+            "kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
+        ) from error
+
+
+def _registered(api: KusciaAPI, domain: str, output: str) -> str:
+    try:
+        data = api.call("domaindata/query", {"data": {"domain_id": domain, "domaindata_id": output}})
+    except Missing as error:
+        raise NotYet(f"{output} is not registered in {domain}") from error
+    return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
+
+
+def _lite(config: Check, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
+    if config.master is not None:
+        endpoint = config.master.endpoint
+        report.run("master's gateway", lambda: _gateway(endpoint), deadline)
+    report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
+    for table in config.tables:
+        report.run(f"table {table}", partial(_readable, api, config, table), deadline)
+    for result in config.results:
+        report.run(f"result {result}", partial(_result, api, config, result), deadline)
+
+
+def _own_node(api: KusciaAPI, domain_id: str) -> str:
+    # A lite asks its master, so this shows that it reaches it (Kuscia facts 7.2).
+    domain = api.call("domain/query", {"domain_id": domain_id})
+    nodes = [node["name"] for node in domain.get("node_statuses") or [] if node["status"] == "Ready"]
+    if not nodes:
+        raise NotYet(f"the master sees no Ready node of {domain_id}", "kubectl get pods")
+    return f"node {', '.join(nodes)} is Ready"
+
+
+def _readable(api: KusciaAPI, config: Check, table: str) -> str:
+    data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
+    source = api.call(
+        "domaindatasource/query", {"domain_id": config.domain_id, "datasource_id": data["datasource_id"]}
+    )
+    oss = (source.get("info") or {}).get("oss")
+    if not oss:
+        return f"declared as {data['relative_uri']} of {data['datasource_id']} ({source['type']}, inside the lite)"
+    hide(oss["access_key_id"], oss["access_key_secret"])
+    store = Store(
+        Location(
+            oss["endpoint"],
+            oss["bucket"],
+            oss["prefix"],
+            oss["access_key_id"],
+            oss["access_key_secret"],
+            bool(oss["virtualhost"]),
+            f"data source {data['datasource_id']}",
+        )
+    )
+    if not store.exists(data["relative_uri"]):
+        raise NotYet(
+            f"{table} is declared, but bucket {oss['bucket']} has no {store.location.object_name(data['relative_uri'])}"
+        )
+    rows, columns = store.rows(data["relative_uri"])
+    declared = [column["name"] for column in data.get("columns") or []]
+    lacking = [name for name in declared if name not in columns]
+    if lacking:
+        raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
+    return f"{rows} rows, {len(columns)} columns"
+
+
+def _result(api: KusciaAPI, config: Check, result: str) -> str:
+    try:
+        return _readable(api, config, result)
+    except Missing:
+        return "not there yet; the master's check makes it"

@@ -1,0 +1,221 @@
+"""The command `kuscia-hooks`: one sub-command for each step."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from kuscia_hooks import log
+from kuscia_hooks.errors import ConfigError, HookError, NeedsHuman
+from kuscia_hooks.log import logger
+from kuscia_hooks.plan import Summary
+from kuscia_hooks.waiting import Deadline, run
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SIGTERM_EXIT = 128 + signal.SIGTERM
+
+
+def _options(function: F) -> F:
+    for option in (
+        click.option("--log-json", is_flag=True, help="Log one JSON object a line."),
+        click.option(
+            "--timeout", type=click.FloatRange(min=0), default=0, help="Deadline in seconds; 0 means none."
+        ),
+        click.option(
+            "--mode",
+            type=click.Choice(["hook", "job"]),
+            default="hook",
+            help="hook: end at the first error that time does not mend. job: report it and try again slowly.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+_config = click.option("--config", "config_path", required=True, help="The step's YAML file.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+
+
+def _stop(*_: object) -> None:
+    # As a container's first process Python would ignore the signal; waiting threads must not delay the end.
+    sys.stdout.flush()
+    os._exit(_SIGTERM_EXIT)
+
+
+def _begin(log_json: bool) -> None:
+    log.setup(log_json)
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    raise SystemExit(code)
+
+
+def _load(path: str, model: Any) -> Any:
+    from kuscia_hooks import config
+
+    try:
+        return config.load(path, model)
+    except ConfigError as error:
+        logger.error("%s", error)
+        _end(2)
+
+
+def _kube() -> Any:
+    from kuscia_hooks.kube import Kube
+
+    try:
+        return Kube()
+    except NeedsHuman as error:
+        logger.error("%s", error)
+        _end(2)
+
+
+def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or not name:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--label")
+        labels[name] = value
+    return labels
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """The steps that make a Kuscia cluster work. Exit codes: 0 done, 1 not in time, 2 needs a human."""
+
+
+@main.command()
+@_options
+@_dry_run
+@click.option("--domain-id", required=True)
+@click.option("--namespace", required=True)
+@click.option("--key-secret", required=True, help="Secret to make for the key.")
+@click.option("--cert-configmap", required=True, help="ConfigMap to make for the certificate.")
+@click.option("--existing-secret", default="", help="A Secret with a key of your own instead.")
+@click.option("--existing-secret-key", default="domain.key", show_default=True)
+@click.option(
+    "--label", "label_pairs", multiple=True, metavar="NAME=VALUE", help="For the objects that are made."
+)
+def keys(
+    mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: tuple[str, ...], **names: str
+) -> None:
+    """Make the domain's RSA key and its certificate, where they are absent."""
+    _begin(log_json)
+    from kuscia_hooks import keys as step
+
+    settings = step.Settings(labels=_labels(label_pairs), **names)
+    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+
+    def attempt() -> str:
+        step.attempt(settings, kube, summary, dry_run)
+        return summary.line(deadline.elapsed())
+
+    _end(run("keys", mode, deadline, attempt))
+
+
+@main.command()
+@_options
+@_config
+@click.option("--base", required=True, help="kuscia.yaml without its secrets.")
+@click.option("--output", required=True, help="Where to write the whole kuscia.yaml.")
+def prepare(mode: str, timeout: float, log_json: bool, config_path: str, base: str, output: str) -> None:
+    """Wait for what a Kuscia pod needs, then write its kuscia.yaml."""
+    _begin(log_json)
+    from kuscia_hooks import prepare as step
+    from kuscia_hooks.config import Prepare
+
+    settings = _load(config_path, Prepare)
+    kube, deadline = _kube(), Deadline(timeout)
+
+    def attempt() -> str:
+        step.run(settings, base, output, kube, deadline)
+        return f"ready after {deadline.elapsed():.1f}s"
+
+    _end(run("prepare", mode, deadline, attempt))
+
+
+@main.command()
+@_options
+@_config
+@_dry_run
+def register(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool) -> None:
+    """Make a Domain for each lite, and put its deploy token into a Secret."""
+    _begin(log_json)
+    from kuscia_hooks import register as step
+    from kuscia_hooks.config import Register
+
+    settings = _load(config_path, Register)
+    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+
+    def attempt() -> str:
+        step.attempt(settings, kube, deadline, summary, dry_run)
+        return summary.line(deadline.elapsed())
+
+    _end(run("register", mode, deadline, attempt))
+
+
+@main.command()
+@_options
+@_config
+@_dry_run
+@click.option("--verify", is_flag=True, help="Read every route instead of believing the ledger.")
+def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool, verify: bool) -> None:
+    """Make the routes between the lites, and the AppImages."""
+    _begin(log_json)
+    from kuscia_hooks import routes as step
+    from kuscia_hooks.config import Routes
+
+    settings = _load(config_path, Routes)
+    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+
+    def attempt() -> str:
+        step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify)
+        return summary.line(deadline.elapsed())
+
+    _end(run("routes", mode, deadline, attempt))
+
+
+@main.command()
+@_options
+@_config
+@_dry_run
+def data(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool) -> None:
+    """Upload a lite's tables, and declare data source, tables and grants."""
+    _begin(log_json)
+    from kuscia_hooks import data as step
+    from kuscia_hooks.config import Data
+
+    settings = _load(config_path, Data)
+    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+
+    def attempt() -> str:
+        step.attempt(settings, kube, deadline, summary, dry_run)
+        return summary.line(deadline.elapsed())
+
+    _end(run("data", mode, deadline, attempt))
+
+
+@main.command()
+@_options
+@_config
+def check(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
+    """Check the deployment. Exit code 1 when a check failed."""
+    _begin(log_json)
+    from kuscia_hooks import check as step
+    from kuscia_hooks.config import Check
+
+    settings = _load(config_path, Check)
+    deadline = Deadline(timeout)
+    try:
+        report = step.attempt(settings, _kube(), deadline)
+    except HookError as error:
+        logger.error("check: %s", error)
+        _end(2)
+    logger.info("passed=%d failed=%d in %.1fs", report.passed, report.failed, deadline.elapsed())
+    _end(1 if report.failed else 0)

@@ -1,0 +1,138 @@
+"""The example job: submit, follow, and again where only the circumstances failed."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kuscia_hooks import psi
+from kuscia_hooks.api import Exists, KusciaAPI, Missing
+from kuscia_hooks.config import ExampleJob
+from kuscia_hooks.errors import NeedsHuman, NotYet
+from kuscia_hooks.log import logger
+from kuscia_hooks.waiting import REPORT_SECONDS, Deadline, TimeUp
+
+ATTEMPTS = 3
+TASK = "single-psi"
+_ENDED = {"Succeeded", "Failed", "Cancelled", "ApprovalReject"}
+# What another attempt would only meet again.
+_LASTING = re.compile(
+    r"failed to get appImage|namespace \"[^\"]*\" not found|ErrImagePull|ImagePullBackOff|InvalidImageName|"
+    r"can't find initiator|validate",
+    re.IGNORECASE,
+)
+
+
+def new_id() -> str:
+    """An id that no other run has; `<id>-single-psi-0-<port>` still fits into a DNS label."""
+    return f"psi-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
+    """The body of `job/create`."""
+    return {
+        "job_id": job_id,
+        "initiator": job.initiator,
+        "max_parallelism": 2,
+        "tasks": [
+            {
+                "app_image": job.app_image,
+                "alias": TASK,
+                "task_id": f"{job_id}-{TASK}",
+                "priority": 100,
+                "parties": [{"domain_id": party.domain, "role": ""} for party in job.parties],
+                "task_input_config": psi.task_input_config(job),
+            }
+        ],
+    }
+
+
+def reasons(status: dict[str, Any]) -> str:
+    """Everything that a job's status says about why it is where it is."""
+    texts = [status.get("err_msg") or ""]
+    for task in status.get("tasks") or []:
+        texts.append(task.get("err_msg") or "")
+        for party in task.get("parties") or []:
+            if party.get("err_msg"):
+                texts.append(f"{party['domain_id']}: {party['err_msg']}")
+    return "; ".join(dict.fromkeys(text for text in texts if text)) or "no reason given"
+
+
+def passing(reason: str) -> bool:
+    """Whether another attempt may succeed: a pod that was lost, evicted or killed, an engine that lost its peer."""
+    return not _LASTING.search(reason)
+
+
+def describe(status: dict[str, Any]) -> str:
+    """A job's state and its parties' in one line."""
+    parties = [
+        f"{party['domain_id']} {party['state']}"
+        for task in status.get("tasks") or []
+        for party in sorted(task.get("parties") or [], key=lambda party: str(party["domain_id"]))
+    ]
+    return str(status["state"]) + (f" ({', '.join(parties)})" if parties else "")
+
+
+def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[[], str] = new_id) -> str:
+    """Run the job to its success, and return what to say about it.
+
+    Raises:
+        NeedsHuman: it failed for a reason that lasts, or failed three times.
+        TimeUp: the deadline passed.
+    """
+    deadline = deadline.within(job.timeout_seconds)
+    for attempt in range(1, ATTEMPTS + 1):
+        job_id = fresh_id()
+        _create(api, job, job_id)
+        logger.info("submitted KusciaJob %s", job_id)
+        status = _follow(api, job_id, deadline)
+        if status["state"] == "Succeeded":
+            if not job.keep:
+                _delete(api, job_id)
+            return f"{job_id} Succeeded" + (f" in attempt {attempt}" if attempt > 1 else "")
+        reason = reasons(status)
+        if attempt == ATTEMPTS or not passing(reason) or deadline.passed:
+            raise NeedsHuman(
+                f"KusciaJob {job_id} {status['state']}: {reason}",
+                f"kubectl get pods -A -l kuscia.secretflow/task-id={job_id}-{TASK}",
+            )
+        logger.info("KusciaJob %s %s (%s); trying again", job_id, status["state"], reason)
+        _delete(api, job_id)
+    raise AssertionError("unreachable")
+
+
+def _create(api: KusciaAPI, job: ExampleJob, job_id: str) -> None:
+    try:
+        api.call("job/create", body(job, job_id))
+    except Exists:
+        logger.info("KusciaJob %s exists by now", job_id)
+
+
+def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
+    told, told_at, status = "", float("-inf"), {"state": "Unknown"}
+    while True:
+        try:
+            status = api.call("job/query", {"job_id": job_id})["status"]
+            line = describe(status)
+        except Missing as error:
+            raise NeedsHuman(f"KusciaJob {job_id} was deleted while it ran") from error
+        except NotYet as error:
+            line = str(error)
+        if line != told or deadline.elapsed() - told_at >= REPORT_SECONDS:
+            logger.info("KusciaJob %s: %s, %.0f s", job_id, line, deadline.elapsed())
+            told, told_at = line, deadline.elapsed()
+        if status["state"] in _ENDED:
+            return status
+        if deadline.passed:
+            raise TimeUp(
+                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: {reasons(status)}"
+            )
+        deadline.pause()
+
+
+def _delete(api: KusciaAPI, job_id: str) -> None:
+    try:
+        api.call("job/delete", {"job_id": job_id})
+    except Missing:
+        logger.info("KusciaJob %s is gone already", job_id)

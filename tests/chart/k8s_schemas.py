@@ -1,0 +1,92 @@
+"""JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform without a network.
+
+`k8s_definitions.json` is cut from api/openapi-spec/swagger.json of the Go module k8s.io/kubernetes:
+
+    python -m tests.chart.k8s_schemas "$(go env GOMODCACHE)"/k8s.io/kubernetes@v1.36.3/api/openapi-spec/swagger.json
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+DEFINITIONS = Path(__file__).parent / "k8s_definitions.json"
+
+KINDS = {
+    ("v1", "ConfigMap"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Pod"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+    ("apps/v1", "Deployment"),
+    ("batch/v1", "Job"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+}
+
+# The published definitions give one type where the API server takes two.
+_LOOSER = {
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": ["string", "integer"]},
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": ["string", "number"]},
+}
+
+
+def _strip(node: Any) -> Any:
+    """Drops what validates nothing; unknown keys of objects with known ones become errors."""
+    if isinstance(node, list):
+        return [_strip(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {
+        key: {name: _strip(value) for name, value in item.items()} if key == "properties" else _strip(item)
+        for key, item in node.items()
+        if key in ("type", "properties", "items", "additionalProperties", "required", "enum", "$ref")
+    }
+    if "properties" in kept:
+        kept["additionalProperties"] = False
+    return kept
+
+
+def _references(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return set().union(*map(_references, node)) if node else set()
+    if not isinstance(node, dict):
+        return set()
+    found = {node["$ref"].removeprefix("#/definitions/")} if isinstance(node.get("$ref"), str) else set()
+    return found.union(*(_references(value) for value in node.values()))
+
+
+def cut(swagger: dict[str, Any]) -> dict[str, Any]:
+    """Returns {roots: {"apiVersion/Kind": definition}, definitions: what the roots reach}."""
+    roots = {}
+    for name, definition in swagger["definitions"].items():
+        for gvk in definition.get("x-kubernetes-group-version-kind", []):
+            version = "/".join(part for part in (gvk["group"], gvk["version"]) if part)
+            if (version, gvk["kind"]) in KINDS:
+                roots[f"{version}/{gvk['kind']}"] = name
+    reached: dict[str, Any] = {}
+    todo = set(roots.values())
+    while todo:
+        name = todo.pop()
+        reached[name] = _LOOSER.get(name) or _strip(swagger["definitions"][name])
+        todo |= _references(reached[name]) - reached.keys()
+    return {"roots": roots, "definitions": reached}
+
+
+def write(directory: Path) -> str:
+    """Writes one schema for each kind; returns kubeconform's -schema-location for them."""
+    data = json.loads(DEFINITIONS.read_text())
+    for key, name in data["roots"].items():
+        version, kind = key.rsplit("/", 1)
+        schema = {"$ref": f"#/definitions/{name}", "definitions": data["definitions"]}
+        path = directory / f"{kind.lower()}-{version.replace('/', '-')}.json"
+        path.write_text(json.dumps(schema))
+    return str(directory / "{{ .ResourceKind }}-{{ .ResourceAPIVersion }}.json")
+
+
+if __name__ == "__main__":
+    result = cut(json.loads(Path(sys.argv[1]).read_text()))
+    DEFINITIONS.write_text(json.dumps(result, sort_keys=True, separators=(",", ":")) + "\n")

@@ -1,0 +1,111 @@
+"""What decides an image's tag, and what is said about a bad reference."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import images
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "package/__pycache__").mkdir(parents=True)
+    (tmp_path / "package/module.py").write_text("x = 1\n")
+    (tmp_path / "package/__pycache__/module.pyc").write_text("")
+    (tmp_path / "test_a.py").write_text("")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "notes.md").write_text("")
+    (tmp_path / "unit").mkdir()
+    (tmp_path / "unit/test_b.py").write_text("")
+    (tmp_path / ".dockerignore").write_text("# tests\ntest_*.py\nunit/\n\n*.md\n")
+    return tmp_path
+
+
+def test_ignored_files_are_left_out(context: Path) -> None:
+    assert [str(file) for file in images.context_files(context)] == [
+        ".dockerignore", "Dockerfile", "package/module.py"]  # fmt: skip
+
+
+def test_patterns_do_not_reach_into_other_directories(context: Path) -> None:
+    (context / "package/test_c.py").write_text("")
+    assert Path("package/test_c.py") in images.context_files(context)
+    (context / ".dockerignore").write_text("**/test_*.py\n")
+    found = images.context_files(context)
+    assert not [file for file in found if file.name.startswith("test_")]
+    assert Path("notes.md") in found
+
+
+def test_exceptions_are_refused(context: Path) -> None:
+    (context / ".dockerignore").write_text("*\n!Dockerfile\n")
+    with pytest.raises(images.ImageError, match="are not supported here"):
+        images.context_files(context)
+
+
+def test_the_tag_follows_what_goes_in_and_nothing_else(context: Path) -> None:
+    before = images.context_hash(context)
+    assert images.context_hash(context) == before
+    (context / "notes.md").write_text("more")
+    (context / "package/__pycache__/module.pyc").write_text("other")
+    assert images.context_hash(context) == before
+
+    changed = {before, images.context_hash(context, "base")}
+    (context / "package/module.py").write_text("x = 2\n")
+    changed.add(images.context_hash(context))
+    (context / "package/module.py").rename(context / "package/other.py")
+    changed.add(images.context_hash(context))
+    (context / "package/other.py").chmod(0o755)
+    changed.add(images.context_hash(context))
+    assert len(changed) == 5
+
+
+def test_only_the_newest_archives_of_one_image_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "KEEP", 2)
+    paths = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(4)]
+    other = tmp_path / "kuscia-sim-000000000000.tar"
+    for path in (*paths, other):
+        path.touch()
+    for age, path in enumerate(paths):
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    images._prune(images.Image("kuscia", "docker.io/local/kuscia:x", paths[0]))
+    assert sorted(tmp_path.iterdir()) == [*paths[:2], other]
+
+
+class FakeNode:
+    """A node that has the images `has`."""
+
+    def __init__(self, *has: str) -> None:
+        self.has = has
+
+    def images(self) -> dict[str, str]:
+        return dict.fromkeys(self.has, "")
+
+    def import_image(self, archive: Path, ref: str) -> bool:
+        raise AssertionError(f"{ref} is there already")
+
+
+def test_a_name_that_the_node_has_is_used_as_it_is() -> None:
+    ref = "docker.io/local/kuscia:real"
+    assert images.adopt(FakeNode(ref), ref) == ref
+
+
+def test_a_name_for_the_users_own_cluster_is_left_to_its_nodes() -> None:
+    assert images.adopt(None, "registry.example/kuscia:1") == "registry.example/kuscia:1"
+
+
+@pytest.mark.parametrize("given", ["kuscia", "registry.example:5000/kuscia"])
+def test_a_name_without_tag_is_refused_with_examples(given: str) -> None:
+    with pytest.raises(images.ImageError, match=r"a tag or digest is missing\. Examples: "):
+        images.adopt(FakeNode(), given)
+
+
+def test_an_archive_for_the_users_own_cluster_needs_a_prefix() -> None:
+    with pytest.raises(images.ImageError, match="needs IMAGE_PREFIX=registry/path"):
+        images.adopt(None, "oci-archive:kuscia.tar")
+
+
+def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(images.ImageError, match=r"no such file[\s\S]*or docker-archive:FILE"):
+        images.adopt(FakeNode(), f"oci-archive:{tmp_path}/nosuch.tar")

@@ -1,0 +1,189 @@
+"""Nodes of the stand-in as real processes on loopback, each on an address of its own.
+
+master 127.0.0.<base>, lites after it; ports are Kuscia's plus an offset, so that no other service of the
+machine is in the way.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kuscia_sim import credentials
+from kuscia_sim.datastore import datastore_url
+from kuscia_sim.store import LocalStore
+from recording import Line
+
+OFFSET = int(os.environ.get("KUSCIA_SIM_PORT_OFFSET") or 20000)
+MASTER_ID = "kuscia-system"
+START_TIMEOUT = 90.0
+STOP_TIMEOUT = 10.0
+LITE_CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "500", "storage": "100Gi"}
+SIM = Path(__file__).parent.parent
+
+
+class NodeFailed(Exception):
+    """A node did not come up, or went away; str() holds the end of its output."""
+
+
+class NodeProcess:
+    """One `kuscia start`, its files below `home`."""
+
+    def __init__(self, home: Path, address: str, hostname: str, config: dict[str, Any]) -> None:
+        self.home = home
+        self.address = address
+        self.hostname = hostname
+        self.domain_id: str = config["domainID"]
+        self.protocol: str = config["protocol"]
+        self.key = credentials.new_key()
+        self.config = {**config, "domainKeyData": credentials.b64(credentials.key_pem(self.key))}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def token(self) -> str:
+        return credentials.api_token(self.key, self.domain_id)
+
+    def port(self, number: int) -> int:
+        return number + OFFSET
+
+    def start(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / "kuscia.yaml"
+        path.write_text(yaml.safe_dump(self.config))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(SIM),
+            "KUSCIA_SIM_BIND": self.address,
+            "KUSCIA_SIM_PORT_OFFSET": str(OFFSET),
+            "KUSCIA_SIM_HOSTNAME": self.hostname,
+            "KUSCIA_SIM_HOME": str(self.home),
+            "TZ": "Asia/Shanghai",
+        }
+        with (self.home / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "kuscia_sim", "start", "-c", str(path)],
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_started(self) -> None:
+        """Raises NodeFailed when the node ends or takes longer than START_TIMEOUT."""
+        assert self._process
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise NodeFailed(f"{self.hostname} exited with {self._process.returncode}:\n{self.tail()}")
+            if "Kuscia started success" in self.output():
+                return
+            time.sleep(0.1)
+        raise NodeFailed(f"{self.hostname} did not start within {START_TIMEOUT:.0f} s:\n{self.tail()}")
+
+    def output(self) -> str:
+        return (self.home / "output.log").read_text(errors="replace")
+
+    def tail(self) -> str:
+        return "\n".join(self.output().splitlines()[-40:])
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+
+class World:
+    """Masters and lites of one replay. Nodes start when they are first asked for."""
+
+    def __init__(self, directory: Path, lines: list[Line], kubeconfig: str, network: int = 41) -> None:
+        self._directory = directory
+        self._names = hostnames(lines)
+        self._kubeconfig = kubeconfig
+        self._network = network
+        self.nodes: dict[str, NodeProcess] = {}
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in reversed(list(self.nodes.values())):
+            node.stop()
+
+    def _add(self, name: str, config: dict[str, Any]) -> NodeProcess:
+        address = f"127.0.{self._network}.{len(self.nodes) + 2}"
+        hostname = self._names.get(name, f"kuscia-{name}-0")
+        self.nodes[name] = NodeProcess(self._directory / name, address, hostname, config)
+        return self.nodes[name]
+
+    def start_master(self, name: str, protocol: str, domains: dict[str, dict[str, str]]) -> NodeProcess:
+        """domains: annotations by domain ID, of Domains made before (by kubectl, as upstream's script does)."""
+        node = self._add(name, {"mode": "master", "domainID": MASTER_ID, "protocol": protocol})
+        asyncio.run(_seed(node, domains))
+        node.start()
+        node.wait_started()
+        return node
+
+    def start_lites(self, tokens: dict[str, str], protocol: str = "NOTLS") -> None:
+        """tokens: an unused deploy token by domain ID. All of them start at the same time."""
+        master = self.nodes["master"]
+        scheme = "http" if master.protocol == "NOTLS" else "https"
+        kubeconfig = self._directory / "kubeconfig"
+        kubeconfig.write_text(self._kubeconfig)
+        started = []
+        for domain_id, token in tokens.items():
+            runk = {"namespace": f"lite-{domain_id}", "kubeconfigFile": str(kubeconfig)}
+            config = {
+                "mode": "lite",
+                "domainID": domain_id,
+                "protocol": protocol,
+                "liteDeployToken": token,
+                "masterEndpoint": f"{scheme}://{master.address}:{master.port(1080)}",
+                "runtime": "runk",
+                "runk": {**runk, "enableLogging": False},
+                "capacity": LITE_CAPACITY,
+            }
+            node = self._add(f"lite-{domain_id}", config)
+            node.start()
+            started.append(node)
+        for node in started:
+            node.wait_started()
+
+
+async def _seed(node: NodeProcess, domains: dict[str, dict[str, str]]) -> None:
+    path = node.home / "var/k3s/server/db/state.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = await LocalStore.open(datastore_url("", str(path)), node.domain_id)
+    try:
+        for domain_id, annotations in domains.items():
+            center = {"authenticationType": "Token", "tokenGenMethod": "RSA-GEN"}
+            spec = {"cert": "", "role": "", "master": "", "authCenter": center}
+            await store.create(
+                "domains", "", domain_id, {"metadata": {"annotations": annotations}, "spec": spec}
+            )
+    finally:
+        await store.close()
+
+
+def hostnames(lines: Iterable[Line]) -> dict[str, str]:
+    """The pods' names, which answers show, by node."""
+    found: dict[str, str] = {}
+    for line in lines:
+        for pattern in (r'"instance":"([^"]+)"', r"Host: (\S+),"):
+            match = re.search(pattern, line.answer)
+            if match:
+                found.setdefault(line.node, match[1])
+        for match in re.finditer(r'"name":"(kuscia-lite-([a-z0-9]+)-[a-z0-9-]+)"', line.answer):
+            found.setdefault(f"lite-{match[2]}", match[1])
+    return found

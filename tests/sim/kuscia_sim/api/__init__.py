@@ -1,0 +1,83 @@
+"""The HTTP APIs of a node, as aiohttp applications.
+
+    kusciaapi_app(node)  port 8082: everything, for holders of the node's token
+    internal_app(node)   port 8092 of a master, behind its gateway: the same for a connected domain, which the
+                         gateway names in the header Kuscia-Source
+    datamesh_app(node)   port 8070 of a lite: for engines that have a certificate of the node's CA
+
+`listener.listen` serves them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from kuscia_sim import credentials, domaingrant, wire
+from kuscia_sim.api import (
+    appimage,
+    certificate,
+    config,
+    datamesh,
+    datasource,
+    domain,
+    domaindata,
+    grant,
+    health,
+    job,
+    route,
+    serving,
+    tasklog,
+)
+from kuscia_sim.node import Node
+
+TABLES = [
+    module.endpoints
+    for module in (
+        health, domain, route, datasource, domaindata, grant, appimage, job, config, certificate, tasklog, serving,
+    )
+]  # fmt: skip
+
+
+def kusciaapi_app(node: Node) -> web.Application:
+    """KusciaAPI on 8082: role "master"; the token counts unless the protocol is NOTLS (facts 0.5, 2.7)."""
+    token = credentials.api_token(node.key, node.domain_id)
+    open_to_all = node.config.protocol == "NOTLS"
+
+    def identify(request: web.Request) -> tuple[str, str] | None:
+        given = request.headers.get("Token", "").strip()
+        if not open_to_all and not wire.same_secret(given, token):
+            return None
+        return "master", "master"
+
+    app = wire.build_app(node, TABLES, identify=identify, service_name="KusciaAPI")
+    if node.is_master:
+        app.cleanup_ctx.append(lambda _app: _carry_grants(node))
+    return app
+
+
+async def _carry_grants(node: Node) -> AsyncIterator[None]:
+    """Grants reach the other domains as long as the master's API is served."""
+    task = asyncio.create_task(domaingrant.run_grant_controller(node))
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def internal_app(node: Node) -> web.Application:
+    """KusciaAPI on 8092 of a master: role "domain" of whom the gateway let in."""
+
+    def identify(request: web.Request) -> tuple[str, str] | None:
+        source = request.headers.get("Kuscia-Source", "")
+        return ("domain", source) if source else None
+
+    return wire.build_app(node, TABLES, identify=identify)
+
+
+def datamesh_app(node: Node) -> web.Application:
+    """DataMesh on 8070: the TLS layer has already asked for a certificate of the node's CA."""
+    return wire.build_app(
+        node, [datamesh.endpoints], identify=lambda _request: ("domain", node.domain_id), dialect=wire.DATA_MESH
+    )

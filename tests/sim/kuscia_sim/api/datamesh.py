@@ -1,0 +1,374 @@
+"""DataMesh, which engines ask for tables and data sources: /api/v1/datamesh/... (facts 16.4).
+
+Everything is about the node's own domain. The framework words its refusals without `status` around them.
+"""
+
+from kuscia_sim import domaindata, domaingrant
+from kuscia_sim.api import datasource
+from kuscia_sim.api import messages as m
+from kuscia_sim.api.domaindata import _crd_errors
+from kuscia_sim.api.rules import check_id, label_value, refuse_invalid, require
+from kuscia_sim.protojson import BOOL, INT32, INT64, STR, Dict, Message, mapping, message, repeated
+from kuscia_sim.store import NotFound, Object, StoreError
+from kuscia_sim.wire import ApiError, Context, Endpoints, InvalidRequest, RequestHeader, Status, store_error
+
+endpoints = Endpoints("/api/v1/datamesh/")
+
+PACKAGE = "datamesh"
+ERR_INVALID = 12100
+ERR_CREATE_DATA, ERR_QUERY_DATA, ERR_GET_DATA, ERR_PATCH_DATA, ERR_DELETE_DATA = 12200, 12201, 12202, 12204, 12205
+ERR_QUERY_SOURCE, ERR_GET_SOURCE, ERR_DECODE_SOURCE = 12302, 12306, 12307
+ERR_CREATE_GRANT, ERR_UPDATE_GRANT, ERR_QUERY_GRANT, ERR_DELETE_GRANT = 12400, 12401, 12402, 12403
+GRANT_CODES = {"NotFound": 12405, "AlreadyExists": 12404}
+FILE_TYPES = ("localfs", "oss")
+
+
+def _data_request(name: str) -> Message:
+    return message(
+        name,
+        PACKAGE,
+        header=RequestHeader,
+        domaindata_id=STR,
+        name=STR,
+        type=STR,
+        relative_uri=STR,
+        datasource_id=STR,
+        attributes=mapping(),
+        partition=m.Partition,
+        columns=repeated(m.DataColumn),
+        vendor=STR,
+        file_format=m.FileFormat,
+    )
+
+
+def _data_key(name: str) -> Message:
+    return message(name, PACKAGE, header=RequestHeader, domaindata_id=STR)
+
+
+def _grant_key(name: str) -> Message:
+    return message(name, PACKAGE, header=RequestHeader, domaindatagrant_id=STR)
+
+
+_DataID = message("CreateDomainDataResponseData", PACKAGE, domaindata_id=STR)
+_CreateDataResponse = message("CreateDomainDataResponse", PACKAGE, status=Status, data=_DataID)
+_QueryDataResponse = message(
+    "QueryDomainDataResponse",
+    PACKAGE,
+    status=Status,
+    data=message(
+        "DomainData",
+        PACKAGE,
+        domaindata_id=STR,
+        name=STR,
+        type=STR,
+        relative_uri=STR,
+        datasource_id=STR,
+        attributes=mapping(),
+        partition=m.Partition,
+        columns=repeated(m.DataColumn),
+        vendor=STR,
+        file_format=m.FileFormat,
+        author=STR,
+    ),
+)
+_QuerySourceRequest = message(
+    "QueryDomainDataSourceRequest", PACKAGE, header=RequestHeader, datasource_id=STR
+)
+_QuerySourceResponse = message(
+    "QueryDomainDataSourceResponse",
+    PACKAGE,
+    status=Status,
+    data=message(
+        "DomainDataSource",
+        PACKAGE,
+        datasource_id=STR,
+        name=STR,
+        type=STR,
+        status=STR,
+        info=m.data_source_info(PACKAGE),
+        info_key=STR,
+        access_directly=BOOL,
+    ),
+)
+_GrantLimit = message(
+    "GrantLimit",
+    PACKAGE,
+    expiration_time=INT64,
+    use_count=INT32,
+    flow_id=STR,
+    components=repeated(STR),
+    initiator=STR,
+    input_config=STR,
+)
+
+
+def _grant_request(name: str) -> Message:
+    return message(
+        name,
+        PACKAGE,
+        header=RequestHeader,
+        domaindatagrant_id=STR,
+        domaindata_id=STR,
+        grant_domain=STR,
+        limit=_GrantLimit,
+        description=mapping(),
+    )
+
+
+_CreateGrantResponse = message(
+    "CreateDomainDataGrantResponse",
+    PACKAGE,
+    status=Status,
+    data=message("CreateDomainDataGrantResponseData", PACKAGE, domaindatagrant_id=STR),
+)
+_QueryGrantResponse = message(
+    "QueryDomainDataGrantResponse",
+    PACKAGE,
+    status=Status,
+    data=message(
+        "DomainDataGrantData",
+        PACKAGE,
+        domaindatagrant_id=STR,
+        author=STR,
+        domaindata_id=STR,
+        grant_domain=STR,
+        limit=_GrantLimit,
+        description=mapping(),
+        signature=STR,
+    ),
+)
+
+
+def _needs(field: str, text: str):  
+    def check(_ctx: Context, request: Dict) -> None:
+        if not request[field]:
+            raise InvalidRequest(text)
+
+    return check
+
+
+_needs_data = _needs("domaindata_id", "domaindata id should not be empty")
+
+
+@endpoints.add(
+    "domaindatasource/query",
+    _QuerySourceRequest,
+    _QuerySourceResponse,
+    check=_needs("datasource_id", "datasource id should not be empty"),
+)
+async def query_source(ctx: Context, request: Dict) -> Dict:
+    try:
+        source = await ctx.store.get("domaindatasources", ctx.node.domain_id, request["datasource_id"])
+    except StoreError as err:
+        raise ApiError(ERR_QUERY_SOURCE, err.message) from err
+    spec = source["spec"]
+    return {
+        "data": {
+            "datasource_id": source["metadata"]["name"],
+            "name": spec.get("name", ""),
+            "type": spec["type"],
+            "status": "Available",
+            "info": await datasource.read_info(ctx, source, ERR_DECODE_SOURCE),
+            "info_key": spec.get("infoKey", ""),
+            "access_directly": spec.get("accessDirectly", False),
+        }
+    }
+
+
+async def _check_source(ctx: Context, request: Dict, source_id: str) -> None:
+    """The data source must exist; a table in one that keeps no files has no file format."""
+    try:
+        source = await ctx.store.get("domaindatasources", ctx.node.domain_id, source_id)
+    except StoreError as err:
+        text = f"query DataSource {source_id} of DomainData fail: {err}"
+        raise ApiError(ERR_GET_SOURCE, text) from err
+    if source["spec"]["type"] not in FILE_TYPES:
+        request["file_format"] = "UNKNOWN"
+
+
+def _check_create(_ctx: Context, request: Dict) -> None:
+    if not request["type"]:
+        raise InvalidRequest("domaindata type should not be empty")
+    if not request["relative_uri"]:
+        raise InvalidRequest("relative uri should not be empty")
+
+
+@endpoints.add(
+    "domaindata/create", _data_request("CreateDomainDataRequest"), _CreateDataResponse, check=_check_create
+)
+async def create_data(ctx: Context, request: Dict) -> Dict:
+    domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
+    if data_id:
+        check_id(data_id, "domaindata_id", ERR_INVALID)
+        if await _find_data(ctx, data_id):
+            answer = {"data": {"domaindata_id": data_id}}
+            try:
+                await update_data(ctx, request)
+            except ApiError as err:
+                raise ApiError(err.code, err.text, **answer) from err
+            return answer
+    request = domaindata.complete(request)
+    data_id = request["domaindata_id"]
+    await _check_source(ctx, request, request["datasource_id"])
+    new = domaindata.new_object(request, author=domain_id, initiator=data_id)
+    try:
+        refuse_invalid("DomainData", data_id, _crd_errors(data_id, new))
+        await ctx.store.create("domaindatas", domain_id, data_id, new)
+    except StoreError as err:
+        raise ApiError(ERR_CREATE_DATA, err.message) from err
+    return {"data": {"domaindata_id": data_id}}
+
+
+async def _find_data(ctx: Context, data_id: str) -> Object | None:
+    try:
+        return await ctx.store.get("domaindatas", ctx.node.domain_id, data_id)
+    except NotFound:
+        return None
+
+
+@endpoints.add(
+    "domaindata/update",
+    _data_request("UpdateDomainDataRequest"),
+    message("UpdateDomainDataResponse", PACKAGE, status=Status),
+    check=_needs_data,
+)
+async def update_data(ctx: Context, request: Dict) -> Dict:
+    domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
+    try:
+        old = await ctx.store.get("domaindatas", domain_id, data_id)
+    except StoreError as err:
+        raise ApiError(ERR_GET_DATA, err.message) from err
+    source_id = request["datasource_id"] or old["spec"]["dataSource"]
+    if source_id != old["spec"]["dataSource"]:
+        await _check_source(ctx, request, source_id)
+    new = domaindata.merged_object(old, request, author=domain_id)
+    try:
+        refuse_invalid("DomainData", data_id, _crd_errors(data_id, new))
+        await ctx.store.update("domaindatas", domain_id, data_id, new)
+    except StoreError as err:
+        raise ApiError(ERR_PATCH_DATA, err.message) from err
+    return {}
+
+
+@endpoints.add(
+    "domaindata/query", _data_key("QueryDomainDataRequest"), _QueryDataResponse, check=_needs_data
+)
+async def query_data(ctx: Context, request: Dict) -> Dict:
+    try:
+        data = await ctx.store.get("domaindatas", ctx.node.domain_id, request["domaindata_id"])
+    except StoreError as err:
+        raise ApiError(ERR_QUERY_DATA, err.message) from err
+    return {"data": domaindata.describe(data)}
+
+
+@endpoints.add(
+    "domaindata/delete",
+    _data_key("DeleteDomainDataRequest"),
+    message("DeleteDomainDataResponse", PACKAGE, status=Status),
+    check=_needs_data,
+)
+async def delete_data(ctx: Context, request: Dict) -> Dict:
+    try:
+        await ctx.store.delete("domaindatas", ctx.node.domain_id, request["domaindata_id"])
+    except StoreError as err:
+        raise ApiError(ERR_DELETE_DATA, err.message) from err
+    return {}
+
+
+@endpoints.add(
+    "domaindatagrant/create", _grant_request("CreateDomainDataGrantRequest"), _CreateGrantResponse
+)
+async def create_grant(ctx: Context, request: Dict) -> Dict:
+    domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
+    grant_id = request["domaindatagrant_id"]
+    require(request["grant_domain"], "grantdomain can't be null", ERR_INVALID)
+    require(data_id, "domaindata can't be null", ERR_INVALID)
+    check_id(data_id, "domaindata_id", ERR_INVALID)
+    if grant_id:
+        check_id(grant_id, "domaindatagrant_id", ERR_INVALID)
+    require(request["grant_domain"] != domain_id, "grantdomain can't be self", ERR_INVALID)
+    data = await _find_data(ctx, data_id)
+    require(data, f"domaindata [{data_id}] not exists", ERR_INVALID)
+    assert data is not None
+    if grant_id and await _find_grant(ctx, grant_id):
+        text = f"CreateDomainDataGrant failed, because domaindatagrant {grant_id} is exist"
+        raise ApiError(ERR_CREATE_GRANT, text)
+    grant_id = grant_id or domaingrant.new_id()
+    new = domaingrant.new_object(request, domain_id, data)
+    new["spec"]["signature"] = domaingrant.sign(new["spec"], ctx.node.key)
+    try:
+        refuse_invalid("DomainDataGrant", grant_id, label_value(request["grant_domain"]))
+        await ctx.store.create("domaindatagrants", domain_id, grant_id, new)
+    except StoreError as err:
+        raise store_error(err, ERR_CREATE_GRANT, **GRANT_CODES) from err
+    return {"data": {"domaindatagrant_id": grant_id}}
+
+
+async def _find_grant(ctx: Context, grant_id: str) -> Object | None:
+    try:
+        return await ctx.store.get("domaindatagrants", ctx.node.domain_id, grant_id)
+    except NotFound:
+        return None
+
+
+@endpoints.add(
+    "domaindatagrant/query", _grant_key("QueryDomainDataGrantRequest"), _QueryGrantResponse
+)
+async def query_grant(ctx: Context, request: Dict) -> Dict:
+    require(request["domaindatagrant_id"], "domaindatagrantid can't be null", ERR_INVALID)
+    try:
+        grant = await ctx.store.get(
+            "domaindatagrants", ctx.node.domain_id, request["domaindatagrant_id"]
+        )
+    except StoreError as err:
+        raise ApiError(ERR_QUERY_GRANT, err.message) from err
+    spec = grant["spec"]
+    return {
+        "data": {
+            "domaindatagrant_id": grant["metadata"]["name"],
+            "author": spec["author"],
+            "domaindata_id": spec["domainDataID"],
+            "grant_domain": spec["grantDomain"],
+            "limit": domaingrant.describe_limit(spec.get("limit")),
+            "signature": spec.get("signature", ""),
+        }
+    }
+
+
+@endpoints.add(
+    "domaindatagrant/update",
+    _grant_request("UpdateDomainDataGrantRequest"),
+    message("UpdateDomainDataGrantResponse", PACKAGE, status=Status),
+)
+async def update_grant(ctx: Context, request: Dict) -> Dict:
+    domain_id, grant_id = ctx.node.domain_id, request["domaindatagrant_id"]
+    require(grant_id, "domaindatagrantid can't be null", ERR_INVALID)
+    require(request["domaindata_id"], "domaindata can't be null", ERR_INVALID)
+    data = await _find_data(ctx, request["domaindata_id"])
+    require(data, "domaindata can't be found", ERR_INVALID)
+    require(request["grant_domain"], "grantdomain can't be null", ERR_INVALID)
+    require(request["grant_domain"] != domain_id, "grantdomain can't be self", ERR_INVALID)
+    try:
+        grant = await ctx.store.get("domaindatagrants", domain_id, grant_id)
+        grant["spec"] = domaingrant.spec(request, domain_id)
+        grant["spec"]["signature"] = domaingrant.sign(grant["spec"], ctx.node.key)
+        await ctx.store.update("domaindatagrants", domain_id, grant_id, grant)
+    except StoreError as err:
+        raise store_error(err, ERR_UPDATE_GRANT, **GRANT_CODES) from err
+    return {}
+
+
+@endpoints.add(
+    "domaindatagrant/delete",
+    _grant_key("DeleteDomainDataGrantRequest"),
+    message("DeleteDomainDataGrantResponse", PACKAGE, status=Status),
+)
+async def delete_grant(ctx: Context, request: Dict) -> Dict:
+    grant_id = request["domaindatagrant_id"]
+    require(grant_id, "domaindatagrantid can't be null", ERR_INVALID)
+    try:
+        await ctx.store.delete("domaindatagrants", ctx.node.domain_id, grant_id)
+    except StoreError as err:
+        text = f"Delete domainDataGrantId:{grant_id} failed, detail:{err}"
+        raise ApiError(ERR_DELETE_GRANT, text) from err
+    return {}

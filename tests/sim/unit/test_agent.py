@@ -1,0 +1,268 @@
+"""The agent's rounds, on a host that does as it is told."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuscia_sim.agent import AgentStartError, run_agent
+from kuscia_sim.agent.agent import Agent
+from kuscia_sim.agent.logs import PodLogs
+from kuscia_sim.agent.podstatus import LOST_MESSAGE
+from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.hostnet import Host
+from kuscia_sim.jobs import names
+from kuscia_sim.jobs.controller import JobController
+from kuscia_sim.store import LocalStore, Object
+from tests.sim.unit import job_harness as h
+
+
+class MemoryHost:
+    """A Provider that keeps pods in memory; tests move them along. create raises `errors`, one by one."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str, Object] = {}
+        self.files: dict[str, EngineFiles] = {}
+        self.errors: list[Exception] = []
+        self.lines: list[str] = []
+        self.event = asyncio.Event()
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def existing(self) -> dict[str, Object]:
+        return dict(self.pods)
+
+    async def create(self, pod: Object, files: EngineFiles) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        name = pod["metadata"]["name"]
+        labels = {names.LABEL_POD_UID: pod["metadata"]["uid"]}
+        self.pods[name] = {"metadata": {"name": name, "labels": labels}, "status": {"phase": names.PENDING}}
+        self.files[name] = files
+
+    async def delete(self, pod_name: str) -> None:
+        self.pods.pop(pod_name, None)
+
+    async def sweep(self, keep: set[str]) -> None: ...
+
+    async def wait(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.event.wait(), timeout)
+
+    async def log(self, pod_name: str, container: str, follow: bool) -> AsyncIterator[str]:
+        for line in self.lines:
+            yield line
+
+    def move(self, name: str, phase: str, **state: Any) -> None:
+        self.pods[name]["status"] = {
+            "phase": phase,
+            "podIP": "10.1.2.3",
+            "containerStatuses": [{"name": "engine", "state": state or {"running": {}}}],
+        }
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
+    opened = await h.open_store(tmp_path)
+    await h.add_app_image(opened, "ok", "true")
+    await h.Jobs(opened).create(h.job_request("j", "ok"))
+    for _ in range(4):
+        await JobController(opened).round()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def host() -> MemoryHost:
+    return MemoryHost()
+
+
+def agent(store: LocalStore, host: MemoryHost, path: Path, keep_logs: bool = False) -> Agent:
+    node = h.make_node(store, "lite", "alice", h.KEY)
+    return Agent(node, host, PodLogs(path / "stdout", "alice", host), keep_logs)
+
+
+async def pod_status(store: LocalStore) -> dict[str, Any]:
+    found: dict[str, Any] = (await store.get("pods", "alice", "j-only-0"))["status"]
+    return found
+
+
+async def test_a_pod_is_started_with_its_configuration(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    await agent(store, host, tmp_path).round()
+    assert list(host.pods) == ["j-only-0"]
+    files = host.files["j-only-0"]
+    assert '"task_id": "j-only"' in files.config["task-config.conf"]
+    assert r'"task_input_config": "{\"a\":\"b\"}"' in files.config["task-config.conf"]
+    assert r"\"selfPartyIdx\":0" in files.config["task-config.conf"]
+    assert sorted(files.certs) == ["ca.crt", "client.crt", "client.key", "server.crt", "server.key"]
+
+
+async def test_endpoints_live_as_long_as_the_engine(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    one = agent(store, host, tmp_path)
+    await one.round()
+    host.move("j-only-0", names.RUNNING)
+    await one.round()
+    found = {entry["metadata"]["name"]: entry["spec"] for entry in await store.list("endpoints", "alice")}
+    assert sorted(found) == ["j-only-0-global", "j-only-0-psi"]
+    psi = found["j-only-0-psi"]
+    assert psi["host"] == "j-only-0-psi.alice.svc"
+    assert (psi["ip"], psi["scope"], psi["protocol"], psi["task"]) == (
+        "10.1.2.3",
+        "Cluster",
+        "HTTP",
+        "j-only",
+    )
+    assert psi["accessDomains"] == ["alice", "bob"]
+    host.move("j-only-0", names.SUCCEEDED, terminated={"exitCode": 0, "reason": "Completed"})
+    await one.round()
+    await one.round()
+    assert await store.list("endpoints", "alice") == []
+
+
+async def test_a_pod_with_a_new_address_gets_new_endpoints(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    one = agent(store, host, tmp_path)
+    await one.round()
+    host.move("j-only-0", names.RUNNING)
+    await one.round()
+    host.pods["j-only-0"]["status"]["podIP"] = "10.9.9.9"
+    await one.round()
+    assert {entry["spec"]["ip"] for entry in await store.list("endpoints", "alice")} == {"10.9.9.9"}
+
+
+async def test_an_engine_deleted_by_hand_has_failed(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    one = agent(store, host, tmp_path)
+    await one.round()
+    host.move("j-only-0", names.RUNNING)
+    await one.round()
+    del host.pods["j-only-0"]
+    await one.round()
+    for _ in range(3):
+        await JobController(store).round()
+    status = await h.Jobs(store).status("j")
+    assert status["state"] == "Failed"
+    assert "failed party[alice]" in status["tasks"][0]["err_msg"]
+    assert "threshold 2" in status["tasks"][0]["err_msg"]
+    assert LOST_MESSAGE in status["err_msg"]
+    assert host.pods == {}
+
+
+async def test_a_new_agent_finds_the_engines_of_the_old_one(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    await agent(store, host, tmp_path).round()
+    node = h.make_node(store, "lite", "alice", h.KEY)
+    node.hostname = "lite-alice-2"
+    again = Agent(node, host, PodLogs(tmp_path / "stdout", "alice", host), False)
+    host.move("j-only-0", names.RUNNING)
+    await again.round()
+    pod = await store.get("pods", "alice", "j-only-0")
+    assert (pod["status"]["phase"], pod["spec"]["nodeName"]) == (names.RUNNING, "lite-alice-2")
+    assert list(host.pods) == ["j-only-0"]
+
+
+async def test_an_agent_that_died_before_it_wrote_finds_its_pod(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    pod = await store.get("pods", "alice", "j-only-0")
+    await host.create(pod, EngineFiles({}, {}))
+    host.move("j-only-0", names.RUNNING)
+    await agent(store, host, tmp_path).round()
+    assert (await pod_status(store))["phase"] == names.RUNNING
+
+
+async def test_a_refused_pod_fails_the_task(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+    host.errors = [PodDenied("violates PodSecurity")]
+    await agent(store, host, tmp_path).round()
+    status = await pod_status(store)
+    assert (status["phase"], status["reason"], status["message"]) == (
+        names.FAILED,
+        "Pod was denied by provider",
+        "violates PodSecurity",
+    )
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 125
+
+
+async def test_an_error_of_the_host_is_tried_again(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    host.errors = [OSError("connection refused")]
+    one = agent(store, host, tmp_path)
+    await one.round()
+    assert host.pods == {}
+    await one.round()
+    assert list(host.pods) == ["j-only-0"]
+
+
+async def test_what_the_store_does_not_know_is_removed(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    one = agent(store, host, tmp_path)
+    await one.round()
+    await h.Jobs(store).command("delete", "j")
+    await one.round()
+    assert host.pods == {}
+
+
+async def test_a_pod_of_an_earlier_run_makes_way(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+    labels = {names.LABEL_POD_UID: "of-an-earlier-run"}
+    host.pods["j-only-0"] = {"metadata": {"name": "j-only-0", "labels": labels}, "status": {}}
+    one = agent(store, host, tmp_path)
+    await one.round()
+    assert host.pods == {}
+    await one.round()
+    assert host.pods["j-only-0"]["metadata"]["labels"][names.LABEL_POD_UID] != "of-an-earlier-run"
+
+
+async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+    host.lines = ["one", "two"]
+    one = agent(store, host, tmp_path, keep_logs=True)
+    await one.round()
+    host.move("j-only-0", names.RUNNING)
+    await one.round()
+    for _ in range(2):
+        await JobController(store).round()
+
+    async def copied() -> list[str]:
+        try:
+            return [line async for line in one.task_log("j-only", 0, "", False)]
+        except LookupError:
+            return []
+
+    assert await h.eventually(copied, "the engine's lines") == ["one", "two"]
+    assert [line async for line in one.task_log("j-only", 0, "engine", True)] == ["one", "two"]
+    with pytest.raises(LookupError, match="can't find pod log path"):
+        await anext(aiter(one.task_log("j-only", 0, "nosuch", False)))
+    with pytest.raises(LookupError, match="can't find pod log directory for alice_j-only-7, err: <nil>"):
+        await anext(aiter(one.task_log("j-only", 7, "", False)))
+    await one.close()
+
+
+async def test_texts_about_logs_that_are_not_there(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    one = agent(store, host, tmp_path)
+    with pytest.raises(LookupError, match=r'^kusciatasks\.kuscia\.secretflow "nosuch" not found$'):
+        await anext(aiter(one.task_log("nosuch", 0, "", False)))
+    with pytest.raises(LookupError, match="task j-only status pending, please try later"):
+        await anext(aiter(one.task_log("j-only", 0, "", False)))
+
+
+async def test_an_unknown_runtime_is_refused(store: LocalStore, tmp_path: Path) -> None:
+    node = h.make_node(store, "lite", "alice", h.KEY)
+    object.__setattr__(node.config, "runtime", "podman")
+    place = Host(tmp_path, "127.0.0.1", 0, "lite", "127.0.0.1", False)
+    with pytest.raises(AgentStartError, match="unknown runtime"):
+        await run_agent(node, place)

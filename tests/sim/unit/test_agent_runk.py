@@ -1,0 +1,330 @@
+"""RunK: the shape of an engine's pod, and what a host cluster may answer instead of doing it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from cryptography import x509
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from kuscia_sim.agent import AgentStartError, runk
+from kuscia_sim.agent.certs import engine_files
+from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.agent.render import TemplateError, render, variables
+from kuscia_sim.config import Capacity, Config
+from kuscia_sim.jobs import engines, names
+from kuscia_sim.store import Object
+from tests.sim.unit import job_harness as h
+
+RECORDED = Path(__file__).parent / "runk-task-pod.yaml"
+SERVER_MADE = (
+    "creationTimestamp", "generation", "resourceVersion", "uid", "terminationMessagePath", "serviceAccount",
+    "serviceAccountName", "terminationGracePeriodSeconds", "securityContext", "schedulerName", "priority",
+    "preemptionPolicy", "nodeName", "enableServiceLinks", "defaultMode",
+)  # fmt: skip
+
+
+def recorded_pod() -> Object:
+    """The recorded pod without what the API server adds to every pod."""
+    pod: Object = yaml.safe_load(RECORDED.read_text())
+    spec = pod["spec"]
+    # Added by admission; Kuscia sets only its own toleration.
+    spec["tolerations"] = [entry for entry in spec["tolerations"] if not entry["key"].startswith("node.")]
+    return _without({"metadata": pod["metadata"], "spec": spec}, SERVER_MADE)
+
+
+def _without(value: Any, keys: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {key: _without(item, keys) for key, item in value.items() if key not in keys}
+    return [_without(item, keys) for item in value] if isinstance(value, list) else value
+
+
+def stored_pod(task_name: str = "sample-1-a", domain: str = "carl", **more: Any) -> Object:
+    """A pod as the master would have stored and bound it, from the recorded pod's AppImage."""
+    task = {
+        "metadata": {"name": task_name, "uid": "703aa0b8-8cb9-42d9-bb93-3287499ece9c"},
+        "spec": {
+            "initiator": domain,
+            "taskInputConfig": "",
+            "parties": [{"domainID": domain, "role": "", "appImageRef": "sample"}],
+        },
+    }
+    limits = {"cpu": "100m", "memory": "64Mi"}
+    args = "cat kuscia/task-config.conf; env | sort; cat /etc/resolv.conf; sleep 12"
+    container = h.container(
+        args,
+        name="t",
+        ports=[{"name": "spu", "scope": "Cluster"}],
+        resources={"limits": limits, "requests": limits},
+    )
+    template = {
+        "name": "t",
+        "replicas": 1,
+        "spec": {"restartPolicy": "Never", "containers": [container | more]},
+    }
+    image = {
+        "spec": {
+            "image": {"name": "docker.io/local/kuscia", "tag": "real"},
+            "configTemplates": {"task-config.conf": h.TEMPLATE},
+            "deployTemplates": [template],
+        }
+    }
+    parties = engines.build_parties(task, {"sample": image}, {})
+    (pod,) = engines.pods(task, parties, parties[0])
+    pod["metadata"] |= {"namespace": domain, "uid": "bbfe7050-77de-42e6-898e-b8c39be6e177"}
+    pod["spec"]["nodeName"] = "lite"
+    return pod
+
+
+def test_the_pod_is_the_recorded_one() -> None:
+    pod = stored_pod()
+    made = runk.backend_pod(pod, "kuscia-lite-carl-7c44f9589-rgcfn", "kuscia-x-carl", ["10.96.72.188"], {})
+    expected = recorded_pod()
+    port = made["spec"]["containers"][0]["ports"][0]["containerPort"]
+    assert port in engines.PORT_RANGE
+    assert made["spec"] == json.loads(json.dumps(expected["spec"]).replace("20468", str(port)))
+    labels, wanted = made["metadata"]["labels"], expected["metadata"]["labels"]
+    bound_by_master = {key for key in wanted if "task-resource" in key}
+    assert labels == {key: value for key, value in wanted.items() if key not in bound_by_master}
+    annotations, wanted = made["metadata"]["annotations"], expected["metadata"]["annotations"]
+    bound_by_master = {key for key in wanted if key.endswith(("task-resource", "reserving-timestamp"))}
+    assert annotations.keys() == wanted.keys() - bound_by_master
+    assert made["metadata"]["name"] == expected["metadata"]["name"]
+
+
+def test_settings_of_agent_provider_k8s_are_added() -> None:
+    settings = {
+        "labelsToAdd": {"team": "a"},
+        "annotationsToAdd": {"note": "b"},
+        "runtimeClassName": "kata",
+        "dns": {"policy": "Default", "searches": ["x"]},
+        "affinitiesToAdd": {"nodeAffinity": {}},
+    }
+    made = runk.backend_pod(stored_pod(), "lite", "engines", ["1.2.3.4"], settings)
+    assert made["metadata"]["labels"]["team"] == "a"
+    assert made["metadata"]["annotations"]["note"] == "b"
+    spec = made["spec"]
+    assert (spec["runtimeClassName"], spec["dnsPolicy"], spec["affinity"]) == (
+        "kata",
+        "Default",
+        {"nodeAffinity": {}},
+    )
+    assert spec["dnsConfig"] == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
+
+
+def test_party_resources_replace_those_of_the_app_image() -> None:
+    task = {
+        "metadata": {"name": "t", "uid": "703aa0b8-8cb9-42d9-bb93-3287499ece9c"},
+        "spec": {
+            "initiator": "alice",
+            "parties": [
+                {
+                    "domainID": "alice",
+                    "role": "",
+                    "appImageRef": "i",
+                    "resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
+                }
+            ],
+        },
+    }
+    two = [h.container("true"), h.container("true", name="second", ports=[])]
+    template = {"name": "t", "replicas": 1, "spec": {"containers": two}}
+    image = {"spec": {"image": {"name": "x", "tag": "1"}, "deployTemplates": [template]}}
+    parties = engines.build_parties(task, {"i": image}, {})
+    (pod,) = engines.pods(task, parties, parties[0])
+    assert [item["resources"] for item in pod["spec"]["containers"]] == [
+        {"limits": {"cpu": "1", "memory": "536870912"}}
+    ] * 2
+
+
+def test_long_names_are_hashed() -> None:
+    pod = engines.EnginePod("t" * 60 + "-0", 0, [])
+    assert len(pod.service("psi")) <= 63
+    assert pod.service("psi").startswith("svc-")
+    assert len(runk.fitting_name("x" * 300)) <= 253
+
+
+def test_template_variables_are_escaped_for_json() -> None:
+    values = variables({"TASK_INPUT_CONFIG": '{"a":"b\n"}', "lower": "1"}, {"LOWER": "2"})
+    text = render('{"input": "{{.TASK_INPUT_CONFIG}}", "x": "{{ .LOWER }}{{.NOSUCH}}"}', values)
+    assert json.loads(text) == {"input": '{"a":"b\n"}', "x": "2"}
+    with pytest.raises(TemplateError, match="range"):
+        render("{{range .X}}", values)
+
+
+def test_certificates_are_signed_by_the_domain_key() -> None:
+    files = engine_files(h.KEY, "alice", "t-0")
+    ca = x509.load_pem_x509_certificate(files["ca.crt"].encode())
+    for role in ("server", "client"):
+        cert = x509.load_pem_x509_certificate(files[f"{role}.crt"].encode())
+        cert.verify_directly_issued_by(ca)
+        assert "PRIVATE KEY" in files[f"{role}.key"]
+
+
+class FakeCluster:
+    """An API server that knows nothing: 404, or what `answers` says of "<METHOD> <last part of the path>"."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, str]] = {}
+        self.seen: list[str] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        last = request.path.rstrip("/").rsplit("/", 1)[-1]
+        self.seen.append(f"{request.method} {last}")
+        if request.query.get("watch"):
+            await asyncio.sleep(60)
+        status, message = self.answers.get(f"{request.method} {last}", (404, f'"{last}" not found'))
+        if status < 300:
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": last}, "items": []}
+            return web.json_response(body, status=status)
+        return web.json_response({"kind": "Status", "message": message, "code": status}, status=status)
+
+    @contextlib.asynccontextmanager
+    async def serve(self, path: Path) -> AsyncIterator[str]:
+        """Yields the path of a kubeconfig for it."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        kubeconfig = path / "kubeconfig"
+        kubeconfig.write_text(
+            yaml.safe_dump(
+                {
+                    "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                    "users": [{"name": "u", "user": {"token": "t"}}],
+                    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                    "current-context": "x",
+                }
+            )
+        )
+        try:
+            yield str(kubeconfig)
+        finally:
+            await runner.cleanup()
+
+
+def config(kubeconfig: str, **more: Any) -> Config:
+    given = {
+        "capacity": Capacity(cpu="1", memory="1Gi", storage="1Gi"),
+        "runk": h.runk("engines", kubeconfig),
+    }
+    return Config(mode="lite", domain_id="alice", runtime="runk", **(given | more))
+
+
+@contextlib.asynccontextmanager
+async def started(kubeconfig: str) -> AsyncIterator[runk.RunkProvider]:
+    provider = runk.RunkProvider(config(kubeconfig), "lite", "10.0.0.1")
+    try:
+        await provider.start()
+        yield provider
+    finally:
+        await provider.close()
+
+
+async def test_a_pod_that_is_not_found_means_all_is_well(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig):
+        assert cluster.seen[0] == "GET test"
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_without_rights_the_agent_does_not_start(tmp_path: Path, status: int) -> None:
+    cluster = FakeCluster()
+    text = 'pods "test" is forbidden: User "system:serviceaccount:a:b" cannot get resource "pods"'
+    cluster.answers["GET test"] = (status, text)
+    async with cluster.serve(tmp_path) as kubeconfig:
+        with pytest.raises(AgentStartError, match=r'detail-> pods "test" is forbidden'):
+            async with started(kubeconfig):
+                pass
+
+
+async def test_without_a_cluster_the_agent_does_not_start(tmp_path: Path) -> None:
+    async with FakeCluster().serve(tmp_path) as kubeconfig:
+        pass
+    with pytest.raises(AgentStartError, match="failed to ping backend k8s cluster"):
+        async with started(kubeconfig):
+            pass
+
+
+async def test_outside_a_pod_there_is_no_in_cluster_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(AgentStartError, match="failed to get in cluster config"):
+        async with started(""):
+            pass
+
+
+@pytest.mark.parametrize("missing", ["cpu", "memory", "storage"])
+async def test_capacity_is_required(missing: str) -> None:
+    given = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"} | {missing: ""}
+    provider = runk.RunkProvider(config("", capacity=Capacity(**given)), "lite", "10.0.0.1")
+    with pytest.raises(AgentStartError, match=r"^capacity config is empty$"):
+        await provider.start()
+
+
+FILES = EngineFiles({"task-config.conf": "x"}, {"ca.crt": "y"})
+CREATE = {"POST configmaps": (201, ""), "POST secrets": (201, ""), "POST pods": (201, "")}
+
+
+async def test_what_exists_is_left_as_it_is(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    cluster.answers = dict.fromkeys(CREATE, (409, 'pods "sample-1-a-0" already exists'))
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        await provider.create(stored_pod(), FILES)
+    assert [entry for entry in cluster.seen if entry.startswith("POST")] == list(CREATE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'admission webhook "no.example.com" denied the request: privileged',
+        "exceeded quota: q, requested: pods=1",
+    ],
+)
+async def test_a_refused_pod_is_denied_for_good(tmp_path: Path, text: str) -> None:
+    cluster = FakeCluster()
+    cluster.answers = CREATE | {"POST pods": (403, text)}
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        with pytest.raises(PodDenied, match=text[:20]):
+            await provider.create(stored_pod(), FILES)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("POST pods", 403, 'pods is forbidden: User "x" cannot create resource "pods"'),
+        ("POST secrets", 403, 'secrets is forbidden: User "x" cannot create resource "secrets"'),
+        ("POST pods", 500, "etcdserver: request timed out"),
+        ("POST pods", 409, 'object is being deleted: pods "sample-1-a-0" already exists'),
+    ],
+)
+async def test_what_may_pass_is_raised_to_be_tried_again(
+    tmp_path: Path, path: str, status: int, text: str
+) -> None:
+    cluster = FakeCluster()
+    cluster.answers = CREATE | {path: (status, text)}
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        with pytest.raises(ApiException) as caught:
+            await provider.create(stored_pod(), FILES)
+        assert runk.api_message(caught.value) == text
+
+
+async def test_the_log_of_an_absent_pod(tmp_path: Path) -> None:
+    async with FakeCluster().serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        with pytest.raises(LookupError, match="not found"):
+            await anext(aiter(provider.log("nosuch", "engine", False)))
+
+
+async def test_names_carry_the_labels_for_cleaning_up() -> None:
+    made = runk.backend_pod(stored_pod(), "lite", "engines", ["1.2.3.4"], {})
+    labels = runk.ownership_labels(made)
+    assert labels[names.LABEL_NAMESPACE] == "carl"
+    assert labels[names.LABEL_POD_UID] == stored_pod()["metadata"]["uid"]
