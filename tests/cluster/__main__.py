@@ -79,9 +79,14 @@ def tools(tools: tuple[str, ...]) -> None:
     click.echo(toolchain.ensure(tools or toolchain.TOOLS))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The command, with errors as one message and an exit code: 1 did not work, 2 cannot run here."""
     try:
         main()
     except ClusterError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    run()

@@ -13,6 +13,7 @@ from .names import Names
 
 MOUNT = Path("/sys/fs/cgroup")
 NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "pids")  # kubelet refuses to start without
+ALSO = ("systemd", "unified", "freezer", "devices", "blkio", "hugetlb")  # groups appear there as well
 KILL_SECONDS = 30
 
 
@@ -28,12 +29,11 @@ def hierarchies() -> dict[str, Path]:
     found = {}
     for line in Path("/proc/mounts").read_text().splitlines():
         _, point, kind, options, *_ = line.split()
-        if kind == "cgroup":
-            for option in options.split(","):
-                found[option.removeprefix("name=")] = Path(point)
-    return {
-        k: v for k, v in found.items() if k in (*NEEDED, "systemd", "freezer", "devices", "blkio", "hugetlb")
-    }
+        if kind == "cgroup2":  # beside v1: no controllers, but runc makes its groups there too
+            found["unified"] = Path(point)
+        elif kind == "cgroup":
+            found |= {option.removeprefix("name="): Path(point) for option in options.split(",")}
+    return {controller: found[controller] for controller in (*NEEDED, *ALSO) if controller in found}
 
 
 def missing_controllers() -> list[str]:

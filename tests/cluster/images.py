@@ -196,7 +196,7 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
         storage.buildah(f"{one.name}: archive", "push", one.ref, f"oci-archive:{partial}:{one.ref}")
         _mkdir(one.archive.parent)
         partial.rename(one.archive)
-    storage.forget_others(one)
+    storage.forget_others(one.name, one.ref)
     size = one.archive.stat().st_size / 1e6
     _say(f"{one.ref}: {size:.0f} MB, {time.monotonic() - began:.0f} s")
 
@@ -236,13 +236,13 @@ class Storage:
         command = [*self.args(self.driver), "inspect", "--type", "image", ref]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    def forget_others(self, one: Image) -> None:
+    def forget_others(self, title: str, newest: str) -> None:
         """Remove the earlier builds of an image; the newest is kept for its layers."""
-        repository, _ = one.ref.rsplit(":", 1)
-        listed = self.buildah(one.name, "images", "--format", "{{.Name}}:{{.Tag}}").split()
-        earlier = [ref for ref in listed if ref.startswith(f"{repository}:") and ref != one.ref]
+        repository, _ = newest.rsplit(":", 1)
+        listed = self.buildah(title, "images", "--format", "{{.Name}}:{{.Tag}}").split()
+        earlier = [ref for ref in listed if ref.startswith(f"{repository}:") and ref != newest]
         if earlier:
-            self.buildah(one.name, "rmi", *earlier)
+            self.buildah(title, "rmi", *earlier)
 
     def base(self) -> str:
         """Name of the Python base image in this storage; makes it when it is not there (2 to 3 min)."""
@@ -261,6 +261,7 @@ class Storage:
         self.buildah("base", "config", "--env", f"PATH={path}", "--env", "LANG=C.UTF-8",
                      "--cmd", "python3", container)  # fmt: skip
         self.buildah("base: commit", "commit", "--rm", container, ref)
+        self.forget_others("base", ref)
         _say(f"{ref}: {time.monotonic() - began:.0f} s")
         return ref
 
@@ -283,16 +284,22 @@ def _wheels(requirements: Path) -> Path:
         # A TemporaryDirectory is private; inside a build another user may read the wheels.
         Path(scratch, "wheels").chmod(0o755)
         Path(scratch, "wheels").rename(target)
+    for path in _older(target.parent, requirements.parent.name):
+        shutil.rmtree(path)
     return target
 
 
 def _prune(newest: Image) -> None:
     """Delete all but the KEEP newest archives of an image."""
-    # A tag is 12 hex digits; names such as kuscia-sim and kuscia-sim-x must not be mixed up.
-    archives = [path for path in newest.archive.parent.glob(f"{newest.name}-*.tar")
-                if re.fullmatch(rf"{newest.name}-[0-9a-f]{{12}}", path.stem)]  # fmt: skip
-    for path in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP:]:
+    for path in _older(newest.archive.parent, newest.name, ".tar"):
         path.unlink()
+
+
+def _older(directory: Path, name: str, suffix: str = "") -> list[Path]:
+    """All but the KEEP newest of `NAME-<12 hex digits>SUFFIX`."""
+    mine = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}{re.escape(suffix)}")
+    paths = [path for path in directory.iterdir() if mine.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP:]
 
 
 # --- load, push, adopt ----------------------------------------------------------------------------

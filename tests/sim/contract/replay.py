@@ -170,10 +170,12 @@ class Replay:
         )
 
     def _local_port(self, text: str, recorded: str) -> str:
-        """Where a lite's Service name became an address, its port 1080 becomes the one served here."""
-        if text == recorded or not any(n.address in text for n in self._world.nodes.values()):
-            return text
-        return re.sub(r'("port":\s*)1080\b', rf"\g<1>{self._world.nodes['master'].port(1080)}", text)
+        """Where a lite's Service name became its address, port 1080 becomes the one it serves here."""
+        for node in self._world.nodes.values():
+            if node.address in text and node.address not in recorded:
+                port = rf"\g<1>{node.port(1080)}"
+                text = re.sub(rf'("host":\s*"{re.escape(node.address)}".*?"port":\s*)1080\b', port, text)
+        return text
 
     def _service_names(self, domain_id: str) -> set[str]:
         """Host names of a lite in routes that were recorded to become ready."""

@@ -1,13 +1,14 @@
 """Nodes of the stand-in as real processes on loopback, each on an address of its own.
 
-master 127.0.0.<base>, lites after it; ports are Kuscia's plus an offset, so that no other service of the
-machine is in the way.
+Ports are Kuscia's plus an offset that differs from node to node, for Envoy's administration listens on
+127.0.0.1 whatever the address of the node is.
 """
 
 import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,8 @@ from kuscia_sim.datastore import datastore_url
 from kuscia_sim.store import LocalStore
 from recording import Line
 
-OFFSET = int(os.environ.get("KUSCIA_SIM_PORT_OFFSET") or 20000)
+FIRST_OFFSET, LAST_OFFSET = 22000, 50000
+ENVOY_ADMIN_PORT = 10000
 MASTER_ID = "kuscia-system"
 START_TIMEOUT = 90.0
 STOP_TIMEOUT = 10.0
@@ -37,8 +39,11 @@ class NodeFailed(Exception):
 class NodeProcess:
     """One `kuscia start`, its files below `home`."""
 
-    def __init__(self, home: Path, address: str, hostname: str, config: dict[str, Any]) -> None:
+    def __init__(
+        self, home: Path, address: str, offset: int, hostname: str, config: dict[str, Any]
+    ) -> None:
         self.home = home
+        self.offset = offset
         self.address = address
         self.hostname = hostname
         self.domain_id: str = config["domainID"]
@@ -52,7 +57,7 @@ class NodeProcess:
         return credentials.api_token(self.key, self.domain_id)
 
     def port(self, number: int) -> int:
-        return number + OFFSET
+        return number + self.offset
 
     def start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -62,7 +67,7 @@ class NodeProcess:
             **os.environ,
             "PYTHONPATH": str(SIM),
             "KUSCIA_SIM_BIND": self.address,
-            "KUSCIA_SIM_PORT_OFFSET": str(OFFSET),
+            "KUSCIA_SIM_PORT_OFFSET": str(self.offset),
             "KUSCIA_SIM_HOSTNAME": self.hostname,
             "KUSCIA_SIM_HOME": str(self.home),
             "TZ": "Asia/Shanghai",
@@ -124,7 +129,8 @@ class World:
     def _add(self, name: str, config: dict[str, Any]) -> NodeProcess:
         address = f"127.0.{self._network}.{len(self.nodes) + 2}"
         hostname = self._names.get(name, f"kuscia-{name}-0")
-        self.nodes[name] = NodeProcess(self._directory / name, address, hostname, config)
+        offset = _free_offset(1 + max((node.offset for node in self.nodes.values()), default=FIRST_OFFSET))
+        self.nodes[name] = NodeProcess(self._directory / name, address, offset, hostname, config)
         return self.nodes[name]
 
     def start_master(self, name: str, protocol: str, domains: dict[str, dict[str, str]]) -> NodeProcess:
@@ -159,6 +165,18 @@ class World:
             started.append(node)
         for node in started:
             node.wait_started()
+
+
+def _free_offset(first: int) -> int:
+    """An offset whose administration port nobody else listens on. Raises NodeFailed."""
+    for offset in range(first, LAST_OFFSET):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", ENVOY_ADMIN_PORT + offset))
+                return offset
+            except OSError:
+                continue
+    raise NodeFailed("no free port for Envoy's administration")
 
 
 async def _seed(node: NodeProcess, domains: dict[str, dict[str, str]]) -> None:

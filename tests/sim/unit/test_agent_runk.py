@@ -22,7 +22,7 @@ from kuscia_sim.jobs import engines, names
 from kuscia_sim.store import Object
 from tests.sim.unit import job_harness as h
 
-RECORDED = Path(__file__).parent / "runk-task-pod.yaml"
+RECORDED = Path(__file__).parents[1] / "recordings/runk-task-pod.yaml"
 SERVER_MADE = (
     "creationTimestamp", "generation", "resourceVersion", "uid", "terminationMessagePath", "serviceAccount",
     "serviceAccountName", "terminationGracePeriodSeconds", "securityContext", "schedulerName", "priority",
