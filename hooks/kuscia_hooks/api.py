@@ -1,7 +1,7 @@
 """The KusciaAPI client: every call of every step goes through here.
 
-Kuscia answers HTTP 200 to business errors and says more in a code (Kuscia facts 7.1, 7.3); here they become exceptions
-that say whether time or a person helps.
+Kuscia answers HTTP 200 to business errors and says more in a code (Kuscia facts 7.1, 7.3); here they become
+exceptions that say whether time or a person helps.
 """
 
 import random
@@ -26,8 +26,9 @@ _MISSING_TEXT = re.compile(r" not found$|doesn't exist$")
 _EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
 # An overloaded or starting API server behind KusciaAPI speaks through codes that are otherwise final.
 _TRANSIENT_TEXT = re.compile(
-    r"time(d)? ?out|deadline exceeded|connection (refused|reset)|EOF$|unavailable|too many requests|try again|"
-    r"object has been modified|no such host|etcdserver|leader|being terminated|namespaces \"[^\"]*\" not found",
+    r"time(d)? ?out|deadline exceeded|connection (refused|reset)|EOF$|unavailable|too many requests|try again"
+    r"|object has been modified|no such host|etcdserver|leader|being terminated"
+    r"|namespaces \"[^\"]*\" not found",
     re.IGNORECASE,
 )
 _TRANSIENT_CODES = {11103}
@@ -65,6 +66,10 @@ class Busy(ApiError, NotYet):
 
 class TimedOut(NotYet):
     """No answer in time; the request may have had its effect."""
+
+
+def _pause() -> None:
+    time.sleep(random.uniform(0.8, 1.2))  # noqa: S311
 
 
 def error_for(path: str, code: int, text: str) -> ApiError:
@@ -123,6 +128,8 @@ class KusciaAPI:
     def call(self, path: str, body: dict[str, Any]) -> Any:
         """Send one request and return the answer's `data`; what passes by itself is tried again a few times.
 
+        A time-out is not: the caller has to slow down.
+
         Args:
             path: without the common prefix, such as `domain/query`.
 
@@ -134,12 +141,12 @@ class KusciaAPI:
         for attempt in range(1, TRIES + 1):
             try:
                 return self.once(path, body)
-            except Missing:
+            except (Missing, TimedOut):
                 raise
             except NotYet:
                 if attempt == TRIES:
                     raise
-            time.sleep(random.uniform(0.8, 1.2))  # noqa: S311
+            _pause()
         raise AssertionError("unreachable")
 
     def once(self, path: str, body: dict[str, Any]) -> Any:
@@ -153,8 +160,9 @@ class KusciaAPI:
             raise self._transport_error(path, error) from error
         if response.status_code == 401:
             raise NeedsHuman(
-                f"KusciaAPI {self.endpoint} refused the token that follows from the domain key: the node runs with "
-                f"another key or domain ID than {self.domain_id}. Restart it if its key Secret was changed."
+                f"KusciaAPI {self.endpoint} refused the token that follows from the domain key: the node "
+                f"runs with another key or domain ID than {self.domain_id}. Restart it if its key Secret was "
+                "changed."
             )
         if response.status_code == 400 and "HTTP request to an HTTPS server" in response.text:
             raise NeedsHuman(f"{self.endpoint} speaks TLS: its protocol is not NOTLS")
@@ -176,9 +184,9 @@ class KusciaAPI:
         cause = str(error) or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in cause:
             return NeedsHuman(
-                f"{self.endpoint} proved another identity than that of domain {self.domain_id}: its certificate is "
-                "not signed with this domain's key. Either the endpoint names another node, or the node was started "
-                "with another key and needs a restart."
+                f"{self.endpoint} proved another identity than that of domain {self.domain_id}: its "
+                "certificate is not signed with this domain's key. Either the endpoint names another node, "
+                "or the node was started with another key and needs a restart."
             )
         if "CERTIFICATE_REQUIRED" in cause.upper().replace(" ", "_"):
             return NeedsHuman(f"{self.endpoint} wants a client certificate: its protocol is MTLS")

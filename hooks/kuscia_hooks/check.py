@@ -1,4 +1,6 @@
-"""`check`: is the deployment what a user expects? One line for each check, PASS or FAIL with cause and next command."""
+"""`check`: is the deployment what a user expects? One line for each check, PASS or FAIL with cause and next
+command.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +53,10 @@ class Report:
 
 
 def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
-    """Make all checks. They do not stop at the first that fails; one that cannot be made for lack of another fails too."""
+    """Make all checks.
+
+    They do not stop at the first that fails; one that cannot be made for lack of another fails too.
+    """
     report = Report()
     report.run("gateway", lambda: _gateway(config.gateway), deadline)
     try:
@@ -212,8 +217,9 @@ def _readable(api: KusciaAPI, config: Check, table: str) -> str:
     )
     oss = (source.get("info") or {}).get("oss")
     if not oss:
-        return f"declared as {data['relative_uri']} of {data['datasource_id']} ({source['type']}, inside the lite)"
-    hide(oss["access_key_id"], oss["access_key_secret"])
+        kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"
+        return f"declared as {data['relative_uri']} of {kind}"
+    hide(oss["access_key_secret"])
     store = Store(
         Location(
             oss["endpoint"],
@@ -225,10 +231,9 @@ def _readable(api: KusciaAPI, config: Check, table: str) -> str:
             f"data source {data['datasource_id']}",
         )
     )
+    name = store.location.object_name(data["relative_uri"])
     if not store.exists(data["relative_uri"]):
-        raise NotYet(
-            f"{table} is declared, but bucket {oss['bucket']} has no {store.location.object_name(data['relative_uri'])}"
-        )
+        raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
     rows, columns = store.rows(data["relative_uri"])
     declared = [column["name"] for column in data.get("columns") or []]
     lacking = [name for name in declared if name not in columns]

@@ -170,12 +170,15 @@ def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run:
     _begin(log_json)
     from kuscia_hooks import routes as step
     from kuscia_hooks.config import Routes
+    from kuscia_hooks.pace import Pace
 
     settings = _load(config_path, Routes)
     kube, deadline, summary = _kube(), Deadline(timeout), Summary()
 
+    pace = Pace()
+
     def attempt() -> str:
-        step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify)
+        step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify, pace=pace)
         return summary.line(deadline.elapsed())
 
     _end(run("routes", mode, deadline, attempt))

@@ -1,4 +1,7 @@
-"""The steps' configuration files. The chart renders them; tests/chart loads every rendered one through these models."""
+"""The steps' configuration files.
+
+The chart renders them; tests/chart loads every rendered one through these models.
+"""
 
 import re
 from pathlib import Path
@@ -249,7 +252,7 @@ class Routes(_WritingVerb):
 class Credentials(_Model):
     name: Name
     access_key_id_key: Name = "access_key_id"
-    access_key_secret_key: Name = "access_key_secret"
+    access_key_secret_key: Name = "access_key_secret"  # noqa: S105
 
 
 class Oss(_Model):
@@ -346,7 +349,10 @@ class Party(_Model):
 
 
 class ExampleJob(_Model):
-    """The PSI job of `helm test`. `keep` leaves the KusciaJob in place afterwards; the result always stays."""
+    """The PSI job of `helm test`.
+
+    `keep` leaves the KusciaJob in place afterwards; the result always stays.
+    """
 
     app_image: Name
     initiator: DomainId

@@ -1,7 +1,8 @@
 """Everything that follows from a domain's RSA key.
 
-The domain key is also the key of that node's certificate authority (Kuscia facts 0.8), so whoever holds it can prove
-to be that domain's operator and can tell that domain's node from any other. Nothing is ever read out of a pod.
+The domain key is also the key of that node's certificate authority (Kuscia facts 0.8), so whoever holds it
+can prove to be that domain's operator and can tell that domain's node from any other. Nothing is ever read
+out of a pod.
 """
 
 import base64
@@ -25,7 +26,9 @@ class InvalidKey(ValueError):
 
 
 def new_key() -> bytes:
-    """A new RSA key of 2048 bits as PKCS#1 PEM, the form that Kuscia's own generators write (Kuscia facts 2.1)."""
+    """A new RSA key of 2048 bits as PKCS#1 PEM, the form that Kuscia's own generators write (Kuscia facts
+    2.1).
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -101,15 +104,17 @@ def _certificate(
 def ca_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> bytes:
     """The domain's own certificate, PEM: self-signed, CN = domain ID, as the node makes it at every start.
 
-    It has no subject key identifier: implementations compute that differently, and a different one would make OpenSSL
-    reject a chain whose key and name are right.
+    It has no subject key identifier: implementations compute that differently, and a different one would make
+    OpenSSL reject a chain whose key and name are right.
     """
     certificate = _certificate(key, domain_id, domain_id, key.public_key(), ca=True)
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def client_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> tuple[bytes, bytes]:
-    """A client certificate and its key, PEM, that the domain's KusciaAPI accepts under MTLS (Kuscia facts 16.2)."""
+    """A client certificate and its key, PEM, that the domain's KusciaAPI accepts under MTLS (Kuscia facts
+    16.2).
+    """
     client_key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     certificate = _certificate(key, domain_id, "kuscia-hooks", client_key.public_key(), ca=False)
     return certificate.public_bytes(serialization.Encoding.PEM), client_key.private_bytes(
@@ -123,7 +128,8 @@ def public_der(key: rsa.RSAPrivateKey) -> bytes:
 
 
 def certificate_public_der(pem: bytes) -> bytes:
-    """The public key of a PEM certificate. Its dates say nothing: Kuscia issues some that expired in 1980 (5.4).
+    """The public key of a PEM certificate. Its dates say nothing: Kuscia issues some that expired in 1980
+    (5.4).
 
     Raises:
         ValueError: not a PEM certificate.
@@ -147,8 +153,8 @@ def _der(public: rsa.RSAPublicKey) -> bytes:
 def ssl_context(key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSLContext:
     """TLS to that domain's own node: only a server whose certificate that key signed is believed.
 
-    The host name is not compared: the key proves the identity, and Kuscia before 1.1 cannot put a Service's name into
-    its certificate (Kuscia facts 0.9).
+    The host name is not compared: the key proves the identity, and Kuscia before 1.1 cannot put a Service's
+    name into its certificate (Kuscia facts 0.9).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

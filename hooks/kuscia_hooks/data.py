@@ -1,4 +1,6 @@
-"""`data`: uploads a lite's tables, and declares data source, tables and grants through that lite's own KusciaAPI."""
+"""`data`: uploads a lite's tables, and declares data source, tables and grants through that lite's own
+KusciaAPI.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,7 +96,10 @@ def wanted_table(config: Data, table: Table) -> dict[str, Any]:
 
 
 def same_table(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether a table is declared as wanted. What is empty in `wanted` is not compared: Kuscia keeps the old value."""
+    """Whether a table is declared as wanted.
+
+    What is empty in `wanted` is not compared: Kuscia keeps the old value.
+    """
     for key in ("name", "type", "relative_uri", "datasource_id", "attributes"):
         if wanted[key] and wanted[key] != present.get(key):
             return False
@@ -207,10 +212,13 @@ def _keys(config: Data, kube: Kube) -> tuple[str, str]:
     if not isinstance(config.source, Oss):
         return "", ""
     secret = config.source.credentials_secret
-    return (
-        kube.secret_value(config.namespace, secret.name, secret.access_key_id_key).decode().strip(),
-        kube.secret_value(config.namespace, secret.name, secret.access_key_secret_key).decode().strip(),
+    names = secret.access_key_id_key, secret.access_key_secret_key
+    # An access key's id is no secret, and is often a word that the log needs.
+    identity, key = (
+        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip()
+        for name in names
     )
+    return identity, key
 
 
 def content_of(table: Table) -> Content | None:

@@ -1,4 +1,6 @@
-"""The master's datastore: composing the address that Kuscia takes, and asking whether Kuscia will be able to use it."""
+"""The master's datastore: composing the address that Kuscia takes, and asking whether Kuscia will be able to
+use it.
+"""
 
 import re
 import tempfile
@@ -37,7 +39,8 @@ def decode_password(raw: bytes, where: str) -> str:
         raise NotYet(f"the password in {where} is not UTF-8") from error
     if password.endswith("\n"):
         raise NotYet(
-            f"the password in {where} ends with a newline; write it with --from-literal, or from a file made by printf"
+            f"the password in {where} ends with a newline; write it with --from-literal, or with printf into "
+            "a file"
         )
     if _CONTROL.search(password):
         raise NotYet(
@@ -49,14 +52,16 @@ def decode_password(raw: bytes, where: str) -> str:
 def endpoint(database: Database, password: str) -> str:
     """`datastoreEndpoint` of kuscia.yaml (Kuscia facts chapter 3).
 
-    MySQL: what follows the scheme is a DSN of go-sql-driver. It takes the last '/' before the parameters as the end of
-    the address, the last '@' before that as the end of the password and the first ':' as the end of the user, and
-    unescapes nothing but parameter values; so a password is written as it is. PostgreSQL: a URL.
+    MySQL: what follows the scheme is a DSN of go-sql-driver. It takes the last '/' before the parameters as
+    the end of the address, the last '@' before that as the end of the password and the first ':' as the end
+    of the user, and unescapes nothing but parameter values; so a password is written as it is. PostgreSQL: a
+    URL.
     """
     params = "&".join(f"{name}={quote(_param(value), safe='')}" for name, value in database.params.items())
     query = f"?{params}" if params else ""
     if database.type == "mysql":
-        result = f"mysql://{database.user}:{password}@tcp({database.host}:{database.port})/{database.database}{query}"
+        address = f"tcp({database.host}:{database.port})"
+        result = f"mysql://{database.user}:{password}@{address}/{database.database}{query}"
     else:
         user, secret = quote(database.user, safe=""), quote(password, safe="")
         result = f"postgres://{user}:{secret}@{database.host}:{database.port}/{database.database}{query}"
@@ -137,8 +142,8 @@ def _check_rights(execute: Execute, database: Database) -> None:
 
 def _no_table(database: Database, right: str) -> str:
     return (
-        f"{_where(database)} has no table {TABLE}, and user {database.user} may not make it ({right} is missing). Grant "
-        "that right, or make the table with Kuscia's hack/k8s/kine.sql"
+        f"{_where(database)} has no table {TABLE}, and user {database.user} may not make it: {right} is "
+        "missing. Grant that right, or make the table with Kuscia's hack/k8s/kine.sql"
     )
 
 
@@ -212,8 +217,8 @@ def _mysql_may_create(execute: Execute, database: Database) -> None:
 
 @contextmanager
 def _postgres(database: Database, password: str) -> Iterator[Execute]:
-    import pg8000.native
-    from pg8000.exceptions import DatabaseError, InterfaceError
+    import pg8000.native  # type: ignore[import-untyped]
+    from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
 
     try:
         connection = pg8000.native.Connection(

@@ -1,8 +1,9 @@
 """The example tables alice.csv and bob.csv, made deterministically.
 
-They have the shape of the tables that come with Kuscia's image (Kuscia facts chapter 8, a bank-marketing data set split
-by columns): names, types, number of rows, ids with gaps, standardised features, and the balance of `y`. The content is
-random. Only `Random.random`, sums and square roots are used, whose results are the same on every machine.
+They have the shape of the tables that come with Kuscia's image (Kuscia facts chapter 8, a bank-marketing data
+set split by columns): names, types, number of rows, ids with gaps, standardised features, and the balance of
+`y`. The content is random. Only `Random.random`, sums and square roots are used, whose results are the same
+on every machine.
 """
 
 import math
@@ -14,10 +15,33 @@ LAST_ID = 11159
 COMMON = 8760
 POSITIVE = 4737
 
-JOBS = ["blue-collar", "entrepreneur", "housemaid", "management", "retired", "self-employed", "services", "student", "technician", "unemployed"]
+JOBS = [
+    "blue-collar",
+    "entrepreneur",
+    "housemaid",
+    "management",
+    "retired",
+    "self-employed",
+    "services",
+    "student",
+    "technician",
+    "unemployed",
+]
 ALICE_COLUMNS = [
     "id1",
-    *["age", "education", "default", "balance", "housing", "loan", "day", "duration", "campaign", "pdays", "previous"],
+    *[
+        "age",
+        "education",
+        "default",
+        "balance",
+        "housing",
+        "loan",
+        "day",
+        "duration",
+        "campaign",
+        "pdays",
+        "previous",
+    ],
     *(f"job_{job}" for job in JOBS),
     "marital_divorced",
     "marital_married",
@@ -39,8 +63,8 @@ def table(name: str) -> bytes:
 
 
 def ids(name: str) -> list[int]:
-    """A party's ids, ascending. 8 760 of them are the other party's too, the first and the last possible id among
-    them."""
+    """A party's ids, ascending. 8 760 of them are the other party's too, the first and the last possible id
+    among them."""
     random = Random("kuscia-hooks ids")  # noqa: S311
     inner = sorted(range(1, LAST_ID), key=lambda _: random.random())
     common = [0, LAST_ID, *inner[: COMMON - 2]]

@@ -12,9 +12,15 @@ KNOWN = {0, 2, 3, 4}
 UNKNOWN = 5
 
 
-def _client(transport: httpx.BaseTransport | None) -> httpx.Client:
+def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """A client for gateways."""
     # A gateway's certificate is self-made, and Kuscia itself never verifies it (Kuscia facts 2.7).
     return httpx.Client(verify=False, timeout=TIMEOUT, trust_env=False, transport=transport)  # noqa: S501
+
+
+def error_text(error: httpx.TransportError) -> str:
+    """What went wrong, in a few words."""
+    return str(error) or type(error).__name__
 
 
 def _command(endpoint: str) -> str:
@@ -28,7 +34,7 @@ def _answer(client: httpx.Client, endpoint: str) -> str:
     except httpx.TimeoutException:
         return f"no answer within {TIMEOUT:.0f} s"
     except httpx.TransportError as error:
-        return str(error) or type(error).__name__
+        return error_text(error)
     if response.status_code != 401:
         return f"HTTP {response.status_code} instead of 401: something else than a Kuscia gateway answers"
     if not response.headers.get("kuscia-error-message"):
@@ -42,7 +48,7 @@ def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
     Raises:
         NotYet: it does not; the message says what answers, and under which scheme when that is the other one.
     """
-    with _client(transport) as client:
+    with open_client(transport) as client:
         saw = _answer(client, endpoint)
         if not saw:
             return
@@ -69,14 +75,13 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
         NotYet: no such answer.
     """
     headers = {"Kuscia-Host": "kuscia-handshake.master.svc", "Kuscia-Source": domain_id}
-    show = f"curl -ks -H 'Kuscia-Host: kuscia-handshake.master.svc' -H 'Kuscia-Source: {domain_id}' {endpoint}/handshake"
-    with _client(transport) as client:
+    shown = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
+    show = f"curl -ks {shown} {endpoint}/handshake"
+    with open_client(transport) as client:
         try:
             response = client.get(f"{endpoint}/handshake", headers=headers)
         except httpx.TransportError as error:
-            raise NotYet(
-                f"{endpoint}/handshake is not reached: {str(error) or type(error).__name__}", show
-            ) from error
+            raise NotYet(f"{endpoint}/handshake is not reached: {error_text(error)}", show) from error
     try:
         answer: Any = response.json()
         return int(answer["state"])

@@ -60,7 +60,9 @@ def reasons(status: dict[str, Any]) -> str:
 
 
 def passing(reason: str) -> bool:
-    """Whether another attempt may succeed: a pod that was lost, evicted or killed, an engine that lost its peer."""
+    """Whether another attempt may succeed: a pod that was lost, evicted or killed, an engine that lost its
+    peer.
+    """
     return not _LASTING.search(reason)
 
 
@@ -126,7 +128,8 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
             return status
         if deadline.passed:
             raise TimeUp(
-                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: {reasons(status)}"
+                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: "
+                f"{reasons(status)}"
             )
         deadline.pause()
 

@@ -48,14 +48,15 @@ def plan(settings: Settings, secret: dict[str, bytes] | None, configmap: dict[st
     if secret is None:
         if settings.existing_secret:
             raise NeedsHuman(
-                f"Secret {name}, named as the existing one, does not exist. Make it with: kubectl create secret generic "
-                f"{settings.secret} -n {settings.namespace} --from-file={settings.secret_key}=<PEM file>"
+                f"Secret {name}, named as the existing one, does not exist. Make it with: kubectl create "
+                f"secret generic {settings.secret} -n {settings.namespace} "
+                f"--from-file={settings.secret_key}=<PEM file>"
             )
         if configmap is not None:
             raise NeedsHuman(
-                f"ConfigMap {settings.namespace}/{settings.cert_configmap} is there but its key, Secret {name}, is not. "
-                "Restore the Secret from your backup; or, to give the domain a new identity, run: kubectl delete "
-                f"configmap {settings.cert_configmap} -n {settings.namespace}"
+                f"ConfigMap {settings.namespace}/{settings.cert_configmap} is there but its key, Secret "
+                f"{name}, is not. Restore the Secret from your backup; or, to give the domain a new "
+                f"identity, run: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
             )
         actions.append(Action("create", "Secret", name))
         public = None
@@ -107,12 +108,12 @@ def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None
     if owner != public:
         raise NeedsHuman(
             f"the certificate in ConfigMap {name} does not belong to the key in Secret {settings.namespace}/"
-            f"{settings.secret}. If the key is the right one, run: {repair}. If not, restore the key from your backup."
+            f"{settings.secret}. If the key is the right one, run: {repair}. If not, restore the key."
         )
     if common_name != settings.domain_id:
         raise NeedsHuman(
-            f"the certificate in ConfigMap {name} is that of domain {common_name}, not of {settings.domain_id}. "
-            f"If the domain was renamed on purpose, run: {repair}."
+            f"the certificate in ConfigMap {name} is that of domain {common_name}, not of "
+            f"{settings.domain_id}. If the domain was renamed on purpose, run: {repair}."
         )
 
 
@@ -151,9 +152,6 @@ def _apply(settings: Settings, kube: Kube, action: Action, secret: dict[str, byt
         key = credentials.new_key()
         kube.create_secret(settings.namespace, settings.secret, {KEY: key}, settings.labels)
         return
-    assert secret is not None
-    certificate = credentials.ca_certificate(
-        credentials.load_key(secret[settings.secret_key]), settings.domain_id
-    )
-    data = {CERTIFICATE: certificate.decode()}
+    owner = credentials.load_key((secret or {})[settings.secret_key])
+    data = {CERTIFICATE: credentials.ca_certificate(owner, settings.domain_id).decode()}
     kube.create_configmap(settings.namespace, settings.cert_configmap, data, settings.labels)

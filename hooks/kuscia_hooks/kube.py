@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Collection
 from typing import Any
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
@@ -17,32 +18,36 @@ class Conflict(HookError):
 class Kube:
     """Secrets, ConfigMaps and Services of the cluster that the step runs in, or of the current kubeconfig.
 
-    Every method raises NotYet while the API server does not answer or refuses: a Role or a namespace may come later
-    than the pod that needs it.
+    Every method raises NotYet while the API server does not answer or refuses: a Role or a namespace may come
+    later than the pod that needs it.
     """
 
     def __init__(self, core: Any = None) -> None:
         self._core = core if core is not None else _connect()
 
-    def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
-        """A Secret's data, or None when there is no such Secret."""
+    def secret(self, namespace: str, name: str, public: Collection[str] = ()) -> dict[str, bytes] | None:
+        """A Secret's data, or None when there is no such Secret.
+
+        Args:
+            public: keys whose values may be printed; all others are hidden from the log.
+        """
         found = self._call(
             "get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace
         )
         if found is None:
             return None
         data = {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
-        hide(*data.values())
+        hide(*(value for key, value in data.items() if key not in public))
         return data
 
-    def secret_value(self, namespace: str, name: str, key: str) -> bytes:
-        """One value of a Secret.
+    def secret_value(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> bytes:
+        """One value of a Secret; see `secret`.
 
         Raises:
             NotYet: the Secret, the key in it, or its value is missing.
         """
         show = f"kubectl get secret {name} -n {namespace}"
-        data = self.secret(namespace, name)
+        data = self.secret(namespace, name, public)
         if data is None:
             raise NotYet(f"Secret {namespace}/{name} does not exist", show)
         if not data.get(key):
@@ -140,10 +145,10 @@ def _connect() -> Any:
     from kubernetes import client, config
 
     try:
-        config.load_incluster_config()  # type: ignore[no-untyped-call]
+        config.load_incluster_config()
     except config.ConfigException:
         try:
-            config.load_kube_config()  # type: ignore[no-untyped-call]
+            config.load_kube_config()
         except config.ConfigException as error:
             raise NeedsHuman(f"neither a pod's ServiceAccount nor a kubeconfig is here: {error}") from error
     return client.CoreV1Api()
@@ -168,13 +173,14 @@ def _message(error: Any) -> str:
 def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> HookError:
     if status == 409:
         return Conflict(f"{resource} {namespace}/{name}: {message}")
-    show = f"kubectl auth can-i {verb} {resource}/{name} -n {namespace} --as=system:serviceaccount:NAMESPACE:NAME"
+    account = "--as=system:serviceaccount:<namespace>:<name>"
+    show = f"kubectl auth can-i {verb} {resource}/{name} -n {namespace} {account}"
     if status in (401, 403):
         names = "" if verb == "create" else f", resourceNames [{name}]"
         return NotYet(
-            f"the API server refuses to {verb} {resource} {namespace}/{name} ({status}: {message}). Expected is a Role "
-            f"in namespace {namespace} with apiGroups [''], resources [{resource}]{names}, verbs [{verb}], bound to "
-            "this ServiceAccount",
+            f"the API server refuses to {verb} {resource} {namespace}/{name} ({status}: {message}). "
+            f"Expected is a Role in namespace {namespace} with apiGroups [''], resources "
+            f"[{resource}]{names}, verbs [{verb}], bound to this ServiceAccount",
             show,
         )
     if status == 404 or status >= 500 or status == 429:

@@ -1,7 +1,7 @@
 """What a release has applied, as hashes.
 
-KusciaAPI can neither list routes nor return their endpoints in a batch, so the release keeps its own record: ConfigMap
-`<fullname>-ledger`, one key for each kind, each a JSON object from name to hash.
+KusciaAPI can neither list routes nor return their endpoints in a batch, so the release keeps its own record:
+ConfigMap `<fullname>-ledger`, one key for each kind, each a JSON object from name to hash.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""Output of the steps. Everything printed goes through one handler, which knows the secrets and hides them."""
+"""Output of the steps.
+
+Everything printed goes through one handler, which knows the secrets and hides them.
+"""
 
 import base64
 import json

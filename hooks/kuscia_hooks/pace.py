@@ -19,7 +19,8 @@ _FEW = 20
 
 
 class Pace:
-    """At most `limit` calls at a time: half as many after a time-out, one more after 50 good answers in a row.
+    """At most `limit` calls at a time: half as many after a time-out, one more after 50 good answers in a
+    row.
 
     A Kuscia master takes eight at once well and leaves requests unanswered at 32 (Kuscia facts 16.3).
     """
@@ -47,7 +48,7 @@ class Pace:
 
 
 class Progress:
-    """Tells of each change where there are few, and of their number every ten seconds where there are many."""
+    """Tells of each change where they are few, else of their number every ten seconds."""
 
     def __init__(self, total: int) -> None:
         self._total, self._finished = total, 0

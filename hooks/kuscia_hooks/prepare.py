@@ -1,4 +1,4 @@
-"""`prepare`: waits for what a Kuscia pod needs, in a fixed order, then writes kuscia.yaml with its secrets."""
+"""`prepare`: waits for what a Kuscia pod needs, one after the other, then writes its kuscia.yaml."""
 
 import base64
 import os
@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_hooks import credentials, datastore, gateway
-from kuscia_hooks.config import Database, Prepare
+from kuscia_hooks import admission, credentials, datastore, gateway
+from kuscia_hooks.config import Prepare, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import logger
 from kuscia_hooks.waiting import Deadline, until
 
 SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")
-# Kuscia insists on a token, and does not look at it when it knows the domain's certificate (Kuscia facts 16.2).
+# Kuscia insists on a token, and does not look at it when it knows the domain's certificate (Kuscia facts
+# 16.2).
 NO_TOKEN = "admitted-by-certificate"  # noqa: S105
+_OWN_CERT = "Give its operator the ConfigMap <fullname>-domain-cert for master.domains.<id>.cert"
 
 
 def load_base(path: str, config: Prepare) -> dict[str, Any]:
@@ -99,9 +102,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         until("the master's gateway", lambda: gateway.probe(master), deadline)
         logger.info("the master's gateway answers at %s", master)
         until(f"the master to know domain {config.domain_id}", lambda: _known(config, master), deadline)
-        token = NO_TOKEN
-        if config.deploy_token is not None:
-            token = until("the deploy token", lambda: _token(config, kube), deadline)
+        token = until("the master to admit the domain", lambda: _admitted(config, kube, master), deadline)
     dns = []
     if config.dns_service:
         dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
@@ -124,9 +125,10 @@ def _key(config: Prepare, kube: Kube) -> bytes:
 
 def _datastore(config: Prepare, kube: Kube) -> str | None:
     store = config.datastore
-    if not isinstance(store, Database):
-        assert store is not None
+    if isinstance(store, Sqlite):
         datastore.check_sqlite(store)
+        return None
+    if store is None:
         return None
     for warning in datastore.warnings(store):
         logger.warning("%s", warning)
@@ -148,10 +150,29 @@ def _known(config: Prepare, master: str) -> None:
     )
 
 
-def _token(config: Prepare, kube: Kube) -> str:
+def _admitted(config: Prepare, kube: Kube, master: str) -> str:
+    """The token to start with, once the master takes it. Key and token are read again at every try."""
+    key = credentials.load_key(_key(config, kube))
     secret = config.deploy_token
-    assert secret is not None
-    return kube.secret_value(secret.namespace, secret.name, secret.key).decode().strip()
+    if secret is None:
+        return _register(
+            config, master, NO_TOKEN, key, f"the master has another certificate for it. {_OWN_CERT}"
+        )
+    raw = kube.secret_value(secret.namespace, secret.name, secret.key)
+    reason = (
+        f"the token in Secret {secret.namespace}/{secret.name}, key {secret.key}, is not the domain's unused "
+        "one. If the lite's key was lost or replaced, restore it, or set master.domains.<id>.allowRekey: "
+        "true once"
+    )
+    return _register(config, master, raw.decode(errors="replace").strip(), key, reason)
+
+
+def _register(config: Prepare, master: str, token: str, key: RSAPrivateKey, reason: str) -> str:
+    try:
+        admission.register(master, config.domain_id, token, key)
+    except NotYet as error:
+        raise NotYet(f"{error.message} ({reason})", error.show) from error
+    return token
 
 
 def _address(host: str) -> str:

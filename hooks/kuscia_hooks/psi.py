@@ -1,4 +1,5 @@
-"""The input of SecretFlow's two-party PSI component, as Kuscia's own example job carries it (Kuscia facts chapter 10).
+"""The input of SecretFlow's two-party PSI component, as Kuscia's own example job carries it (Kuscia facts
+chapter 10).
 
 Component data_prep/psi 1.0.0, which SecretFlow 1.11 has; the engine of the example job reads the same input.
 """

@@ -67,7 +67,8 @@ def unused_token(domain: dict[str, Any]) -> str:
 
 
 def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
-    """What one domain needs. A Secret that should get the token comes last, with the token unless it is not known yet.
+    """What one domain needs. A Secret that should get the token comes last, with the token unless it is not
+    known yet.
 
     Raises:
         NeedsHuman: the domain's key is another one than the master knows.
@@ -86,9 +87,10 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
     if public is not None and stored != public:
         if stored is not None and not admission.allow_rekey:
             raise NeedsHuman(
-                f"domain {domain_id} is registered with another key than domains.{domain_id}.cert has: the lite's key "
-                "was lost or replaced, or the certificate is not its own. Restore the lite's key Secret; or, if the new "
-                f"key is right, set master.domains.{domain_id}.allowRekey: true for one upgrade"
+                f"domain {domain_id} is registered with another key than domains.{domain_id}.cert has: the "
+                "lite's key was lost or replaced, or the certificate is not its own. Restore the lite's key "
+                f"Secret; or, if the new key is right, set master.domains.{domain_id}.allowRekey: true for "
+                "one upgrade"
             )
         reason = "new key" if stored is not None else "admitted by certificate"
         actions.append(Action("update", "Domain", domain_id, reason, payload=admission.cert))
@@ -98,7 +100,8 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
         if state.token is None:
             actions.append(Action("create", "Secret", secret, payload=token))
         elif (stored is None or admission.allow_rekey) and present != token:
-            # A registered lite's token is not looked at again, so its Secret stays as it is (Kuscia facts 0.12).
+            # A registered lite's token is not looked at again, so its Secret stays as it is (Kuscia facts
+            # 0.12).
             actions.append(Action("update", "Secret", secret, "not the current unused token", payload=token))
     objects = 1 + bool(secret)
     return Plan(tuple(actions), unchanged=objects - len(actions))

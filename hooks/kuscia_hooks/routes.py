@@ -86,7 +86,9 @@ def _create_body(config: Routes, route: Route) -> dict[str, Any]:
 
 
 def normal_route(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A route's content in one form, whether it comes from `route/create`'s body or from `route/query`'s answer."""
+    """A route's content in one form, whether it comes from `route/create`'s body or from `route/query`'s
+    answer.
+    """
     endpoint = data.get("endpoint") or {}
     token = data.get("token_config") or {}
     transit = data.get("transit") or {}
@@ -114,8 +116,8 @@ def plan_routes(
 
     Args:
         ledger: `<source>/<destination>` to hash of what this release applied earlier.
-        present: what was read from Kuscia (None: not there). A route that was not read is believed to be as the ledger
-            says, and to be absent when the ledger does not know it.
+        present: what was read from Kuscia (None: not there). A route that was not read is believed to be as
+            the ledger says, and to be absent when the ledger does not know it.
     """
     actions: list[Action] = []
     for key, body in wanted.items():
@@ -189,13 +191,15 @@ def plan_app_images(
 
 
 class _Router:
-    def __init__(self, config: Routes, api: KusciaAPI, routes: Ledger, images: Ledger, verify: bool) -> None:
+    def __init__(
+        self, config: Routes, api: KusciaAPI, routes: Ledger, images: Ledger, pace: Pace, verify: bool
+    ) -> None:
         self._api, self._verify = api, verify
         self._routes, self._images = routes, images
         self.wanted = wanted_routes(config)
         self.hashes = {key: digest(normal_route(body)) for key, body in self.wanted.items()}
         self.app_images = {name: wanted_app_image(name, app) for name, app in config.app_images.items()}
-        self.pace = Pace()
+        self.pace = pace
 
     def read(self) -> dict[RouteKey, Mapping[str, Any] | None]:
         """Read the routes about which the ledger leaves a doubt."""
@@ -316,12 +320,14 @@ def attempt(
     *,
     dry_run: bool = False,
     verify: bool = False,
+    pace: Pace | None = None,
 ) -> Summary:
     """Bring routes and AppImages to what the values say; one that fails does not keep the others waiting.
 
     Args:
         summary: counts of earlier attempts; it is added to.
         verify: read every route instead of believing the ledger.
+        pace: of earlier attempts, which may have learnt that the master is slow.
 
     Raises:
         NotYet, NeedsHuman: for all that failed, after the rest is done.
@@ -335,7 +341,7 @@ def attempt(
     routes, images = ledgers
     with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
         _wait_for_domains(config, api, deadline)
-        router = _Router(config, api, routes, images, verify)
+        router = _Router(config, api, routes, images, pace or Pace(), verify)
         plans = [
             plan_routes(router.wanted, routes.entries, router.read()),
             plan_app_images(router.app_images, router.read_app_images(), images.entries),

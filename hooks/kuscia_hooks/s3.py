@@ -53,8 +53,8 @@ class Location:
 class Store:
     """Reads and writes objects.
 
-    Every method raises NotYet when the store is not reached, and NeedsHuman when it refuses; the message names the
-    cause.
+    Every method raises NotYet when the store is not reached, and NeedsHuman when it refuses; the message
+    names the cause.
     """
 
     def __init__(self, location: Location, client: "Minio | None" = None) -> None:

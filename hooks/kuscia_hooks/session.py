@@ -15,7 +15,8 @@ from kuscia_hooks.waiting import Deadline, until
 def open_api(
     kube: Kube, namespace: str, key_secret: SecretKey, api: Api, domain_id: str, deadline: Deadline
 ) -> Iterator[KusciaAPI]:
-    """The node's own KusciaAPI, once it serves. The key is read anew each time, so a corrected Secret is seen.
+    """The node's own KusciaAPI, once it serves. The key is read anew each time, so a corrected Secret is
+    seen.
 
     Raises:
         NotYet: the key Secret is missing or wrong.

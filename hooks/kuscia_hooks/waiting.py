@@ -101,8 +101,8 @@ def run(verb: str, mode: str, deadline: Deadline, attempt: Callable[[], str]) ->
     """Attempt a step until it is done, and return the exit code: 0 done, 1 not in time, 2 needs a human.
 
     Args:
-        mode: `hook` ends at the first error that time does not mend; `job` reports it and tries again slowly, since
-            a Job that fails for good would fail every later upgrade (docs/adr/0002).
+        mode: `hook` ends at the first error that time does not mend; `job` reports it and tries again slowly,
+            since a Job that fails for good would fail every later upgrade (docs/adr/0002).
         attempt: does all that is left to do, and returns the summary line; safe to repeat.
     """
     reporter = Reporter(deadline)

@@ -2,7 +2,8 @@
 
 `k8s_definitions.json` is cut from api/openapi-spec/swagger.json of the Go module k8s.io/kubernetes:
 
-    python -m tests.chart.k8s_schemas "$(go env GOMODCACHE)"/k8s.io/kubernetes@v1.36.3/api/openapi-spec/swagger.json
+    module=$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.3
+    python -m tests.chart.k8s_schemas "$module/api/openapi-spec/swagger.json"
 """
 
 import json
@@ -80,11 +81,9 @@ def write(directory: Path) -> str:
     """Writes one schema for each kind; returns kubeconform's -schema-location for them."""
     data = json.loads(DEFINITIONS.read_text())
     for key, name in data["roots"].items():
-        version, kind = key.rsplit("/", 1)
         schema = {"$ref": f"#/definitions/{name}", "definitions": data["definitions"]}
-        path = directory / f"{kind.lower()}-{version.replace('/', '-')}.json"
-        path.write_text(json.dumps(schema))
-    return str(directory / "{{ .ResourceKind }}-{{ .ResourceAPIVersion }}.json")
+        (directory / f"{key.rpartition('/')[2].lower()}.json").write_text(json.dumps(schema))
+    return str(directory / "{{ .ResourceKind }}.json")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from . import probes, toolchain
+from . import namespaces, probes, toolchain
 from .names import Names
 from .processes import Daemon
 
@@ -32,7 +32,7 @@ def _tool(name: str) -> str:
 
 
 def _system(name: str) -> str:
-    return shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") or name
+    return shutil.which(name, path=namespaces.SYSTEM_PATH) or name
 
 
 def _kubeconfig(names: Names, client: str) -> str:

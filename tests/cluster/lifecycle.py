@@ -27,7 +27,7 @@ from .names import Names
 
 LOCK_SECONDS = 900
 READY_SECONDS = 120
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 30
 BOOTSTRAP = Path(__file__).with_name("bootstrap.yaml")
 
 
@@ -73,12 +73,15 @@ def unhealthy(names: Names) -> list[str]:
     """What keeps the cluster from being healthy, in words; empty when it is."""
     if not names.pki.is_dir() or not namespaces.exist(names):
         return ["not started"]
-    found = []
-    for daemon in (d for group in components.all_daemons(names) for d in group):
-        if not processes.current(names, daemon):
-            found.append(f"{daemon.name} does not run with its present configuration")
-        elif reason := daemon.healthy():
-            found.append(f"{daemon.name}: {reason}")
+    daemons = [daemon for group in components.all_daemons(names) for daemon in group]
+    # Dead processes first: probing what depends on them only takes time.
+    found = [
+        f"{daemon.name} does not run with its present configuration"
+        for daemon in daemons
+        if not processes.current(names, daemon)
+    ]
+    if not found:
+        found = [f"{daemon.name}: {reason}" for daemon in daemons if (reason := daemon.healthy())]
     if not found and not _bootstrapped(names).exists():
         found.append("bootstrap objects are missing")
     if not found and (reason := node_not_ready(names)):

@@ -13,11 +13,20 @@ from .errors import ClusterError
 from .names import Names
 
 NSFS_MAGIC = "nsfs"
+# Root's shell does not always have the sbin directories (`su` without `-`).
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def environment() -> dict[str, str]:
+    """What the machine's programs are run with: nothing of the user's, a proxy least of all."""
+    return {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 
 
 def run(*command: str, input: str | None = None) -> str:
     """Runs a short command, returns its output; raises ClusterError with its error text."""
-    result = subprocess.run(command, capture_output=True, text=True, input=input, timeout=60)
+    result = subprocess.run(
+        command, capture_output=True, text=True, input=input, timeout=60, env=environment()
+    )
     if result.returncode:
         raise ClusterError(
             f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}"

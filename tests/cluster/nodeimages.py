@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import archives
+from . import archives, namespaces
 from .errors import ClusterError
 from .names import Names
 
@@ -49,7 +49,9 @@ def import_archive(names: Names, archive: Path, ref: str) -> bool:
 def _ctr(names: Names, *arguments: str) -> str:
     command = ["ctr", "--address", str(names.containerd_socket), "--namespace", "k8s.io", *arguments]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS)
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=IMPORT_SECONDS, env=namespaces.environment()
+        )
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"{' '.join(command)}: not done after {IMPORT_SECONDS} s") from error
     if result.returncode:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from . import cgroups
+from . import cgroups, namespaces
 from .errors import CannotRunHere
 from .names import STATE_ROOT, Names
 
@@ -55,7 +55,9 @@ def check_user() -> None:
 
 def check_machine(names: Names) -> None:
     """Raises CannotRunHere with all that lacks: programs, cgroups, kernel features, a free slot and port."""
-    missing = [*_programs(), *_cgroups(), *_kernel(), *_other_clusters(names), *_port(names)]
+    programs = _programs()
+    kernel = [] if programs else _kernel()  # the trials need the programs
+    missing = [*programs, *_cgroups(), *kernel, *_other_clusters(names), *_port(names)]
     if missing:
         raise CannotRunHere(
             "this machine cannot run the local cluster; it lacks:\n"
@@ -64,7 +66,11 @@ def check_machine(names: Names) -> None:
 
 
 def _programs() -> list[str]:
-    gone = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    gone = {
+        package
+        for program, package in PROGRAMS.items()
+        if shutil.which(program, path=namespaces.SYSTEM_PATH) is None
+    }
     if not (CNI_PLUGINS / "bridge").exists():
         gone.add("containernetworking-plugins")
     return [f"Debian packages {' '.join(sorted(gone))}: run tests/cluster/packages.sh"] if gone else []
@@ -93,7 +99,7 @@ def _trial(command: str, directory: str) -> str | None:
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ | {"TRIAL": directory},
+        env=namespaces.environment() | {"TRIAL": directory},
     )
     return None if result.returncode == 0 else (result.stderr or result.stdout).strip() or "does not exist"
 

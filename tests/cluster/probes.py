@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from .names import Names
@@ -29,7 +29,9 @@ def get(names: Names, url: str, *, inside: bool = True, admin: bool = False) -> 
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
         connection.sock = (
-            _tls(names, admin).wrap_socket(raw, server_hostname=host) if parts.scheme == "https" else raw
+            _tls(names, admin, _certificates(names)).wrap_socket(raw, server_hostname=host)
+            if parts.scheme == "https"
+            else raw
         )
         connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
         response = connection.getresponse()
@@ -76,8 +78,13 @@ def _connect_inside(names: Names, host: str, port: int) -> socket.socket:
         return one.submit(connect).result()
 
 
-@cache
-def _tls(names: Names, admin: bool) -> ssl.SSLContext:
+def _certificates(names: Names) -> int:
+    """Tells a rebuilt cluster's certificates from those of the one before, within one process."""
+    return (names.pki / "ca.crt").stat().st_mtime_ns
+
+
+@lru_cache
+def _tls(names: Names, admin: bool, _generation: int) -> ssl.SSLContext:
     if admin:
         context = ssl.create_default_context(cafile=str(names.pki / "ca.crt"))
         context.load_cert_chain(names.pki / "admin.crt", names.pki / "admin.key")

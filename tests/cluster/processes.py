@@ -15,7 +15,6 @@ from . import cgroups, namespaces
 from .errors import ClusterError
 from .names import Names
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOG_LIMIT = 50 * 2**20
 STOP_SECONDS = 10
 
@@ -102,7 +101,7 @@ def start(names: Names, daemon: Daemon) -> None:
             preexec_fn=become,
             start_new_session=True,
             cwd="/",
-            env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"},
+            env=namespaces.environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -1,5 +1,7 @@
 """The screen at the end of `make demo`: what runs, what was computed, where to look next."""
 
+import re
+
 from tests.cluster import s3
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.kusciaapi import kusciaapi
@@ -85,9 +87,9 @@ def tables(kubectl: Kubectl) -> list[list[str]]:
 def job(kubectl: Kubectl) -> list[str]:
     """The example job as `helm test` reported it, and how many rows its result has on alice's side."""
     log = kubectl.run("logs", "-n", MASTER.namespace, f"{MASTER.fullname}-check")
-    lines = [line for line in log.splitlines() if "Succeeded" in line and "job" in line]
+    succeeded = re.search(r"example job: (\S+) Succeeded", log)
     rows = len(s3.read(kubectl, ALICE.domain, f"{OUTPUT}.csv").splitlines()) - 1
-    return [OUTPUT, "Succeeded" if lines else "not found in the log of helm test", str(rows)]
+    return [succeeded.group(1), "Succeeded", str(rows)] if succeeded else ["-", "not found in helm test's log", "-"]
 
 
 def _look_around(cluster: str) -> str:

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.cluster
 
 BAD = {
     "domain ID": (["lite.domainId=Bad_ID"], ["lite.domainId", "Bad_ID"]),
-    "reserved domain ID": (["lite.domainId=kube-system"], ["lite.domainId", "kube-system", "reserved"]),
+    "reserved domain ID": (["lite.domainId=kube-system"], ["lite.domainId", "kube-system", "cross-domain"]),
     "endpoint ends in .svc": (
         ["lite.master.endpoint=https://kuscia-master.kuscia-master.svc:1080"],
         ["lite.master.endpoint", ".svc", "svc.cluster.local"],

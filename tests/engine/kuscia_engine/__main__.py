@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -62,6 +63,8 @@ def main() -> int:
     try:
         task = parse(arguments.config.read_text())
         with tempfile.TemporaryDirectory() as directory:
+            # The PSI library's own temporary files and traces, too.
+            os.environ["TMPDIR"] = directory
             run(task, DataMesh(arguments.datamesh, ssl_context()), Path(directory))
     except (EngineError, OSError) as error:
         LOG.error("%s", error)

@@ -19,6 +19,7 @@ from aiohttp import web
 
 Object = dict[str, Any]
 
+ABSENT_IMAGES = {"docker.io/local/doesnotexist"}
 PULL_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 _SLEEP = re.compile(r"sleep (\d+)")
@@ -225,6 +226,14 @@ class HostClusterServer:
         self._ready.set()
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

@@ -10,14 +10,14 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from client import Answer, send, tls_context
-from compare import VALUES, differences, parse_stream
+from contract.client import Answer, send, tls_context
+from contract.compare import VALUES, differences, parse_stream
 from kuscia_sim import credentials
-from recording import Line
-from world import MASTER_ID, NodeProcess, World
+from contract.recording import Line
+from contract.world import MASTER_ID, NodeProcess, World
 
 LONGEST_PAUSE = 8.0
 SETTLE = 20.0
@@ -72,7 +72,7 @@ class Replay:
 
     def __init__(self, lines: list[Line], world: World) -> None:
         self._lines = lines
-        self._world = world
+        self.world = world
         self._learned: dict[str, str] = {}
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self._tokens = {
@@ -81,26 +81,39 @@ class Replay:
             if line.headers.get("Token") and line.status == 200
         }
 
-    def run(self) -> Iterator[Result]:
-        lites_from = first_line_of_lites(self._lines)
+    def run(self, before: Callable[["Replay"], None] | None = None) -> Iterator[Result]:
+        """before: what must be there before the first line; else nodes start when a line first needs them."""
+        if before:
+            before(self)
+        lites_from = -1 if before else first_line_of_lites(self._lines)
         due = time.monotonic()
         last: datetime.datetime | None = None
         for line in self._lines:
-            if line.node not in self._world.nodes and line.mode == "master":
+            if line.node not in self.world.nodes and line.mode == "master":
                 domains = domains_before(self._lines) if line.node == "master" else {}
-                self._world.start_master(line.node, line.protocol, domains)
+                self.world.start_master(line.node, line.protocol, domains)
                 due = time.monotonic()
             if line.index == lites_from:
-                self._start_lites()
+                self.start_lites(lites_of(self._lines))
                 due = time.monotonic()
+            if line.path.endswith("/job/create"):
+                self._use_http_ports()
             pause = min((line.time - last).total_seconds(), LONGEST_PAUSE) if last else 0.0
             last, due = line.time, max(due, time.monotonic() - 1) + pause
             time.sleep(max(0.0, due - time.monotonic()))
             yield Result(line, self._play(line))
 
-    def _start_lites(self) -> None:
-        tokens = {domain_id: self._deploy_token(domain_id) for domain_id in lites_of(self._lines)}
-        self._world.start_lites(tokens)
+    def start_lites(self, domain_ids: list[str]) -> None:
+        """Domains must be known to the master; returns when all of them have started."""
+        self.world.start_lites({domain_id: self._deploy_token(domain_id) for domain_id in domain_ids})
+
+    def _use_http_ports(self) -> None:
+        """The stand-in carries HTTP between engines and says so of app images with GRPC ports."""
+        images = json.loads(self.ask("master", "/api/v1/appimage/list", '{"page_size": 1000}').body)
+        for image in images["data"]["appimage_list"]:
+            changed = json.dumps(image).replace('"protocol": "GRPC"', '"protocol": "HTTP"')
+            if changed != json.dumps(image):
+                self.ask("master", "/api/v1/appimage/update", changed)
 
     def _deploy_token(self, domain_id: str) -> str:
         body = json.dumps({"domain_id": domain_id})
@@ -117,14 +130,14 @@ class Replay:
 
     def ask(self, node_name: str, path: str, body: str) -> Answer:
         """A request of the harness's own to a node's KusciaAPI."""
-        node = self._world.nodes[node_name]
+        node = self.world.nodes[node_name]
         headers = {"Content-Type": "application/json", "Token": node.token}
         tls = None if node.protocol == "NOTLS" else self._own_tls(node)
         return send(node.address, node.port(8082), "POST", path, headers, body, tls)
 
     def _play(self, line: Line) -> list[str]:
         wanted = self._localize(line)
-        node = self._world.nodes[line.node]
+        node = self.world.nodes[line.node]
         deadline = time.monotonic() + SETTLE
         while True:
             answer = send(
@@ -137,7 +150,8 @@ class Replay:
                 self._tls(line, node),
             )
             problems = differences(wanted, answer)
-            if not problems or not line.path.endswith(READS) or time.monotonic() > deadline:
+            may_change = line.path.endswith(READS) and not all(p.startswith("header") for p in problems)
+            if not problems or not may_change or time.monotonic() > deadline:
                 break
             time.sleep(POLL)
         self._learn(line.answer, answer.body)
@@ -145,9 +159,9 @@ class Replay:
 
     def _localize(self, line: Line) -> Line:
         """The line as it would have been recorded here."""
-        node = self._world.nodes[line.node]
+        node = self.world.nodes[line.node]
         replacements = {**self._learned, HOME: f"{node.home}/"}
-        for name, lite in self._world.nodes.items():
+        for name, lite in self.world.nodes.items():
             if name.startswith("lite-"):
                 for host in self._service_names(name.removeprefix("lite-")):
                     replacements[host] = lite.address
@@ -171,7 +185,7 @@ class Replay:
 
     def _local_port(self, text: str, recorded: str) -> str:
         """Where a lite's Service name became its address, port 1080 becomes the one it serves here."""
-        for node in self._world.nodes.values():
+        for node in self.world.nodes.values():
             if node.address in text and node.address not in recorded:
                 port = rf"\g<1>{node.port(1080)}"
                 text = re.sub(rf'("host":\s*"{re.escape(node.address)}".*?"port":\s*)1080\b', port, text)

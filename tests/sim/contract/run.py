@@ -1,25 +1,24 @@
-"""Replays one transcript by hand: python contract/run.py api-transcript [DIRECTORY]."""
+"""Replays one transcript by hand: python -m contract.run api-transcript [DIRECTORY [LINES]]."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-
-from hostcluster import HostClusterServer
-from recording import load
-from replay import Replay, table
-from world import World
+from contract import prepare
+from contract.hostcluster import ABSENT_IMAGES, HostClusterServer
+from contract.recording import load
+from contract.replay import Replay, table
+from contract.world import World
 
 
 def main() -> int:
     lines = load(sys.argv[1])
     limit = int(sys.argv[3]) if len(sys.argv) > 3 else len(lines)
-    host = HostClusterServer({"docker.io/local/doesnotexist"})
+    host = HostClusterServer(ABSENT_IMAGES)
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(sys.argv[2] if len(sys.argv) > 2 else temporary)
         with World(directory, lines, host.kubeconfig) as world:
-            results = list(Replay(lines[:limit], world).run())
+            results = list(Replay(lines[:limit], world).run(prepare.BEFORE.get(sys.argv[1])))
     host.close()
     print(table(results))
     return 1 if any(result.problems for result in results) else 0

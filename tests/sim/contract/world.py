@@ -5,6 +5,7 @@ Ports are Kuscia's plus an offset that differs from node to node, for Envoy's ad
 """
 
 import asyncio
+import ctypes
 import os
 import re
 import signal
@@ -21,11 +22,12 @@ import yaml
 from kuscia_sim import credentials
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.store import LocalStore
-from recording import Line
+from contract.recording import Line
 
 FIRST_OFFSET, LAST_OFFSET = 22000, 50000
 ENVOY_ADMIN_PORT = 10000
 MASTER_ID = "kuscia-system"
+PR_SET_PDEATHSIG = 1
 START_TIMEOUT = 90.0
 STOP_TIMEOUT = 10.0
 LITE_CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "500", "storage": "100Gi"}
@@ -34,6 +36,10 @@ SIM = Path(__file__).parent.parent
 
 class NodeFailed(Exception):
     """A node did not come up, or went away; str() holds the end of its output."""
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class NodeProcess:
@@ -79,6 +85,7 @@ class NodeProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def wait_started(self) -> None:
@@ -112,11 +119,11 @@ class NodeProcess:
 class World:
     """Masters and lites of one replay. Nodes start when they are first asked for."""
 
-    def __init__(self, directory: Path, lines: list[Line], kubeconfig: str, network: int = 41) -> None:
+    def __init__(self, directory: Path, lines: list[Line], kubeconfig: str) -> None:
         self._directory = directory
         self._names = hostnames(lines)
         self._kubeconfig = kubeconfig
-        self._network = network
+        self._network = 2 + os.getpid() % 250
         self.nodes: dict[str, NodeProcess] = {}
 
     def __enter__(self) -> "World":

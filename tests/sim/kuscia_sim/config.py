@@ -259,10 +259,7 @@ def _text(raw: dict[str, Any], key: str) -> str:
     if value is None:
         return ""
     if isinstance(value, dict | list):
-        kind = "map" if isinstance(value, dict) else "seq"
-        raise ConfigError(
-            f"Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal !!{kind} into string ({key})"
-        )
+        raise _mismatch(key, value, "string")
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
@@ -273,9 +270,7 @@ def _texts(raw: dict[str, Any], key: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise ConfigError(
-            f"Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal `{value}` into []string ({key})"
-        )
+        raise _mismatch(key, value, "[]string")
     return tuple(str(item) for item in value)
 
 
@@ -284,10 +279,16 @@ def _block(raw: dict[str, Any], key: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(
-            f"Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal `{value}` into a block ({key})"
-        )
+        raise _mismatch(key, value, "map")
     return value
+
+
+def _mismatch(key: str, value: object, wanted: str) -> ConfigError:
+    given = {dict: "!!map", list: "!!seq", str: "!!str", bool: "!!bool", int: "!!int"}.get(
+        type(value), "!!float"
+    )
+    text = f"yaml: unmarshal errors: cannot unmarshal {given} into {wanted} ({key})"
+    return ConfigError(f"Load kuscia config failed. {text}")
 
 
 def _one_line(err: Exception) -> str:

@@ -7,11 +7,13 @@ effect without dropping a connection. What a request must carry and what it gets
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
 import ipaddress
 import json
 import os
 import re
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ HANDSHAKE_CLUSTER_HEADER = "kuscia-handshake-cluster"
 HANDSHAKE_CLUSTER = "handshake-cluster"
 MASTER_CLUSTER = "service-masterproxy"
 READY_TIMEOUT = 60.0
+PR_SET_PDEATHSIG = 1
 TYPE = "type.googleapis.com/envoy."
 LUA = """
 local phrases = {[400]="Bad Request", [401]="Unauthorized", [403]="Forbidden", [404]="Not Found",
@@ -131,7 +134,10 @@ def external_routes(routing: Routing) -> dict[str, Any]:
     for source, tokens in routing.callers:
         caller = [
             _exactly("kuscia-source", source),
-            {"name": "kuscia-token", "string_match": {"safe_regex": {"regex": "|".join(map(re.escape, tokens))}}},
+            {
+                "name": "kuscia-token",
+                "string_match": {"safe_regex": {"regex": "|".join(map(re.escape, tokens))}},
+            },
         ]
         for service in routing.services:
             if not service.external:
@@ -159,19 +165,24 @@ def external_routes(routing: Routing) -> dict[str, Any]:
 
 def internal_routes(routing: Routing) -> dict[str, Any]:
     """Port 80: the own services by name, other domains' services through their gateways, 404 for the rest."""
-    hosts: list[dict[str, Any]] = [
-        {
-            "name": service.upstream.name,
-            "domains": list(service.hosts),
-            "routes": [
-                {"match": {"prefix": "/"}, "route": {"cluster": service.upstream.name, "timeout": "0s"}}
-            ],
-        }
-        for service in routing.services
-        if service.internal
-    ]
+    hosts: list[dict[str, Any]] = []
+    taken: set[str] = set()
+
+    def free(names: tuple[str, ...]) -> list[str]:
+        """Envoy refuses a configuration in which a name occurs twice; the first one has it."""
+        found = [name for name in dict.fromkeys(names) if name not in taken]
+        taken.update(found)
+        return found
+
+    for service in routing.services:
+        if service.internal and (names := free(service.hosts)):
+            action: dict[str, Any] = {"cluster": service.upstream.name, "timeout": "0s"}
+            routes = [{"match": {"prefix": "/"}, "route": action}]
+            hosts.append({"name": service.upstream.name, "domains": names, "routes": routes})
     for peer in routing.peers:
-        action: dict[str, Any] = {"cluster": peer.upstream.name, "timeout": "0s", "auto_host_rewrite": True}
+        if not (names := free(peer.hosts)):
+            continue
+        action = {"cluster": peer.upstream.name, "timeout": "0s", "auto_host_rewrite": True}
         if peer.path_prefix:
             action["prefix_rewrite"] = peer.path_prefix.rstrip("/") + "/"
         if _is_address(peer.upstream.host):
@@ -180,7 +191,7 @@ def internal_routes(routing: Routing) -> dict[str, Any]:
         hosts.append(
             {
                 "name": peer.upstream.name,
-                "domains": list(peer.hosts),
+                "domains": names,
                 "routes": [
                     {
                         "match": {"prefix": "/"},
@@ -216,7 +227,7 @@ def bootstrap(routing: Routing, host: Host, files: Path, tls: tuple[str, str] | 
     watch = {"path": str(files)}
     return {
         "node": {"id": routing.hostname, "cluster": routing.domain_id},
-        "admin": {"address": _address("127.0.0.1", host.port(ADMIN_PORT))},
+        "admin": {"address": _address(host.loopback, host.port(ADMIN_PORT))},
         "dynamic_resources": {
             "cds_config": {
                 "resource_api_version": "V3",
@@ -247,7 +258,7 @@ class Envoy:
 
     async def settled(self, timeout: float = 3.0) -> None:
         """Waits until Envoy works with what was written last; gives up quietly after `timeout` seconds."""
-        url = f"http://127.0.0.1:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
+        url = f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
         deadline = time.monotonic() + timeout
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < deadline:
@@ -291,7 +302,7 @@ class Envoy:
 
     async def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
         """Raises TimeoutError when Envoy is not LIVE within `timeout` seconds."""
-        url = f"http://127.0.0.1:{self._host.port(ADMIN_PORT)}/ready"
+        url = f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/ready"
         async with asyncio.timeout(timeout), aiohttp.ClientSession() as session:
             while True:
                 try:
@@ -301,7 +312,7 @@ class Envoy:
                 except aiohttp.ClientError as err:
                     log.warning(
                         "readyz/http.go:51",
-                        f'Get ready err:Get "{url}": dial tcp 127.0.0.1:{self._host.port(ADMIN_PORT)}: '
+                        f'Get ready err:Get "{url}": dial tcp {self._host.loopback}:{self._host.port(ADMIN_PORT)}: '
                         f"{_go_error(err)}",
                     )
                 await asyncio.sleep(0.1)
@@ -337,6 +348,7 @@ class Envoy:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
+                    preexec_fn=_die_with_parent,
                 )
             code = await self._process.wait()
             log.warning(
@@ -344,6 +356,11 @@ class Envoy:
                 f"Process [envoy][{self._process.pid}] exit with error: exit status {code}",
             )
             await asyncio.sleep(1)
+
+
+def _die_with_parent() -> None:
+    """Runs in the child before Envoy: without it a killed node would leave Envoy with the ports."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _cluster(upstream: Upstream, host: Host) -> dict[str, Any]:

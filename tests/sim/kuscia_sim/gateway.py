@@ -27,7 +27,7 @@ from kuscia_sim.envoy import (
 from kuscia_sim.handshake import Client, HandshakeFailed, PeerError
 from kuscia_sim.hostnet import Host
 from kuscia_sim.log import Log
-from kuscia_sim.objects import changes, mutate
+from kuscia_sim.objects import age, changes, mutate
 from kuscia_sim.store import NotFound, Object, Store, StoreError, now_rfc3339
 
 HEARTBEAT = 15.0
@@ -135,9 +135,7 @@ class Gateway:
                     if token["revision"] in missing and self.host.hostname not in token["effectiveInstances"]:
                         token["effectiveInstances"].append(self.host.hostname)
 
-            await _quietly(
-                mutate(store, "domainroutes", self.domain_id, route["metadata"]["name"], mark)
-            )
+            await _quietly(mutate(store, "domainroutes", self.domain_id, route["metadata"]["name"], mark))
 
     def _start_handshakes(self, store: Store) -> None:
         wanted = {
@@ -165,8 +163,15 @@ class Gateway:
             and spec.get("authenticationType") == "Token"
             and config.get("sourcePublicKey") == self._public_pem
             and bool(config.get("destinationPublicKey"))
-            and not any(self._decrypt(token["token"]) for token in handshake.tokens(route))
+            and (bool(_http_port(route)) or spec["destination"] == self.master_id)
+            and self._token_is_due(route)
         )
+
+    def _token_is_due(self, route: Object) -> bool:
+        """No token yet, or the newest is older than the rolling update period."""
+        valid = [token for token in handshake.tokens(route) if self._decrypt(token["token"])]
+        period = int(route["spec"]["tokenConfig"].get("rollingUpdatePeriod") or 0)
+        return not valid or (period > 0 and age(valid[-1]["revisionTime"]) > period)
 
     async def _handshake(self, store: Store, route: Object) -> None:
         """Tries until the route has a token; cancelled when the route goes or changes."""
@@ -310,11 +315,18 @@ class Gateway:
             if spec["source"] != self.domain_id or not port or not spec["endpoint"].get("host"):
                 continue
             upstream = Upstream(
-                _cluster_name(route, port), spec["endpoint"]["host"], int(port["port"]), bool(port.get("isTLS"))
+                _cluster_name(route, port),
+                spec["endpoint"]["host"],
+                int(port["port"]),
+                bool(port.get("isTLS")),
             )
             probes.append(upstream)
             token = next(
-                (plain for entry in reversed(handshake.tokens(route)) if (plain := self._decrypt(entry["token"]))),
+                (
+                    plain
+                    for entry in reversed(handshake.tokens(route))
+                    if (plain := self._decrypt(entry["token"]))
+                ),
                 "",
             )
             if token and spec["destination"] != self.domain_id:

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -74,7 +75,10 @@ def key_hash(public_key_b64: str) -> str:
 
 def parse_public_key(public_key_b64: str) -> RSAPublicKey:
     """Raises ValueError when it is no base64 of a PEM RSA public key."""
-    key = serialization.load_pem_public_key(base64.b64decode(public_key_b64))
+    try:
+        key = serialization.load_pem_public_key(base64.b64decode(public_key_b64))
+    except (ValueError, UnsupportedAlgorithm) as err:
+        raise ValueError("public key format error, must be base64 encoded PEM") from err
     if not isinstance(key, RSAPublicKey):
         raise ValueError("not an RSA public key")
     return key
@@ -258,7 +262,9 @@ class Server:
 
     async def _handshake(self, request: web.Request) -> web.Response:
         if request.method == "GET":
-            source = request.headers.get("Kuscia-Origin-Source") or request.headers.get("Kuscia-Source", "")
+            source = request.headers.get("Kuscia-Origin-Source", "") or request.headers.get(
+                "Kuscia-Source", ""
+            )
             state = await self.state(source, request.headers.get("Kuscia-Token-Revision", ""))
             return _json({"namespace": self._domain_id, "state": state})
         try:
@@ -271,7 +277,9 @@ class Server:
         try:
             answer = await self._reply(asked, name)
         except HandshakeFailed as err:
-            log.error("controller/handshake.go:452", f"DestReplyHandshake for [{name}] failed, detail-> {err}")
+            log.error(
+                "controller/handshake.go:452", f"DestReplyHandshake for [{name}] failed, detail-> {err}"
+            )
             return _json({"status": {"code": 500, "message": str(err)}})
         log.info("controller/handshake.go:454", f"DomainRoute {name} handle successfully")
         return _json(answer)

@@ -68,7 +68,7 @@ async def write_gateway(node: Node, status: Object) -> None:
 
 
 class NodeRecord:
-    """The K3s node of a lite: registered before the agent is ready, Ready while it runs, gone when it exits."""
+    """The K3s node of a lite: registered before the agent runs, Ready while it does, gone when it exits."""
 
     def __init__(self, node: Node, host: Host) -> None:
         self._node = node

@@ -38,14 +38,14 @@ class Host:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Host":
         """Raises HostIPUnknown in the image when there is no interface eth0, ValueError for a bad offset."""
-        bind = environ.get("KUSCIA_SIM_BIND") or "0.0.0.0"  # noqa: S104 - Kuscia listens on all interfaces
-        in_image = bool(environ.get("KUSCIA_SIM_IN_IMAGE")) and bind == "0.0.0.0"  # noqa: S104
+        bind = environ.get("KUSCIA_SIM_BIND") or "0.0.0.0"
+        in_image = bool(environ.get("KUSCIA_SIM_IN_IMAGE")) and bind == "0.0.0.0"
         return cls(
             home=Path(environ.get("KUSCIA_SIM_HOME") or IMAGE_HOME).absolute(),
             bind=bind,
             offset=int(environ.get("KUSCIA_SIM_PORT_OFFSET") or 0),
             hostname=environ.get("KUSCIA_SIM_HOSTNAME") or socket.gethostname(),
-            pod_ip=interface_ip() if in_image else ("127.0.0.1" if bind == "0.0.0.0" else bind),  # noqa: S104
+            pod_ip=interface_ip() if in_image else ("127.0.0.1" if bind == "0.0.0.0" else bind),
             in_image=in_image,
         )
 
@@ -56,7 +56,7 @@ class Host:
     @property
     def loopback(self) -> str:
         """Address under which the node reaches its own ports."""
-        return "127.0.0.1" if self.bind == "0.0.0.0" else self.bind  # noqa: S104
+        return "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
 
 
 def interface_ip() -> str:

@@ -55,21 +55,23 @@ class Manager:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns after all modules have ended. Raises NotGraceful when they do not in time."""
-        stopping = asyncio.create_task(stop.wait())
+        stopping = asyncio.create_task(_wait(stop))
         try:
             await self._start_and_watch(stopping)
         finally:
             stopping.cancel()
             await self._graceful_exit()
 
-    async def _start_and_watch(self, stopping: asyncio.Task[bool]) -> None:
+    async def _start_and_watch(self, stopping: asyncio.Task[None]) -> None:
         for module in self._modules:
             if not self._after[module.name]:
                 log.info("start/manager.go:161", f"module({module.name}) no dep so start")
                 self._start(module)
         up = False
         while True:
-            waiting = {asyncio.create_task(m.ready.wait()): m for m in self._modules if m.task and not m.announced}
+            waiting = {
+                asyncio.create_task(_wait(m.ready)): m for m in self._modules if m.task and not m.announced
+            }
             running = {m.task: m for m in self._modules if m.task and not m.task.done()}
             ended = [m for m in self._modules if m.task and m.task.done() and _failure(m) is not None]
             if ended:
@@ -83,7 +85,9 @@ class Manager:
             if stopping in done:
                 log.info("start/manager.go:200", "Got process exit signal, so start gracefulExit")
                 return
-            failed = [running[task] for task in done if task in running and _failure(running[task]) is not None]
+            failed = [
+                running[task] for task in done if task in running and _failure(running[task]) is not None
+            ]
             if failed:
                 self._log_end(failed[0])
                 return
@@ -134,7 +138,11 @@ class Manager:
     def _late(self) -> Module | None:
         now, deadlines = asyncio.get_running_loop().time(), self._deadlines()
         return next(
-            (m for m in self._modules if m.name in deadlines and deadlines[m.name] <= now and not m.ready.is_set()),
+            (
+                m
+                for m in self._modules
+                if m.name in deadlines and deadlines[m.name] <= now and not m.ready.is_set()
+            ),
             None,
         )
 
@@ -172,6 +180,10 @@ class Manager:
             log.info("start/manager.go:343", f"[Module] {module.name} is finished with err={failure}")
         else:
             log.info("start/manager.go:346", f"[Module] {module.name} is successful finished")
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _run(module: Module) -> None:

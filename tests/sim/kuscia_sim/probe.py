@@ -42,9 +42,7 @@ class _Fixed(AbstractResolver):
         self._address = address
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        return [
-            ResolveResult(hostname=host, host=self._address, port=port, family=2, proto=0, flags=0)
-        ]
+        return [ResolveResult(hostname=host, host=self._address, port=port, family=2, proto=0, flags=0)]
 
     async def close(self) -> None:
         return None

@@ -125,12 +125,14 @@ def _decode(body: bytes) -> dict[str, Any]:
     for name in ("domain_id", "csr"):
         if not isinstance(raw.get(name, ""), str):
             raise Refused(
-                400, f"json: cannot unmarshal value into Go struct field RegisterRequest.{name} of type string"
+                400,
+                f"json: cannot unmarshal value into Go struct field RegisterRequest.{name} of type string",
             )
     moment = raw.get("request_time", 0)
     if not isinstance(moment, int):
         raise Refused(
-            400, "json: cannot unmarshal value into Go struct field RegisterRequest.request_time of type int64"
+            400,
+            "json: cannot unmarshal value into Go struct field RegisterRequest.request_time of type int64",
         )
     return {"domain_id": raw.get("domain_id", ""), "csr": raw.get("csr", ""), "request_time": moment}
 
@@ -163,22 +165,16 @@ def _check_identity(asked: dict[str, Any], csr: x509.CertificateSigningRequest, 
     public_key = csr.public_key()
     if not isinstance(public_key, RSAPublicKey):
         raise Refused(400, "verify jwt failed, detail: key is of invalid type")
-    pem = public_key.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = public_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     try:
         claims = jwt.decode(token, pem, algorithms=["RS256"], options={"require": ["exp"]})
     except jwt.ExpiredSignatureError as err:
-        raise Refused(
-            400, "verify jwt failed, detail: token has invalid claims: token is expired"
-        ) from err
+        raise Refused(400, "verify jwt failed, detail: token has invalid claims: token is expired") from err
     except jwt.PyJWTError as err:
         raise Refused(400, f"verify jwt failed, detail: token is malformed: {err}") from err
     if claims.get("req_hash") != _request_hash(asked):
-        raise Refused(
-            400,
-            "verify jwt failed, detail: verify jwt failed, detail: the request content doesn't match the hash",
-        )
+        detail = "verify jwt failed, detail: the request content doesn't match the hash"
+        raise Refused(400, f"verify jwt failed, detail: {detail}")
     return public_key
 
 

@@ -100,10 +100,9 @@ class RemoteStore:
         if status < 300:
             self._reached = time.monotonic()
             return found
-        reason = found.get("reason", "") if isinstance(found, dict) else ""
-        if reason in ERRORS:
+        if isinstance(found, dict) and found.get("reason") in ERRORS:
             self._reached = time.monotonic()
-            raise ERRORS[reason](found["message"])
+            raise ERRORS[found["reason"]](found["message"])
         self._failed = time.monotonic()
         raise MasterUnreachable(f"{method} {APISERVER_HOST}{path}: the master's gateway answered {status}")
 

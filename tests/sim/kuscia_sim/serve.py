@@ -7,9 +7,7 @@ import ssl
 from aiohttp import web
 
 TLS_HANDSHAKE = 0x16
-PLAIN_TO_TLS = (
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
-)
+PLAIN_TO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 FIRST_BYTE_TIMEOUT = 60.0
 BACKLOG = 512
 

@@ -1,7 +1,7 @@
 """`kuscia start`: from the configuration file to a running master or lite.
 
-The order of modules is that of Kuscia facts 1.2; what is printed when something is wrong, and the exit status,
-are those of recordings/startup-cases.
+The order of modules is that of Kuscia facts 1.2; what is printed when something is wrong, and the exit
+status, are those of recordings/startup-cases.
 """
 
 import asyncio
@@ -306,20 +306,24 @@ class Instance:
     async def _register(self) -> str:
         domain_id = self._config.domain_id
         body, token = register.request(domain_id, self._config.lite_deploy_token, self._key)
+        where = f"uri(kuscia-handshake.master.svc),path({self._gateway.master_path('/register')})"
         failure = ""
         for _ in range(REGISTER_TRIES):
-            asked = f'{{"domain_id":"{domain_id}","csr":"(base64 PEM)","request_time":{body["request_time"]}}}'
+            asked = (
+                f'{{"domain_id":"{domain_id}","csr":"(base64 PEM)","request_time":{body["request_time"]}}}'
+            )
             answer = {}
             try:
                 answer = await self._call_master("POST", "/register", body, {"jwt-token": token})
                 failure = "<nil>"
             except handshake.PeerError as err:
                 failure = str(err)
-            shown = "{" + ",".join(f'"{name}":"(base64 PEM)"' for name, value in answer.items() if value) + "}"
+            shown = (
+                "{" + ",".join(f'"{name}":"(base64 PEM)"' for name, value in answer.items() if value) + "}"
+            )
             logger.info(
                 "utils/http.go:86",
-                f"[HTTP] method(POST),uri(kuscia-handshake.master.svc),path({self._gateway.master_path('/register')}),"
-                f"req({asked}),res({shown}),err({failure})",
+                f"[HTTP] method(POST),{where},req({asked}),res({shown}),err({failure})",
             )
             if failure == "<nil>":
                 return str(answer.get("master_pubkey", ""))
@@ -356,7 +360,11 @@ class Instance:
         raise ModuleFailed(f"check MasterProxy failed, detail -> {failure}")
 
     async def _call_master(
-        self, method: str, path: str, body: dict[str, object] | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> dict[str, object]:
         return await self._gateway.client.call(
             method,
@@ -392,7 +400,9 @@ class Instance:
     async def _make_default_data_source(self, node: Node) -> None:
         while True:
             try:
-                await create_default(Context(node, "domain", node.domain_id), str(self._host.home / "var/storage/data"))
+                await create_default(
+                    Context(node, "domain", node.domain_id), str(self._host.home / "var/storage/data")
+                )
                 return
             except (StoreError, MasterUnreachable) as err:
                 logger.warning("modules/kusciaapi.go:180", f"create default data source failed: {err}, retry")
@@ -443,7 +453,9 @@ class Instance:
         await record.run()
 
     async def _metricexporter(self, ready: asyncio.Event) -> None:
-        logger.info("metricexporter/metricexporter.go:135", f"Start to export metrics on port {METRICS_PORT}...")
+        logger.info(
+            "metricexporter/metricexporter.go:135", f"Start to export metrics on port {METRICS_PORT}..."
+        )
         async with self._serving(metrics_app(), self._host.bind, METRICS_PORT):
             ready.set()
             await asyncio.Event().wait()

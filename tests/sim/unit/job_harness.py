@@ -27,7 +27,7 @@ TEMPLATE = (
 
 
 async def open_store(path: Path) -> LocalStore:
-    """A store with cross-domain, alice and bob: a Ready node for each, and Ready routes both ways."""
+    """A store with cross-domain, alice and bob: a Ready node for each."""
     store = await LocalStore.open(datastore_url("", str(path / "kine.db")), "kuscia-system")
     await populate(store)
     return store
@@ -38,11 +38,6 @@ async def populate(store: LocalStore) -> None:
         await store.create("namespaces", "", name, {})
     for domain in DOMAINS:
         await add_node(store, domain)
-    for source, destination in (DOMAINS, DOMAINS[::-1]):
-        status = {"conditions": [{"type": "Ready", "status": "True"}]}
-        await store.create(
-            "clusterdomainroutes", "", f"{source}-{destination}", {"spec": {}, "status": status}
-        )
 
 
 async def add_node(
@@ -62,11 +57,11 @@ async def add_node(
     )
 
 
-def container(args: str, **more: Any) -> dict[str, Any]:
+def container(script: str, **more: Any) -> dict[str, Any]:
     return {
         "name": "engine",
         "command": ["sh"],
-        "args": ["-c", args],
+        "args": ["-c", script],
         "workingDir": "/work",
         "configVolumeMounts": [{"mountPath": "/work/kuscia/task-config.conf", "subPath": "task-config.conf"}],
         "ports": [
@@ -79,12 +74,12 @@ def container(args: str, **more: Any) -> dict[str, Any]:
 
 
 async def add_app_image(
-    store: LocalStore, name: str, args: str, image: str = IMAGE, replicas: int = 1, **more: Any
+    store: LocalStore, name: str, script: str, image: str = IMAGE, replicas: int = 1, **more: Any
 ) -> None:
-    """An AppImage with one container that runs `sh -c args`."""
+    """An AppImage with one container that runs `sh -c script`."""
     repository, _, tag = image.rpartition(":")
     template = {"name": "engine", "role": "", "replicas": replicas, "spec": {"restartPolicy": "Never"}}
-    template["spec"]["containers"] = [container(args, **more)]  # type: ignore[index]
+    template["spec"]["containers"] = [container(script) | more]  # type: ignore[index]
     spec = {
         "image": {"name": repository, "tag": tag},
         "configTemplates": {"task-config.conf": TEMPLATE},

@@ -353,23 +353,6 @@ async def _make_ready(store: LocalStore) -> bool:
     return bool(await store.update("nodes", "", "lite-bob", node))
 
 
-async def test_parties_need_ready_routes(store: LocalStore, jobs: h.Jobs) -> None:
-    route = await store.get("clusterdomainroutes", "", "bob-alice")
-    route["status"]["conditions"][0]["status"] = "False"
-    await store.update("clusterdomainroutes", "", "bob-alice", route)
-    await jobs.create(h.job_request("j", "ok"))
-
-    async def said() -> bool:
-        parties = (await jobs.status("j"))["tasks"][0].get("parties", [])
-        return any("cdr-check bob to alice failed" in entry["err_msg"] for entry in parties)
-
-    await h.eventually(said, "the route named")
-    route = await store.get("clusterdomainroutes", "", "bob-alice")
-    route["status"]["conditions"][0]["status"] = "True"
-    await store.update("clusterdomainroutes", "", "bob-alice", route)
-    await bound(store, "alice", "j-only-0")
-
-
 async def test_running_pods_take_their_room() -> None:
     def pod(name: str, node: str | None, phase: str) -> Object:
         spec = {

@@ -13,6 +13,7 @@ from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.provider import EngineFiles, PodDenied, Provider, pod_label
 from kuscia_sim.agent.runk import RunkProvider
+from kuscia_sim.agent.runp import RunpProvider
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
 from kuscia_sim.node import MasterUnreachable, Node
@@ -58,6 +59,8 @@ def make_provider(node: Node, host: Host) -> Provider:
     runtime = node.config.runtime
     if runtime == "runk":
         return RunkProvider(node.config, node.hostname, host.pod_ip)
+    if runtime == "runp":
+        return RunpProvider(host.home, node.domain_id, node.hostname, host.pod_ip)
     raise AgentStartError(f"unknown runtime: {runtime}")
 
 

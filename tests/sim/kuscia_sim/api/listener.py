@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 PLAIN_HTTP = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 TLS_HANDSHAKE = 0x16
 FIRST_BYTE_TIMEOUT = 10.0
+LINGER = 1.0
 KEEPALIVE = 300.0
 SHUTDOWN_TIMEOUT = 0.5
 BACKLOG = 1024
@@ -86,8 +87,12 @@ class Listener:
         first = connection.recv(1, socket.MSG_PEEK)
         if not first or first[0] == TLS_HANDSHAKE:
             return bool(first)
-        await loop.sock_recv(connection, 65536)
         await loop.sock_sendall(connection, PLAIN_HTTP)
+        connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LINGER):  # closing with unread input would reset the connection
+                while await loop.sock_recv(connection, 65536):
+                    pass
         return False
 
 

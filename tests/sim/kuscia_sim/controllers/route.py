@@ -5,6 +5,7 @@ gateways find it; what they report there comes back as the ClusterDomainRoute's 
 """
 
 import binascii
+import functools
 
 from kuscia_sim import credentials
 from kuscia_sim.handshake import live_gateways, tokens
@@ -91,13 +92,16 @@ async def _reconcile_route(
             await store.delete("domainroutes", namespace, name)
             await ensure(store, "domainroutes", namespace, name, _domain_route(whole))
         elif side["spec"] != whole["spec"]:
-            spec = whole["spec"]
-            await mutate(store, "domainroutes", namespace, name, lambda dr, spec=spec: dr.update(spec=spec))
+            await mutate(store, "domainroutes", namespace, name, functools.partial(_set_spec, whole["spec"]))
             sides.append(side)
         else:
             sides.append(side)
     if len(sides) == 2:
         await _report(store, whole, sides[0], sides[1], destination in silent)
+
+
+def _set_spec(spec: Object, current: Object) -> None:
+    current["spec"] = spec
 
 
 async def _with_keys(store: Store, whole: Object, keys: dict[str, str]) -> Object:

@@ -93,19 +93,3 @@ def _refusal(pod: Object, node: Object, asked: dict[str, Decimal], free: dict[st
     if free.get("pods", Decimal(1)) < 1:
         return "Too many pods"
     return None
-
-
-def route_problems(domains: list[str], routes: dict[str, Object]) -> list[str]:
-    """Why the parties cannot reach each other yet: `<a>-<b>` must be Ready for every two, both ways."""
-    problems = []
-    for source in domains:
-        for destination in domains:
-            if source == destination:
-                continue
-            name = f"{source}-{destination}"
-            route = routes.get(name)
-            if route is None:
-                problems.append(f'clusterdomainroutes.kuscia.secretflow "{name}" not found')
-            elif not is_ready(route):
-                problems.append(f"cdr-check {source} to {destination} failed: the route is not Ready")
-    return problems

@@ -150,14 +150,6 @@ class TaskReconciler:
 
     async def _schedule(self, task: Object, unbound: list[Object], now: datetime.datetime) -> dict[str, str]:
         keys = {f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": pod for pod in unbound}
-        domains = sorted({party["domainID"] for party in task["spec"]["parties"]})
-        if len(domains) > 1:
-            routes = {
-                route["metadata"]["name"]: route for route in await self._store.list("clusterdomainroutes")
-            }
-            blocked = schedule.route_problems(domains, routes)
-            if blocked:
-                return dict.fromkeys(keys, ", ".join(blocked))
         nodes = await self._store.list("nodes")
         bound, problems = schedule.place(unbound, nodes, await self._store.list("pods"))
         for key, node in bound.items():

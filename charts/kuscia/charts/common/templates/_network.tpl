@@ -171,7 +171,8 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 ---
-# Nothing has to reach the steps' pods.
+# Nothing has to reach the steps' pods. (No `ingress` key: an empty one is dropped by the API server, and every upgrade
+# would change the object.)
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -190,5 +191,4 @@ spec:
         operator: NotIn
         values: [master, lite]
   policyTypes: [Ingress]
-  ingress: []
 {{- end -}}

@@ -41,7 +41,7 @@
 {{- range $key, $example := dict "cpu" "\"4\"" "memory" "8Gi" "storage" "100Gi" }}
 {{- $value := get $capacity $key }}
 {{- if and (eq (toString $.runtime) "runk") (or (kindIs "invalid" $value) (eq (toString $value) "")) }}
-{{- include "kuscia.error" (dict "path" (printf "lite.capacity.%s" $key) "value" (ternary "null" (toJson $value) (kindIs "invalid" $value))
+{{- include "kuscia.error" (dict "path" (printf "lite.capacity.%s" $key) "value" ($value | default nil | toJson)
   "rule" "RunK needs cpu, memory and storage: what engines may use" "example" (printf "lite.capacity.%s: %s" $key $example)) }}
 {{- end }}
 {{- end }}

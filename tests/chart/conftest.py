@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from tests.chart import k8s_schemas
+from tests.chart.render import Scenario
+from tests.chart.scenarios import ALL
+
+
+@pytest.fixture(params=ALL, ids=lambda scenario: scenario.name)
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    """Each way to install the chart in turn."""
+    found: Scenario = request.param
+    return found
+
+
+@pytest.fixture(scope="session")
+def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where kubeconform finds the schemas of Kubernetes' kinds."""
+    directory: Path = tmp_path_factory.mktemp("schemas")
+    return k8s_schemas.write(directory)

@@ -1,0 +1,114 @@
+"""The ways to install the chart that every general test goes through."""
+
+from tests.chart.render import Scenario, with_values
+
+_S3 = {
+    "id": "src",
+    "type": "oss",
+    "endpoint": "https://s3.example.com",
+    "bucket": "b",
+    "credentialsSecret": {"name": "s"},
+}
+_MASTER = {"endpoint": "https://master.example.com:1080"}
+
+PRESETS = (
+    Scenario("default"),
+    Scenario("master", ("master",), namespace="kuscia-master"),
+    Scenario("alice", ("alice",), namespace="lite-alice"),
+    Scenario("bob", ("bob",), namespace="lite-bob"),
+    Scenario("alice-runp", ("alice-runp",), namespace="lite-alice"),
+    Scenario("master-mysql", ("master", "master-mysql"), namespace="kuscia-master"),
+    Scenario("master-postgres", ("master", "master-postgres"), namespace="kuscia-master"),
+    Scenario("master-and-alice", ("master-and-alice",), namespace="kuscia"),
+)
+
+VARIANTS = (
+    with_values("notls", {"master": {"protocol": "NOTLS", "networkPolicy": {"enabled": False}}}, "master"),
+    with_values("mtls", {"master": {"protocol": "mtls"}}, "master"),
+    with_values(
+        "protocol-absent", {"master": {"protocol": None}, "lite": {"protocol": None}}, "master-and-alice"
+    ),
+    with_values(
+        "steps-as-jobs",
+        {"master": {"jobs": {"keys": {"hook": False}, "routes": {"hook": False}}}},
+        "master",
+    ),
+    with_values(
+        "steps-as-hooks",
+        {"master": {"enabled": False}, "lite": {"jobs": {"data": {"hook": True}, "keys": {"hook": False}}}},
+        "alice",
+    ),
+    with_values(
+        "example-job",
+        {"master": {"exampleJob": {"enabled": True}, "routes": [{"source": "alice", "destination": "bob"}]}},
+        "master",
+    ),
+    with_values(
+        "exposed",
+        {
+            "master": {
+                "service": {"external": {"enabled": True, "type": "NodePort", "nodePort": 31080}},
+                "ingress": {
+                    "enabled": True,
+                    "className": "nginx",
+                    "host": "kuscia.example.com",
+                    "path": "/kuscia",
+                },
+                "networkPolicy": {"metricsFrom": [{"podSelector": {}}], "apiFrom": [{"podSelector": {}}]},
+            }
+        },
+        "master",
+    ),
+    with_values(
+        "runk-apart",
+        {
+            "master": {"enabled": False},
+            "lite": {
+                "enabled": True,
+                "domainId": "alice",
+                "master": {**_MASTER, "tokenSecret": "mine"},
+                "runk": {"namespace": "engines", "enableLogging": True, "dnsServers": ["10.96.0.10"]},
+                "key": {"existingSecret": "my-key", "existingSecretKey": "key.pem"},
+            },
+        },
+    ),
+    with_values(
+        "runc",
+        {
+            "master": {"enabled": False},
+            "lite": {
+                "enabled": True,
+                "domainId": "alice",
+                "master": _MASTER,
+                "runtime": "runc",
+                "runc": {"privileged": True},
+            },
+        },
+    ),
+    with_values(
+        "kubeconfig",
+        {
+            "master": {"enabled": False},
+            "lite": {
+                "enabled": True,
+                "domainId": "alice",
+                "master": _MASTER,
+                "runk": {"kubeconfigSecret": "kc"},
+                "data": {
+                    "source": _S3,
+                    "tables": [
+                        {"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}
+                    ],
+                },
+            },
+        },
+    ),
+    with_values("long-name", {}, "alice", release="a-rather-long-release-name-of-fifty-three-characters"),
+    with_values(
+        "long-domain",
+        {"lite": {"domainId": "a" + "-123456789" * 6 + "-b", "data": {"tables": [], "grants": []}}},
+        "alice",
+    ),
+)
+
+ALL = PRESETS + VARIANTS

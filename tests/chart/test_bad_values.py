@@ -1,0 +1,405 @@
+"""Each wrong value, and what the user is told."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.chart.render import Object, RenderError, render
+
+LITE: Object = {
+    "enabled": True,
+    "domainId": "alice",
+    "master": {"endpoint": "https://master.example.com:1080"},
+}
+SOURCE = {
+    "id": "src",
+    "type": "oss",
+    "endpoint": "https://s3.example.com",
+    "bucket": "b",
+    "credentialsSecret": {"name": "s"},
+}
+TABLE = {"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}
+MYSQL = {
+    "type": "mysql",
+    "host": "db.example.com",
+    "database": "kuscia",
+    "user": "kuscia",
+    "existingSecret": "db",
+}
+TWO = {"alice": {"endpoint": "https://a.example.com"}, "bob": {"endpoint": "https://b.example.com"}}
+
+
+def _master(**values: Any) -> Object:
+    return {"master": values}
+
+
+def _lite(**values: Any) -> Object:
+    return {"master": {"enabled": False}, "lite": {**LITE, **values}}
+
+
+def _data(**values: Any) -> Object:
+    return _lite(data={"source": SOURCE, "tables": [TABLE], **values})
+
+
+def _route(**values: Any) -> Object:
+    return _master(domains=TWO, routes=[values])
+
+
+def _engine(**values: Any) -> Object:
+    return _master(
+        appImages={
+            "mine": {"image": {"name": "a/b", "tag": "1"}, "deployTemplates": [{"name": "x"}], **values}
+        }
+    )
+
+
+ENDPOINT = "master.domains.alice.endpoint"
+
+
+def _endpoint(value: Any) -> Object:
+    return _master(domains={"alice": {"endpoint": value}})
+
+
+# (values, path, value as it is shown, part of the rule)
+OURS: list[tuple[Object, str, str, str]] = [
+    (_master(domainId="default"), "master.domainId", '"default"', "Kuscia keeps for itself"),
+    (_master(domainId=""), "master.domainId", '""', "1 to 63 lower-case"),
+    (_master(domainId=None), "master.domainId", "null", "a domain ID is text"),
+    (_lite(domainId="Alice"), "lite.domainId", '"Alice"', "1 to 63 lower-case"),
+    (_lite(domainId="a.b"), "lite.domainId", '"a.b"', "1 to 63 lower-case"),
+    (_lite(domainId="-a"), "lite.domainId", '"-a"', "begins and ends with"),
+    (_lite(domainId="a" * 64), "lite.domainId", f'"{"a" * 64}"', "1 to 63"),
+    (_lite(domainId=7), "lite.domainId", "7", "quote it"),
+    (_lite(domainId="cross-domain"), "lite.domainId", '"cross-domain"', "keeps for itself"),
+    (_master(domains={"alice": None}), "master.domains.alice", "null", "which may be empty: {}"),
+    (_master(domains={"Bob": {}}), "master.domains.Bob", '"Bob"', "1 to 63 lower-case"),
+    (
+        _master(domains={"kuscia-system": {}}),
+        "master.domains.kuscia-system",
+        '"kuscia-system"',
+        "no lite domain",
+    ),
+    (
+        _endpoint("kuscia.example.com:1080"),
+        ENDPOINT,
+        '"kuscia.example.com:1080"',
+        "begins with http:// or https://",
+    ),
+    (_endpoint("https://a.b.svc:1080"), ENDPOINT, '"https://a.b.svc:1080"', "end in '.svc'"),
+    (_endpoint("https://a.b.svc"), ENDPOINT, '"https://a.b.svc"', "end in '.svc'"),
+    (_endpoint("https://alice:1080"), ENDPOINT, '"https://alice:1080"', "short names"),
+    (_endpoint("https://a_b.example.com"), ENDPOINT, '"https://a_b.example.com"', "no underscore"),
+    (_endpoint("https://[fd00::1]:1080"), ENDPOINT, '"https://[fd00::1]:1080"', "IPv6"),
+    (_endpoint("https://fd00::1"), ENDPOINT, '"https://fd00::1"', "IPv6"),
+    (_endpoint("https://a.example.com:70000"), ENDPOINT, '"https://a.example.com:70000"', "1 to 65535"),
+    (_endpoint("https://a.example.com:x"), ENDPOINT, '"https://a.example.com:x"', "1 to 65535"),
+    (_endpoint("https://u@a.example.com"), ENDPOINT, '"https://u@a.example.com"', "without user"),
+    (_endpoint("https://a.example.com/p?q"), ENDPOINT, '"https://a.example.com/p?q"', "without user"),
+    (_endpoint("https://"), ENDPOINT, '"https://"', "no host name"),
+    (_endpoint(1080), ENDPOINT, "1080", "an endpoint is needed"),
+    (_master(domains={"alice": {"cert": "xyz"}}), "master.domains.alice.cert", '"xyz"', "PEM text"),
+    (
+        _master(domains={"alice": {"cert": "-----BEGIN RSA PRIVATE KEY-----"}}),
+        "master.domains.alice.cert",
+        "(not shown: a private key)",
+        "private key has to stay",
+    ),
+    (
+        _master(domains={"alice": {"reader": {"serviceAccount": "x"}}}),
+        "master.domains.alice.reader.namespace",
+        "null",
+        "found by its namespace",
+    ),
+    (_master(protocol=""), "master.protocol", '""', "one of TLS, NOTLS, MTLS"),
+    (_master(protocol="SSL"), "master.protocol", '"SSL"', "one of TLS, NOTLS, MTLS"),
+    (_lite(protocol=True), "lite.protocol", "true", "one of TLS, NOTLS, MTLS"),
+    (
+        _master(extraConfig={"kusciaAPI": {"x": 1}}),
+        "master.extraConfig.kusciaAPI",
+        "(a block)",
+        "Kuscia crashes",
+    ),
+    (_lite(extraConfig={"kusciaAPI": None}), "lite.extraConfig.kusciaAPI", "(a block)", "Kuscia crashes"),
+    (
+        _master(extraConfig={"datastoreEndpoint": "x"}),
+        "master.extraConfig.datastoreEndpoint",
+        "(not shown)",
+        "secrets stay",
+    ),
+    (
+        _lite(extraConfig={"liteDeployToken": "x"}),
+        "lite.extraConfig.liteDeployToken",
+        "(not shown)",
+        "secrets stay",
+    ),
+    (
+        _lite(extraConfig={"masterEndpoint": "x"}),
+        "lite.extraConfig.masterEndpoint",
+        '"x"',
+        "a value of its own",
+    ),
+    (
+        _lite(extraConfig={"runk": {"namespace": "x"}}),
+        "lite.extraConfig.runk.namespace",
+        '"x"',
+        "a value of its own",
+    ),
+    (_master(extraConfig={"mode": "lite"}), "master.extraConfig.mode", '"lite"', "a value of its own"),
+    (
+        _master(datastore={"type": "oracle"}),
+        "master.datastore.type",
+        '"oracle"',
+        "one of sqlite, mysql, postgres",
+    ),
+    (_master(datastore={**MYSQL, "host": ""}), "master.datastore.host", '""', "a host name is needed"),
+    (
+        _master(datastore={**MYSQL, "host": "mysql.db.svc"}),
+        "master.datastore.host",
+        '"mysql.db.svc"',
+        "end in '.svc'",
+    ),
+    (_master(datastore={**MYSQL, "host": "mysql"}), "master.datastore.host", '"mysql"', "short names"),
+    (_master(datastore={**MYSQL, "database": ""}), "master.datastore.database", '""', "mysql needs it"),
+    (_master(datastore={**MYSQL, "user": ""}), "master.datastore.user", '""', "mysql needs it"),
+    (
+        _master(datastore={**MYSQL, "existingSecret": ""}),
+        "master.datastore.existingSecret",
+        '""',
+        "the password",
+    ),
+    (
+        _master(datastore={**MYSQL, "database": "a/b"}),
+        "master.datastore.database",
+        '"a/b"',
+        "name of a database",
+    ),
+    (_master(datastore={**MYSQL, "user": "a:b"}), "master.datastore.user", '"a:b"', "cannot take a ':'"),
+    (_master(routes="some"), "master.routes", '"some"', "'all', or a list"),
+    (_master(routes={"a": "b"}), "master.routes", '{"a":"b"}', "'all', or a list"),
+    (
+        _route(source="alice", destination="carol"),
+        "master.routes[0].destination",
+        '"carol"',
+        "joins two domains",
+    ),
+    (
+        _route(source="kuscia-system", destination="bob"),
+        "master.routes[0].source",
+        '"kuscia-system"',
+        "Kuscia makes itself",
+    ),
+    (
+        _route(source="alice", destination="alice"),
+        "master.routes[0]",
+        '"alice to alice"',
+        "to another domain",
+    ),
+    (
+        _route(source="alice", destination="bob", transit="x"),
+        "master.routes[0].transit",
+        '"x"',
+        "pass through a domain",
+    ),
+    (
+        _master(domains=TWO, routes=[{"source": "alice", "destination": "bob"}] * 2),
+        "master.routes[1]",
+        '"alice to bob"',
+        "one route for each direction",
+    ),
+    (
+        _master(domains={"alice": {}, "bob": {}}, routes=[{"source": "alice", "destination": "bob"}]),
+        "master.domains.bob.endpoint",
+        "null",
+        "leads there",
+    ),
+    (
+        _engine(image={"name": "a/b", "tag": ""}),
+        "master.appImages.mine.image",
+        '{"name":"a/b","tag":""}',
+        "name and the tag",
+    ),
+    (_engine(deployTemplates=[]), "master.appImages.mine.deployTemplates", "[]", "at least one template"),
+    (
+        _engine(deployTemplates=[{"containers": [{"ports": [{"name": "p"}, {"name": "p"}]}]}]),
+        "master.appImages.mine.deployTemplates[0]",
+        '"p"',
+        "occurs once",
+    ),
+    (
+        _master(domains=TWO, exampleJob={"enabled": True, "appImage": "x"}),
+        "master.exampleJob.appImage",
+        '"x"',
+        "one of master.appImages: secretflow-image",
+    ),
+    (
+        _master(exampleJob={"enabled": True}),
+        "master.exampleJob.parties[1].domain",
+        '"bob"',
+        "a party is a domain",
+    ),
+    (
+        _master(domains=TWO, exampleJob={"enabled": True, "initiator": "carol"}),
+        "master.exampleJob.initiator",
+        '"carol"',
+        "one of the parties",
+    ),
+    (_master(image={"tag": ""}), "master.image.tag", '""', "a tag or a digest"),
+    (_master(enabled=False), "master.enabled, lite.enabled", "false, false", "a master, a lite, or both"),
+    (_lite(master={"endpoint": ""}), "lite.master.endpoint", '""', "an endpoint is needed"),
+    (
+        _lite(master={"endpoint": "https://kuscia-master.kuscia-master.svc:1080"}),
+        "lite.master.endpoint",
+        '"https://kuscia-master.kuscia-master.svc:1080"',
+        "end in '.svc'",
+    ),
+    (_lite(runtime="docker"), "lite.runtime", '"docker"', "one of runk, runp, runc"),
+    (_lite(runtime=None), "lite.runtime", "null", "one of runk, runp, runc"),
+    (_lite(runtime="runc"), "lite.runc.privileged", "false", "a privileged container only"),
+    (_lite(capacity={"memory": None}), "lite.capacity.memory", "null", "RunK needs cpu, memory and storage"),
+    (_lite(capacity=None), "lite.capacity.cpu", "null", "RunK needs cpu, memory and storage"),
+    (
+        _lite(capacity={"memory": "8 GB"}),
+        "lite.capacity.memory",
+        '"8 GB"',
+        "an amount as Kubernetes writes it",
+    ),
+    (_data(source={}), "lite.data.source.id", "null", "a data source, which has an ID"),
+    (_data(source={**SOURCE, "type": "s3"}), "lite.data.source.type", '"s3"', "one of oss, localfs"),
+    (
+        _data(source={**SOURCE, "endpoint": "http://s3:9000"}),
+        "lite.data.source.endpoint",
+        '"http://s3:9000"',
+        "short names",
+    ),
+    (_data(source={**SOURCE, "bucket": ""}), "lite.data.source.bucket", '""', "needs a bucket"),
+    (
+        _data(source={**SOURCE, "credentialsSecret": {}}),
+        "lite.data.source.credentialsSecret.name",
+        '""',
+        "access key",
+    ),
+    (
+        _data(source={"id": "a", "type": "localfs", "path": "/x"}),
+        "lite.data.source.type",
+        '"localfs"',
+        "cannot see files",
+    ),
+    (_data(tables=[{**TABLE, "id": "A"}]), "lite.data.tables[0].id", '"A"', "1 to 63 lower-case"),
+    (_data(tables=[TABLE, TABLE]), "lite.data.tables[1].id", '"t"', "occurs once"),
+    (_data(tables=[{**TABLE, "columns": []}]), "lite.data.tables[0].columns", "[]", "told the columns"),
+    (
+        _data(tables=[{**TABLE, "relativeUri": ""}]),
+        "lite.data.tables[0].relativeUri",
+        '""',
+        "below the data source",
+    ),
+    (
+        _data(grants=[{"table": "x", "domain": "bob"}]),
+        "lite.data.grants[0].table",
+        '"x"',
+        "one of lite.data.tables",
+    ),
+    (
+        _data(grants=[{"table": "t", "domain": "alice"}]),
+        "lite.data.grants[0].domain",
+        '"alice"',
+        "another domain",
+    ),
+]
+
+
+def _told(values: Object) -> str:
+    with pytest.raises(RenderError) as error:
+        render(values)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "value", "rule"), OURS, ids=[f"{path}={value[:40]}" for _, path, value, _ in OURS]
+)
+def test_our_own_rules(values: Object, path: str, value: str, rule: str) -> None:
+    told = _told(values)
+    lines = (rf"\d+\. {re.escape(path)}", f"value:   {re.escape(value)}", f"rule:    .*{re.escape(rule)}.*")
+    pattern = r"\n     ".join([*lines, r"example: .*\S"])
+    assert re.search(pattern, told), told
+
+
+# (values, what the schema says)
+SCHEMA: list[tuple[Object, str]] = [
+    ({"mastre": {}}, "additional properties 'mastre' not allowed"),
+    ({"master": {"domain": "x"}}, "at '/master': additional properties 'domain' not allowed"),
+    ({"lite": {"data": {"table": []}}}, "at '/lite/data': additional properties 'table' not allowed"),
+    (
+        {"global": {"kuscia": {"registry": "x"}}},
+        "at '/global/kuscia': additional properties 'registry' not allowed",
+    ),
+    (
+        _master(domains={"alice": {"endpiont": "x"}}),
+        "at '/master/domains/alice': additional properties 'endpiont'",
+    ),
+    (_master(domains=["alice"]), "at '/master/domains': got array, want object"),
+    (_master(enabled="yes"), "at '/master/enabled': got string, want boolean"),
+    (_master(image={"digest": "latest"}), "at '/master/image/digest'"),
+    (_master(image={"pullPolicy": "always"}), "at '/master/image/pullPolicy'"),
+    (_master(jobs={"keys": {"hook": "no"}}), "at '/master/jobs/keys/hook': got string, want boolean"),
+    (_master(jobs={"data": {}}), "at '/master/jobs': additional properties 'data' not allowed"),
+    (_master(resources="big"), "at '/master/resources': got string, want"),
+    (_master(service={"external": {"type": "ClusterIP"}}), "at '/master/service/external/type'"),
+    (_master(datastore={"port": 0}), "at '/master/datastore/port'"),
+    (_lite(runk={"dnsServers": "10.0.0.1"}), "at '/lite/runk/dnsServers': got string, want array"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), SCHEMA, ids=[message for _, message in SCHEMA])
+def test_types_and_unknown_keys(values: Object, message: str) -> None:
+    assert message in _told(values)
+
+
+def test_all_errors_at_once() -> None:
+    told = _told(
+        {
+            "master": {
+                "domainId": "master",
+                "domains": {"bob": None, "Carl": {"endpoint": "carl"}},
+                "routes": "none",
+            },
+            "lite": {**LITE, "domainId": "lite_1", "runtime": "x", "capacity": {"cpu": "many"}},
+        }
+    )
+    assert "8 errors in the values" in told
+    paths = re.findall(r"^ *\d+\. (\S+)", told, re.M)
+    assert paths == [
+        "master.domainId",
+        "master.domains.Carl",
+        "master.domains.Carl.endpoint",
+        "master.domains.bob",
+        "master.routes",
+        "lite.domainId",
+        "lite.runtime",
+        "lite.capacity.cpu",
+    ]
+
+
+@pytest.mark.parametrize("secret", ["domainKeyData", "datastoreEndpoint", "liteDeployToken"])
+def test_secrets_are_not_repeated(secret: str) -> None:
+    assert "hunter2" not in _told(_master(extraConfig={secret: "hunter2"}))
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://kuscia.example.com",
+        "http://10.0.0.1:1080",
+        "https://kuscia.example.com:443/kuscia/alice",
+        "https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080",
+        "https://svc.example.com",
+    ],
+)
+def test_right_endpoints_are_taken(endpoint: str) -> None:
+    assert render(_endpoint(endpoint))
+
+
+@pytest.mark.parametrize("domain", ["a", "1", "alice", "0-0", "a" * 63])
+def test_right_domain_ids_are_taken(domain: str) -> None:
+    assert render(_lite(domainId=domain))

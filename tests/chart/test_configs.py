@@ -1,0 +1,102 @@
+"""The chart's side of the contract with the steps: config files and command lines."""
+
+import click
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from kuscia_hooks import config
+from kuscia_hooks.cli import main
+from tests.chart.render import Object, Scenario, pod_template
+
+MODELS: dict[str, type[BaseModel]] = {
+    "prepare": config.Prepare,
+    "register": config.Register,
+    "routes": config.Routes,
+    "data": config.Data,
+    "check": config.Check,
+}
+
+
+def _files(objects: list[Object]) -> list[tuple[str, str]]:
+    return [
+        (name, text)
+        for item in objects
+        if item["kind"] == "ConfigMap"
+        for name, text in item["data"].items()
+        if name != "kuscia.yaml"
+    ]
+
+
+def test_configs_are_what_the_steps_expect(scenario: Scenario) -> None:
+    files = _files(scenario.objects)
+    assert {name for name, _ in files} >= {"prepare.yaml", "check.yaml"}
+    for name, text in files:
+        config.parse(text, MODELS[name.removesuffix(".yaml")], name)
+
+
+def test_command_lines_are_what_the_steps_expect(scenario: Scenario) -> None:
+    seen = set()
+    for item in scenario.objects:
+        template = pod_template(item)
+        if template is None:
+            continue
+        containers = template["spec"].get("initContainers", []) or template["spec"]["containers"]
+        for container in containers:
+            assert "command" not in container
+            verb, *args = container["args"]
+            assert verb == container["name"]
+            command = main.commands[verb]
+            command.make_context(verb, list(args))
+            seen.add(verb)
+    assert seen >= {"prepare", "keys", "check"}
+
+
+def test_configs_are_mounted_where_the_command_lines_look(scenario: Scenario) -> None:
+    files = {
+        item["metadata"]["name"]: set(item["data"])
+        for item in scenario.objects
+        if item["kind"] == "ConfigMap"
+    }
+    for item in scenario.objects:
+        template = pod_template(item)
+        if template is None:
+            continue
+        spec = template["spec"]
+        volumes = {
+            volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume
+        }
+        for container in spec.get("initContainers", []) or spec["containers"]:
+            mounted = {
+                f"{mount['mountPath']}/{key}"
+                for mount in container["volumeMounts"]
+                if mount["name"] in volumes
+                for key in files[volumes[mount["name"]]]
+            }
+            assert {arg for arg in container["args"] if arg.startswith("/etc/kuscia-hooks/")} <= mounted
+
+
+def test_kuscia_yaml_has_what_prepare_checks(scenario: Scenario) -> None:
+    for item in scenario.objects:
+        if item["kind"] == "ConfigMap" and "kuscia.yaml" in item["data"]:
+            base = yaml.safe_load(item["data"]["kuscia.yaml"])
+            prepare = config.parse(item["data"]["prepare.yaml"], config.Prepare, "prepare.yaml")
+            assert base["mode"] == prepare.mode
+            assert base["domainID"] == prepare.domain_id
+            assert not {"domainKeyData", "liteDeployToken", "datastoreEndpoint", "kusciaAPI"} & base.keys()
+
+
+def test_labels_of_keys_are_pairs(scenario: Scenario) -> None:
+    jobs = [
+        item for item in scenario.objects if item["kind"] == "Job" and "-keys" in item["metadata"]["name"]
+    ]
+    assert jobs
+    for job in jobs:
+        args = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        labels = [args[index + 1] for index, arg in enumerate(args) if arg == "--label"]
+        assert "app.kubernetes.io/managed-by=kuscia-hooks" in labels
+
+
+def test_a_wrong_command_line_is_noticed() -> None:
+    with pytest.raises(click.UsageError):
+        main.commands["register"].make_context("register", ["--no-such-option"])

@@ -1,0 +1,185 @@
+"""What holds for every object, however the chart is installed."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.render import CHART, Object, Scenario, hook, parse, pod_template, template_once, tool
+
+KUSCIA = {"master", "lite"}
+COMMON_LABELS = {
+    "app.kubernetes.io/name": "kuscia",
+    "app.kubernetes.io/part-of": "kuscia",
+    "app.kubernetes.io/managed-by": "Helm",
+}
+
+
+def test_fits_the_schemas_of_kubernetes(scenario: Scenario, schema_location: str) -> None:
+    done = subprocess.run(
+        [tool("kubeconform"), "-strict", "-summary", "-schema-location", schema_location],
+        input=scenario.text(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
+    assert f"Summary: {len(scenario.objects)} resources" in done.stdout
+
+
+def test_renders_the_same_twice(scenario: Scenario) -> None:
+    assert template_once(scenario) == scenario.text()
+
+
+def test_helm_3_renders_the_same(scenario: Scenario) -> None:
+    assert _by_name(scenario.text("helm3")) == _by_name(scenario.text())
+
+
+def _by_name(text: str) -> dict[tuple[str, str, str], Object]:
+    return {
+        (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
+        for item in parse(text)
+    }
+
+
+def test_no_two_objects_share_a_name(scenario: Scenario) -> None:
+    assert len(_by_name(scenario.text())) == len(scenario.objects)
+
+
+def test_labels(scenario: Scenario) -> None:
+    for item in scenario.objects:
+        labels = item["metadata"]["labels"]
+        assert labels.items() >= COMMON_LABELS.items(), item["metadata"]["name"]
+        assert labels["app.kubernetes.io/instance"] == scenario.release
+        assert labels["app.kubernetes.io/component"]
+        assert labels["kuscia-chart/domain"]
+        assert re.fullmatch(r"kuscia-\d+\.\d+\.\d+", labels["helm.sh/chart"])
+
+
+def test_no_chart_version_in_pod_templates(scenario: Scenario) -> None:
+    for item in scenario.objects:
+        template = pod_template(item)
+        if template is not None and item["kind"] != "Pod":
+            assert "helm.sh/chart" not in template["metadata"]["labels"]
+            assert "helm.sh/chart" not in template["metadata"].get("annotations", {})
+
+
+def test_no_secret_in_the_manifest(scenario: Scenario) -> None:
+    kinds = {item["kind"] for item in scenario.objects}
+    assert "Secret" not in kinds
+    assert "PRIVATE KEY" not in scenario.text()
+    for item in scenario.objects:
+        for path, value in _texts(item):
+            last = path.rsplit(".", 1)[-1]
+            secret = re.search(r"(?i)(password|token|secret|keydata|accesskey)$", last)
+            names = re.search(r"(?i)(secretName|automount|imagePullSecrets|tokenSecret|existingSecret)", path)
+            assert not secret or names or value in ("", "null"), (
+                f"{item['metadata']['name']}: {path} = {value}"
+            )
+
+
+def _texts(node: Any, path: str = "") -> list[tuple[str, str]]:
+    """Every text of an object with its path; config files inside ConfigMaps are opened."""
+    if isinstance(node, dict):
+        return [pair for key, value in node.items() for pair in _texts(value, f"{path}.{key}")]
+    if isinstance(node, list):
+        return [pair for item in node for pair in _texts(item, path)]
+    if isinstance(node, str) and path.endswith(".yaml"):
+        return _texts(yaml.safe_load(node), path)
+    return [(path, node)] if isinstance(node, str) else []
+
+
+def test_names_fit(scenario: Scenario) -> None:
+    for item in scenario.objects:
+        name = item["metadata"]["name"]
+        if item["kind"] == "Deployment":
+            assert len(name) + len("-5d5f7c9b7b-abcde") <= 63, (
+                "the pod's name is its host name and Kuscia's node name"
+            )
+        if item["kind"] in ("Job", "Service"):
+            assert len(name) <= 63
+        if item["kind"] == "Pod":
+            assert len(name) <= 63
+
+
+def test_steps_fit_pod_security_restricted(scenario: Scenario) -> None:
+    for item in scenario.objects:
+        template = pod_template(item)
+        if template is None or item["kind"] == "Deployment":
+            continue
+        spec = template["spec"]
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["runAsNonRoot"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["requests"]
+            assert container["resources"]["limits"]
+
+
+def test_nothing_is_mounted_that_does_not_exist(scenario: Scenario) -> None:
+    accounts = {item["metadata"]["name"] for item in scenario.objects if item["kind"] == "ServiceAccount"}
+    configmaps = {item["metadata"]["name"] for item in scenario.objects if item["kind"] == "ConfigMap"}
+    for item in scenario.objects:
+        template = pod_template(item)
+        if template is None:
+            continue
+        spec = template["spec"]
+        assert spec["serviceAccountName"] in accounts
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        assert len(volumes) == len(spec["volumes"])
+        for volume in spec["volumes"]:
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in configmaps
+        for container in spec["containers"] + spec.get("initContainers", []):
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+
+
+def test_roles_name_what_they_may_change(scenario: Scenario) -> None:
+    """Only `create`, and RunK's own Role, come without a name; nothing has a wildcard."""
+    for item in scenario.objects:
+        if item["kind"] != "Role":
+            continue
+        for rule in item["rules"]:
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+            if not item["metadata"]["name"].endswith("-runk"):
+                assert rule.get("resourceNames") or rule["verbs"] == ["create"], (
+                    item["metadata"]["name"],
+                    rule,
+                )
+
+
+def test_bindings_bind_what_is_there(scenario: Scenario) -> None:
+    roles = {
+        (item["metadata"]["namespace"], item["metadata"]["name"])
+        for item in scenario.objects
+        if item["kind"] == "Role"
+    }
+    for item in scenario.objects:
+        if item["kind"] == "RoleBinding":
+            assert (item["metadata"]["namespace"], item["roleRef"]["name"]) in roles
+            assert item["subjects"]
+
+
+def test_no_post_hook_that_readiness_depends_on(scenario: Scenario) -> None:
+    """`--wait` waits for the pods before any post hook runs, and the pods wait for keys and register."""
+    for item in scenario.objects:
+        component = item["metadata"]["labels"]["app.kubernetes.io/component"]
+        if item["kind"] == "Job" and component in ("keys", "register"):
+            assert "post-" not in hook(item)
+
+
+@pytest.mark.parametrize(
+    "word", ["rand", "genCA", "genSelfSigned", "genSigned", "genPrivateKey", "lookup", "now ", "uuidv4"]
+)
+def test_templates_use_nothing_that_changes(word: str) -> None:
+    for path in CHART.rglob("templates/*"):
+        for expression in re.findall(r"\{\{.*?\}\}", path.read_text(), re.S):
+            code = re.sub(r"/\*.*?\*/", "", expression, flags=re.S)
+            code = re.sub(r'"(\\.|[^"\\])*"', "", code)
+            assert not re.search(rf"\b{word}", code), f"{path}: {expression}"

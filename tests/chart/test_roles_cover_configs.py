@@ -1,0 +1,70 @@
+"""Each step may read exactly the Secrets that its config names."""
+
+from typing import Any
+
+import yaml
+
+from tests.chart.render import Object, Scenario
+
+VERBS = ("prepare", "register", "routes", "data", "check")
+
+
+def _secrets(node: Any, namespace: str) -> set[str]:
+    """Names of the Secrets in the release's own namespace that a config file names to be read."""
+    if isinstance(node, list):
+        return set().union(*(_secrets(item, namespace) for item in node)) if node else set()
+    if not isinstance(node, dict):
+        return set()
+    found = set()
+    for key, value in node.items():
+        if key in ("keySecret", "passwordSecret", "credentialsSecret", "deployToken") and value:
+            if value.get("namespace", namespace) == namespace:
+                found.add(value["name"])
+        else:
+            found |= _secrets(value, namespace)
+    return found
+
+
+def _readable(objects: list[Object], role: str) -> set[str]:
+    return {
+        name
+        for item in objects
+        if item["kind"] == "Role" and item["metadata"]["name"] == role
+        for rule in item["rules"]
+        if "secrets" in rule["resources"] and rule["verbs"] == ["get"]
+        for name in rule["resourceNames"]
+    }
+
+
+def test_roles_cover_configs(scenario: Scenario) -> None:
+    checked = 0
+    for item in scenario.objects:
+        if item["kind"] != "ConfigMap":
+            continue
+        for verb in VERBS:
+            text = item["data"].get(f"{verb}.yaml")
+            if text is None:
+                continue
+            name = item["metadata"]["name"]
+            role = name.removesuffix("-config") if verb == "prepare" else name
+            wanted = _secrets(yaml.safe_load(text), item["metadata"]["namespace"])
+            assert _readable(scenario.objects, role) == wanted, (role, text)
+            checked += 1
+    assert checked >= 2
+
+
+def test_tokens_are_granted_where_they_lie(scenario: Scenario) -> None:
+    """register may write each token Secret that it is told to make."""
+    for item in scenario.objects:
+        if item["kind"] == "ConfigMap" and "register.yaml" in item["data"]:
+            register = yaml.safe_load(item["data"]["register.yaml"])
+            tokens = {domain["tokenSecret"] for domain in register["domains"].values()}
+            granted = {
+                name
+                for role in scenario.objects
+                if role["kind"] == "Role" and role["metadata"]["name"] == item["metadata"]["name"]
+                for rule in role["rules"]
+                if "secrets" in rule["resources"] and "delete" in rule["verbs"]
+                for name in rule["resourceNames"]
+            }
+            assert granted == tokens

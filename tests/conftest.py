@@ -1,0 +1,54 @@
+"""`--report FILE`: a Markdown report of the run, with its date and versions."""
+
+import datetime
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--report", type=Path, help="write a Markdown report of the run to this file")
+
+
+class Report:
+    """Collects the outcome of every test and writes the file when the run ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[tuple[str, str, float]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            self.rows.append((report.nodeid, report.outcome, report.duration))
+
+    def pytest_sessionfinish(self) -> None:
+        counts = {outcome: sum(row[1] == outcome for row in self.rows) for outcome in ("passed", "failed", "skipped")}
+        kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
+        lines = [
+            "# `make test-all`, last run",
+            "",
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {_output('git', 'rev-parse', '--short', 'HEAD')}"
+            f": {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}",
+            "",
+            f"Python {platform.python_version()}, helm {_output('helm', 'version', '--short')}, Kubernetes {kubernetes}",
+            "",
+            "| test | outcome | seconds |",
+            "|---|---|---|",
+            *(f"| `{name}` | {outcome} | {seconds:.1f} |" for name, outcome, seconds in self.rows),
+            "",
+        ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("\n".join(lines))
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--report")
+    if path:
+        config.pluginmanager.register(Report(path), "report")

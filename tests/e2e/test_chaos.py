@@ -1,0 +1,56 @@
+"""Pods deleted at any moment of the installation."""
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import s3
+from tests.cluster.kubectl import CommandError, Kubectl
+from tests.cluster.releases import MASTER, RELEASES, install
+from tests.e2e.conftest import eventually
+from tests.e2e.test_orders import all_ready, remove_all
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+SECONDS_OF_CHAOS = 90
+SECONDS_BETWEEN = 4
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_pod_at_any_moment(kubectl: Kubectl, images: Path, image_refs: dict[str, str], seed: int) -> None:
+    """A fresh installation converges though a pod of the three namespaces is deleted every few seconds."""
+    remove_all(kubectl)
+    s3.ensure(kubectl, image_refs["versitygw"])
+    stop = threading.Event()
+    deleted: list[str] = []
+
+    def chaos() -> None:
+        chance = random.Random(seed)
+        end = time.monotonic() + SECONDS_OF_CHAOS
+        while time.monotonic() < end and not stop.wait(SECONDS_BETWEEN):
+            namespace = chance.choice(RELEASES).namespace
+            pods = kubectl.run("get", "pods", "-n", namespace, "-o", "name").split()
+            if pods:
+                victim = chance.choice(pods)
+                kubectl.run("delete", victim, "-n", namespace, "--wait=false", "--ignore-not-found")
+                deleted.append(f"{namespace}/{victim}")
+
+    with ThreadPoolExecutor(len(RELEASES) + 1) as pool:
+        killer = pool.submit(chaos)
+        runs = [pool.submit(install, kubectl, release, images) for release in RELEASES]
+        try:
+            for run in runs:
+                run.result()
+        finally:
+            killer.result()
+            stop.set()
+    assert deleted
+    eventually(lambda: all_ready(kubectl), 600, f"four routes READY and both tables after deleting {deleted}")
+    try:
+        kubectl.helm("test", MASTER.name, "-n", MASTER.namespace, "--timeout", "15m")
+    except CommandError as error:
+        pytest.fail(f"{error}\ndeleted before: {deleted}")

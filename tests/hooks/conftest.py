@@ -1,0 +1,102 @@
+import base64
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import api, credentials, log, waiting
+from kuscia_hooks.kube import Kube
+from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.kuscia_server import Kuscia, serve
+
+RECORDINGS = Path(__file__).parents[1] / "sim/recordings"
+
+
+@pytest.fixture(scope="session")
+def key_pem() -> bytes:
+    return credentials.new_key()
+
+
+@pytest.fixture(scope="session")
+def other_key_pem() -> bytes:
+    return credentials.new_key()
+
+
+@pytest.fixture
+def core() -> FakeCore:
+    return FakeCore()
+
+
+@pytest.fixture
+def kube(core: FakeCore) -> Kube:
+    return Kube(core)
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def kuscia() -> Kuscia:
+    return Kuscia()
+
+
+@pytest.fixture
+def endpoint(kuscia: Kuscia) -> Iterator[str]:
+    with serve(kuscia) as url:
+        yield url
+
+
+@pytest.fixture
+def client(endpoint: str, key_pem: bytes) -> Iterator[api.KusciaAPI]:
+    with api.KusciaAPI(endpoint, "NOTLS", "kuscia-system", credentials.load_key(key_pem), timeout=0.5) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_pause", lambda: None)
+
+
+class _CurrentStdout(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what is standard output at that moment: pytest changes it between a test's phases."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stdout)
+        super().emit(record)
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> Iterator[None]:
+    log._secrets.clear()
+    log.setup(as_json=False)
+    (handler,) = log.logger.handlers
+    current = _CurrentStdout()
+    current.setFormatter(handler.formatter)
+    log.logger.handlers = [current]
+    yield
+    log.logger.handlers = []
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """Waits of the steps take no time."""
+    fake = FakeTime()
+    monkeypatch.setattr(waiting, "Clock", lambda: fake.clock)
+    return fake
+
+
+def secret_data(**values: str | bytes) -> dict[str, str]:
+    """A Secret's data as the API server has it."""
+    raw = {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
+    return {name: base64.b64encode(value).decode() for name, value in raw.items()}
+
+
+def recordings(name: str) -> list[dict[str, Any]]:
+    """Requests and answers of a running Kuscia."""
+    return [json.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]

@@ -1,0 +1,318 @@
+"""A KusciaAPI on loopback for the steps to talk to: state in memory, codes and texts as recorded.
+
+It stands for one master that sees every domain, or for one lite; what a step may do where is the stand-in's business
+(tests/sim), not that of these tests. `faults` are met by the next requests, one each.
+"""
+
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, str, Any]
+OK: Answer = (0, "success", None)
+
+
+def found(data: Any) -> Answer:
+    return 0, "success", data
+
+
+class Kuscia:
+    """The state, and what was asked."""
+
+    def __init__(self) -> None:
+        self.domains: dict[str, dict[str, Any]] = {}
+        self.routes: dict[tuple[str, str], dict[str, Any]] = {}
+        self.app_images: dict[str, dict[str, Any]] = {}
+        self.sources: dict[str, dict[str, Any]] = {}
+        self.tables: dict[tuple[str, str], dict[str, Any]] = {}
+        self.grants: dict[str, dict[str, Any]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        # What a job's status is at each query; the last one stays.
+        self.job_states: list[dict[str, Any]] = [{"state": "Succeeded", "err_msg": "", "tasks": []}]
+        self.route_status = {"status": "Succeeded", "reason": ""}
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.faults: list[str] = []
+        self.token_after = 0
+        self.expected_token: str | None = None
+        self._tokens = 0
+        self._lock = threading.Lock()
+
+    def paths(self, *, writes: bool = False) -> list[str]:
+        """What was asked for so far."""
+        reading = ("query", "batchQuery", "healthZ")
+        return [path for path, _ in self.asked if not writes or not path.endswith(reading)]
+
+    def answer(self, path: str, body: dict[str, Any]) -> Answer:
+        with self._lock:
+            self.asked.append((path, body))
+            name = path.replace("/", "_").replace("-", "_")
+            method: Callable[[dict[str, Any]], Answer] = getattr(self, f"do_{name}")
+            return method(body)
+
+    def new_token(self) -> str:
+        self._tokens += 1
+        return f"token-number-{self._tokens:04d}-abcdefghijk"
+
+    # --- domains
+
+    def do_healthZ(self, _: dict[str, Any]) -> Answer:
+        return found({"ready": True})
+
+    def do_domain_create(self, body: dict[str, Any]) -> Answer:
+        name = body["domain_id"]
+        if name in self.domains:
+            return 11306, f'domains.kuscia.secretflow "{name}" already exists', None
+        self.domains[name] = {
+            "domain_id": name,
+            "role": body.get("role", ""),
+            "cert": body.get("cert", ""),
+            "node_statuses": [],
+            "deploy_token_statuses": [{"token": self.new_token(), "state": "unused"}],
+            "annotations": {},
+            "auth_center": body.get("auth_center"),
+            "master_domain_id": body.get("master_domain_id", ""),
+        }
+        return OK
+
+    def do_domain_query(self, body: dict[str, Any]) -> Answer:
+        name = body["domain_id"]
+        if name not in self.domains:
+            return 11305, f'domains.kuscia.secretflow "{name}" not found', None
+        domain = dict(self.domains[name])
+        if self.token_after > 0:
+            self.token_after -= 1
+            domain["deploy_token_statuses"] = []
+        return found(domain)
+
+    def do_domain_update(self, body: dict[str, Any]) -> Answer:
+        name = body["domain_id"]
+        if name not in self.domains:
+            return 11305, f'domains.kuscia.secretflow "{name}" not found', None
+        self.domains[name].update(
+            role=body.get("role", ""),
+            cert=body.get("cert") or self.domains[name]["cert"],
+            auth_center=body.get("auth_center"),
+            master_domain_id=body.get("master_domain_id") or name,
+        )
+        return OK
+
+    def do_domain_batchQuery(self, body: dict[str, Any]) -> Answer:
+        for name in body["domain_ids"]:
+            if name not in self.domains:
+                return 11305, f'domains.kuscia.secretflow "{name}" not found', None
+        return found({"domains": [self.domains[name] for name in body["domain_ids"]]})
+
+    # --- routes
+
+    def _route(self, body: dict[str, Any]) -> tuple[str, str]:
+        return body["source"], body["destination"]
+
+    def _no_route(self, key: tuple[str, str]) -> Answer:
+        return 11404, f'clusterdomainroutes.kuscia.secretflow "{"-".join(key)}" not found', None
+
+    def do_route_create(self, body: dict[str, Any]) -> Answer:
+        key = self._route(body)
+        for name in key:
+            if name not in self.domains:
+                return 11305, f'domains.kuscia.secretflow "{name}" not found', None
+        if key in self.routes:
+            return 11405, f'clusterdomainroutes.kuscia.secretflow "{"-".join(key)}" already exists', None
+        token = {**body["token_config"], "rolling_update_period": str(body["token_config"]["rolling_update_period"])}
+        self.routes[key] = {"transit": None, "body_encryption": None, **body, "token_config": token, "mtls_config": None}
+        return OK
+
+    def do_route_query(self, body: dict[str, Any]) -> Answer:
+        key = self._route(body)
+        return found(self.routes[key]) if key in self.routes else self._no_route(key)
+
+    def do_route_delete(self, body: dict[str, Any]) -> Answer:
+        key = self._route(body)
+        return OK if self.routes.pop(key, None) else self._no_route(key)
+
+    def do_route_status_batchQuery(self, body: dict[str, Any]) -> Answer:
+        keys = [self._route(key) for key in body["route_keys"]]
+        for key in keys:
+            if key not in self.routes:
+                return self._no_route(key)
+        return found(
+            {"routes": [{"name": "-".join(key), "source": key[0], "destination": key[1], "status": self.route_status} for key in keys]}
+        )
+
+    # --- AppImages
+
+    def do_appimage_create(self, body: dict[str, Any]) -> Answer:
+        name = body["name"]
+        if name in self.app_images:
+            return 13106, f'appimages.kuscia.secretflow "{name}" already exists', None
+        self.app_images[name] = body
+        return OK
+
+    def do_appimage_update(self, body: dict[str, Any]) -> Answer:
+        self.app_images[body["name"]] = body
+        return OK
+
+    def do_appimage_query(self, body: dict[str, Any]) -> Answer:
+        name = body["name"]
+        if name not in self.app_images:
+            return 13105, f'appimages.kuscia.secretflow "{name}" not found', None
+        return found(self.app_images[name])
+
+    def do_appimage_delete(self, body: dict[str, Any]) -> Answer:
+        if self.app_images.pop(body["name"], None) is None:
+            return 13103, f'appimages.kuscia.secretflow "{body["name"]}" not found', None
+        return OK
+
+    # --- data
+
+    def do_domaindatasource_create(self, body: dict[str, Any]) -> Answer:
+        name = body["datasource_id"]
+        if name in self.sources:
+            return 11800, f"domain data source {name} already exist", None
+        self.sources[name] = body
+        return found({"datasource_id": name})
+
+    def do_domaindatasource_update(self, body: dict[str, Any]) -> Answer:
+        name = body["datasource_id"]
+        if name not in self.sources:
+            return 11806, f"domain {body['domain_id']} data source {name} doesn't exist", None
+        self.sources[name] = body
+        return OK
+
+    def do_domaindatasource_query(self, body: dict[str, Any]) -> Answer:
+        name, domain = body["datasource_id"], body["domain_id"]
+        if name not in self.sources:
+            text = f'get domain {domain} kuscia data source {name} failed, domaindatasources.kuscia.secretflow "{name}" not found'
+            return 11802, text, None
+        return found(self.sources[name])
+
+    def do_domaindata_create(self, body: dict[str, Any]) -> Answer:
+        if body["datasource_id"] not in self.sources:
+            return 11806, f"domain data source `{body['datasource_id']}` is not exists in domain `{body['domain_id']}`", None
+        self.tables[body["domain_id"], body["domaindata_id"]] = body
+        return found({"domaindata_id": body["domaindata_id"]})
+
+    def do_domaindata_query(self, body: dict[str, Any]) -> Answer:
+        key = body["data"]["domain_id"], body["data"]["domaindata_id"]
+        if key not in self.tables:
+            return 11506, f'domaindatas.kuscia.secretflow "{key[1]}" not found', None
+        return found(self.tables[key])
+
+    def do_domaindatagrant_create(self, body: dict[str, Any]) -> Answer:
+        name = body["domaindatagrant_id"]
+        if name in self.grants:
+            return 11700, f"CreateDomainDataGrant failed, because domaindatagrant {name} is exist", None
+        self.grants[name] = body
+        return found({"domaindatagrant_id": name})
+
+    def do_domaindatagrant_update(self, body: dict[str, Any]) -> Answer:
+        self.grants[body["domaindatagrant_id"]] = body
+        return OK
+
+    def do_domaindatagrant_query(self, body: dict[str, Any]) -> Answer:
+        name = body["domaindatagrant_id"]
+        if name not in self.grants:
+            return 11705, f'domaindatagrants.kuscia.secretflow "{name}" not found', None
+        return found({"data": self.grants[name], "status": {"phase": "Ready"}})
+
+    def do_domaindatagrant_delete(self, body: dict[str, Any]) -> Answer:
+        name = body["domaindatagrant_id"]
+        if self.grants.pop(name, None) is None:
+            return 11705, f'domaindatagrants.kuscia.secretflow "{name}" not found', None
+        return OK
+
+    # --- jobs
+
+    def do_job_create(self, body: dict[str, Any]) -> Answer:
+        name = body["job_id"]
+        if name in self.jobs:
+            return 11201, f'kusciajobs.kuscia.secretflow "{name}" already exists', None
+        self.jobs[name] = body
+        return found({"job_id": name})
+
+    def do_job_query(self, body: dict[str, Any]) -> Answer:
+        name = body["job_id"]
+        if name not in self.jobs:
+            return 11202, f'kusciajobs.kuscia.secretflow "{name}" not found', None
+        status = self.job_states.pop(0) if len(self.job_states) > 1 else self.job_states[0]
+        return found({"job_id": name, "status": status})
+
+    def do_job_delete(self, body: dict[str, Any]) -> Answer:
+        if self.jobs.pop(body["job_id"], None) is None:
+            return 11204, f'kusciajobs.kuscia.secretflow "{body["job_id"]}" not found', None
+        return found({"job_id": body["job_id"]})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    kuscia: Kuscia
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", "0"))
+        body = json.loads(self.rfile.read(length) or b"{}")
+        fault = self.kuscia.faults.pop(0) if self.kuscia.faults else ""
+        if fault == "reset":
+            # Closing with a linger time of zero sends a reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
+        if fault == "hang":
+            time.sleep(1.0)
+        if fault.isdigit() and len(fault) == 3:
+            self._send(int(fault), b"")
+            return
+        if self.kuscia.expected_token is not None and self.headers.get("Token") != self.kuscia.expected_token:
+            self._send(401, b"")
+            return
+        code, message, data = self.kuscia.answer(self.path.removeprefix("/api/v1").lstrip("/"), body)
+        if fault == "lost":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
+        if fault.startswith("code "):
+            code, message, data = int(fault.split()[1]), fault.split(" ", 2)[2], None
+        status = {"code": code, "message": message, "details": []}
+        self._send(200, json.dumps({"status": status, "data": data}).encode())
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # A burst of clients must not be what a test of concurrency measures.
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that break off are part of the tests."""
+
+
+@contextmanager
+def serve(kuscia: Kuscia, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve the state on loopback; yields the endpoint."""
+    handler = type("Handler", (_Handler,), {"kuscia": kuscia})
+    server = _Server(("127.0.0.1", 0), handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,182 @@
+"""Nodes of the stand-in as processes on loopback, for tests that need a whole master or lite."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from kuscia_sim import credentials
+
+SIM = Path(__file__).parents[1]
+MASTER_ID = "kuscia-system"
+PORTS = (53, 80, 1054, 1080, 6443, 8070, 8082, 8092, 9091, 10000)
+START_TIMEOUT = 90.0
+
+
+def free_offset(first: int = 20000) -> int:
+    """An offset at which none of a node's ports is taken on 127.0.0.1."""
+    for offset in range(first, 55000, 137):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in PORTS:
+                    sock = stack.enter_context(socket.socket())
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    sock.bind(("127.0.0.1", port + offset))
+            except OSError:
+                continue
+            return offset
+    raise RuntimeError("no free ports on 127.0.0.1")
+
+
+class Node:
+    """One `kuscia start` below `home`; its configuration may be changed between starts."""
+
+    def __init__(self, home: Path, config: dict[str, Any], offset: int, key: RSAPrivateKey | None = None) -> None:
+        self.home = home
+        self.offset = offset
+        self.key = key or credentials.new_key()
+        self.config: dict[str, Any] = {"domainKeyData": credentials.b64(credentials.key_pem(self.key)), **config}
+        self.domain_id = str(self.config.get("domainID", ""))
+        self.hostname = f"host-{self.domain_id or 'none'}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def port(self, number: int) -> int:
+        return number + self.offset
+
+    @property
+    def gateway(self) -> str:
+        scheme = "http" if self.config.get("protocol") == "NOTLS" else "https"
+        return f"{scheme}://127.0.0.1:{self.port(1080)}"
+
+    def start(self) -> "Node":
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "kuscia.yaml").write_text(yaml.safe_dump(self.config))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(SIM),
+            "KUSCIA_SIM_BIND": "127.0.0.1",
+            "KUSCIA_SIM_PORT_OFFSET": str(self.offset),
+            "KUSCIA_SIM_HOSTNAME": self.hostname,
+            "KUSCIA_SIM_HOME": str(self.home),
+        }
+        with (self.home / "output.log").open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "kuscia_sim", "start", "-c", "kuscia.yaml"],
+                cwd=self.home,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def output(self) -> str:
+        return (self.home / "output.log").read_text(errors="replace")
+
+    def wait_for(self, text: str, timeout: float = START_TIMEOUT) -> None:
+        """Fails the test when the output does not show `text` in time, or the node ends before."""
+        assert self._process
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if text in self.output():
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"{self.hostname} did not say {text!r}:\n" + self.output()[-4000:])
+
+    def wait_started(self) -> "Node":
+        self.wait_for("Kuscia started success")
+        return self
+
+    def wait_exit(self, timeout: float = START_TIMEOUT) -> int:
+        assert self._process
+        return self._process.wait(timeout)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ends the node; returns its exit status."""
+        assert self._process
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+    def api(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A request to the node's KusciaAPI."""
+        scheme = "http" if self.config.get("protocol") == "NOTLS" else "https"
+        request = urllib.request.Request(  # noqa: S310
+            f"{scheme}://127.0.0.1:{self.port(8082)}/api/v1/{path}",
+            json.dumps(body).encode(),
+            {"Token": credentials.api_token(self.key, self.domain_id), "Content-Type": "application/json"},
+        )
+        context = ssl._create_unverified_context()  # noqa: S323
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310
+            found: dict[str, Any] = json.loads(answer.read())
+        return found
+
+
+def unused_token(master: Node, domain_id: str) -> str:
+    """The deploy token of a domain, as soon as there is one."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        data = master.api("domain/query", {"domain_id": domain_id})["data"]
+        for entry in data["deploy_token_statuses"]:
+            if entry["state"] == "unused":
+                return str(entry["token"])
+        time.sleep(0.1)
+    raise AssertionError(f"no unused deploy token for {domain_id}")
+
+
+def route_state(master: Node, source: str, destination: str) -> tuple[str, str]:
+    """Status and reason of a route as KusciaAPI shows them."""
+    keys = [{"source": source, "destination": destination}]
+    answer = master.api("route/status/batchQuery", {"route_keys": keys})
+    status = answer["data"]["routes"][0]["status"]
+    return status["status"], status["reason"]
+
+
+def wait_route(master: Node, source: str, destination: str, status: str, reason: str = "", timeout: float = 60) -> float:
+    """Seconds until a route has a status and its reason contains `reason`."""
+    began = time.monotonic()
+    seen: tuple[str, str] = ("", "")
+    while time.monotonic() < began + timeout:
+        seen = route_state(master, source, destination)
+        if seen[0] == status and reason in seen[1]:
+            return time.monotonic() - began
+        time.sleep(0.2)
+    raise AssertionError(f"route {source}-{destination} is {seen}, not {status} {reason}")
+
+
+def create_route(master: Node, source: str, destination: Node, **endpoint: Any) -> None:
+    """A route to a node's gateway; `endpoint` overrides host, port, tls, path_prefix."""
+    port = {
+        "name": "http",
+        "protocol": "HTTP",
+        "port": endpoint.get("port", destination.port(1080)),
+        "isTLS": endpoint.get("tls", destination.gateway.startswith("https")),
+        "path_prefix": endpoint.get("path_prefix", ""),
+    }
+    answer = master.api(
+        "route/create",
+        {
+            "source": source,
+            "destination": destination.domain_id,
+            "authentication_type": "Token",
+            "endpoint": {"host": endpoint.get("host", "127.0.0.1"), "ports": [port]},
+            "token_config": {"token_gen_method": "RSA-GEN"},
+        },
+    )
+    assert answer["status"]["code"] == 0, answer

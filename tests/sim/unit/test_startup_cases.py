@@ -1,0 +1,236 @@
+"""What the stand-in prints and how it exits when something is wrong, as recorded of a real Kuscia.
+
+Each case names the recording in recordings/startup-cases and the lines in it that decide.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuscia_sim import credentials
+from tests.sim.unit.nodes import MASTER_ID, SIM, Node, free_offset, unused_token
+
+STARTUP_CASES = SIM / "recordings/startup-cases"
+CAPACITY = {"cpu": "4", "memory": "8Gi", "storage": "100Gi"}
+
+
+def lite_config(domain_id: str, endpoint: str, token: str = "garbage", **more: Any) -> dict[str, Any]:
+    return {
+        "mode": "lite",
+        "domainID": domain_id,
+        "protocol": "NOTLS",
+        "masterEndpoint": endpoint,
+        "liteDeployToken": token,
+        "runtime": "runp",
+        **more,
+    }
+
+
+def recorded(name: str, pattern: str) -> str:
+    """The one line of a recording that matches, without its time stamp."""
+    lines = (STARTUP_CASES / f"{name}.log").read_text().splitlines()
+    found = [re.sub(r"^[\d-]+ [\d:.]+ ", "", line) for line in lines if re.search(pattern, line)]
+    assert found, f"{pattern!r} is not in {name}.log"
+    return found[-1]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Any]:
+    nodes: list[Node] = []
+
+    def start(config: dict[str, Any], key: Any = None) -> Node:
+        node = Node(tmp_path / f"node{len(nodes)}", config, free_offset(), key)
+        nodes.append(node)
+        return node.start()
+
+    yield start
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    config = {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}
+    node = Node(tmp_path_factory.mktemp("master"), config, free_offset()).start().wait_started()
+    yield node
+    node.stop()
+
+
+@pytest.mark.parametrize(
+    ("recording", "config", "line"),
+    [
+        ("badmode", {"mode": "bogus", "domainID": "carl"}, "Load kuscia config failed"),
+        ("noid", {"mode": "lite"}, "Load kuscia config failed"),
+        ("reserved", {"mode": "lite", "domainID": "master"}, "Domain id can't be"),
+    ],
+)
+def test_configuration_that_kuscia_refuses_at_once(run: Any, recording: str, config: Any, line: str) -> None:
+    node = run(config)
+    assert node.wait_exit() == 1
+    said = node.output().splitlines()
+    wanted = recorded(recording, line).replace("etc/conf/kuscia.yaml", "kuscia.yaml")
+    assert said[-1] == wanted
+    assert said[0] == "Kuscia config file watcher start, config file: kuscia.yaml."
+
+
+def test_empty_protocol_is_refused(run: Any) -> None:
+    node = run({"mode": "master", "domainID": MASTER_ID, "protocol": ""})
+    assert node.wait_exit() == 1
+    assert "is unsupported" in node.output()
+
+
+def test_key_that_is_no_base64(run: Any) -> None:
+    node = run({"mode": "master", "domainID": MASTER_ID, "domainKeyData": "not base64!"})
+    assert node.wait_exit() == 1
+    assert "FATAL modules/runtime.go:195 illegal base64 data at input byte 3" in node.output()
+    assert "ERROR tls/crypt.go:310 Decoded keyData error: illegal base64 data at input byte 3" in node.output()
+    assert recorded("badkey", "FATAL").startswith("FATAL modules/runtime.go:195 illegal base64 data at input byte")
+
+
+def test_lite_without_a_key(run: Any) -> None:
+    node = run(lite_config("carl", "http://127.0.0.1:1", domainKeyData=""))
+    assert node.wait_exit() == 1
+    assert "FATAL" in node.output()
+
+
+def test_runc_without_privilege(run: Any) -> None:
+    capabilities = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
+    if int(capabilities.split()[1], 16) & 0x3FFFFFFFF == 0x3FFFFFFFF:
+        config = lite_config("carl", "http://127.0.0.1:1", runtime="runc")
+        node = run(config)
+        node.wait_exit()
+        assert "Runc must run with privileged mode" not in node.output()
+        return
+    node = run(lite_config("carl", "http://127.0.0.1:1", runtime="runc"))
+    assert node.wait_exit() == 1
+    assert recorded("runc", "Runc must run") in node.output()
+    assert node.output().endswith("Error: permission is error\npermission is error\n")
+
+
+def test_master_endpoint_that_does_not_resolve(run: Any) -> None:
+    url = "http://nosuch.kuscia-x-master.svc.cluster.local:1080"
+    node = run(lite_config("carl", url))
+    assert node.wait_exit() == 0
+    said = node.output()
+    wanted = recorded("badendpoint", "domainroute is finished")
+    assert wanted.partition(" on ")[0] in said
+    assert "no such host" in said
+    assert said.rstrip().endswith("Kuscia Instance [carl] shut down")
+
+
+def test_https_against_a_plain_gateway(run: Any, master: Node) -> None:
+    url = master.gateway.replace("http:", "https:")
+    node = run(lite_config("carl", url))
+    assert node.wait_exit() == 0
+    wanted = recorded("https-to-http", "domainroute is finished")
+    recorded_url = "https://kuscia-master.kuscia-x-master.svc.cluster.local:1080"
+    assert wanted.replace(recorded_url, url) in node.output()
+
+
+def test_nothing_listens_at_the_master_endpoint(run: Any) -> None:
+    node = run(lite_config("carl", "http://127.0.0.1:1"))
+    assert node.wait_exit() == 0
+    assert "dial tcp 127.0.0.1:1: connect: connection refused" in node.output()
+
+
+def test_domain_that_the_master_does_not_know(run: Any, master: Node) -> None:
+    node = run(lite_config("dora", master.gateway))
+    assert node.wait_exit() == 0
+    assert recorded("unknown-domain", "domainroute is finished") in node.output()
+    assert node.output().count("detail -> domain [dora] not found\n)") == 5
+
+
+def test_tokens_with_a_new_key_and_with_the_old_one(run: Any, master: Node) -> None:
+    master.api("domain/create", {"domain_id": "carl"})
+    token = unused_token(master, "carl")
+    first_key = credentials.new_key()
+    first = run(lite_config("carl", master.gateway, token), first_key).wait_started()
+    assert first.stop() == 0
+
+    used = run(lite_config("carl", master.gateway, token))
+    assert used.wait_exit() == 0
+    assert "deploy token found but used, please use an unused deploy token" in used.output()
+
+    wrong = run(lite_config("carl", master.gateway, "garbage"))
+    assert wrong.wait_exit() == 0
+    wanted = recorded("badtoken-newkey", "domainroute is finished")
+    assert wanted in wrong.output()
+    assert "garbage" not in wrong.output()
+
+    same_key = run(lite_config("carl", master.gateway, "garbage"), first_key)
+    same_key.wait_started()
+    assert re.search(r"path\(/register\).*err\(<nil>\)", same_key.output())
+    assert same_key.stop() == 0
+
+    fresh = run(lite_config("carl", master.gateway, unused_token(master, "carl"))).wait_started()
+    assert fresh.stop() == 0
+
+
+def test_datastore_that_is_down(run: Any) -> None:
+    dsn = "mysql://kuscia:secret-of-the-test@tcp(127.0.0.1:1)/kuscia"
+    node = run({"mode": "master", "domainID": MASTER_ID, "datastoreEndpoint": dsn})
+    assert node.wait_exit() == 0
+    wanted = recorded("dbdown", "modules/k3s.go:114").replace("10.88.0.1:13399", "127.0.0.1:1")
+    assert wanted in node.output()
+    assert "secret-of-the-test" not in node.output()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "text"),
+    [
+        ("oracle://x", "Driver Name is 'oracle' Not supported"),
+        ("kuscia:pw@tcp(db:3306)/kuscia", "expected format: mysql://"),
+        ("mysql://kuscia:pw@tcp(db:3306)", "missing the slash"),
+    ],
+)
+def test_datastore_endpoint_that_is_none(run: Any, endpoint: str, text: str) -> None:
+    node = run({"mode": "master", "domainID": MASTER_ID, "datastoreEndpoint": endpoint})
+    assert node.wait_exit() == 0
+    assert text in node.output()
+
+
+def test_state_of_another_domain(run: Any, tmp_path: Path) -> None:
+    first = run({"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}).wait_started()
+    assert first.stop() == 0
+    first.config["domainID"] = "other-master"
+    first.start()
+    assert first.wait_exit() == 1
+    assert "FATAL" in first.output()
+    assert "etc/kubeconfig: no such file or directory" in first.output()
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"runtime": ""}, "unknown runtime"),
+        ({"runtime": "runk"}, "capacity config is empty"),
+        ({"runtime": "runk", "capacity": CAPACITY, "runk": {"namespace": "x"}}, "in cluster config"),
+        (
+            {
+                "runtime": "runk",
+                "capacity": CAPACITY,
+                "runk": {"namespace": "x", "kubeconfigFile": "/nonexistent/kubeconfig"},
+            },
+            "/nonexistent/kubeconfig",
+        ),
+    ],
+)
+def test_agent_that_cannot_start(run: Any, master: Node, more: dict[str, Any], text: str) -> None:
+    domain_id = "edna"
+    master.api("domain/create", {"domain_id": domain_id})
+    node = run(lite_config(domain_id, master.gateway, unused_token(master, domain_id), **more))
+    assert node.wait_exit() == 0
+    assert f"[Module] agent is finished with err={text}" in node.output() or text in node.output()
+    assert "Kuscia started success" not in node.output()
+
+
+def test_good_start_of_a_master(run: Any) -> None:
+    node = run({"mode": "MASTER", "domainID": MASTER_ID, "noSuchKey": {"a": 1}}).wait_started()
+    said = node.output()
+    for pattern in ("Kuscia 'datastoreEndpoint' config is empty", "k3s is ready now", "all modules are startup"):
+        assert recorded("sqlite", pattern) in said
+    assert node.stop() == 0
+    assert node.output().rstrip().endswith(f"Kuscia Instance [{MASTER_ID}] shut down")
