@@ -145,6 +145,20 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"x"',
         "a value of its own",
     ),
+    (_lite(extraConfig={"runk": "x"}), "lite.extraConfig.runk", '"x"', "runk is a block"),
+    (
+        _master(extraConfig={"kusciaAPISans": "x"}),
+        "master.extraConfig.kusciaAPISans",
+        '"x"',
+        "a list of names",
+    ),
+    (_master(routes=[1]), "master.routes[0]", "1", "a source and a destination"),
+    (
+        _master(domains=TWO, exampleJob={"enabled": True, "parties": []}),
+        "master.exampleJob.parties",
+        "[]",
+        "two different domains",
+    ),
     (_master(extraConfig={"mode": "lite"}), "master.extraConfig.mode", '"lite"', "a value of its own"),
     (
         _master(datastore={"type": "oracle"}),

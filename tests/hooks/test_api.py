@@ -72,7 +72,7 @@ def test_every_recorded_error_is_one_of_four() -> None:
         "dial tcp 127.0.0.1:6443: connect: connection refused",
         'Operation cannot be fulfilled on domains "a": the object has been modified; please apply your changes',
         'namespaces "alice" not found',
-        "EOF",
+        'Post "https://127.0.0.1:6443/apis": EOF',
     ],
 )
 def test_an_api_server_in_trouble_is_not_final(text: str) -> None:

@@ -107,7 +107,9 @@ class HostCluster:
                 await response.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
         return response
 
-    async def _follow(self, seen: int, seconds: float) -> AsyncIterator[tuple[int, str, tuple[str, str, str], Object]]:
+    async def _follow(
+        self, seen: int, seconds: float
+    ) -> AsyncIterator[tuple[int, str, tuple[str, str, str], Object]]:
         deadline = asyncio.get_running_loop().time() + seconds
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             for event in [e for e in self._events if e[0] > seen]:
@@ -162,12 +164,17 @@ class HostCluster:
         container = pod["spec"]["containers"][0]
         base = {"name": container["name"], "image": container["image"], "restartCount": 0}
         if container["image"].split(":")[0] in self._absent:
-            waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}"'}
+            waiting = {
+                "reason": "ImagePullBackOff",
+                "message": f'Back-off pulling image "{container["image"]}"',
+            }
             await self._report(key, pod, "Pending", {**base, "ready": False, "state": {"waiting": waiting}})
             return
         await asyncio.sleep(PULL_SECONDS)
         started = _now()
-        await self._report(key, pod, "Running", {**base, "ready": True, "state": {"running": {"startedAt": started}}})
+        await self._report(
+            key, pod, "Running", {**base, "ready": True, "state": {"running": {"startedAt": started}}}
+        )
         command = _command(pod)
         seconds = sum(int(n) for n in _SLEEP.findall(command))
         await asyncio.sleep(seconds or IDLE_SECONDS)

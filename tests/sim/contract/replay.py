@@ -15,9 +15,9 @@ from pathlib import Path
 
 from contract.client import Answer, send, tls_context
 from contract.compare import VALUES, differences, parse_stream
-from kuscia_sim import credentials
 from contract.recording import Line
 from contract.world import MASTER_ID, NodeProcess, World
+from kuscia_sim import credentials
 
 LONGEST_PAUSE = 8.0
 SETTLE = 20.0
@@ -255,7 +255,9 @@ def table(results: list[Result]) -> str:
     rows.append(f"{'all':{width}}  {len(results):10}  {passed:6}")
     for result in results:
         if result.problems:
-            rows.append(f"\n{result.line.name}\n    {result.line.method} {result.line.path} {result.line.body}")
+            rows.append(
+                f"\n{result.line.name}\n    {result.line.method} {result.line.path} {result.line.body}"
+            )
             rows += [f"    {problem}" for problem in result.problems]
     return "\n".join(rows)
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import yaml
 
+from contract.recording import Line
 from kuscia_sim import credentials
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.store import LocalStore
-from contract.recording import Line
 
 FIRST_OFFSET, LAST_OFFSET = 22000, 50000
 ENVOY_ADMIN_PORT = 10000
@@ -45,9 +45,7 @@ def _end_with_parent() -> None:
 class NodeProcess:
     """One `kuscia start`, its files below `home`."""
 
-    def __init__(
-        self, home: Path, address: str, offset: int, hostname: str, config: dict[str, Any]
-    ) -> None:
+    def __init__(self, home: Path, address: str, offset: int, hostname: str, config: dict[str, Any]) -> None:
         self.home = home
         self.offset = offset
         self.address = address
@@ -141,7 +139,7 @@ class World:
         return self.nodes[name]
 
     def start_master(self, name: str, protocol: str, domains: dict[str, dict[str, str]]) -> NodeProcess:
-        """domains: annotations by domain ID, of Domains made before (by kubectl, as upstream's script does)."""
+        """domains: annotations by ID of Domains made before (by kubectl, as upstream's script does)."""
         node = self._add(name, {"mode": "master", "domainID": MASTER_ID, "protocol": protocol})
         asyncio.run(_seed(node, domains))
         node.start()

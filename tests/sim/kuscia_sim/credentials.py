@@ -194,7 +194,7 @@ def user_certificate(
 def lite_certificate(
     master_key: rsa.RSAPrivateKey, master_id: str, domain_id: str, public_key: rsa.RSAPublicKey
 ) -> x509.Certificate:
-    """What a master stores for a registered lite; its dates are 1970 to 1980 as upstream's are (facts 5.4)."""
+    """What a master stores for a registered lite; valid from 1970 to 1980, like upstream's (facts 5.4)."""
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return (
         x509.CertificateBuilder()

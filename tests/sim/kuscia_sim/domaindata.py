@@ -58,8 +58,16 @@ def merged_object(old: Object, request: Dict, author: str) -> Object:
 
 
 _FIELDS = (
-    "name", "type", "relative_uri", "datasource_id", "attributes", "partition", "columns", "vendor", "file_format",
-)  # fmt: skip
+    "name",
+    "type",
+    "relative_uri",
+    "datasource_id",
+    "attributes",
+    "partition",
+    "columns",
+    "vendor",
+    "file_format",
+)
 
 
 def _columns(columns: list[Dict]) -> list[Dict]:

@@ -148,8 +148,10 @@ async def reconcile(store: Store) -> None:
 
 def _destination(grant: Object, domain: Object) -> str:
     spec = domain["spec"]
-    partner = spec.get("role") == "partner" and spec.get("master")
-    return partner or grant["spec"]["grantDomain"]
+    destination: str = grant["spec"]["grantDomain"]
+    if spec.get("role") == "partner" and spec.get("master"):
+        destination = spec["master"]
+    return destination
 
 
 async def _reconcile_grant(store: Store, grant: Object, domains: dict[str, Object]) -> None:
@@ -171,7 +173,9 @@ async def _reconcile_grant(store: Store, grant: Object, domains: dict[str, Objec
     status = {**(grant.get("status") or {}), "phase": phase, "message": text}
     if status != grant.get("status"):
         grant["status"] = status
-        await store.update("domaindatagrants", grant["metadata"]["namespace"], grant["metadata"]["name"], grant)
+        await store.update(
+            "domaindatagrants", grant["metadata"]["namespace"], grant["metadata"]["name"], grant
+        )
 
 
 async def _carry(store: Store, grant: Object, destination: str) -> None:
@@ -212,7 +216,7 @@ async def _carry_data(store: Store, author: str, data_id: str, destination: str)
 
 
 def _is_copy(item: Object) -> bool:
-    return item["spec"]["author"] != item["metadata"]["namespace"]
+    return bool(item["spec"]["author"] != item["metadata"]["namespace"])
 
 
 async def _remove_orphans(store: Store) -> None:
@@ -245,9 +249,7 @@ async def _refresh_copies(store: Store) -> None:
             continue
         wanted = {**original["spec"], "vendor": domaindata.VENDOR_GRANT}
         if copy["spec"] != wanted:
-            await store.update(
-                "domaindatas", copy["metadata"]["namespace"], name, {**copy, "spec": wanted}
-            )
+            await store.update("domaindatas", copy["metadata"]["namespace"], name, {**copy, "spec": wanted})
 
 
 def new_id() -> str:

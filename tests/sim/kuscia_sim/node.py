@@ -66,5 +66,3 @@ class Node:
     @property
     def is_master(self) -> bool:
         return self.mode == "master"
-
-

@@ -164,7 +164,21 @@ def parse_form(form: Mapping[str, str], type_: Message) -> Dict:
         if field.type is STR:
             result[name] = text
         elif field.type is BOOL:
-            if text not in ("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"):
+            if text not in (
+                "",
+                "1",
+                "t",
+                "T",
+                "TRUE",
+                "true",
+                "True",
+                "0",
+                "f",
+                "F",
+                "FALSE",
+                "false",
+                "False",
+            ):
                 raise DecodeError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
             result[name] = text in ("1", "t", "T", "TRUE", "true", "True")
         else:
@@ -381,7 +395,9 @@ def render_go(value: Mapping[str, Any], type_: Message) -> Dict:
             continue
         if isinstance(field.type, Message):
             nested = field.type
-            item = [render_go(i, nested) for i in item] if field.kind == "repeated" else render_go(item, nested)
+            item = (
+                [render_go(i, nested) for i in item] if field.kind == "repeated" else render_go(item, nested)
+            )
         elif isinstance(field.type, Enum) and isinstance(item, str):
             item = field.type.names.index(item)
         result[name] = item

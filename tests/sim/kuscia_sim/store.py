@@ -12,6 +12,7 @@ what a deleted object owned (`metadata.ownerReferences[].uid`).
 import asyncio
 import datetime
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ CLUSTER_SCOPED = frozenset({"domains", "clusterdomainroutes", "appimages", "name
 CORE_KINDS = frozenset({"namespaces", "nodes", "configmaps", "endpoints"})
 DOMAIN_ID_ROW = "/bootstrap/domain-id"
 COMPACT_AFTER = 500
+RETRY_TIMEOUT = 20.0
+RETRY_PAUSE = 0.5
 REGISTRY = "/registry/"
 
 
@@ -71,12 +74,18 @@ class Invalid(StoreError):
     reason = "Invalid"
 
 
+class Unavailable(StoreError):
+    """The datastore did not answer; nothing is known to be written."""
+
+    reason = "ServiceUnavailable"
+
+
 class SharedDatastore(Exception):
     """The datastore holds the state of another domain (Kuscia facts 12.6 #10)."""
 
 
 ERRORS: dict[str, type[StoreError]] = {
-    cls.reason: cls for cls in (NotFound, AlreadyExists, Conflict, Forbidden, Invalid)
+    cls.reason: cls for cls in (NotFound, AlreadyExists, Conflict, Forbidden, Invalid, Unavailable)
 }
 
 
@@ -134,11 +143,16 @@ class Store(Protocol):
         ...
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Object) -> Object:
+    """Deep, for JSON data; much faster than copy.deepcopy."""
+    return {key: _copy_item(item) for key, item in value.items()}
+
+
+def _copy_item(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
+        return _copy(value)
     if isinstance(value, list):
-        return [_copy(item) for item in value]
+        return [_copy_item(item) for item in value]
     return value
 
 
@@ -223,8 +237,9 @@ class LocalStore:
             metadata = {**old["metadata"], **stored.get("metadata", {})}
             if metadata["resourceVersion"] != old["metadata"]["resourceVersion"]:
                 raise Conflict(
-                    f'Operation cannot be fulfilled on {resource(kind)} "{name}": the object has been modified; '
-                    "please apply your changes to the latest version and try again"
+                    f'Operation cannot be fulfilled on {resource(kind)} "{name}": '
+                    "the object has been modified; please apply your changes to the latest version "
+                    "and try again"
                 )
             for fixed in ("uid", "creationTimestamp", "name", "namespace", "generation"):
                 metadata[fixed] = old["metadata"][fixed]
@@ -305,12 +320,7 @@ class LocalStore:
         """Commits the row, then brings memory up to date; both happen or none, also under cancellation."""
 
         async def commit() -> None:
-            try:
-                revision = await self._in_thread(self._insert, row)
-            except sa.exc.IntegrityError as err:
-                raise Conflict(
-                    f"{row['name']}: another instance of this domain writes to the same datastore"
-                ) from err
+            revision = await self._in_thread(self._insert, row)
             self._apply(key, revision, row["create_revision"] or revision, stored)
             if len(self._superseded) >= COMPACT_AFTER:
                 doomed, self._superseded = self._superseded, []
@@ -340,10 +350,32 @@ class LocalStore:
             self._owned.setdefault(owner["uid"], set()).add(key)
 
     def _insert(self, row: Object) -> int:
+        """The row's revision. Goes on trying while the datastore is away, as the API server does."""
+        deadline = time.monotonic() + RETRY_TIMEOUT
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    inserted = connection.execute(sa.insert(kine).values(row))
+                    assert inserted.inserted_primary_key is not None
+                    return int(inserted.inserted_primary_key[0])
+            except sa.exc.IntegrityError as err:
+                return self._revision_of(row, err)
+            except sa.exc.OperationalError as err:
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"etcdserver: request timed out: {err.orig}") from err
+                time.sleep(RETRY_PAUSE)
+
+    def _revision_of(self, row: Object, err: sa.exc.IntegrityError) -> int:
+        """A row that is there already is ours if an answer was lost, and another writer's otherwise."""
+        same = (kine.c.name == row["name"]) & (kine.c.prev_revision == row["prev_revision"])
         with self._engine.begin() as connection:
-            inserted = connection.execute(sa.insert(kine).values(row))
-            assert inserted.inserted_primary_key is not None
-            return int(inserted.inserted_primary_key[0])
+            found = connection.execute(sa.select(kine.c.id, kine.c.value).where(same)).one()
+        written = None if found.value is None else bytes(found.value)
+        if written != row["value"]:
+            raise Conflict(
+                f"{row['name']}: another instance of this domain writes to the same datastore"
+            ) from err
+        return int(found.id)
 
     def _compact(self, ids: Sequence[int]) -> None:
         with self._engine.begin() as connection:

@@ -32,7 +32,7 @@ from kuscia_sim.protojson import (
     render_go,
     repeated,
 )
-from kuscia_sim.store import StoreError
+from kuscia_sim.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Context:
     source: str
 
     @property
-    def store(self) -> Any:
+    def store(self) -> Store:
         return self.node.store
 
 
@@ -297,7 +297,7 @@ async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
         answer = await ctx.node.master_api.post(endpoint.path, body.encode())
     except MasterUnreachable as err:
         raise ApiError(ERR_MASTER, str(err)) from err
-    data = json.loads(answer)
+    data: Dict = json.loads(answer)
     status = data.get("status") or {}
     if status and "details" not in status:  # the master's framework refused it
         if status["code"] == ERR_UNEXPECTED:
@@ -306,9 +306,7 @@ async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
     return data
 
 
-async def _stream(
-    request: web.Request, endpoint: Endpoint, ctx: Context, parsed: Dict
-) -> web.StreamResponse:
+async def _stream(request: web.Request, endpoint: Endpoint, ctx: Context, parsed: Dict) -> web.StreamResponse:
     assert endpoint.stream is not None
     response = web.StreamResponse(headers={"Content-Type": JSON_TYPE, **dict(endpoint.headers)})
     response.enable_chunked_encoding()
@@ -332,5 +330,5 @@ def same_secret(given: str, expected: str) -> bool:
 
 
 def store_error(err: StoreError, code: int, **codes: int) -> ApiError:
-    """The refusal for what the store said: `code`, or the one named by the error's reason (NotFound=11305)."""
+    """The refusal for what the store said: `code`, or that given for its reason (NotFound=11305)."""
     return ApiError(codes.get(err.reason, code), err.message)

@@ -42,11 +42,16 @@ def free_offset(first: int = 20000) -> int:
 class Node:
     """One `kuscia start` below `home`; its configuration may be changed between starts."""
 
-    def __init__(self, home: Path, config: dict[str, Any], offset: int, key: RSAPrivateKey | None = None) -> None:
+    def __init__(
+        self, home: Path, config: dict[str, Any], offset: int, key: RSAPrivateKey | None = None
+    ) -> None:
         self.home = home
         self.offset = offset
         self.key = key or credentials.new_key()
-        self.config: dict[str, Any] = {"domainKeyData": credentials.b64(credentials.key_pem(self.key)), **config}
+        self.config: dict[str, Any] = {
+            "domainKeyData": credentials.b64(credentials.key_pem(self.key)),
+            **config,
+        }
         self.domain_id = str(self.config.get("domainID", ""))
         self.hostname = f"host-{self.domain_id or 'none'}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -117,13 +122,13 @@ class Node:
     def api(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """A request to the node's KusciaAPI."""
         scheme = "http" if self.config.get("protocol") == "NOTLS" else "https"
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(
             f"{scheme}://127.0.0.1:{self.port(8082)}/api/v1/{path}",
             json.dumps(body).encode(),
             {"Token": credentials.api_token(self.key, self.domain_id), "Content-Type": "application/json"},
         )
-        context = ssl._create_unverified_context()  # noqa: S323
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:  # noqa: S310
+        context = ssl._create_unverified_context()
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
             found: dict[str, Any] = json.loads(answer.read())
         return found
 
@@ -148,7 +153,9 @@ def route_state(master: Node, source: str, destination: str) -> tuple[str, str]:
     return status["status"], status["reason"]
 
 
-def wait_route(master: Node, source: str, destination: str, status: str, reason: str = "", timeout: float = 60) -> float:
+def wait_route(
+    master: Node, source: str, destination: str, status: str, reason: str = "", timeout: float = 60
+) -> float:
     """Seconds until a route has a status and its reason contains `reason`."""
     began = time.monotonic()
     seen: tuple[str, str] = ("", "")

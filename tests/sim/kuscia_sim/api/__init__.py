@@ -33,11 +33,19 @@ from kuscia_sim.api import (
 from kuscia_sim.node import Node
 
 TABLES = [
-    module.endpoints
-    for module in (
-        health, domain, route, datasource, domaindata, grant, appimage, job, config, certificate, tasklog, serving,
-    )
-]  # fmt: skip
+    health.endpoints,
+    domain.endpoints,
+    route.endpoints,
+    datasource.endpoints,
+    domaindata.endpoints,
+    grant.endpoints,
+    appimage.endpoints,
+    job.endpoints,
+    config.endpoints,
+    certificate.endpoints,
+    tasklog.endpoints,
+    serving.endpoints,
+]
 
 
 def kusciaapi_app(node: Node) -> web.Application:
@@ -79,5 +87,8 @@ def internal_app(node: Node) -> web.Application:
 def datamesh_app(node: Node) -> web.Application:
     """DataMesh on 8070: the TLS layer has already asked for a certificate of the node's CA."""
     return wire.build_app(
-        node, [datamesh.endpoints], identify=lambda _request: ("domain", node.domain_id), dialect=wire.DATA_MESH
+        node,
+        [datamesh.endpoints],
+        identify=lambda _request: ("domain", node.domain_id),
+        dialect=wire.DATA_MESH,
     )

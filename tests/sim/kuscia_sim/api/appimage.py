@@ -6,7 +6,16 @@ import json
 from decimal import Decimal
 
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import QUANTITY_ERROR, check_id, check_path, one_of, refuse_invalid, require, valid_quantity
+from kuscia_sim.api.rules import (
+    QUANTITY_ERROR,
+    check_id,
+    check_path,
+    object_name,
+    one_of,
+    refuse_invalid,
+    require,
+    valid_quantity,
+)
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import ApiError, Context, Endpoints, store_error
@@ -17,10 +26,9 @@ ERR_CREATE, ERR_QUERY, ERR_UPDATE, ERR_DELETE, ERR_BATCH, ERR_LIST = 13100, 1310
 CODES = {"NotFound": 13105, "AlreadyExists": 13106}
 PAGE_SIZE = 10
 _SUFFIXES = {
-    "n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3, "": Decimal(1), "k": Decimal(10) ** 3,
-    "M": Decimal(10) ** 6, "G": Decimal(10) ** 9, "T": Decimal(10) ** 12, "P": Decimal(10) ** 15,
-    "E": Decimal(10) ** 18,
-}  # fmt: skip
+    suffix: Decimal(10) ** power
+    for suffix, power in zip(("n", "u", "m", "", *"kMGTPE"), range(-9, 19, 3), strict=True)
+}
 
 
 @endpoints.add("create", m.CreateAppImageRequest, m.CreateAppImageResponse)
@@ -36,7 +44,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
         "deployTemplates": [_template_spec(t, ERR_CREATE) for t in request["deploy_templates"]],
     }
     try:
-        refuse_invalid("AppImage", name, _crd_errors(spec))
+        refuse_invalid("AppImage", name, object_name(name) + _crd_errors(spec))
         await ctx.store.create("appimages", "", name, {"spec": spec})
     except StoreError as err:
         raise store_error(err, ERR_CREATE, **CODES) from err
@@ -87,7 +95,9 @@ async def update(ctx: Context, request: Dict) -> Dict:
     if request["config_templates"]:
         image["spec"]["configTemplates"] = request["config_templates"]
     if request["deploy_templates"]:
-        image["spec"]["deployTemplates"] = [_template_spec(t, ERR_UPDATE) for t in request["deploy_templates"]]
+        image["spec"]["deployTemplates"] = [
+            _template_spec(t, ERR_UPDATE) for t in request["deploy_templates"]
+        ]
     try:
         refuse_invalid("AppImage", request["name"], _crd_errors(image["spec"]))
         await ctx.store.update("appimages", "", request["name"], image)
@@ -131,7 +141,7 @@ def _check_templates(templates: list[Dict]) -> None:
 
 def _write_token(last: str, revision: int) -> str:
     """The API server's continue token: what was listed up to, and at which revision."""
-    data = '{"v":"meta.k8s.io/v1","rv":%d,"start":%s}' % (revision, json.dumps(f"/{last}\0"))
+    data = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": f"/{last}\0"}, separators=(",", ":"))
     return base64.urlsafe_b64encode(data.encode()).decode().rstrip("=")
 
 
@@ -210,8 +220,7 @@ def _container_spec(container: Dict, code: int) -> Dict:
     resources = _resources_spec(container["resources"], code)
     if resources:
         spec["resources"] = resources
-    for probe, key in (("liveness_probe", "livenessProbe"), ("readiness_probe", "readinessProbe"),
-                       ("startup_probe", "startupProbe")):  # fmt: skip
+    for probe, key in _PROBES.items():
         if container[probe]:
             spec[key] = _probe_spec(container[probe])
     return spec
@@ -242,6 +251,11 @@ def _env_from_spec(source: Dict) -> Dict:
     return spec
 
 
+_PROBES = {
+    "liveness_probe": "livenessProbe",
+    "readiness_probe": "readinessProbe",
+    "startup_probe": "startupProbe",
+}
 _PROBE_TIMES = {
     "initial_delay_seconds": "initialDelaySeconds",
     "timeout_seconds": "timeoutSeconds",
@@ -258,8 +272,10 @@ def _probe_spec(probe: Dict) -> Dict:
         spec["exec"] = {"command": probe["exec"]["command"]}
     if probe["http_get"]:
         get = probe["http_get"]
-        spec["httpGet"] = {"path": get["path"], "port": get["port"], "host": get["host"], "scheme": get["scheme"],
-                           "httpHeaders": [dict(h) for h in get["http_headers"]]}  # fmt: skip
+        spec["httpGet"] = {
+            **{field: get[field] for field in ("path", "port", "host", "scheme")},
+            "httpHeaders": [dict(header) for header in get["http_headers"]],
+        }
     if probe["tcp_socket"]:
         spec["tcpSocket"] = dict(probe["tcp_socket"])
     if probe["grpc"]:

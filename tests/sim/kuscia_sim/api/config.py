@@ -53,7 +53,8 @@ async def _write(ctx: Context, values: dict[str, str | None], code: int) -> None
     for key, value in values.items():
         if len(key.encode()) > MAX_KEY:
             raise ApiError(
-                code, f"key[{key}] length is {len(key.encode())} bytes and exceed the max length {MAX_KEY} bytes"
+                code,
+                f"key[{key}] length is {len(key.encode())} bytes and exceed the max length {MAX_KEY} bytes",
             )
         if value is None:
             data.pop(key, None)
@@ -79,10 +80,11 @@ def _pairs(request: Dict) -> dict[str, str | None]:
 
 
 def _keys(request: Dict) -> list[str]:
-    require(request["keys"], "request keys can't be empty")
-    for index, key in enumerate(request["keys"]):
+    keys: list[str] = request["keys"]
+    require(keys, "request keys can't be empty")
+    for index, key in enumerate(keys):
         require(key, f"request keys[{index}] can't be empty")
-    return request["keys"]
+    return keys
 
 
 @endpoints.add("create", m.CreateConfigRequest, m.CreateConfigResponse)
@@ -91,7 +93,9 @@ async def create(ctx: Context, request: Dict) -> Dict:
     known = _seen(await _load(ctx))
     for key in values:
         require(
-            key not in known, f"request key[{key}] already exist, duplicate creation is not allowed", ERR_CREATE
+            key not in known,
+            f"request key[{key}] already exist, duplicate creation is not allowed",
+            ERR_CREATE,
         )
     await _write(ctx, values, ERR_CREATE)
     return {}

@@ -6,17 +6,37 @@ Everything is about the node's own domain. The framework words its refusals with
 from kuscia_sim import domaindata, domaingrant
 from kuscia_sim.api import datasource
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.domaindata import _crd_errors
-from kuscia_sim.api.rules import check_id, label_value, refuse_invalid, require
+from kuscia_sim.api.rules import (
+    check_id,
+    domaindata_errors,
+    domaingrant_errors,
+    refuse_invalid,
+    require,
+)
 from kuscia_sim.protojson import BOOL, INT32, INT64, STR, Dict, Message, mapping, message, repeated
 from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import ApiError, Context, Endpoints, InvalidRequest, RequestHeader, Status, store_error
+from kuscia_sim.wire import (
+    ApiError,
+    Check,
+    Context,
+    Endpoints,
+    InvalidRequest,
+    RequestHeader,
+    Status,
+    store_error,
+)
 
 endpoints = Endpoints("/api/v1/datamesh/")
 
 PACKAGE = "datamesh"
 ERR_INVALID = 12100
-ERR_CREATE_DATA, ERR_QUERY_DATA, ERR_GET_DATA, ERR_PATCH_DATA, ERR_DELETE_DATA = 12200, 12201, 12202, 12204, 12205
+ERR_CREATE_DATA, ERR_QUERY_DATA, ERR_GET_DATA, ERR_PATCH_DATA, ERR_DELETE_DATA = (
+    12200,
+    12201,
+    12202,
+    12204,
+    12205,
+)
 ERR_QUERY_SOURCE, ERR_GET_SOURCE, ERR_DECODE_SOURCE = 12302, 12306, 12307
 ERR_CREATE_GRANT, ERR_UPDATE_GRANT, ERR_QUERY_GRANT, ERR_DELETE_GRANT = 12400, 12401, 12402, 12403
 GRANT_CODES = {"NotFound": 12405, "AlreadyExists": 12404}
@@ -139,7 +159,7 @@ _QueryGrantResponse = message(
 )
 
 
-def _needs(field: str, text: str):  
+def _needs(field: str, text: str) -> Check:
     def check(_ctx: Context, request: Dict) -> None:
         if not request[field]:
             raise InvalidRequest(text)
@@ -201,18 +221,18 @@ async def create_data(ctx: Context, request: Dict) -> Dict:
     if data_id:
         check_id(data_id, "domaindata_id", ERR_INVALID)
         if await _find_data(ctx, data_id):
-            answer = {"data": {"domaindata_id": data_id}}
+            data = {"domaindata_id": data_id}
             try:
                 await update_data(ctx, request)
             except ApiError as err:
-                raise ApiError(err.code, err.text, **answer) from err
-            return answer
+                raise ApiError(err.code, err.text, data=data) from err
+            return {"data": data}
     request = domaindata.complete(request)
     data_id = request["domaindata_id"]
     await _check_source(ctx, request, request["datasource_id"])
     new = domaindata.new_object(request, author=domain_id, initiator=data_id)
     try:
-        refuse_invalid("DomainData", data_id, _crd_errors(data_id, new))
+        refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
         await ctx.store.create("domaindatas", domain_id, data_id, new)
     except StoreError as err:
         raise ApiError(ERR_CREATE_DATA, err.message) from err
@@ -243,16 +263,14 @@ async def update_data(ctx: Context, request: Dict) -> Dict:
         await _check_source(ctx, request, source_id)
     new = domaindata.merged_object(old, request, author=domain_id)
     try:
-        refuse_invalid("DomainData", data_id, _crd_errors(data_id, new))
+        refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
         await ctx.store.update("domaindatas", domain_id, data_id, new)
     except StoreError as err:
         raise ApiError(ERR_PATCH_DATA, err.message) from err
     return {}
 
 
-@endpoints.add(
-    "domaindata/query", _data_key("QueryDomainDataRequest"), _QueryDataResponse, check=_needs_data
-)
+@endpoints.add("domaindata/query", _data_key("QueryDomainDataRequest"), _QueryDataResponse, check=_needs_data)
 async def query_data(ctx: Context, request: Dict) -> Dict:
     try:
         data = await ctx.store.get("domaindatas", ctx.node.domain_id, request["domaindata_id"])
@@ -275,9 +293,7 @@ async def delete_data(ctx: Context, request: Dict) -> Dict:
     return {}
 
 
-@endpoints.add(
-    "domaindatagrant/create", _grant_request("CreateDomainDataGrantRequest"), _CreateGrantResponse
-)
+@endpoints.add("domaindatagrant/create", _grant_request("CreateDomainDataGrantRequest"), _CreateGrantResponse)
 async def create_grant(ctx: Context, request: Dict) -> Dict:
     domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
     grant_id = request["domaindatagrant_id"]
@@ -297,7 +313,7 @@ async def create_grant(ctx: Context, request: Dict) -> Dict:
     new = domaingrant.new_object(request, domain_id, data)
     new["spec"]["signature"] = domaingrant.sign(new["spec"], ctx.node.key)
     try:
-        refuse_invalid("DomainDataGrant", grant_id, label_value(request["grant_domain"]))
+        refuse_invalid("DomainDataGrant", grant_id, domaingrant_errors(grant_id, request["grant_domain"]))
         await ctx.store.create("domaindatagrants", domain_id, grant_id, new)
     except StoreError as err:
         raise store_error(err, ERR_CREATE_GRANT, **GRANT_CODES) from err
@@ -311,15 +327,11 @@ async def _find_grant(ctx: Context, grant_id: str) -> Object | None:
         return None
 
 
-@endpoints.add(
-    "domaindatagrant/query", _grant_key("QueryDomainDataGrantRequest"), _QueryGrantResponse
-)
+@endpoints.add("domaindatagrant/query", _grant_key("QueryDomainDataGrantRequest"), _QueryGrantResponse)
 async def query_grant(ctx: Context, request: Dict) -> Dict:
     require(request["domaindatagrant_id"], "domaindatagrantid can't be null", ERR_INVALID)
     try:
-        grant = await ctx.store.get(
-            "domaindatagrants", ctx.node.domain_id, request["domaindatagrant_id"]
-        )
+        grant = await ctx.store.get("domaindatagrants", ctx.node.domain_id, request["domaindatagrant_id"])
     except StoreError as err:
         raise ApiError(ERR_QUERY_GRANT, err.message) from err
     spec = grant["spec"]

@@ -6,8 +6,9 @@ The info is stored encrypted with the owner's key; a master that lists it shows 
 import json
 
 from kuscia_sim import credentials
-from kuscia_sim.api import config, messages as m
-from kuscia_sim.api.rules import check_id, check_path, require
+from kuscia_sim.api import config
+from kuscia_sim.api import messages as m
+from kuscia_sim.api.rules import check_id, check_path, object_name, refuse_invalid, require
 from kuscia_sim.gojson import go_quote
 from kuscia_sim.protojson import Dict, Message, render_go
 from kuscia_sim.store import NotFound, Object, StoreError
@@ -43,21 +44,21 @@ def _check_type(type_: str, code: int = ERR_VALIDATE) -> None:
 
 def normal_info(type_: str, info: Dict, code: int) -> tuple[str, Dict]:
     """The data source's URI and its info with slashes trimmed. Raises ApiError(code or 11800)."""
-    part = info.get(_INFO_OF_TYPE.get(type_, "database"))
+    part: Dict | None = info[_INFO_OF_TYPE.get(type_, "database")]
+    if part is None:
+        if type_ in ("localfs", "oss"):
+            raise ApiError(code, f"{type_} info is nil")
+        failed = ERR_CREATE if code == ERR_VALIDATE else code
+        raise ApiError(failed, "parse data source failed, invalid datasource info")
     if type_ == "localfs":
-        require(part, "localfs info is nil", code)
         require(part["path"], "localfs 'path' is empty", code)
         path = part["path"].rstrip("/") or "/"
         return path, {**info, "localfs": {"path": path}}
     if type_ == "oss":
-        require(part, "oss info is nil", code)
         for field in ("endpoint", "bucket", "access_key_id", "access_key_secret"):
             require(part[field], f"oss '{field}' is empty", code)
         part = {**part, "bucket": part["bucket"].strip("/"), "prefix": part["prefix"].strip("/")}
         return f"{part['bucket']}/{part['prefix']}", {**info, "oss": part}
-    if not part:
-        failed = ERR_CREATE if code == ERR_VALIDATE else code
-        raise ApiError(failed, "parse data source failed, invalid datasource info")
     return "", info
 
 
@@ -137,6 +138,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
         spec["uri"], info = normal_info(type_, request["info"], ERR_VALIDATE)
         spec["data"] = {ENCRYPTED_INFO: encrypt_info(ctx, info)}
     try:
+        refuse_invalid("DomainDataSource", source_id, object_name(source_id))
         await ctx.store.create("domaindatasources", domain_id, source_id, {"spec": spec})
     except StoreError as err:
         raise store_error(err, ERR_CREATE, NotFound=11305, AlreadyExists=11805) from err

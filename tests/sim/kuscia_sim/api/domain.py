@@ -2,12 +2,13 @@
 
 import base64
 import binascii
+import contextlib
 
 from cryptography import x509
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, one_of, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_path, object_name, one_of, refuse_invalid, require
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_AUTH, ERR_VALIDATE, ApiError, Context, Endpoints, store_error
@@ -59,9 +60,7 @@ async def _check_master(ctx: Context, request: Dict) -> None:
     except StoreError as err:
         raise ApiError(ERR_VALIDATE, f"check master domain id failed with err {err}") from err
     role = domain["spec"].get("role", "")
-    require(
-        role == request["role"], f"master domain role is {role}, but current role is {request['role']}"
-    )
+    require(role == request["role"], f"master domain role is {role}, but current role is {request['role']}")
 
 
 def _is_certificate(text: str) -> bool:
@@ -82,10 +81,8 @@ def normal_cert(text: str) -> str:
     if "\n" not in text:
         lines = [text[i : i + 64] for i in range(0, len(text), 64)]
         forms.append(credentials.b64("\n".join([_BEGIN, *lines, _END])))
-    try:
+    with contextlib.suppress(ValueError, binascii.Error):
         forms.append(base64.b64decode(text, validate=True).decode("ascii"))
-    except (ValueError, binascii.Error):
-        pass
     for form in forms:
         if _is_certificate(form):
             return form
@@ -103,10 +100,12 @@ def _auth_center(request: Dict) -> Dict | None:
 
 
 def _refuse_invalid(domain_id: str, spec: Dict) -> None:
+    errors = object_name(domain_id)
     center = spec.get("authCenter")
     if not center:
+        refuse_invalid("Domain", domain_id, errors)
         return
-    errors = one_of(
+    errors += one_of(
         "spec.authCenter.authenticationType", center["authenticationType"], ("Token", "MTLS", "None")
     )
     if "tokenGenMethod" in center:
@@ -230,7 +229,7 @@ async def _get(ctx: Context, domain_id: str, code: int) -> Object:
 
 async def _master_cert(ctx: Context) -> str:
     own = await _get(ctx, ctx.node.domain_id, ERR_QUERY)
-    return own["spec"].get("cert", "")
+    return str(own["spec"].get("cert", ""))
 
 
 def _summary(domain: Object) -> Dict:

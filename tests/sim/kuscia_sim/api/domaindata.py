@@ -3,8 +3,9 @@
 import os
 
 from kuscia_sim import domaindata
-from kuscia_sim.api import datasource, messages as m, objectstore
-from kuscia_sim.api.rules import check_id, check_path, label_value, object_name, refuse_invalid, require
+from kuscia_sim.api import datasource, objectstore
+from kuscia_sim.api import messages as m
+from kuscia_sim.api.rules import check_id, check_path, domaindata_errors, refuse_invalid, require
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ApiError, Context, Endpoints, InvalidRequest, store_error
@@ -55,19 +56,19 @@ async def create(ctx: Context, request: Dict) -> Dict:
     if data_id:
         check_id(data_id, "domaindata_id")
         if await _exists(ctx, domain_id, data_id):
-            answer = {"data": {"domaindata_id": data_id}}
+            data = {"domaindata_id": data_id}
             try:
                 await update(ctx, {**request, "vendor": ""})
             except ApiError as err:
-                raise ApiError(err.code, err.text, **answer) from err
-            return answer
+                raise ApiError(err.code, err.text, data=data) from err
+            return {"data": data}
     request = domaindata.complete(request)
     request["relative_uri"] = request["relative_uri"].removeprefix("/")
     data_id = request["domaindata_id"]
     await _check_source(ctx, domain_id, request["datasource_id"])
     new = domaindata.new_object(request, author=domain_id, initiator=domain_id)
     try:
-        refuse_invalid("DomainData", data_id, _crd_errors(data_id, new))
+        refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
         await ctx.store.create("domaindatas", domain_id, data_id, new)
     except StoreError as err:
         raise store_error(err, ERR_CREATE, NotFound=11305, AlreadyExists=CODES["AlreadyExists"]) from err
@@ -82,7 +83,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
     new = domaindata.merged_object(old, request, author=domain_id)
     await _check_source(ctx, domain_id, new["spec"]["dataSource"])
     try:
-        refuse_invalid("DomainData", data_id, _crd_errors(data_id, new))
+        refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
         await ctx.store.update("domaindatas", domain_id, data_id, new)
     except StoreError as err:
         raise store_error(err, ERR_PATCH, **CODES) from err
@@ -212,10 +213,3 @@ def _describe(data: Object) -> Dict:
         "domain_id": data["metadata"]["namespace"],
         "status": "Available",
     }
-
-
-def _crd_errors(name: str, data: Object) -> list[str]:
-    errors = object_name(name)
-    for value in data["metadata"]["labels"].values():
-        errors += label_value(value)
-    return errors

@@ -2,7 +2,7 @@
 
 from kuscia_sim import domaindata, domaingrant
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, label_value, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_path, domaingrant_errors, refuse_invalid, require
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error
@@ -35,7 +35,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
     grant_id = grant_id or domaingrant.new_id()
     new = domaingrant.new_object(request, domain_id, data)
     try:
-        refuse_invalid("DomainDataGrant", grant_id, label_value(request["grant_domain"]))
+        refuse_invalid("DomainDataGrant", grant_id, domaingrant_errors(grant_id, request["grant_domain"]))
         await ctx.store.create("domaindatagrants", domain_id, grant_id, new)
     except StoreError as err:
         raise store_error(err, ERR_CREATE, NotFound=11305, AlreadyExists=11704) from err
@@ -60,7 +60,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
     metadata["labels"] = {**(metadata.get("labels") or {}), **new["metadata"]["labels"]}
     metadata["labels"].pop(domaindata.LABEL_DATA_ID, None)
     try:
-        refuse_invalid("DomainDataGrant", grant_id, label_value(request["grant_domain"]))
+        refuse_invalid("DomainDataGrant", grant_id, domaingrant_errors(grant_id, request["grant_domain"]))
         await ctx.store.update(
             "domaindatagrants", domain_id, grant_id, {**old, "metadata": metadata, "spec": new["spec"]}
         )

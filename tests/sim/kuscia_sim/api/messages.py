@@ -226,9 +226,7 @@ DeleteDomainDataSourceResponse = status_only("DeleteDomainDataSourceResponse")
 QueryDomainDataSourceRequest = message(
     "QueryDomainDataSourceRequest", header=RequestHeader, domain_id=STR, datasource_id=STR
 )
-QueryDomainDataSourceResponse = message(
-    "QueryDomainDataSourceResponse", status=Status, data=DomainDataSource
-)
+QueryDomainDataSourceResponse = message("QueryDomainDataSourceResponse", status=Status, data=DomainDataSource)
 BatchQueryDomainDataSourceRequest = message(
     "BatchQueryDomainDataSourceRequest",
     header=RequestHeader,
@@ -339,9 +337,7 @@ DomainDataGrant = message(
         "DomainDataGrantStatus",
         phase=STR,
         message=STR,
-        records=repeated(
-            message("UseRecord", use_time=INT64, grant_domain=STR, component=STR, output=STR)
-        ),
+        records=repeated(message("UseRecord", use_time=INT64, grant_domain=STR, component=STR, output=STR)),
     ),
 )
 
@@ -375,9 +371,7 @@ DeleteDomainDataGrantResponse = status_only("DeleteDomainDataGrantResponse")
 QueryDomainDataGrantRequest = message(
     "QueryDomainDataGrantRequest", header=RequestHeader, domain_id=STR, domaindatagrant_id=STR
 )
-QueryDomainDataGrantResponse = message(
-    "QueryDomainDataGrantResponse", status=Status, data=DomainDataGrant
-)
+QueryDomainDataGrantResponse = message("QueryDomainDataGrantResponse", status=Status, data=DomainDataGrant)
 BatchQueryDomainDataGrantRequest = message(
     "BatchQueryDomainDataGrantRequest",
     header=RequestHeader,
@@ -389,9 +383,7 @@ BatchQueryDomainDataGrantResponse = message(
 ListDomainDataGrantRequest = message(
     "ListDomainDataGrantRequest",
     header=RequestHeader,
-    data=message(
-        "ListDomainDataGrantRequestData", domain_id=STR, grant_domain=STR, domaindata_vendor=STR
-    ),
+    data=message("ListDomainDataGrantRequestData", domain_id=STR, grant_domain=STR, domaindata_vendor=STR),
 )
 ListDomainDataGrantResponse = message(
     "ListDomainDataGrantResponse",
@@ -484,9 +476,7 @@ ListAppImageRequest = message("ListAppImageRequest", header=RequestHeader, page_
 ListAppImageResponse = message(
     "ListAppImageResponse",
     status=Status,
-    data=message(
-        "AppImageList", appimage_list=repeated(QueryAppImageResponseData), next_page_token=STR
-    ),
+    data=message("AppImageList", appimage_list=repeated(QueryAppImageResponseData), next_page_token=STR),
 )
 
 # config

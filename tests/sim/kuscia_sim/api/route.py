@@ -10,6 +10,7 @@ from kuscia_sim.api.rules import (
     check_path,
     in_range,
     matches,
+    object_name,
     one_of,
     refuse_invalid,
     require,
@@ -36,9 +37,7 @@ def _check_create(ctx: Context, request: Dict) -> None:
     require(request["authentication_type"], "authentication type can not be empty")
     endpoint, transit = request["endpoint"], request["transit"]
     if transit is None:
-        require(
-            endpoint and endpoint["ports"], "endpoint can not be empty when transit is not set"
-        )
+        require(endpoint and endpoint["ports"], "endpoint can not be empty when transit is not set")
     else:
         require(transit["transit_method"], "tranist method is required when transit is not empty")
         if transit["transit_method"] == "THIRD-DOMAIN":
@@ -88,7 +87,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
     name = f"{request['source']}-{request['destination']}"
     spec = _spec(request)
     try:
-        refuse_invalid("ClusterDomainRoute", name, _crd_errors(spec))
+        refuse_invalid("ClusterDomainRoute", name, object_name(name) + _crd_errors(spec))
         await ctx.store.create("clusterdomainroutes", "", name, {"spec": spec})
     except StoreError as err:
         raise store_error(err, ERR_CREATE, **CODES) from err
@@ -124,21 +123,8 @@ async def query(ctx: Context, request: Dict) -> Dict:
                 ],
             },
             "source": request["source"],
-            "token_config": kind == "Token"
-            and {
-                "destination_public_key": token.get("destinationPublicKey", ""),
-                "rolling_update_period": token.get("rollingUpdatePeriod", 0),
-                "source_public_key": token.get("sourcePublicKey", ""),
-                "token_gen_method": token["tokenGenMethod"],
-            }
-            or None,
-            "mtls_config": kind == "MTLS"
-            and {
-                "tls_ca": mtls.get("tlsCA", ""),
-                "source_client_private_key": mtls.get("sourceClientPrivateKey", ""),
-                "source_client_cert": mtls.get("sourceClientCert", ""),
-            }
-            or None,
+            "token_config": _token_config(token) if kind == "Token" else None,
+            "mtls_config": _mtls_config(mtls) if kind == "MTLS" else None,
             "status": _status(route),
             "transit": transit
             and {
@@ -147,6 +133,23 @@ async def query(ctx: Context, request: Dict) -> Dict:
             },
             "body_encryption": spec.get("bodyEncryption"),
         }
+    }
+
+
+def _token_config(spec: Dict) -> Dict:
+    return {
+        "destination_public_key": spec.get("destinationPublicKey", ""),
+        "rolling_update_period": spec.get("rollingUpdatePeriod", 0),
+        "source_public_key": spec.get("sourcePublicKey", ""),
+        "token_gen_method": spec["tokenGenMethod"],
+    }
+
+
+def _mtls_config(spec: Dict) -> Dict:
+    return {
+        "tls_ca": spec.get("tlsCA", ""),
+        "source_client_private_key": spec.get("sourceClientPrivateKey", ""),
+        "source_client_cert": spec.get("sourceClientCert", ""),
     }
 
 

@@ -1,10 +1,10 @@
-"""Rules shared by the handlers: IDs, labels, and what the API server says of an object that breaks its CRD."""
+"""Rules shared by the handlers: IDs, labels, and the API server's words on objects that break their CRD."""
 
 import re
 from collections.abc import Iterable
 
 from kuscia_sim.gojson import go_quote
-from kuscia_sim.store import Invalid
+from kuscia_sim.store import Invalid, Object
 from kuscia_sim.wire import ERR_VALIDATE, ApiError
 
 ID_PATTERN = "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
@@ -78,7 +78,9 @@ def label_value(value: str) -> list[str]:
     """The API server's errors of one label value."""
     errors = []
     if len(value.encode()) > MAX_LABEL:
-        errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: must be no more than {MAX_LABEL} bytes")
+        errors.append(
+            f"metadata.labels: Invalid value: {go_quote(value)}: must be no more than {MAX_LABEL} bytes"
+        )
     if not _LABEL.fullmatch(value):
         errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: {_LABEL_ERROR}")
     return errors
@@ -88,9 +90,24 @@ def object_name(value: str) -> list[str]:
     """The API server's errors of metadata.name."""
     errors = []
     if len(value) > MAX_NAME:
-        errors.append(f"metadata.name: Invalid value: {go_quote(value)}: must be no more than {MAX_NAME} bytes")
+        errors.append(
+            f"metadata.name: Invalid value: {go_quote(value)}: must be no more than {MAX_NAME} bytes"
+        )
     if not _SUBDOMAIN.fullmatch(value):
         errors.append(f"metadata.name: Invalid value: {go_quote(value)}: {_SUBDOMAIN_ERROR}")
+    return errors
+
+
+def domaingrant_errors(name: str, grant_domain: str) -> list[str]:
+    """The API server's errors of a DomainDataGrant, which has its grantee as a label."""
+    return object_name(name) + label_value(grant_domain)
+
+
+def domaindata_errors(data: Object, name: str) -> list[str]:
+    """The API server's errors of a DomainData, which has its type and vendor as labels."""
+    errors = object_name(name)
+    for value in data["metadata"]["labels"].values():
+        errors += label_value(value)
     return errors
 
 

@@ -17,6 +17,7 @@
     kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
   Kept when the release is uninstalled, and taken again by the next one. To remove the domain for good:
     kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
+    kubectl -n {{ $ns }} delete jobs -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}
     {{- if include "kuscia.ownsClaim" . }}
     kubectl -n {{ $ns }} delete pvc/{{ include "kuscia.claimName" . }} --ignore-not-found
     {{- end }}

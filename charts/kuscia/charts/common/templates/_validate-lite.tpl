@@ -25,11 +25,17 @@
   "example" "lite.runc.privileged: true") }}
 {{- end }}
 {{- if eq (toString .runtime) "runk" }}
+{{- $extra := get (.extraConfig | default dict) "runk" | default dict }}
+{{- if not (kindIs "map" $extra) }}
+{{- include "kuscia.error" (dict "path" "lite.extraConfig.runk" "value" (toJson $extra)
+  "rule" "runk is a block" "example" "lite.extraConfig.runk: {logMaxSize: 512Mi}") }}
+{{- else }}
 {{- range $key := list "namespace" "dnsServers" "kubeconfigFile" "enableLogging" }}
-{{- if hasKey (get ($.extraConfig | default dict) "runk" | default dict) $key }}
-{{- include "kuscia.error" (dict "path" (printf "lite.extraConfig.runk.%s" $key) "value" (toJson (get $.extraConfig.runk $key))
+{{- if hasKey $extra $key }}
+{{- include "kuscia.error" (dict "path" (printf "lite.extraConfig.runk.%s" $key) "value" (toJson (get $extra $key))
   "rule" "other objects depend on it, so it has a value of its own"
   "example" (printf "lite.runk.%s" (ternary "kubeconfigSecret: my-kubeconfig" (printf "%s: …" $key) (eq $key "kubeconfigFile")))) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

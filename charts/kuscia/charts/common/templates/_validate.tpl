@@ -156,6 +156,12 @@ short names do not resolve inside Kuscia; write the full name
   "rule" "a kusciaAPI block replaces Kuscia's own one and leaves it without TLS settings, so that Kuscia crashes at start"
   "example" (printf "%s.kusciaAPISans: [kuscia.example.com], for further names in the certificate" $path)) }}
 {{- end }}
+{{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
+{{- include "kuscia.error" (dict
+  "path" (printf "%s.kusciaAPISans" $path) "value" (toJson $config.kusciaAPISans)
+  "rule" "a list of names for the certificate of KusciaAPI"
+  "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
+{{- end }}
 {{- $secrets := dict
   "domainKeyData" "key.existingSecret: my-domain-key"
   "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"

@@ -1,0 +1,86 @@
+import base64
+import hashlib
+import json
+
+import httpx
+import jwt
+import pytest
+from cryptography import x509
+
+from kuscia_hooks import admission, credentials
+from kuscia_hooks.errors import NotYet
+from tests.hooks.conftest import recordings
+
+
+def test_request(key_pem: bytes) -> None:
+    """The shape that Kuscia's master checks (Kuscia facts 5.4)."""
+    key = credentials.load_key(key_pem)
+    body, token = admission.request("alice", "the-token", key)
+    assert set(body) == {"domain_id", "csr", "request_time"}
+    assert 0 <= body["request_time"] < 1_000_000_000
+    csr = x509.load_pem_x509_csr(base64.b64decode(body["csr"]))
+    assert csr.is_signature_valid
+    assert csr.subject.rfc4514_string() == "CN=alice"
+    extension = csr.extensions.get_extension_for_oid(x509.ObjectIdentifier("1.2.3.4")).value
+    assert extension.value == b"the-token"
+    claims = jwt.decode(token, key.public_key(), algorithms=["RS256"])
+    assert claims["iss"] == claims["sub"] == "alice"
+    assert claims["exp"] - claims["iat"] == 300
+    text = f"alice_{body['csr']}_{body['request_time']}"
+    assert bytes(claims["req_hash"]) == hashlib.sha256(text.encode()).digest()
+
+
+def register(key_pem: bytes, answer: httpx.Response | Exception) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("POST", "/prefix/register")
+        assert request.headers["Kuscia-Host"] == "kuscia-handshake.master.svc"
+        assert request.headers["Kuscia-Source"] == "alice"
+        assert json.loads(request.content)["domain_id"] == "alice"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    key = credentials.load_key(key_pem)
+    admission.register("https://m/prefix", "alice", "the-token", key, httpx.MockTransport(handle))
+
+
+def test_admitted(key_pem: bytes) -> None:
+    register(key_pem, httpx.Response(200, json={"cert": "x", "master_pubkey": "y"}))
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "deploy token found but used, please use an unused deploy token",
+        "deploy token not found, please use a valid unused deploy token",
+        "token not found in cert request, bad request",
+    ],
+)
+def test_a_refused_token_is_waited_for(key_pem: bytes, detail: str) -> None:
+    text = f"source domain [alice] deploy token mismatch, detail -> {detail}"
+    with pytest.raises(NotYet, match=detail):
+        register(key_pem, httpx.Response(500, text=text))
+
+
+def test_not_reached(key_pem: bytes) -> None:
+    with pytest.raises(NotYet, match="not reached"):
+        register(key_pem, httpx.ConnectError("refused"))
+
+
+RECORDED = [
+    line["response"] for line in recordings("gateway-transcript") if line["request"]["path"] == "/register"
+]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [*((line["status"], line["body"] or "") for line in RECORDED), (500, "domain [alice] not found"), (404, "")],
+)
+def test_anything_else_is_left_to_the_lite(
+    key_pem: bytes, answer: tuple[int, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(key_pem, httpx.Response(answer[0], text=answer[1]))
+    out = capsys.readouterr().out
+    assert f"WARNING the master answers a registration with HTTP {answer[0]}" in out
+    assert answer[1].strip() in out
+    assert "the-token" not in out

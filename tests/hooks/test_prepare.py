@@ -1,0 +1,224 @@
+import base64
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kuscia_hooks import admission, datastore, gateway, prepare
+from kuscia_hooks.config import Prepare
+from kuscia_hooks.errors import ConfigError, NotYet
+from kuscia_hooks.kube import Kube
+from kuscia_hooks.waiting import TimeUp
+from tests.hooks.conftest import secret_data
+from tests.hooks.fakes import FakeCore, FakeTime
+
+COMMON = {"domainId": "alice", "namespace": "ns", "keySecret": {"name": "key", "key": "domain.key"}}
+TOKEN = {"namespace": "m", "name": "tok", "key": "token"}
+
+
+def lite(**fields: Any) -> Prepare:
+    given = {"mode": "lite", "master": {"endpoint": "https://m:1080"}, "deployToken": TOKEN, **fields}
+    return Prepare.model_validate({**COMMON, **given})
+
+
+def master(store: dict[str, Any]) -> Prepare:
+    return Prepare.model_validate({**COMMON, "mode": "master", "datastore": store})
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    path = tmp_path / "base.yaml"
+    content = {"mode": "lite", "domainID": "alice", "protocol": "TLS", "runk": {"namespace": "ns", "dnsServers": []}}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def ready(core: FakeCore, key_pem: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that a lite waits for is there; returns what was asked for, in order."""
+    asked: list[str] = []
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("secrets", "m", "tok", data=secret_data(token="the-token\n"))
+    core.fail = lambda verb, kind, name: asked.append(name)
+    monkeypatch.setattr(gateway, "probe", lambda *_: asked.append("gateway"))
+    monkeypatch.setattr(gateway, "handshake_state", lambda *_: asked.append("handshake") or 2)
+    monkeypatch.setattr(admission, "register", lambda *arguments: asked.append(f"register {arguments[2]}"))
+    return asked
+
+
+def run(config: Prepare, base: Path, kube: Kube, fake_time: FakeTime, seconds: float = 30) -> dict[str, Any]:
+    output = base.parent / "kuscia.yaml"
+    prepare.run(config, str(base), str(output), kube, fake_time.deadline(seconds))
+    return yaml.safe_load(output.read_text())
+
+
+def test_lite(base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str]) -> None:
+    made = run(lite(), base, kube, fake_time)
+    assert base64.b64decode(made["domainKeyData"]) == key_pem
+    assert made["liteDeployToken"] == "the-token"
+    assert made["protocol"] == "TLS"
+    assert "datastoreEndpoint" not in made
+
+
+def test_order(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+    """The token is read last: an earlier one may be stale (design: how a lite is admitted)."""
+    run(lite(), base, kube, fake_time)
+    assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token"]
+
+
+def test_admitted_by_certificate(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+    made = run(lite(deployToken=None), base, kube, fake_time)
+    assert made["liteDeployToken"] == prepare.NO_TOKEN
+    assert "tok" not in ready
+
+
+def test_file_mode(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+    run(lite(), base, kube, fake_time)
+    output = base.parent / "kuscia.yaml"
+    assert stat.S_IMODE(output.stat().st_mode) == 0o640
+    assert sorted(path.name for path in base.parent.iterdir()) == ["base.yaml", "kuscia.yaml"]
+
+
+def test_dns_servers(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+    made = run(lite(dnsService="localhost"), base, kube, fake_time)
+    assert made["runk"] == {"namespace": "ns", "dnsServers": ["127.0.0.1"]}
+
+
+def test_given_dns_servers_stay(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+    content = yaml.safe_load(base.read_text())
+    content["runk"]["dnsServers"] = ["10.0.0.9"]
+    base.write_text(yaml.safe_dump(content))
+    assert run(lite(dnsService="localhost"), base, kube, fake_time)["runk"]["dnsServers"] == ["10.0.0.9"]
+
+
+class Late:
+    """A probe that is not content for the first calls."""
+
+    def __init__(self, times: int, error: NotYet, result: Any = None) -> None:
+        self.times, self.error, self.result = times, error, result
+
+    def __call__(self, *_: Any) -> Any:
+        self.times -= 1
+        if self.times >= 0:
+            raise self.error
+        return self.result
+
+
+def test_waits_for_the_gateway(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(gateway, "probe", Late(25, NotYet("no Kuscia gateway answers at https://m:1080")))
+    run(lite(), base, kube, fake_time, 0)
+    told = [line for line in capsys.readouterr().out.splitlines() if "waiting for the master's gateway" in line]
+    assert len(told) == 3
+
+
+def test_waits_for_the_domain(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys) -> None:
+    states = iter([5, 5, 6, 4])
+    monkeypatch.setattr(gateway, "handshake_state", lambda *_: next(states))
+    run(lite(), base, kube, fake_time)
+    out = capsys.readouterr().out
+    assert "does not know it yet: the master's release has to name it under master.domains.alice" in out
+    assert "answers state 6" in out
+
+
+def test_a_wrong_token_heals_in_place(
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+) -> None:
+    core.put("secrets", "m", "tok", data=secret_data(token="wrong-token"))
+
+    def register(endpoint: str, domain_id: str, token: str, key: Any) -> None:
+        if token != "right-token":
+            if fake_time.time > 5:
+                core.put("secrets", "m", "tok", data=secret_data(token="right-token"))
+            raise NotYet("the master refuses domain alice: deploy token not found")
+
+    monkeypatch.setattr(admission, "register", register)
+    assert run(lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
+    out = capsys.readouterr().out
+    assert "the token in Secret m/tok, key token, is not the domain's unused one" in out
+    assert "wrong-token" not in out
+
+
+def test_a_wrong_key_heals_in_place(
+    core: FakeCore, base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str], capsys
+) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": "garbage"}))
+
+    def mend(verb: str, kind: str, name: str) -> None:
+        if fake_time.time > 3:
+            core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+
+    core.fail = mend
+    assert run(lite(), base, kube, fake_time)["domainKeyData"]
+    assert "domain.key of Secret ns/key is no domain key" in capsys.readouterr().out
+
+
+def test_deadline(base: Path, kube: Kube, fake_time: FakeTime) -> None:
+    with pytest.raises(TimeUp, match="Secret ns/key does not exist"):
+        run(lite(), base, kube, fake_time, 5)
+    assert not (base.parent / "kuscia.yaml").exists()
+
+
+def master_base(base: Path) -> Path:
+    base.write_text("mode: master\ndomainID: alice\n")
+    return base
+
+
+def test_master_on_sqlite(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path) -> None:
+    store = {"type": "sqlite", "path": str(tmp_path)}
+    made = run(master(store), master_base(base), kube, fake_time)
+    assert set(made) == {"mode", "domainID", "domainKeyData"}
+
+
+def test_master_on_mysql(
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+) -> None:
+    """A wrong password is reported, and heals when the Secret is corrected."""
+    core.put("secrets", "ns", "db", data=secret_data(password="wrong-password"))
+    store = {
+        "type": "mysql",
+        "host": "db",
+        "port": 3306,
+        "database": "my-kine",
+        "user": "root",
+        "passwordSecret": {"name": "db", "key": "password"},
+    }
+
+    def check(database: Any, password: str) -> None:
+        if password != "right@/pässword":
+            if fake_time.time > 5:
+                core.put("secrets", "ns", "db", data=secret_data(password="right@/pässword"))
+            raise NotYet("mysql root@db:3306/kine: 1045 Access denied")
+
+    monkeypatch.setattr(datastore, "check_database", check)
+    made = run(master(store), master_base(base), kube, fake_time)
+    assert made["datastoreEndpoint"] == "mysql://root:right@/pässword@tcp(db:3306)/my-kine"
+    out = capsys.readouterr().out
+    assert "waiting for the datastore (0 of 30 s): mysql root@db:3306/kine: 1045 Access denied" in out
+    assert "WARNING the database name my-kine holds a '-'" in out
+    assert "wrong-password" not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mode: master\ndomainID: alice\n", "mode is 'master'"),
+        ("mode: lite\ndomainID: bob\n", "domainID is 'bob'"),
+        ("mode: lite\ndomainID: alice\ndomainKeyData: x\n", "domainKeyData is a secret"),
+        ("mode: master\nliteDeployToken: t\n", "has 3 errors"),
+        ("- a\n", "no mapping"),
+        ("a: b: c\n", "cannot read"),
+    ],
+)
+def test_a_base_that_does_not_fit(base: Path, kube: Kube, fake_time: FakeTime, text: str, says: str) -> None:
+    base.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        run(lite(), base, kube, fake_time)
+
+
+def test_missing_base(tmp_path: Path, kube: Kube, fake_time: FakeTime) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        run(lite(), tmp_path / "absent.yaml", kube, fake_time)

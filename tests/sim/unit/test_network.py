@@ -1,0 +1,238 @@
+"""A master and two lites on loopback: admission, routes, engine traffic through both gateways, restarts."""
+
+import http.server
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuscia_sim import credentials
+from tests.sim.unit.nodes import (
+    MASTER_ID,
+    Node,
+    create_route,
+    free_offset,
+    unused_token,
+    wait_route,
+)
+
+MEGABYTE = b"y" * 2**20
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """Answers every request with what it received."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        size = len(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        seen = {"path": self.path, "size": size, "headers": {k.lower(): v for k, v in self.headers.items()}}
+        body = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Not in the test's output."""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]:
+    """Alice is admitted by certificate, bob by token; alice speaks plain HTTP, the others TLS."""
+    directory = tmp_path_factory.mktemp("nodes")
+    master = Node(
+        directory / "master", {"mode": "master", "domainID": MASTER_ID, "protocol": "TLS"}, free_offset()
+    )
+    found = {"master": master.start().wait_started()}
+    try:
+        for name, protocol in (("alice", "NOTLS"), ("bob", "TLS")):
+            config = {
+                "mode": "lite",
+                "domainID": name,
+                "protocol": protocol,
+                "masterEndpoint": master.gateway,
+                "runtime": "runp",
+                "liteDeployToken": "admitted-by-certificate",
+            }
+            node = Node(directory / name, config, free_offset(master.offset + 137 * (len(found) * 31)))
+            certificate = credentials.b64(credentials.cert_pem(credentials.ca_certificate(node.key, name)))
+            master.api("domain/create", {"domain_id": name, "cert": certificate if name == "alice" else ""})
+            if name == "bob":
+                node.config["liteDeployToken"] = unused_token(master, name)
+            found[name] = node.start()
+        for node in found.values():
+            node.wait_started()
+        create_route(master, "alice", found["bob"])
+        create_route(master, "bob", found["alice"])
+        yield found
+    finally:
+        for node in found.values():
+            node.stop()
+
+
+def request(
+    node: Node, host: str, body: bytes = b"", path: str = "/a?b=c", headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    """A request to the node's internal gateway, as an engine beside it sends one."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{node.port(80)}{path}", body, {"Host": host, **(headers or {})}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+    except urllib.error.HTTPError as err:
+        return err.code, {k.lower(): v for k, v in err.headers.items()}, err.read()
+
+
+def offer(node: Node, name: str, port: int, scope: str = "Cluster") -> None:
+    """What the agent does for a running engine: its endpoint in the domain's namespace."""
+    spec = {"host": f"{name}.{node.domain_id}.svc", "ip": "127.0.0.1", "port": port, "scope": scope}
+    body = json.dumps({"spec": {**spec, "protocol": "HTTP", "task": name}}).encode()
+    path = f"/sim/v1/objects/endpoints/{node.domain_id}/{name}"
+    status, _, answer = request(
+        node, "apiserver.master.svc", body, path, {"Content-Type": "application/json"}
+    )
+    assert status == 200, answer
+
+
+def test_routes_become_ready_in_seconds(nodes: dict[str, Node]) -> None:
+    master = nodes["master"]
+    for source, destination in (("alice", "bob"), ("bob", "alice"), ("alice", MASTER_ID), ("bob", MASTER_ID)):
+        wait_route(master, source, destination, "Succeeded", timeout=20)
+
+
+def test_token_is_used_up_by_registration_and_kept_by_a_certificate(nodes: dict[str, Node]) -> None:
+    states = {}
+    for name in ("alice", "bob"):
+        data = nodes["master"].api("domain/query", {"domain_id": name})["data"]
+        states[name] = sorted(entry["state"] for entry in data["deploy_token_statuses"])
+        assert [(n["name"], n["status"]) for n in data["node_statuses"]] == [(f"host-{name}", "Ready")]
+    assert states == {"alice": ["unused"], "bob": ["unused", "used"]}
+
+
+def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int) -> None:
+    wait_route(nodes["master"], "alice", "bob", "Succeeded")
+    wait_route(nodes["master"], "bob", "alice", "Succeeded")
+    for source, destination in (("alice", "bob"), ("bob", "alice")):
+        offer(nodes[destination], "job-0-psi", engine)
+        host = f"job-0-psi.{destination}.svc"
+        _until(lambda: request(nodes[source], host)[0] == 200)  # noqa: B023
+        status, headers, body = request(nodes[source], f"{host}:80", MEGABYTE)
+        seen = json.loads(body)
+        assert (status, seen["size"], seen["path"]) == (200, len(MEGABYTE), "/a?b=c")
+        assert headers["server"] == "kuscia-gateway"
+        assert seen["headers"]["host"] == host
+        assert seen["headers"]["kuscia-origin-source"] == seen["headers"]["kuscia-source"] == source
+        assert seen["headers"]["kuscia-host"] == host
+        assert len(seen["headers"]["kuscia-token"]) == 44
+        assert "x-request-id" in seen["headers"]
+        assert request(nodes[destination], host)[0] == 200
+
+
+def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engine: int) -> None:
+    alice, bob = nodes["alice"], nodes["bob"]
+    offer(bob, "job-1-local", engine, scope="Local")
+    _until(lambda: request(bob, "job-1-local.bob.svc")[0] == 200)
+    status, headers, _ = request(alice, "job-1-local.bob.svc")
+    assert status == 404
+    assert headers["kuscia-error-message"] == (
+        "<alice/host-alice/internal> => <bob/host-bob/external $local$ Not Found>"
+    )
+    for host in ("nosuch.carol.svc", "job-1-local.bob.svc.cluster.local", "x"):
+        assert request(alice, host)[0] == 404
+
+
+def test_lite_sees_only_its_own_part_of_the_state(nodes: dict[str, Node]) -> None:
+    alice = nodes["alice"]
+    base = "/sim/v1/objects"
+    for path in (f"{base}/domainroutes/bob/alice-bob", f"{base}/configmaps/bob/x"):
+        status, _, body = request(
+            alice, "apiserver.master.svc", b"{}", path, {"Content-Type": "application/json"}
+        )
+        assert (status, json.loads(body)["reason"]) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize("host", ["kuscia-lite-bob.lite-bob.svc", "kuscia-lite-bob"])
+def test_route_hosts_that_kuscia_cannot_resolve(nodes: dict[str, Node], host: str) -> None:
+    master, reason = nodes["master"], "DestinationIsNotAuthrized"
+    name = "carol" if host.endswith("svc") else "dave"
+    certificate = credentials.ca_certificate(credentials.new_key(), name)
+    master.api(
+        "domain/create", {"domain_id": name, "cert": credentials.b64(credentials.cert_pem(certificate))}
+    )
+    target = Node(Path(), {"domainID": name}, nodes["bob"].offset)
+    create_route(master, "alice", target, host=host)
+    wait_route(master, "alice", name, "Failed", f"Message=TokenNotGenerate, Reason:{reason}")
+    nodes["alice"].wait_for(f"DomainRoute alice-{name}: handshake fail:", 30)
+
+
+def test_route_with_the_wrong_scheme_fails(nodes: dict[str, Node]) -> None:
+    master = nodes["master"]
+    master.api("route/delete", {"source": "bob", "destination": "alice"})
+    create_route(master, "bob", nodes["alice"], tls=True)
+    wait_route(master, "bob", "alice", "Failed", "DestinationIsNotAuthrized")
+    nodes["bob"].wait_for("DomainRoute bob-alice: handshake fail:response status code [503]", 30)
+    master.api("route/delete", {"source": "bob", "destination": "alice"})
+    create_route(master, "bob", nodes["alice"])
+    wait_route(master, "bob", "alice", "Succeeded")
+
+
+def test_restarted_master_keeps_its_state_and_lites_go_on(nodes: dict[str, Node], engine: int) -> None:
+    master = nodes["master"]
+    wait_route(master, "alice", "bob", "Succeeded")
+    assert master.stop() == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", master.port(1080))) != 0
+    assert request(nodes["alice"], "job-0-psi.bob.svc")[0] == 200, "routes between lites need no master"
+    assert nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 11103
+    master.start().wait_started()
+    wait_route(master, "alice", "bob", "Succeeded", timeout=20)
+    _until(lambda: nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 0)
+    offer(nodes["bob"], "job-2-psi", engine)
+    _until(lambda: request(nodes["alice"], "job-2-psi.bob.svc")[0] == 200)
+
+
+def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -> None:
+    master, bob = nodes["master"], nodes["bob"]
+    wait_route(master, "alice", "bob", "Succeeded")
+    assert bob.stop() == 0
+    assert master.api("domain/query", {"domain_id": "bob"})["data"]["node_statuses"] == []
+    assert wait_route(master, "alice", "bob", "Failed", "DestinationUnreachable", 40) < 35
+    wait_route(master, "bob", "alice", "Failed", "HeartBeatTimeout", 60)
+    bob.start().wait_started()
+    wait_route(master, "alice", "bob", "Succeeded", timeout=40)
+    wait_route(master, "bob", "alice", "Succeeded", timeout=40)
+
+
+def test_deleted_domain_loses_its_routes_and_its_access(nodes: dict[str, Node]) -> None:
+    master = nodes["master"]
+    master.api("domain/delete", {"domain_id": "alice"})
+    _until(lambda: _code(master, "alice", MASTER_ID) == 11404)
+    _until(lambda: request(nodes["alice"], "apiserver.master.svc", b"", "/sim/v1/objects/domains")[0] == 401)
+
+
+def _code(master: Node, source: str, destination: str) -> int:
+    return int(master.api("route/query", {"source": source, "destination": destination})["status"]["code"])
+
+
+def _until(condition: Callable[[], bool], timeout: float = 15) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "condition did not come true in time"
+        time.sleep(0.1)

@@ -1,0 +1,95 @@
+"""What Envoy is told (Kuscia facts 6.5, 6.6, 16.4); test_network.py sees what becomes of it."""
+
+import dataclasses
+from pathlib import Path
+
+from kuscia_sim.envoy import (
+    Peer,
+    Routing,
+    Service,
+    Upstream,
+    bootstrap,
+    clusters,
+    external_routes,
+    internal_routes,
+)
+from kuscia_sim.hostnet import Host
+
+HOST = Host(Path("/home/kuscia"), "0.0.0.0", 0, "pod-a", "10.0.0.9", in_image=True)
+BOB = Upstream("alice-to-bob-http", "gw.bob.example", 1080, tls=True)
+ROUTING = Routing(
+    domain_id="alice",
+    hostname="pod-a",
+    version="v1",
+    handshake_hosts=("kuscia-handshake.alice.svc",),
+    services=(
+        Service(Upstream("service-a", "10.0.0.5", 29000), ("job-0-psi.alice.svc",), external=True),
+        Service(Upstream("service-b", "10.0.0.6", 29001), ("job-0-x.alice.svc",), external=False),
+    ),
+    peers=(Peer(BOB, ("*.bob.svc",), "token-for-bob", "/kuscia/bob/"),),
+    callers=(("bob", ("new+token=", "old/token=")),),
+)
+
+
+def test_order_of_external_routes_decides() -> None:
+    routes = external_routes(ROUTING)["virtual_hosts"][0]["routes"]
+    assert [list(route)[1] for route in routes] == ["route", "route", "direct_response", "direct_response"]
+    assert [route.get("direct_response", {}).get("status") for route in routes] == [None, None, 404, 401]
+    source, token, wanted = routes[1]["match"]["headers"]
+    assert source["string_match"] == {"exact": "bob"}
+    assert token["string_match"]["safe_regex"]["regex"] == r"new\+token=|old/token="
+    assert wanted["string_match"]["safe_regex"]["regex"] == r"job\-0\-psi\.alice\.svc"
+    assert routes[1]["route"]["host_rewrite_header"] == "kuscia-host"
+    assert routes[3]["direct_response"]["body"]["inline_string"] == (
+        '{"domain":"alice","instance":"pod-a","kuscia":"v1","reason":"unauthorized."}\n'
+    )
+
+
+def test_without_callers_only_handshakes_pass() -> None:
+    routes = external_routes(dataclasses.replace(ROUTING, callers=()))["virtual_hosts"][0]["routes"]
+    assert [route["match"].get("headers", [{}])[0].get("name") for route in routes] == ["kuscia-host", None]
+
+
+def test_calls_to_a_peer_carry_its_token() -> None:
+    hosts = {host["name"]: host for host in internal_routes(ROUTING)["virtual_hosts"]}
+    peer = hosts["alice-to-bob-http"]
+    assert peer["domains"] == ["*.bob.svc"]
+    assert peer["routes"][0]["route"]["prefix_rewrite"] == "/kuscia/bob/"
+    added = {
+        item["header"]["key"]: item["header"]["value"] for item in peer["routes"][0]["request_headers_to_add"]
+    }
+    assert added == {
+        "Kuscia-Host": "%REQ(:authority)%",
+        "Kuscia-Source": "alice",
+        "Kuscia-Token": "token-for-bob",
+        "Kuscia-Origin-Source": "alice",
+    }
+    assert hosts["service-a"]["domains"] == ["job-0-psi.alice.svc"]
+    assert hosts["service-b"]["domains"] == ["job-0-x.alice.svc"]
+
+
+def test_a_name_is_given_once() -> None:
+    twice = Service(Upstream("service-c", "10.0.0.7", 1), ("job-0-psi.alice.svc",), external=True)
+    routing = dataclasses.replace(ROUTING, services=(*ROUTING.services, twice), peers=ROUTING.peers * 2)
+    names = [name for host in internal_routes(routing)["virtual_hosts"] for name in host["domains"]]
+    assert len(names) == len(set(names))
+    assert len({cluster["name"] for cluster in clusters(routing, HOST)}) == len(clusters(routing, HOST))
+
+
+def test_names_are_resolved_by_the_own_dns_server() -> None:
+    found = {cluster["name"]: cluster for cluster in clusters(ROUTING, HOST)}
+    bob = found["alice-to-bob-http"]
+    assert bob["type"] == "STRICT_DNS"
+    resolver = bob["typed_dns_resolver_config"]["typed_config"]["resolvers"][0]["socket_address"]
+    assert resolver == {"address": "127.0.0.1", "port_value": 53}
+    assert bob["transport_socket"]["typed_config"]["sni"] == "gw.bob.example"
+    assert found["service-a"]["type"] == "STATIC"
+    assert "transport_socket" not in found["service-a"]
+
+
+def test_only_the_external_listener_speaks_tls() -> None:
+    listeners = bootstrap(ROUTING, HOST, Path("/x"), ("CERT", "KEY"))["static_resources"]["listeners"]
+    tls = {item["name"]: "transport_socket" in item["filter_chains"][0] for item in listeners}
+    assert tls == {"external": True, "internal": False}
+    ports = {item["name"]: item["address"]["socket_address"]["port_value"] for item in listeners}
+    assert ports == {"external": 1080, "internal": 80}
