@@ -26,8 +26,8 @@ _MISSING_TEXT = re.compile(r" not found$|doesn't exist$")
 _EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
 # An overloaded or starting API server behind KusciaAPI speaks through codes that are otherwise final.
 _TRANSIENT_TEXT = re.compile(
-    r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests|try again"
-    r"|object has been modified|no such host|etcdserver|leader|being terminated"
+    r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests"
+    r"|try again|object has been modified|no such host|etcdserver|leader|being terminated"
     r"|namespaces \"[^\"]*\" not found",
     re.IGNORECASE,
 )

@@ -128,6 +128,7 @@ class Prepare(_Model):
     domain_id: DomainId
     namespace: Name
     key_secret: SecretKey
+    rootless: bool = False
     datastore: Datastore | None = None
     master: Master | None = None
     deploy_token: TokenSecret | None = None

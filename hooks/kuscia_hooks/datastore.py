@@ -25,6 +25,8 @@ _RIGHTS = {
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MYSQL_MINIMUM = (8, 0, 23)
+_NO_DATABASE_CODES = (1044, 1049)
+_NO_DATABASE = ". Make the database, and give the user all rights to it: Kuscia makes tables only"
 
 
 def decode_password(raw: bytes, where: str) -> str:
@@ -156,7 +158,8 @@ def _mysql(database: Database, password: str) -> Iterator[Execute]:
             host=database.host,
             port=database.port,
             user=database.user,
-            password=password,
+            # PyMySQL would send a text in Latin-1, Kuscia's driver sends UTF-8.
+            password=password.encode(),
             database=database.database,
             charset="utf8mb4",
             connect_timeout=TIMEOUT,
@@ -165,7 +168,8 @@ def _mysql(database: Database, password: str) -> Iterator[Execute]:
             ssl=_mysql_tls(database),
         )
     except (pymysql.MySQLError, OSError) as error:
-        raise NotYet(f"{_where(database)}: {_text(error)}", _show(database)) from error
+        hint = _NO_DATABASE if error.args and error.args[0] in _NO_DATABASE_CODES else ""
+        raise NotYet(f"{_where(database)}: {_text(error)}{hint}", _show(database)) from error
 
     def execute(statement: str) -> list[Any]:
         try:

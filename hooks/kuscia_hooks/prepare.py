@@ -18,6 +18,8 @@ from kuscia_hooks.log import logger
 from kuscia_hooks.waiting import Deadline, until
 
 SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")
+POD_RESOLV_CONF = Path("/etc/resolv.conf")
+LOOPBACK = "127.0.0.1"
 # Kuscia insists on a token, and does not look at it when it knows the domain's certificate (Kuscia facts
 # 16.2).
 NO_TOKEN = "admitted-by-certificate"  # noqa: S105
@@ -74,13 +76,21 @@ def render(
     return yaml.safe_dump(result, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-def write(path: str, text: str) -> None:
-    """Replace the file as a whole; readable by owner and group."""
+def write_resolv_confs(directory: Path) -> None:
+    """The two files that Kuscia writes itself when it is root: `resolv.conf` points the pod at Kuscia's own
+    DNS, which forwards to the servers of `upstream-resolv.conf` (Kuscia facts 1.5).
+    """
+    write(str(directory / "resolv.conf"), f"nameserver {LOOPBACK}\n", 0o644)
+    write(str(directory / "upstream-resolv.conf"), POD_RESOLV_CONF.read_text(), 0o644)
+
+
+def write(path: str, text: str, mode: int = 0o640) -> None:
+    """Replace the file as a whole; by default readable by owner and group."""
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     with os.fdopen(handle, "w") as file:
         file.write(text)
-    os.chmod(temporary, 0o640)
+    os.chmod(temporary, mode)
     os.replace(temporary, target)
 
 
@@ -106,6 +116,8 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     dns = []
     if config.dns_service:
         dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
+    if config.rootless:
+        write_resolv_confs(Path(output).parent)
     write(output, render(base, key, endpoint, token, dns))
     logger.info("wrote %s", output)
 

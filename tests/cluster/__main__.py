@@ -23,7 +23,6 @@ named = click.option(
     default=DEFAULT_NAME,
     show_default=True,
     callback=_names,
-    envvar="KUSCIA_CLUSTER",
     help=f"Name of the cluster; {NAME_RULE}.",
 )
 

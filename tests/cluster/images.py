@@ -66,11 +66,14 @@ class Source:
     """What an image is built from.
 
     context: directory with the Dockerfile. python: whether it is built on the Python base image,
-    with wheels from its requirements.txt. tool: a tool of toolchain.py that is added to the context.
+    with wheels from its requirements.txt. debian: whether it is built on the same base image with
+    packages of Debian's, which the Dockerfile installs. tool: a tool of toolchain.py that is added to
+    the context.
     """
 
     context: Path
     python: bool = True
+    debian: bool = False
     tool: str | None = None
 
 
@@ -80,6 +83,12 @@ SOURCES = {
     "kuscia-engine": Source(ROOT / "tests/engine"),
     "versitygw": Source(HERE / "versitygw", python=False, tool="versitygw"),
 }
+# What the demo has no use for; built when a test asks for them.
+TEST_SOURCES = {
+    "mariadb": Source(HERE / "mariadb", python=False, debian=True),
+    "postgres": Source(HERE / "postgres", python=False, debian=True),
+}
+ALL_SOURCES = SOURCES | TEST_SOURCES
 
 
 class Node(Protocol):
@@ -138,8 +147,8 @@ def base_tag() -> str:
 
 def image(name: str) -> Image:
     """The image that `build` would make of the tree as it is now."""
-    source = SOURCES[name]
-    more = [base_tag(), *PLATFORMS] if source.python else []
+    source = ALL_SOURCES[name]
+    more = [base_tag(), *PLATFORMS] if source.python else [base_tag()] if source.debian else []
     if source.tool:
         more.append(hashlib.sha256(_tool_binary(source.tool).read_bytes()).hexdigest())
     tag = context_hash(source.context, *more)
@@ -166,9 +175,10 @@ def build(names: Iterable[str] = tuple(SOURCES)) -> dict[str, Image]:
         missing = [name for name in missing if not wanted[name].archive.exists()]
         storage = Storage()
         with ThreadPoolExecutor(1) as downloads:
-            wheels = {name: downloads.submit(_wheels, SOURCES[name].context / "requirements.txt")
-                      for name in missing if SOURCES[name].python}  # fmt: skip
-            base = storage.base() if wheels else ""
+            wheels = {name: downloads.submit(_wheels, ALL_SOURCES[name].context / "requirements.txt")
+                      for name in missing if ALL_SOURCES[name].python}  # fmt: skip
+            debian = any(ALL_SOURCES[name].debian for name in missing)
+            base = storage.base() if wheels or debian else ""
             for name in missing:
                 _build(storage, wanted[name], base, wheels[name].result() if name in wheels else None)
         for name in missing:
@@ -177,7 +187,7 @@ def build(names: Iterable[str] = tuple(SOURCES)) -> dict[str, Image]:
 
 
 def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> None:
-    source = SOURCES[one.name]
+    source = ALL_SOURCES[one.name]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="context-", dir=_mkdir(CACHE / "tmp")) as scratch:
         context = Path(scratch)
@@ -191,6 +201,8 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
         if wheels:
             args += ["--volume", f"{wheels}:/wheels:ro", "--build-arg", f"PYTHON_IMAGE={base}",
                      "--build-arg", "PIP_ARGS=--no-index --find-links /wheels"]  # fmt: skip
+        if source.debian:
+            args += ["--build-arg", f"BASE_IMAGE={base}"]
         storage.buildah(one.name, "bud", *args, str(context))
         partial = Path(scratch) / "image.tar"
         storage.buildah(f"{one.name}: archive", "push", one.ref, f"oci-archive:{partial}:{one.ref}")

@@ -39,6 +39,8 @@ class Names:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]([-a-z0-9]{0,18}[a-z0-9])?", self.name):
             raise ValueError(f"cluster name {self.name!r}: {NAME_RULE}. Example: kuscia")
+        if self.name == "current":  # `make demo CLUSTER=current` means the user's own cluster
+            raise ValueError("cluster name 'current' means your kubeconfig's context. Example: kuscia")
 
     @cached_property
     def slot(self) -> int:

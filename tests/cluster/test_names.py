@@ -17,7 +17,7 @@ def test_good_names(name: str) -> None:
     assert len(str(names.containerd_socket)) < 108
 
 
-@pytest.mark.parametrize("name", ["", "A", "-a", "a-", "1a", "a_b", "a/b", "..", "x" * 21])
+@pytest.mark.parametrize("name", ["", "A", "-a", "a-", "1a", "a_b", "a/b", "..", "x" * 21, "current"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(ValueError, match="Example: kuscia"):
         Names(name)

@@ -1,7 +1,7 @@
 """A KusciaAPI on loopback for the steps to talk to: state in memory, codes and texts as recorded.
 
-It stands for one master that sees every domain, or for one lite; what a step may do where is the stand-in's business
-(tests/sim), not that of these tests. `faults` are met by the next requests, one each.
+It stands for one master that sees every domain, or for one lite; what a step may do where is the stand-in's
+business (tests/sim), not that of these tests. `faults` are met by the next requests, one each.
 """
 
 import json
@@ -124,8 +124,17 @@ class Kuscia:
                 return 11305, f'domains.kuscia.secretflow "{name}" not found', None
         if key in self.routes:
             return 11405, f'clusterdomainroutes.kuscia.secretflow "{"-".join(key)}" already exists', None
-        token = {**body["token_config"], "rolling_update_period": str(body["token_config"]["rolling_update_period"])}
-        self.routes[key] = {"transit": None, "body_encryption": None, **body, "token_config": token, "mtls_config": None}
+        token = {
+            **body["token_config"],
+            "rolling_update_period": str(body["token_config"]["rolling_update_period"]),
+        }
+        self.routes[key] = {
+            "transit": None,
+            "body_encryption": None,
+            **body,
+            "token_config": token,
+            "mtls_config": None,
+        }
         return OK
 
     def do_route_query(self, body: dict[str, Any]) -> Answer:
@@ -142,7 +151,17 @@ class Kuscia:
             if key not in self.routes:
                 return self._no_route(key)
         return found(
-            {"routes": [{"name": "-".join(key), "source": key[0], "destination": key[1], "status": self.route_status} for key in keys]}
+            {
+                "routes": [
+                    {
+                        "name": "-".join(key),
+                        "source": key[0],
+                        "destination": key[1],
+                        "status": self.route_status,
+                    }
+                    for key in keys
+                ]
+            }
         )
 
     # --- AppImages
@@ -188,13 +207,17 @@ class Kuscia:
     def do_domaindatasource_query(self, body: dict[str, Any]) -> Answer:
         name, domain = body["datasource_id"], body["domain_id"]
         if name not in self.sources:
-            text = f'get domain {domain} kuscia data source {name} failed, domaindatasources.kuscia.secretflow "{name}" not found'
-            return 11802, text, None
+            text = f'domaindatasources.kuscia.secretflow "{name}" not found'
+            return 11802, f"get domain {domain} kuscia data source {name} failed, {text}", None
         return found(self.sources[name])
 
     def do_domaindata_create(self, body: dict[str, Any]) -> Answer:
         if body["datasource_id"] not in self.sources:
-            return 11806, f"domain data source `{body['datasource_id']}` is not exists in domain `{body['domain_id']}`", None
+            return (
+                11806,
+                f"domain data source `{body['datasource_id']}` is not exists in domain `{body['domain_id']}`",
+                None,
+            )
         self.tables[body["domain_id"], body["domaindata_id"]] = body
         return found({"domaindata_id": body["domaindata_id"]})
 
@@ -251,6 +274,8 @@ class Kuscia:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     kuscia: Kuscia
 
     def do_POST(self) -> None:

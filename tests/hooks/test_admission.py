@@ -74,7 +74,11 @@ RECORDED = [
 
 @pytest.mark.parametrize(
     "answer",
-    [*((line["status"], line["body"] or "") for line in RECORDED), (500, "domain [alice] not found"), (404, "")],
+    [
+        *((line["status"], line["body"] or "") for line in RECORDED),
+        (500, "domain [alice] not found"),
+        (404, ""),
+    ],
 )
 def test_anything_else_is_left_to_the_lite(
     key_pem: bytes, answer: tuple[int, str], capsys: pytest.CaptureFixture[str]

@@ -70,7 +70,7 @@ def test_every_recorded_error_is_one_of_four() -> None:
         "etcdserver: request timed out",
         "context deadline exceeded",
         "dial tcp 127.0.0.1:6443: connect: connection refused",
-        'Operation cannot be fulfilled on domains "a": the object has been modified; please apply your changes',
+        'Operation cannot be fulfilled on domains "a": the object has been modified; please apply',
         'namespaces "alice" not found',
         'Post "https://127.0.0.1:6443/apis": EOF',
     ],
@@ -140,7 +140,9 @@ def test_tls_client_at_a_plain_port(endpoint: str, key_pem: bytes) -> None:
 
 def test_plain_client_at_a_tls_port(key_pem: bytes) -> None:
     """As recorded: "TLS: plain http to the https port"."""
-    line = next(line for line in recordings("api-transcript") if line["note"] == "TLS: plain http to the https port")
+    line = next(
+        line for line in recordings("api-transcript") if line["note"] == "TLS: plain http to the https port"
+    )
     answer = httpx.MockTransport(lambda _: httpx.Response(400, text=line["response"]["body"]))
     with (
         KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=answer) as client,
@@ -149,7 +151,9 @@ def test_plain_client_at_a_tls_port(key_pem: bytes) -> None:
         client.ready()
 
 
-@pytest.mark.parametrize("body", ["<html>login</html>", "[]", '{"status": 3}', "{}", '{"status": {"code": "x"}}'])
+@pytest.mark.parametrize(
+    "body", ["<html>login</html>", "[]", '{"status": 3}', "{}", '{"status": {"code": "x"}}']
+)
 def test_something_else_answers(key_pem: bytes, body: str) -> None:
     answer = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
     with (
@@ -175,7 +179,9 @@ def test_find(kuscia: Kuscia, client: KusciaAPI) -> None:
     assert client.find("domain/query", {"domain_id": "alice"})["domain_id"] == "alice"
 
 
-def test_proxies_of_the_environment_are_left_out(monkeypatch: pytest.MonkeyPatch, kuscia: Kuscia, key_pem: bytes) -> None:
+def test_proxies_of_the_environment_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, kuscia: Kuscia, key_pem: bytes
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     with serve(kuscia) as endpoint, KusciaAPI(endpoint, "NOTLS", "a", load_key(key_pem)) as client:

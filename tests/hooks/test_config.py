@@ -41,18 +41,33 @@ def parse(model, data):
     [
         (config.Prepare, MASTER),
         (config.Prepare, {**MASTER, "datastore": MYSQL}),
-        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": "disable"}}}),
+        (
+            config.Prepare,
+            {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": "disable"}}},
+        ),
         (config.Prepare, LITE),
-        (config.Prepare, {**LITE, "deployToken": {"namespace": "m", "name": "t", "key": "token"}, "dnsService": "a.b"}),
-        (config.Register, {**WRITING, "owner": {"service": "m"}, "domains": {"alice": {"tokenSecret": "t", "cert": None}}}),
+        (
+            config.Prepare,
+            {**LITE, "deployToken": {"namespace": "m", "name": "t", "key": "token"}, "dnsService": "a.b"},
+        ),
+        (
+            config.Register,
+            {**WRITING, "owner": {"service": "m"}, "domains": {"alice": {"tokenSecret": "t", "cert": None}}},
+        ),
         (config.Register, {**WRITING, "domains": {}}),
         (config.Routes, ROUTES),
         (config.Routes, {**ROUTES, "routes": [{"source": "alice", "destination": "bob", "transit": None}]}),
-        (config.Routes, {**ROUTES, "routes": [{"source": "alice", "destination": "carol", "transit": "bob"}]}),
+        (
+            config.Routes,
+            {**ROUTES, "routes": [{"source": "alice", "destination": "carol", "transit": "bob"}]},
+        ),
         (config.Data, DATA),
         (config.Data, {**DATA, "source": {"id": "d", "type": "localfs", "path": "/data"}}),
         (config.Data, {**DATA, "grants": [{"table": "t", "domain": "bob"}]}),
-        (config.Check, {**COMMON, **API, "mode": "master", "gateway": "https://m:1080", "routes": [["alice", "bob"]]}),
+        (
+            config.Check,
+            {**COMMON, **API, "mode": "master", "gateway": "https://m:1080", "routes": [["alice", "bob"]]},
+        ),
     ],
 )
 def test_valid(model, data) -> None:
@@ -66,8 +81,16 @@ def test_valid(model, data) -> None:
         (config.Prepare, {**LITE, "domainId": "alice.b"}, ["domainId", "a-z"]),
         (config.Prepare, {**LITE, "domainId": "master"}, ["domainId", "reserved"]),
         (config.Prepare, {**LITE, "surprise": 1}, ["surprise: unknown key"]),
-        (config.Prepare, {**LITE, "keySecret": {"name": "k", "keyy": "x"}}, ["keySecret.key: is missing", "keySecret.keyy"]),
-        (config.Prepare, {**LITE, "master": {"endpoint": "master:1080"}}, ["master.endpoint", "http(s)://host"]),
+        (
+            config.Prepare,
+            {**LITE, "keySecret": {"name": "k", "keyy": "x"}},
+            ["keySecret.key: is missing", "keySecret.keyy"],
+        ),
+        (
+            config.Prepare,
+            {**LITE, "master": {"endpoint": "master:1080"}},
+            ["master.endpoint", "http(s)://host"],
+        ),
         (config.Prepare, {**LITE, "master": {"endpoint": "https://m:99999"}}, ["master.endpoint"]),
         (config.Prepare, {**LITE, "master": None}, ["master.endpoint is missing"]),
         (config.Prepare, {**MASTER, "datastore": None}, ["datastore is missing"]),
@@ -85,16 +108,37 @@ def test_valid(model, data) -> None:
         (config.Routes, {**ROUTES, "routes": "some"}, ["routes"]),
         (
             config.Routes,
-            {**ROUTES, "routes": [{"source": "zoe", "destination": "carol"}, {"source": "bob", "destination": "bob"}]},
+            {
+                **ROUTES,
+                "routes": [
+                    {"source": "zoe", "destination": "carol"},
+                    {"source": "bob", "destination": "bob"},
+                ],
+            },
             ["routes[0].source: zoe is not among domains", "domains.carol.endpoint is missing", "both bob"],
         ),
-        (config.Routes, {**ROUTES, "appImages": {"x": {"image": {"name": "n"}, "deploy_templates": []}}}, ["appImages.x"]),
-        (config.Data, {**DATA, "grants": [{"table": "u", "domain": "bob"}]}, ["grants[0].table: u is not among"]),
-        (config.Data, {**DATA, "grants": [{"table": "t", "domain": "alice"}]}, ["alice is this domain itself"]),
+        (
+            config.Routes,
+            {**ROUTES, "appImages": {"x": {"image": {"name": "n"}, "deploy_templates": []}}},
+            ["appImages.x"],
+        ),
+        (
+            config.Data,
+            {**DATA, "grants": [{"table": "u", "domain": "bob"}]},
+            ["grants[0].table: u is not among"],
+        ),
+        (
+            config.Data,
+            {**DATA, "grants": [{"table": "t", "domain": "alice"}]},
+            ["alice is this domain itself"],
+        ),
         (config.Data, {**DATA, "source": {**OSS, "bucket": ""}}, ["source.bucket"]),
         (
             config.Data,
-            {**DATA, "tables": [{"id": "t", "name": "t", "relativeUri": "t", "example": "alice", "file": "f"}]},
+            {
+                **DATA,
+                "tables": [{"id": "t", "name": "t", "relativeUri": "t", "example": "alice", "file": "f"}],
+            },
             ["tables[0]: example and file exclude each other"],
         ),
     ],

@@ -20,7 +20,7 @@ def database(kind: str = "mysql", **fields: Any) -> Database:
 
 
 def go_parse(dsn: str) -> dict[str, Any]:
-    """What go-sql-driver's ParseDSN reads, rule by rule: last '/', last '@' before it, first ':' before that."""
+    """What go-sql-driver's ParseDSN reads: last '/', last '@' before it, first ':' before that."""
     rest, _, tail = dsn.rpartition("/")
     name, _, query = tail.partition("?")
     login, _, net = rest.rpartition("@")
@@ -64,7 +64,9 @@ PASSWORDS = [
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_mysql_address_carries_every_password(password: str) -> None:
-    address = datastore.endpoint(database(params={"charset": "utf8mb4", "parseTime": True, "loc": "Asia/Shanghai"}), password)
+    address = datastore.endpoint(
+        database(params={"charset": "utf8mb4", "parseTime": True, "loc": "Asia/Shanghai"}), password
+    )
     scheme, _, dsn = address.partition("://")
     assert scheme == "mysql"
     assert go_parse(dsn) == {
@@ -79,7 +81,9 @@ def test_mysql_address_carries_every_password(password: str) -> None:
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_postgres_address_carries_every_password(password: str) -> None:
-    address = datastore.endpoint(database("postgres", port=5432, user="a@b", params={"sslmode": "disable"}), password)
+    address = datastore.endpoint(
+        database("postgres", port=5432, user="a@b", params={"sslmode": "disable"}), password
+    )
     parts = urlsplit(address)
     assert (parts.scheme, parts.hostname, parts.port, parts.path, parts.query) == (
         "postgres",
@@ -186,7 +190,13 @@ def test_mysql_without_a_table(monkeypatch: pytest.MonkeyPatch, answer: NotYet, 
 
 @pytest.mark.parametrize(
     ("version", "warns"),
-    [("8.0.20", True), ("5.7.44-log", True), ("8.0.23", False), ("8.4.2", False), ("10.11.6-MariaDB-0+deb12u1", False)],
+    [
+        ("8.0.20", True),
+        ("5.7.44-log", True),
+        ("8.0.23", False),
+        ("8.4.2", False),
+        ("10.11.6-MariaDB-0+deb12u1", False),
+    ],
 )
 def test_mysql_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], version: str, warns: bool
@@ -229,3 +239,33 @@ def test_count_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_secret_key_is_named() -> None:
     assert database().password_secret == SecretKey(name="p", key="password")
+
+
+def test_mysql_password_is_sent_in_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyMySQL takes a text for Latin-1, and fails on what Latin-1 has not."""
+    import pymysql
+
+    seen: dict[str, Any] = {}
+
+    def connect(**given: Any) -> None:
+        seen.update(given)
+        raise pymysql.OperationalError(1045, "Access denied")
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    with pytest.raises(NotYet, match="1045 Access denied"):
+        datastore.check_database(database(), "пароль")
+    assert seen["password"] == "пароль".encode()
+    assert seen["connect_timeout"] == 5
+
+
+@pytest.mark.parametrize("code", [1044, 1049])
+def test_a_missing_database_is_explained(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """MySQL says 1049 to those who may know, and 1044 to all others."""
+    import pymysql
+
+    def connect(**_: Any) -> None:
+        raise pymysql.OperationalError(code, "Access denied for user to database 'kine'")
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    with pytest.raises(NotYet, match="Make the database"):
+        datastore.check_database(database(), "secret")

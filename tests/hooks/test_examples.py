@@ -7,16 +7,56 @@ import pytest
 
 from kuscia_hooks import examples
 
-ALICE = (
-    "id1 age education default balance housing loan day duration campaign pdays previous job_blue-collar "
-    "job_entrepreneur job_housemaid job_management job_retired job_self-employed job_services job_student "
-    "job_technician job_unemployed marital_divorced marital_married marital_single"
-).split()
-BOB = (
-    "id2 contact_cellular contact_telephone contact_unknown month_apr month_aug month_dec month_feb month_jan "
-    "month_jul month_jun month_mar month_may month_nov month_oct month_sep poutcome_failure poutcome_other "
-    "poutcome_success poutcome_unknown y"
-).split()
+ALICE = [
+    "id1",
+    "age",
+    "education",
+    "default",
+    "balance",
+    "housing",
+    "loan",
+    "day",
+    "duration",
+    "campaign",
+    "pdays",
+    "previous",
+    "job_blue-collar",
+    "job_entrepreneur",
+    "job_housemaid",
+    "job_management",
+    "job_retired",
+    "job_self-employed",
+    "job_services",
+    "job_student",
+    "job_technician",
+    "job_unemployed",
+    "marital_divorced",
+    "marital_married",
+    "marital_single",
+]
+BOB = [
+    "id2",
+    "contact_cellular",
+    "contact_telephone",
+    "contact_unknown",
+    "month_apr",
+    "month_aug",
+    "month_dec",
+    "month_feb",
+    "month_jan",
+    "month_jul",
+    "month_jun",
+    "month_mar",
+    "month_may",
+    "month_nov",
+    "month_oct",
+    "month_sep",
+    "poutcome_failure",
+    "poutcome_other",
+    "poutcome_success",
+    "poutcome_unknown",
+    "y",
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,4 +102,7 @@ def test_y(tables: dict[str, list[list[str]]]) -> None:
 
 def test_the_same_bytes_everywhere() -> None:
     digests = {name: hashlib.sha256(examples.table(name)).hexdigest() for name in ("alice", "bob")}
-    assert digests == {"alice": "06531f9cf2d8ffe69f800d2ad8bd0541dbbb1a8c7a4b24a220f424717feadca6", "bob": "291783a5c0a5372a0359de52153b3664f3cbc00daa596343acd99def7f1a2c10"}
+    assert digests == {
+        "alice": "06531f9cf2d8ffe69f800d2ad8bd0541dbbb1a8c7a4b24a220f424717feadca6",
+        "bob": "291783a5c0a5372a0359de52153b3664f3cbc00daa596343acd99def7f1a2c10",
+    }

@@ -22,7 +22,9 @@ def certificate(pem: bytes, domain_id: str = "alice") -> dict[str, str]:
 
 def small_key() -> bytes:
     return rsa.generate_private_key(65537, 1024).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
     )
 
 

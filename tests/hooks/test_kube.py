@@ -50,7 +50,9 @@ def test_missing_values(core: FakeCore, kube: Kube, data: dict[str, str] | None,
         (422, NeedsHuman, "422"),
     ],
 )
-def test_the_api_server_refuses(core: FakeCore, kube: Kube, status: int, kind: type[Exception], says: str) -> None:
+def test_the_api_server_refuses(
+    core: FakeCore, kube: Kube, status: int, kind: type[Exception], says: str
+) -> None:
     def fail(*_: str) -> None:
         raise api_exception(status, 'secrets "s" is forbidden: User "u" cannot get')
 
@@ -98,7 +100,12 @@ def test_created_objects(core: FakeCore, kube: Kube) -> None:
     owner = {"apiVersion": "v1", "kind": "Service", "name": "m", "uid": "1"}
     kube.create_secret("ns", "s", {"token": b"abc"}, {"a": "b"}, owner)
     made = core.objects["secrets", "ns", "s"]
-    assert made["metadata"] == {"name": "s", "namespace": "ns", "labels": {"a": "b"}, "ownerReferences": [owner]}
+    assert made["metadata"] == {
+        "name": "s",
+        "namespace": "ns",
+        "labels": {"a": "b"},
+        "ownerReferences": [owner],
+    }
     assert made["data"] == secret_data(token="abc")
     kube.delete_secret("ns", "s")
     kube.delete_secret("ns", "s")

@@ -30,7 +30,12 @@ def master(store: dict[str, Any]) -> Prepare:
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     path = tmp_path / "base.yaml"
-    content = {"mode": "lite", "domainID": "alice", "protocol": "TLS", "runk": {"namespace": "ns", "dnsServers": []}}
+    content = {
+        "mode": "lite",
+        "domainID": "alice",
+        "protocol": "TLS",
+        "runk": {"namespace": "ns", "dnsServers": []},
+    }
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -74,6 +79,25 @@ def test_admitted_by_certificate(base: Path, kube: Kube, fake_time: FakeTime, re
     assert "tok" not in ready
 
 
+def test_rootless_gets_both_resolv_confs(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kuscia that is not root cannot write them itself; they are there before kuscia.yaml is."""
+    given = base.parent / "given.conf"
+    given.write_text("nameserver 10.96.0.10\nsearch ns.svc.cluster.local\n")
+    monkeypatch.setattr(prepare, "POD_RESOLV_CONF", given)
+    run(lite(rootless=True), base, kube, fake_time)
+    own, upstream = base.parent / "resolv.conf", base.parent / "upstream-resolv.conf"
+    assert own.read_text() == "nameserver 127.0.0.1\n"
+    assert upstream.read_text() == given.read_text()
+    assert stat.S_IMODE(own.stat().st_mode) == stat.S_IMODE(upstream.stat().st_mode) == 0o644
+
+
+def test_root_writes_no_resolv_conf(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+    run(lite(), base, kube, fake_time)
+    assert not (base.parent / "resolv.conf").exists()
+
+
 def test_file_mode(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
     run(lite(), base, kube, fake_time)
     output = base.parent / "kuscia.yaml"
@@ -111,11 +135,15 @@ def test_waits_for_the_gateway(
 ) -> None:
     monkeypatch.setattr(gateway, "probe", Late(25, NotYet("no Kuscia gateway answers at https://m:1080")))
     run(lite(), base, kube, fake_time, 0)
-    told = [line for line in capsys.readouterr().out.splitlines() if "waiting for the master's gateway" in line]
+    told = [
+        line for line in capsys.readouterr().out.splitlines() if "waiting for the master's gateway" in line
+    ]
     assert len(told) == 3
 
 
-def test_waits_for_the_domain(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys) -> None:
+def test_waits_for_the_domain(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+) -> None:
     states = iter([5, 5, 6, 4])
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: next(states))
     run(lite(), base, kube, fake_time)
@@ -167,7 +195,9 @@ def master_base(base: Path) -> Path:
     return base
 
 
-def test_master_on_sqlite(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path) -> None:
+def test_master_on_sqlite(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path
+) -> None:
     store = {"type": "sqlite", "path": str(tmp_path)}
     made = run(master(store), master_base(base), kube, fake_time)
     assert set(made) == {"mode", "domainID", "domainKeyData"}

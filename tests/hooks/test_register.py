@@ -42,7 +42,11 @@ def lines(plan: Any) -> list[str]:
         (State(None, None), ["create Domain alice", "create Secret tok-alice"], 0),
         (
             State(None, {"token": b"old"}),
-            ["delete Secret tok-alice (of an earlier state of the master)", "create Domain alice", "create Secret tok-alice"],
+            [
+                "delete Secret tok-alice (of an earlier state of the master)",
+                "create Domain alice",
+                "create Secret tok-alice",
+            ],
             0,
         ),
         (State(domain(), {"token": b"tok-2"}), [], 2),
@@ -75,7 +79,9 @@ def test_plan_by_certificate(key_pem: bytes, other_key_pem: bytes) -> None:
         register.plan_domain("alice", by_cert, State(domain(others), None))
     assert "lost or replaced" in str(error.value)
     rekey = admission(tokenSecret=None, cert=mine, allowRekey=True)
-    assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == ["update Domain alice (new key)"]
+    assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == [
+        "update Domain alice (new key)"
+    ]
 
 
 def test_rekey_by_token(key_pem: bytes) -> None:
@@ -90,13 +96,19 @@ def test_rekey_by_token(key_pem: bytes) -> None:
 def test_the_masters_certificate_of_the_same_key_is_the_same(key_pem: bytes, other_key_pem: bytes) -> None:
     """After a registration the master keeps a certificate that it signed itself, with odd dates."""
     key = credentials.load_key(key_pem)
-    signed = credentials._certificate(credentials.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False)
+    signed = credentials._certificate(
+        credentials.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
+    )
     stored = signed.public_bytes(credentials.serialization.Encoding.PEM).decode()
-    plan = register.plan_domain("alice", admission(tokenSecret=None, cert=pem_certificate(key_pem)), State(domain(stored), None))
+    plan = register.plan_domain(
+        "alice", admission(tokenSecret=None, cert=pem_certificate(key_pem)), State(domain(stored), None)
+    )
     assert lines(plan) == []
 
 
-@pytest.mark.parametrize(("cert", "says"), [("garbage", "is no PEM certificate"), (None, "domain bob, not of alice")])
+@pytest.mark.parametrize(
+    ("cert", "says"), [("garbage", "is no PEM certificate"), (None, "domain bob, not of alice")]
+)
 def test_a_wrong_certificate_in_the_values(key_pem: bytes, cert: str | None, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
         register.wanted_public("alice", admission(cert=cert or pem_certificate(key_pem, "bob")))
@@ -141,7 +153,10 @@ def test_from_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str)
         assert metadata["ownerReferences"] == [
             {"apiVersion": "v1", "kind": "Service", "name": "kuscia-master", "uid": "uid-kuscia-master"}
         ]
-    assert kuscia.domains["alice"]["auth_center"] == {"authentication_type": "Token", "token_gen_method": "RSA-GEN"}
+    assert kuscia.domains["alice"]["auth_center"] == {
+        "authentication_type": "Token",
+        "token_gen_method": "RSA-GEN",
+    }
 
 
 @pytest.mark.usefixtures("ready")
@@ -162,7 +177,9 @@ def test_the_masters_database_was_lost(core: FakeCore, kube: Kube, kuscia: Kusci
     stale = core.data("secrets", "ns", "tok-alice")
     kuscia.domains.clear()
     seen: list[bool] = []
-    core.fail = lambda verb, kind, name: seen.append(bool(kuscia.domains)) if (verb, name) == ("delete", "tok-alice") else None
+    core.fail = lambda verb, kind, name: (
+        seen.append(bool(kuscia.domains)) if (verb, name) == ("delete", "tok-alice") else None
+    )
     attempt(endpoint, kube)
     assert seen == [False]
     assert core.data("secrets", "ns", "tok-alice") != stale
@@ -176,9 +193,16 @@ def test_certificate_is_sent_encoded(kube: Kube, kuscia: Kuscia, endpoint: str, 
 
 
 @pytest.mark.usefixtures("ready")
-def test_an_update_keeps_what_it_does_not_change(kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes) -> None:
+def test_an_update_keeps_what_it_does_not_change(
+    kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes
+) -> None:
     """domain/update replaces the whole Domain (recording "domain query after update …")."""
-    kuscia.do_domain_create({"domain_id": "alice", "auth_center": {"authentication_type": "Token", "token_gen_method": "UID-RSA-GEN"}})
+    kuscia.do_domain_create(
+        {
+            "domain_id": "alice",
+            "auth_center": {"authentication_type": "Token", "token_gen_method": "UID-RSA-GEN"},
+        }
+    )
     attempt(endpoint, kube, alice={"cert": pem_certificate(other_key_pem)})
     (update,) = [body for path, body in kuscia.asked if path == "domain/update"]
     assert update["auth_center"]["token_gen_method"] == "UID-RSA-GEN"
@@ -201,7 +225,9 @@ def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint
 
 
 @pytest.mark.usefixtures("ready")
-def test_one_that_fails_does_not_keep_the_others_waiting(kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes) -> None:
+def test_one_that_fails_does_not_keep_the_others_waiting(
+    kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
+) -> None:
     kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
     summary = Summary()
     wanted = config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
@@ -232,14 +258,18 @@ def test_no_token_comes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
 
 
 @pytest.mark.usefixtures("ready")
-def test_dry_run(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     register.attempt(config(endpoint), kube, FakeTime().deadline(5), Summary(), dry_run=True)
     assert kuscia.paths(writes=True) == []
     assert "create Domain alice" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("ready")
-def test_no_token_is_printed(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_token_is_printed(
+    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     attempt(endpoint, kube)
     out = capsys.readouterr().out
     for domain in kuscia.domains.values():

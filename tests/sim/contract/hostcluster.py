@@ -162,7 +162,7 @@ class HostCluster:
     async def _run(self, key: tuple[str, str, str], pod: Object) -> None:
         """What a kubelet would report of the pod, step by step."""
         container = pod["spec"]["containers"][0]
-        base = {"name": container["name"], "image": container["image"], "restartCount": 0}
+        base = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
         if container["image"].split(":")[0] in self._absent:
             waiting = {
                 "reason": "ImagePullBackOff",

@@ -7,6 +7,7 @@ Ports are Kuscia's plus an offset that differs from node to node, for Envoy's ad
 import asyncio
 import ctypes
 import os
+import random
 import re
 import signal
 import socket
@@ -25,7 +26,7 @@ from kuscia_sim.datastore import datastore_url
 from kuscia_sim.store import LocalStore
 
 FIRST_OFFSET, LAST_OFFSET = 22000, 50000
-ENVOY_ADMIN_PORT = 10000
+ENVOY_ADMIN_PORT, DNS_PORT = 10000, 53
 MASTER_ID = "kuscia-system"
 PR_SET_PDEATHSIG = 1
 START_TIMEOUT = 90.0
@@ -121,7 +122,7 @@ class World:
         self._directory = directory
         self._names = hostnames(lines)
         self._kubeconfig = kubeconfig
-        self._network = 2 + os.getpid() % 250
+        self._network = _free_network()
         self.nodes: dict[str, NodeProcess] = {}
 
     def __enter__(self) -> "World":
@@ -170,6 +171,18 @@ class World:
             started.append(node)
         for node in started:
             node.wait_started()
+
+
+def _free_network() -> int:
+    """The third part of loopback addresses that no other world uses at the moment."""
+    for network in random.sample(range(2, 250), 20):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((f"127.0.{network}.2", DNS_PORT + FIRST_OFFSET + 1))
+                return network
+            except OSError:
+                continue
+    raise NodeFailed("no free loopback network")
 
 
 def _free_offset(first: int) -> int:

@@ -22,7 +22,9 @@ class DatastoreError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Target:
+class Target:
+    """Where the database is; host is an address."""
+
     host: str
     port: int
 
@@ -42,7 +44,7 @@ async def check(endpoint: str, sqlite_path: str, resolver: Resolver) -> sa.URL:
         raise DatastoreError(f"datastoreEndpoint config error: {err}") from err
     if not endpoint:
         return url
-    target = _Target(url.host or "127.0.0.1", url.port or (3306 if "mysql" in url.drivername else 5432))
+    target = Target(url.host or "127.0.0.1", url.port or (3306 if "mysql" in url.drivername else 5432))
     try:
         address = await resolver.lookup(target.host)
     except NoSuchHost as err:
@@ -58,7 +60,7 @@ async def check(endpoint: str, sqlite_path: str, resolver: Resolver) -> sa.URL:
     return url
 
 
-def go_text(err: Exception, target: _Target) -> str:
+def go_text(err: Exception, target: Target) -> str:
     """What Go's driver says for an error of SQLAlchemy or of the Python driver below it."""
     cause: BaseException | None = getattr(err, "orig", None) or err
     if isinstance(cause, pymysql.MySQLError):
@@ -70,12 +72,12 @@ def go_text(err: Exception, target: _Target) -> str:
     if isinstance(cause, psycopg.OperationalError) and "onnection refused" in str(cause):
         return f"dial tcp {target.host}:{target.port}: connect: connection refused"
     if isinstance(cause, psycopg.Error):
-        lines = [line for line in str(cause).splitlines() if line.strip()]
-        return f"pq: {lines[0].rpartition('FATAL:  ')[2] if lines else cause!r}"
+        first = next((line for line in str(cause).splitlines() if line.strip()), "unknown error")
+        return f"pq: {first.rpartition('FATAL:  ')[2]}"
     return str(cause)
 
 
-def _network(err: BaseException, target: _Target) -> str:
+def _network(err: BaseException, target: Target) -> str:
     where = f"dial tcp {target.host}:{target.port}: "
     if isinstance(err, TimeoutError):
         return where + "i/o timeout"

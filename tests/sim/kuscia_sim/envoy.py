@@ -258,7 +258,9 @@ class Envoy:
 
     async def settled(self, timeout: float = 3.0) -> None:
         """Waits until Envoy works with what was written last; gives up quietly after `timeout` seconds."""
-        url = f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
+        url = (
+            f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
+        )
         deadline = time.monotonic() + timeout
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < deadline:
@@ -302,7 +304,8 @@ class Envoy:
 
     async def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
         """Raises TimeoutError when Envoy is not LIVE within `timeout` seconds."""
-        url = f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/ready"
+        admin = f"{self._host.loopback}:{self._host.port(ADMIN_PORT)}"
+        url = f"http://{admin}/ready"
         async with asyncio.timeout(timeout), aiohttp.ClientSession() as session:
             while True:
                 try:
@@ -310,11 +313,8 @@ class Envoy:
                         if answer.status == 200:
                             return
                 except aiohttp.ClientError as err:
-                    log.warning(
-                        "readyz/http.go:51",
-                        f'Get ready err:Get "{url}": dial tcp {self._host.loopback}:{self._host.port(ADMIN_PORT)}: '
-                        f"{_go_error(err)}",
-                    )
+                    text = f'Get ready err:Get "{url}": dial tcp {admin}: {_go_error(err)}'
+                    log.warning("readyz/http.go:51", text)
                 await asyncio.sleep(0.1)
 
     async def stop(self) -> None:

@@ -15,7 +15,7 @@ from kuscia_sim.log import Log
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.objects import mutate
 from kuscia_sim.remote_store import NODE_NAMESPACE_LABEL
-from kuscia_sim.store import NotFound, Object, StoreError, now_rfc3339
+from kuscia_sim.store import Forbidden, NotFound, Object, StoreError, now_rfc3339
 
 PERIOD = 15.0
 PING_PERIOD = 10.0
@@ -87,11 +87,11 @@ class NodeRecord:
             except NotFound:
                 await store.create("nodes", "", name, self._object())
                 return
-            except StoreError as err:
-                raise DuplicateNode(
-                    "duplicate node name with other domain, please change this node's name, "
-                    f"node_name={name}, self_domain={self._node.domain_id}"
-                ) from err
+            except Forbidden as err:
+                raise self._duplicate() from err
+            owner = (present["metadata"].get("labels") or {}).get(NODE_NAMESPACE_LABEL)
+            if owner != self._node.domain_id:
+                raise self._duplicate()
             machine = (present["status"].get("nodeInfo") or {}).get("machineID")
             if machine == self._machine or not is_ready(present):
                 await mutate(store, "nodes", "", name, lambda current: current.update(self._content()))
@@ -131,6 +131,12 @@ class NodeRecord:
             ]
 
         await mutate(self._node.store, "nodes", "", self._node.hostname, change)
+
+    def _duplicate(self) -> DuplicateNode:
+        return DuplicateNode(
+            "duplicate node name with other domain, please change this node's name, "
+            f"node_name={self._node.hostname}, self_domain={self._node.domain_id}"
+        )
 
     def _object(self) -> Object:
         return {"metadata": {"labels": self._labels()}, **self._content()}

@@ -1,6 +1,7 @@
 """HTTP listeners of a node's own servers, as Go's net/http serves them."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
@@ -9,6 +10,7 @@ from aiohttp import web
 TLS_HANDSHAKE = 0x16
 PLAIN_TO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 FIRST_BYTE_TIMEOUT = 60.0
+LINGER = 1.0
 BACKLOG = 512
 
 
@@ -60,6 +62,7 @@ class Listener:
         try:
             if self._tls and not await self._speaks_tls(connection):
                 await loop.sock_sendall(connection, PLAIN_TO_TLS)
+                await _read_to_end(connection)
                 connection.close()
                 return
             await loop.connect_accepted_socket(self._runner.server, connection, ssl=self._tls)
@@ -82,6 +85,15 @@ class Listener:
         if not first:
             raise OSError("closed before the first byte")
         return first[0] == TLS_HANDSHAKE
+
+
+async def _read_to_end(connection: socket.socket) -> None:
+    """Ends the own side and takes in what the client still sends; closing at once would reset the answer."""
+    connection.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINGER):
+            while await asyncio.get_running_loop().sock_recv(connection, 65536):
+                pass
 
 
 def server_context(certificate: str, key: str, client_ca: str | None) -> ssl.SSLContext:

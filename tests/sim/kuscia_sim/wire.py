@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 JSON_TYPE = "application/json; charset=utf-8"
 CHUNK_ABOVE = 2048
 MAX_BODY = 256 * 1024 * 1024
+CHINA = datetime.timezone(datetime.timedelta(hours=8), "CST")
+"""The time zone of the image."""
+
 NIL_POINTER = "runtime error: invalid memory address or nil pointer dereference"
 
 ERR_VALIDATE = 11100
@@ -200,11 +203,12 @@ def build_app(
     it there is no /probe nor /version.
     """
     endpoints = {endpoint.path: endpoint for table in tables for endpoint in table.items}
+    registered = datetime.datetime.now(datetime.UTC)
 
     async def dispatch(request: web.Request) -> web.StreamResponse:
         path = request.path
         if service_name and request.method == "GET" and path in ("/probe", "/version"):
-            return _probe(node, service_name, path)
+            return _probe(node, service_name, path, registered)
         if request.method == "POST" and path.endswith("/") and path.rstrip("/") in endpoints:
             return web.Response(status=307, headers={"Location": path.rstrip("/")})
         caller = identify(request)
@@ -234,13 +238,12 @@ async def _real_headers(_request: web.Request, response: web.StreamResponse) -> 
         response.headers.pop("Content-Type", None)
 
 
-def _probe(node: Node, service: str, path: str) -> web.Response:
+def _probe(node: Node, service: str, path: str, registered: datetime.datetime) -> web.Response:
     if path == "/version":
         text = node.version
     else:
-        started = node.started.astimezone(datetime.timezone(datetime.timedelta(hours=8), "CST"))
-        stamp = started.strftime("%Y-%m-%d %H:%M:%S.%f").rstrip("0").rstrip(".") + started.strftime(" %z %Z")
-        uptime = f"{stamp} m=+{node.started.microsecond / 1e6:.9f}"
+        seconds = (registered - node.started).total_seconds()
+        uptime = f"{registered.astimezone(CHINA):%Y-%m-%d %H:%M:%S.%f %z %Z} m=+{seconds:.9f}"
         text = f"ServiceName: {service}, Host: {node.hostname}, Version: {node.version}, Uptime: {uptime}"
     return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; charset=utf-8"})
 
@@ -281,6 +284,9 @@ async def _serve(
         return json_response(render({"status": status, **err.fields}, endpoint.response))
     except InvalidRequest as err:
         return dialect.refusal(dialect.validate_code, str(err))
+    except MasterUnreachable as err:
+        status = {"code": ERR_MASTER, "message": str(err)}
+        return json_response(render({"status": status}, endpoint.response))
     except Panic as err:
         return dialect.refusal(dialect.unexpected_code, f"doBizProcess panic, err: {err}")
     except Exception as err:

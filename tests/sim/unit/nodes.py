@@ -1,6 +1,5 @@
 """Nodes of the stand-in as processes on loopback, for tests that need a whole master or lite."""
 
-import contextlib
 import json
 import os
 import signal
@@ -24,19 +23,29 @@ PORTS = (53, 80, 1054, 1080, 6443, 8070, 8082, 8092, 9091, 10000)
 START_TIMEOUT = 90.0
 
 
-def free_offset(first: int = 20000) -> int:
-    """An offset at which none of a node's ports is taken on 127.0.0.1."""
-    for offset in range(first, 55000, 137):
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in PORTS:
-                    sock = stack.enter_context(socket.socket())
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    sock.bind(("127.0.0.1", port + offset))
-            except OSError:
-                continue
-            return offset
+OFFSETS = range(11000, 22700, 37)  # below the ports that outgoing connections get
+_handed_out: set[int] = set()
+
+
+def free_offset() -> int:
+    """An offset at which a node's ports are free on 127.0.0.1 and nobody else in this process has them."""
+    for offset in OFFSETS:
+        wanted = {port + offset for port in PORTS}
+        if wanted & _handed_out or not all(map(_is_free, wanted)):
+            continue
+        _handed_out.update(wanted)
+        return offset
     raise RuntimeError("no free ports on 127.0.0.1")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Node:

@@ -38,9 +38,9 @@ def server(store: LocalStore) -> handshake.Server:
     return handshake.Server(store, "bob", BOB, False, {})
 
 
-async def put_token(store: LocalStore, ready: bool, instance: str = "pod-b") -> None:
+async def put_token(store: LocalStore, revision: int, ready: bool) -> None:
     def change(current: Object) -> None:
-        handshake.add_token(current, "x", 1, instance, ready)
+        handshake.add_token(current, "x", revision, "pod-b", ready)
 
     await mutate(store, "domainroutes", "bob", NAME, change)
 
@@ -51,10 +51,10 @@ async def test_states_of_recorded_questions(store: LocalStore, server: handshake
     assert await server.state("nobody", "1") == 5
     assert await server.state("alice", "") == 2
     assert await server.state("alice", "0") == 4
-    await put_token(store, ready=False)
+    await put_token(store, 1, ready=False)
     assert await server.state("alice", "1") == 3
-    await put_token(store, ready=True)
-    assert await server.state("alice", "1") == 0
+    await put_token(store, 2, ready=True)
+    assert await server.state("alice", "2") == 0
     assert await server.state("alice", "x") == 4
 
 
@@ -151,7 +151,7 @@ async def beat(store: LocalStore, name: str, seconds_ago: float) -> None:
 async def test_heartbeats_are_noted(store: LocalStore) -> None:
     heard: dict[str, float] = {}
     server = handshake.Server(store, "bob", BOB, False, heard)
-    await put_token(store, ready=True)
+    await put_token(store, 1, ready=True)
     await server.state("alice", "1")
     assert time.monotonic() - heard[NAME] < 5
 

@@ -70,7 +70,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]
                 "runtime": "runp",
                 "liteDeployToken": "admitted-by-certificate",
             }
-            node = Node(directory / name, config, free_offset(master.offset + 137 * (len(found) * 31)))
+            node = Node(directory / name, config, free_offset())
             certificate = credentials.b64(credentials.cert_pem(credentials.ca_certificate(node.key, name)))
             master.api("domain/create", {"domain_id": name, "cert": certificate if name == "alice" else ""})
             if name == "bob":

@@ -112,11 +112,11 @@ class Agent:
         if not bound and not self._busy and not sweep:
             return
         present = await self._provider.existing()
-        for name, pod in bound.items():
-            await self._guard(name, self._sync(pod, present.get(name)))
-        for name, backend in present.items():
-            if name not in bound:
-                await self._guard(name, self._remove(backend))
+        steps = [self._guard(name, self._sync(pod, present.get(name))) for name, pod in bound.items()]
+        steps += [
+            self._guard(name, self._remove(backend)) for name, backend in present.items() if name not in bound
+        ]
+        await asyncio.gather(*steps)
         if sweep:
             await self._provider.sweep({pod["metadata"]["uid"] for pod in pods.values()})
             self._swept = time.monotonic()

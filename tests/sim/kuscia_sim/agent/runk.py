@@ -68,6 +68,8 @@ class RunkProvider:
     async def _connect(self) -> client.ApiClient:
         path = self._config.runk.kubeconfig_file
         configuration = client.Configuration()
+        # An API server of another version may leave out or add what this client's models expect.
+        configuration.client_side_validation = False
         try:
             if path:
                 await kube_config.load_kube_config(config_file=path, client_configuration=configuration)

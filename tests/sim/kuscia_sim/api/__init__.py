@@ -5,7 +5,7 @@
                          gateway names in the header Kuscia-Source
     datamesh_app(node)   port 8070 of a lite: for engines that have a certificate of the node's CA
 
-`listener.listen` serves them.
+`kuscia_sim.serve.Listener` serves them.
 """
 
 import asyncio

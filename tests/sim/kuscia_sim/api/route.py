@@ -17,14 +17,13 @@ from kuscia_sim.api.rules import (
 )
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
-from kuscia_sim.wire import ERR_AUTH, NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
+from kuscia_sim.wire import CHINA, ERR_AUTH, NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
 
 endpoints = Endpoints("/api/v1/route/", on_lite="proxied")
 
 ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_DELETE = 11400, 11401, 11402, 11403
 CODES = {"NotFound": 11404, "AlreadyExists": 11405}
 AUTHENTICATION_TYPES = ("Token", "MTLS", "None")
-CHINA = datetime.timezone(datetime.timedelta(hours=8), "CST")
 
 
 def _check_key(_ctx: Context, request: Dict) -> None:

@@ -41,9 +41,9 @@ spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
       terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
-      {{- with $values.podSecurityContext }}
+      {{- with include "kuscia.nodePodSecurityContext" $ctx }}
       securityContext:
-        {{- toYaml . | nindent 8 }}
+        {{- . | nindent 8 }}
       {{- end }}
       {{- with include "kuscia.imagePullSecrets" $ctx }}
       {{- . | nindent 6 }}
@@ -133,6 +133,16 @@ spec:
               readOnly: true
             - name: var-tmp
               mountPath: /home/kuscia/var/tmp
+            {{- if $values.rootless }}
+            - name: run
+              mountPath: /etc/resolv.conf
+              subPath: resolv.conf
+              readOnly: true
+            - name: run
+              mountPath: /home/kuscia/var/tmp/resolv.conf
+              subPath: upstream-resolv.conf
+              readOnly: true
+            {{- end }}
             {{- with .volumeMounts }}
             {{- . | nindent 12 }}
             {{- end }}

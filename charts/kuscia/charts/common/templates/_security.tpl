@@ -21,6 +21,27 @@ seccompProfile:
 {{- end -}}
 
 {{/*
+Kuscia's own container: {ctx, base}; `base` is what its runtime needs, a dict. Rootless, it keeps upstream's
+capabilities and adds the one for ports 53 and 80. The binaries hold it as a file capability, so
+allowPrivilegeEscalation may not be false. The values win.
+*/}}
+{{- define "kuscia.nodeSecurityContext" -}}
+{{- $context := .base -}}
+{{- if .ctx.Values.rootless -}}
+{{- $context = mergeOverwrite $context (dict
+  "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000
+  "capabilities" (dict "add" (list "NET_BIND_SERVICE"))) -}}
+{{- end -}}
+{{- with mergeOverwrite $context (deepCopy (.ctx.Values.securityContext | default dict)) }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* The pod's: rootless, volumes belong to Kuscia's group. The values win. */}}
+{{- define "kuscia.nodePodSecurityContext" -}}
+{{- $context := ternary (dict "fsGroup" 1000) dict .Values.rootless -}}
+{{- with mergeOverwrite $context (deepCopy (.Values.podSecurityContext | default dict)) }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/*
 The API server's token, as a volume of our own: a pod has one ServiceAccount, and with automounting it would be in
 every container.
 */}}

@@ -24,6 +24,11 @@
   "rule" "RunC works in a privileged container only, which has to be said; runk and runp need none"
   "example" "lite.runc.privileged: true") }}
 {{- end }}
+{{- if and (eq (toString .runtime) "runc") .rootless }}
+{{- include "kuscia.error" (dict "path" "lite.rootless" "value" "true"
+  "rule" "RunC makes containers inside the lite's own, as root; runk and runp work rootless"
+  "example" "lite.runtime: runk") }}
+{{- end }}
 {{- if eq (toString .runtime) "runk" }}
 {{- $extra := get (.extraConfig | default dict) "runk" | default dict }}
 {{- if not (kindIs "map" $extra) }}

@@ -56,6 +56,7 @@ prepare.yaml: |
   namespace: {{ .Release.Namespace }}
   keySecret:
     {{- include "kuscia.keySecret" . | nindent 4 }}
+  rootless: {{ .Values.rootless }}
   master:
     endpoint: {{ .Values.master.endpoint }}
   {{- with include "lite.deployToken" . }}

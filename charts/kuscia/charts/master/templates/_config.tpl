@@ -27,6 +27,7 @@ prepare.yaml: |
   namespace: {{ .Release.Namespace }}
   keySecret:
     {{- include "kuscia.keySecret" . | nindent 4 }}
+  rootless: {{ .Values.rootless }}
   datastore:
     {{- include "master.datastore" . | nindent 4 }}
 {{- end -}}

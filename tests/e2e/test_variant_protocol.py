@@ -1,0 +1,180 @@
+"""TLS, NOTLS, MTLS, and no protocol at all: what is served, who is let in, and routes that follow a change."""
+
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+
+from kuscia_hooks import credentials
+from kuscia_hooks.api import Protocol
+from kuscia_hooks.errors import HookError
+from tests.cluster.demo import Demo
+from tests.cluster.kusciaapi import domain_key, kusciaapi
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant, variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a `protocol` means (Kuscia facts 2.7).
+
+    Args:
+        written: `protocol` in kuscia.yaml; None when it is absent.
+        gateways: scheme on port 1080 of master and lite.
+    """
+
+    name: str
+    presets: tuple[str, ...]
+    written: str | None
+    api: Protocol
+    gateways: tuple[str, str]
+
+    @property
+    def api_scheme(self) -> str:
+        return "http" if self.api == "NOTLS" else "https"
+
+
+CASES = (
+    Case("tls", (), "TLS", "TLS", ("https", "https")),
+    Case("notls", ("notls",), "NOTLS", "NOTLS", ("http", "http")),
+    Case("mtls", ("mtls",), "MTLS", "MTLS", ("https", "https")),
+    Case("absent", ("protocol-default",), None, "MTLS", ("https", "http")),
+)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(demo: Demo, images: Path, case: Case) -> Iterator[Variant]:
+    with variant(demo, images, f"protocol-{case.name}", presets=case.presets) as made:
+        made.install_all()
+        yield made
+
+
+PARTIES = pytest.mark.parametrize("party", ["master", "alice"])
+
+
+@PARTIES
+def test_comes_up(installed: Variant, case: Case, party: str) -> None:
+    """The probes fit: ready, and never restarted."""
+    status = installed.pod(party)["status"]["containerStatuses"][0]
+    assert (status["ready"], status["restartCount"]) == (True, 0)
+    assert installed.kuscia_yaml(party).get("protocol") == case.written
+
+
+def test_lite_is_registered(installed: Variant, case: Case) -> None:
+    with kusciaapi(installed.kubectl, installed.release("master"), case.api) as api:
+        nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
+    assert [node["status"] for node in nodes] == ["Ready"]
+
+
+@PARTIES
+def test_gateway_scheme(installed: Variant, case: Case, party: str) -> None:
+    release = installed.release(party)
+    scheme = case.gateways[0 if party == "master" else 1]
+    with installed.kubectl.port_forward(release.namespace, f"service/{release.fullname}", 1080) as port:
+        answer = httpx.get(f"{scheme}://127.0.0.1:{port}/", verify=False, timeout=10)
+    assert answer.status_code == 401
+    assert "kuscia-error-message" in answer.headers
+
+
+@PARTIES
+def test_api_asks_for_what_the_protocol_says(installed: Variant, case: Case, party: str) -> None:
+    """MTLS: nothing without a client certificate. TLS: nothing without the token. NOTLS: nothing is asked."""
+    release = installed.release(party)
+    token = credentials.token(domain_key(installed.kubectl, release), release.domain)
+    url = f"{case.api_scheme}://127.0.0.1:{{}}/api/v1/domain/query"
+    body = {"domain_id": release.domain}
+    with installed.kubectl.port_forward(release.namespace, f"service/{release.fullname}", 8082) as port:
+
+        def ask(headers: dict[str, str]) -> httpx.Response:
+            return httpx.post(url.format(port), json=body, headers=headers, verify=False, timeout=10)
+
+        if case.api == "MTLS":
+            with pytest.raises(httpx.TransportError, match=r"(?i)certificate required|bad certificate"):
+                ask({"Token": token})
+        elif case.api == "TLS":
+            assert ask({}).status_code == 401
+            assert ask({"Token": token}).status_code == 200
+        else:
+            assert ask({}).status_code == 200
+
+
+@PARTIES
+def test_server_certificate_has_the_service_names(installed: Variant, case: Case, party: str) -> None:
+    """`kusciaAPISans`: each way to name the Service."""
+    if case.api_scheme == "http":
+        assert set(names(installed, party)) <= set(installed.kuscia_yaml(party)["kusciaAPISans"])
+        return
+    release = installed.release(party)
+    with installed.kubectl.port_forward(release.namespace, f"service/{release.fullname}", 8082) as port:
+        pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    sans = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(names(installed, party)) <= set(sans.get_values_for_type(x509.DNSName))
+
+
+def names(installed: Variant, party: str) -> list[str]:
+    release = installed.release(party)
+    short = f"{release.fullname}.{release.namespace}"
+    return [release.fullname, short, f"{short}.svc", f"{short}.svc.cluster.local"]
+
+
+def test_helm_test(installed: Variant) -> None:
+    assert "Succeeded" in installed.test()
+
+
+def test_notes_warn_of_an_open_api(installed: Variant, case: Case) -> None:
+    notes = installed.kubectl.helm("get", "notes", "kuscia", "-n", installed.namespace("master"))
+    assert ("master.protocol is NOTLS" in notes) == (case.api == "NOTLS")
+
+
+def test_changed_protocol_of_a_lite_remakes_the_routes_to_it(demo: Demo, images: Path) -> None:
+    """bob goes from TLS to NOTLS: first its release, then the master's, which alone knows the routes."""
+    with variant(demo, images, "protocol-change", parties=("master", "alice", "bob")) as made:
+        made.install_all()
+        eventually(lambda: ready(made, "alice", "bob") and ready(made, "bob", "alice"), 180, "routes READY")
+        assert tls(made, "alice", "bob")
+        to_alice = created(made, "bob", "alice")
+
+        made.install("bob", values={"lite": {"protocol": "NOTLS"}})
+        endpoint = f"http://kuscia-lite-bob.{made.namespace('bob')}.svc.cluster.local:1080"
+        made.install("master", values={"master": {"domains": {"bob": {"endpoint": endpoint}}}})
+
+        assert not tls(made, "alice", "bob")
+        eventually(lambda: ready(made, "alice", "bob") and ready(made, "bob", "alice"), 180, "routes READY")
+        assert created(made, "bob", "alice") == to_alice
+        made.test()
+
+
+def tls(made: Variant, source: str, destination: str) -> bool:
+    (port,) = made.route(source, destination)["endpoint"]["ports"]
+    return bool(port["isTLS"])
+
+
+def ready(made: Variant, source: str, destination: str) -> bool:
+    return bool(made.route(source, destination)["status"]["status"] == "Succeeded")
+
+
+def created(made: Variant, source: str, destination: str) -> str:
+    """The hash under which the master's ledger has the route."""
+    ledger = made.kubectl.get("configmap", "kuscia-master-ledger", "-n", made.namespace("master"))["data"]
+    entries = "\n".join(ledger.values())
+    assert f"{source}/{destination}" in entries, entries
+    return entries
+
+
+def test_a_wrong_protocol_is_refused_before_anything_starts(demo: Demo, images: Path) -> None:
+    with variant(demo, images, "protocol-bad", parties=("master",)) as made:
+        with pytest.raises(HookError):
+            made.install("master", values={"master": {"protocol": "SSL"}})

@@ -1,0 +1,189 @@
+"""Deployment variants in namespaces of their own, beside the demo.
+
+A variant's releases are made of the presets of values/ as users copy them. Only what must differ does: the
+namespaces in them are renamed to the variant's, requests are small, and there are no tables unless asked for.
+"""
+
+import base64
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError, Kubectl
+from tests.cluster.kusciaapi import kusciaapi
+from tests.cluster.releases import CHART, ROOT, Release, uninstall
+from tests.cluster.report import failure_report
+
+SMALL: dict[str, Any] = {
+    "master": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}, "persistence": {"size": "1Gi"}},
+    "lite": {
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "capacity": {"cpu": "2", "memory": "4Gi"},
+        "data": {"tables": [], "grants": [], "results": []},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Releases of one variant.
+
+    Args:
+        name: short; the namespaces are `v-<name>-master`, `v-<name>-alice`, `v-<name>-bob`.
+        parties: `master`, `alice`, `bob`: preset files of values/.
+        presets: what goes on top of each party's preset.
+        values: what this test alone needs, on top of all.
+    """
+
+    kubectl: Kubectl
+    images: Path
+    name: str
+    parties: tuple[str, ...] = ("master", "alice")
+    presets: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def namespace(self, party: str) -> str:
+        return f"v-{self.name}-{party}"
+
+    def release(self, party: str) -> Release:
+        if party == "master":
+            return Release(party, self.namespace(party), "kuscia-master", "kuscia-system")
+        return Release(party, self.namespace(party), f"kuscia-lite-{party}", party)
+
+    def install(
+        self,
+        party: str,
+        *presets: str,
+        values: Mapping[str, Any] | None = None,
+        wait: bool = True,
+        timeout: str = "5m",
+    ) -> str:
+        """`helm upgrade --install` of one party; returns what helm printed.
+
+        Args:
+            presets: instead of the variant's own.
+            values: on top of the variant's own.
+
+        Raises:
+            CommandError: helm gave up; the text names the pods and shows their logs.
+        """
+        release = self.release(party)
+        with tempfile.TemporaryDirectory() as directory:
+            files = [self._renamed(Path(directory), name) for name in (party, *(presets or self.presets))]
+            for number, layer in enumerate((SMALL, self.values, values or {})):
+                files.append(Path(directory, f"layer-{number}.yaml"))
+                files[-1].write_text(yaml.safe_dump(dict(layer)))
+            arguments = [f"--values={path}" for path in (*files, self.images)]
+            try:
+                return self.kubectl.helm(
+                    "upgrade", "--install", release.name, str(CHART),
+                    "--namespace", release.namespace, "--create-namespace", *arguments,
+                    *(["--wait"] if wait else []), "--timeout", timeout,
+                )  # fmt: skip
+            except CommandError as error:
+                report = failure_report(self.kubectl, [release.namespace])
+                raise CommandError(f"{error}\n{report}") from error
+
+    def install_all(self, *presets: str) -> None:
+        """Every party at the same time."""
+        with ThreadPoolExecutor(len(self.parties)) as pool:
+            for done in [pool.submit(self.install, party, *presets) for party in self.parties]:
+                done.result()
+
+    def test(self, *parties: str) -> str:
+        """`helm test` of the parties, all by default; the logs."""
+        logs = ""
+        for party in parties or self.parties:
+            release = self.release(party)
+            logs += self.kubectl.helm(
+                "test", release.name, "-n", release.namespace, "--logs", "--timeout", "5m"
+            )
+        return logs
+
+    def route(self, source: str, destination: str, protocol: str = "TLS") -> dict[str, Any]:
+        """A route as the master's KusciaAPI answers it."""
+        with kusciaapi(self.kubectl, self.release("master"), protocol) as api:  # type: ignore[arg-type]
+            found: dict[str, Any] = api.call("route/query", {"source": source, "destination": destination})
+        return found
+
+    def pod(self, party: str) -> dict[str, Any]:
+        """The Kuscia pod of a party."""
+        release = self.release(party)
+        component = "master" if party == "master" else "lite"
+        selector = f"app.kubernetes.io/component={component}"
+        pods = self.kubectl.get("pods", "-n", release.namespace, "-l", selector)["items"]
+        assert len(pods) == 1, [pod["metadata"]["name"] for pod in pods]
+        found: dict[str, Any] = pods[0]
+        return found
+
+    def exec(self, party: str, *command: str) -> str:
+        """Output of a command in a party's Kuscia container."""
+        release = self.release(party)
+        return self.kubectl.run(
+            "exec", "-n", release.namespace, f"deploy/{release.fullname}", "--", *command
+        )
+
+    def log(self, party: str, container: str) -> str:
+        release = self.release(party)
+        return self.kubectl.run("logs", "-n", release.namespace, f"deploy/{release.fullname}", "-c", container)
+
+    def kuscia_yaml(self, party: str) -> dict[str, Any]:
+        """The file that Kuscia was started with."""
+        found: dict[str, Any] = yaml.safe_load(self.exec(party, "cat", "/home/kuscia/etc/conf/kuscia.yaml"))
+        return found
+
+    def secret(self, namespace: str, name: str, values: Mapping[str, str]) -> None:
+        """Make or replace a Secret, as a person would by hand."""
+        self.kubectl.ensure_namespace(namespace)
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        metadata = {"name": name, "namespace": namespace}
+        self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}))
+
+    def remove(self) -> None:
+        """Uninstall all and delete the namespaces."""
+        with ThreadPoolExecutor(len(self.parties)) as pool:
+            list(pool.map(lambda party: uninstall(self.kubectl, self.release(party)), self.parties))
+
+    def _renamed(self, directory: Path, preset: str) -> Path:
+        names = {"kuscia-master": "master", "lite-alice": "alice", "lite-bob": "bob"}
+        renames = {old: self.namespace(party) for old, party in names.items()}
+        path = directory / f"{preset}.yaml"
+        content = yaml.safe_load((ROOT / f"values/{preset}.yaml").read_text())
+        domains = content.get("master", {}).get("domains", {})
+        for absent in set(domains) - set(self.parties):
+            del domains[absent]
+        path.write_text(yaml.safe_dump(_rename(content, renames)))
+        return path
+
+
+def _rename(value: Any, renames: Mapping[str, str]) -> Any:
+    """Every namespace in a preset, as a value of its own or in a host name, by its new name."""
+    if isinstance(value, dict):
+        return {key: _rename(item, renames) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rename(item, renames) for item in value]
+    if isinstance(value, str):
+        for old, new in renames.items():
+            value = new if value == old else value.replace(f".{old}.svc.", f".{new}.svc.")
+    return value
+
+
+@contextmanager
+def variant(demo: Demo, images: Path, name: str, **options: Any) -> Iterator[Variant]:
+    """A variant that leaves nothing behind, neither from an earlier run nor from this one. Of the demo it needs
+    the cluster only.
+    """
+    made = Variant(demo.kubectl, images, name, **options)
+    made.remove()
+    try:
+        yield made
+    finally:
+        made.remove()

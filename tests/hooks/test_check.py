@@ -1,0 +1,282 @@
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import check, datastore, gateway
+from kuscia_hooks.config import Check
+from kuscia_hooks.errors import NotYet
+from kuscia_hooks.kube import Kube
+from tests.hooks.conftest import secret_data
+from tests.hooks.fake_minio import FakeMinio
+from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.kuscia_server import Kuscia
+
+JOB = {
+    "appImage": "psi-engine",
+    "initiator": "alice",
+    "parties": [
+        {"domain": "alice", "table": "alice-table", "keys": ["id1"]},
+        {"domain": "bob", "table": "bob-table", "keys": ["id2"]},
+    ],
+    "output": "psi-output",
+    "dataSource": "default-data-source",
+}
+MYSQL = {
+    "type": "mysql",
+    "host": "db",
+    "port": 3306,
+    "database": "kine",
+    "user": "root",
+    "passwordSecret": {"name": "db", "key": "password"},
+}
+
+
+def config(endpoint: str, mode: str, **fields: Any) -> Check:
+    return Check.model_validate(
+        {
+            "domainId": "kuscia-system" if mode == "master" else "alice",
+            "namespace": "ns",
+            "keySecret": {"name": "key", "key": "domain.key"},
+            "api": {"endpoint": endpoint, "protocol": "NOTLS"},
+            "mode": mode,
+            "gateway": "https://own:1080",
+            **fields,
+        }
+    )
+
+
+def master(endpoint: str, **fields: Any) -> Check:
+    given = {"domains": ["alice", "bob"], "routes": [["alice", "bob"], ["bob", "alice"]], **fields}
+    return config(endpoint, "master", **given)
+
+
+def lite(endpoint: str, **fields: Any) -> Check:
+    given = {
+        "master": {"endpoint": "https://m:1080"},
+        "tables": ["alice-table"],
+        "results": ["psi-output"],
+        **fields,
+    }
+    return config(endpoint, "lite", **given)
+
+
+@pytest.fixture(autouse=True)
+def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
+    fake = FakeMinio("b")
+    monkeypatch.setattr("kuscia_hooks.s3._client", lambda location: fake)
+    fake.store("b", "p/alice.csv", b"id1,age\n1,2\n3,4\n", {})
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("secrets", "ns", "db", data=secret_data(password="hunter2"))
+    monkeypatch.setattr(gateway, "probe", lambda *_: None)
+    for name, other in (("alice", "bob"), ("bob", "alice")):
+        kuscia.do_domain_create({"domain_id": name})
+        kuscia.domains[name]["node_statuses"] = [{"name": f"node-{name}", "status": "Ready"}]
+        kuscia.routes[name, other] = {}
+        table = {
+            "relative_uri": f"{name}.csv",
+            "datasource_id": "default-data-source",
+            "columns": [{"name": "id1"}],
+        }
+        kuscia.tables[name, f"{name}-table"] = kuscia.tables[other, f"{name}-table"] = table
+        kuscia.tables[name, "psi-output"] = {**table, "relative_uri": "psi-output.csv"}
+    oss = {
+        "endpoint": "https://s3",
+        "bucket": "b",
+        "prefix": "p",
+        "access_key_id": "alice",
+        "access_key_secret": "hunter2",
+        "virtualhost": False,
+    }
+    kuscia.sources["default-data-source"] = {"type": "oss", "info": {"oss": oss}}
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    return [line for line in out.splitlines() if line.startswith(("PASS", "FAIL"))]
+
+
+def attempt(settings: Check, kube: Kube, seconds: float = 10) -> check.Report:
+    return check.attempt(settings, kube, FakeTime().deadline(seconds))
+
+
+def test_master(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(datastore, "count_rows", lambda store, password: 42 if password == "hunter2" else 0)
+    report = attempt(master(endpoint, datastore=MYSQL, exampleJob=JOB), kube)
+    assert (report.passed, report.failed) == (9, 0)
+    told = lines(capsys)
+    assert [line.split(":")[0] for line in told] == [
+        "PASS gateway",
+        "PASS KusciaAPI",
+        "PASS datastore",
+        "PASS nodes",
+        "PASS routes",
+        "PASS tables of the example job",
+        "PASS example job",
+        "PASS result in alice",
+        "PASS result in bob",
+    ]
+    assert "holds 42 rows in table kine" in told[2]
+    assert "Succeeded" in told[6]
+
+
+def test_sqlite_has_no_check_of_its_own(kube: Kube, endpoint: str, capsys) -> None:
+    attempt(master(endpoint, datastore={"type": "sqlite", "path": "/x"}), kube)
+    assert not any("datastore" in line for line in lines(capsys))
+
+
+def test_lite(kube: Kube, endpoint: str, minio: FakeMinio, capsys) -> None:
+    minio.store("b", "p/psi-output.csv", b"id1,age\n" + b"1,2\n" * 8760, {})
+    report = attempt(lite(endpoint), kube)
+    assert (report.passed, report.failed) == (6, 0)
+    told = lines(capsys)
+    assert "PASS table alice-table: 2 rows, 2 columns" in told
+    assert "PASS result psi-output: 8760 rows, 2 columns" in told
+    assert "PASS registration at the master: node node-alice is Ready" in told
+
+
+def test_a_result_that_is_not_there_yet(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    del kuscia.tables["alice", "psi-output"]
+    assert attempt(lite(endpoint), kube).failed == 0
+    assert "PASS result psi-output: not there yet; the master's check makes it" in lines(capsys)
+
+
+def test_a_table_inside_the_lite(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    kuscia.sources["default-data-source"] = {
+        "type": "localfs",
+        "info": {"localfs": {"path": "/x"}, "oss": None},
+    }
+    assert attempt(lite(endpoint, results=[]), kube).failed == 0
+    assert any("localfs, inside the lite" in line for line in lines(capsys))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "failing", "says"),
+    [
+        (lambda k, m: k.domains["bob"].update(node_statuses=[]), "nodes", "bob has never registered"),
+        (
+            lambda k, m: k.domains["bob"]["node_statuses"][0].update(status="NotReady"),
+            "nodes",
+            "bob NotReady",
+        ),
+        (
+            lambda k, m: k.route_status.update(status="Failed", reason="Reason:DestinationIsNotAuthrized"),
+            "routes",
+            "2 of 2 not READY: alice-bob (Reason:DestinationIsNotAuthrized)",
+        ),
+        (lambda k, m: k.route_status.update(status="Failed", reason=""), "routes", "no handshake yet"),
+        (lambda k, m: k.routes.clear(), "routes", "not found"),
+    ],
+)
+def test_master_not_ready(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, says
+) -> None:
+    break_it(kuscia, minio)
+    report = attempt(master(endpoint, exampleJob=JOB), kube)
+    failed = [line for line in lines(capsys) if line.startswith("FAIL")]
+    assert failed[0].startswith(f"FAIL {failing}: ")
+    assert says in failed[0]
+    assert failed[1] == "FAIL example job: not submitted, since nodes and routes are not ready"
+    assert report.failed == 2
+    assert "job/create" not in kuscia.paths()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "failing", "says"),
+    [
+        (lambda k, m: k.tables.pop(("alice", "alice-table")), "table alice-table", "not found"),
+        (lambda k, m: m.buckets["b"].clear(), "table alice-table", "bucket b has no p/alice.csv"),
+        (lambda k, m: m.buckets.clear(), "table alice-table", "Bucket b does not exist"),
+        (
+            lambda k, m: m.store("b", "p/alice.csv", b"x,y\n", {}),
+            "table alice-table",
+            "columns that its file has not: id1",
+        ),
+        (
+            lambda k, m: k.domains["alice"].update(node_statuses=[]),
+            "registration at the master",
+            "no Ready node",
+        ),
+    ],
+)
+def test_lite_not_ready(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, says
+) -> None:
+    break_it(kuscia, minio)
+    report = attempt(lite(endpoint, results=[]), kube)
+    (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
+    assert failed.startswith(f"FAIL {failing}: ")
+    assert says in failed
+    assert report.failed == 1
+
+
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [
+        (("bob", "bob-table"), "bob has not declared table bob-table"),
+        (("alice", "bob-table"), "bob has not granted bob-table to alice"),
+    ],
+)
+def test_the_jobs_tables(
+    kube: Kube, kuscia: Kuscia, endpoint: str, capsys, gone: tuple[str, str], says: str
+) -> None:
+    del kuscia.tables[gone]
+    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
+    assert says in failed
+    assert "job/create" not in kuscia.paths()
+
+
+def test_the_job_fails(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    kuscia.job_states = [{"state": "Failed", "err_msg": "ErrImagePull", "tasks": []}]
+    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert any(
+        line.startswith("FAIL example job: KusciaJob") and "ErrImagePull" in line for line in lines(capsys)
+    )
+
+
+def test_the_gateway_does_not_answer(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
+    def refuse(*_: Any) -> None:
+        raise NotYet("no Kuscia gateway answers at https://own:1080: refused", "curl -kvs https://own:1080/")
+
+    monkeypatch.setattr(gateway, "probe", refuse)
+    report = attempt(master(endpoint), kube)
+    assert report.failed == 1
+    assert report.passed == 3
+
+
+def test_no_api(kube: Kube, capsys) -> None:
+    report = attempt(master("http://127.0.0.1:9", exampleJob=JOB), kube, 3)
+    assert (report.passed, report.failed) == (1, 1)
+    assert "FAIL KusciaAPI" in lines(capsys)[-1]
+
+
+def test_converges(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    """Routes become READY while the check waits."""
+    kuscia.route_status.update(status="Failed", reason="")
+    real, asked = kuscia.do_route_status_batchQuery, []
+
+    def answer(body: dict[str, Any]) -> Any:
+        asked.append(body)
+        if len(asked) == 3:
+            kuscia.route_status.update(status="Succeeded")
+        return real(body)
+
+    kuscia.do_route_status_batchQuery = answer  # type: ignore[method-assign]
+    assert attempt(master(endpoint), kube, 60).failed == 0
+    assert len(asked) == 3
+
+
+def test_many_routes_are_asked_for_in_parts(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    names = [f"lite-{number}" for number in range(20)]
+    pairs = [[a, b] for a in names for b in names if a != b]
+    for a, b in pairs:
+        kuscia.routes[a, b] = {}
+    assert attempt(master(endpoint, routes=pairs), kube).failed == 0
+    sizes = [len(body["route_keys"]) for path, body in kuscia.asked if path == "route/status/batchQuery"]
+    assert sizes == [100, 100, 100, 80]

@@ -1,0 +1,302 @@
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import data, examples
+from kuscia_hooks.config import Data
+from kuscia_hooks.errors import ConfigError, NeedsHuman, NotYet
+from kuscia_hooks.kube import Kube
+from kuscia_hooks.plan import Summary
+from tests.hooks.conftest import recordings, secret_data
+from tests.hooks.fake_minio import FakeMinio, s3_error
+from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.kuscia_server import Kuscia
+
+OSS = {
+    "id": "default-data-source",
+    "type": "oss",
+    "endpoint": "https://s3.example.com",
+    "bucket": "b",
+    "prefix": "p/",
+    "credentialsSecret": {"name": "oss"},
+}
+TABLE = {
+    "id": "alice-table",
+    "name": "alice.csv",
+    "relativeUri": "alice.csv",
+    "example": "alice",
+    "columns": [{"name": "id1", "type": "str"}, {"name": "age", "type": "float"}],
+    "attributes": {"description": "alice demo data"},
+}
+
+
+def config(endpoint: str = "http://127.0.0.1:1", **fields: Any) -> Data:
+    return Data.model_validate(
+        {
+            "domainId": "alice",
+            "namespace": "ns",
+            "keySecret": {"name": "key", "key": "domain.key"},
+            "api": {"endpoint": endpoint, "protocol": "NOTLS"},
+            "ledger": "ledger",
+            "source": OSS,
+            "tables": [TABLE],
+            "grants": [{"table": "alice-table", "domain": "bob"}],
+            **fields,
+        }
+    )
+
+
+def test_grant_ids() -> None:
+    assert data.grant_id("alice-table", "bob") == "alice-table-bob"
+    long = data.grant_id("t" * 60, "bob")
+    assert len(long) == 63
+    assert long == data.grant_id("t" * 60, "bob")
+    assert long != data.grant_id("t" * 60, "carol")
+
+
+def test_the_recorded_source_equals_its_request() -> None:
+    import json
+
+    lines = [line for line in recordings("api-transcript") if line["target"] == "lite-alice"]
+    sent = json.loads(
+        next(line for line in lines if line["note"] == "datasource create oss (doc)")["request"]["body"]
+    )
+    note = "datasource query oss: secrets come back in clear"
+    got = next(line for line in lines if line["note"] == note)["response"]["json"]["data"]
+    assert data.normal_source(sent) == data.normal_source(got)
+
+
+def test_the_built_in_source_differs_from_an_oss_source() -> None:
+    note = "datasource query before create"
+    built_in = next(line for line in recordings("api-transcript") if line["note"] == note)["response"][
+        "json"
+    ]["data"]
+    assert built_in["datasource_id"] == "default-data-source"
+    assert data.normal_source(built_in) != data.normal_source(data.wanted_source(config(), ("a", "b")))
+    local = config(
+        source={"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data/"}
+    )
+    assert data.normal_source(built_in) == data.normal_source(data.wanted_source(local, ("", "")))
+
+
+def test_the_recorded_table_equals_its_request() -> None:
+    import json
+
+    lines = recordings("api-transcript")
+    sent = json.loads(
+        next(x for x in lines if x["note"] == "domaindata create as in the doc (with author)")["request"][
+            "body"
+        ]
+    )
+    got = next(x for x in lines if x["note"] == "domaindata query")["response"]["json"]["data"]
+    assert data.same_table(sent, got)
+    for change in (
+        {"name": "x"},
+        {"relative_uri": "x"},
+        {"attributes": {"a": "b"}},
+        {"columns": sent["columns"][:1]},
+    ):
+        assert not data.same_table({**sent, **change}, got)
+    assert data.same_table({**sent, "attributes": {}, "columns": []}, got)
+
+
+def wanted(grants: int = 1) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "source": [data.wanted_source(config(), ("a", "b"))],
+        "tables": [data.wanted_table(config(), config().tables[0])],
+        "grants": [data.wanted_grant(config(), "alice-table", "bob")][:grants],
+    }
+
+
+def test_plan() -> None:
+    bodies = wanted()
+    absent = {kind: {_id(body): None for body in each} for kind, each in bodies.items()}
+    plan = data.plan(bodies, absent, {})
+    assert [str(action) for action in plan.actions] == [
+        "create DomainDataSource default-data-source",
+        "create DomainData alice-table",
+        "create DomainDataGrant alice-table-bob",
+    ]
+    there = {kind: {_id(body): body for body in each} for kind, each in bodies.items()}
+    there["grants"] = {"alice-table-bob": {"data": bodies["grants"][0]}}
+    assert data.plan(bodies, there, {"alice-table-bob": "x"}) == data.Plan((), 3)
+    changed = {
+        **there,
+        "grants": {"alice-table-bob": {"data": {**bodies["grants"][0], "grant_domain": "carol"}}},
+    }
+    assert [str(a) for a in data.plan(bodies, changed, {}).actions] == [
+        "update DomainDataGrant alice-table-bob"
+    ]
+    revoked = data.plan(wanted(0), {**there, "grants": {}}, {"alice-table-bob": "x"})
+    assert [str(a) for a in revoked.actions] == ["delete DomainDataGrant alice-table-bob (no longer wanted)"]
+    assert revoked.unchanged == 2
+
+
+def _id(body: dict[str, Any]) -> str:
+    return body.get("domaindatagrant_id") or body.get("domaindata_id") or body["datasource_id"]
+
+
+@pytest.fixture(autouse=True)
+def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
+    fake = FakeMinio("b")
+    monkeypatch.setattr("kuscia_hooks.s3._client", lambda location: fake)
+    monkeypatch.setattr(examples, "table", lambda name: f"id1,age\n1,{name}\n".encode())
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter2"))
+    built_in = {"localfs": {"path": "/home/kuscia/var/storage/data"}}
+    kuscia.sources["default-data-source"] = {"type": "localfs", "info": built_in, "access_directly": True}
+
+
+def attempt(endpoint: str, kube: Kube, summary: Summary | None = None, **fields: Any) -> Summary:
+    return data.attempt(config(endpoint, **fields), kube, FakeTime().deadline(3), summary or Summary())
+
+
+def test_from_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    summary = attempt(endpoint, kube)
+    assert (summary.created, summary.updated) == (3, 1)
+    assert minio.puts == ["p/alice.csv"]
+    source = kuscia.sources["default-data-source"]
+    assert source["type"] == "oss"
+    assert source["info"]["oss"]["access_key_secret"] == "hunter2"
+    assert source["info"]["oss"]["prefix"] == "p"
+    assert kuscia.tables["alice", "alice-table"]["columns"][0] == {
+        "name": "id1",
+        "type": "str",
+        "comment": "",
+    }
+    assert set(kuscia.grants) == {"alice-table-bob"}
+
+
+def test_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    attempt(endpoint, kube)
+    kuscia.asked.clear()
+    core.calls.clear()
+    summary = attempt(endpoint, kube)
+    assert (summary.created, summary.updated, summary.unchanged) == (0, 0, 4)
+    assert kuscia.paths(writes=True) == []
+    assert minio.puts == ["p/alice.csv"]
+    assert {verb for verb, _, _ in core.calls} == {"get"}
+
+
+def test_rotated_keys(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter3"))
+    assert attempt(endpoint, kube).updated == 1
+    assert kuscia.sources["default-data-source"]["info"]["oss"]["access_key_secret"] == "hunter3"
+
+
+def test_changed_table(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    other = {**TABLE, "attributes": {"description": "new"}}
+    assert attempt(endpoint, kube, tables=[other]).updated == 1
+    assert kuscia.tables["alice", "alice-table"]["attributes"] == {"description": "new"}
+
+
+def test_revoked_grant(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.grants["by-hand"] = {"grant_domain": "zoe"}
+    assert attempt(endpoint, kube, grants=[]).deleted == 1
+    assert set(kuscia.grants) == {"by-hand"}
+    assert attempt(endpoint, kube, grants=[]).deleted == 0
+
+
+def test_a_grant_that_is_gone_already(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.grants.clear()
+    assert attempt(endpoint, kube, grants=[]).failed == 0
+
+
+def test_wrong_keys_heal(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    minio.fail = s3_error("SignatureDoesNotMatch")
+    with pytest.raises(NeedsHuman, match="refuses the keys in Secret ns/oss"):
+        attempt(endpoint, kube)
+    assert kuscia.paths(writes=True) == []
+    minio.fail = None
+    assert attempt(endpoint, kube).created == 3
+
+
+def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeMinio) -> None:
+    minio.buckets.clear()
+    with pytest.raises(NeedsHuman, match="bucket b does not exist"):
+        attempt(endpoint, kube)
+    attempt(endpoint, kube, source={**OSS, "createBucket": True})
+    assert "p/alice.csv" in minio.buckets["b"]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [(None, "Secret ns/oss does not exist"), ({"access_key_id": "a"}, "no value under access_key_secret")],
+)
+def test_missing_credentials(
+    core: FakeCore, kube: Kube, endpoint: str, values: dict[str, str] | None, says: str
+) -> None:
+    core.objects.pop(("secrets", "ns", "oss"))
+    if values is not None:
+        core.put("secrets", "ns", "oss", data=secret_data(**values))
+    with pytest.raises(NotYet, match=says):
+        attempt(endpoint, kube)
+
+
+def test_an_object_of_the_users_own(
+    kube: Kube, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {**TABLE, "example": None}
+    attempt(endpoint, kube, tables=[own])
+    assert minio.puts == []
+    assert "there is no object b/p/alice.csv yet" in capsys.readouterr().out
+    minio.store("b", "p/alice.csv", b"x", {})
+    attempt(endpoint, kube, tables=[own])
+    assert "no object" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there(kube: Kube, endpoint: str) -> None:
+    with pytest.raises(ConfigError, match="/nowhere is not there"):
+        attempt(endpoint, kube, tables=[{**TABLE, "example": None, "file": "/nowhere"}])
+
+
+def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    local = {"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data"}
+    summary = attempt(endpoint, kube, source=local)
+    assert (summary.created, summary.unchanged) == (2, 1)
+    assert minio.puts == []
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "lost"])
+def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
+    for position in range(8):
+        for state in (kuscia.sources, kuscia.tables, kuscia.grants):
+            state.clear()
+        kuscia.faults = [""] * position + [fault]
+        attempt(endpoint, kube)
+        kuscia.faults.clear()
+        assert len(kuscia.sources) == len(kuscia.tables) == len(kuscia.grants) == 1
+
+
+def test_one_that_fails_does_not_stop_the_others(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    kuscia.do_domaindata_create = lambda body: (11500, "columns are invalid", None)  # type: ignore[method-assign]
+    summary = Summary()
+    with pytest.raises(NeedsHuman, match="columns are invalid"):
+        attempt(endpoint, kube, summary)
+    assert summary.failed == 1
+    assert set(kuscia.grants) == {"alice-table-bob"}
+
+
+def test_no_secret_is_printed(kube: Kube, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    attempt(endpoint, kube)
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    assert "uploaded b/p/alice.csv" in out
+
+
+def test_dry_run(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.attempt(config(endpoint), kube, FakeTime().deadline(3), Summary(), dry_run=True)
+    assert kuscia.paths(writes=True) == []
+    assert minio.puts == []
+    assert "update DomainDataSource default-data-source" in capsys.readouterr().out

@@ -1,0 +1,132 @@
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import job
+from kuscia_hooks.api import KusciaAPI
+from kuscia_hooks.errors import NeedsHuman
+from kuscia_hooks.waiting import TimeUp
+from tests.hooks.conftest import recordings
+from tests.hooks.fakes import FakeTime
+from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.test_psi import JOB
+
+LOST = "The remaining no-failed party task counts 1 are less than the task success threshold 2"
+
+
+def status(state: str, reason: str = "", *parties: tuple[str, str, str]) -> dict[str, Any]:
+    listed = [{"domain_id": name, "state": each, "err_msg": text} for name, each, text in parties]
+    return {"state": state, "err_msg": reason, "tasks": [{"err_msg": "", "parties": listed}]}
+
+
+def recorded(note: str) -> dict[str, Any]:
+    line = next(line for line in recordings("api-transcript") if line["note"] == note)
+    return line["response"]["json"]["data"]["status"]
+
+
+def run(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: Any) -> str:
+    ids = iter(f"psi-{number}" for number in range(9))
+    return job.run(client, JOB.model_copy(update=fields), fake_time.deadline(seconds), lambda: next(ids))
+
+
+def test_ids_are_dns_labels_with_room_for_a_port() -> None:
+    one, two = job.new_id(), job.new_id()
+    assert one != two
+    assert len(f"{one}-{job.TASK}-0-client-server") <= 63
+
+
+def test_success(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kuscia.job_states = [
+        recorded("job query right after create"),
+        recorded("job query poll 0"),
+        recorded("job query poll 2"),
+    ]
+    assert run(client, fake_time) == "psi-0 Succeeded"
+    out = capsys.readouterr().out
+    assert "KusciaJob psi-0: Pending" in out
+    assert "KusciaJob psi-0: Running (alice Running, bob Running)" in out
+    assert kuscia.jobs == {}
+    (body,) = [body for path, body in kuscia.asked if path == "job/create"]
+    (task,) = body["tasks"]
+    assert task["app_image"] == "secretflow-image"
+    assert [party["domain_id"] for party in task["parties"]] == ["alice", "bob"]
+    assert body["initiator"] == "alice"
+
+
+def test_keep(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    run(client, fake_time, keep=True)
+    assert list(kuscia.jobs) == ["psi-0"]
+
+
+def test_a_lost_pod_is_tried_again(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    kuscia.job_states = [status("Failed", LOST), status("Failed", LOST), status("Succeeded")]
+    assert run(client, fake_time) == "psi-2 Succeeded in attempt 3"
+    assert kuscia.jobs == {}
+
+
+def test_three_failures_are_enough(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    kuscia.job_states = [recorded("job query job-fail")]
+    with pytest.raises(
+        NeedsHuman, match=r'psi-2 Failed: .*terminated state reason "Error", message: "boom'
+    ) as error:
+        run(client, fake_time)
+    assert "psi-2-single-psi" in error.value.show
+    assert list(kuscia.jobs) == ["psi-2"]
+
+
+@pytest.mark.parametrize("note", ["job query j-badimage", "job query j-badparty"])
+def test_what_lasts_is_not_tried_again(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, note: str
+) -> None:
+    kuscia.job_states = [recorded(note)]
+    with pytest.raises(NeedsHuman, match="psi-0 Failed"):
+        run(client, fake_time)
+    assert kuscia.paths().count("job/create") == 1
+
+
+def test_a_pull_that_never_ends(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    kuscia.job_states = [recorded("job query job-nopull")]
+    with pytest.raises(TimeUp, match=r"psi-0 is still Running .alice Pending, bob Pending. after 30 s"):
+        run(client, fake_time, timeout_seconds=30)
+
+
+def test_the_outer_deadline_counts(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    kuscia.job_states = [status("Running")]
+    with pytest.raises(TimeUp, match="after 20 s"):
+        run(client, fake_time, seconds=20)
+
+
+def test_deleted_while_it_runs(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    kuscia.do_job_create = lambda body: (0, "success", {"job_id": body["job_id"]})  # type: ignore[method-assign]
+    with pytest.raises(NeedsHuman, match="was deleted while it ran"):
+        run(client, fake_time)
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "lost"])
+def test_faults(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, fault: str) -> None:
+    for position in range(4):
+        kuscia.jobs.clear()
+        kuscia.job_states = [status("Running"), status("Succeeded")]
+        kuscia.faults = [""] * position + [fault]
+        assert run(client, fake_time).startswith("psi-0 Succeeded")
+
+
+def test_an_api_that_is_away_for_a_while(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    """The master restarts while the job runs."""
+    kuscia.job_states = [status("Running"), status("Succeeded")]
+    kuscia.faults = ["", "", *["503"] * 20]
+    assert run(client, fake_time) == "psi-0 Succeeded"
+
+
+def test_reasons() -> None:
+    assert job.reasons(status("Failed")) == "no reason given"
+    both = status("Failed", "a", ("bob", "Failed", "boom"), ("alice", "Failed", ""))
+    assert job.reasons(both) == "a; bob: boom"
+
+
+def test_describe() -> None:
+    parties = status("Running", "", ("bob", "Running", ""), ("alice", "Pending", ""))
+    assert job.describe(parties) == "Running (alice Pending, bob Running)"
+    assert job.describe(status("Pending")) == "Pending"

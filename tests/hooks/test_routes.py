@@ -1,0 +1,329 @@
+import json
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import routes
+from kuscia_hooks.config import Routes
+from kuscia_hooks.errors import NeedsHuman
+from kuscia_hooks.kube import Kube
+from kuscia_hooks.plan import Summary
+from kuscia_hooks.routes import RouteKey, normal_app_image, normal_route, plan_routes, wanted_routes
+from kuscia_hooks.waiting import TimeUp
+from tests.hooks.conftest import recordings, secret_data
+from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.kuscia_server import Kuscia
+
+A_B, B_A = RouteKey("alice", "bob"), RouteKey("bob", "alice")
+APP = {
+    "image": {"name": "docker.io/local/engine", "tag": "1"},
+    "config_templates": {"task-config.conf": '{"task_id": "{{.TASK_ID}}"}'},
+    "deploy_templates": [
+        {
+            "name": "psi",
+            "replicas": 1,
+            "restart_policy": "Never",
+            "containers": [
+                {"name": "psi", "command": ["python3"], "ports": [{"name": "psi", "protocol": "HTTP"}]}
+            ],
+        }
+    ],
+}
+
+
+def config(endpoint: str = "http://127.0.0.1:1", **fields: Any) -> Routes:
+    given = {
+        "domainId": "kuscia-system",
+        "namespace": "ns",
+        "keySecret": {"name": "key", "key": "domain.key"},
+        "api": {"endpoint": endpoint, "protocol": "NOTLS"},
+        "ledger": "ledger",
+        "domains": {
+            "alice": {"endpoint": "https://a.example.com:1080"},
+            "bob": {"endpoint": "http://b.example.com"},
+        },
+        "routes": "all",
+        "appImages": {"psi": APP},
+        **fields,
+    }
+    return Routes.model_validate(given)
+
+
+def test_wanted_of_all_pairs() -> None:
+    domains = {name: {"endpoint": f"https://{name}:1080"} for name in ("alice", "bob", "carol")}
+    assert len(wanted_routes(config(domains=domains))) == 6
+
+
+def test_a_domain_without_endpoint_is_no_destination() -> None:
+    wanted = wanted_routes(config(domains={"alice": {"endpoint": "https://a:1"}, "bob": {"endpoint": None}}))
+    assert set(wanted) == {B_A}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "port"),
+    [
+        ("https://h:1080", "h", {"port": 1080, "isTLS": True, "path_prefix": ""}),
+        ("http://h", "h", {"port": 80, "isTLS": False, "path_prefix": ""}),
+        ("https://h", "h", {"port": 443, "isTLS": True, "path_prefix": ""}),
+        ("https://h/gate/way/", "h", {"port": 443, "isTLS": True, "path_prefix": "/gate/way"}),
+        ("http://10.1.2.3:30080", "10.1.2.3", {"port": 30080, "isTLS": False, "path_prefix": ""}),
+    ],
+)
+def test_endpoint_in_the_body(endpoint: str, host: str, port: dict[str, Any]) -> None:
+    wanted = wanted_routes(config(domains={"alice": {}, "bob": {"endpoint": endpoint}}))
+    assert wanted[A_B]["endpoint"] == {"host": host, "ports": [{"name": "http", "protocol": "HTTP", **port}]}
+
+
+def test_options_in_the_body() -> None:
+    listed = [
+        {
+            "source": "alice",
+            "destination": "bob",
+            "transit": "carol",
+            "bodyEncryption": "SM4",
+            "tokenConfig": {"rollingUpdatePeriod": 3600},
+        }
+    ]
+    body = wanted_routes(config(domains={"alice": {}, "bob": {}, "carol": {}}, routes=listed))[A_B]
+    assert body["transit"] == {"transit_method": "THIRD-DOMAIN", "domain": {"domain_id": "carol"}}
+    assert body["body_encryption"] == {"algorithm": "SM4"}
+    assert body["token_config"] == {"token_gen_method": "RSA-GEN", "rolling_update_period": 3600}
+    assert "endpoint" not in body
+
+
+def test_the_recorded_answer_equals_its_request() -> None:
+    """What was sent and what comes back are the same route, though in other words."""
+    lines = recordings("api-transcript")
+    sent = json.loads(
+        next(line for line in lines if line["note"] == "route create alice->bob")["request"]["body"]
+    )
+    got = next(line for line in lines if line["note"] == "route query alice->bob (no certs yet)")
+    assert normal_route(sent) == normal_route(got["response"]["json"]["data"])
+
+
+def test_the_recorded_app_image_equals_its_request() -> None:
+    lines = recordings("api-transcript")
+    sent = json.loads(next(line for line in lines if line["note"] == "appimage create")["request"]["body"])
+    got = {
+        line["note"]: line["response"]["json"]["data"]
+        for line in lines
+        if line["request"]["path"].endswith("appimage/query")
+    }
+    assert normal_app_image(sent) == normal_app_image(got["appimage query"])
+    changed = {**sent, "image": {**sent["image"], "tag": "2"}}
+    assert normal_app_image(changed) != normal_app_image(got["appimage query"])
+
+
+def body(host: str = "h") -> dict[str, Any]:
+    return wanted_routes(config(domains={"alice": {}, "bob": {"endpoint": f"https://{host}:1080"}}))[A_B]
+
+
+@pytest.mark.parametrize(
+    ("ledger", "present", "actions", "unchanged"),
+    [
+        ({}, {}, ["create DomainRoute alice-bob"], 0),
+        ({"alice/bob": "x"}, {}, [], 1),
+        ({"alice/bob": "x"}, {A_B: None}, ["create DomainRoute alice-bob"], 0),
+        ({"alice/bob": "x"}, {A_B: body()}, [], 1),
+        ({"alice/bob": "x"}, {A_B: body("other")}, ["recreate DomainRoute alice-bob (changed)"], 0),
+        ({"alice/bob": "x", "bob/alice": "y"}, {}, ["delete DomainRoute bob-alice (no longer wanted)"], 1),
+    ],
+)
+def test_plan(
+    ledger: dict[str, str], present: dict[RouteKey, Any], actions: list[str], unchanged: int
+) -> None:
+    plan = plan_routes({A_B: body()}, ledger, present)
+    assert [str(action) for action in plan.actions] == actions
+    assert plan.unchanged == unchanged
+
+
+@pytest.fixture(autouse=True)
+def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    for name in ("alice", "bob"):
+        kuscia.do_domain_create({"domain_id": name})
+
+
+def attempt(endpoint: str, kube: Kube, verify: bool = False, **fields: Any) -> Summary:
+    return routes.attempt(config(endpoint, **fields), kube, FakeTime().deadline(3), Summary(), verify=verify)
+
+
+def test_from_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    summary = attempt(endpoint, kube)
+    assert (summary.created, summary.unchanged, summary.failed) == (3, 0, 0)
+    assert set(kuscia.routes) == {("alice", "bob"), ("bob", "alice")}
+    assert kuscia.app_images["psi"]["image"] == APP["image"]
+    ledger = core.data("configmaps", "ns", "ledger")
+    assert set(json.loads(ledger["routes"])) == {"alice/bob", "bob/alice"}
+
+
+def test_nothing_to_do_is_cheap(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.asked.clear()
+    core.calls.clear()
+    summary = attempt(endpoint, kube)
+    assert (summary.created, summary.unchanged) == (0, 3)
+    assert kuscia.paths() == ["healthZ", "domain/batchQuery", "route/status/batchQuery", "appimage/query"]
+    assert {verb for verb, _, _ in core.calls} == {"get"}
+
+
+def test_changed_endpoint(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.asked.clear()
+    summary = attempt(
+        endpoint,
+        kube,
+        domains={"alice": {"endpoint": "https://a2"}, "bob": {"endpoint": "http://b.example.com"}},
+    )
+    assert (summary.updated, summary.unchanged) == (1, 2)
+    assert kuscia.paths(writes=True) == ["route/delete", "route/create"]
+    assert kuscia.routes["bob", "alice"]["endpoint"]["host"] == "a2"
+    assert (
+        attempt(
+            endpoint,
+            kube,
+            domains={"alice": {"endpoint": "https://a2"}, "bob": {"endpoint": "http://b.example.com"}},
+        ).unchanged
+        == 3
+    )
+
+
+def test_routes_of_another_hand_are_taken_over(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    """No ledger yet, but the routes are there: one as wanted, one with another endpoint."""
+    wanted = wanted_routes(config())
+    kuscia.do_route_create(wanted[A_B])
+    kuscia.do_route_create(
+        {**wanted[B_A], "endpoint": {"host": "old", "ports": [{"port": 1, "isTLS": False}]}}
+    )
+    before = kuscia.routes["alice", "bob"]
+    attempt(endpoint, kube)
+    assert kuscia.routes["alice", "bob"] is before
+    assert kuscia.routes["bob", "alice"]["endpoint"]["host"] == "a.example.com"
+
+
+def test_the_masters_database_was_lost(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.routes.clear()
+    kuscia.app_images.clear()
+    assert attempt(endpoint, kube).created == 3
+    assert len(kuscia.routes) == 2
+
+
+def test_a_route_deleted_by_hand(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    del kuscia.routes["alice", "bob"]
+    assert attempt(endpoint, kube).created == 1
+
+
+def test_a_route_changed_by_hand_is_seen_with_verify(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.routes["alice", "bob"]["endpoint"] = {"host": "evil", "ports": []}
+    assert attempt(endpoint, kube).unchanged == 3
+    assert attempt(endpoint, kube, verify=True).updated == 1
+    assert kuscia.routes["alice", "bob"]["endpoint"]["host"] == "b.example.com"
+
+
+def test_no_longer_wanted(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.routes["alice", "zoe"] = {"made": "by another hand"}
+    summary = attempt(endpoint, kube, routes=[{"source": "alice", "destination": "bob"}], appImages={})
+    assert (summary.deleted, summary.unchanged) == (2, 1)
+    assert set(kuscia.routes) == {("alice", "bob"), ("alice", "zoe")}
+    assert kuscia.app_images == {}
+    assert json.loads(core.data("configmaps", "ns", "ledger")["appImages"]) == {}
+
+
+def test_gone_already(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.routes.clear()
+    kuscia.app_images.clear()
+    assert attempt(endpoint, kube, routes=[], appImages={}).deleted == 3
+    assert attempt(endpoint, kube, routes=[], appImages={}).deleted == 0
+
+
+def test_changed_app_image(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    newer = {**APP, "image": {"name": "docker.io/local/engine", "tag": "2"}}
+    assert attempt(endpoint, kube, appImages={"psi": newer}).updated == 1
+    assert kuscia.app_images["psi"]["image"]["tag"] == "2"
+    assert attempt(endpoint, kube, appImages={"psi": newer}).updated == 0
+
+
+def test_replicas_are_always_sent(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    """Left out, they would be 0 (Kuscia facts 7.4)."""
+    app = {**APP, "deploy_templates": [{"name": "psi", "containers": [{"name": "psi"}]}]}
+    attempt(endpoint, kube, appImages={"psi": app})
+    assert kuscia.app_images["psi"]["deploy_templates"][0]["replicas"] == 1
+
+
+def test_waits_for_register(
+    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del kuscia.domains["bob"]
+    with pytest.raises(TimeUp, match="register has not made every Domain yet") as error:
+        attempt(endpoint, kube)
+    assert 'domains.kuscia.secretflow "bob" not found' in str(error.value)
+    assert "component=register" in error.value.show
+    assert kuscia.paths(writes=True) == []
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "lost"])
+def test_a_fault_in_between(kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint: str, fault: str) -> None:
+    for position in range(8):
+        kuscia.routes.clear()
+        kuscia.app_images.clear()
+        core.objects.pop(("configmaps", "ns", "ledger"), None)
+        kuscia.faults = [""] * position + [fault]
+        attempt(endpoint, kube)
+        kuscia.faults.clear()
+        assert len(kuscia.routes) == 2
+        assert attempt(endpoint, kube).unchanged == 3
+
+
+def test_one_that_fails_does_not_stop_the_others(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    kuscia.do_domain_create({"domain_id": "carol"})
+    bad = {
+        "domains": {
+            "alice": {"endpoint": "https://a"},
+            "bob": {"endpoint": "https://b"},
+            "carol": {"endpoint": "https://c"},
+        }
+    }
+    real = kuscia.do_route_create
+
+    def create(body: dict[str, Any]) -> Any:
+        return (
+            (11400, "spec.endpoint.host is invalid", None) if body["endpoint"]["host"] == "c" else real(body)
+        )
+
+    kuscia.do_route_create = create  # type: ignore[method-assign]
+    summary = Summary()
+    with pytest.raises(NeedsHuman, match="2 failed"):
+        routes.attempt(config(endpoint, **bad), kube, FakeTime().deadline(3), summary)
+    assert (summary.created, summary.failed) == (5, 2)
+    kuscia.do_route_create = real  # type: ignore[method-assign]
+    assert attempt(endpoint, kube, **bad).created == 2
+
+
+def test_many_routes(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    names = [f"lite-{number}" for number in range(30)]
+    for name in names:
+        kuscia.do_domain_create({"domain_id": name})
+    domains = {name: {"endpoint": f"https://{name}"} for name in names}
+    assert attempt(endpoint, kube, domains=domains).created == 871
+    kuscia.asked.clear()
+    assert attempt(endpoint, kube, domains=domains).unchanged == 871
+    assert len(kuscia.asked) == 4
+
+
+def test_dry_run(
+    kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    routes.attempt(config(endpoint), kube, FakeTime().deadline(3), Summary(), dry_run=True)
+    assert kuscia.paths(writes=True) == []
+    assert ("configmaps", "ns", "ledger") not in core.objects
+    out = capsys.readouterr().out
+    assert "create DomainRoute alice-bob" in out
+    assert "create AppImage psi" in out
