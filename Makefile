@@ -78,7 +78,7 @@ lint: deps ## ruff, mypy, yamllint, helm lint
 	@for v in values/*.yaml; do helm lint --strict --quiet charts/kuscia --values $$v || exit 1; done
 
 unit: deps ## Unit tests of the hooks, the stand-in, the engine
-	pytest tests/hooks tests/sim tests/engine
+	pytest -m "not cluster and not long" tests/hooks tests/sim tests/engine tests/cluster
 
 chart: deps ## helm-unittest suites and template tests
 	helm-unittest --strict charts/kuscia --with-subchart
@@ -88,11 +88,11 @@ test-fast: lint chart unit ## All that needs no cluster
 
 test: test-fast ## The checks of CI: test-fast and the main end-to-end tests
 	@$(PY) -m tests.cluster.demo up
-	pytest -m "not long" tests/cluster tests/e2e
+	pytest -m "cluster and not long" tests
 
 test-all: test-fast ## test, and the long ones; writes reports/test-all.md
 	@$(PY) -m tests.cluster.demo up
-	pytest tests/cluster tests/e2e --report reports/test-all.md
+	pytest -m "cluster or long" tests --report reports/test-all.md
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
 

@@ -26,14 +26,16 @@ class Report:
 
     def pytest_sessionfinish(self) -> None:
         counts = {outcome: sum(row[1] == outcome for row in self.rows) for outcome in ("passed", "failed", "skipped")}
+        commit = _output("git", "rev-parse", "--short", "HEAD")
+        helm = _output("helm", "version", "--short")
         kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
         lines = [
             "# `make test-all`, last run",
             "",
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {_output('git', 'rev-parse', '--short', 'HEAD')}"
-            f": {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}",
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit}: "
+            f"{', '.join(f'{count} {outcome}' for outcome, count in counts.items())}",
             "",
-            f"Python {platform.python_version()}, helm {_output('helm', 'version', '--short')}, Kubernetes {kubernetes}",
+            f"Python {platform.python_version()}, helm {helm}, Kubernetes {kubernetes}",
             "",
             "| test | outcome | seconds |",
             "|---|---|---|",

@@ -9,6 +9,7 @@ then knows that key, and does not look at the token of the lite itself, which re
 
 import base64
 import hashlib
+import re
 import time
 from typing import Any
 
@@ -24,7 +25,8 @@ from kuscia_hooks.log import hide, logger
 
 _TOKEN_EXTENSION = x509.ObjectIdentifier("1.2.3.4")
 _JWT_SECONDS = 300
-_REFUSED = "deploy token mismatch"
+_REFUSED = re.compile(r"deploy token mismatch|deploytokenstatus of domain is empty|domain \[.*\] not found")
+_AWAY = {502, 503, 504}
 
 
 def request(domain_id: str, token: str, key: rsa.RSAPrivateKey) -> tuple[dict[str, Any], str]:
@@ -62,7 +64,7 @@ def register(
     """Register the lite, if the master takes its key or its token.
 
     Raises:
-        NotYet: the master refuses the token and does not know the key; or it is not reached.
+        NotYet: the master refuses the token and does not know the key, is not ready for it, or not reached.
     """
     body, signature = request(domain_id, token, key)
     headers = {
@@ -77,8 +79,10 @@ def register(
             raise NotYet(f"{endpoint}/register is not reached: {error_text(error)}") from error
     if response.status_code == 200:
         return
-    if _REFUSED in response.text:
+    if _REFUSED.search(response.text):
         raise NotYet(f"the master refuses domain {domain_id}: {response.text.strip()}")
+    if response.status_code in _AWAY:
+        raise NotYet(f"{endpoint}/register answers HTTP {response.status_code}: the master is not behind it now")
     # Whatever this is, the lite asks again itself and reports it.
     answer = response.text.strip()[:200]
     logger.warning("the master answers a registration with HTTP %d: %s", response.status_code, answer)

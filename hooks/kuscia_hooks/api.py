@@ -173,9 +173,7 @@ class KusciaAPI:
             status = answer["status"]
             code, text = int(status["code"]), str(status["message"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Busy(
-                path, response.status_code, f"not KusciaAPI's JSON: {response.text[:100]!r}"
-            ) from error
+            raise Busy(path, response.status_code, f"not KusciaAPI's JSON: {response.text[:100]!r}") from error
         if code:
             raise error_for(path, code, text)
         return answer.get("data")

@@ -30,9 +30,7 @@ class Report:
     passed: int = 0
     failed: int = 0
 
-    def run(
-        self, name: str, probe: Callable[[], str], deadline: Deadline, patience: float = PATIENCE
-    ) -> bool:
+    def run(self, name: str, probe: Callable[[], str], deadline: Deadline, patience: float = PATIENCE) -> bool:
         """Make one check, waiting for what may still converge.
 
         Args:
@@ -149,9 +147,7 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
                 lacking.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
     if lacking:
         shown = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
-        raise NotYet(
-            f"{len(lacking)} of {len(routes)} not READY: {shown}", "curl -kv <the destination's endpoint>"
-        )
+        raise NotYet(f"{len(lacking)} of {len(routes)} not READY: {shown}", "curl -kv <the destination's endpoint>")
     shown = ", ".join(f"{source}-{destination}" for source, destination in routes[:10])
     return f"{len(routes)} READY: {shown}{' …' if len(routes) > 10 else ''}"
 
@@ -212,9 +208,7 @@ def _own_node(api: KusciaAPI, domain_id: str) -> str:
 
 def _readable(api: KusciaAPI, config: Check, table: str) -> str:
     data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
-    source = api.call(
-        "domaindatasource/query", {"domain_id": config.domain_id, "datasource_id": data["datasource_id"]}
-    )
+    source = api.call("domaindatasource/query", {"domain_id": config.domain_id, "datasource_id": data["datasource_id"]})
     oss = (source.get("info") or {}).get("oss")
     if not oss:
         kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"

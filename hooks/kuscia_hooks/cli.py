@@ -21,9 +21,7 @@ _SIGTERM_EXIT = 128 + signal.SIGTERM
 def _options(function: F) -> F:
     for option in (
         click.option("--log-json", is_flag=True, help="Log one JSON object a line."),
-        click.option(
-            "--timeout", type=click.FloatRange(min=0), default=0, help="Deadline in seconds; 0 means none."
-        ),
+        click.option("--timeout", type=click.FloatRange(min=0), default=0, help="Deadline in seconds; 0 means none."),
         click.option(
             "--mode",
             type=click.Choice(["hook", "job"]),
@@ -99,12 +97,8 @@ def main() -> None:
 @click.option("--cert-configmap", required=True, help="ConfigMap to make for the certificate.")
 @click.option("--existing-secret", default="", help="A Secret with a key of your own instead.")
 @click.option("--existing-secret-key", default="domain.key", show_default=True)
-@click.option(
-    "--label", "label_pairs", multiple=True, metavar="NAME=VALUE", help="For the objects that are made."
-)
-def keys(
-    mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: tuple[str, ...], **names: str
-) -> None:
+@click.option("--label", "label_pairs", multiple=True, metavar="NAME=VALUE", help="For the objects that are made.")
+def keys(mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: tuple[str, ...], **names: str) -> None:
     """Make the domain's RSA key and its certificate, where they are absent."""
     _begin(log_json)
     from kuscia_hooks import keys as step

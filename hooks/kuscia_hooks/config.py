@@ -33,16 +33,8 @@ def split_endpoint(value: str) -> SplitResult:
         ValueError: not `http(s)://host[:port][/path]`.
     """
     parts = urlsplit(value)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.query
-        or parts.fragment
-        or parts.username
-    ):
-        raise ValueError(
-            "an endpoint is http(s)://host[:port][/path], for example https://kuscia.example.com:1080"
-        )
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("an endpoint is http(s)://host[:port][/path], for example https://kuscia.example.com:1080")
     if parts.port is not None and not 0 < parts.port < 65536:
         raise ValueError("a port is 1 to 65535")
     return parts
@@ -231,15 +223,11 @@ class Routes(_WritingVerb):
             for field in ("source", "destination", "transit"):
                 domain = getattr(route, field)
                 if domain is not None and domain not in self.domains:
-                    errors.append(
-                        f"routes[{index}].{field}: {domain} is not among domains ({', '.join(self.domains)})"
-                    )
+                    errors.append(f"routes[{index}].{field}: {domain} is not among domains ({', '.join(self.domains)})")
             if route.source == route.destination:
                 errors.append(f"routes[{index}]: source and destination are both {route.source}")
             elif (
-                route.destination in self.domains
-                and not route.transit
-                and not self.domains[route.destination].endpoint
+                route.destination in self.domains and not route.transit and not self.domains[route.destination].endpoint
             ):
                 errors.append(
                     f"routes[{index}]: domains.{route.destination}.endpoint is missing, "
@@ -430,8 +418,4 @@ def _reason(item: Any) -> str:
         return "is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
     value = item["input"]
-    return (
-        f"{message} (got {value!r})"
-        if isinstance(value, str | int | float | bool) or value is None
-        else message
-    )
+    return f"{message} (got {value!r})" if isinstance(value, str | int | float | bool) or value is None else message

@@ -104,9 +104,7 @@ def same_table(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
         if wanted[key] and wanted[key] != present.get(key):
             return False
     columns = [(c["name"], c["type"], c.get("comment") or "") for c in present.get("columns") or []]
-    return not wanted["columns"] or columns == [
-        (c["name"], c["type"], c["comment"]) for c in wanted["columns"]
-    ]
+    return not wanted["columns"] or columns == [(c["name"], c["type"], c["comment"]) for c in wanted["columns"]]
 
 
 def wanted_grant(config: Data, table: str, domain: str) -> dict[str, Any]:
@@ -215,8 +213,7 @@ def _keys(config: Data, kube: Kube) -> tuple[str, str]:
     names = secret.access_key_id_key, secret.access_key_secret_key
     # An access key's id is no secret, and is often a word that the log needs.
     identity, key = (
-        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip()
-        for name in names
+        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip() for name in names
     )
     return identity, key
 

@@ -16,17 +16,47 @@ from kuscia_hooks.log import hide, logger
 
 TIMEOUT = 5
 TABLE = "kine"
-# Writing rights are asked for without writing: no row fulfils the condition.
+# Rights are asked for without writing: no row fulfils the condition, and a server looks at rights before it
+# looks for the table.
 _RIGHTS = {
     "SELECT": f"SELECT 1 FROM {TABLE} WHERE 1=0",  # noqa: S608
-    "INSERT": f"INSERT INTO {TABLE} (name) SELECT name FROM {TABLE} WHERE 1=0",  # noqa: S608
-    "UPDATE": f"UPDATE {TABLE} SET name = name WHERE 1=0",  # noqa: S608
+    "INSERT": f"INSERT INTO {TABLE} (name) SELECT 'x' WHERE 1=0",
+    "UPDATE": f"UPDATE {TABLE} SET name = 'x' WHERE 1=0",  # noqa: S608
     "DELETE": f"DELETE FROM {TABLE} WHERE 1=0",  # noqa: S608
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# To make the table, on top of the rights to use it. Neither makes anything: there is no such table.
+_MYSQL_MAKE = {
+    "CREATE": f"CREATE TABLE {TABLE}_is_not_here LIKE {TABLE}",
+    "INDEX": f"CREATE INDEX {TABLE}_is_not_here ON {TABLE} (name)",
+}
+# NUL ends a command line's argument; YAML folds or drops others of these.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MYSQL_MINIMUM = (8, 0, 23)
-_NO_DATABASE_CODES = (1044, 1049)
-_NO_DATABASE = ". Make the database, and give the user all rights to it: Kuscia makes tables only"
+# The oldest that K3s, which keeps the state, names as tested.
+MARIADB_MINIMUM = (10, 6, 8)
+
+# Codes of the servers: access to the table denied, no such table.
+_DENIED = ("1142", "1143", "1370", "42501")
+_NO_TABLE = ("1146", "42P01")
+_LOGIN = "user and password are not the server's; once the Secret or the server is corrected, this goes on"
+_HINTS = {
+    "1044": "the database is not there, or user {user} may not use it; GRANT ALL ON `{database}`.*",
+    "1045": _LOGIN,
+    "1049": "make it: CREATE DATABASE `{database}` CHARACTER SET utf8mb4",
+    "28P01": _LOGIN,
+    "28000": _LOGIN,
+    "3D000": 'make it: CREATE DATABASE "{database}" OWNER "{user}"',
+    "42501": "grant user {user} the right",
+}
+
+
+class ServerError(NotYet):
+    """The server was not reached, or refused. `code` is its error code, "" where it sent none."""
+
+    def __init__(self, database: Database, error: Exception) -> None:
+        self.code, text = _code_and_text(error)
+        hint = _HINTS.get(self.code, "").format(database=database.database, user=database.user)
+        super().__init__(f"{_where(database)}: {text}" + (f" ({hint})" if hint else ""), _show(database))
 
 
 def decode_password(raw: bytes, where: str) -> str:
@@ -41,13 +71,10 @@ def decode_password(raw: bytes, where: str) -> str:
         raise NotYet(f"the password in {where} is not UTF-8") from error
     if password.endswith("\n"):
         raise NotYet(
-            f"the password in {where} ends with a newline; write it with --from-literal, or with printf into "
-            "a file"
+            f"the password in {where} ends with a newline; write it with --from-literal, or with printf into a file"
         )
     if _CONTROL.search(password):
-        raise NotYet(
-            f"the password in {where} holds a control character, which Kuscia's database address cannot carry"
-        )
+        raise NotYet(f"the password in {where} holds a control character, which Kuscia's database address cannot carry")
     return password
 
 
@@ -59,7 +86,8 @@ def endpoint(database: Database, password: str) -> str:
     of the user, and unescapes nothing but parameter values; so a password is written as it is. PostgreSQL: a
     URL.
     """
-    params = "&".join(f"{name}={quote(_param(value), safe='')}" for name, value in database.params.items())
+    # The MySQL driver splits `charset` at commas without unescaping it.
+    params = "&".join(f"{name}={quote(_param(value), safe=',')}" for name, value in database.params.items())
     query = f"?{params}" if params else ""
     if database.type == "mysql":
         address = f"tcp({database.host}:{database.port})"
@@ -84,26 +112,20 @@ def check_sqlite(store: Sqlite) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise NotYet(
-            f"{path}, the volume for the master's state, cannot be written to: {error.strerror}"
-        ) from error
+        raise NotYet(f"{path}, the volume for the master's state, cannot be written to: {error.strerror}") from error
 
 
-def check_database(database: Database, password: str) -> None:
-    """Raise NotYet, saying what is missing, unless Kuscia will be able to log in and keep its state."""
-    if database.type == "mysql":
-        with _mysql(database, password) as execute:
-            _mysql_version(execute)
-            if execute(f"SHOW TABLES LIKE '{TABLE}'"):
-                _check_rights(execute, database)
-            else:
-                _mysql_may_create(execute, database)
-    else:
-        with _postgres(database, password) as execute:
-            if execute(f"SELECT to_regclass('{TABLE}')")[0][0]:
-                _check_rights(execute, database)
-            elif not execute("SELECT has_schema_privilege(current_user, current_schema(), 'CREATE')")[0][0]:
-                raise NotYet(_no_table(database, "CREATE on the schema"))
+def check_database(database: Database, password: str) -> list[str]:
+    """Whether Kuscia will be able to log in and to keep its state; returns what is unwise about the server.
+
+    Raises:
+        NotYet: it will not; the message says what is missing.
+    """
+    connect, check = (_mysql, _check_mysql) if database.type == "mysql" else (_postgres, _check_postgres)
+    with connect(database, password) as execute:
+        unwise = check(execute, database)
+    logger.info("%s: login works, and so will table %s", _where(database), TABLE)
+    return unwise
 
 
 def count_rows(database: Database, password: str) -> int:
@@ -117,9 +139,9 @@ def count_rows(database: Database, password: str) -> int:
         return int(execute(f"SELECT COUNT(*) FROM {TABLE}")[0][0])  # noqa: S608
 
 
-def warnings(database: Database) -> list[str]:
-    """What works but is unwise."""
-    if "-" in database.database:
+def warnings(database: Database | Sqlite) -> list[str]:
+    """What is unwise about the configuration."""
+    if isinstance(database, Database) and "-" in database.database:
         return [f"the database name {database.database} holds a '-', which Kuscia before 1.0 does not take"]
     return []
 
@@ -131,22 +153,95 @@ def _where(database: Database) -> str:
     return f"{database.type} {database.user}@{database.host}:{database.port}/{database.database}"
 
 
-def _check_rights(execute: Execute, database: Database) -> None:
-    for right, statement in _RIGHTS.items():
+def _missing(execute: Execute, statements: dict[str, str]) -> list[str]:
+    """The rights whose statement the server denies."""
+    missing = []
+    for right, statement in statements.items():
         try:
             execute(statement)
-        except NotYet as error:
-            raise NotYet(
-                f"{error.message} (needed on table {TABLE}: {', '.join(_RIGHTS)}; missing: {right})"
-            ) from error
-    logger.info("%s: login works, table %s is there", _where(database), TABLE)
+        except ServerError as error:
+            if error.code in _DENIED:
+                missing.append(right)
+            elif error.code not in _NO_TABLE:
+                raise
+    return missing
 
 
-def _no_table(database: Database, right: str) -> str:
-    return (
-        f"{_where(database)} has no table {TABLE}, and user {database.user} may not make it: {right} is "
-        "missing. Grant that right, or make the table with Kuscia's hack/k8s/kine.sql"
+def _need(database: Database, missing: list[str], there: bool) -> None:
+    if not missing:
+        return
+    needed = "on table" if there else "to make table"
+    instead = ", or make it with Kuscia's hack/k8s/kine.sql" if database.type == "mysql" and not there else ""
+    raise NotYet(
+        f"{_where(database)}: login works, but user {database.user} lacks rights {needed} {TABLE}: "
+        f"{', '.join(missing)}; grant them{instead}",
+        _show(database),
     )
+
+
+def _check_mysql(execute: Execute, database: Database) -> list[str]:
+    # A user with no right at all to a table does not see it; then the rights to make it are missed.
+    there = bool(execute(f"SHOW TABLES LIKE '{TABLE}'"))
+    missing = _missing(execute, _RIGHTS)
+    if not there:
+        # Without SELECT nothing can be said about CREATE: the statement needs both.
+        missing += _missing(execute, _MYSQL_MAKE)
+    _need(database, missing, there)
+    return _mysql_unwise(execute)
+
+
+def _mysql_unwise(execute: Execute) -> list[str]:
+    text = str(execute("SELECT VERSION()")[0][0])
+    match = re.search(r"(\d+)\.(\d+)\.(\d+)", text.removeprefix("5.5.5-"))
+    version = tuple(map(int, match.groups())) if match else ()
+    unwise = []
+    if "mariadb" in text.lower():
+        if version < MARIADB_MINIMUM:
+            unwise.append(f"MariaDB is {text}; {_dotted(MARIADB_MINIMUM)} is the oldest tested with K3s")
+        # kine's compaction then fails for good with error 1020; the default since 11.8 (k3s-io/kine#721).
+        if _variable(execute, "innodb_snapshot_isolation") in ("ON", "1"):
+            unwise.append(
+                f"MariaDB {text} has innodb_snapshot_isolation=ON, with which table {TABLE} grows for ever; "
+                "SET GLOBAL innodb_snapshot_isolation=OFF"
+            )
+        return unwise
+    if version < MYSQL_MINIMUM:
+        advice = ""
+        if "derived_merge=on" in _variable(execute, "optimizer_switch"):
+            advice = "; until then optimizer_switch='derived_merge=off' avoids crashes of the server"
+        unwise.append(f"MySQL is {text}; Kuscia asks for {_dotted(MYSQL_MINIMUM)} or newer{advice}")
+    return unwise
+
+
+def _variable(execute: Execute, name: str) -> str:
+    rows = execute(f"SHOW GLOBAL VARIABLES LIKE '{name}'")
+    return str(rows[0][1]) if rows else ""
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _check_postgres(execute: Execute, database: Database) -> list[str]:
+    there = execute(f"SELECT to_regclass('{TABLE}')::text")[0][0] is not None
+    may_create = bool(execute("SELECT has_schema_privilege(current_user, current_schema(), 'CREATE')")[0][0])
+    if not there:
+        _need(database, [] if may_create else ["CREATE on the schema"], there)
+        return []
+    missing = _missing(execute, _RIGHTS)
+    sequence = execute(f"SELECT pg_get_serial_sequence('{TABLE}', 'id')")[0][0]
+    if sequence and not execute(f"SELECT has_sequence_privilege(current_user, '{sequence}', 'USAGE')")[0][0]:
+        missing.append(f"USAGE on sequence {sequence}")
+    _need(database, missing, there)
+    owner = execute(
+        f"SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = '{TABLE}'::regclass"  # noqa: S608
+    )[0][0]
+    if owner and may_create:
+        return []
+    return [
+        f"user {database.user} does not own table {TABLE}, or lacks CREATE on its schema; kine needs both, "
+        "since it checks its indexes at every start"
+    ]
 
 
 @contextmanager
@@ -168,16 +263,15 @@ def _mysql(database: Database, password: str) -> Iterator[Execute]:
             ssl=_mysql_tls(database),
         )
     except (pymysql.MySQLError, OSError) as error:
-        hint = _NO_DATABASE if error.args and error.args[0] in _NO_DATABASE_CODES else ""
-        raise NotYet(f"{_where(database)}: {_text(error)}{hint}", _show(database)) from error
+        raise ServerError(database, error) from error
 
     def execute(statement: str) -> list[Any]:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement)
                 return list(cursor.fetchall())
-        except pymysql.MySQLError as error:
-            raise NotYet(f"{_where(database)}: {_text(error)}", _show(database)) from error
+        except (pymysql.MySQLError, OSError) as error:
+            raise ServerError(database, error) from error
 
     try:
         yield execute
@@ -199,26 +293,6 @@ def _mysql_tls(database: Database) -> Any:
     return context
 
 
-def _mysql_version(execute: Execute) -> None:
-    text = str(execute("SELECT VERSION()")[0][0])
-    match = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
-    if match and "mariadb" not in text.lower() and tuple(map(int, match.groups())) < MYSQL_MINIMUM:
-        logger.warning("MySQL is %s; Kuscia asks for %s or newer", text, ".".join(map(str, MYSQL_MINIMUM)))
-
-
-def _mysql_may_create(execute: Execute, database: Database) -> None:
-    """Copying a table that is not there: rights are looked at first, so nothing is ever made."""
-    missing = f"{TABLE}_is_not_here"
-    try:
-        execute(f"CREATE TABLE {missing}_either LIKE {missing}")
-    except NotYet as error:
-        if "1142" in error.message or "1044" in error.message:
-            raise NotYet(_no_table(database, "CREATE")) from error
-        if "1146" not in error.message:
-            raise
-    logger.info("%s: login works, Kuscia makes table %s", _where(database), TABLE)
-
-
 @contextmanager
 def _postgres(database: Database, password: str) -> Iterator[Execute]:
     import pg8000.native  # type: ignore[import-untyped]
@@ -235,13 +309,13 @@ def _postgres(database: Database, password: str) -> Iterator[Execute]:
             ssl_context=_postgres_tls(database),
         )
     except (DatabaseError, InterfaceError, OSError) as error:
-        raise NotYet(f"{_where(database)}: {_text(error)}", _show(database)) from error
+        raise ServerError(database, error) from error
 
     def execute(statement: str) -> list[Any]:
         try:
             return list(connection.run(statement) or [])
         except (DatabaseError, InterfaceError, OSError) as error:
-            raise NotYet(f"{_where(database)}: {_text(error)}", _show(database)) from error
+            raise ServerError(database, error) from error
 
     try:
         yield execute
@@ -268,11 +342,14 @@ def _postgres_tls(database: Database) -> Any:
     return None
 
 
-def _text(error: Exception) -> str:
+def _code_and_text(error: Exception) -> tuple[str, str]:
+    """Of a driver's error: PyMySQL's (code, text), pg8000's fields of the server's message, or a network's."""
     if error.args and isinstance(error.args[0], dict):
         fields = error.args[0]
-        return f"{fields.get('M', fields)} ({fields.get('C', '?')})"
-    return " ".join(str(part) for part in error.args) or type(error).__name__
+        code = str(fields.get("C", ""))
+        return code, f"{fields.get('M', fields)} ({code})"
+    text = " ".join(str(part) for part in error.args) or type(error).__name__
+    return (str(error.args[0]) if len(error.args) > 1 else ""), text
 
 
 def _show(database: Database) -> str:

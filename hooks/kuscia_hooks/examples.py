@@ -136,7 +136,5 @@ def _standardised(column: Sequence[float]) -> list[str]:
 
 def _csv(names: list[str], keys: list[int], columns: list[list[str]]) -> bytes:
     lines = [",".join(names)]
-    lines += [
-        ",".join([str(key), *values]) for key, values in zip(keys, zip(*columns, strict=True), strict=True)
-    ]
+    lines += [",".join([str(key), *values]) for key, values in zip(keys, zip(*columns, strict=True), strict=True)]
     return ("\n".join(lines) + "\n").encode()

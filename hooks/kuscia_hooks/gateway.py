@@ -86,6 +86,4 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
         answer: Any = response.json()
         return int(answer["state"])
     except (ValueError, KeyError, TypeError) as error:
-        raise NotYet(
-            f"{endpoint}/handshake answered HTTP {response.status_code} without a state", show
-        ) from error
+        raise NotYet(f"{endpoint}/handshake answered HTTP {response.status_code} without a state", show) from error

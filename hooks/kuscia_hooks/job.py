@@ -4,14 +4,15 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kuscia_hooks import psi
 from kuscia_hooks.api import Exists, KusciaAPI, Missing
 from kuscia_hooks.config import ExampleJob
-from kuscia_hooks.errors import NeedsHuman, NotYet
+from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.log import logger
-from kuscia_hooks.waiting import REPORT_SECONDS, Deadline, TimeUp
+from kuscia_hooks.waiting import REPORT_SECONDS, Deadline, TimeUp, until
 
 ATTEMPTS = 3
 TASK = "single-psi"
@@ -86,7 +87,7 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
     deadline = deadline.within(job.timeout_seconds)
     for attempt in range(1, ATTEMPTS + 1):
         job_id = fresh_id()
-        _create(api, job, job_id)
+        until("KusciaAPI to take the job", partial(_create, api, job, job_id), deadline)
         logger.info("submitted KusciaJob %s", job_id)
         status = _follow(api, job_id, deadline)
         if status["state"] == "Succeeded":
@@ -97,7 +98,7 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
         if attempt == ATTEMPTS or not passing(reason) or deadline.passed:
             raise NeedsHuman(
                 f"KusciaJob {job_id} {status['state']}: {reason}",
-                f"kubectl get pods -A -l kuscia.secretflow/task-id={job_id}-{TASK}",
+                f"kubectl get pods,events -A | grep {job_id}",
             )
         logger.info("KusciaJob %s %s (%s); trying again", job_id, status["state"], reason)
         _delete(api, job_id)
@@ -128,8 +129,7 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
             return status
         if deadline.passed:
             raise TimeUp(
-                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: "
-                f"{reasons(status)}"
+                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: {reasons(status)}"
             )
         deadline.pause()
 
@@ -139,3 +139,5 @@ def _delete(api: KusciaAPI, job_id: str) -> None:
         api.call("job/delete", {"job_id": job_id})
     except Missing:
         logger.info("KusciaJob %s is gone already", job_id)
+    except HookError as error:
+        logger.warning("KusciaJob %s is left behind: %s", job_id, error)

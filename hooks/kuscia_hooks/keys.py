@@ -77,34 +77,26 @@ def _public_key(settings: Settings, secret: dict[str, bytes]) -> bytes:
         f"-n {settings.namespace}"
     )
     if settings.existing_secret:
-        repair = (
-            f"Put an RSA key of {credentials.KEY_BITS} bits or more (openssl genrsa -traditional 2048) there"
-        )
+        repair = f"Put an RSA key of {credentials.KEY_BITS} bits or more (openssl genrsa -traditional 2048) there"
     if settings.secret_key not in secret:
         has = ", ".join(sorted(secret)) or "nothing"
         raise NeedsHuman(f"Secret {name} has no {settings.secret_key} (it has {has}). {repair}.")
     try:
         return credentials.public_der(credentials.load_key(secret[settings.secret_key]))
     except credentials.InvalidKey as error:
-        raise NeedsHuman(
-            f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}."
-        ) from error
+        raise NeedsHuman(f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}.") from error
 
 
 def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None) -> None:
     name = f"{settings.namespace}/{settings.cert_configmap}"
-    repair = (
-        f"It is made from the key: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
-    )
+    repair = f"It is made from the key: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
     pem = configmap.get(CERTIFICATE, "").encode()
     if not pem:
         raise NeedsHuman(f"ConfigMap {name} has no {CERTIFICATE}. Run: {repair}.")
     try:
         owner, common_name = credentials.certificate_public_der(pem), credentials.certificate_common_name(pem)
     except ValueError as error:
-        raise NeedsHuman(
-            f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. Run: {repair}."
-        ) from error
+        raise NeedsHuman(f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. Run: {repair}.") from error
     if owner != public:
         raise NeedsHuman(
             f"the certificate in ConfigMap {name} does not belong to the key in Secret {settings.namespace}/"

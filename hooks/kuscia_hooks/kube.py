@@ -31,9 +31,7 @@ class Kube:
         Args:
             public: keys whose values may be printed; all others are hidden from the log.
         """
-        found = self._call(
-            "get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace
-        )
+        found = self._call("get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace)
         if found is None:
             return None
         data = {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
@@ -77,14 +75,10 @@ class Kube:
     ) -> None:
         """Replace single values of a Secret that exists."""
         hide(*data.values())
-        body: dict[str, Any] = {
-            "data": {key: base64.b64encode(value).decode() for key, value in data.items()}
-        }
+        body: dict[str, Any] = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
         if owner:
             body["metadata"] = {"ownerReferences": [owner]}
-        self._call(
-            "patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body
-        )
+        self._call("patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body)
 
     def delete_secret(self, namespace: str, name: str) -> None:
         """Delete a Secret; one that is gone already is fine."""
@@ -92,19 +86,13 @@ class Kube:
 
     def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
         """A ConfigMap's data, or None when there is no such ConfigMap."""
-        found = self._call(
-            "get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace
-        )
+        found = self._call("get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace)
         return None if found is None else dict(found.data or {})
 
-    def create_configmap(
-        self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]
-    ) -> None:
+    def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
         """Raises Conflict when it exists."""
         body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
-        self._call(
-            "create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body
-        )
+        self._call("create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body)
 
     def set_configmap(self, namespace: str, name: str, data: dict[str, str]) -> None:
         """Replace single values of a ConfigMap that exists."""
@@ -117,9 +105,7 @@ class Kube:
         Raises:
             NotYet: there is no such Service.
         """
-        found = self._call(
-            "get", "services", namespace, name, self._core.read_namespaced_service, name, namespace
-        )
+        found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
         if found is None:
             raise NotYet(f"Service {namespace}/{name} does not exist", f"kubectl get service -n {namespace}")
         return str(found.metadata.uid)
@@ -136,9 +122,7 @@ class Kube:
                 return None
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
-            raise NotYet(
-                f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz"
-            ) from error
+            raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
 
 
 def _connect() -> Any:
@@ -154,9 +138,7 @@ def _connect() -> Any:
     return client.CoreV1Api()
 
 
-def _metadata(
-    namespace: str, name: str, labels: dict[str, str], owner: dict[str, str] | None
-) -> dict[str, Any]:
+def _metadata(namespace: str, name: str, labels: dict[str, str], owner: dict[str, str] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "namespace": namespace, "labels": labels}
     if owner:
         metadata["ownerReferences"] = [owner]

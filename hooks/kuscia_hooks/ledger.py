@@ -37,9 +37,7 @@ class Ledger:
             entries = json.loads((data or {}).get(self._kind, "{}"))
         except ValueError:
             entries = {}
-        self.entries = (
-            {str(name): str(value) for name, value in entries.items()} if isinstance(entries, dict) else {}
-        )
+        self.entries = {str(name): str(value) for name, value in entries.items()} if isinstance(entries, dict) else {}
         self._saved = dict(self.entries) if data and self._kind in data else None
         return self.entries
 

@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import time
+from types import TracebackType
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -50,7 +51,7 @@ def redact(text: str) -> str:
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        prefix = {"ERROR": "ERROR ", "WARNING": "WARNING "}.get(record.levelname, "")
+        prefix = "" if record.levelno == logging.INFO else f"{record.levelname} "
         return redact(prefix + super().format(record))
 
 
@@ -64,6 +65,11 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Even the traceback of a mistake in here must not show a secret."""
+    logger.critical("unexpected error", exc_info=(kind, error, trace))
+
+
 def setup(as_json: bool) -> None:
     """Send the log to standard output, one line or one JSON object a message."""
     handler = logging.StreamHandler(sys.stdout)
@@ -71,3 +77,6 @@ def setup(as_json: bool) -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # Its warnings repeat what the steps say in better words.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    sys.excepthook = _unexpected

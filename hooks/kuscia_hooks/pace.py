@@ -66,9 +66,7 @@ class Progress:
                 logger.info("%d of %d changes made in %.0f s", self._finished, self._total, now - self._begun)
 
 
-def each(
-    items: Iterable[T], work: Callable[[T], None], pace: Pace | None = None
-) -> list[tuple[T, HookError]]:
+def each(items: Iterable[T], work: Callable[[T], None], pace: Pace | None = None) -> list[tuple[T, HookError]]:
     """Work on every item, several at a time, and return those that failed with their errors."""
     pace = pace or Pace()
     failed: list[tuple[T, HookError]] = []

@@ -61,10 +61,6 @@ class Summary:
     def line(self, seconds: float) -> str:
         """Such as `created=2 unchanged=7 failed=0 in 3.2s`; updated and deleted only when there were any."""
         parts = [f"created={self.created}"]
-        parts += [
-            f"{name}={value}"
-            for name, value in (("updated", self.updated), ("deleted", self.deleted))
-            if value
-        ]
+        parts += [f"{name}={value}" for name, value in (("updated", self.updated), ("deleted", self.deleted)) if value]
         parts += [f"unchanged={self.unchanged}", f"failed={self.failed}"]
         return f"{' '.join(parts)} in {seconds:.1f}s"

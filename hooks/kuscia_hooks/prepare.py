@@ -106,6 +106,8 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
     endpoint = token = None
     if config.datastore is not None:
+        for warning in datastore.warnings(config.datastore):
+            logger.warning("%s", warning)
         endpoint = until("the datastore", lambda: _datastore(config, kube), deadline)
     if config.master is not None:
         master = config.master.endpoint
@@ -142,12 +144,11 @@ def _datastore(config: Prepare, kube: Kube) -> str | None:
         return None
     if store is None:
         return None
-    for warning in datastore.warnings(store):
-        logger.warning("%s", warning)
     secret = store.password_secret
     raw = kube.secret_value(config.namespace, secret.name, secret.key)
     password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
-    datastore.check_database(store, password)
+    for warning in datastore.check_database(store, password):
+        logger.warning("%s", warning)
     return datastore.endpoint(store, password)
 
 

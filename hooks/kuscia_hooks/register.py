@@ -189,9 +189,7 @@ def _encoded(pem: str) -> str:
     return base64.b64encode(pem.encode()).decode()
 
 
-def attempt(
-    config: Register, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False
-) -> Summary:
+def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False) -> Summary:
     """Give every domain what it lacks; one that fails does not keep the others waiting.
 
     Args:

@@ -132,9 +132,7 @@ def plan_routes(
         elif key.entry not in ledger:
             actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
     gone = [key for key in map(RouteKey.of_entry, ledger) if key not in wanted]
-    actions += [
-        Action("delete", "DomainRoute", str(key), "no longer wanted", payload=(key, None)) for key in gone
-    ]
+    actions += [Action("delete", "DomainRoute", str(key), "no longer wanted", payload=(key, None)) for key in gone]
     changes = sum(action.verb != "delete" for action in actions)
     return Plan(tuple(actions), unchanged=len(wanted) - changes)
 
@@ -184,9 +182,7 @@ def plan_app_images(
         elif normal_app_image(found) != normal_app_image(body):
             actions.append(Action("update", "AppImage", name, "changed", payload=body))
     changes = len(actions)
-    actions += [
-        Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted
-    ]
+    actions += [Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted]
     return Plan(tuple(actions), unchanged=len(wanted) - changes)
 
 
@@ -205,18 +201,14 @@ class _Router:
         """Read the routes about which the ledger leaves a doubt."""
         entries = self._routes.entries
         known = [key for key in self.wanted if entries.get(key.entry) == self.hashes[key]]
-        doubtful = [
-            key for key in self.wanted if key.entry in entries and entries[key.entry] != self.hashes[key]
-        ]
+        doubtful = [key for key in self.wanted if key.entry in entries and entries[key.entry] != self.hashes[key]]
         if self._verify:
             doubtful = list(self.wanted)
         elif known and not self._there(known[:STATUS_BATCH]):
             logger.info("routes that the ledger knows are not there (any more): looking at each")
             doubtful = list(self.wanted)
         present: dict[RouteKey, Mapping[str, Any] | None] = {}
-        failed = each(
-            doubtful, lambda key: present.update({key: self._api.find("route/query", key.body())}), self.pace
-        )
+        failed = each(doubtful, lambda key: present.update({key: self._api.find("route/query", key.body())}), self.pace)
         if failed:
             raise merged([error for _, error in failed])
         return present
@@ -333,9 +325,7 @@ def attempt(
         NotYet, NeedsHuman: for all that failed, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
-    ledgers = [
-        Ledger(kube, config.namespace, config.ledger, config.labels, kind) for kind in ("routes", "appImages")
-    ]
+    ledgers = [Ledger(kube, config.namespace, config.ledger, config.labels, kind) for kind in ("routes", "appImages")]
     for ledger in ledgers:
         ledger.load()
     routes, images = ledgers

@@ -111,9 +111,7 @@ class Store:
             try:
                 lines = _lines(response.stream(1 << 20))
                 header = next(lines, b"").decode(errors="replace")
-                return sum(1 for line in lines if line.strip()), [
-                    part.strip('"') for part in header.strip().split(",")
-                ]
+                return sum(1 for line in lines if line.strip()), [part.strip('"') for part in header.strip().split(",")]
             finally:
                 response.close()
                 response.release_conn()
@@ -150,6 +148,9 @@ class Store:
 
         try:
             return work()
+        except ValueError as error:
+            # The client refuses names that no store takes, and bad endpoints.
+            raise NeedsHuman(f"{what} failed: {error}") from error
         except S3Error as error:
             raise self._s3_error(what, error) from error
         except MinioException as error:
@@ -157,22 +158,18 @@ class Store:
                 f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})", self._show()
             ) from error
         except (HTTPError, OSError) as error:
-            raise NotYet(
-                f"{what} failed: {self.location.endpoint} is not reached ({error})", self._show()
-            ) from error
+            raise NotYet(f"{what} failed: {self.location.endpoint} is not reached ({error})", self._show()) from error
 
     def _s3_error(self, what: str, error: Any) -> HookError:
         code = str(error.code)
         text = f"{what} failed: {code} {error.message or ''}".rstrip()
-        if code in _KEYS:
+        if code in _KEYS or error.response.status in (401, 403):
             return NeedsHuman(
                 f"{text}. The store refuses the keys in {self.location.credentials} (access key "
                 f"{_shortened(self.location.access_key)}), or they have no right to this bucket"
             )
         if code == "NoSuchBucket":
-            return NeedsHuman(
-                f"{text}. Bucket {self.location.bucket} does not exist at {self.location.endpoint}"
-            )
+            return NeedsHuman(f"{text}. Bucket {self.location.bucket} does not exist at {self.location.endpoint}")
         if code in _PASSING:
             return NotYet(text, self._show())
         return NeedsHuman(text, self._show())

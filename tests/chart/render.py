@@ -32,9 +32,7 @@ def tool(name: str) -> str:
     """
     path = os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
     if not path:
-        raise FileNotFoundError(
-            f"{name} is not on PATH; `make tools` builds it into ~/.cache/kuscia-chart/bin"
-        )
+        raise FileNotFoundError(f"{name} is not on PATH; `make tools` builds it into ~/.cache/kuscia-chart/bin")
     return path
 
 
@@ -117,8 +115,7 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
         for item in objects
         if item["kind"] == kind
         and (
-            item["metadata"]["name"] == name
-            or (name.endswith("*") and item["metadata"]["name"].startswith(name[:-1]))
+            item["metadata"]["name"] == name or (name.endswith("*") and item["metadata"]["name"].startswith(name[:-1]))
         )
     ]
     if len(found) != 1:

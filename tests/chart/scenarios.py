@@ -19,15 +19,25 @@ PRESETS = (
     Scenario("alice-runp", ("alice-runp",), namespace="lite-alice"),
     Scenario("master-mysql", ("master", "master-mysql"), namespace="kuscia-master"),
     Scenario("master-postgres", ("master", "master-postgres"), namespace="kuscia-master"),
+    Scenario("master-rootless", ("master", "rootless"), namespace="kuscia-master"),
+    Scenario("alice-rootless", ("alice", "rootless"), namespace="lite-alice"),
+    Scenario("master-notls", ("master", "notls"), namespace="kuscia-master"),
+    Scenario("alice-notls", ("alice", "notls"), namespace="lite-alice"),
+    Scenario("master-mtls", ("master", "mtls"), namespace="kuscia-master"),
+    Scenario("alice-mtls", ("alice", "mtls"), namespace="lite-alice"),
+    Scenario("master-protocol-default", ("master", "protocol-default"), namespace="kuscia-master"),
+    Scenario("alice-protocol-default", ("alice", "protocol-default"), namespace="lite-alice"),
+    Scenario("master-by-certificate", ("master", "by-certificate"), namespace="kuscia-master"),
+    Scenario("alice-by-certificate", ("alice", "by-certificate"), namespace="lite-alice"),
+    Scenario("alice-own-token", ("alice", "alice-own-token"), namespace="lite-alice"),
+    Scenario("alice-engines-apart", ("alice", "alice-engines-apart"), namespace="lite-alice"),
     Scenario("master-and-alice", ("master-and-alice",), namespace="kuscia"),
 )
 
 VARIANTS = (
     with_values("notls", {"master": {"protocol": "NOTLS", "networkPolicy": {"enabled": False}}}, "master"),
     with_values("mtls", {"master": {"protocol": "mtls"}}, "master"),
-    with_values(
-        "protocol-absent", {"master": {"protocol": None}, "lite": {"protocol": None}}, "master-and-alice"
-    ),
+    with_values("protocol-absent", {"master": {"protocol": None}, "lite": {"protocol": None}}, "master-and-alice"),
     with_values(
         "steps-as-jobs",
         {"master": {"jobs": {"keys": {"hook": False}, "routes": {"hook": False}}}},
@@ -96,9 +106,7 @@ VARIANTS = (
                 "runk": {"kubeconfigSecret": "kc"},
                 "data": {
                     "source": _S3,
-                    "tables": [
-                        {"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}
-                    ],
+                    "tables": [{"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}],
                 },
             },
         },

@@ -48,9 +48,7 @@ def _route(**values: Any) -> Object:
 
 def _engine(**values: Any) -> Object:
     return _master(
-        appImages={
-            "mine": {"image": {"name": "a/b", "tag": "1"}, "deployTemplates": [{"name": "x"}], **values}
-        }
+        appImages={"mine": {"image": {"name": "a/b", "tag": "1"}, "deployTemplates": [{"name": "x"}], **values}}
     )
 
 
@@ -270,6 +268,12 @@ OURS: list[tuple[Object, str, str, str]] = [
     (_lite(runtime="docker"), "lite.runtime", '"docker"', "one of runk, runp, runc"),
     (_lite(runtime=None), "lite.runtime", "null", "one of runk, runp, runc"),
     (_lite(runtime="runc"), "lite.runc.privileged", "false", "a privileged container only"),
+    (
+        _lite(runtime="runc", rootless=True, runc={"privileged": True}),
+        "lite.rootless",
+        "true",
+        "runk and runp work rootless",
+    ),
     (_lite(capacity={"memory": None}), "lite.capacity.memory", "null", "RunK needs cpu, memory and storage"),
     (_lite(capacity=None), "lite.capacity.cpu", "null", "RunK needs cpu, memory and storage"),
     (

@@ -53,19 +53,13 @@ def test_command_lines_are_what_the_steps_expect(scenario: Scenario) -> None:
 
 
 def test_configs_are_mounted_where_the_command_lines_look(scenario: Scenario) -> None:
-    files = {
-        item["metadata"]["name"]: set(item["data"])
-        for item in scenario.objects
-        if item["kind"] == "ConfigMap"
-    }
+    files = {item["metadata"]["name"]: set(item["data"]) for item in scenario.objects if item["kind"] == "ConfigMap"}
     for item in scenario.objects:
         template = pod_template(item)
         if template is None:
             continue
         spec = template["spec"]
-        volumes = {
-            volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume
-        }
+        volumes = {volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume}
         for container in spec.get("initContainers", []) or spec["containers"]:
             mounted = {
                 f"{mount['mountPath']}/{key}"
@@ -87,9 +81,7 @@ def test_kuscia_yaml_has_what_prepare_checks(scenario: Scenario) -> None:
 
 
 def test_labels_of_keys_are_pairs(scenario: Scenario) -> None:
-    jobs = [
-        item for item in scenario.objects if item["kind"] == "Job" and "-keys" in item["metadata"]["name"]
-    ]
+    jobs = [item for item in scenario.objects if item["kind"] == "Job" and "-keys" in item["metadata"]["name"]]
     assert jobs
     for job in jobs:
         args = job["spec"]["template"]["spec"]["containers"][0]["args"]

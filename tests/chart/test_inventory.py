@@ -18,9 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.mark.parametrize("scenario", PRESETS, ids=lambda scenario: scenario.name)
 def test_inventory(scenario: Scenario) -> None:
-    lines = sorted(
-        " ".join([item["kind"], _name(item["metadata"]), hook(item)]).rstrip() for item in scenario.objects
-    )
+    lines = sorted(" ".join([item["kind"], _name(item["metadata"]), hook(item)]).rstrip() for item in scenario.objects)
     path = GOLDEN / f"{scenario.name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text("\n".join(lines) + "\n")
@@ -32,6 +30,4 @@ def _name(metadata: Object) -> str:
 
 
 def test_every_preset_is_here() -> None:
-    assert {path.stem for path in DIRECTORY.glob("*.yaml")} == {
-        name for item in PRESETS for name in item.presets
-    }
+    assert {path.stem for path in DIRECTORY.glob("*.yaml")} == {name for item in PRESETS for name in item.presets}

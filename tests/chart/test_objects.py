@@ -40,8 +40,7 @@ def test_helm_3_renders_the_same(scenario: Scenario) -> None:
 
 def _by_name(text: str) -> dict[tuple[str, str, str], Object]:
     return {
-        (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
-        for item in parse(text)
+        (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item for item in parse(text)
     }
 
 
@@ -76,9 +75,7 @@ def test_no_secret_in_the_manifest(scenario: Scenario) -> None:
             last = path.rsplit(".", 1)[-1]
             secret = re.search(r"(?i)(password|token|secret|keydata|accesskey)$", last)
             names = re.search(r"(?i)(secretName|automount|imagePullSecrets|tokenSecret|existingSecret)", path)
-            assert not secret or names or value in ("", "null"), (
-                f"{item['metadata']['name']}: {path} = {value}"
-            )
+            assert not secret or names or value in ("", "null"), f"{item['metadata']['name']}: {path} = {value}"
 
 
 def _texts(node: Any, path: str = "") -> list[tuple[str, str]]:
@@ -96,9 +93,7 @@ def test_names_fit(scenario: Scenario) -> None:
     for item in scenario.objects:
         name = item["metadata"]["name"]
         if item["kind"] == "Deployment":
-            assert len(name) + len("-5d5f7c9b7b-abcde") <= 63, (
-                "the pod's name is its host name and Kuscia's node name"
-            )
+            assert len(name) + len("-5d5f7c9b7b-abcde") <= 63, "the pod's name is its host name and Kuscia's node name"
         if item["kind"] in ("Job", "Service"):
             assert len(name) <= 63
         if item["kind"] == "Pod":
@@ -156,9 +151,7 @@ def test_roles_name_what_they_may_change(scenario: Scenario) -> None:
 
 def test_bindings_bind_what_is_there(scenario: Scenario) -> None:
     roles = {
-        (item["metadata"]["namespace"], item["metadata"]["name"])
-        for item in scenario.objects
-        if item["kind"] == "Role"
+        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in scenario.objects if item["kind"] == "Role"
     }
     for item in scenario.objects:
         if item["kind"] == "RoleBinding":

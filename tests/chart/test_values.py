@@ -89,11 +89,12 @@ def test_kuscia_image_is_the_app_version() -> None:
     assert VALUES["master"]["image"]["tag"] == VALUES["lite"]["image"]["tag"] == chart["appVersion"]
 
 
+@pytest.mark.parametrize("more", [(), ("notls",), ("mtls",), ("protocol-default",), ("rootless",)])
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_presets_fit_together(party: str) -> None:
-    """The master's preset reaches the lites', and lets them read their tokens."""
-    lite = render({}, party, namespace=f"lite-{party}")
-    master = render({}, "master", namespace="kuscia-master")
+def test_presets_fit_together(party: str, more: tuple[str, ...]) -> None:
+    """The master's preset reaches the lites', and lets them read their tokens, whatever goes on top of both."""
+    lite = render({}, party, *more, namespace=f"lite-{party}")
+    master = render({}, "master", *more, namespace="kuscia-master")
     routes = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-routes")["data"]["routes.yaml"])
     check = yaml.safe_load(find(lite, "ConfigMap", f"kuscia-lite-{party}-check")["data"]["check.yaml"])
     assert routes["domains"][party]["endpoint"] == check["gateway"]
@@ -103,9 +104,7 @@ def test_presets_fit_together(party: str) -> None:
     register = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-register")["data"]["register.yaml"])
     assert prepare["deployToken"]["name"] == register["domains"][party]["tokenSecret"]
     binding = find(master, "RoleBinding", f"kuscia-master-token-{party}")
-    account = find(lite, "Deployment", f"kuscia-lite-{party}")["spec"]["template"]["spec"][
-        "serviceAccountName"
-    ]
+    account = find(lite, "Deployment", f"kuscia-lite-{party}")["spec"]["template"]["spec"]["serviceAccountName"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": f"lite-{party}"}]
 
 

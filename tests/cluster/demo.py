@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -98,9 +99,7 @@ class Demo:
 
     def helm_test(self, release: Release) -> None:
         click.echo(
-            self.kubectl.helm(
-                "test", release.name, "--namespace", release.namespace, "--logs", "--timeout", "15m"
-            )
+            self.kubectl.helm("test", release.name, "--namespace", release.namespace, "--logs", "--timeout", "15m")
         )
 
     def pods_line(self) -> str:
@@ -128,7 +127,7 @@ class Demo:
             with_ticks(lambda: self.install_all(values), self.pods_line)
         with step("helm test: master (runs the PSI job), alice, bob"):
             for release in RELEASES:
-                with_ticks(lambda release=release: self.helm_test(release), self.pods_line)
+                with_ticks(partial(self.helm_test, release), self.pods_line)
         click.echo(summary.screen(self.kubectl, self.name))
 
     def down(self) -> None:

@@ -64,12 +64,11 @@ class Kubectl:
             text=True,
         )
         try:
-            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
             line = process.stdout.readline()
             if "->" not in line:
-                raise CommandError(
-                    f"kubectl port-forward -n {namespace} {target}: {process.stderr.read().strip()}"
-                )
+                raise CommandError(f"kubectl port-forward -n {namespace} {target}: {process.stderr.read().strip()}")
             yield int(line.split("->")[0].rsplit(":", 1)[1])
         finally:
             process.terminate()

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from kuscia_hooks import credentials
 from kuscia_hooks.api import KusciaAPI, Protocol
-
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.releases import Release
 

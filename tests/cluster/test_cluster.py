@@ -168,6 +168,7 @@ def cluster() -> Iterator[Cluster]:
     command("down")
 
 
+@pytest.mark.cluster
 def test_up_works_and_down_leaves_nothing() -> None:
     command("down")
     before = machine()

@@ -159,7 +159,7 @@ def _key(tool: Tool, go_version: str) -> str:
 
 def _build(tool: Tool, target: Path, go: Path) -> None:
     print(
-        f"building {tool.name} {tool.version}: about {tool.minutes} on 2 cores with empty caches",
+        f"building {' '.join([tool.name, tool.version]).strip()}: about {tool.minutes} on 2 cores with empty caches",
         flush=True,
         file=sys.stderr,
     )

@@ -48,7 +48,9 @@ def test_converges(kubectl: Kubectl, images: Path, image_refs: dict[str, str], o
 
 
 @pytest.mark.long
-def test_master_installs_alone_and_a_lite_waits_for_it(kubectl: Kubectl, images: Path, image_refs: dict[str, str]) -> None:
+def test_master_installs_alone_and_a_lite_waits_for_it(
+    kubectl: Kubectl, images: Path, image_refs: dict[str, str]
+) -> None:
     """A lite without a master stays in Init and names what it waits for; the master comes, and it goes on."""
     remove_all(kubectl)
     s3.ensure(kubectl, image_refs["versitygw"])

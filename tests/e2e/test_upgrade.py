@@ -27,7 +27,9 @@ def state(kubectl: Kubectl, release: Release) -> dict[str, Any]:
             objects[f"{item['kind']}/{metadata['name']}"] = metadata["resourceVersion"]
         else:
             objects[f"{item['kind']}/{metadata['name']}"] = metadata["generation"]
-    for pod in kubectl.get("pods", "-n", release.namespace, "-l", "app.kubernetes.io/component in (master,lite)")["items"]:
+    for pod in kubectl.get("pods", "-n", release.namespace, "-l", "app.kubernetes.io/component in (master,lite)")[
+        "items"
+    ]:
         restarts = sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
         objects[f"Pod/{pod['metadata']['name']}"] = (pod["metadata"]["uid"], restarts)
     return objects

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from kuscia_hooks import credentials
+from kuscia_hooks.api import Protocol
 from tests.cluster.demo import Demo
 from tests.cluster.kubectl import CommandError, Kubectl
 from tests.cluster.kusciaapi import kusciaapi
@@ -37,8 +40,9 @@ class Variant:
     """Releases of one variant.
 
     Args:
-        name: short; the namespaces are `v-<name>-master`, `v-<name>-alice`, `v-<name>-bob`.
-        parties: `master`, `alice`, `bob`: preset files of values/.
+        name: short; the namespaces are `v-<name>-master`, `v-<name>-alice`, `v-<name>-bob`, and
+            `v-<name>-engines` for engine pods apart.
+        parties: `master`, `alice`, `bob`, or `master-and-alice` alone: preset files of values/.
         presets: what goes on top of each party's preset.
         values: what this test alone needs, on top of all.
     """
@@ -54,7 +58,7 @@ class Variant:
         return f"v-{self.name}-{party}"
 
     def release(self, party: str) -> Release:
-        if party == "master":
+        if party in ("master", "master-and-alice"):
             return Release(party, self.namespace(party), "kuscia-master", "kuscia-system")
         return Release(party, self.namespace(party), f"kuscia-lite-{party}", party)
 
@@ -108,9 +112,9 @@ class Variant:
             )
         return logs
 
-    def route(self, source: str, destination: str, protocol: str = "TLS") -> dict[str, Any]:
+    def route(self, source: str, destination: str, protocol: Protocol = "TLS") -> dict[str, Any]:
         """A route as the master's KusciaAPI answers it."""
-        with kusciaapi(self.kubectl, self.release("master"), protocol) as api:  # type: ignore[arg-type]
+        with kusciaapi(self.kubectl, self.release("master"), protocol) as api:
             found: dict[str, Any] = api.call("route/query", {"source": source, "destination": destination})
         return found
 
@@ -127,13 +131,19 @@ class Variant:
     def exec(self, party: str, *command: str) -> str:
         """Output of a command in a party's Kuscia container."""
         release = self.release(party)
-        return self.kubectl.run(
-            "exec", "-n", release.namespace, f"deploy/{release.fullname}", "--", *command
-        )
+        return self.kubectl.run("exec", "-n", release.namespace, f"deploy/{release.fullname}", "--", *command)
+
+    def key(self, party: str) -> RSAPrivateKey:
+        """A party's domain key."""
+        release = self.release(party)
+        secret = self.kubectl.get("secret", f"{release.fullname}-domain-key", "-n", release.namespace)
+        return credentials.load_key(base64.b64decode(secret["data"]["domain.key"]))
 
     def log(self, party: str, container: str) -> str:
         release = self.release(party)
-        return self.kubectl.run("logs", "-n", release.namespace, f"deploy/{release.fullname}", "-c", container)
+        return self.kubectl.run(
+            "logs", "-n", release.namespace, f"deploy/{release.fullname}", "-c", container
+        )
 
     def kuscia_yaml(self, party: str) -> dict[str, Any]:
         """The file that Kuscia was started with."""
@@ -145,20 +155,56 @@ class Variant:
         self.kubectl.ensure_namespace(namespace)
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         metadata = {"name": name, "namespace": namespace}
-        self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}))
+        self.kubectl.apply(
+            json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+        )
+
+    def allowed(self, party: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
+        """Whether the API server would let a party's Kuscia do that.
+
+        Args:
+            resource: such as `secrets` or `pods/exec`, of the core API group.
+        """
+        account = self.release(party)
+        resource, _, subresource = resource.partition("/")
+        attributes = {
+            "verb": verb,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": namespace,
+            "name": name,
+        }
+        spec = {
+            "user": f"system:serviceaccount:{account.namespace}:{account.fullname}",
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "resourceAttributes": attributes,
+        }
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        answer = self.kubectl.run("create", "-f", "-", "-o", "json", stdin=json.dumps(review))
+        return bool(json.loads(answer)["status"]["allowed"])
 
     def remove(self) -> None:
         """Uninstall all and delete the namespaces."""
         with ThreadPoolExecutor(len(self.parties)) as pool:
             list(pool.map(lambda party: uninstall(self.kubectl, self.release(party)), self.parties))
+        engines = self.namespace("engines")
+        self.kubectl.run("delete", "namespace", engines, "--ignore-not-found", "--wait", timeout=300)
 
     def _renamed(self, directory: Path, preset: str) -> Path:
-        names = {"kuscia-master": "master", "lite-alice": "alice", "lite-bob": "bob"}
+        names = {
+            "kuscia-master": "master",
+            "lite-alice": "alice",
+            "lite-bob": "bob",
+            "alice-engines": "engines",
+        }
+        if preset == "master-and-alice":
+            names = {"kuscia": preset}
         renames = {old: self.namespace(party) for old, party in names.items()}
         path = directory / f"{preset}.yaml"
         content = yaml.safe_load((ROOT / f"values/{preset}.yaml").read_text())
         domains = content.get("master", {}).get("domains", {})
-        for absent in set(domains) - set(self.parties):
+        present = {domain for party in self.parties for domain in party.split("-and-")}
+        for absent in set(domains) - present:
             del domains[absent]
         path.write_text(yaml.safe_dump(_rename(content, renames)))
         return path
@@ -178,8 +224,9 @@ def _rename(value: Any, renames: Mapping[str, str]) -> Any:
 
 @contextmanager
 def variant(demo: Demo, images: Path, name: str, **options: Any) -> Iterator[Variant]:
-    """A variant that leaves nothing behind, neither from an earlier run nor from this one. Of the demo it needs
-    the cluster only.
+    """A variant that leaves nothing behind, neither of an earlier run nor of this one.
+
+    Of the demo it needs the cluster only.
     """
     made = Variant(demo.kubectl, images, name, **options)
     made.remove()

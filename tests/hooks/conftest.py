@@ -54,9 +54,7 @@ def endpoint(kuscia: Kuscia) -> Iterator[str]:
 
 @pytest.fixture
 def client(endpoint: str, key_pem: bytes) -> Iterator[api.KusciaAPI]:
-    with api.KusciaAPI(
-        endpoint, "NOTLS", "kuscia-system", credentials.load_key(key_pem), timeout=0.5
-    ) as client:
+    with api.KusciaAPI(endpoint, "NOTLS", "kuscia-system", credentials.load_key(key_pem), timeout=0.5) as client:
         yield client
 
 

@@ -6,11 +6,14 @@ from typing import Any, BinaryIO
 
 from minio.error import S3Error
 
+_FORBIDDEN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "XAdminUserNotFound")
+
 
 def s3_error(code: str) -> S3Error:
     """An error as an S3 store answers it."""
     return S3Error(
-        response=SimpleNamespace(status=403), code=code, message=f"because {code}", resource="/b/o",
+        response=SimpleNamespace(status=403 if code in _FORBIDDEN else 400),
+        code=code, message=f"because {code}", resource="/b/o",
         request_id="1", host_id="h", bucket_name="b", object_name="o",
     )  # fmt: skip
 
@@ -63,9 +66,7 @@ class FakeMinio:
 
     def store(self, bucket: str, name: str, content: bytes, metadata: dict[str, str]) -> None:
         etag = f'"{hashlib.md5(content).hexdigest()}"'
-        self.buckets[bucket][name] = SimpleNamespace(
-            size=len(content), metadata=metadata, etag=etag, content=content
-        )
+        self.buckets[bucket][name] = SimpleNamespace(size=len(content), metadata=metadata, etag=etag, content=content)
 
     def get_object(self, bucket: str, name: str) -> Any:
         content = self.stat_object(bucket, name).content

@@ -62,21 +62,31 @@ def test_a_refused_token_is_waited_for(key_pem: bytes, detail: str) -> None:
         register(key_pem, httpx.Response(500, text=text))
 
 
+@pytest.mark.parametrize("text", ["domain [alice] not found", "deploytokenstatus of domain is empty"])
+def test_a_domain_that_is_just_being_made(key_pem: bytes, text: str) -> None:
+    with pytest.raises(NotYet):
+        register(key_pem, httpx.Response(500, text=text))
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_without_a_master(key_pem: bytes, status: int) -> None:
+    with pytest.raises(NotYet, match=str(status)):
+        register(key_pem, httpx.Response(status, text="<html>"))
+
+
 def test_not_reached(key_pem: bytes) -> None:
     with pytest.raises(NotYet, match="not reached"):
         register(key_pem, httpx.ConnectError("refused"))
 
 
-RECORDED = [
-    line["response"] for line in recordings("gateway-transcript") if line["request"]["path"] == "/register"
-]
+RECORDED = [line["response"] for line in recordings("gateway-transcript") if line["request"]["path"] == "/register"]
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         *((line["status"], line["body"] or "") for line in RECORDED),
-        (500, "domain [alice] not found"),
+        (500, "panic"),
         (404, ""),
     ],
 )

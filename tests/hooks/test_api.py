@@ -140,9 +140,7 @@ def test_tls_client_at_a_plain_port(endpoint: str, key_pem: bytes) -> None:
 
 def test_plain_client_at_a_tls_port(key_pem: bytes) -> None:
     """As recorded: "TLS: plain http to the https port"."""
-    line = next(
-        line for line in recordings("api-transcript") if line["note"] == "TLS: plain http to the https port"
-    )
+    line = next(line for line in recordings("api-transcript") if line["note"] == "TLS: plain http to the https port")
     answer = httpx.MockTransport(lambda _: httpx.Response(400, text=line["response"]["body"]))
     with (
         KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=answer) as client,
@@ -151,9 +149,7 @@ def test_plain_client_at_a_tls_port(key_pem: bytes) -> None:
         client.ready()
 
 
-@pytest.mark.parametrize(
-    "body", ["<html>login</html>", "[]", '{"status": 3}', "{}", '{"status": {"code": "x"}}']
-)
+@pytest.mark.parametrize("body", ["<html>login</html>", "[]", '{"status": 3}', "{}", '{"status": {"code": "x"}}'])
 def test_something_else_answers(key_pem: bytes, body: str) -> None:
     answer = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
     with (

@@ -173,9 +173,7 @@ def test_a_table_inside_the_lite(kube: Kube, kuscia: Kuscia, endpoint: str, caps
         (lambda k, m: k.routes.clear(), "routes", "not found"),
     ],
 )
-def test_master_not_ready(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, says
-) -> None:
+def test_master_not_ready(kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, says) -> None:
     break_it(kuscia, minio)
     report = attempt(master(endpoint, exampleJob=JOB), kube)
     failed = [line for line in lines(capsys) if line.startswith("FAIL")]
@@ -204,9 +202,7 @@ def test_master_not_ready(
         ),
     ],
 )
-def test_lite_not_ready(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, says
-) -> None:
+def test_lite_not_ready(kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, says) -> None:
     break_it(kuscia, minio)
     report = attempt(lite(endpoint, results=[]), kube)
     (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
@@ -222,9 +218,7 @@ def test_lite_not_ready(
         (("alice", "bob-table"), "bob has not granted bob-table to alice"),
     ],
 )
-def test_the_jobs_tables(
-    kube: Kube, kuscia: Kuscia, endpoint: str, capsys, gone: tuple[str, str], says: str
-) -> None:
+def test_the_jobs_tables(kube: Kube, kuscia: Kuscia, endpoint: str, capsys, gone: tuple[str, str], says: str) -> None:
     del kuscia.tables[gone]
     assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
     (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
@@ -235,9 +229,7 @@ def test_the_jobs_tables(
 def test_the_job_fails(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
     kuscia.job_states = [{"state": "Failed", "err_msg": "ErrImagePull", "tasks": []}]
     assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
-    assert any(
-        line.startswith("FAIL example job: KusciaJob") and "ErrImagePull" in line for line in lines(capsys)
-    )
+    assert any(line.startswith("FAIL example job: KusciaJob") and "ErrImagePull" in line for line in lines(capsys))
 
 
 def test_the_gateway_does_not_answer(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:

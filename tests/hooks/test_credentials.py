@@ -63,9 +63,7 @@ def test_own_certificate(key_pem: bytes) -> None:
     assert credentials.certificate_common_name(pem) == "alice"
     assert credentials.certificate_public_der(pem) == credentials.public_der(key)
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(
-        days=49 * 365
-    )
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(days=49 * 365)
     certificate.verify_directly_issued_by(certificate)
 
 
@@ -83,9 +81,7 @@ def server_context(tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutua
         .serial_number(2)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
     chain = tmp_path / "server.pem"
@@ -108,13 +104,9 @@ def test_the_nodes_own_key_is_believed(tmp_path: Path, key_pem: bytes, kuscia: K
         client.ready()
 
 
-def test_another_key_is_not_believed(
-    tmp_path: Path, key_pem: bytes, other_key_pem: bytes, kuscia: Kuscia
-) -> None:
+def test_another_key_is_not_believed(tmp_path: Path, key_pem: bytes, other_key_pem: bytes, kuscia: Kuscia) -> None:
     with (
-        serve(
-            kuscia, server_context(tmp_path, credentials.load_key(other_key_pem), "alice", False)
-        ) as endpoint,
+        serve(kuscia, server_context(tmp_path, credentials.load_key(other_key_pem), "alice", False)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", credentials.load_key(key_pem)) as client,
         pytest.raises(NeedsHuman, match="not signed with this domain's key"),
     ):

@@ -58,9 +58,7 @@ def test_the_recorded_source_equals_its_request() -> None:
     import json
 
     lines = [line for line in recordings("api-transcript") if line["target"] == "lite-alice"]
-    sent = json.loads(
-        next(line for line in lines if line["note"] == "datasource create oss (doc)")["request"]["body"]
-    )
+    sent = json.loads(next(line for line in lines if line["note"] == "datasource create oss (doc)")["request"]["body"])
     note = "datasource query oss: secrets come back in clear"
     got = next(line for line in lines if line["note"] == note)["response"]["json"]["data"]
     assert data.normal_source(sent) == data.normal_source(got)
@@ -68,14 +66,10 @@ def test_the_recorded_source_equals_its_request() -> None:
 
 def test_the_built_in_source_differs_from_an_oss_source() -> None:
     note = "datasource query before create"
-    built_in = next(line for line in recordings("api-transcript") if line["note"] == note)["response"][
-        "json"
-    ]["data"]
+    built_in = next(line for line in recordings("api-transcript") if line["note"] == note)["response"]["json"]["data"]
     assert built_in["datasource_id"] == "default-data-source"
     assert data.normal_source(built_in) != data.normal_source(data.wanted_source(config(), ("a", "b")))
-    local = config(
-        source={"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data/"}
-    )
+    local = config(source={"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data/"})
     assert data.normal_source(built_in) == data.normal_source(data.wanted_source(local, ("", "")))
 
 
@@ -84,9 +78,7 @@ def test_the_recorded_table_equals_its_request() -> None:
 
     lines = recordings("api-transcript")
     sent = json.loads(
-        next(x for x in lines if x["note"] == "domaindata create as in the doc (with author)")["request"][
-            "body"
-        ]
+        next(x for x in lines if x["note"] == "domaindata create as in the doc (with author)")["request"]["body"]
     )
     got = next(x for x in lines if x["note"] == "domaindata query")["response"]["json"]["data"]
     assert data.same_table(sent, got)
@@ -124,9 +116,7 @@ def test_plan() -> None:
         **there,
         "grants": {"alice-table-bob": {"data": {**bodies["grants"][0], "grant_domain": "carol"}}},
     }
-    assert [str(a) for a in data.plan(bodies, changed, {}).actions] == [
-        "update DomainDataGrant alice-table-bob"
-    ]
+    assert [str(a) for a in data.plan(bodies, changed, {}).actions] == ["update DomainDataGrant alice-table-bob"]
     revoked = data.plan(wanted(0), {**there, "grants": {}}, {"alice-table-bob": "x"})
     assert [str(a) for a in revoked.actions] == ["delete DomainDataGrant alice-table-bob (no longer wanted)"]
     assert revoked.unchanged == 2

@@ -73,9 +73,7 @@ def test_wrong_scheme(endpoint: str, other: str) -> None:
 )
 def test_recorded_handshakes(line: dict) -> None:
     answer = line["response"]
-    transport = answering(
-        https=httpx.Response(answer["status"], headers=answer["headers"], text=answer["body"])
-    )
+    transport = answering(https=httpx.Response(answer["status"], headers=answer["headers"], text=answer["body"]))
     state = gateway.handshake_state("https://m:1080", "alice", transport)
     assert state == json.loads(answer["body"])["state"]
     assert (state in gateway.KNOWN) == ("unknown" not in line["note"] and "empty" not in line["note"])

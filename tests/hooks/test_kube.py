@@ -50,9 +50,7 @@ def test_missing_values(core: FakeCore, kube: Kube, data: dict[str, str] | None,
         (422, NeedsHuman, "422"),
     ],
 )
-def test_the_api_server_refuses(
-    core: FakeCore, kube: Kube, status: int, kind: type[Exception], says: str
-) -> None:
+def test_the_api_server_refuses(core: FakeCore, kube: Kube, status: int, kind: type[Exception], says: str) -> None:
     def fail(*_: str) -> None:
         raise api_exception(status, 'secrets "s" is forbidden: User "u" cannot get')
 

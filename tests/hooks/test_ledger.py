@@ -75,9 +75,7 @@ def test_ten_thousand_routes_fit(core: FakeCore, kube: Kube) -> None:
     """The API server takes 1 MiB a ConfigMap."""
     mine = ledger(kube)
     mine.load()
-    mine.entries = {
-        f"lite-number-{a:03d}/lite-number-{b:03d}": digest([a, b]) for a in range(100) for b in range(100)
-    }
+    mine.entries = {f"lite-number-{a:03d}/lite-number-{b:03d}": digest([a, b]) for a in range(100) for b in range(100)}
     mine.save()
     assert len(json.dumps(core.data("configmaps", "ns", "ledger"))) < 1024 * 1024
 

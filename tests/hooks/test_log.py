@@ -1,6 +1,7 @@
 import base64
 import json
 import logging
+import sys
 from urllib.parse import quote
 
 import pytest
@@ -48,6 +49,16 @@ def test_a_traceback_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "ValueError" in out
     assert "hunter2" not in out
+
+
+def test_an_unexpected_error_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    log.hide("hunter2")
+    error = KeyError("hunter2")
+    sys.excepthook(KeyError, error, None)
+    out, err = capsys.readouterr()
+    assert "CRITICAL unexpected error" in out
+    assert "KeyError" in out
+    assert "hunter2" not in out + err
 
 
 def test_an_empty_secret_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:

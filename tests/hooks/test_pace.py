@@ -80,9 +80,7 @@ def test_few_changes_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == "create DomainRoute a-b\n"
 
 
-def test_many_changes_are_counted(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_changes_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     progress = Progress(1000)

@@ -79,9 +79,7 @@ def test_plan_by_certificate(key_pem: bytes, other_key_pem: bytes) -> None:
         register.plan_domain("alice", by_cert, State(domain(others), None))
     assert "lost or replaced" in str(error.value)
     rekey = admission(tokenSecret=None, cert=mine, allowRekey=True)
-    assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == [
-        "update Domain alice (new key)"
-    ]
+    assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == ["update Domain alice (new key)"]
 
 
 def test_rekey_by_token(key_pem: bytes) -> None:
@@ -106,9 +104,7 @@ def test_the_masters_certificate_of_the_same_key_is_the_same(key_pem: bytes, oth
     assert lines(plan) == []
 
 
-@pytest.mark.parametrize(
-    ("cert", "says"), [("garbage", "is no PEM certificate"), (None, "domain bob, not of alice")]
-)
+@pytest.mark.parametrize(("cert", "says"), [("garbage", "is no PEM certificate"), (None, "domain bob, not of alice")])
 def test_a_wrong_certificate_in_the_values(key_pem: bytes, cert: str | None, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
         register.wanted_public("alice", admission(cert=cert or pem_certificate(key_pem, "bob")))
@@ -258,18 +254,14 @@ def test_no_token_comes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
 
 
 @pytest.mark.usefixtures("ready")
-def test_dry_run(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_run(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     register.attempt(config(endpoint), kube, FakeTime().deadline(5), Summary(), dry_run=True)
     assert kuscia.paths(writes=True) == []
     assert "create Domain alice" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("ready")
-def test_no_token_is_printed(
-    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_token_is_printed(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     attempt(endpoint, kube)
     out = capsys.readouterr().out
     for domain in kuscia.domains.values():

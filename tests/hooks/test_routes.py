@@ -23,9 +23,7 @@ APP = {
             "name": "psi",
             "replicas": 1,
             "restart_policy": "Never",
-            "containers": [
-                {"name": "psi", "command": ["python3"], "ports": [{"name": "psi", "protocol": "HTTP"}]}
-            ],
+            "containers": [{"name": "psi", "command": ["python3"], "ports": [{"name": "psi", "protocol": "HTTP"}]}],
         }
     ],
 }
@@ -94,9 +92,7 @@ def test_options_in_the_body() -> None:
 def test_the_recorded_answer_equals_its_request() -> None:
     """What was sent and what comes back are the same route, though in other words."""
     lines = recordings("api-transcript")
-    sent = json.loads(
-        next(line for line in lines if line["note"] == "route create alice->bob")["request"]["body"]
-    )
+    sent = json.loads(next(line for line in lines if line["note"] == "route create alice->bob")["request"]["body"])
     got = next(line for line in lines if line["note"] == "route query alice->bob (no certs yet)")
     assert normal_route(sent) == normal_route(got["response"]["json"]["data"])
 
@@ -129,9 +125,7 @@ def body(host: str = "h") -> dict[str, Any]:
         ({"alice/bob": "x", "bob/alice": "y"}, {}, ["delete DomainRoute bob-alice (no longer wanted)"], 1),
     ],
 )
-def test_plan(
-    ledger: dict[str, str], present: dict[RouteKey, Any], actions: list[str], unchanged: int
-) -> None:
+def test_plan(ledger: dict[str, str], present: dict[RouteKey, Any], actions: list[str], unchanged: int) -> None:
     plan = plan_routes({A_B: body()}, ledger, present)
     assert [str(action) for action in plan.actions] == actions
     assert plan.unchanged == unchanged
@@ -192,9 +186,7 @@ def test_routes_of_another_hand_are_taken_over(kube: Kube, kuscia: Kuscia, endpo
     """No ledger yet, but the routes are there: one as wanted, one with another endpoint."""
     wanted = wanted_routes(config())
     kuscia.do_route_create(wanted[A_B])
-    kuscia.do_route_create(
-        {**wanted[B_A], "endpoint": {"host": "old", "ports": [{"port": 1, "isTLS": False}]}}
-    )
+    kuscia.do_route_create({**wanted[B_A], "endpoint": {"host": "old", "ports": [{"port": 1, "isTLS": False}]}})
     before = kuscia.routes["alice", "bob"]
     attempt(endpoint, kube)
     assert kuscia.routes["alice", "bob"] is before
@@ -256,9 +248,7 @@ def test_replicas_are_always_sent(kube: Kube, kuscia: Kuscia, endpoint: str) -> 
     assert kuscia.app_images["psi"]["deploy_templates"][0]["replicas"] == 1
 
 
-def test_waits_for_register(
-    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_waits_for_register(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     del kuscia.domains["bob"]
     with pytest.raises(TimeUp, match="register has not made every Domain yet") as error:
         attempt(endpoint, kube)
@@ -280,9 +270,7 @@ def test_a_fault_in_between(kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint
         assert attempt(endpoint, kube).unchanged == 3
 
 
-def test_one_that_fails_does_not_stop_the_others(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
-) -> None:
+def test_one_that_fails_does_not_stop_the_others(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     kuscia.do_domain_create({"domain_id": "carol"})
     bad = {
         "domains": {
@@ -294,9 +282,7 @@ def test_one_that_fails_does_not_stop_the_others(
     real = kuscia.do_route_create
 
     def create(body: dict[str, Any]) -> Any:
-        return (
-            (11400, "spec.endpoint.host is invalid", None) if body["endpoint"]["host"] == "c" else real(body)
-        )
+        return (11400, "spec.endpoint.host is invalid", None) if body["endpoint"]["host"] == "c" else real(body)
 
     kuscia.do_route_create = create  # type: ignore[method-assign]
     summary = Summary()
@@ -318,9 +304,7 @@ def test_many_routes(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) 
     assert len(kuscia.asked) == 4
 
 
-def test_dry_run(
-    kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_run(kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     routes.attempt(config(endpoint), kube, FakeTime().deadline(3), Summary(), dry_run=True)
     assert kuscia.paths(writes=True) == []
     assert ("configmaps", "ns", "ledger") not in core.objects

@@ -97,6 +97,7 @@ def test_rows(minio: FakeMinio, store: Store, content: bytes, rows: int, columns
         ),
         (s3_error("SignatureDoesNotMatch"), NeedsHuman, "refuses the keys in Secret ns/oss"),
         (s3_error("AccessDenied"), NeedsHuman, "no right to this bucket"),
+        (s3_error("XAdminUserNotFound"), NeedsHuman, "refuses the keys in Secret ns/oss"),
         (s3_error("NoSuchBucket"), NeedsHuman, "Bucket b does not exist at https://s3.example.com"),
         (s3_error("SlowDown"), NotYet, "SlowDown"),
         (s3_error("ServiceUnavailable"), NotYet, "ServiceUnavailable"),
@@ -104,6 +105,7 @@ def test_rows(minio: FakeMinio, store: Store, content: bytes, rows: int, columns
         (InvalidResponseError(200, "text/html", "<html>"), NotYet, "answers like no S3 store"),
         (MaxRetryError(None, "/", "refused"), NotYet, "is not reached"),  # type: ignore[arg-type]
         (OSError("reset"), NotYet, "is not reached"),
+        (ValueError("invalid bucket name b"), NeedsHuman, "invalid bucket name b"),
     ],
 )
 def test_errors(minio: FakeMinio, store: Store, error: Exception, kind: type[Exception], says: str) -> None:

@@ -30,9 +30,7 @@ def test_until_returns_what_the_probe_returns(fake_time: FakeTime) -> None:
 def test_until_says_every_ten_seconds_what_it_waits_for(
     fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    until(
-        "the master", Later(*[NotYet("connection refused", "kubectl get pods")] * 35), fake_time.deadline(0)
-    )
+    until("the master", Later(*[NotYet("connection refused", "kubectl get pods")] * 35), fake_time.deadline(0))
     lines = capsys.readouterr().out.splitlines()
     told = [line for line in lines if line.startswith("waiting for the master")]
     assert len(told) == 4

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from contract.client import Answer, send, tls_context
 from contract.compare import VALUES, differences, parse_stream
@@ -36,7 +37,7 @@ class Result:
 
 
 def domains_before(lines: list[Line]) -> dict[str, dict[str, str]]:
-    """The Domains that were there before the first line, with their annotations."""
+    """The Domains that were there before the first line, with their annotations: all that were not made."""
     made: set[str] = set()
     found: dict[str, dict[str, str]] = {}
     for line in lines:
@@ -51,7 +52,7 @@ def domains_before(lines: list[Line]) -> dict[str, dict[str, str]]:
             domain_id = domain.get("domain_id", "")
             if domain_id and domain_id not in made and domain_id not in ("master", MASTER_ID):
                 found[domain_id] = found.get(domain_id) or domain.get("annotations", {})
-    return found
+    return {domain_id: {} for domain_id in lites_of(lines) if domain_id not in made} | found
 
 
 def lites_of(lines: list[Line]) -> list[str]:
@@ -76,9 +77,7 @@ class Replay:
         self._learned: dict[str, str] = {}
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self._tokens = {
-            line.headers["Token"].strip()
-            for line in lines
-            if line.headers.get("Token") and line.status == 200
+            line.headers["Token"].strip() for line in lines if line.headers.get("Token") and line.status == 200
         }
 
     def run(self, before: Callable[["Replay"], None] | None = None) -> Iterator[Result]:
@@ -149,12 +148,13 @@ class Replay:
                 wanted.body,
                 self._tls(line, node),
             )
+            self._learn(line.answer, answer.body)
+            wanted = self._localize(line)
             problems = differences(wanted, answer)
             may_change = line.path.endswith(READS) and not all(p.startswith("header") for p in problems)
             if not problems or not may_change or time.monotonic() > deadline:
                 break
             time.sleep(POLL)
-        self._learn(line.answer, answer.body)
         return problems
 
     def _localize(self, line: Line) -> Line:
@@ -179,9 +179,7 @@ class Replay:
         body = line.body if line.body is None else self._local_port(local(line.body), line.body)
         answer = self._local_port(local(line.answer), line.answer)
         answer_headers = {name: local(value) for name, value in line.answer_headers.items()}
-        return dataclasses.replace(
-            line, headers=headers, body=body, answer=answer, answer_headers=answer_headers
-        )
+        return dataclasses.replace(line, headers=headers, body=body, answer=answer, answer_headers=answer_headers)
 
     def _local_port(self, text: str, recorded: str) -> str:
         """Where a lite's Service name became its address, port 1080 becomes the one it serves here."""
@@ -192,10 +190,10 @@ class Replay:
         return text
 
     def _service_names(self, domain_id: str) -> set[str]:
-        """Host names of a lite in routes that were recorded to become ready."""
-        ready = [line for line in self._lines if '"status":"Succeeded"' in line.answer]
-        text = " ".join(line.answer for line in ready)
-        return {match[0] for match in _LITE_HOST.finditer(text) if match[1] == domain_id}
+        """Host names of a lite in routes that were made while it ran."""
+        first = first_line_of_lites(self._lines)
+        made = [line.body or "" for line in self._lines[first:] if line.path.endswith("route/create")]
+        return {match[0] for match in _LITE_HOST.finditer(" ".join(made)) if match[1] == domain_id}
 
     def _learn(self, recorded: str, now: str) -> None:
         """Remembers the IDs that the server made up."""
@@ -204,13 +202,19 @@ class Replay:
         except ValueError:
             return
         for left, right in pairs:
-            old = (left.get("data") or {}) if isinstance(left, dict) else {}
-            new = (right.get("data") or {}) if isinstance(right, dict) else {}
-            for name in GENERATED:
-                was = old.get(name, "") if isinstance(old, dict) else ""
-                got = new.get(name, "") if isinstance(new, dict) else ""
-                if was and got and was != got and VALUES[name](was):
-                    self._learned[was] = got
+            self._learn_pair(left, right)
+
+    def _learn_pair(self, recorded: Any, now: Any) -> None:
+        if isinstance(recorded, list) and isinstance(now, list):
+            for left, right in zip(recorded, now, strict=False):
+                self._learn_pair(left, right)
+        if not isinstance(recorded, dict) or not isinstance(now, dict):
+            return
+        for name in recorded.keys() & now.keys():
+            was, got = recorded[name], now[name]
+            if name in GENERATED and was != got and was not in self._learned and VALUES[name](was):
+                self._learned[was] = got
+            self._learn_pair(was, got)
 
     def _tls(self, line: Line, node: NodeProcess) -> ssl.SSLContext | None:
         if line.scheme == "http" or "plain http" in line.note:
@@ -255,9 +259,7 @@ def table(results: list[Result]) -> str:
     rows.append(f"{'all':{width}}  {len(results):10}  {passed:6}")
     for result in results:
         if result.problems:
-            rows.append(
-                f"\n{result.line.name}\n    {result.line.method} {result.line.path} {result.line.body}"
-            )
+            rows.append(f"\n{result.line.name}\n    {result.line.method} {result.line.path} {result.line.body}")
             rows += [f"    {problem}" for problem in result.problems]
     return "\n".join(rows)
 

@@ -205,9 +205,7 @@ async def _seed(node: NodeProcess, domains: dict[str, dict[str, str]]) -> None:
         for domain_id, annotations in domains.items():
             center = {"authenticationType": "Token", "tokenGenMethod": "RSA-GEN"}
             spec = {"cert": "", "role": "", "master": "", "authCenter": center}
-            await store.create(
-                "domains", "", domain_id, {"metadata": {"annotations": annotations}, "spec": spec}
-            )
+            await store.create("domains", "", domain_id, {"metadata": {"annotations": annotations}, "spec": spec})
     finally:
         await store.close()
 

@@ -284,9 +284,7 @@ def _block(raw: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _mismatch(key: str, value: object, wanted: str) -> ConfigError:
-    given = {dict: "!!map", list: "!!seq", str: "!!str", bool: "!!bool", int: "!!int"}.get(
-        type(value), "!!float"
-    )
+    given = {dict: "!!map", list: "!!seq", str: "!!str", bool: "!!bool", int: "!!int"}.get(type(value), "!!float")
     text = f"yaml: unmarshal errors: cannot unmarshal {given} into {wanted} ({key})"
     return ConfigError(f"Load kuscia config failed. {text}")
 

@@ -117,9 +117,7 @@ def _issue(
         .serial_number(secrets.randbits(32) or 1)
         .not_valid_before(now)
         .not_valid_after(now + duration)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
     )
 
 
@@ -210,9 +208,7 @@ def lite_certificate(
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(master_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(master_key.public_key()), critical=False)
         .sign(master_key, hashes.SHA256())
     )
 

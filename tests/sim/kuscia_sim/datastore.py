@@ -1,6 +1,5 @@
 """Where a master keeps its state: the `datastoreEndpoint` forms and the `kine` table (Kuscia facts 3)."""
 
-import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,10 +11,6 @@ SHARED_DATASTORE = (
     "stat /home/kuscia/etc/kubeconfig: no such file or directory"
 )
 CONNECT_TIMEOUT = 5
-_MYSQL_DSN = re.compile(
-    r"^(?:(?P<user>[^:@/]*)(?::(?P<password>.*))?@)?(?:(?P<net>[^@/(]*)(?:\((?P<address>[^)]*)\))?)?"
-    r"/(?P<database>[^/?]*)(?:\?(?P<params>.*))?$"
-)
 _NAME = sa.String(630).with_variant(mysql.VARCHAR(630, charset="ascii"), "mysql")
 _BLOB = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
 _INT = sa.Integer()
@@ -63,19 +58,31 @@ def datastore_url(endpoint: str, sqlite_path: str) -> sa.URL:
 
 
 def _mysql_url(dsn: str) -> sa.URL:
-    """A Go MySQL DSN: user:password@tcp(host:port)/database?params; nothing in it is URL-escaped."""
+    """A Go MySQL DSN, [user[:password]@][net[(address)]]/database[?params], as go-sql-driver's ParseDSN reads it:
+    the last slash ends the address, the last @ before it the password, the first colon the user; only the values of
+    parameters are URL-escaped.
+    """
     head, slash, tail = dsn.rpartition("/")
-    match = _MYSQL_DSN.match(head + slash + tail)
-    if not match:
+    if dsn and not slash:
         raise ValueError("invalid DSN: missing the slash separating the database name")
-    host, _, port = (match["address"] or "127.0.0.1:3306").rpartition(":")
+    login, _, network = head.rpartition("@")
+    user, _, password = login.partition(":")
+    net, opened, address = network.partition("(")
+    if opened and not address.endswith(")"):
+        raise ValueError(
+            "invalid DSN: did you forget to escape a param value?"
+            if ")" in address
+            else "invalid DSN: network address not terminated (missing closing brace)"
+        )
+    if net not in ("", "tcp"):
+        raise ValueError(f"default addr for network '{net}' unknown")
+    database, _, query = tail.partition("?")
+    params = dict(parse_qsl(query))
+    host, _, port = (address.removesuffix(")") or "127.0.0.1:3306").rpartition(":")
     if not host:
         host, port = port, "3306"
-    params = dict(parse_qsl(match["params"] or ""))
-    query = {"charset": params.get("charset", "utf8mb4").split(",")[0]}
-    return sa.URL.create(
-        "mysql+pymysql", match["user"] or None, match["password"], host, int(port), match["database"], query
-    )
+    charset = params.get("charset", "utf8mb4").split(",")[0]
+    return sa.URL.create("mysql+pymysql", user or None, password, host, int(port), database, {"charset": charset})
 
 
 def create_engine(url: sa.URL) -> sa.Engine:

@@ -107,8 +107,7 @@ def describe(data: Object) -> Dict:
         "relative_uri": spec["relativeURI"],
         "datasource_id": spec["dataSource"],
         "attributes": spec.get("attributes") or {},
-        "partition": partition
-        and {"type": partition["type"], "fields": _described_columns(partition.get("fields"))},
+        "partition": partition and {"type": partition["type"], "fields": _described_columns(partition.get("fields"))},
         "columns": _described_columns(spec.get("columns")),
         "vendor": spec.get("vendor", ""),
         "file_format": formats.get(spec.get("fileFormat", ""), "UNKNOWN"),

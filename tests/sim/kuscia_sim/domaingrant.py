@@ -173,9 +173,7 @@ async def _reconcile_grant(store: Store, grant: Object, domains: dict[str, Objec
     status = {**(grant.get("status") or {}), "phase": phase, "message": text}
     if status != grant.get("status"):
         grant["status"] = status
-        await store.update(
-            "domaindatagrants", grant["metadata"]["namespace"], grant["metadata"]["name"], grant
-        )
+        await store.update("domaindatagrants", grant["metadata"]["namespace"], grant["metadata"]["name"], grant)
 
 
 async def _carry(store: Store, grant: Object, destination: str) -> None:

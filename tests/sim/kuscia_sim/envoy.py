@@ -258,9 +258,7 @@ class Envoy:
 
     async def settled(self, timeout: float = 3.0) -> None:
         """Waits until Envoy works with what was written last; gives up quietly after `timeout` seconds."""
-        url = (
-            f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
-        )
+        url = f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
         deadline = time.monotonic() + timeout
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < deadline:
@@ -324,9 +322,7 @@ class Envoy:
                 await self._supervisor
         process = self._process
         if process and process.returncode is None:
-            log.warning(
-                "supervisor/supervisor.go:175", f"Context done, begin to stop process [envoy][{process.pid}]"
-            )
+            log.warning("supervisor/supervisor.go:175", f"Context done, begin to stop process [envoy][{process.pid}]")
             process.terminate()
             try:
                 async with asyncio.timeout(2):

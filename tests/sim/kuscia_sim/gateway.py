@@ -27,6 +27,7 @@ from kuscia_sim.envoy import (
 from kuscia_sim.handshake import Client, HandshakeFailed, PeerError
 from kuscia_sim.hostnet import Host
 from kuscia_sim.log import Log
+from kuscia_sim.node import MasterUnreachable
 from kuscia_sim.objects import age, changes, mutate
 from kuscia_sim.store import NotFound, Object, Store, StoreError, now_rfc3339
 
@@ -138,21 +139,17 @@ class Gateway:
             await _quietly(mutate(store, "domainroutes", self.domain_id, route["metadata"]["name"], mark))
 
     def _start_handshakes(self, store: Store) -> None:
-        wanted = {
-            f"{route['metadata']['name']}/{route['metadata']['uid']}": route
-            for route in self._routes
-            if self._needs_handshake(route)
-        }
+        present = {f"{route['metadata']['name']}/{route['metadata']['uid']}": route for route in self._routes}
         for key, task in list(self._shaking.items()):
             if task.done():
                 del self._shaking[key]
-            elif key not in wanted:
+            elif key not in present:
                 task.cancel()
                 del self._shaking[key]
-        for key, route in wanted.items():
-            if key not in self._shaking:
-                name = f"handshake {key}"
-                self._shaking[key] = asyncio.create_task(self._handshake(store, route), name=name)
+        for key, route in present.items():
+            if key not in self._shaking and self._needs_handshake(route):
+                task = asyncio.create_task(self._handshake(store, route), name=f"handshake {key}")
+                self._shaking[key] = task
 
     def _needs_handshake(self, route: Object) -> bool:
         spec = route["spec"]
@@ -175,9 +172,18 @@ class Gateway:
 
     async def _handshake(self, store: Store, route: Object) -> None:
         """Tries until the route has a token; cancelled when the route goes or changes."""
-        name, spec = route["metadata"]["name"], route["spec"]
+        name, uid = route["metadata"]["name"], route["metadata"]["uid"]
         pauses = iter(RETRY_PAUSES)
         while True:
+            # What was listed may be older than the last handshake's result.
+            try:
+                route = await store.get("domainroutes", self.domain_id, name)
+            except (StoreError, MasterUnreachable) as err:
+                log.warning("controller/handshake.go:318", f"DomainRoute {name}: {err}")
+                return
+            if route["metadata"]["uid"] != uid or not self._needs_handshake(route):
+                return
+            spec = route["spec"]
             last = int((handshake.token_status(route).get("revisionToken") or {}).get("revision") or 0)
             log.info(
                 "controller/domain_route.go:290",
@@ -192,7 +198,7 @@ class Gateway:
                 return
             except NotFound:
                 return
-            except (PeerError, HandshakeFailed, StoreError, ValueError) as err:
+            except (PeerError, HandshakeFailed, StoreError, MasterUnreachable, ValueError) as err:
                 log.warning("controller/handshake.go:318", f"DomainRoute {name}: handshake fail:{err}")
             await asyncio.sleep(next(pauses, RETRY_PAUSES[-1]))
 
@@ -214,9 +220,7 @@ class Gateway:
         while True:
             await asyncio.sleep(HEARTBEAT)
             sources = [
-                route
-                for route in self._routes
-                if route["spec"]["source"] == self.domain_id and handshake.tokens(route)
+                route for route in self._routes if route["spec"]["source"] == self.domain_id and handshake.tokens(route)
             ]
             await asyncio.gather(*(_quietly(self._ask(store, route)) for route in sources))
 
@@ -322,11 +326,7 @@ class Gateway:
             )
             probes.append(upstream)
             token = next(
-                (
-                    plain
-                    for entry in reversed(handshake.tokens(route))
-                    if (plain := self._decrypt(entry["token"]))
-                ),
+                (plain for entry in reversed(handshake.tokens(route)) if (plain := self._decrypt(entry["token"]))),
                 "",
             )
             if token and spec["destination"] != self.domain_id:

@@ -214,9 +214,14 @@ def go_quote(text: str) -> str:
     return f'"{"".join(quoted)}"'
 
 
+def compact(value: Any) -> str:
+    """JSON as protojson writes it: no spaces, only what must be escaped is."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def encode(value: Any) -> str:
-    """Compact JSON with Go's default escapes of `<`, `>` and `&`."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """JSON as encoding/json writes it: also `<`, `>` and `&` are escaped."""
+    text = compact(value)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text

@@ -164,9 +164,7 @@ class Client:
         }
         data = None if body is None else json.dumps(body)
         try:
-            async with self._session.request(
-                method, url, data=data, headers=sent, allow_redirects=False
-            ) as answer:
+            async with self._session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
                 status = answer.status
         except TimeoutError as err:
@@ -262,9 +260,7 @@ class Server:
 
     async def _handshake(self, request: web.Request) -> web.Response:
         if request.method == "GET":
-            source = request.headers.get("Kuscia-Origin-Source", "") or request.headers.get(
-                "Kuscia-Source", ""
-            )
+            source = request.headers.get("Kuscia-Origin-Source", "") or request.headers.get("Kuscia-Source", "")
             state = await self.state(source, request.headers.get("Kuscia-Token-Revision", ""))
             return _json({"namespace": self._domain_id, "state": state})
         try:
@@ -277,9 +273,7 @@ class Server:
         try:
             answer = await self._reply(asked, name)
         except HandshakeFailed as err:
-            log.error(
-                "controller/handshake.go:452", f"DestReplyHandshake for [{name}] failed, detail-> {err}"
-            )
+            log.error("controller/handshake.go:452", f"DestReplyHandshake for [{name}] failed, detail-> {err}")
             return _json({"status": {"code": 500, "message": str(err)}})
         log.info("controller/handshake.go:454", f"DomainRoute {name} handle successfully")
         return _json(answer)
@@ -343,8 +337,7 @@ class Server:
             entry = next((token for token in tokens(route) if token["revision"] == revision), None)
             if entry is None:
                 raise HandshakeFailed(
-                    f"wait token ready in dest domain [{self._domain_id}] error: "
-                    f"token of dr {name} was deleted "
+                    f"wait token ready in dest domain [{self._domain_id}] error: token of dr {name} was deleted "
                 )
             if entry["effectiveInstances"] and live <= set(entry["effectiveInstances"]):
                 break
@@ -372,9 +365,7 @@ class Server:
             return web.Response(status=405)
         token = request.headers.get("jwt-token", "")
         try:
-            answer = await register.register(
-                self._store, self._domain_id, self._key, await request.read(), token
-            )
+            answer = await register.register(self._store, self._domain_id, self._key, await request.read(), token)
         except register.Refused as err:
             log.error("controller/register_node.go:241", str(err))
             return _error(err.status, str(err))

@@ -69,9 +69,7 @@ class Manager:
                 self._start(module)
         up = False
         while True:
-            waiting = {
-                asyncio.create_task(_wait(m.ready)): m for m in self._modules if m.task and not m.announced
-            }
+            waiting = {asyncio.create_task(_wait(m.ready)): m for m in self._modules if m.task and not m.announced}
             running = {m.task: m for m in self._modules if m.task and not m.task.done()}
             ended = [m for m in self._modules if m.task and m.task.done() and _failure(m) is not None]
             if ended:
@@ -85,9 +83,7 @@ class Manager:
             if stopping in done:
                 log.info("start/manager.go:200", "Got process exit signal, so start gracefulExit")
                 return
-            failed = [
-                running[task] for task in done if task in running and _failure(running[task]) is not None
-            ]
+            failed = [running[task] for task in done if task in running and _failure(running[task]) is not None]
             if failed:
                 self._log_end(failed[0])
                 return
@@ -138,11 +134,7 @@ class Manager:
     def _late(self) -> Module | None:
         now, deadlines = asyncio.get_running_loop().time(), self._deadlines()
         return next(
-            (
-                m
-                for m in self._modules
-                if m.name in deadlines and deadlines[m.name] <= now and not m.ready.is_set()
-            ),
+            (m for m in self._modules if m.name in deadlines and deadlines[m.name] <= now and not m.ready.is_set()),
             None,
         )
 
@@ -160,9 +152,7 @@ class Manager:
                 log.info("start/manager.go:361", f"[Module] {module.name} notified to exit...")
                 assert module.task
                 module.task.cancel()
-            _, pending = await asyncio.wait(
-                [module.task for module in step if module.task], timeout=EXIT_TIMEOUT
-            )
+            _, pending = await asyncio.wait([module.task for module in step if module.task], timeout=EXIT_TIMEOUT)
             if pending:
                 raise NotGraceful
             for module in step:

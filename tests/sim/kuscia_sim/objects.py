@@ -29,9 +29,7 @@ def age(text: str) -> float:
     return (datetime.datetime.now(datetime.UTC) - parse_time(text)).total_seconds()
 
 
-async def mutate(
-    store: Store, kind: str, namespace: str, name: str, change: Callable[[Object], object]
-) -> Object:
+async def mutate(store: Store, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
     """Applies `change` to the newest version of an object, again when someone else was faster.
 
     Raises NotFound, Conflict after many tries, and what `change` raises.

@@ -395,9 +395,7 @@ def render_go(value: Mapping[str, Any], type_: Message) -> Dict:
             continue
         if isinstance(field.type, Message):
             nested = field.type
-            item = (
-                [render_go(i, nested) for i in item] if field.kind == "repeated" else render_go(item, nested)
-            )
+            item = [render_go(i, nested) for i in item] if field.kind == "repeated" else render_go(item, nested)
         elif isinstance(field.type, Enum) and isinstance(item, str):
             item = field.type.names.index(item)
         result[name] = item

@@ -54,9 +54,7 @@ def request(domain_id: str, deploy_token: str, key: RSAPrivateKey) -> tuple[dict
         "exp": now + JWT_LIFETIME,
         "req_hash": _request_hash(body),
     }
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return body, jwt.encode(claims, pem, algorithm="RS256")
 
 
@@ -92,9 +90,7 @@ async def register(
         domain = await mutate(store, "domains", "", domain_id, admit)
         log.info("controller/register_node.go:195", f"Domain {domain_id} register success, set domain cert")
     method = (domain["spec"].get("authCenter") or {}).get("tokenGenMethod")
-    public_pem = master_key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.PKCS1
-    )
+    public_pem = master_key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
     log.info("controller/register_node.go:211", f"Domain register {domain_id} handle success")
     return {
         "cert": certificate_b64,

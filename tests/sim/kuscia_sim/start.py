@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import sqlalchemy.exc
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -24,6 +25,7 @@ from kuscia_sim.api.datasource import create_default
 from kuscia_sim.config import Config, ConfigError, DomainKeyError, Endpoint
 from kuscia_sim.controllers.domain import bootstrap, run_domain_controller
 from kuscia_sim.controllers.route import run_route_controller
+from kuscia_sim.datastore import SHARED_DATASTORE
 from kuscia_sim.datastore_check import DatastoreError, check
 from kuscia_sim.files import Certs, gateway_certificate, prepare, write_kubeconfig
 from kuscia_sim.gateway import Gateway
@@ -179,9 +181,7 @@ class Instance:
             await self._local.close()
 
     async def _coredns(self, ready: asyncio.Event) -> None:
-        logger.info(
-            "modules/coredns.go:175", f"Start preparing coredns resolv.conf, root dir {self._host.home}"
-        )
+        logger.info("modules/coredns.go:175", f"Start preparing coredns resolv.conf, root dir {self._host.home}")
         path = take_over_resolv_conf(self._host)
         logger.info("modules/coredns.go:198", "Finish preparing coredns resolv.conf")
         forwarders = [address for address in nameservers(path) if address != self._host.pod_ip]
@@ -223,9 +223,11 @@ class Instance:
             raise ModuleFailed(str(err)) from err
         try:
             self._local = await LocalStore.open(url, self._config.domain_id)
-        except SharedDatastore as err:
-            self.fatal = Fatal("modules/k3s.go:180", str(err))
-            raise ModuleFailed(str(err)) from err
+        except (SharedDatastore, sqlalchemy.exc.SQLAlchemyError) as err:
+            # Another domain's state, or no table and no right to make one (Kuscia facts 12.6).
+            logger.error("", f"open datastore: {err}")
+            self.fatal = Fatal("modules/k3s.go:180", SHARED_DATASTORE)
+            raise ModuleFailed(SHARED_DATASTORE) from err
         write_kubeconfig(self._host, self._host.port(envoy.APISERVER_PORT))
         self._node = self._make_node(self._local, self._config.domain_id)
         await bootstrap(self._node)
@@ -249,9 +251,7 @@ class Instance:
         if not self._config.is_master:
             await self._connect()
         node = self._running()
-        server = handshake.Server(
-            node.store, node.domain_id, self._key, self._config.is_master, self._gateway.heard
-        )
+        server = handshake.Server(node.store, node.domain_id, self._key, self._config.is_master, self._gateway.heard)
         async with (
             self._serving(server.app(), self._host.bind, envoy.HANDSHAKE_PORT),
             asyncio.TaskGroup() as group,
@@ -293,9 +293,7 @@ class Instance:
             try:
                 answer = await self._call_master("GET", "/handshake")
             except handshake.PeerError as err:
-                logger.warning(
-                    "clusters/master.go:284", f"get master gateway namespace fail: {err}, wait for retry"
-                )
+                logger.warning("clusters/master.go:284", f"get master gateway namespace fail: {err}, wait for retry")
                 continue
             master_id = str(answer.get("namespace", ""))
             logger.info("clusters/master.go:279", f"Get master gateway namespace: {master_id}")
@@ -309,18 +307,14 @@ class Instance:
         where = f"uri(kuscia-handshake.master.svc),path({self._gateway.master_path('/register')})"
         failure = ""
         for _ in range(REGISTER_TRIES):
-            asked = (
-                f'{{"domain_id":"{domain_id}","csr":"(base64 PEM)","request_time":{body["request_time"]}}}'
-            )
+            asked = f'{{"domain_id":"{domain_id}","csr":"(base64 PEM)","request_time":{body["request_time"]}}}'
             answer = {}
             try:
                 answer = await self._call_master("POST", "/register", body, {"jwt-token": token})
                 failure = "<nil>"
             except handshake.PeerError as err:
                 failure = str(err)
-            shown = (
-                "{" + ",".join(f'"{name}":"(base64 PEM)"' for name, value in answer.items() if value) + "}"
-            )
+            shown = "{" + ",".join(f'"{name}":"(base64 PEM)"' for name, value in answer.items() if value) + "}"
             logger.info(
                 "utils/http.go:86",
                 f"[HTTP] method(POST),{where},req({asked}),res({shown}),err({failure})",
@@ -342,9 +336,7 @@ class Instance:
                 failure = str(err)
                 logger.warning("controller/handshake.go:759", failure)
             await asyncio.sleep(HANDSHAKE_PAUSE)
-        raise ModuleFailed(
-            f"handshake to master failed, detail -> handshake to master fail, return error:{failure}"
-        )
+        raise ModuleFailed(f"handshake to master failed, detail -> handshake to master fail, return error:{failure}")
 
     async def _check_master(self) -> None:
         failure: Exception | None = None
@@ -383,15 +375,11 @@ class Instance:
             tls = server_context(self._certs.api_cert, self._certs.api_key, client_ca)
         scheme = "http" if tls is None else "https"
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(
-                self._serving(api.kusciaapi_app(node), self._host.bind, API_PORT, tls)
-            )
+            await stack.enter_async_context(self._serving(api.kusciaapi_app(node), self._host.bind, API_PORT, tls))
             logger.info("beans/gin_bean.go:135", f"{scheme} server started :{self._host.port(API_PORT)}")
             if self._config.is_master:
                 internal = api.internal_app(node)
-                await stack.enter_async_context(
-                    self._serving(internal, self._host.loopback, envoy.INTERNAL_API_PORT)
-                )
+                await stack.enter_async_context(self._serving(internal, self._host.loopback, envoy.INTERNAL_API_PORT))
             else:
                 await self._make_default_data_source(node)
             ready.set()
@@ -400,9 +388,7 @@ class Instance:
     async def _make_default_data_source(self, node: Node) -> None:
         while True:
             try:
-                await create_default(
-                    Context(node, "domain", node.domain_id), str(self._host.home / "var/storage/data")
-                )
+                await create_default(Context(node, "domain", node.domain_id), str(self._host.home / "var/storage/data"))
                 return
             except (StoreError, MasterUnreachable) as err:
                 logger.warning("modules/kusciaapi.go:180", f"create default data source failed: {err}, retry")
@@ -453,9 +439,7 @@ class Instance:
         await record.run()
 
     async def _metricexporter(self, ready: asyncio.Event) -> None:
-        logger.info(
-            "metricexporter/metricexporter.go:135", f"Start to export metrics on port {METRICS_PORT}..."
-        )
+        logger.info("metricexporter/metricexporter.go:135", f"Start to export metrics on port {METRICS_PORT}...")
         async with self._serving(metrics_app(), self._host.bind, METRICS_PORT):
             ready.set()
             await asyncio.Event().wait()
@@ -508,7 +492,11 @@ def metrics_app() -> web.Application:
         headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
         return web.Response(status=404, body=b"404 page not found\n", headers=headers)
 
+    async def unsigned(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.popall("Server", None)
+
     app = web.Application()
+    app.on_response_prepare.append(unsigned)
     app.router.add_get("/metrics", metrics)
     app.router.add_route("*", "/{rest:.*}", other)
     return app

@@ -372,9 +372,7 @@ class LocalStore:
             found = connection.execute(sa.select(kine.c.id, kine.c.value).where(same)).one()
         written = None if found.value is None else bytes(found.value)
         if written != row["value"]:
-            raise Conflict(
-                f"{row['name']}: another instance of this domain writes to the same datastore"
-            ) from err
+            raise Conflict(f"{row['name']}: another instance of this domain writes to the same datastore") from err
         return int(found.id)
 
     def _compact(self, ids: Sequence[int]) -> None:

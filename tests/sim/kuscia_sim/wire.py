@@ -144,9 +144,7 @@ class Endpoints:
         def register(stream: StreamCall) -> StreamCall:
             where = on_lite or self.on_lite
             extra = tuple((headers or {}).items())
-            self.items.append(
-                Endpoint(self.prefix + path, request, response, None, stream, where, check, extra)
-            )
+            self.items.append(Endpoint(self.prefix + path, request, response, None, stream, where, check, extra))
             return stream
 
         return register
@@ -158,10 +156,7 @@ def text_response(status: int, text: str) -> web.Response:
 
 
 def json_response(data: Any, html_escapes: bool = False) -> web.Response:
-    if html_escapes:
-        text = gojson.encode(data)
-    else:
-        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    text = gojson.encode(data) if html_escapes else gojson.compact(data)
     response = web.Response(body=text.encode(), headers={"Content-Type": JSON_TYPE})
     if len(response.body) > CHUNK_ABOVE:  # type: ignore[arg-type]
         response.enable_chunked_encoding()
@@ -258,9 +253,7 @@ async def _read(request: web.Request, type_: Message) -> Dict:
     return parse_form(query, type_)
 
 
-async def _serve(
-    request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect
-) -> web.StreamResponse:
+async def _serve(request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect) -> web.StreamResponse:
     try:
         parsed = await _read(request, endpoint.request)
     except DecodeError as err:

@@ -51,9 +51,7 @@ def _is_free(port: int) -> bool:
 class Node:
     """One `kuscia start` below `home`; its configuration may be changed between starts."""
 
-    def __init__(
-        self, home: Path, config: dict[str, Any], offset: int, key: RSAPrivateKey | None = None
-    ) -> None:
+    def __init__(self, home: Path, config: dict[str, Any], offset: int, key: RSAPrivateKey | None = None) -> None:
         self.home = home
         self.offset = offset
         self.key = key or credentials.new_key()

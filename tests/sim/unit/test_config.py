@@ -156,9 +156,7 @@ def test_endpoints_that_are_none(url: str) -> None:
 
 
 def test_secrets_stay_out_of_repr() -> None:
-    config = Config(
-        "lite", "alice", domain_key_data="KEY", lite_deploy_token="TOKEN", datastore_endpoint="DSN"
-    )
+    config = Config("lite", "alice", domain_key_data="KEY", lite_deploy_token="TOKEN", datastore_endpoint="DSN")
     assert not {"KEY", "TOKEN", "DSN"} & set(repr(config).replace("'", " ").split())
     for secret in ("KEY", "TOKEN", "DSN"):
         assert secret not in repr(config)

@@ -123,9 +123,7 @@ def operational(cause: Exception) -> Exception:
             "Error 1049: Unknown database 'bad-name'",
         ),
         (
-            psycopg.OperationalError(
-                'connection failed: FATAL:  password authentication failed for user "k"'
-            ),
+            psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "k"'),
             'pq: password authentication failed for user "k"',
         ),
         (
@@ -155,9 +153,7 @@ def test_network_errors_in_the_words_of_go(cause: Exception, text: str) -> None:
 async def test_database_host_that_does_not_resolve() -> None:
     with pytest.raises(DatastoreError) as failed:
         await check("mysql://k:p@tcp(nosuch:3306)/kuscia", "", RESOLVER)
-    assert str(failed.value) == (
-        "ping datastore endpoint error: dial tcp: lookup nosuch on 127.0.0.1:53: no such host"
-    )
+    assert str(failed.value) == ("ping datastore endpoint error: dial tcp: lookup nosuch on 127.0.0.1:53: no such host")
 
 
 async def test_sqlite_needs_no_look(tmp_path: Path) -> None:
@@ -173,9 +169,7 @@ async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
 
 
 def node_record(store: LocalStore, domain_id: str, machine: str) -> heartbeat.NodeRecord:
-    config = Config(
-        "lite", domain_id, runtime="runk", capacity=Capacity(cpu="4", memory="8Gi", storage="1Gi")
-    )
+    config = Config("lite", domain_id, runtime="runk", capacity=Capacity(cpu="4", memory="8Gi", storage="1Gi"))
     node = Node(
         config=config,
         mode="lite",

@@ -86,9 +86,7 @@ async def test_new_domain_gets_namespace_route_and_token(node: Node) -> None:
         ("no-center", {"authCenter": None}, True, False),
     ],
 )
-async def test_domains_that_get_less(
-    node: Node, name: str, spec: Object, namespace: bool, route: bool
-) -> None:
+async def test_domains_that_get_less(node: Node, name: str, spec: Object, namespace: bool, route: bool) -> None:
     await domains.bootstrap(node)
     await add_domain(node, name, **spec)
     namespaces = [item["metadata"]["name"] for item in await node.store.list("namespaces")]
@@ -160,10 +158,7 @@ async def settle(node: Node) -> None:
 
 
 async def uids(node: Node) -> set[str]:
-    return {
-        (await node.store.get("domainroutes", name, "alice-bob"))["metadata"]["uid"]
-        for name in ("alice", "bob")
-    }
+    return {(await node.store.get("domainroutes", name, "alice-bob"))["metadata"]["uid"] for name in ("alice", "bob")}
 
 
 async def test_route_lands_in_both_namespaces_and_says_why_it_is_not_ready(node: Node) -> None:
@@ -214,6 +209,21 @@ async def test_silent_destination(node: Node) -> None:
     await node.store.create("gateways", "bob", "pod-b", {"status": {"heartbeatTime": format_time(moment)}})
     await settle(node)
     assert await ready(node) == ("False", "HeartBeatTimeout")
+
+
+async def test_tokens_that_stay_different_are_made_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    await two_domains(node, alice=certificate("alice"), bob=certificate("bob"))
+    for name, revision in (("alice", 1), ("bob", 2)):
+        side = await node.store.get("domainroutes", name, "alice-bob")
+        token = {"revision": revision, "isReady": True}
+        side["status"] = {"tokenStatus": {"tokens": [token], "revisionToken": token}}
+        await node.store.update("domainroutes", name, "alice-bob", side)
+    await settle(node)
+    assert await ready(node) == ("False", "TokenRevisionNotMatch")
+    monkeypatch.setattr(routes, "PATIENCE", -1)
+    await settle(node)
+    side = await node.store.get("domainroutes", "alice", "alice-bob")
+    assert side["status"]["tokenStatus"] == {"revisionToken": {"revision": 1}}
 
 
 async def ready(node: Node) -> tuple[str, str]:

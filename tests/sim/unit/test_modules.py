@@ -9,9 +9,7 @@ from kuscia_sim import modules
 from kuscia_sim.modules import Manager, Module, ModuleFailed, NotGraceful
 
 
-def module(
-    name: str, happened: list[str], after: tuple[str, ...] = (), fail: str = "", timeout: float = 5
-) -> Module:
+def module(name: str, happened: list[str], after: tuple[str, ...] = (), fail: str = "", timeout: float = 5) -> Module:
     async def run(ready: asyncio.Event) -> None:
         happened.append(f"{name} starts")
         try:
@@ -33,9 +31,7 @@ def texts(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_order_and_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     happened: list[str] = []
-    manager = Manager(
-        [module("c", happened, ("b", "absent")), module("b", happened, ("a",)), module("a", happened)]
-    )
+    manager = Manager([module("c", happened, ("b", "absent")), module("b", happened, ("a",)), module("a", happened)])
     stop = asyncio.Event()
     running = asyncio.create_task(manager.run(stop))
     while "Kuscia started success" not in texts(caplog):
@@ -60,9 +56,7 @@ async def test_module_that_is_never_ready(caplog: pytest.LogCaptureFixture) -> N
         await asyncio.Event().wait()
 
     await Manager([Module("slow", never, ready_timeout=0.05)]).run(asyncio.Event())
-    assert "[Module] slow wait ready failed with wait slow ready timeout, so start gracefulExit" in texts(
-        caplog
-    )
+    assert "[Module] slow wait ready failed with wait slow ready timeout, so start gracefulExit" in texts(caplog)
 
 
 async def test_module_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,9 +56,7 @@ def engine() -> Iterator[int]:
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]:
     """Alice is admitted by certificate, bob by token; alice speaks plain HTTP, the others TLS."""
     directory = tmp_path_factory.mktemp("nodes")
-    master = Node(
-        directory / "master", {"mode": "master", "domainID": MASTER_ID, "protocol": "TLS"}, free_offset()
-    )
+    master = Node(directory / "master", {"mode": "master", "domainID": MASTER_ID, "protocol": "TLS"}, free_offset())
     found = {"master": master.start().wait_started()}
     try:
         for name, protocol in (("alice", "NOTLS"), ("bob", "TLS")):
@@ -105,9 +103,7 @@ def offer(node: Node, name: str, port: int, scope: str = "Cluster") -> None:
     spec = {"host": f"{name}.{node.domain_id}.svc", "ip": "127.0.0.1", "port": port, "scope": scope}
     body = json.dumps({"spec": {**spec, "protocol": "HTTP", "task": name}}).encode()
     path = f"/sim/v1/objects/endpoints/{node.domain_id}/{name}"
-    status, _, answer = request(
-        node, "apiserver.master.svc", body, path, {"Content-Type": "application/json"}
-    )
+    status, _, answer = request(node, "apiserver.master.svc", body, path, {"Content-Type": "application/json"})
     assert status == 200, answer
 
 
@@ -162,9 +158,7 @@ def test_lite_sees_only_its_own_part_of_the_state(nodes: dict[str, Node]) -> Non
     alice = nodes["alice"]
     base = "/sim/v1/objects"
     for path in (f"{base}/domainroutes/bob/alice-bob", f"{base}/configmaps/bob/x"):
-        status, _, body = request(
-            alice, "apiserver.master.svc", b"{}", path, {"Content-Type": "application/json"}
-        )
+        status, _, body = request(alice, "apiserver.master.svc", b"{}", path, {"Content-Type": "application/json"})
         assert (status, json.loads(body)["reason"]) == (403, "Forbidden")
 
 
@@ -173,9 +167,7 @@ def test_route_hosts_that_kuscia_cannot_resolve(nodes: dict[str, Node], host: st
     master, reason = nodes["master"], "DestinationIsNotAuthrized"
     name = "carol" if host.endswith("svc") else "dave"
     certificate = credentials.ca_certificate(credentials.new_key(), name)
-    master.api(
-        "domain/create", {"domain_id": name, "cert": credentials.b64(credentials.cert_pem(certificate))}
-    )
+    master.api("domain/create", {"domain_id": name, "cert": credentials.b64(credentials.cert_pem(certificate))})
     target = Node(Path(), {"domainID": name}, nodes["bob"].offset)
     create_route(master, "alice", target, host=host)
     wait_route(master, "alice", name, "Failed", f"Message=TokenNotGenerate, Reason:{reason}")

@@ -55,9 +55,7 @@ def test_calls_to_a_peer_carry_its_token() -> None:
     peer = hosts["alice-to-bob-http"]
     assert peer["domains"] == ["*.bob.svc"]
     assert peer["routes"][0]["route"]["prefix_rewrite"] == "/kuscia/bob/"
-    added = {
-        item["header"]["key"]: item["header"]["value"] for item in peer["routes"][0]["request_headers_to_add"]
-    }
+    added = {item["header"]["key"]: item["header"]["value"] for item in peer["routes"][0]["request_headers_to_add"]}
     assert added == {
         "Kuscia-Host": "%REQ(:authority)%",
         "Kuscia-Source": "alice",

@@ -86,12 +86,8 @@ def test_key_that_is_no_base64(run: Any) -> None:
     node = run({"mode": "master", "domainID": MASTER_ID, "domainKeyData": "not base64!"})
     assert node.wait_exit() == 1
     assert "FATAL modules/runtime.go:195 illegal base64 data at input byte 3" in node.output()
-    assert (
-        "ERROR tls/crypt.go:310 Decoded keyData error: illegal base64 data at input byte 3" in node.output()
-    )
-    assert recorded("badkey", "FATAL").startswith(
-        "FATAL modules/runtime.go:195 illegal base64 data at input byte"
-    )
+    assert "ERROR tls/crypt.go:310 Decoded keyData error: illegal base64 data at input byte 3" in node.output()
+    assert recorded("badkey", "FATAL").startswith("FATAL modules/runtime.go:195 illegal base64 data at input byte")
 
 
 def test_lite_without_a_key(run: Any) -> None:
@@ -101,9 +97,7 @@ def test_lite_without_a_key(run: Any) -> None:
 
 
 def test_runc_without_privilege(run: Any) -> None:
-    capabilities = next(
-        line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line
-    )
+    capabilities = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
     if int(capabilities.split()[1], 16) & 0x3FFFFFFFF == 0x3FFFFFFFF:
         config = lite_config("carl", "http://127.0.0.1:1", runtime="runc")
         node = run(config)

@@ -26,8 +26,7 @@ ERR_CREATE, ERR_QUERY, ERR_UPDATE, ERR_DELETE, ERR_BATCH, ERR_LIST = 13100, 1310
 CODES = {"NotFound": 13105, "AlreadyExists": 13106}
 PAGE_SIZE = 10
 _SUFFIXES = {
-    suffix: Decimal(10) ** power
-    for suffix, power in zip(("n", "u", "m", "", *"kMGTPE"), range(-9, 19, 3), strict=True)
+    suffix: Decimal(10) ** power for suffix, power in zip(("n", "u", "m", "", *"kMGTPE"), range(-9, 19, 3), strict=True)
 }
 
 
@@ -95,9 +94,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
     if request["config_templates"]:
         image["spec"]["configTemplates"] = request["config_templates"]
     if request["deploy_templates"]:
-        image["spec"]["deployTemplates"] = [
-            _template_spec(t, ERR_UPDATE) for t in request["deploy_templates"]
-        ]
+        image["spec"]["deployTemplates"] = [_template_spec(t, ERR_UPDATE) for t in request["deploy_templates"]]
     try:
         refuse_invalid("AppImage", request["name"], _crd_errors(image["spec"]))
         await ctx.store.update("appimages", "", request["name"], image)
@@ -162,22 +159,26 @@ def _quantity(value: str, what: str, shown: str, code: int) -> str:
 
 
 def canonical_quantity(value: str) -> str:
-    """A Kubernetes quantity in its canonical form: 1000m -> 1, 0.5 -> 500m, 1024Mi -> 1Gi."""
+    """A Kubernetes quantity in its canonical form: 1000m -> 1, 0.5 -> 500m, 1024Mi -> 1Gi, 1e4 -> 10e3."""
     for power, prefix in enumerate("KMGTPE", 1):
         if value.endswith(prefix + "i"):
             number = Decimal(value[:-2]) * 1024**power
             if number == number.to_integral_value():
                 return _scaled(int(number), 1024, ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"])
             return canonical_quantity(format(number, "f"))
-    suffix = value[-1] if value[-1] in "numkMGTPE" and value[-1] in _SUFFIXES else ""
-    number = Decimal(value.removesuffix(suffix)) * _SUFFIXES[suffix]
-    for small in ("", "m", "u", "n"):
-        scaled = number / _SUFFIXES[small]
-        if scaled == scaled.to_integral_value():
-            if small:
-                return f"{int(scaled)}{small}"
-            return _scaled(int(scaled), 1000, ["", "k", "M", "G", "T", "P", "E"])
-    return f"{int((number / _SUFFIXES['n']).to_integral_value(rounding='ROUND_UP'))}n"
+    suffix = value[-1] if value[-1] in _SUFFIXES else ""
+    written = value.removesuffix(suffix)
+    number = Decimal(written) * _SUFFIXES[suffix]
+    with_exponent = "e" in written.lower()
+    for power, small in ((0, ""), (-3, "m"), (-6, "u"), (-9, "n")):
+        scaled = (number / _SUFFIXES[small]).to_integral_value(rounding="ROUND_UP")
+        if scaled * _SUFFIXES[small] != number and small != "n":
+            continue
+        if small:
+            return f"{int(scaled)}e{power}" if with_exponent else f"{int(scaled)}{small}"
+        large = [f"e{3 * n}" for n in range(1, 7)] if with_exponent else list("kMGTPE")
+        return _scaled(int(scaled), 1000, ["", *large])
+    raise AssertionError(value)
 
 
 def _scaled(number: int, base: int, suffixes: list[str]) -> str:
@@ -233,9 +234,7 @@ def _resources_spec(resources: Dict | None, code: int) -> Dict:
         given = (resources or {}).get(kind) or {}
         shown = ((resources or {}).get("limits") or {}).get("cpu", "")
         amounts = {
-            item: _quantity(given[item], f"{word} {item}", shown, code)
-            for item in ("cpu", "memory")
-            if given.get(item)
+            item: _quantity(given[item], f"{word} {item}", shown, code) for item in ("cpu", "memory") if given.get(item)
         }
         if amounts:
             spec[kind] = amounts

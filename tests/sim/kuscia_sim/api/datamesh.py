@@ -91,9 +91,7 @@ _QueryDataResponse = message(
         author=STR,
     ),
 )
-_QuerySourceRequest = message(
-    "QueryDomainDataSourceRequest", PACKAGE, header=RequestHeader, datasource_id=STR
-)
+_QuerySourceRequest = message("QueryDomainDataSourceRequest", PACKAGE, header=RequestHeader, datasource_id=STR)
 _QuerySourceResponse = message(
     "QueryDomainDataSourceResponse",
     PACKAGE,
@@ -213,9 +211,7 @@ def _check_create(_ctx: Context, request: Dict) -> None:
         raise InvalidRequest("relative uri should not be empty")
 
 
-@endpoints.add(
-    "domaindata/create", _data_request("CreateDomainDataRequest"), _CreateDataResponse, check=_check_create
-)
+@endpoints.add("domaindata/create", _data_request("CreateDomainDataRequest"), _CreateDataResponse, check=_check_create)
 async def create_data(ctx: Context, request: Dict) -> Dict:
     domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
     if data_id:

@@ -36,8 +36,7 @@ def _check_owner(ctx: Context, domain_id: str, code: int = ERR_VALIDATE) -> None
 def _check_type(type_: str, code: int = ERR_VALIDATE) -> None:
     require(
         type_ in TYPES,
-        f"domain data source type {go_quote(type_)} doesn't support, "
-        f"the available types are [{','.join(TYPES)}]",
+        f"domain data source type {go_quote(type_)} doesn't support, the available types are [{','.join(TYPES)}]",
         code,
     )
 

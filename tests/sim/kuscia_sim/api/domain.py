@@ -105,9 +105,7 @@ def _refuse_invalid(domain_id: str, spec: Dict) -> None:
     if not center:
         refuse_invalid("Domain", domain_id, errors)
         return
-    errors += one_of(
-        "spec.authCenter.authenticationType", center["authenticationType"], ("Token", "MTLS", "None")
-    )
+    errors += one_of("spec.authCenter.authenticationType", center["authenticationType"], ("Token", "MTLS", "None"))
     if "tokenGenMethod" in center:
         errors += one_of(
             "spec.authCenter.tokenGenMethod",

@@ -141,9 +141,7 @@ def _check_batch(_ctx: Context, request: Dict) -> None:
             raise InvalidRequest("request domainDataID should not be empty")
 
 
-@endpoints.add(
-    "batchQuery", m.BatchQueryDomainDataRequest, m.BatchQueryDomainDataResponse, check=_check_batch
-)
+@endpoints.add("batchQuery", m.BatchQueryDomainDataRequest, m.BatchQueryDomainDataResponse, check=_check_batch)
 async def batch_query(ctx: Context, request: Dict) -> Dict:
     for key in request["data"]:
         _check_own(ctx, key["domain_id"])

@@ -30,9 +30,7 @@ HealthResponse = message("HealthResponse", status=Status, data=message("HealthRe
 
 # domain
 AuthCenter = message("AuthCenter", authentication_type=STR, token_gen_method=STR)
-NodeStatus = message(
-    "NodeStatus", name=STR, status=STR, version=STR, last_heartbeat_time=STR, last_transition_time=STR
-)
+NodeStatus = message("NodeStatus", name=STR, status=STR, version=STR, last_heartbeat_time=STR, last_transition_time=STR)
 DeployTokenStatus = message("DeployTokenStatus", token=STR, state=STR, last_transition_time=STR)
 Domain = message("Domain", domain_id=STR, role=STR, cert=STR, node_statuses=repeated(NodeStatus))
 CreateDomainRequest = message(
@@ -110,13 +108,9 @@ CreateDomainRouteRequest = message(
 CreateDomainRouteResponse = message(
     "CreateDomainRouteResponse", status=Status, data=message("CreateDomainRouteResponseData", name=STR)
 )
-DeleteDomainRouteRequest = message(
-    "DeleteDomainRouteRequest", header=RequestHeader, destination=STR, source=STR
-)
+DeleteDomainRouteRequest = message("DeleteDomainRouteRequest", header=RequestHeader, destination=STR, source=STR)
 DeleteDomainRouteResponse = status_only("DeleteDomainRouteResponse")
-QueryDomainRouteRequest = message(
-    "QueryDomainRouteRequest", header=RequestHeader, destination=STR, source=STR
-)
+QueryDomainRouteRequest = message("QueryDomainRouteRequest", header=RequestHeader, destination=STR, source=STR)
 QueryDomainRouteResponse = message(
     "QueryDomainRouteResponse",
     status=Status,
@@ -142,9 +136,7 @@ BatchQueryDomainRouteStatusResponse = message(
     status=Status,
     data=message(
         "BatchQueryDomainRouteStatusResponseData",
-        routes=repeated(
-            message("DomainRouteStatus", name=STR, destination=STR, source=STR, status=RouteStatus)
-        ),
+        routes=repeated(message("DomainRouteStatus", name=STR, destination=STR, source=STR, status=RouteStatus)),
     ),
 )
 
@@ -168,9 +160,7 @@ def data_source_info(package: str) -> Message:
             version=STR,
             storage_type=STR,
         ),
-        database=message(
-            "DatabaseDataSourceInfo", package, endpoint=STR, user=STR, password=STR, database=STR
-        ),
+        database=message("DatabaseDataSourceInfo", package, endpoint=STR, user=STR, password=STR, database=STR),
         odps=message(
             "OdpsDataSourceInfo",
             package,
@@ -236,9 +226,7 @@ BatchQueryDomainDataSourceResponse = message(
     "BatchQueryDomainDataSourceResponse", status=Status, data=DomainDataSourceList
 )
 ListDomainDataSourceRequest = message("ListDomainDataSourceRequest", header=RequestHeader, domain_id=STR)
-ListDomainDataSourceResponse = message(
-    "ListDomainDataSourceResponse", status=Status, data=DomainDataSourceList
-)
+ListDomainDataSourceResponse = message("ListDomainDataSourceResponse", status=Status, data=DomainDataSourceList)
 
 # domaindata
 DomainData = message(
@@ -286,18 +274,14 @@ CreateDomainDataResponse = message(
 )
 UpdateDomainDataRequest = _domain_data_request("UpdateDomainDataRequest")
 UpdateDomainDataResponse = status_only("UpdateDomainDataResponse")
-DeleteDomainDataRequest = message(
-    "DeleteDomainDataRequest", header=RequestHeader, domain_id=STR, domaindata_id=STR
-)
+DeleteDomainDataRequest = message("DeleteDomainDataRequest", header=RequestHeader, domain_id=STR, domaindata_id=STR)
 DeleteDomainDataResponse = status_only("DeleteDomainDataResponse")
 DeleteDomainDataAndRawRequest = message(
     "DeleteDomainDataAndRawRequest", header=RequestHeader, domain_id=STR, domaindata_id=STR
 )
 DeleteDomainDataAndRawResponse = status_only("DeleteDomainDataAndRawResponse")
 QueryDomainDataRequestData = message("QueryDomainDataRequestData", domain_id=STR, domaindata_id=STR)
-QueryDomainDataRequest = message(
-    "QueryDomainDataRequest", header=RequestHeader, data=QueryDomainDataRequestData
-)
+QueryDomainDataRequest = message("QueryDomainDataRequest", header=RequestHeader, data=QueryDomainDataRequestData)
 QueryDomainDataResponse = message("QueryDomainDataResponse", status=Status, data=DomainData)
 BatchQueryDomainDataRequest = message(
     "BatchQueryDomainDataRequest", header=RequestHeader, data=repeated(QueryDomainDataRequestData)
@@ -505,9 +489,7 @@ GenerateKeyCertsRequest = message(
     duration_sec=INT64,
     key_type=STR,
 )
-GenerateKeyCertsResponse = message(
-    "GenerateKeyCertsResponse", status=Status, key=STR, cert_chain=repeated(STR)
-)
+GenerateKeyCertsResponse = message("GenerateKeyCertsResponse", status=Status, key=STR, cert_chain=repeated(STR))
 
 # log
 QueryLogRequest = message(
@@ -520,7 +502,5 @@ QueryLogRequest = message(
     local=BOOL,
 )
 QueryLogResponse = message("QueryLogResponse", status=Status, log=STR)
-QueryPodNodeRequest = message(
-    "QueryPodNodeRequest", header=RequestHeader, task_id=STR, domain=STR, replica_idx=INT32
-)
+QueryPodNodeRequest = message("QueryPodNodeRequest", header=RequestHeader, task_id=STR, domain=STR, replica_idx=INT32)
 QueryPodNodeResponse = message("QueryPodNodeResponse", status=Status, node_name=STR, node_ip=STR)

@@ -37,9 +37,7 @@ def signed_headers(method: str, url: str, key_id: str, secret: str, now: datetim
     for part in (day, REGION, "s3", "aws4_request"):
         key = _hmac(key, part)
     signature = _hmac(key, to_sign).hex()
-    authorization = (
-        f"AWS4-HMAC-SHA256 Credential={key_id}/{scope},SignedHeaders={names},Signature={signature}"
-    )
+    authorization = f"AWS4-HMAC-SHA256 Credential={key_id}/{scope},SignedHeaders={names},Signature={signature}"
     return {**headers, "authorization": authorization}
 
 

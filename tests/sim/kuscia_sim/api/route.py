@@ -45,9 +45,7 @@ def _check_create(ctx: Context, request: Dict) -> None:
                 "domain is required when transit method is third domain",
             )
     for port in endpoint["ports"] if endpoint else []:
-        require(
-            0 < port["port"] <= 65535, "endpoint port should be positive and less than or equal to 65535 "
-        )
+        require(0 < port["port"] <= 65535, "endpoint port should be positive and less than or equal to 65535 ")
 
 
 def _check_batch(ctx: Context, request: Dict) -> None:
@@ -262,9 +260,7 @@ def _crd_errors(spec: Dict) -> list[str]:
     errors = matches("spec.endpoint.host", spec["endpoint"]["host"], HOST_PATTERN)
     if "tokenConfig" in spec:
         token = spec["tokenConfig"]
-        errors += one_of(
-            "spec.tokenConfig.tokenGenMethod", token["tokenGenMethod"], ("RSA-GEN", "UID-RSA-GEN")
-        )
+        errors += one_of("spec.tokenConfig.tokenGenMethod", token["tokenGenMethod"], ("RSA-GEN", "UID-RSA-GEN"))
         errors += in_range("spec.tokenConfig.rollingUpdatePeriod", token["rollingUpdatePeriod"], 0, None)
     if "transit" in spec:
         method = spec["transit"]["transitMethod"]

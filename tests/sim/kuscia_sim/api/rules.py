@@ -78,9 +78,7 @@ def label_value(value: str) -> list[str]:
     """The API server's errors of one label value."""
     errors = []
     if len(value.encode()) > MAX_LABEL:
-        errors.append(
-            f"metadata.labels: Invalid value: {go_quote(value)}: must be no more than {MAX_LABEL} bytes"
-        )
+        errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: must be no more than {MAX_LABEL} bytes")
     if not _LABEL.fullmatch(value):
         errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: {_LABEL_ERROR}")
     return errors
@@ -90,9 +88,7 @@ def object_name(value: str) -> list[str]:
     """The API server's errors of metadata.name."""
     errors = []
     if len(value) > MAX_NAME:
-        errors.append(
-            f"metadata.name: Invalid value: {go_quote(value)}: must be no more than {MAX_NAME} bytes"
-        )
+        errors.append(f"metadata.name: Invalid value: {go_quote(value)}: must be no more than {MAX_NAME} bytes")
     if not _SUBDOMAIN.fullmatch(value):
         errors.append(f"metadata.name: Invalid value: {go_quote(value)}: {_SUBDOMAIN_ERROR}")
     return errors

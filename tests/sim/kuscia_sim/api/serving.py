@@ -68,9 +68,7 @@ async def batch_query(ctx: Context, request: Dict) -> Dict:
     return {"data": {"servings": [{"serving_id": serving_id} for serving_id in ids]}}
 
 
-@endpoints.add(
-    "delete", _request("DeleteServingRequest"), status_only("DeleteServingResponse"), check=_check_id
-)
+@endpoints.add("delete", _request("DeleteServingRequest"), status_only("DeleteServingResponse"), check=_check_id)
 async def delete(ctx: Context, request: Dict) -> Dict:
     await _get(ctx, request["serving_id"], ERR_DELETE)
     await ctx.store.delete(KIND, NAMESPACE, request["serving_id"])

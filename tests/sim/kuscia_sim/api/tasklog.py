@@ -15,9 +15,7 @@ LINES = 100
 PERIOD = 5.0
 
 
-@endpoints.add_stream(
-    "task/query", m.QueryLogRequest, m.QueryLogResponse, headers={"Cache-Control": "no-cache"}
-)
+@endpoints.add_stream("task/query", m.QueryLogRequest, m.QueryLogResponse, headers={"Cache-Control": "no-cache"})
 async def query_task_log(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
     """Up to 100 lines an object, at least every 5 seconds; only where the engine ran."""
     if ctx.node.is_master:

@@ -93,9 +93,7 @@ async def _ensure_namespace(store: Store, name: str) -> None:
         log.info("domain/domain_config.go:34", f"Create domain config domain-config under domain {name}")
         return
     if DELETED_LABEL in (namespace["metadata"].get("labels") or {}):
-        await mutate(
-            store, "namespaces", "", name, lambda current: current["metadata"]["labels"].pop(DELETED_LABEL, 0)
-        )
+        await mutate(store, "namespaces", "", name, lambda current: current["metadata"]["labels"].pop(DELETED_LABEL, 0))
     await ensure(store, "configmaps", name, "domain-config", {"data": {}})
 
 
@@ -129,11 +127,7 @@ async def _mark_deleted(store: Store, known: set[str]) -> None:
     for namespace in await store.list("namespaces"):
         metadata = namespace["metadata"]
         labels = metadata.get("labels") or {}
-        if (
-            DOMAIN_LABEL not in labels
-            or metadata["name"] in known | {CROSS_DOMAIN}
-            or DELETED_LABEL in labels
-        ):
+        if DOMAIN_LABEL not in labels or metadata["name"] in known | {CROSS_DOMAIN} or DELETED_LABEL in labels:
             continue
 
         def label(current: Object) -> None:
@@ -173,9 +167,7 @@ def _status(domain: Object, nodes: list[Object]) -> Object:
     used = [token for token in tokens if token["state"] == "used"][-1:]
     unused = [token for token in tokens if token["state"] == "unused"][:1]
     if not unused:
-        unused = [
-            {"token": credentials.random_token(), "state": "unused", "lastTransitionTime": now_rfc3339()}
-        ]
+        unused = [{"token": credentials.random_token(), "state": "unused", "lastTransitionTime": now_rfc3339()}]
     return {
         **before,
         "deployTokenStatuses": used + unused,

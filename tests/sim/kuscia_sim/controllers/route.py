@@ -11,11 +11,13 @@ from kuscia_sim import credentials
 from kuscia_sim.handshake import live_gateways, tokens
 from kuscia_sim.log import Log
 from kuscia_sim.node import Node
-from kuscia_sim.objects import changes, ensure, mutate
+from kuscia_sim.objects import age, changes, ensure, mutate
 from kuscia_sim.store import NotFound, Object, Store, now_rfc3339, owner_reference
 
 PERIOD = 10.0
 PAUSE = 0.1
+PATIENCE = 120.0
+"""Seconds for which tokens of a route may differ before its handshake is done again (Kuscia facts 6.4)."""
 KEYED_METHODS = ("RSA-GEN", "UID-RSA-GEN")
 
 log = Log(__name__)
@@ -36,8 +38,7 @@ async def reconcile(store: Store) -> None:
     keys = {item["metadata"]["name"]: _public_key(item) for item in await store.list("domains")}
     namespaces = {item["metadata"]["name"] for item in await store.list("namespaces")}
     routes = {
-        (item["metadata"]["namespace"], item["metadata"]["name"]): item
-        for item in await store.list("domainroutes")
+        (item["metadata"]["namespace"], item["metadata"]["name"]): item for item in await store.list("domainroutes")
     }
     gateways: dict[str, list[Object]] = {}
     for gateway in await store.list("gateways"):
@@ -140,11 +141,11 @@ async def _report(store: Store, whole: Object, source: Object, destination: Obje
     status, reason, message = condition(source, destination, silent)
     before = whole.get("status") or {}
     entries = before.get("conditions") or []
-    same = any(
-        (entry["type"], entry["status"], entry["reason"]) == ("Ready", status, reason) for entry in entries
-    )
+    same = any((entry["type"], entry["status"], entry["reason"]) == ("Ready", status, reason) for entry in entries)
     shown = {"sourceTokens": tokens(source), "destinationTokens": tokens(destination)}
     if same and before.get("tokenStatus") == shown:
+        if reason == "TokenRevisionNotMatch" and age(entries[0]["lastTransitionTime"]) > PATIENCE:
+            await _shake_hands_again(store, source)
         return
     now = now_rfc3339()
     entry = {
@@ -164,6 +165,18 @@ async def _report(store: Store, whole: Object, source: Object, destination: Obje
         }
 
     await mutate(store, "clusterdomainroutes", "", whole["metadata"]["name"], change)
+
+
+async def _shake_hands_again(store: Store, source: Object) -> None:
+    """Takes the source's tokens away, so that its gateway starts over."""
+    namespace, name = source["metadata"]["namespace"], source["metadata"]["name"]
+    log.warning("clusterdomainroute/monitor.go:120", f"ClusterDomainRoute {name} is not ready, handshake again")
+
+    def forget(current: Object) -> None:
+        last = (current["status"]["tokenStatus"].get("revisionToken") or {}).get("revision", 0)
+        current["status"]["tokenStatus"] = {"revisionToken": {"revision": last}}
+
+    await mutate(store, "domainroutes", namespace, name, forget)
 
 
 def _domain_route(whole: Object) -> Object:

@@ -39,6 +39,16 @@ prepare.yaml: |
 {{- end -}}
 {{- end -}}
 
+{{/*
+The Secret for the deploy token of a domain: {id, domain}. Empty for one that is admitted by its certificate, unless a
+reader is named all the same.
+*/}}
+{{- define "master.tokenSecret" -}}
+{{- if or (not .domain.cert) (get (.domain.reader | default dict) "namespace") -}}
+{{- include "kuscia.tokenSecretName" .id -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "master.registerConfig" -}}
 {{ include "kuscia.verbConfig" . }}
 ledger: {{ include "kuscia.ledgerName" . }}
@@ -50,7 +60,7 @@ domains:
   {{- if not .Values.domains }} {}{{ end }}
   {{- range $id, $domain := .Values.domains }}
   {{ $id | quote }}:
-    tokenSecret: {{ include "kuscia.tokenSecretName" $id }}
+    tokenSecret: {{ include "master.tokenSecret" (dict "id" $id "domain" $domain) | default nil | toJson }}
     cert: {{ $domain.cert | default nil | toJson }}
     allowRekey: {{ $domain.allowRekey | default false }}
   {{- end }}

@@ -1,0 +1,135 @@
+"""RunK with engine pods in a namespace of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError
+from tests.cluster.kusciaapi import kusciaapi
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant, variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+JOB = "sleeps"
+VERBS = ("get", "list", "watch", "create", "delete")
+KINDS = ("pods", "configmaps", "secrets")
+
+
+def sleeper(ref: str) -> dict[str, Any]:
+    """An AppImage whose engine does nothing for ten minutes."""
+    name, _, tag = ref.rpartition(":")
+    container = {
+        "name": "sleeper",
+        "command": ["sleep"],
+        "args": ["600"],
+        "ports": [{"name": "nothing", "protocol": "HTTP", "scope": "Cluster"}],
+    }
+    template = {"name": "sleeper", "replicas": 1, "restart_policy": "Never", "containers": [container]}
+    return {"image": {"name": name, "tag": tag}, "deployTemplates": [template]}
+
+
+@pytest.fixture(scope="module")
+def apart(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Variant]:
+    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["kuscia-engine"])}}}
+    with variant(demo, images, "runk", presets=("alice-engines-apart",), values=values) as made:
+        demo.kubectl.ensure_namespace(made.namespace("engines"))
+        made.install_all()
+        yield made
+
+
+def test_comes_up(apart: Variant) -> None:
+    status = apart.pod("alice")["status"]["containerStatuses"][0]
+    assert (status["ready"], status["restartCount"]) == (True, 0)
+
+
+def test_dns_server_is_the_services_address(apart: Variant) -> None:
+    service = apart.kubectl.get("service", "kuscia-lite-alice", "-n", apart.namespace("alice"))
+    runk = apart.kuscia_yaml("alice")["runk"]
+    assert runk["dnsServers"] == [service["spec"]["clusterIP"]]
+    assert runk["namespace"] == apart.namespace("engines")
+
+
+def test_may_do_in_the_engines_namespace_what_runk_calls(apart: Variant) -> None:
+    engines = apart.namespace("engines")
+    for kind in KINDS:
+        assert [verb for verb in VERBS if apart.allowed("alice", verb, kind, engines)] == list(VERBS)
+    for verb, kind in (
+        ("update", "pods"),
+        ("patch", "secrets"),
+        ("create", "pods/exec"),
+        ("get", "services"),
+    ):
+        assert not apart.allowed("alice", verb, kind, engines), f"{verb} {kind}"
+
+
+def test_cannot_touch_its_releases_other_secrets(apart: Variant) -> None:
+    own = apart.namespace("alice")
+    apart.secret(own, "alice-oss", {"access_key_id": "a", "access_key_secret": "b"})
+    assert apart.allowed("alice", "get", "secrets", own, "kuscia-lite-alice-domain-key")
+    others = [
+        secret["metadata"]["name"]
+        for secret in apart.kubectl.get("secrets", "-n", own)["items"]
+        if secret["metadata"]["name"] != "kuscia-lite-alice-domain-key"
+    ]
+    assert "alice-oss" in others
+    assert any(name.startswith("sh.helm.release") for name in others)
+    assert [name for name in others if apart.allowed("alice", "get", "secrets", own, name)] == []
+    for kind in KINDS:
+        assert [verb for verb in VERBS if apart.allowed("alice", verb, kind, own)] == []
+    for verb in ("list", "create"):
+        assert not apart.allowed("alice", verb, "secrets", apart.namespace("master"))
+
+
+def test_engine_pods_run_there(apart: Variant) -> None:
+    """A job's pod comes up there, asks the lite's Service for names, and goes again."""
+    engines = apart.namespace("engines")
+    body = {
+        "job_id": JOB,
+        "initiator": "alice",
+        "max_parallelism": 1,
+        "tasks": [
+            {
+                "app_image": "sleeper",
+                "alias": JOB,
+                "task_id": f"{JOB}-task",
+                "parties": [{"domain_id": "alice", "role": ""}],
+                "task_input_config": "{}",
+            }
+        ],
+    }
+    with kusciaapi(apart.kubectl, apart.release("master")) as api:
+        api.call("job/create", body)
+        eventually(lambda: phases(apart, engines) == ["Running"], 180, f"one engine pod runs in {engines}")
+        (pod,) = apart.kubectl.get("pods", "-n", engines)["items"]
+        service = apart.kubectl.get("service", "kuscia-lite-alice", "-n", apart.namespace("alice"))
+        assert pod["spec"]["dnsConfig"]["nameservers"] == [service["spec"]["clusterIP"]]
+        resolv = apart.kubectl.run(
+            "exec", "-n", engines, pod["metadata"]["name"], "--", "cat", "/etc/resolv.conf"
+        )
+        assert f"nameserver {service['spec']['clusterIP']}" in resolv
+        own = apart.kubectl.get("pods", "-n", apart.namespace("alice"))["items"]
+        assert [
+            one for one in own if "kuscia.secretflow/namespace" in one["metadata"].get("labels", {})
+        ] == []
+        api.call("job/stop", {"job_id": JOB, "reason": "enough"})
+        api.call("job/delete", {"job_id": JOB})
+    eventually(lambda: phases(apart, engines) == [], 180, f"no engine pod is left in {engines}")
+
+
+def phases(made: Variant, namespace: str) -> list[str]:
+    return [pod["status"]["phase"] for pod in made.kubectl.get("pods", "-n", namespace)["items"]]
+
+
+def test_helm_test(apart: Variant) -> None:
+    assert "Succeeded" in apart.test()
+
+
+def test_engines_namespace_that_is_not_there(demo: Demo, images: Path) -> None:
+    """Helm names it; nothing is left waiting."""
+    presets = ("alice-engines-apart",)
+    missing = pytest.raises(CommandError, match='namespaces "v-runk-absent-engines" not found')
+    with variant(demo, images, "runk-absent", parties=("alice",), presets=presets) as made, missing:
+        made.install("alice", timeout="60s")

@@ -1,0 +1,409 @@
+"""Rules behind the recordings, with values that were not recorded; the applications run in this process."""
+
+import asyncio
+import base64
+import datetime
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography import x509
+
+from kuscia_sim import api, credentials
+from kuscia_sim.api import datasource
+from kuscia_sim.api.appimage import canonical_quantity
+from kuscia_sim.config import Config
+from kuscia_sim.datastore import datastore_url
+from kuscia_sim.node import MasterUnreachable, Node
+from kuscia_sim.store import LocalStore
+from kuscia_sim.wire import Context
+
+Client = TestClient[web.Request, web.Application]
+MASTER, ALICE = "kuscia-system", "alice"
+JSON = {"Content-Type": "application/json"}
+NOT_FOUND = 'domaindatas.kuscia.secretflow "t" not found'
+
+
+class Internal:
+    """alice's way to the master's internal API."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.down = False
+
+    async def post(self, path: str, body: bytes) -> bytes:
+        if self.down:
+            raise MasterUnreachable("connection refused")
+        response = await self._client.post(path, data=body, headers={**JSON, "Kuscia-Source": ALICE})
+        return await response.read()
+
+
+class Cluster:
+    """A master and the lite alice on one store."""
+
+    def __init__(self, clients: dict[str, Client], internal: Internal, store: LocalStore) -> None:
+        self._clients = clients
+        self.internal = internal
+        self.store = store
+
+    async def ask(self, node: str, path: str, body: Any) -> dict[str, Any]:
+        text = body if isinstance(body, str) else json.dumps(body)
+        response = await self._clients[node].post(f"/api/v1/{path}", data=text, headers=JSON)
+        assert response.status == 200
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+    async def ok(self, node: str, path: str, body: Any) -> Any:
+        answer = await self.ask(node, path, body)
+        assert answer["status"]["code"] == 0, answer
+        return answer.get("data")
+
+    async def refused(self, node: str, path: str, body: Any) -> tuple[int, str]:
+        status = (await self.ask(node, path, body))["status"]
+        return status["code"], status["message"]
+
+
+def _node(mode: str, domain_id: str, store: LocalStore) -> Node:
+    return Node(
+        config=Config(mode=mode, domain_id=domain_id, protocol="NOTLS"),
+        mode=mode,
+        domain_id=domain_id,
+        master_id=MASTER,
+        hostname=f"kuscia-{domain_id}",
+        version="v1",
+        store=store,
+        key=credentials.new_key(),
+        started=datetime.datetime.now(datetime.UTC),
+        master_reachable=lambda: True,
+    )
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    store = await LocalStore.open(datastore_url("", str(tmp_path / "state.db")), MASTER)
+    master, lite = _node("master", MASTER, store), _node("lite", ALICE, store)
+    for node in (master, lite):
+        cert = credentials.b64(credentials.cert_pem(credentials.ca_certificate(node.key, node.domain_id)))
+        await store.create("domains", "", node.domain_id, {"spec": {"cert": cert, "role": ""}})
+    for namespace in (MASTER, ALICE, "bob", "cross-domain"):
+        await store.create("namespaces", "", namespace, {})
+    await store.create("domains", "", "bob", {"spec": {"role": "", "cert": ""}})
+    apps = {
+        "master": api.kusciaapi_app(master),
+        "alice": api.kusciaapi_app(lite),
+        "mesh": api.datamesh_app(lite),
+        "internal": api.internal_app(master),
+    }
+    clients = {name: TestClient(TestServer(app)) for name, app in apps.items()}
+    for client in clients.values():
+        await client.start_server()
+    internal = Internal(clients["internal"])
+    lite.master_api = internal
+    await datasource.create_default(Context(lite, "domain", ALICE), "/home/kuscia/var/storage/data")
+    yield Cluster(clients, internal, store)
+    for client in clients.values():
+        await client.close()
+    await store.close()
+
+
+def table(**fields: Any) -> dict[str, Any]:
+    wanted = {"domain_id": ALICE, "domaindata_id": "t", "type": "table", "relative_uri": "a/t.csv"}
+    return {**wanted, **fields}
+
+
+async def eventually(cluster: Cluster, node: str, path: str, body: Any, wanted: Any) -> None:
+    for _ in range(100):
+        answer = await cluster.ask(node, path, body)
+        if wanted(answer):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(answer)
+
+
+async def test_roles_of_a_lite(cluster: Cluster) -> None:
+    not_here = (11104, "kuscia lite api not support this interface now")
+    for path in ("domain/create", "domain/delete", "appimage/create", "appimage/list"):
+        assert await cluster.refused(ALICE, path, {"domain_id": "x", "name": "x"}) == not_here
+    other = "domain's kusciaAPI could only operate its own Domain, request.DomainID must be alice not bob"
+    for path in ("domain/query", "domain/update"):
+        assert await cluster.refused(ALICE, path, {"domain_id": "bob"}) == (11102, other)
+    assert (await cluster.ok(ALICE, "domain/query", {"domain_id": ALICE}))["domain_id"] == ALICE
+    route = {"source": ALICE, "destination": "bob", "authentication_type": "Token",
+             "endpoint": {"host": "h", "ports": [{"port": 1, "protocol": "HTTP"}]}}  # fmt: skip
+    code, text = await cluster.refused(ALICE, "route/create", route)
+    assert code == 11102
+    assert text.endswith("request.Destination must be alice not bob")
+    assert await cluster.refused(ALICE, "route/create", {**route, "source": ""}) == (
+        11100,
+        "source can not be empty",
+    )
+    own = "kuscia lite api could only operate it's own domaindata, the domainid of request must be alice, not bob"
+    assert await cluster.refused(ALICE, "domaindata/create", table(domain_id="bob")) == (11100, own)
+    mine = "domain alice can't operate domain bob data source"
+    assert await cluster.refused(ALICE, "domaindatasource/list", {"domain_id": "bob"}) == (11808, mine)
+
+
+async def test_without_its_master_a_lite_says_11103(cluster: Cluster) -> None:
+    cluster.internal.down = True
+    assert await cluster.refused(ALICE, "domain/query", {"domain_id": ALICE}) == (11103, "connection refused")
+
+
+async def test_a_refusal_of_the_masters_framework_comes_through_a_lite_as_it_is(cluster: Cluster) -> None:
+    bad = {"source": "bob", "destination": ALICE, "authentication_type": "MTLS",
+           "endpoint": {"host": "h", "ports": [{"name": "http", "port": 1, "protocol": "GRPCS"}]}}  # fmt: skip
+    await cluster.ok("master", "route/create", bad)
+    answer = await cluster.ask(ALICE, "route/query", {"source": "bob", "destination": ALICE})
+    text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
+    assert answer == {"status": {"code": 11101, "message": text}}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "text"),
+    [
+        ({"endpoint": {"host": "http://h", "ports": [{"port": 1, "protocol": "HTTP"}]}}, 11400, "spec.endpoint.host"),
+        ({"endpoint": {"host": "h_h", "ports": [{"port": 1, "protocol": "HTTP"}]}}, 11400, "should match"),
+        ({"token_config": {}}, 11400, 'Unsupported value: "": supported values: "RSA-GEN", "UID-RSA-GEN"'),
+        (
+            {"token_config": {"token_gen_method": "RSA-GEN", "rolling_update_period": -1}},
+            11400,
+            "spec.tokenConfig.rollingUpdatePeriod in body should be greater than or equal to 0",
+        ),
+        ({"body_encryption": {"algorithm": "DES"}}, 11400, 'supported values: "AES", "SM4"'),
+        ({"transit": {"transit_method": "X"}}, 11400, 'supported values: "THIRD-DOMAIN", "REVERSE-TUNNEL"'),
+        ({"transit": {}}, 11100, "tranist method is required when transit is not empty"),
+        (
+            {"transit": {"transit_method": "THIRD-DOMAIN"}},
+            11100,
+            "domain is required when transit method is third domain",
+        ),
+        ({"endpoint": {"ports": [{"port": 65536}]}}, 11100, "endpoint port should be positive"),
+    ],
+)  # fmt: skip
+async def test_routes_that_break_a_rule(cluster: Cluster, change: Any, code: int, text: str) -> None:
+    route = {"source": ALICE, "destination": "bob", "authentication_type": "Token",
+             "endpoint": {"host": "h", "ports": [{"port": 1, "protocol": "grpcs"}]}}  # fmt: skip
+    got = await cluster.refused("master", "route/create", {**route, **change})
+    assert got[0] == code
+    assert text in got[1]
+
+
+async def test_route_options_come_back(cluster: Cluster) -> None:
+    route = {
+        "source": ALICE,
+        "destination": "bob",
+        "authentication_type": "MTLS",
+        "endpoint": {"host": "1.2.3.4", "ports": [{"name": "p", "port": 443, "protocol": "grpcs"}]},
+        "mtls_config": {"tls_ca": "a", "source_client_cert": "b", "source_client_private_key": "c"},
+        "transit": {"transit_method": "THIRD-DOMAIN", "domain": {"domain_id": "carol"}},
+        "body_encryption": {"algorithm": "SM4"},
+    }  # fmt: skip
+    await cluster.ok("master", "route/create", route)
+    found = await cluster.ok("master", "route/query", {"source": ALICE, "destination": "bob"})
+    port = {"name": "p", "port": 443, "protocol": "GRPC", "isTLS": True, "path_prefix": ""}
+    assert found["endpoint"] == {"host": "1.2.3.4", "ports": [port]}
+    assert found["token_config"] is None
+    for field in ("mtls_config", "transit", "body_encryption"):
+        assert found[field] == route[field]
+
+
+async def test_all_forms_of_a_certificate(cluster: Cluster) -> None:
+    pem = credentials.cert_pem(credentials.ca_certificate(credentials.new_key(), "x"))
+    frame = re.sub(r"-----[A-Z ]+-----\n", "", pem).strip()
+    forms = [credentials.b64(pem), pem, frame, frame.replace("\n", ""), pem.replace("\n", "\r\n"),
+             credentials.b64(credentials.b64(pem))]  # fmt: skip
+    for number, form in enumerate(forms):
+        await cluster.ok("master", "domain/create", {"domain_id": f"c{number}", "cert": form})
+        kept = (await cluster.ok("master", "domain/query", {"domain_id": f"c{number}"}))["cert"]
+        assert x509.load_pem_x509_certificate(base64.b64decode(kept)).subject.rfc4514_string() == "CN=x"
+
+
+async def test_names_the_api_server_refuses_although_the_regex_takes_them(cluster: Cluster) -> None:
+    code, text = await cluster.refused("master", "domain/create", {"domain_id": "a..b"})
+    assert code == 11300
+    assert text.startswith('Domain.kuscia.secretflow "a..b" is invalid: metadata.name: Invalid value: "a..b": ')
+    code, text = await cluster.refused("master", "domain/query", {"domain_id": "a/b"})
+    assert (code, text) == (11301, """invalid resource name "a/b": [may not contain '/']""")
+
+
+async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
+    await cluster.ok("master", "domain/create", {"domain_id": "p", "role": "partner"})
+    found = await cluster.ok("master", "domain/query", {"domain_id": "p"})
+    assert found["master_domain_id"] == "p"
+    assert found["auth_center"] == {"authentication_type": "Token", "token_gen_method": "UID-RSA-GEN"}
+    wrong = {"domain_id": "q", "role": "", "master_domain_id": "p"}
+    text = "master domain role is partner, but current role is "
+    assert await cluster.refused("master", "domain/create", wrong) == (11100, text)
+
+
+async def test_only_the_owner_reads_a_data_source(cluster: Cluster) -> None:
+    odps = {"endpoint": "https://o", "project": "p", "access_key_id": "i", "access_key_secret": "s"}
+    source = {"domain_id": ALICE, "datasource_id": "o", "type": "odps", "info": {"odps": odps}}
+    await cluster.ok(ALICE, "domaindatasource/create", source)
+    key = {"domain_id": ALICE, "datasource_id": "o"}
+    assert (await cluster.ok(ALICE, "domaindatasource/query", key))["info"]["odps"] == odps
+    assert (await cluster.ok("master", "domaindatasource/query", key))["info"] is None
+    stored = await cluster.store.get("domaindatasources", ALICE, "o")
+    assert "access" not in json.dumps(stored["spec"]["data"])
+    await cluster.ok(ALICE, "domaindatasource/update", {**key, "name": "new"})
+    found = await cluster.ok(ALICE, "domaindatasource/query", key)
+    assert (found["name"], found["type"], found["info"]["odps"]) == ("new", "odps", odps)
+
+
+async def test_info_keys_are_read_from_the_nodes_configuration(cluster: Cluster) -> None:
+    info = json.dumps({"endpoint": "http://s3", "bucket": "b", "access_key_id": "i", "access_key_secret": "s"})
+    await cluster.ok(ALICE, "config/create", {"data": [{"key": "k", "value": info}]})
+    await eventually(cluster, ALICE, "config/query", {"key": "k"}, lambda a: a["value"] == info)
+    source = {"domain_id": ALICE, "datasource_id": "o", "type": "oss", "info_key": "k"}
+    await cluster.ok(ALICE, "domaindatasource/create", source)
+    found = await cluster.ok(ALICE, "domaindatasource/query", {"domain_id": ALICE, "datasource_id": "o"})
+    assert found["info"]["oss"]["bucket"] == "b"
+    assert found["info_key"] == "k"
+
+
+async def test_configuration_values(cluster: Cluster) -> None:
+    await cluster.ok("master", "config/create", {"data": [{"key": "a", "value": "1"}, {"key": "b"}]})
+    await eventually(cluster, "master", "config/query", {"key": "a"}, lambda a: a["value"] == "1")
+    again = {"data": [{"key": "a", "value": "2"}]}
+    text = "request key[a] already exist, duplicate creation is not allowed"
+    assert await cluster.refused("master", "config/create", again) == (11900, text)
+    await cluster.ok("master", "config/update", again)
+    await eventually(cluster, "master", "config/query", {"key": "a"}, lambda a: a["value"] == "2")
+    found = await cluster.ok("master", "config/batchQuery", {"keys": ["a", "none"]})
+    assert found == [{"key": "a", "value": "2"}, {"key": "none", "value": ""}]
+    await cluster.ok("master", "config/delete", {"keys": ["a"]})
+    await eventually(cluster, "master", "config/query", {"key": "a"}, lambda a: a["value"] == "")
+    assert await cluster.refused("master", "config/query", {}) == (11100, "request key can't be empty")
+    empty = {"data": [{"key": "x"}, {"value": "y"}]}
+    text = "request data[1].key can't be empty"
+    assert await cluster.refused("master", "config/create", empty) == (11100, text)
+
+
+async def test_tables_are_completed_and_merged(cluster: Cluster) -> None:
+    made = await cluster.ok(ALICE, "domaindata/create", table(relative_uri="/d/My File.csv", domaindata_id=""))
+    assert re.fullmatch(r"myfilecsv-[0-9a-f]{32}", made["domaindata_id"])
+    key = {"data": {"domain_id": ALICE, "domaindata_id": made["domaindata_id"]}}
+    found = await cluster.ok(ALICE, "domaindata/query", key)
+    assert (found["name"], found["relative_uri"], found["vendor"]) == ("My File.csv", "d/My File.csv", "manual")
+    first = table(vendor="secretflow", file_format="BINARY", attributes={"a": "1"})
+    partition = {"type": "path", "fields": [{"name": "dt", "type": "str", "comment": "", "not_nullable": True}]}
+    await cluster.ok(ALICE, "domaindata/create", {**first, "partition": partition})
+    await cluster.ok(ALICE, "domaindata/create", table(name="n", vendor="other"))
+    found = await cluster.ok("master", "domaindata/query", {"data": {"domain_id": ALICE, "domaindata_id": "t"}})
+    assert (found["name"], found["vendor"], found["file_format"]) == ("n", "secretflow", "BINARY")
+    assert (found["attributes"], found["partition"]) == ({"a": "1"}, partition)
+
+
+async def test_lists_are_filtered(cluster: Cluster) -> None:
+    for number, kind in enumerate(("table", "model", "table")):
+        await cluster.ok(ALICE, "domaindata/create", table(domaindata_id=f"t{number}", type=kind, vendor=f"v{number}"))
+    for wanted, names in (({"domaindata_type": "table"}, ["t0", "t2"]), ({"domaindata_vendor": "v1"}, ["t1"])):
+        found = await cluster.ok(ALICE, "domaindata/list", {"data": {"domain_id": ALICE, **wanted}})
+        assert [item["domaindata_id"] for item in found["domaindata_list"]] == names
+
+
+async def test_a_grant_brings_the_table_and_takes_it_away(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table(name="first"))
+    grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
+    await cluster.ok(ALICE, "domaindatagrant/create", grant)
+    copy = {"data": {"domain_id": "bob", "domaindata_id": "t"}}
+    await eventually(cluster, "master", "domaindata/query", copy, lambda a: a["status"]["code"] == 0)
+    found = await cluster.ok("master", "domaindata/query", copy)
+    assert (found["vendor"], found["author"], found["name"]) == ("grant", ALICE, "first")
+    await cluster.ok(ALICE, "domaindata/update", {"domain_id": ALICE, "domaindata_id": "t", "name": "second"})
+    await eventually(cluster, "master", "domaindata/query", copy, lambda a: a["data"]["name"] == "second")
+    await cluster.ok(ALICE, "domaindatagrant/delete", {"domain_id": ALICE, "domaindatagrant_id": "g"})
+    await eventually(cluster, "master", "domaindata/query", copy, lambda a: a["status"]["code"] == 11506)
+    assert (await cluster.ok("master", "domaindatagrant/list", {"data": {"domain_id": "bob"}})) == {
+        "domaindatagrant_list": []
+    }
+
+
+async def test_grants_go_with_their_table(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table())
+    grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
+    await cluster.ok(ALICE, "domaindatagrant/create", grant)
+    await cluster.ok(ALICE, "domaindata/delete", {"domain_id": ALICE, "domaindata_id": "t"})
+    code, text = await cluster.refused(ALICE, "domaindatagrant/query", grant)
+    assert (code, text) == (11705, 'domaindatagrants.kuscia.secretflow "g" not found')
+
+
+async def test_signed_grants(cluster: Cluster) -> None:
+    """DataMesh signs what engines grant; a signature that is none makes a grant unavailable."""
+    await cluster.ok(ALICE, "domaindata/create", table())
+    grant = {"domaindata_id": "t", "grant_domain": "bob", "description": {"a": "b"}, "author": "alice"}
+    made = await cluster.ok("mesh", "datamesh/domaindatagrant/create", grant)
+    key = {"domain_id": ALICE, "domaindatagrant_id": made["domaindatagrant_id"]}
+
+    def in_phase(phase: str, text: str) -> Any:
+        return lambda a: (a["data"]["status"]["phase"], a["data"]["status"]["message"]) == (phase, text)
+
+    await eventually(cluster, ALICE, "domaindatagrant/query", key, in_phase("Ready", ""))
+    forged = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "signature": "bm8=",
+              "domaindatagrant_id": "forged"}  # fmt: skip
+    await cluster.ok(ALICE, "domaindatagrant/create", forged)
+    await eventually(cluster, ALICE, "domaindatagrant/query", forged, in_phase("Unavailable", "Verify error"))
+
+
+async def test_datamesh_words_its_refusals_flat(cluster: Cluster) -> None:
+    answer = await cluster.ask("mesh", "datamesh/domaindata/query", {})
+    assert answer == {"code": 12100, "message": "domaindata id should not be empty"}
+    answer = await cluster.ask("mesh", "datamesh/domaindata/query", {"domaindata_id": 5})
+    text = "json: cannot unmarshal number into Go struct field QueryDomainDataRequest.domaindata_id of type string"
+    assert answer == {"code": 12101, "message": text}
+    assert await cluster.refused("mesh", "datamesh/domaindata/query", {"domaindata_id": "t"}) == (12201, NOT_FOUND)
+
+
+def _image(**resources: Any) -> dict[str, Any]:
+    container = {"name": "c", "resources": resources, "ports": [{"name": "p"}], "env": [{"name": "A", "value": "1"}]}
+    templates = [{"name": "t", "replicas": 1, "containers": [container]}]
+    return {"name": "i", "image": {"name": "n", "tag": "1"}, "deploy_templates": templates}
+
+
+async def test_app_images_get_defaults_and_canonical_quantities(cluster: Cluster) -> None:
+    limits = {"cpu": "1500m", "memory": "1024Mi"}
+    await cluster.ok("master", "appimage/create", _image(limits=limits, requests={"cpu": "0.5", "memory": "1e9"}))
+    found = (await cluster.ok("master", "appimage/query", {"name": "i"}))["deploy_templates"][0]["containers"][0]
+    assert found["ports"] == [{"name": "p", "protocol": "HTTP", "scope": "Local"}]
+    assert found["resources"] == {
+        "limits": {"cpu": "1500m", "memory": "1Gi"},
+        "requests": {"cpu": "500m", "memory": "1e9"},
+    }
+    code, text = await cluster.refused("master", "appimage/create", {**_image(limits={"cpu": "x"}), "name": "j"})
+    assert code == 13100
+    assert text.startswith("can't parse limit cpu x to resource quantity, quantities must match")
+
+
+async def test_app_images_are_listed_in_pages(cluster: Cluster) -> None:
+    for name in ("a", "b", "c"):
+        await cluster.ok("master", "appimage/create", {**_image(), "name": name})
+    page = await cluster.ok("master", "appimage/list", {"page_size": 2})
+    assert [image["name"] for image in page["appimage_list"]] == ["a", "b"]
+    rest = await cluster.ok("master", "appimage/list", {"page_token": page["next_page_token"]})
+    assert [image["name"] for image in rest["appimage_list"]] == ["c"]
+    assert rest["next_page_token"] == ""
+    code, _ = await cluster.refused("master", "appimage/list", {"page_token": "?"})
+    assert code == 13107
+
+
+async def test_certificates_are_issued_for_the_asked_time(cluster: Cluster) -> None:
+    answer = await cluster.ask(ALICE, "certificate/generate", {"common_name": "x", "duration_sec": 60, "country": "CN"})
+    leaf, root = (x509.load_pem_x509_certificate(base64.b64decode(c)) for c in answer["cert_chain"])
+    assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == datetime.timedelta(seconds=60)
+    leaf.verify_directly_issued_by(root)
+    assert (await cluster.refused(ALICE, "certificate/generate", {}))[0] == 2000
+    pkcs8 = await cluster.ask(ALICE, "certificate/generate", {"common_name": "x", "key_type": "PKCS#8"})
+    assert b"BEGIN PRIVATE KEY" in base64.b64decode(pkcs8["key"])
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [("1000m", "1"), ("0.5", "500m"), ("1500m", "1500m"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("1000", "1k"),
+     ("1e4", "10e3"), ("1e9", "1e9"), ("1e-3", "1e-3"), ("0", "0"), ("100M", "100M"), ("1E", "1E"), ("0.1n", "1n")],
+)  # fmt: skip
+def test_quantities(given: str, canonical: str) -> None:
+    assert canonical_quantity(given) == canonical
