@@ -26,8 +26,7 @@ def identity(archive: Path) -> str:
     except tarfile.TarError as error:
         raise ValueError(f"{archive}: not a tar file: {error}") from error
     raise ValueError(
-        f"{archive}: neither index.json nor manifest.json in it; "
-        "make one with: buildah push NAME oci-archive:FILE:REF"
+        f"{archive}: neither index.json nor manifest.json in it; make one with: buildah push NAME oci-archive:FILE:REF"
     )
 
 
@@ -61,9 +60,7 @@ def single_binary_image(binary: Path, archive: Path) -> None:
         }
     ).encode()
     files = {"oci-layout": json.dumps({"imageLayoutVersion": "1.0.0"}).encode(), "index.json": index}
-    files |= {
-        f"blobs/sha256/{_digest(blob).removeprefix('sha256:')}": blob for blob in (config, manifest, packed)
-    }
+    files |= {f"blobs/sha256/{_digest(blob).removeprefix('sha256:')}": blob for blob in (config, manifest, packed)}
     scratch = archive.with_name(f".{archive.name}.new")
     scratch.write_bytes(_tar({name: (blob, 0o644) for name, blob in files.items()}))
     scratch.rename(archive)

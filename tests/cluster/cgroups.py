@@ -107,9 +107,7 @@ def kill_all(names: Names) -> None:
             except ProcessLookupError:
                 continue
         if time.monotonic() > deadline:
-            raise ClusterError(
-                f"processes do not end {KILL_SECONDS} s after SIGKILL: {pids}; see: ps -fp {pids[0]}"
-            )
+            raise ClusterError(f"processes do not end {KILL_SECONDS} s after SIGKILL: {pids}; see: ps -fp {pids[0]}")
         time.sleep(0.05)
 
 

@@ -4,7 +4,6 @@ Both servers' administrators log in over a socket inside the pod alone, so the o
 users that tests make: random, or chosen by the test, and handed over on standard input.
 """
 
-import base64
 import secrets
 import subprocess
 import sys
@@ -117,13 +116,13 @@ def set_password(kubectl: Kubectl, server: Server, user: str, password: str) -> 
     sql(kubectl, server, f"CREATE USER IF NOT EXISTS '{user}'@'%'; ALTER USER '{user}'@'%' IDENTIFIED BY {text}")
 
 
-def password_secret(kubectl: Kubectl, namespace: str, name: str, password: str) -> None:
-    """The Secret that a master reads its password from (key `password`)."""
-    kubectl.apply(yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": {"password": base64.b64encode(password.encode()).decode()},
-    }))  # fmt: skip
+def drop(kubectl: Kubectl, server: Server, database: str, user: str) -> None:
+    """Delete a database and a user, if they are there."""
+    if server is POSTGRES:
+        sql(kubectl, server, f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+        sql(kubectl, server, f'DROP ROLE IF EXISTS "{user}"')
+        return
+    sql(kubectl, server, f"DROP DATABASE IF EXISTS `{database}`; DROP USER IF EXISTS '{user}'@'%'")
 
 
 def random_password() -> str:

@@ -186,10 +186,7 @@ def _wait_node(names: Names) -> None:
             )
         if now - said > 10:
             said = now
-            say(
-                f"  {now - began:.0f} s, waiting for {reason} "
-                f"(kubectl --kubeconfig {names.kubeconfig} describe node)"
-            )
+            say(f"  {now - began:.0f} s, waiting for {reason} (kubectl --kubeconfig {names.kubeconfig} describe node)")
         time.sleep(0.2)
 
 
@@ -207,9 +204,7 @@ def locked(names: Names) -> Iterator[None]:
             except BlockingIOError:
                 if not said:
                     said = True
-                    say(
-                        f"another up or down of cluster {names.name} runs: waiting for it (lock {names.lock})"
-                    )
+                    say(f"another up or down of cluster {names.name} runs: waiting for it (lock {names.lock})")
                 if time.monotonic() > deadline:
                     raise ClusterError(
                         f"another up or down of cluster {names.name} holds {names.lock} for more "

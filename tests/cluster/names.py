@@ -13,9 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 DEFAULT_NAME = "kuscia"
-NAME_RULE = (
-    "1 to 20 characters: lower-case letters, digits and '-', starting with a letter, ending with neither '-'"
-)
+NAME_RULE = "1 to 20 characters: lower-case letters, digits and '-', starting with a letter, ending with neither '-'"
 SLOTS = 120
 STATE_ROOT = Path("/var/lib/kuscia-chart")
 RUN_ROOT = Path("/run/kuscia-chart")

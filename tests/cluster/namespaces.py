@@ -24,13 +24,9 @@ def environment() -> dict[str, str]:
 
 def run(*command: str, input: str | None = None) -> str:
     """Runs a short command, returns its output; raises ClusterError with its error text."""
-    result = subprocess.run(
-        command, capture_output=True, text=True, input=input, timeout=60, env=environment()
-    )
+    result = subprocess.run(command, capture_output=True, text=True, input=input, timeout=60, env=environment())
     if result.returncode:
-        raise ClusterError(
-            f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}"
-        )
+        raise ClusterError(f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}")
     return result.stdout
 
 

@@ -32,9 +32,7 @@ def import_archive(names: Names, archive: Path, ref: str) -> bool:
     """
     registry, _, rest = ref.partition("/")
     if "." not in registry or ":" not in rest.rpartition("/")[2]:
-        raise ValueError(
-            f"image reference {ref!r}: wants registry, path and tag. Example: docker.io/local/kuscia:1"
-        )
+        raise ValueError(f"image reference {ref!r}: wants registry, path and tag. Example: docker.io/local/kuscia:1")
     identity = archives.identity(archive)
     if present(names).get(ref) == identity:
         return False

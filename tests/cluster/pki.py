@@ -119,9 +119,7 @@ def kubeconfig(name: str, server: str, ca: bytes, certificate: bytes, key: bytes
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": name,
-            "clusters": [
-                {"name": name, "cluster": {"server": server, "certificate-authority-data": text["ca"]}}
-            ],
+            "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": text["ca"]}}],
             "users": [
                 {
                     "name": name,

@@ -60,16 +60,13 @@ def check_machine(names: Names) -> None:
     missing = [*programs, *_cgroups(), *kernel, *_other_clusters(names), *_port(names)]
     if missing:
         raise CannotRunHere(
-            "this machine cannot run the local cluster; it lacks:\n"
-            + "\n".join(f"  - {line}" for line in missing)
+            "this machine cannot run the local cluster; it lacks:\n" + "\n".join(f"  - {line}" for line in missing)
         )
 
 
 def _programs() -> list[str]:
     gone = {
-        package
-        for program, package in PROGRAMS.items()
-        if shutil.which(program, path=namespaces.SYSTEM_PATH) is None
+        package for program, package in PROGRAMS.items() if shutil.which(program, path=namespaces.SYSTEM_PATH) is None
     }
     if not (CNI_PLUGINS / "bridge").exists():
         gone.add("containernetworking-plugins")

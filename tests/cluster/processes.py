@@ -123,9 +123,7 @@ def stop(names: Names, daemon: Daemon) -> None:
             except ProcessLookupError:
                 continue
         if time.monotonic() > deadline:
-            raise ClusterError(
-                f"{daemon.name}: process {pids[0]} does not end after SIGKILL; see: ps -fp {pids[0]}"
-            )
+            raise ClusterError(f"{daemon.name}: process {pids[0]} does not end after SIGKILL; see: ps -fp {pids[0]}")
         time.sleep(0.05)
     (names.pids / f"{daemon.name}.json").unlink(missing_ok=True)
 

@@ -45,9 +45,7 @@ def report(names: Names) -> tuple[str, bool]:
 def _pods(names: Names) -> list[str]:
     try:
         kubectl = str(toolchain.bin_dir() / "kubectl")
-        listed = namespaces.run(
-            kubectl, "--kubeconfig", str(names.kubeconfig), "get", "pods", "-A", "-o", "wide"
-        )
+        listed = namespaces.run(kubectl, "--kubeconfig", str(names.kubeconfig), "get", "pods", "-A", "-o", "wide")
     except ClusterError as error:
         return [str(error)]
     return listed.splitlines() or ["no pods"]

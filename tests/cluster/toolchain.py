@@ -60,8 +60,7 @@ class Tool:
     def ldflags(self) -> str:
         major, minor, *_ = [*self.version.removeprefix("v").split("."), "", ""]
         stamps = (
-            f"-X {symbol}={value.format(v=self.version, major=major, minor=minor)}"
-            for symbol, value in self.stamps
+            f"-X {symbol}={value.format(v=self.version, major=major, minor=minor)}" for symbol, value in self.stamps
         )
         return " ".join(["-s -w", *stamps])
 
@@ -107,9 +106,7 @@ TOOLS = {
             rename="helm",
         ),
         Tool("helm-unittest", ("helm-unittest",), "github.com/helm-unittest/helm-unittest", "1 min"),
-        Tool(
-            "versitygw", ("versitygw",), "github.com/versity/versitygw", "1 min", (("main.Version", "{v}"),)
-        ),
+        Tool("versitygw", ("versitygw",), "github.com/versity/versitygw", "1 min", (("main.Version", "{v}"),)),
         Tool(
             "kubeconform",
             ("kubeconform",),
@@ -158,19 +155,16 @@ def _key(tool: Tool, go_version: str) -> str:
 
 
 def _build(tool: Tool, target: Path, go: Path) -> None:
-    print(
-        f"building {' '.join([tool.name, tool.version]).strip()}: about {tool.minutes} on 2 cores with empty caches",
-        flush=True,
-        file=sys.stderr,
-    )
+    what = f"{tool.name} {tool.version}".rstrip()
+    print(f"building {what}: about {tool.minutes} on 2 cores with empty caches", flush=True, file=sys.stderr)
     target.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        what = "tool" if "\ntool" in (tool.source / "go.mod").read_text() else "."
+        target_package = "tool" if "\ntool" in (tool.source / "go.mod").read_text() else "."
         out = Path(scratch) / "out"
         out.mkdir()
         # A trailing slash makes `go build` put each program under its own name.
-        command = [str(go), "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", what]
+        command = [str(go), "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", target_package]
         process = subprocess.Popen(
             command,
             cwd=tool.source,
@@ -186,9 +180,7 @@ def _build(tool: Tool, target: Path, go: Path) -> None:
             (out / tool.rename).rename(out / tool.binaries[0])
         missing = [binary for binary in tool.binaries if not (out / binary).is_file()]
         if missing:
-            raise ClusterError(
-                f"building {tool.name} made no {', '.join(missing)}; tools/{tool.name}/go.mod?"
-            )
+            raise ClusterError(f"building {tool.name} made no {', '.join(missing)}; tools/{tool.name}/go.mod?")
         out.rename(target)
     print(f"built {tool.name} in {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
 
@@ -200,9 +192,7 @@ def _follow(process: subprocess.Popen[str], tool: Tool, began: float) -> str:
             output, _ = process.communicate(timeout=60)
             return "\n".join(output.splitlines()[-40:])
         except subprocess.TimeoutExpired:
-            print(
-                f"  still building {tool.name}: {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr
-            )
+            print(f"  still building {tool.name}: {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
 
 
 def _link(link: Path, target: Path) -> None:

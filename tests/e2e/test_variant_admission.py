@@ -30,9 +30,9 @@ def test_by_certificate(demo: Demo, images: Path) -> None:
     with variant(demo, images, "certificate", presets=("by-certificate",)) as made:
         notes = made.install("alice", wait=False)
         assert "kuscia-lite-alice-domain-cert" in notes
-        certificate = made.kubectl.get(
-            "configmap", "kuscia-lite-alice-domain-cert", "-n", made.namespace("alice")
-        )["data"]["domain.crt"]
+        certificate = made.kubectl.get("configmap", "kuscia-lite-alice-domain-cert", "-n", made.namespace("alice"))[
+            "data"
+        ]["domain.crt"]
         made.install("master", values={"master": {"domains": {"alice": {"cert": certificate}}}})
         made.install("alice")
 
@@ -53,14 +53,12 @@ def test_by_certificate_of_another_key(demo: Demo, images: Path) -> None:
     with variant(demo, images, "stranger", presets=("by-certificate",)) as made:
         made.install("alice", wait=False)
         made.install("master")  # without alice's certificate
-        stranger = made.kubectl.get("configmap", "kuscia-master-domain-cert", "-n", made.namespace("master"))[
-            "data"
-        ]["domain.crt"]
+        stranger = made.kubectl.get("configmap", "kuscia-master-domain-cert", "-n", made.namespace("master"))["data"][
+            "domain.crt"
+        ]
         values = {"master": {"domains": {"alice": {"cert": stranger}}}}
         made.install("master", values=values, wait=False)
-        eventually(
-            lambda: "certificate" in made.log("alice", "prepare"), 120, "prepare names the certificate"
-        )
+        eventually(lambda: "certificate" in made.log("alice", "prepare"), 120, "prepare names the certificate")
         state = made.pod("alice")["status"]["initContainerStatuses"][0]["state"]
         assert "running" in state
         assert not made.pod("alice")["status"]["containerStatuses"][0]["started"]
@@ -72,9 +70,7 @@ def test_with_a_token_from_hand_to_hand(demo: Demo, images: Path) -> None:
         made.install("alice", wait=False)
         nobody = {"master": {"domains": {"alice": {"reader": None}}}}
         made.install("master", values=nobody)
-        eventually(
-            lambda: "alice-deploy-token" in made.log("alice", "prepare"), 120, "prepare names the Secret"
-        )
+        eventually(lambda: "alice-deploy-token" in made.log("alice", "prepare"), 120, "prepare names the Secret")
         assert not may_get_secret(made, "kuscia-deploy-token-alice", "master")
         assert may_get_secret(made, "alice-deploy-token", "alice")
 

@@ -106,14 +106,10 @@ def test_engine_pods_run_there(apart: Variant) -> None:
         (pod,) = apart.kubectl.get("pods", "-n", engines)["items"]
         service = apart.kubectl.get("service", "kuscia-lite-alice", "-n", apart.namespace("alice"))
         assert pod["spec"]["dnsConfig"]["nameservers"] == [service["spec"]["clusterIP"]]
-        resolv = apart.kubectl.run(
-            "exec", "-n", engines, pod["metadata"]["name"], "--", "cat", "/etc/resolv.conf"
-        )
+        resolv = apart.kubectl.run("exec", "-n", engines, pod["metadata"]["name"], "--", "cat", "/etc/resolv.conf")
         assert f"nameserver {service['spec']['clusterIP']}" in resolv
         own = apart.kubectl.get("pods", "-n", apart.namespace("alice"))["items"]
-        assert [
-            one for one in own if "kuscia.secretflow/namespace" in one["metadata"].get("labels", {})
-        ] == []
+        assert [one for one in own if "kuscia.secretflow/namespace" in one["metadata"].get("labels", {})] == []
         api.call("job/stop", {"job_id": JOB, "reason": "enough"})
         api.call("job/delete", {"job_id": JOB})
     eventually(lambda: phases(apart, engines) == [], 180, f"no engine pod is left in {engines}")

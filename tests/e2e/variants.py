@@ -107,9 +107,7 @@ class Variant:
         logs = ""
         for party in parties or self.parties:
             release = self.release(party)
-            logs += self.kubectl.helm(
-                "test", release.name, "-n", release.namespace, "--logs", "--timeout", "5m"
-            )
+            logs += self.kubectl.helm("test", release.name, "-n", release.namespace, "--logs", "--timeout", "5m")
         return logs
 
     def route(self, source: str, destination: str, protocol: Protocol = "TLS") -> dict[str, Any]:
@@ -141,9 +139,7 @@ class Variant:
 
     def log(self, party: str, container: str) -> str:
         release = self.release(party)
-        return self.kubectl.run(
-            "logs", "-n", release.namespace, f"deploy/{release.fullname}", "-c", container
-        )
+        return self.kubectl.run("logs", "-n", release.namespace, f"deploy/{release.fullname}", "-c", container)
 
     def kuscia_yaml(self, party: str) -> dict[str, Any]:
         """The file that Kuscia was started with."""
@@ -155,9 +151,7 @@ class Variant:
         self.kubectl.ensure_namespace(namespace)
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         metadata = {"name": name, "namespace": namespace}
-        self.kubectl.apply(
-            json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-        )
+        self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}))
 
     def allowed(self, party: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
         """Whether the API server would let a party's Kuscia do that.

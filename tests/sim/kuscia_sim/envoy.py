@@ -44,7 +44,11 @@ function envoy_on_response(handle)
   local name = "kuscia-error-message"
   local said = headers:get(name)
   if headers:get("x-envoy-upstream-service-time") == nil then
-    headers:replace(name, "<%(me)s $local$ " .. phrase .. ">")
+    if said then
+      headers:replace(name, "%(searched)s $local$ " .. said .. ">")
+    else
+      headers:replace(name, "<%(me)s $local$ " .. phrase .. ">")
+    end
   elseif said then
     headers:replace(name, "<%(me)s> => " .. said)
   else
@@ -154,7 +158,7 @@ def external_routes(routing: Routing) -> dict[str, Any]:
                     },
                 }
             )
-        routes.append({"match": {"prefix": "/", "headers": caller}, "direct_response": {"status": 404}})
+        routes.append({"match": {"prefix": "/", "headers": caller}, **_no_such_service("kuscia-host")})
     unauthorized = {
         "status": 401,
         "body": {"inline_string": json.dumps(body, separators=(",", ":")) + "\n"},
@@ -217,9 +221,15 @@ def internal_routes(routing: Routing) -> dict[str, Any]:
             "auto_host_rewrite": True,
         },
     }
-    unknown = {"match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    unknown = {"match": {"prefix": "/"}, **_no_such_service(":authority")}
     hosts.append({"name": "internal", "domains": ["*"], "routes": [handshake, unknown]})
     return _route_configuration("internal", hosts)
+
+
+def _no_such_service(named_by: str) -> dict[str, Any]:
+    """404, saying which service the request header `named_by` asked for."""
+    said = _header("kuscia-error-message", f'Service "%REQ({named_by})%" not found.')
+    return {"direct_response": {"status": 404}, "response_headers_to_add": [said]}
 
 
 def bootstrap(routing: Routing, host: Host, files: Path, tls: tuple[str, str] | None) -> dict[str, Any]:
@@ -403,11 +413,14 @@ def _cluster(upstream: Upstream, host: Host) -> dict[str, Any]:
 def _listener(
     name: str, routing: Routing, bind: str, port: int, files: Path, tls: tuple[str, str] | None
 ) -> dict[str, Any]:
-    me = f"{routing.domain_id}/{routing.hostname}/{name}"
+    here = f"{routing.domain_id}/{routing.hostname}"
+    me = f"{here}/{name}"
+    # Upstream's external gateway hands calls for services to the internal one, which then misses them.
+    searched = f"<{me}" if name == "internal" else f"<{me}> => <{here}/internal"
     manager = {
         "@type": TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
-        "server_name": "kuscia-gateway",
+        "server_name": "envoy" if name == "internal" else "kuscia-gateway",
         "strip_any_host_port": True,
         "stream_idle_timeout": "0s",
         "request_timeout": "0s",
@@ -427,7 +440,7 @@ def _listener(
                 "name": "envoy.filters.http.lua",
                 "typed_config": {
                     "@type": TYPE + "extensions.filters.http.lua.v3.Lua",
-                    "default_source_code": {"inline_string": LUA % {"me": me}},
+                    "default_source_code": {"inline_string": LUA % {"me": me, "searched": searched}},
                 },
             },
             {

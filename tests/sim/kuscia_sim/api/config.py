@@ -18,7 +18,7 @@ endpoints = Endpoints("/api/v1/config/")
 ERR_CREATE, ERR_QUERY, ERR_UPDATE, ERR_DELETE, ERR_BATCH = 11900, 11901, 11902, 11903, 11904
 NAME = "domain-config"
 MAX_KEY = 256
-LAG = 0.2
+LAG = 0.6
 _WRITTEN = "written"
 
 

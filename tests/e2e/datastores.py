@@ -1,0 +1,139 @@
+"""A master without lites on a database server of tests/cluster/databases.py."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import databases, images
+from tests.cluster.databases import Server
+from tests.cluster.demo import Demo
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant, variant
+
+PRESETS = {"mariadb": "mysql", "postgres": "postgres"}
+
+
+@dataclass(frozen=True)
+class Master:
+    """A master to be installed, and its database and user, which are made by the test."""
+
+    made: Variant
+    server: Server
+    database: str
+    password: str
+
+    @property
+    def user(self) -> str:
+        return self.database
+
+    def sql(self, statements: str) -> str:
+        """Run statements in the master's database, as the server's administrator."""
+        return databases.sql(self.made.kubectl, self.server, statements, self.database)
+
+    def make_user(self) -> None:
+        databases.set_password(self.made.kubectl, self.server, self.user, self.password)
+
+    def make_database(self) -> None:
+        databases.create_database(self.made.kubectl, self.server, self.database, self.user)
+
+    def set_secret(self, password: str) -> None:
+        """Make or correct the Secret that the preset names."""
+        name = f"kuscia-{PRESETS[self.server.name]}"
+        self.made.secret(self.made.namespace("master"), name, {"password": password})
+
+    def rows(self) -> dict[int, str]:
+        """The rows of kine: revision -> name."""
+        concat = "id || ' ' || name" if self.server is databases.POSTGRES else "CONCAT(id, ' ', name)"
+        lines = self.sql(f"SELECT {concat} FROM kine ORDER BY id").splitlines()
+        return {int(number): name for number, _, name in (line.partition(" ") for line in lines)}
+
+    def prepare_log(self) -> str:
+        log = self.made.log("master", "prepare")
+        assert self.password not in log
+        return log
+
+
+@contextmanager
+def running(demo: Demo, server: Server) -> Iterator[None]:
+    """The server, from nothing, and to nothing."""
+    assert demo.local is not None, "these tests need the local cluster, which they load images into"
+    image = images.build([server.name])[server.name]
+    images.load(demo.local, [image])
+    databases.ensure(demo.kubectl, server, image.ref)
+    try:
+        yield
+    finally:
+        databases.remove(demo.kubectl, server)
+
+
+@contextmanager
+def master(demo: Demo, layer: Path, server: Server, database: str) -> Iterator[Master]:
+    """A master that is not installed yet, with its Secret; neither its user nor its database is there.
+
+    Args:
+        layer: the values layer with the images.
+    """
+    preset = PRESETS[server.name]
+    datastore = {"host": server.host, "port": server.port, "database": database, "user": database}
+    if server is databases.POSTGRES:
+        datastore["params"] = {"sslmode": "disable"}
+    values = {"master": {"datastore": datastore}}
+    options = {"parties": ("master",), "presets": (f"master-{preset}",), "values": values}
+    with variant(demo, layer, preset, **options) as made:
+        databases.drop(demo.kubectl, server, database, database)
+        one = Master(made, server, database, databases.random_password())
+        one.set_secret(one.password)
+        yield one
+
+
+def waits_then_starts(one: Master, words: str, mend: Callable[[], object]) -> None:
+    """Install; `prepare` has to say `words`, Kuscia has to wait for it, and once mended all goes on by itself."""
+    made = one.made
+    with ThreadPoolExecutor(1) as pool:
+        install = pool.submit(made.install, "master", timeout="10m")
+        try:
+            eventually(lambda: words in one.prepare_log(), 180, f"prepare says {words!r}")
+            before = made.pod("master")
+            assert "running" in before["status"]["initContainerStatuses"][0]["state"]
+            assert not before["status"]["containerStatuses"][0]["started"]
+        finally:
+            mend()
+        install.result()
+    after = made.pod("master")
+    assert after["metadata"]["name"] == before["metadata"]["name"]
+    for status in (*after["status"]["initContainerStatuses"], *after["status"]["containerStatuses"]):
+        assert status["restartCount"] == 0
+    assert one.rows()
+    assert "Succeeded" in made.test()
+
+
+def comes_up_and_keeps_its_state(one: Master) -> None:
+    """Installed at once, tested, and restarted: what was in the database before is there after."""
+    made = one.made
+    one.make_user()
+    one.make_database()
+    made.install("master")
+    logs = made.test()
+    assert f"/{one.database} holds " in logs
+    assert "FAIL" not in logs
+    before = one.rows()
+    assert any(name.endswith("/appimages/secretflow-image") for name in before.values())
+    pod = made.pod("master")["metadata"]["name"]
+    made.kubectl.run("delete", "pod", pod, "-n", made.namespace("master"))
+    made.kubectl.run(
+        "rollout",
+        "status",
+        "deployment/kuscia-master",
+        "-n",
+        made.namespace("master"),
+        "--timeout",
+        "170s",
+        timeout=180,
+    )
+    assert made.pod("master")["metadata"]["name"] != pod
+    after = one.rows()
+    kept = [number for number, name in before.items() if "/appimages/" in name or "/domains/" in name]
+    assert {number: after.get(number) for number in kept} == {number: before[number] for number in kept}
+    assert "Succeeded" in made.test()

@@ -1,0 +1,68 @@
+"""The master on MySQL: a real MariaDB in the cluster, and what may be wrong with it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import databases
+from tests.cluster.databases import MARIADB
+from tests.cluster.demo import Demo
+from tests.e2e.datastores import Master, comes_up_and_keeps_its_state, master, running, waits_then_starts
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+LATE_SECONDS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(demo: Demo) -> Iterator[None]:
+    with running(demo, MARIADB):
+        yield
+
+
+@pytest.fixture
+def one(demo: Demo, images: Path) -> Iterator[Master]:
+    with master(demo, images, MARIADB, "kuscia") as made:
+        yield made
+
+
+def test_comes_up_and_keeps_its_state(one: Master) -> None:
+    comes_up_and_keeps_its_state(one)
+
+
+def test_wrong_password(one: Master) -> None:
+    one.make_user()
+    one.make_database()
+    one.set_secret("wrong")
+    waits_then_starts(one, "1045 Access denied for user 'kuscia'", lambda: one.set_secret(one.password))
+
+
+def test_no_database(demo: Demo, images: Path) -> None:
+    """A user with rights to any database is told so; its '-' is warned about, and works."""
+    with master(demo, images, MARIADB, "my-kuscia") as one:
+        one.make_user()
+        databases.sql(demo.kubectl, MARIADB, "GRANT ALL ON *.* TO 'my-kuscia'@'%'")
+        words = "1049 Unknown database 'my-kuscia' (make it: CREATE DATABASE `my-kuscia`"
+        waits_then_starts(one, words, one.make_database)
+        assert "the database name my-kuscia holds a '-'" in one.prepare_log()
+
+
+def test_database_that_comes_late(demo: Demo, one: Master) -> None:
+    one.make_user()
+    one.make_database()
+    databases.scale(demo.kubectl, MARIADB, 0)
+
+    def mend() -> None:
+        time.sleep(LATE_SECONDS)
+        databases.scale(demo.kubectl, MARIADB, 1)
+
+    waits_then_starts(one, "2003 Can't connect to MySQL server on", mend)
+
+
+def test_user_without_rights(one: Master) -> None:
+    one.make_user()
+    one.make_database()
+    one.sql("REVOKE ALL ON kuscia.* FROM 'kuscia'@'%'; GRANT SELECT ON kuscia.* TO 'kuscia'@'%'")
+    words = "user kuscia lacks rights to make table kine: INSERT, UPDATE, DELETE, CREATE, INDEX"
+    waits_then_starts(one, words, lambda: one.sql("GRANT ALL ON kuscia.* TO 'kuscia'@'%'"))

@@ -1,0 +1,64 @@
+"""The master on PostgreSQL: a real server in the cluster, and what may be wrong with it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import databases
+from tests.cluster.databases import POSTGRES
+from tests.cluster.demo import Demo
+from tests.e2e.datastores import Master, comes_up_and_keeps_its_state, master, running, waits_then_starts
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+LATE_SECONDS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(demo: Demo) -> Iterator[None]:
+    with running(demo, POSTGRES):
+        yield
+
+
+@pytest.fixture
+def one(demo: Demo, images: Path) -> Iterator[Master]:
+    with master(demo, images, POSTGRES, "kuscia") as made:
+        yield made
+
+
+def test_comes_up_and_keeps_its_state(one: Master) -> None:
+    comes_up_and_keeps_its_state(one)
+
+
+def test_wrong_password(one: Master) -> None:
+    one.make_user()
+    one.make_database()
+    one.set_secret("wrong")
+    waits_then_starts(
+        one, 'password authentication failed for user "kuscia" (28P01)', lambda: one.set_secret(one.password)
+    )
+
+
+def test_no_database(one: Master) -> None:
+    one.make_user()
+    waits_then_starts(one, 'database "kuscia" does not exist (3D000)', one.make_database)
+
+
+def test_database_that_comes_late(demo: Demo, one: Master) -> None:
+    one.make_user()
+    one.make_database()
+    databases.scale(demo.kubectl, POSTGRES, 0)
+
+    def mend() -> None:
+        time.sleep(LATE_SECONDS)
+        databases.scale(demo.kubectl, POSTGRES, 1)
+
+    waits_then_starts(one, "Can't create a connection to host postgres.pg-server.svc.cluster.local", mend)
+
+
+def test_user_without_rights(demo: Demo, one: Master) -> None:
+    one.make_user()
+    databases.create_database(demo.kubectl, POSTGRES, "kuscia")
+    words = "user kuscia lacks rights to make table kine: CREATE on the schema"
+    waits_then_starts(one, words, lambda: one.sql("GRANT CREATE ON SCHEMA public TO kuscia"))
