@@ -257,6 +257,9 @@ OURS: list[tuple[Object, str, str, str]] = [
         "one of the parties",
     ),
     (_master(image={"tag": ""}), "master.image.tag", '""', "a tag or a digest"),
+    (_master(image={"tag": 1.1}), "master.image.tag", "1.1", "quote it"),
+    (_lite(image={"tag": 20240101}), "lite.image.tag", "20240101", "quote it"),
+    (_engine(image={"name": "a/b", "tag": 2}), "master.appImages.mine.image.tag", "2", "quote it"),
     (_master(enabled=False), "master.enabled, lite.enabled", "false, false", "a master, a lite, or both"),
     (_lite(master={"endpoint": ""}), "lite.master.endpoint", '""', "an endpoint is needed"),
     (

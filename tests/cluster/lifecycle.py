@@ -118,17 +118,22 @@ def _bring_up(names: Names) -> None:
     cgroups.create(names)
     pki.ensure(names)
     for group in components.all_daemons(names):
-        for daemon in group:
-            if processes.current(names, daemon) and _recovers(daemon):
-                continue
-            if daemon.name == "kubelet":
-                _import_pause(names)
-            say(f"  start {daemon.name}")
-            processes.start(names, daemon)
+        running = [daemon for daemon in group if processes.current(names, daemon)]
+        # The dead ones first: those that run may be unhealthy for want of them.
+        _start(names, [daemon for daemon in group if daemon not in running])
+        _start(names, [daemon for daemon in running if not _recovers(daemon)])
         processes.wait_healthy(names, group)
     _bootstrap(names)
     _wait_node(names)
     say(f"cluster {names.name} is up after {time.monotonic() - began:.0f} s; KUBECONFIG={names.kubeconfig}")
+
+
+def _start(names: Names, daemons: list[processes.Daemon]) -> None:
+    for daemon in daemons:
+        if daemon.name == "kubelet":
+            _import_pause(names)
+        say(f"  start {daemon.name}")
+        processes.start(names, daemon)
 
 
 def _recovers(daemon: processes.Daemon) -> bool:

@@ -1,5 +1,6 @@
 """The three releases of the guide: which chart, namespace and values files each is made of."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ class ImageRefs:
     engine: str
 
     def values(self) -> str:
-        """The values layer (YAML) that makes a release use them."""
+        """The values layer that makes a release use them; JSON, so that Helm takes no tag such as 12e4 for a number."""
         kuscia = image_values(self.kuscia)
-        return yaml.safe_dump(
+        return json.dumps(
             {
                 "global": {"kuscia": {"hooksImage": image_values(self.hooks)}},
                 "master": {

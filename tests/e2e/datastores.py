@@ -61,6 +61,7 @@ def running(demo: Demo, server: Server) -> Iterator[None]:
     assert demo.local is not None, "these tests need the local cluster, which they load images into"
     image = images.build([server.name])[server.name]
     images.load(demo.local, [image])
+    databases.remove(demo.kubectl, server)
     databases.ensure(demo.kubectl, server, image.ref)
     try:
         yield
@@ -122,16 +123,8 @@ def comes_up_and_keeps_its_state(one: Master) -> None:
     assert any(name.endswith("/appimages/secretflow-image") for name in before.values())
     pod = made.pod("master")["metadata"]["name"]
     made.kubectl.run("delete", "pod", pod, "-n", made.namespace("master"))
-    made.kubectl.run(
-        "rollout",
-        "status",
-        "deployment/kuscia-master",
-        "-n",
-        made.namespace("master"),
-        "--timeout",
-        "170s",
-        timeout=180,
-    )
+    rollout = ("rollout", "status", "deployment/kuscia-master", "--timeout=170s")
+    made.kubectl.run(*rollout, "-n", made.namespace("master"), timeout=180)
     assert made.pod("master")["metadata"]["name"] != pod
     after = one.rows()
     kept = [number for number, name in before.items() if "/appimages/" in name or "/domains/" in name]

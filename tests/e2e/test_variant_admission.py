@@ -3,10 +3,13 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kuscia_hooks import credentials
 from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError
 from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
@@ -25,15 +28,25 @@ def may_get_secret(made: Variant, name: str, party: str) -> bool:
     return made.allowed("alice", "get", "secrets", made.namespace(party), name)
 
 
+def certificate(made: Variant, party: str) -> str:
+    """What a partner prints and sends: the public certificate of its domain."""
+    release = made.release(party)
+    found = made.kubectl.get("configmap", f"{release.fullname}-domain-cert", "-n", release.namespace)
+    return str(found["data"]["domain.crt"])
+
+
+def admit(pem: str, **more: bool) -> dict[str, Any]:
+    """Values of a master that admits alice by that certificate."""
+    return {"master": {"domains": {"alice": {"cert": pem, **more}}}}
+
+
 def test_by_certificate(demo: Demo, images: Path) -> None:
     """The lite comes first and waits; the master gets its certificate, and it goes on by itself."""
     with variant(demo, images, "certificate", presets=("by-certificate",)) as made:
         notes = made.install("alice", wait=False)
         assert "kuscia-lite-alice-domain-cert" in notes
-        certificate = made.kubectl.get("configmap", "kuscia-lite-alice-domain-cert", "-n", made.namespace("alice"))[
-            "data"
-        ]["domain.crt"]
-        made.install("master", values={"master": {"domains": {"alice": {"cert": certificate}}}})
+        sent = certificate(made, "alice")
+        made.install("master", values=admit(sent))
         made.install("alice")
 
         eventually(lambda: node_ready(made), 120, "alice's node Ready")
@@ -44,24 +57,31 @@ def test_by_certificate(demo: Demo, images: Path) -> None:
         assert "token-alice" not in there
         with kusciaapi(made.kubectl, made.release("master")) as api:
             domain = api.call("domain/query", {"domain_id": "alice"})
-        assert base64.b64decode(domain["cert"]).decode().strip() == certificate.strip()
+        assert base64.b64decode(domain["cert"]).decode().strip() == sent.strip()
         made.test()
 
 
 def test_by_certificate_of_another_key(demo: Demo, images: Path) -> None:
-    """The master has somebody else's certificate under alice's name: alice stays out and says why."""
+    """A stranger's certificate under alice's name: alice stays out and says why, until the right one is there."""
     with variant(demo, images, "stranger", presets=("by-certificate",)) as made:
         made.install("alice", wait=False)
-        made.install("master")  # without alice's certificate
-        stranger = made.kubectl.get("configmap", "kuscia-master-domain-cert", "-n", made.namespace("master"))["data"][
-            "domain.crt"
-        ]
-        values = {"master": {"domains": {"alice": {"cert": stranger}}}}
-        made.install("master", values=values, wait=False)
-        eventually(lambda: "certificate" in made.log("alice", "prepare"), 120, "prepare names the certificate")
-        state = made.pod("alice")["status"]["initContainerStatuses"][0]["state"]
-        assert "running" in state
-        assert not made.pod("alice")["status"]["containerStatuses"][0]["started"]
+        stranger = credentials.load_key(credentials.new_key())
+        made.install("master", values=admit(credentials.ca_certificate(stranger, "alice").decode()))
+        eventually(lambda: "another certificate" in made.log("alice", "prepare"), 120, "prepare says why")
+        assert "running" in made.pod("alice")["status"]["initContainerStatuses"][0]["state"]
+
+        made.install("master", values=admit(certificate(made, "alice"), allowRekey=True))
+        made.install("alice")
+        eventually(lambda: node_ready(made), 120, "alice's node Ready")
+
+
+def test_certificate_of_another_domain(demo: Demo, images: Path) -> None:
+    """The master's own certificate given for alice's: `register` says whose it is."""
+    with variant(demo, images, "mixed-up", parties=("master",), presets=("by-certificate",)) as made:
+        made.install("master")
+        values = admit(certificate(made, "master"))
+        with pytest.raises(CommandError, match="certificate of domain kuscia-system, not of alice"):
+            made.install("master", values=values, timeout="60s")
 
 
 def test_with_a_token_from_hand_to_hand(demo: Demo, images: Path) -> None:

@@ -217,18 +217,20 @@ def test_master_on_mysql(
         "passwordSecret": {"name": "db", "key": "password"},
     }
 
-    def check(database: Any, password: str) -> None:
+    def check(database: Any, password: str) -> list[str]:
         if password != "right@/pässword":
             if fake_time.time > 5:
                 core.put("secrets", "ns", "db", data=secret_data(password="right@/pässword"))
             raise NotYet("mysql root@db:3306/kine: 1045 Access denied")
+        return ["MySQL is old"]
 
     monkeypatch.setattr(datastore, "check_database", check)
     made = run(master(store), master_base(base), kube, fake_time)
     assert made["datastoreEndpoint"] == "mysql://root:right@/pässword@tcp(db:3306)/my-kine"
     out = capsys.readouterr().out
     assert "waiting for the datastore (0 of 30 s): mysql root@db:3306/kine: 1045 Access denied" in out
-    assert "WARNING the database name my-kine holds a '-'" in out
+    assert out.count("WARNING the database name my-kine holds a '-'") == 1
+    assert out.count("WARNING MySQL is old") == 1
     assert "wrong-password" not in out
 
 

@@ -23,7 +23,6 @@ from kuscia_sim import credentials
 LONGEST_PAUSE = 8.0
 SETTLE = 20.0
 POLL = 0.5
-HOME = "/home/kuscia/"
 GENERATED = ("datasource_id", "domaindata_id", "domaindatagrant_id", "task_id")
 READS = ("query", "batchQuery", "list", "/handshake", "/healthZ", "/watch")
 _POD_IP = re.compile(r"\b10\.\d+\.\d+\.\d+\b")
@@ -160,7 +159,7 @@ class Replay:
     def _localize(self, line: Line) -> Line:
         """The line as it would have been recorded here."""
         node = self.world.nodes[line.node]
-        replacements = {**self._learned, HOME: f"{node.home}/"}
+        replacements = dict(self._learned)
         for name, lite in self.world.nodes.items():
             if name.startswith("lite-"):
                 for host in self._service_names(name.removeprefix("lite-")):

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +24,8 @@ from kuscia_sim.store import (
     owner_reference,
 )
 
+# What go-sql-driver reads in MySQL addresses.
+DSNS = json.loads((Path(__file__).parents[2] / "hooks/go_mysql_dsn.json").read_text())["rows"]
 WRITER = """
 import asyncio, sys
 from kuscia_sim.datastore import datastore_url
@@ -141,6 +145,18 @@ async def test_waiting_for_a_change(tmp_path: Path) -> None:
 )
 def test_forms_of_datastore_endpoint(endpoint: str, url: str) -> None:
     assert datastore_url(endpoint, "/var/state.db").render_as_string(hide_password=False) == url
+
+
+@pytest.mark.parametrize("row", DSNS, ids=lambda row: row["dsn"])
+def test_mysql_addresses_are_read_as_go_reads_them(row: dict[str, str]) -> None:
+    endpoint = f"mysql://{row['dsn']}"
+    if "error" in row:
+        with pytest.raises(ValueError, match=f"^{re.escape(row['error'])}$"):
+            datastore_url(endpoint, "")
+        return
+    url = datastore_url(endpoint, "")
+    found = (url.username or "", url.password or "", f"{url.host}:{url.port}", url.database)
+    assert found == (row["user"], row["password"], row["addr"], row["db"])
 
 
 def test_other_datastores_are_not_supported() -> None:

@@ -11,6 +11,15 @@ SHARED_DATASTORE = (
     "stat /home/kuscia/etc/kubeconfig: no such file or directory"
 )
 CONNECT_TIMEOUT = 5
+_BOOLEANS = {
+    "allowAllFiles",
+    "allowNativePasswords",
+    "clientFoundRows",
+    "interpolateParams",
+    "multiStatements",
+    "parseTime",
+}
+_BOOLEAN_WORDS = ("1", "true", "TRUE", "True", "0", "false", "FALSE", "False")
 _NAME = sa.String(630).with_variant(mysql.VARCHAR(630, charset="ascii"), "mysql")
 _BLOB = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
 _INT = sa.Integer()
@@ -78,6 +87,9 @@ def _mysql_url(dsn: str) -> sa.URL:
         raise ValueError(f"default addr for network '{net}' unknown")
     database, _, query = tail.partition("?")
     params = dict(parse_qsl(query))
+    for name in _BOOLEANS & params.keys():
+        if params[name] not in _BOOLEAN_WORDS:
+            raise ValueError(f"invalid bool value: {params[name]}")
     host, _, port = (address.removesuffix(")") or "127.0.0.1:3306").rpartition(":")
     if not host:
         host, port = port, "3306"
@@ -88,6 +100,9 @@ def _mysql_url(dsn: str) -> sa.URL:
 def create_engine(url: sa.URL) -> sa.Engine:
     """An engine whose connections commit durably and are renewed after the server went away."""
     args: dict[str, Any] = {} if url.drivername == "sqlite" else {"connect_timeout": CONNECT_TIMEOUT}
+    if url.password and url.drivername.startswith("mysql"):
+        # As Go sends it; of a str PyMySQL would take Latin-1.
+        args["password"] = url.password.encode()
     engine = sa.create_engine(url, pool_pre_ping=True, pool_size=1, max_overflow=0, connect_args=args)
     if url.drivername == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)

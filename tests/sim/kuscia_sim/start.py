@@ -29,7 +29,7 @@ from kuscia_sim.datastore import SHARED_DATASTORE
 from kuscia_sim.datastore_check import DatastoreError, check
 from kuscia_sim.files import Certs, gateway_certificate, prepare, write_kubeconfig
 from kuscia_sim.gateway import Gateway
-from kuscia_sim.hostnet import Host, HostIPUnknown, nameservers, take_over_resolv_conf
+from kuscia_sim.hostnet import IMAGE_HOME, Host, HostIPUnknown, nameservers, take_over_resolv_conf
 from kuscia_sim.jobs import run_job_controller
 from kuscia_sim.modules import Manager, Module, ModuleFailed, NotGraceful
 from kuscia_sim.node import MasterUnreachable, Node
@@ -47,6 +47,8 @@ POLL_PAUSE, POLL_TIMEOUT = 2.0, 300.0
 REGISTER_TRIES, REGISTER_PAUSE = 5, 1.0
 HANDSHAKE_TRIES, HANDSHAKE_PAUSE = 50, 1.0
 CHECK_TRIES = 5
+# As clients see it, wherever the home directory of a node outside the image is.
+DEFAULT_DATA_PATH = f"{IMAGE_HOME}/var/storage/data"
 DATA_SOURCE_PAUSE = 5.0
 
 logger = log.Log(__name__)
@@ -388,7 +390,7 @@ class Instance:
     async def _make_default_data_source(self, node: Node) -> None:
         while True:
             try:
-                await create_default(Context(node, "domain", node.domain_id), str(self._host.home / "var/storage/data"))
+                await create_default(Context(node, "domain", node.domain_id), DEFAULT_DATA_PATH)
                 return
             except (StoreError, MasterUnreachable) as err:
                 logger.warning("modules/kusciaapi.go:180", f"create default data source failed: {err}, retry")

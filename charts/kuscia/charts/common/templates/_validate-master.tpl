@@ -141,6 +141,7 @@
   "rule" "an AppImage needs the name and the tag of its image"
   "example" (printf "%s.image: {name: registry.example.com/engine, tag: \"1.0\"}" $path)) }}
 {{- end }}
+{{- include "kuscia.check.tag" (dict "path" (printf "%s.image" $path) "tag" $image.tag) }}
 {{- range $i, $template := .app.deployTemplates }}
 {{- $seen := dict }}
 {{- range $container := $template.containers }}

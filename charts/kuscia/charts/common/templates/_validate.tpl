@@ -126,6 +126,16 @@ short names do not resolve inside Kuscia; write the full name
 {{- include "kuscia.error" (dict "path" (printf "%s.tag" .path) "value" (toJson .image.tag)
   "rule" "an image needs a tag or a digest" "example" (printf "%s.tag: \"1.0\"" .path)) }}
 {{- end }}
+{{- include "kuscia.check.tag" (dict "path" .path "tag" .image.tag) }}
+{{- end -}}
+
+{{/* {path, tag}: text. What YAML has taken for a number cannot be had back: 1.10 is 1.1, and 12e4 is 120000. */}}
+{{- define "kuscia.check.tag" -}}
+{{- if not (or (kindIs "string" .tag) (kindIs "invalid" .tag)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.tag" .path) "value" (toJson .tag)
+  "rule" "a tag is text; YAML took it for a number (1.10 is 1.1, 12e4 is 120000), so quote it"
+  "example" (printf "%s.tag: \"1.10\", or helm's --set-string" .path)) }}
+{{- end }}
 {{- end -}}
 
 {{/* The rules that hold for both components: {ctx, owned}; `owned` maps keys of kuscia.yaml to the value they have. */}}
