@@ -43,9 +43,7 @@ def load_base(path: str, config: Prepare) -> dict[str, Any]:
         if base.get(key) != wanted:
             errors.append(f"{key} is {base.get(key)!r}, but prepare is configured for {wanted!r}")
     if errors:
-        raise ConfigError(
-            "\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)])
-        )
+        raise ConfigError("\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)]))
     return base
 
 
@@ -168,9 +166,7 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> str:
     key = credentials.load_key(_key(config, kube))
     secret = config.deploy_token
     if secret is None:
-        return _register(
-            config, master, NO_TOKEN, key, f"the master has another certificate for it. {_OWN_CERT}"
-        )
+        return _register(config, master, NO_TOKEN, key, f"the master has another certificate for it. {_OWN_CERT}")
     raw = kube.secret_value(secret.namespace, secret.name, secret.key)
     reason = (
         f"the token in Secret {secret.namespace}/{secret.name}, key {secret.key}, is not the domain's unused "
@@ -192,7 +188,5 @@ def _address(host: str) -> str:
     try:
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
-        raise NotYet(
-            f"{host} does not resolve: {error}", f"kubectl get service {host.split('.')[0]}"
-        ) from error
+        raise NotYet(f"{host} does not resolve: {error}", f"kubectl get service {host.split('.')[0]}") from error
     return str(found[0][4][0])

@@ -364,9 +364,7 @@ def adopt(cluster: Node | None, given: str, prefix: str = "") -> str:
         if cluster is None or given in cluster.images():
             return given
     if is_file and cluster is None and not prefix:
-        raise ImageError(
-            f"KUSCIA_IMAGE={given}: your own cluster needs IMAGE_PREFIX=registry/path to push to"
-        )
+        raise ImageError(f"KUSCIA_IMAGE={given}: your own cluster needs IMAGE_PREFIX=registry/path to push to")
     adopted = _copy(given, given if is_file else f"docker://{given}", "" if is_file else given)
     if cluster is None:
         return push([adopted], prefix)["kuscia"]
@@ -510,11 +508,7 @@ def list_command() -> None:
     """Show each image of the tree as it is: reference, and archive if built."""
     for name in SOURCES:
         one = image(name)
-        state = (
-            f"{one.archive.stat().st_size / 1e6:.0f} MB {one.archive}"
-            if one.archive.exists()
-            else "not built"
-        )
+        state = f"{one.archive.stat().st_size / 1e6:.0f} MB {one.archive}" if one.archive.exists() else "not built"
         click.echo(f"{one.ref}  {state}")
 
 

@@ -59,9 +59,7 @@ def test_the_tag_follows_what_goes_in_and_nothing_else(context: Path) -> None:
     assert len(changed) == 5
 
 
-def test_only_the_newest_archives_of_one_image_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_newest_archives_of_one_image_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "KEEP", 2)
     paths = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(4)]
     other = tmp_path / "kuscia-sim-000000000000.tar"

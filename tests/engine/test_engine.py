@@ -246,9 +246,7 @@ def test_peer_that_is_not_there(parties: dict[str, Party], make_config: Make, ma
     input_ = make_input()
     spu = input_["sf_cluster_desc"]["devices"][0]
     spu["config"] = json.dumps({"link_desc": {"connect_retry_times": 3, "connect_retry_interval_ms": 500}})
-    log, _ = (process := parties["alice"].start(configs(make_config, input_)["alice"])).communicate(
-        timeout=60
-    )
+    log, _ = (process := parties["alice"].start(configs(make_config, input_)["alice"])).communicate(timeout=60)
     assert process.returncode == 1
     assert "bob was not reached at http://127.0.0.1:" in log
 
@@ -256,9 +254,7 @@ def test_peer_that_is_not_there(parties: dict[str, Party], make_config: Make, ma
 def test_table_without_its_key(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     parties["alice"].table([["1", "2", "3"]])
     input_ = make_input(**{"input/input_ds1/keys": {"ss": ["uid"]}})
-    log, _ = (process := parties["alice"].start(configs(make_config, input_)["alice"])).communicate(
-        timeout=60
-    )
+    log, _ = (process := parties["alice"].start(configs(make_config, input_)["alice"])).communicate(timeout=60)
     assert process.returncode == 1
     assert "key columns of the task: uid" in log
 
@@ -266,9 +262,7 @@ def test_table_without_its_key(parties: dict[str, Party], make_config: Make, mak
 def test_no_file(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     parties["alice"].table([])
     (parties["alice"].data / "alice.csv").unlink()
-    log, _ = (process := parties["alice"].start(configs(make_config, make_input())["alice"])).communicate(
-        timeout=60
-    )
+    log, _ = (process := parties["alice"].start(configs(make_config, make_input())["alice"])).communicate(timeout=60)
     assert process.returncode == 1
     assert "No such file" in log
     assert "use a data source of type oss" in log

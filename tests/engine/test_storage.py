@@ -37,9 +37,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         while time.monotonic() < deadline and socket.socket().connect_ex(("127.0.0.1", port)):
             time.sleep(0.1)
         for party in ("alice", "bob"):
-            Minio(
-                endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=f"{party}-pw", secure=False
-            ).make_bucket(party)
+            Minio(endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=f"{party}-pw", secure=False).make_bucket(
+                party
+            )
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -77,9 +77,7 @@ def test_a_file_comes_back_as_it_was_stored(server: str, tmp_path: Path, prefix:
     ({"access_key_secret": "wrong"}, "SignatureDoesNotMatch"),
     ({"version": "s3v2"}, "s3v2 is not supported"),
 ])  # fmt: skip
-def test_what_cannot_work_is_not_tried_again(
-    server: str, tmp_path: Path, more: dict[str, str], reason: str
-) -> None:
+def test_what_cannot_work_is_not_tried_again(server: str, tmp_path: Path, more: dict[str, str], reason: str) -> None:
     begin = time.monotonic()
     with pytest.raises(EngineError, match=reason) as raised:
         storage.fetch(source(server, **more), "nosuch.csv", tmp_path / "out")
@@ -88,13 +86,9 @@ def test_what_cannot_work_is_not_tried_again(
     assert "alice-pw" not in str(raised.value)
 
 
-def test_a_server_that_is_away_is_tried_until_the_deadline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_is_away_is_tried_until_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     until_deadline = retry.until_deadline
-    monkeypatch.setattr(
-        storage, "until_deadline", lambda what, call: until_deadline(what, call, seconds=1, pause=0.2)
-    )
+    monkeypatch.setattr(storage, "until_deadline", lambda what, call: until_deadline(what, call, seconds=1, pause=0.2))
     with pytest.raises(EngineError, match=r"no success in 1 s; last seen: .*refused"):
         storage.fetch(source("http://127.0.0.1:9"), "a.csv", tmp_path / "out")
 

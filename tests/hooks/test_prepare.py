@@ -135,9 +135,7 @@ def test_waits_for_the_gateway(
 ) -> None:
     monkeypatch.setattr(gateway, "probe", Late(25, NotYet("no Kuscia gateway answers at https://m:1080")))
     run(lite(), base, kube, fake_time, 0)
-    told = [
-        line for line in capsys.readouterr().out.splitlines() if "waiting for the master's gateway" in line
-    ]
+    told = [line for line in capsys.readouterr().out.splitlines() if "waiting for the master's gateway" in line]
     assert len(told) == 3
 
 
@@ -195,9 +193,7 @@ def master_base(base: Path) -> Path:
     return base
 
 
-def test_master_on_sqlite(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path
-) -> None:
+def test_master_on_sqlite(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path) -> None:
     store = {"type": "sqlite", "path": str(tmp_path)}
     made = run(master(store), master_base(base), kube, fake_time)
     assert set(made) == {"mode", "domainID", "domainKeyData"}

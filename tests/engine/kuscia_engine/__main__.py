@@ -37,9 +37,7 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
     begin = time.monotonic()
     counts = psi.run(task, own, link, fetched, result)
     link.stop_link()
-    LOG.info(
-        "intersection: %d of %d own rows, in %.1f s", counts.common, counts.own, time.monotonic() - begin
-    )
+    LOG.info("intersection: %d of %d own rows, in %.1f s", counts.common, counts.own, time.monotonic() - begin)
 
     if not task.receives:
         LOG.info("done: the result goes to %s only", ", ".join(task.receivers))
@@ -54,9 +52,7 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
 def main() -> int:
     """The exit code: 0 done, 1 not."""
     parser = argparse.ArgumentParser(prog="kuscia_engine", description=__doc__)
-    parser.add_argument(
-        "config", type=Path, help="Kuscia's task config, such as /work/kuscia/task-config.conf"
-    )
+    parser.add_argument("config", type=Path, help="Kuscia's task config, such as /work/kuscia/task-config.conf")
     parser.add_argument("--datamesh", default=URL, help="default: %(default)s")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)

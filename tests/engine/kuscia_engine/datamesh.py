@@ -48,9 +48,7 @@ def ssl_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """
     missing = [name for name in CERTIFICATES if not environment.get(name)]
     if missing:
-        raise EngineError(
-            f"no {', '.join(missing)} in the environment; Kuscia sets them in an engine's container"
-        )
+        raise EngineError(f"no {', '.join(missing)} in the environment; Kuscia sets them in an engine's container")
     certificate, key, ca = (environment[name] for name in CERTIFICATES)
     try:
         context = ssl.create_default_context(cafile=ca)

@@ -99,15 +99,9 @@ def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
             broadcast_result=len(receivers) == 2,
             ecdh_params=libpsi.EcdhParams(curve=getattr(libpsi.EllipticCurveType, task.curve)),
         ),
-        input_params=libpsi.InputParams(
-            path=str(table), selected_keys=list(own.keys), keys_unique=own.keys_unique
-        ),
-        output_params=libpsi.OutputParams(
-            path=str(result), disable_alignment=not task.sort_result, csv_null_rep=NULL
-        ),
-        join_conf=libpsi.ResultJoinConfig(
-            type=libpsi.ResultJoinType.JOIN_TYPE_INNER_JOIN, left_side_rank=receivers[0]
-        ),
+        input_params=libpsi.InputParams(path=str(table), selected_keys=list(own.keys), keys_unique=own.keys_unique),
+        output_params=libpsi.OutputParams(path=str(result), disable_alignment=not task.sort_result, csv_null_rep=NULL),
+        join_conf=libpsi.ResultJoinConfig(type=libpsi.ResultJoinType.JOIN_TYPE_INNER_JOIN, left_side_rank=receivers[0]),
     )
     try:
         with telling(f"PSI with {task.peer} runs"):
@@ -125,7 +119,5 @@ def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
 
 def _reason(error: Exception) -> str:
     """The library's message without its C++ stack trace."""
-    lines = [
-        line for line in str(error).splitlines() if line.strip() and not line.startswith(("#", "Stacktrace"))
-    ]
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("#", "Stacktrace"))]
     return "\n".join(lines[:5]) or type(error).__name__

@@ -137,9 +137,7 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-def _parties(
-    cluster: Mapping[str, Any], ports: Mapping[str, Any], problems: _Problems
-) -> tuple[str, dict[str, str]]:
+def _parties(cluster: Mapping[str, Any], ports: Mapping[str, Any], problems: _Problems) -> tuple[str, dict[str, str]]:
     entries = cluster.get("parties") or []
     names = [entry.get("name", "") for entry in entries]
     if len(set(names)) != 2 or not all(names):

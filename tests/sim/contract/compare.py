@@ -74,6 +74,8 @@ TRANSIENT = re.compile(r"[1-5]s after create")
 _UNFINISHED = ("Pending", "Running")
 _PROGRESS = {"state", "err_msg", "create_time", "start_time", "end_time"}
 """What is not compared of a job that was recorded while it was under way: how far it got is chance."""
+_ONCE_SCHEDULED = {"stage_status_list", "approve_status_list"}
+"""Empty in a job that was recorded before it was scheduled, as are the parties of its tasks' states."""
 _PARTY_LISTS = re.compile(r"pending party\[.*?\], running party\[.*?\], successful party\[.*?\]")
 """Where the other parties were when one failed."""
 
@@ -182,7 +184,8 @@ def _stream_differences(recorded: list[Any], now: list[Any]) -> list[str]:
 def value_differences(recorded: Any, now: Any, path: Path) -> list[str]:
     where = ".".join(path) or "body"
     if path == ("data",) and isinstance(recorded, dict) and _under_way(recorded) and isinstance(now, dict):
-        recorded, now = _without_progress(recorded), _without_progress(now)
+        scheduled = recorded["status"]["state"] != "Pending"
+        recorded, now = _without_progress(recorded, scheduled), _without_progress(now, scheduled)
     key = next((part for part in reversed(path) if not part.isdigit()), "")
     if isinstance(recorded, dict) and isinstance(now, dict):
         found = []
@@ -210,10 +213,16 @@ def _under_way(data: dict[str, Any]) -> bool:
     return "job_id" in data and isinstance(status, dict) and status.get("state") in _UNFINISHED
 
 
-def _without_progress(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_progress(item) for name, item in value.items() if name not in _PROGRESS}
-    return [_without_progress(item) for item in value] if isinstance(value, list) else value
+def _without_progress(value: Any, scheduled: bool) -> Any:
+    """The job without how far it is; scheduled: whether its parties were known when it was recorded."""
+    if isinstance(value, list):
+        return [_without_progress(item, scheduled) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ignored = _PROGRESS if scheduled else _PROGRESS | _ONCE_SCHEDULED
+    if not scheduled and "progress" in value:
+        ignored = ignored | {"parties"}
+    return {name: _without_progress(item, scheduled) for name, item in value.items() if name not in ignored}
 
 
 def _order(item: Any) -> str:

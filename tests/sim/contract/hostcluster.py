@@ -20,8 +20,9 @@ from aiohttp import web
 Object = dict[str, Any]
 
 ABSENT_IMAGES = {"docker.io/local/doesnotexist"}
-START_SECONDS = 0.5
-"""The one kubelet starts a pod after the other."""
+SLOW_NAMESPACES = {"lite-alice"}
+"""Where pods take longer to start: bob's engines were recorded to be up, and to fail, first."""
+START_SECONDS, SLOW_START_SECONDS = 0.5, 3.0
 IDLE_SECONDS = 0.5
 _SLEEP = re.compile(r"sleep (\d+)")
 _EXIT = re.compile(r"exit (\d+)")
@@ -46,7 +47,6 @@ class HostCluster:
         self._absent = absent
         self._revision = 0
         self._changed = asyncio.Condition()
-        self._starting = asyncio.Lock()
         self._events: list[tuple[int, str, tuple[str, str, str], Object]] = []
         self._running: set[asyncio.Task[None]] = set()
 
@@ -167,8 +167,7 @@ class HostCluster:
             waiting = {"reason": "ContainerCreating"}
             await self._report(key, pod, "Pending", {**base, "ready": False, "state": {"waiting": waiting}})
             return
-        async with self._starting:
-            await asyncio.sleep(START_SECONDS)
+        await asyncio.sleep(SLOW_START_SECONDS if key[1] in SLOW_NAMESPACES else START_SECONDS)
         started = _now()
         await self._report(key, pod, "Running", {**base, "ready": True, "state": {"running": {"startedAt": started}}})
         command = _command(pod)

@@ -40,9 +40,7 @@ async def populate(store: LocalStore) -> None:
         await add_node(store, domain)
 
 
-async def add_node(
-    store: LocalStore, domain: str, cpu: str = "4", memory: str = "8Gi", ready: str = "True"
-) -> None:
+async def add_node(store: LocalStore, domain: str, cpu: str = "4", memory: str = "8Gi", ready: str = "True") -> None:
     await store.create(
         "nodes",
         "",
@@ -112,9 +110,7 @@ def make_node(store: LocalStore, mode: str, domain: str, key: RSAPrivateKey, **c
 
 
 def runk(namespace: str, kubeconfig: str = "", logging: bool = False) -> Runk:
-    return Runk(
-        namespace=namespace, kubeconfig_file=kubeconfig, dns_servers=("10.96.0.53",), enable_logging=logging
-    )
+    return Runk(namespace=namespace, kubeconfig_file=kubeconfig, dns_servers=("10.96.0.53",), enable_logging=logging)
 
 
 KEY = credentials.new_key()

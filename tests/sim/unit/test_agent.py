@@ -92,9 +92,7 @@ async def pod_status(store: LocalStore) -> dict[str, Any]:
     return found
 
 
-async def test_a_pod_is_started_with_its_configuration(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_a_pod_is_started_with_its_configuration(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     await agent(store, host, tmp_path).round()
     assert list(host.pods) == ["j-only-0"]
     files = host.files["j-only-0"]
@@ -104,9 +102,7 @@ async def test_a_pod_is_started_with_its_configuration(
     assert sorted(files.certs) == ["ca.crt", "client.crt", "client.key", "server.crt", "server.key"]
 
 
-async def test_endpoints_live_as_long_as_the_engine(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_endpoints_live_as_long_as_the_engine(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     host.move("j-only-0", names.RUNNING)
@@ -128,9 +124,7 @@ async def test_endpoints_live_as_long_as_the_engine(
     assert await store.list("endpoints", "alice") == []
 
 
-async def test_a_pod_with_a_new_address_gets_new_endpoints(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_a_pod_with_a_new_address_gets_new_endpoints(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     host.move("j-only-0", names.RUNNING)
@@ -140,9 +134,7 @@ async def test_a_pod_with_a_new_address_gets_new_endpoints(
     assert {entry["spec"]["ip"] for entry in await store.list("endpoints", "alice")} == {"10.9.9.9"}
 
 
-async def test_an_engine_deleted_by_hand_has_failed(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_an_engine_deleted_by_hand_has_failed(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     host.move("j-only-0", names.RUNNING)
@@ -195,9 +187,7 @@ async def test_a_refused_pod_fails_the_task(store: LocalStore, host: MemoryHost,
     assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 125
 
 
-async def test_an_error_of_the_host_is_tried_again(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_an_error_of_the_host_is_tried_again(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     host.errors = [OSError("connection refused")]
     one = agent(store, host, tmp_path)
     await one.round()
@@ -206,9 +196,7 @@ async def test_an_error_of_the_host_is_tried_again(
     assert list(host.pods) == ["j-only-0"]
 
 
-async def test_what_the_store_does_not_know_is_removed(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_what_the_store_does_not_know_is_removed(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     await h.Jobs(store).command("delete", "j")
@@ -250,9 +238,7 @@ async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHos
     await one.close()
 
 
-async def test_texts_about_logs_that_are_not_there(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_texts_about_logs_that_are_not_there(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     with pytest.raises(LookupError, match=r'^kusciatasks\.kuscia\.secretflow "nosuch" not found$'):
         await anext(aiter(one.task_log("nosuch", 0, "", False)))

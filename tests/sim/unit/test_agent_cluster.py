@@ -261,9 +261,7 @@ async def test_the_engines_certificate_is_in_its_secret(lab: Lab, kubectl: Kubec
     await lab.jobs.create(h.job_request("six", "long"))
     await h.eventually(lambda: running(lab, "six"), "both engines Running", 60)
     where = lab.namespaces.name("alice")
-    found = await asyncio.to_thread(
-        kubectl.run, "get", "secret", "six-only-0-certs", "-n", where, "-o", "json"
-    )
+    found = await asyncio.to_thread(kubectl.run, "get", "secret", "six-only-0-certs", "-n", where, "-o", "json")
     data = json.loads(found)["data"]
     assert base64.b64decode(data["client.crt"]).startswith(b"-----BEGIN CERTIFICATE-----")
     await lab.jobs.command("delete", "six")

@@ -306,9 +306,7 @@ async def test_a_refused_pod_is_denied_for_good(tmp_path: Path, text: str) -> No
         ("POST pods", 409, 'object is being deleted: pods "sample-1-a-0" already exists'),
     ],
 )
-async def test_what_may_pass_is_raised_to_be_tried_again(
-    tmp_path: Path, path: str, status: int, text: str
-) -> None:
+async def test_what_may_pass_is_raised_to_be_tried_again(tmp_path: Path, path: str, status: int, text: str) -> None:
     cluster = FakeCluster()
     cluster.answers = CREATE | {path: (status, text)}
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:

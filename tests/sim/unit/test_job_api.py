@@ -66,8 +66,7 @@ async def test_defaults_of_a_job(master: Caller) -> None:
     assert data["tasks"][0] == {
         "app_image": "ok",
         "parties": [
-            {"domain_id": domain, "role": "", "resources": None, "bandwidth_limits": []}
-            for domain in h.DOMAINS
+            {"domain_id": domain, "role": "", "resources": None, "bandwidth_limits": []} for domain in h.DOMAINS
         ],
         "alias": "a",
         "task_id": "",
@@ -101,9 +100,7 @@ async def test_what_was_given_comes_back(master: Caller) -> None:
     await master.post("create", request(task=task))
     found = (await master.post("query", {"job_id": "j"}))["data"]["tasks"][0]
     assert found["schedule_config"] == schedule
-    assert found["parties"] == [
-        {"domain_id": "alice", "role": "r", "resources": None, "bandwidth_limits": limits}
-    ]
+    assert found["parties"] == [{"domain_id": "alice", "role": "r", "resources": None, "bandwidth_limits": limits}]
 
 
 @pytest.mark.parametrize(
@@ -141,9 +138,7 @@ async def test_every_call_needs_the_id(master: Caller, path: str) -> None:
 
 async def test_approval_needs_a_result(master: Caller) -> None:
     await master.post("create", request())
-    assert (await master.post("approve", {"job_id": "j"}))["status"][
-        "message"
-    ] == "request result must be legal"
+    assert (await master.post("approve", {"job_id": "j"}))["status"]["message"] == "request result must be legal"
     answer = await master.post("approve", {"job_id": "j", "result": "APPROVE_RESULT_REJECT"})
     assert answer["status"]["code"] == 0
     status = (await master.post("query", {"job_id": "j"}))["data"]["status"]

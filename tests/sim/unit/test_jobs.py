@@ -89,9 +89,7 @@ async def test_two_parties_succeed(store: LocalStore, jobs: h.Jobs) -> None:
     assert status["stage_status_list"] == [
         {"domain_id": domain, "state": "JobCreateStageSucceeded"} for domain in h.DOMAINS
     ]
-    assert status["approve_status_list"] == [
-        {"domain_id": domain, "state": "JobAccepted"} for domain in h.DOMAINS
-    ]
+    assert status["approve_status_list"] == [{"domain_id": domain, "state": "JobAccepted"} for domain in h.DOMAINS]
     alice = party(status, "alice")
     pod = await bound(store, "alice", "j-only-0")
     ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
@@ -187,9 +185,7 @@ async def test_an_image_that_cannot_be_pulled_waits_until_stopped(store: LocalSt
             ["JobCreateStageSucceeded"] * 2,
         ),
         (
-            h.job_request(
-                "j", "ok", tasks=[h.task_request("ok", "alice", alias="a", dependencies=["nosuch"])]
-            ),
+            h.job_request("j", "ok", tasks=[h.task_request("ok", "alice", alias="a", dependencies=["nosuch"])]),
             "Failed",
             "",
             "Pending",
@@ -323,9 +319,7 @@ async def test_without_room_a_task_fails_after_its_timeout(
 
     await h.eventually(said, f"{expected} in bob's err_msg", 3)
     status = await h.wait_state(jobs, "j", "Failed", 6)
-    assert (
-        status["tasks"][0]["err_msg"] == "The task was not scheduled within 2 seconds of its entire lifecycle"
-    )
+    assert status["tasks"][0]["err_msg"] == "The task was not scheduled within 2 seconds of its entire lifecycle"
 
 
 async def test_all_parties_are_placed_or_none(store: LocalStore, jobs: h.Jobs) -> None:
@@ -467,9 +461,7 @@ async def test_two_jobs_with_one_task_id(store: LocalStore, jobs: h.Jobs) -> Non
     await bound(store, "alice", "same-0")
     await jobs.create(h.job_request("two", "ok", tasks=task))
     status = await h.wait_state(jobs, "two", "Failed")
-    assert (
-        status["err_msg"] == "Failed to create task same because of a task with the same name already exists"
-    )
+    assert status["err_msg"] == "Failed to create task same because of a task with the same name already exists"
 
 
 async def test_an_app_image_without_replicas_never_starts(store: LocalStore, jobs: h.Jobs) -> None:

@@ -113,9 +113,7 @@ class Agent:
             return
         present = await self._provider.existing()
         steps = [self._guard(name, self._sync(pod, present.get(name))) for name, pod in bound.items()]
-        steps += [
-            self._guard(name, self._remove(backend)) for name, backend in present.items() if name not in bound
-        ]
+        steps += [self._guard(name, self._remove(backend)) for name, backend in present.items() if name not in bound]
         await asyncio.gather(*steps)
         if sweep:
             await self._provider.sweep({pod["metadata"]["uid"] for pod in pods.values()})

@@ -17,9 +17,7 @@ ENVIRONMENT = {
 def engine_files(ca_key: RSAPrivateKey, domain_id: str, pod_name: str) -> dict[str, str]:
     """The PEM files an engine finds in its certificate directory, by file name."""
     server_key, client_key = credentials.new_key(), credentials.new_key()
-    server = credentials.server_certificate(
-        ca_key, domain_id, server_key.public_key(), SERVER_SANS[0], SERVER_SANS
-    )
+    server = credentials.server_certificate(ca_key, domain_id, server_key.public_key(), SERVER_SANS[0], SERVER_SANS)
     client = credentials.client_certificate(ca_key, domain_id, client_key.public_key(), pod_name)
     return {
         "server.crt": credentials.cert_pem(server),

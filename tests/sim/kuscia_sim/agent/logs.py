@@ -75,9 +75,7 @@ class PodLogs:
         stem = f"{self._domain}_{task_id}-{replica}"
         found = sorted(self._root.glob(f"{stem}*"), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise LookupError(
-                f"failed to local query, err: can't find pod log directory for {stem}, err: <nil>"
-            )
+            raise LookupError(f"failed to local query, err: can't find pod log directory for {stem}, err: <nil>")
         directory = found[-1]
         names = sorted(path.name for path in directory.iterdir())
         if not container and len(names) > 1:

@@ -17,9 +17,7 @@ CONTAINER_FIELDS = (
     "state",
     "lastState",
 )
-LOST_MESSAGE = (
-    "The container could not be located when the pod was deleted.  The container used to be Running"
-)
+LOST_MESSAGE = "The container could not be located when the pod was deleted.  The container used to be Running"
 DENIED_REASON = "Pod was denied by provider"
 
 

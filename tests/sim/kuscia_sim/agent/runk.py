@@ -243,15 +243,11 @@ def fitting_name(name: str) -> str:
     return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def backend_pod(
-    pod: Object, hostname: str, namespace: str, dns_servers: list[str], settings: dict[str, Any]
-) -> Object:
+def backend_pod(pod: Object, hostname: str, namespace: str, dns_servers: list[str], settings: dict[str, Any]) -> Object:
     """The pod for the host cluster, from that in the store; `settings`: agent.provider.k8s in kuscia.yaml."""
     name, source = pod["metadata"]["name"], pod["metadata"]
     spec = {
-        key: value
-        for key, value in pod["spec"].items()
-        if key not in ("nodeName", "nodeSelector", "schedulerName")
+        key: value for key, value in pod["spec"].items() if key not in ("nodeName", "nodeSelector", "schedulerName")
     }
     dns = settings.get("dns") or {}
     spec["dnsPolicy"] = dns.get("policy") or "None"

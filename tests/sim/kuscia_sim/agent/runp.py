@@ -159,9 +159,7 @@ class RunpProvider:
         for process in processes:
             _signal(process, signal.SIGTERM)
         if processes:
-            await asyncio.wait(
-                [asyncio.create_task(process.wait()) for process in processes], timeout=GRACE_SECONDS
-            )
+            await asyncio.wait([asyncio.create_task(process.wait()) for process in processes], timeout=GRACE_SECONDS)
         for process in processes:
             _signal(process, signal.SIGKILL)
         await asyncio.gather(*pod.watchers)
@@ -259,9 +257,7 @@ class Layout:
 
     def replace(self, text: str) -> str:
         """The text with the pod's own paths replaced by where they are."""
-        paths = sorted(
-            {*self._mounts, *([self._directory] if self._directory != "/" else [])}, key=len, reverse=True
-        )
+        paths = sorted({*self._mounts, *([self._directory] if self._directory != "/" else [])}, key=len, reverse=True)
         for index, path in enumerate(paths):
             text = text.replace(path, f"\0{index}\0")
         for index, path in enumerate(paths):

@@ -45,9 +45,7 @@ WRITE_TRIES = 5
 
 BandwidthLimit = message("BandwidthLimit", destination_id=STR, limit_kbps=INT64)
 JobResource = message("JobResource", cpu=STR, memory=STR, bandwidth=STR)
-Party = message(
-    "Party", domain_id=STR, role=STR, resources=JobResource, bandwidth_limits=repeated(BandwidthLimit)
-)
+Party = message("Party", domain_id=STR, role=STR, resources=JobResource, bandwidth_limits=repeated(BandwidthLimit))
 ScheduleConfig = message(
     "ScheduleConfig",
     task_timeout_seconds=INT32,
@@ -68,9 +66,7 @@ _task_fields: dict[str, Any] = {
 TaskConfig = message("TaskConfig", **_task_fields)
 TaskRequest = message("TaskConfig", **_task_fields, tolerable=optional(BOOL))
 EndpointStatus = message("JobPartyEndpoint", port_name=STR, scope=STR, endpoint=STR)
-PartyStatus = message(
-    "PartyStatus", domain_id=STR, state=STR, err_msg=STR, endpoints=repeated(EndpointStatus)
-)
+PartyStatus = message("PartyStatus", domain_id=STR, state=STR, err_msg=STR, endpoints=repeated(EndpointStatus))
 TaskStatus = message(
     "TaskStatus",
     task_id=STR,
@@ -131,9 +127,7 @@ DeleteJobRequest = message("DeleteJobRequest", header=RequestHeader, job_id=STR)
 ApproveResult = Enum(
     "kusciaapi.ApproveResult", ("APPROVE_RESULT_UNKNOWN", "APPROVE_RESULT_ACCEPT", "APPROVE_RESULT_REJECT")
 )
-ApproveJobRequest = message(
-    "ApproveJobRequest", header=RequestHeader, job_id=STR, result=ApproveResult, reason=STR
-)
+ApproveJobRequest = message("ApproveJobRequest", header=RequestHeader, job_id=STR, result=ApproveResult, reason=STR)
 EventType = Enum("kusciaapi.EventType", ("ADDED", "MODIFIED", "DELETED", "ERROR", "HEARTBEAT"))
 WatchJobRequest = message("WatchJobRequest", header=RequestHeader, timeout_seconds=INT64)
 WatchJobResponse = message("WatchJobEventResponse", type=EventType, object=JobStatus)
@@ -190,9 +184,7 @@ def _new_job(request: Dict) -> Object:
     return {
         "metadata": {
             "name": request["job_id"],
-            "labels": {
-                names.LABEL_CUSTOM_FIELD + key: value for key, value in request["custom_fields"].items()
-            },
+            "labels": {names.LABEL_CUSTOM_FIELD + key: value for key, value in request["custom_fields"].items()},
             "annotations": {},
         },
         "spec": {

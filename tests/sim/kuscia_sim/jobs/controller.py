@@ -70,9 +70,7 @@ class JobController:
         except StoreError as err:
             log.warning("Error handling %s, re-queuing: %s", name, err)
 
-    async def _job(
-        self, job: Object, own: dict[str, Object], namespaces: set[str], now: datetime.datetime
-    ) -> None:
+    async def _job(self, job: Object, own: dict[str, Object], namespaces: set[str], now: datetime.datetime) -> None:
         before = repr(job)
         outcome = jobs.reconcile(job, own, namespaces, tasks.rfc3339(now))
         for task_id in outcome.stop:

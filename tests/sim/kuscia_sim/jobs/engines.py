@@ -61,9 +61,7 @@ class Party:
 
 def unique_parties(task: Object) -> list[dict[str, Any]]:
     """The parties of the spec, one for each domain and role (a repeated one counts once)."""
-    return list(
-        {(party["domainID"], party.get("role", "")): party for party in task["spec"]["parties"]}.values()
-    )
+    return list({(party["domainID"], party.get("role", "")): party for party in task["spec"]["parties"]}.values())
 
 
 def build_parties(task: Object, app_images: dict[str, Object], used: dict[str, set[int]]) -> list[Party]:
@@ -80,20 +78,15 @@ def build_parties(task: Object, app_images: dict[str, Object], used: dict[str, s
     return parties
 
 
-def _build_party(
-    task: Object, spec: dict[str, Any], app_images: dict[str, Object], used: dict[str, set[int]]
-) -> Party:
+def _build_party(task: Object, spec: dict[str, Any], app_images: dict[str, Object], used: dict[str, set[int]]) -> Party:
     name, domain, role = spec["appImageRef"], spec["domainID"], spec.get("role", "")
     if name not in app_images:
-        raise EngineError(
-            f'failed to get appImage "{name}" from cache, appimage.kuscia.secretflow "{name}" not found'
-        )
+        raise EngineError(f'failed to get appImage "{name}" from cache, appimage.kuscia.secretflow "{name}" not found')
     app_image = app_images[name]["spec"]
     template = _select_template(app_image.get("deployTemplates", []), role)
     if template is None:
         raise EngineError(
-            f'failed to find a deploy template of appImage "{name}" for party {domain}/{role}: '
-            f"none is for role {role}"
+            f'failed to find a deploy template of appImage "{name}" for party {domain}/{role}: none is for role {role}'
         )
     ports = _ports(name, template)
     replicas = template.get("replicas")
@@ -196,9 +189,7 @@ def endpoint(domain: str, pod: EnginePod, port_name: str) -> str:
     return f"{host}:{port['port']}" if port["scope"] == "Domain" else host
 
 
-def template_variables(
-    task: Object, parties: list[Party], party_index: int, pod: EnginePod
-) -> dict[str, str]:
+def template_variables(task: Object, parties: list[Party], party_index: int, pod: EnginePod) -> dict[str, str]:
     """The variables of the AppImage's configuration templates."""
     party = parties[party_index]
     return {
@@ -223,9 +214,7 @@ def config_maps(task: Object, parties: list[Party], domain: str) -> list[Object]
     }
     own = [(index, party) for index, party in enumerate(parties) if party.domain == domain]
     values = {
-        pod.name: _compact(template_variables(task, parties, index, pod))
-        for index, party in own
-        for pod in party.pods
+        pod.name: _compact(template_variables(task, parties, index, pod)) for index, party in own for pod in party.pods
     }
     maps = [{"metadata": {**metadata, "name": f"{name}-kuscia-gen-conf"}, "data": values}]
     if any(party.config_templates for _, party in own):
@@ -259,9 +248,7 @@ def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Ob
         "automountServiceAccountToken": False,
         "containers": containers,
     }
-    if any(
-        mount["name"] == names.CONFIG_TEMPLATE_VOLUME for item in containers for mount in item["volumeMounts"]
-    ):
+    if any(mount["name"] == names.CONFIG_TEMPLATE_VOLUME for item in containers for mount in item["volumeMounts"]):
         annotations[names.ANNOTATION_TEMPLATE_VOLUMES] = names.CONFIG_TEMPLATE_VOLUME
         annotations[names.ANNOTATION_GEN_CONF] = f"{metadata['name']}-kuscia-gen-conf"
         spec["volumes"] = [
@@ -346,8 +333,7 @@ def _resources(party: Party, template: dict[str, Any]) -> dict[str, dict[str, st
     """The template's resources; what the job gives the party replaces them, shared by its containers."""
     given = template.get("resources") or {}
     merged = {
-        kind: {key: str(value) for key, value in (given.get(kind) or {}).items()}
-        for kind in ("limits", "requests")
+        kind: {key: str(value) for key, value in (given.get(kind) or {}).items()} for kind in ("limits", "requests")
     }
     parts = len(party.template["spec"]["containers"]) * max(1, len(party.pods))
     for kind in ("limits", "requests"):

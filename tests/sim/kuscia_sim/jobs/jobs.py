@@ -57,9 +57,7 @@ def _start(job: Object, namespaces: set[str], now: str) -> None:
     status["startTime"] = now
     problem = _validate(job, namespaces)
     if problem:
-        _set_condition(
-            status, "JobValidated", "False", "ValidateFailed", f"Validate job failed, {problem}", now
-        )
+        _set_condition(status, "JobValidated", "False", "ValidateFailed", f"Validate job failed, {problem}", now)
         status.update(phase=names.FAILED, reason="ValidateFailed", message="", completionTime=now)
         return
     _set_condition(status, "JobValidated", "True", "", "", now)
@@ -215,9 +213,7 @@ def _handle_command(outcome: Outcome, tasks: dict[str, Object], now: str) -> boo
         _stop_tasks(outcome, tasks)
         _set_stage(job, command)
         final = names.FAILED if command == names.STAGE_STOP else names.CANCELLED
-        status.update(
-            phase=final, reason=text, message=text, completionTime=status.get("completionTime") or now
-        )
+        status.update(phase=final, reason=text, message=text, completionTime=status.get("completionTime") or now)
         return True
     if command == names.STAGE_SUSPEND and phase == names.RUNNING:
         _stop_tasks(outcome, tasks)

@@ -21,9 +21,7 @@ def requests(pod: Object) -> dict[str, Decimal]:
     return total
 
 
-def place(
-    pods: list[Object], nodes: list[Object], all_pods: list[Object]
-) -> tuple[dict[str, str], dict[str, str]]:
+def place(pods: list[Object], nodes: list[Object], all_pods: list[Object]) -> tuple[dict[str, str], dict[str, str]]:
     """Binds a task's unbound pods, all or none.
 
     Returns (node name by "<domain>/<pod>", {}) or ({}, the scheduler's message by "<domain>/<pod>").
@@ -63,11 +61,7 @@ def is_ready(node: Object) -> bool:
 
 def _free(node: Object, all_pods: list[Object]) -> dict[str, Decimal]:
     allocatable: dict[str, Any] = node.get("status", {}).get("allocatable") or {}
-    free = {
-        key: quantity.parse(str(allocatable[key]))
-        for key in ("cpu", "memory", "pods")
-        if allocatable.get(key)
-    }
+    free = {key: quantity.parse(str(allocatable[key])) for key in ("cpu", "memory", "pods") if allocatable.get(key)}
     for pod in all_pods:
         if pod["spec"].get("nodeName") != node["metadata"]["name"]:
             continue

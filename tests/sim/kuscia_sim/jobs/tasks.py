@@ -143,9 +143,7 @@ class TaskReconciler:
         # An AppImage with replicas 0 has nothing to schedule and never gets anywhere.
         if (problems or not unbound) and waited >= lifecycle:
             task["status"]["reason"] = "TaskResourceGroupPhaseFailed"
-            task["status"]["message"] = (
-                f"The task was not scheduled within {lifecycle} seconds of its entire lifecycle"
-            )
+            task["status"]["message"] = f"The task was not scheduled within {lifecycle} seconds of its entire lifecycle"
             self._fail(task, now)
 
     async def _schedule(self, task: Object, unbound: list[Object], now: datetime.datetime) -> dict[str, str]:
@@ -216,9 +214,7 @@ class TaskReconciler:
         status = task["status"]
         if status.get("cleaned"):
             return
-        old = (
-            now - parse_time(status.get("completionTime") or rfc3339(now))
-        ).total_seconds() >= KEEP_FINISHED_PODS
+        old = (now - parse_time(status.get("completionTime") or rfc3339(now))).total_seconds() >= KEEP_FINISHED_PODS
         left = 0
         for entry in status.get("podStatuses", {}).values():
             try:
