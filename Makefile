@@ -68,6 +68,9 @@ sim: venv ## Run a stand-in Kuscia in the foreground: make sim CONFIG=kuscia.yam
 
 # --- checks -------------------------------------------------------------------
 
+# Most of an end-to-end test is waiting: groups that share nothing run side by side.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
+
 .PHONY: lint unit chart contract test-fast test test-all
 lint: deps ## ruff, mypy, yamllint, helm lint
 	ruff check .
@@ -88,11 +91,11 @@ test-fast: lint chart unit ## All that needs no cluster
 
 test: test-fast ## The checks of CI: test-fast and the main end-to-end tests
 	@$(PY) -m tests.cluster.demo up
-	pytest -m "cluster and not long" tests
+	pytest -m "cluster and not long" $(SIDE_BY_SIDE) tests
 
 test-all: test-fast ## test, and the long ones; writes reports/test-all.md
 	@$(PY) -m tests.cluster.demo up
-	pytest -m "cluster or long" tests --report reports/test-all.md
+	pytest -m "cluster or long" $(SIDE_BY_SIDE) tests --report reports/test-all.md
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
 

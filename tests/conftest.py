@@ -50,6 +50,20 @@ def _output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def _group(path: Path) -> str:
+    """Tests of one group run one after another: they share releases or a cluster of their own."""
+    if path.parent.name == "e2e":
+        return path.stem if path.stem.startswith("test_variant_") else "demo"
+    return "/".join(path.parts[path.parts.index("tests") + 1 : -1])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups for `pytest --numprocesses N --dist loadgroup`; what takes the demo apart comes after what looks at it."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+    items.sort(key=lambda item: item.path.stem in ("test_orders", "test_chaos"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--report")
     if path:

@@ -16,11 +16,11 @@ from tests.e2e.test_orders import all_ready, remove_all
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
-SECONDS_OF_CHAOS = 90
+SECONDS_OF_CHAOS = 60
 SECONDS_BETWEEN = 4
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_any_pod_at_any_moment(kubectl: Kubectl, images: Path, image_refs: dict[str, str], seed: int) -> None:
     """A fresh installation converges though a pod of the three namespaces is deleted every few seconds."""
     remove_all(kubectl)
