@@ -89,13 +89,18 @@ chart: deps ## helm-unittest suites and template tests
 
 test-fast: lint chart unit ## All that needs no cluster
 
-test: test-fast ## The checks of CI: test-fast and the main end-to-end tests
+.PHONY: e2e e2e-all
+e2e: deps ## The main end-to-end tests, on the local cluster
 	@$(PY) -m tests.cluster.demo up
 	pytest -m "cluster and not long" $(SIDE_BY_SIDE) tests
 
-test-all: test-fast ## test, and the long ones; writes reports/test-all.md
+e2e-all: deps ## All end-to-end tests; writes reports/e2e.md
 	@$(PY) -m tests.cluster.demo up
-	pytest -m "cluster or long" $(SIDE_BY_SIDE) tests --report reports/test-all.md
+	pytest -m "cluster or long" $(SIDE_BY_SIDE) tests --report reports/e2e.md
+
+test: test-fast e2e ## What CI runs: test-fast and e2e
+
+test-all: test-fast e2e-all ## test, and the long ones
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
 

@@ -30,7 +30,7 @@ class Report:
         helm = _output("helm", "version", "--short")
         kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
         lines = [
-            "# `make test-all`, last run",
+            "# `make e2e-all`, last run",
             "",
             f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit}: "
             f"{', '.join(f'{count} {outcome}' for outcome, count in counts.items())}",
