@@ -26,7 +26,7 @@ help: ## List the commands
 packages:
 	@tests/cluster/packages.sh
 
-$(VENV)/.done: $(LOCK) | packages
+$(VENV)/.done: | packages
 	@echo "==> Python environment"
 	@python3 -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement $(LOCK)
@@ -71,7 +71,7 @@ sim: venv ## Run a stand-in Kuscia in the foreground: make sim CONFIG=kuscia.yam
 # Most of an end-to-end test is waiting: groups that share nothing run side by side.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
-.PHONY: lint unit chart contract test-fast test test-all
+.PHONY: lint unit chart test-fast test test-all
 lint: deps ## ruff, mypy, yamllint, helm lint
 	ruff check .
 	ruff format --check .
