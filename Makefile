@@ -92,11 +92,11 @@ test-fast: lint chart unit ## All that needs no cluster
 .PHONY: e2e e2e-all
 e2e: deps ## The main end-to-end tests, on the local cluster
 	@$(PY) -m tests.cluster.demo up
-	pytest -m "cluster and not long" $(SIDE_BY_SIDE) tests
+	pytest -v -m "cluster and not long" tests
 
 e2e-all: deps ## All end-to-end tests; writes reports/e2e.md
 	@$(PY) -m tests.cluster.demo up
-	pytest -m "cluster or long" $(SIDE_BY_SIDE) tests --report reports/e2e.md
+	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests --report reports/e2e.md
 
 test: test-fast e2e ## What CI runs: test-fast and e2e
 

@@ -14,7 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class Report:
-    """Collects the outcome of every test and writes the file when the run ends."""
+    """Collects the outcome of every test and keeps the file up to date."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,8 +23,10 @@ class Report:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
             self.rows.append((report.nodeid, report.outcome, report.duration))
+            self.write()
 
-    def pytest_sessionfinish(self) -> None:
+    def write(self) -> None:
+        """Write what is known so far, so that a run that was cut off leaves its report too."""
         counts = {outcome: sum(row[1] == outcome for row in self.rows) for outcome in ("passed", "failed", "skipped")}
         commit = _output("git", "rev-parse", "--short", "HEAD")
         helm = _output("helm", "version", "--short")
