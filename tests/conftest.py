@@ -60,10 +60,11 @@ def _group(path: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for `pytest --numprocesses N --dist loadgroup`; what takes the demo apart comes after what looks at it."""
+    """Groups for `pytest --numprocesses N --dist loadgroup`; what takes the demo apart comes last."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item.path)))
-    items.sort(key=lambda item: item.path.stem in ("test_orders", "test_chaos"))
+    late = {"test_heal": 1, "test_orders": 2, "test_chaos": 3}
+    items.sort(key=lambda item: late.get(item.path.stem, 0))
 
 
 def pytest_configure(config: pytest.Config) -> None:
