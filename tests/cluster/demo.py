@@ -107,11 +107,11 @@ class Demo:
         words = []
         for namespace in self.namespaces:
             for pod in self.kubectl.get("pods", "-n", namespace)["items"]:
-                ready = all(c["ready"] for c in pod["status"].get("containerStatuses", [])) and pod["status"][
-                    "phase"
-                ] in ("Running", "Succeeded")
-                if not ready and pod["status"]["phase"] != "Succeeded":
-                    words.append(f"{pod['metadata']['name']} {pod['status']['phase']}")
+                phase = pod["status"]["phase"]
+                containers = pod["status"].get("containerStatuses", [])
+                ready = phase == "Running" and all(container["ready"] for container in containers)
+                if phase != "Succeeded" and not ready:
+                    words.append(f"{pod['metadata']['name']} {phase}")
         return "waiting for " + ", ".join(words) if words else "pods are ready"
 
     def up(self) -> None:
