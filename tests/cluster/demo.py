@@ -1,5 +1,6 @@
 """`make demo`: the whole deployment guide on one machine, from nothing to a finished PSI job."""
 
+import hashlib
 import os
 import sys
 import time
@@ -85,8 +86,10 @@ class Demo:
 
     def image_values(self, refs: dict[str, str]) -> Path:
         """A values file that makes the releases run these images."""
-        path = images.CACHE / f"values-{self.name}.yaml"
-        path.write_text(ImageRefs(refs["kuscia"], refs["kuscia-hooks"], refs["kuscia-engine"]).values())
+        text = ImageRefs(refs["kuscia"], refs["kuscia-hooks"], refs["kuscia-engine"]).values()
+        # A name of its own for each content: another clone may use the same cluster with other images.
+        path = images.CACHE / f"values-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+        path.write_text(text)
         return path
 
     def install_all(self, values: Path) -> None:

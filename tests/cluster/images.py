@@ -38,6 +38,7 @@ SUITE = "bookworm"
 PYTHON = "3.11"
 REGISTRY = "docker.io/local"  # containerd looks up incomplete names on Docker Hub
 KEEP = 3  # archives kept of each image
+KEEP_SECONDS = 6 * 3600.0  # younger ones are kept besides: another clone may be about to load them
 TICK = 10.0
 # Of everything pip may take for this Python on Debian 12 (glibc 2.36), x86-64.
 PLATFORMS = [
@@ -302,16 +303,16 @@ def _wheels(requirements: Path) -> Path:
 
 
 def _prune(newest: Image) -> None:
-    """Delete all but the KEEP newest archives of an image."""
+    """Delete the old archives of an image."""
     for path in _older(newest.archive.parent, newest.name, ".tar"):
         path.unlink()
 
 
 def _older(directory: Path, name: str, suffix: str = "") -> list[Path]:
-    """All but the KEEP newest of `NAME-<12 hex digits>SUFFIX`."""
+    """Those of `NAME-<12 hex digits>SUFFIX` that are older than KEEP_SECONDS, but for the KEEP newest."""
     mine = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}{re.escape(suffix)}")
-    paths = [path for path in directory.iterdir() if mine.fullmatch(path.name)]
-    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP:]
+    ages = {path: time.time() - path.stat().st_mtime for path in directory.iterdir() if mine.fullmatch(path.name)}
+    return [path for path in sorted(ages, key=lambda path: ages[path])[KEEP:] if ages[path] > KEEP_SECONDS]
 
 
 # --- load, push, adopt ----------------------------------------------------------------------------

@@ -59,16 +59,19 @@ def test_the_tag_follows_what_goes_in_and_nothing_else(context: Path) -> None:
     assert len(changed) == 5
 
 
-def test_only_the_newest_archives_of_one_image_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_archives_of_one_image_are_kept_and_those_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(images, "KEEP", 2)
     paths = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(4)]
     other = tmp_path / "kuscia-sim-000000000000.tar"
-    for path in (*paths, other):
+    today = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(10, 12)]
+    for path in (*paths, *today, other):
         path.touch()
     for age, path in enumerate(paths):
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
-    images._prune(images.Image("kuscia", "docker.io/local/kuscia:x", paths[0]))
-    assert sorted(tmp_path.iterdir()) == [*paths[:2], other]
+    images._prune(images.Image("kuscia", "docker.io/local/kuscia:x", today[0]))
+    assert sorted(tmp_path.iterdir()) == [*today, other]
 
 
 class FakeNode:
