@@ -73,6 +73,17 @@ def _kube() -> Any:
         _end(2)
 
 
+def _settle(step: str, mode: str, timeout: float, attempt: Callable[[Any, Deadline, Summary], None]) -> None:
+    """Run a step that makes what lacks, attempt after attempt; its last line counts what all of them did."""
+    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+
+    def once() -> str:
+        attempt(kube, deadline, summary)
+        return summary.line(deadline.elapsed())
+
+    _end(run(step, mode, deadline, once))
+
+
 def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
     labels = {}
     for pair in pairs:
@@ -104,13 +115,11 @@ def keys(mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: 
     from kuscia_hooks import keys as step
 
     settings = step.Settings(labels=_labels(label_pairs), **names)
-    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
 
-    def attempt() -> str:
+    def attempt(kube: Any, _: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, summary, dry_run)
-        return summary.line(deadline.elapsed())
 
-    _end(run("keys", mode, deadline, attempt))
+    _settle("keys", mode, timeout, attempt)
 
 
 @main.command()
@@ -145,13 +154,11 @@ def register(mode: str, timeout: float, log_json: bool, config_path: str, dry_ru
     from kuscia_hooks.config import Register
 
     settings = _load(config_path, Register)
-    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
 
-    def attempt() -> str:
+    def attempt(kube: Any, deadline: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, deadline, summary, dry_run)
-        return summary.line(deadline.elapsed())
 
-    _end(run("register", mode, deadline, attempt))
+    _settle("register", mode, timeout, attempt)
 
 
 @main.command()
@@ -166,16 +173,12 @@ def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run:
     from kuscia_hooks.config import Routes
     from kuscia_hooks.pace import Pace
 
-    settings = _load(config_path, Routes)
-    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+    settings, pace = _load(config_path, Routes), Pace()
 
-    pace = Pace()
-
-    def attempt() -> str:
+    def attempt(kube: Any, deadline: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify, pace=pace)
-        return summary.line(deadline.elapsed())
 
-    _end(run("routes", mode, deadline, attempt))
+    _settle("routes", mode, timeout, attempt)
 
 
 @main.command()
@@ -189,13 +192,11 @@ def data(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: b
     from kuscia_hooks.config import Data
 
     settings = _load(config_path, Data)
-    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
 
-    def attempt() -> str:
+    def attempt(kube: Any, deadline: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, deadline, summary, dry_run)
-        return summary.line(deadline.elapsed())
 
-    _end(run("data", mode, deadline, attempt))
+    _settle("data", mode, timeout, attempt)
 
 
 @main.command()
