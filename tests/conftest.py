@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,10 +61,19 @@ def _group(path: Path) -> str:
     return "/".join(path.parts[path.parts.index("tests") + 1 : -1])
 
 
+class GroupScheduling(LoadScopeScheduling):
+    """`pytest --numprocesses N`: each group on one worker, in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(Path(nodeid.partition("::")[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for `pytest --numprocesses N --dist loadgroup`; what takes the demo apart comes last."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+    """What takes the demo apart comes last."""
     late = {"test_heal": 1, "test_orders": 2, "test_chaos": 3}
     items.sort(key=lambda item: late.get(item.path.stem, 0))
 
