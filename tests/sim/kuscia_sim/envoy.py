@@ -97,7 +97,8 @@ class Service:
 class Routing:
     """All that decides where a request goes.
 
-    callers: domain ID -> the tokens it may present now; probes: gateways reachable for handshakes only.
+    callers: domain ID -> the tokens it may present now; probes: gateways reachable for handshakes only;
+    instead: status and body that port 1080 answers to everything (kuscia_sim.faults).
     """
 
     domain_id: str
@@ -108,6 +109,7 @@ class Routing:
     peers: tuple[Peer, ...] = ()
     probes: tuple[Upstream, ...] = ()
     callers: tuple[tuple[str, tuple[str, ...]], ...] = dataclasses.field(default=(), repr=False)
+    instead: tuple[int, str] | None = None
 
 
 def clusters(routing: Routing, host: Host) -> list[dict[str, Any]]:
@@ -122,6 +124,8 @@ def clusters(routing: Routing, host: Host) -> list[dict[str, Any]]:
 
 def external_routes(routing: Routing) -> dict[str, Any]:
     """Port 1080: handshakes for anyone, services for those who present their token, 401 for the rest."""
+    if routing.instead:
+        return _route_configuration("external", [_stranger(*routing.instead)])
     body = {
         "domain": routing.domain_id,
         "instance": routing.hostname,
@@ -224,6 +228,18 @@ def internal_routes(routing: Routing) -> dict[str, Any]:
     unknown = {"match": {"prefix": "/"}, **_no_such_service(":authority")}
     hosts.append({"name": "internal", "domains": ["*"], "routes": [handshake, unknown]})
     return _route_configuration("internal", hosts)
+
+
+def _stranger(status: int, body: str) -> dict[str, Any]:
+    """What a proxy or a portal in the gateway's place says: without the headers of a gateway."""
+    plain = {"@type": TYPE + "extensions.filters.http.lua.v3.LuaPerRoute", "disabled": True}
+    route = {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": status, "body": {"inline_string": body}},
+        "typed_per_filter_config": {"envoy.filters.http.lua": plain},
+        "response_headers_to_add": [_header("content-type", "text/html")],
+    }
+    return {"name": "external", "domains": ["*"], "routes": [route]}
 
 
 def _no_such_service(named_by: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from kuscia_sim.envoy import (
     Service,
     Upstream,
 )
+from kuscia_sim.faults import Faults
 from kuscia_sim.handshake import Client, HandshakeFailed, PeerError
 from kuscia_sim.hostnet import Host
 from kuscia_sim.log import Log
@@ -43,7 +44,14 @@ class Gateway:
     """The gateway of one node. `store` is None on a lite until it is connected to its master."""
 
     def __init__(
-        self, host: Host, domain_id: str, version: str, key: RSAPrivateKey, envoy: Envoy, is_master: bool
+        self,
+        host: Host,
+        domain_id: str,
+        version: str,
+        key: RSAPrivateKey,
+        envoy: Envoy,
+        is_master: bool,
+        faults: Faults | None = None,
     ) -> None:
         self.host = host
         self.domain_id = domain_id
@@ -55,6 +63,7 @@ class Gateway:
         self._public_pem = handshake.public_pem(key)
         self._envoy = envoy
         self._is_master = is_master
+        self._faults = faults or Faults()
         self._store: Store | None = None
         self._routes: list[Object] = []
         self._endpoints: list[Object] = []
@@ -69,6 +78,10 @@ class Gateway:
 
     async def start(self) -> None:
         await self._envoy.start(self.routing())
+
+    async def follow_faults(self) -> None:
+        """Gives port 1080 away and takes it back as the faults say, for ever."""
+        await self._faults.follow_gateway(lambda: self._envoy.apply(self.routing()))
 
     def use_master(self, endpoint: Endpoint) -> None:
         """Makes the master's gateway reachable for handshakes (a lite's first step)."""
@@ -95,6 +108,7 @@ class Gateway:
             peers=tuple(peers),
             probes=tuple(probes),
             callers=tuple(self._callers()),
+            instead=self._faults.gateway_answer(),
         )
 
     async def run(self, store: Store) -> None:

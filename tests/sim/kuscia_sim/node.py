@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from kuscia_sim.faults import Faults
 from kuscia_sim.store import Store
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Node:
 
     mode: "master" or "lite"; master_id: the master's domain ID (its own on a master);
     hostname: name of this instance, also its K3s node name; key: the domain's RSA key, which is its CA's
-    key too; started: when the process came up (UTC); cert_pem: the domain certificate (PEM) as on disk.
+    key too; started: when the process came up (UTC); cert_pem: the domain certificate (PEM) as on disk;
+    faults: what goes wrong on demand.
     """
 
     config: "Config"
@@ -62,6 +64,7 @@ class Node:
     master_api: MasterAPI | None = None
     agent: Agent | None = None
     cert_pem: str = ""
+    faults: Faults = dataclasses.field(default_factory=Faults)
 
     @property
     def is_master(self) -> bool:

@@ -27,6 +27,7 @@ from kuscia_sim.controllers.domain import bootstrap, run_domain_controller
 from kuscia_sim.controllers.route import run_route_controller
 from kuscia_sim.datastore import SHARED_DATASTORE
 from kuscia_sim.datastore_check import DatastoreError, check
+from kuscia_sim.faults import Faults, FaultsInvalid
 from kuscia_sim.files import Certs, gateway_certificate, prepare, write_kubeconfig
 from kuscia_sim.gateway import Gateway
 from kuscia_sim.hostnet import IMAGE_HOME, Host, HostIPUnknown, nameservers, take_over_resolv_conf
@@ -72,7 +73,8 @@ def start(config_path: str, hot_reload: bool = True) -> int:
         if config.mode == "autonomy":
             raise ConfigError("Load kuscia config failed. mode autonomy is not part of this stand-in")
         host = Host.from_environment()
-    except (ConfigError, HostIPUnknown) as err:
+        faults = Faults.from_environment(config.domain_id, config.mode)
+    except (ConfigError, FaultsInvalid, HostIPUnknown) as err:
         log.say(str(err))
         return 1
     log.setup(host.home, config.log_level)
@@ -81,7 +83,7 @@ def start(config_path: str, hot_reload: bool = True) -> int:
         certs = prepare(config, host, key)
         _check_permissions(config)
         _check_hostname(config, host)
-        return asyncio.run(_run(config, host, key, certs))
+        return asyncio.run(_run(config, host, key, certs, faults))
     except Fatal as err:
         logger.fatal(err.where, str(err))
         return 1
@@ -121,12 +123,13 @@ def _check_hostname(config: Config, host: Host) -> None:
         raise Fatal("modules/agent.go:82", f"Get hostname fail: {host.hostname!r} is no valid node name")
 
 
-async def _run(config: Config, host: Host, key: RSAPrivateKey, certs: Certs) -> int:
+async def _run(config: Config, host: Host, key: RSAPrivateKey, certs: Certs, faults: Faults) -> int:
+    await faults.slow_start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    instance = Instance(config, host, key, certs)
+    instance = Instance(config, host, key, certs, faults)
     try:
         await Manager(instance.modules()).run(stop)
     finally:
@@ -140,14 +143,15 @@ async def _run(config: Config, host: Host, key: RSAPrivateKey, certs: Certs) -> 
 class Instance:
     """The parts of one node, as modules for the manager."""
 
-    def __init__(self, config: Config, host: Host, key: RSAPrivateKey, certs: Certs) -> None:
+    def __init__(self, config: Config, host: Host, key: RSAPrivateKey, certs: Certs, faults: Faults) -> None:
         self._config = config
+        self._faults = faults
         self._host = host
         self._key = key
         self._certs = certs
         self._started = datetime.datetime.now(datetime.UTC)
         self._envoy = envoy.Envoy(host, gateway_certificate(config, key))
-        self._gateway = Gateway(host, config.domain_id, VERSION, key, self._envoy, config.is_master)
+        self._gateway = Gateway(host, config.domain_id, VERSION, key, self._envoy, config.is_master, faults)
         self._names = dns.Names(config.domain_id, host.pod_ip, self._gateway.services)
         self._resolver = dns.Resolver(self._names, [], f"{host.pod_ip}:{host.port(envoy.DNS_PORT)}")
         self._node: Node | None = None
@@ -206,6 +210,7 @@ class Instance:
             await self._gateway.start()
             await self._envoy.wait_ready()
             ready.set()
+            await self._gateway.follow_faults()
             await asyncio.Event().wait()
         finally:
             await self._envoy.stop()
@@ -234,6 +239,7 @@ class Instance:
         self._node = self._make_node(self._local, self._config.domain_id)
         await bootstrap(self._node)
         app = remote_store.server_app(self._local)
+        app.middlewares.append(self._faults.middleware("apiserver"))
         async with self._serving(app, self._host.loopback, envoy.APISERVER_PORT):
             logger.info("modules/k3s.go:256", "K3s init done")
             logger.info("modules/k3s.go:195", "k3s is ready now")
@@ -254,8 +260,10 @@ class Instance:
             await self._connect()
         node = self._running()
         server = handshake.Server(node.store, node.domain_id, self._key, self._config.is_master, self._gateway.heard)
+        app = server.app()
+        app.middlewares.append(self._faults.middleware("handshake"))
         async with (
-            self._serving(server.app(), self._host.bind, envoy.HANDSHAKE_PORT),
+            self._serving(app, self._host.bind, envoy.HANDSHAKE_PORT),
             asyncio.TaskGroup() as group,
         ):
             group.create_task(heartbeat.gateway_heartbeat(node, self._host))
@@ -475,6 +483,7 @@ class Instance:
             started=self._started,
             master_reachable=(lambda: True) if self._config.is_master else self._remote.reachable,
             cert_pem=Path(self._certs.domain_cert).read_text(),
+            faults=self._faults,
         )
 
     def _running(self) -> Node:

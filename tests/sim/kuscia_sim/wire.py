@@ -188,13 +188,14 @@ def build_app(
     node: Node,
     tables: list[Endpoints],
     *,
+    server: str,
     identify: Callable[[web.Request], tuple[str, str] | None],
     dialect: Dialect = KUSCIA_API,
     service_name: str | None = None,
 ) -> web.Application:
     """The aiohttp application of one port.
 
-    identify: the caller's (role, domain ID), or None for 401. service_name: the name /probe gives; without
+    server: its name in kuscia_sim.faults. identify: the caller's (role, domain ID), or None for 401. service_name: the name /probe gives; without
     it there is no /probe nor /version.
     """
     endpoints = {endpoint.path: endpoint for table in tables for endpoint in table.items}
@@ -214,7 +215,7 @@ def build_app(
             return not_found_page()
         return await _serve(request, endpoint, Context(node, *caller), dialect)
 
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_log_failures])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[node.faults.middleware(server), _log_failures])
     app.router.add_route("*", "/{path:.*}", dispatch)
     app.on_response_prepare.append(_real_headers)
     return app

@@ -16,6 +16,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_sim import credentials
+from kuscia_sim.faults import VARIABLE
 
 SIM = Path(__file__).parents[1]
 MASTER_ID = "kuscia-system"
@@ -61,10 +62,18 @@ class Node:
         }
         self.domain_id = str(self.config.get("domainID", ""))
         self.hostname = f"host-{self.domain_id or 'none'}"
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def port(self, number: int) -> int:
         return number + self.offset
+
+    def meet(self, faults: list[dict[str, Any]]) -> None:
+        """What goes wrong from now on (kuscia_sim.faults); before the first start, or once it had some."""
+        path = self.home.with_suffix(".faults.yaml")
+        self.environment[VARIABLE] = str(path)
+        path.with_suffix(".new").write_text(yaml.safe_dump(faults))
+        path.with_suffix(".new").rename(path)
 
     @property
     def gateway(self) -> str:
@@ -81,6 +90,7 @@ class Node:
             "KUSCIA_SIM_PORT_OFFSET": str(self.offset),
             "KUSCIA_SIM_HOSTNAME": self.hostname,
             "KUSCIA_SIM_HOME": str(self.home),
+            **self.environment,
         }
         with (self.home / "output.log").open("wb") as output:
             self._process = subprocess.Popen(

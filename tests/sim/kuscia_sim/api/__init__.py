@@ -59,7 +59,7 @@ def kusciaapi_app(node: Node) -> web.Application:
             return None
         return "master", "master"
 
-    app = wire.build_app(node, TABLES, identify=identify, service_name="KusciaAPI")
+    app = wire.build_app(node, TABLES, server="api", identify=identify, service_name="KusciaAPI")
     if node.is_master:
         app.cleanup_ctx.append(lambda _app: _carry_grants(node))
     return app
@@ -81,7 +81,7 @@ def internal_app(node: Node) -> web.Application:
         source = request.headers.get("Kuscia-Source", "")
         return ("domain", source) if source else None
 
-    return wire.build_app(node, TABLES, identify=identify)
+    return wire.build_app(node, TABLES, server="internal", identify=identify)
 
 
 def datamesh_app(node: Node) -> web.Application:
@@ -89,6 +89,7 @@ def datamesh_app(node: Node) -> web.Application:
     return wire.build_app(
         node,
         [datamesh.endpoints],
+        server="datamesh",
         identify=lambda _request: ("domain", node.domain_id),
         dialect=wire.DATA_MESH,
     )

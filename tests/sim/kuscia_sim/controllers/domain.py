@@ -71,13 +71,14 @@ async def _reconcile_domain(node: Node, domain: Object, nodes: list[Object]) -> 
     await _ensure_namespace(store, name)
     if domain["spec"].get("authCenter") and name != node.domain_id:
         await _ensure_route_to_master(store, domain, node.domain_id)
-    wanted = _status(domain, nodes)
+    token_delay = node.faults.token_delay()
+    wanted = _status(domain, nodes, token_delay)
     labels = domain["metadata"].get("labels") or {}
     if wanted == domain.get("status") and labels.get(AUTH_LABEL) == "completed":
         return
 
     def change(current: Object) -> None:
-        current["status"] = _status(current, nodes)
+        current["status"] = _status(current, nodes, token_delay)
         current["metadata"]["labels"] = {**(current["metadata"].get("labels") or {}), AUTH_LABEL: "completed"}
 
     await mutate(store, "domains", "", name, change)
@@ -161,12 +162,12 @@ async def _with_lease(store: Store, node: Object) -> Object:
     return await mutate(store, "nodes", "", node["metadata"]["name"], lose)
 
 
-def _status(domain: Object, nodes: list[Object]) -> Object:
+def _status(domain: Object, nodes: list[Object], token_delay: float) -> Object:
     before = domain.get("status") or {}
     tokens = list(before.get("deployTokenStatuses") or [])
     used = [token for token in tokens if token["state"] == "used"][-1:]
     unused = [token for token in tokens if token["state"] == "unused"][:1]
-    if not unused:
+    if not unused and age(domain["metadata"]["creationTimestamp"]) >= token_delay:
         unused = [{"token": credentials.random_token(), "state": "unused", "lastTransitionTime": now_rfc3339()}]
     return {
         **before,
