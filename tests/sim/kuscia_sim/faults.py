@@ -33,7 +33,7 @@ SERVERS = ("api", "internal", "apiserver", "datamesh", "handshake")
 """Where a request is met: ports 8082, 8092, 6443, 8070, 1054 (handshakes and registrations behind 1080)."""
 GATEWAY, START, TOKEN = "gateway", "start", "token"
 ACTIONS = {
-    **{server: ("fail", "reset", "lose", "delay", "stall") for server in SERVERS},
+    **dict.fromkeys(SERVERS, ("fail", "reset", "lose", "delay", "stall")),
     GATEWAY: ("fail", "login"),
     START: ("delay",),
     TOKEN: ("delay",),
@@ -219,7 +219,7 @@ class Faults:
         self._met[index] = self._met.get(index, 0) + 1
         if self._met[index] <= fault.skip or (fault.times and self._hits.get(index, 0) >= fault.times):
             return False
-        if fault.chance < 1 and self._chances.setdefault(index, random.Random(fault.seed)).random() >= fault.chance:  # noqa: S311
+        if fault.chance < 1 and self._chances.setdefault(index, random.Random(fault.seed)).random() >= fault.chance:
             return False
         self._hits[index] = self._hits.get(index, 0) + 1
         return True

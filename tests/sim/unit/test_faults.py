@@ -11,9 +11,9 @@ import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from unit.nodes import MASTER_ID, Node, free_offset
 
 from kuscia_sim.faults import Faults, FaultsInvalid
-from unit.nodes import MASTER_ID, Node, free_offset
 
 Client = TestClient[web.Request, web.Application]
 WRONG = aiohttp.ServerDisconnectedError, aiohttp.ClientOSError
@@ -198,7 +198,7 @@ async def test_a_whole_master_with_faults(master: Node) -> None:
     assert await eventually(gateway, 502) == (502, "<html><head><title>502 Bad Gateway</title></head></html>\n",
                                               "text/html", "")  # fmt: skip
     master.meet([{"at": "gateway", "do": "login"}])
-    status, body, kind, said = await eventually(gateway, 200)
+    _, body, kind, said = await eventually(gateway, 200)
     assert ("<form action='/login'>" in body, kind, said) == (True, "text/html", "")
     master.meet([])
     assert (await eventually(gateway, 401))[3]
