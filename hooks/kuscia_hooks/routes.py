@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
+from kubernetes.utils.quantity import parse_quantity
+
 from kuscia_hooks.api import Exists, KusciaAPI, Missing
 from kuscia_hooks.config import AppImage, Route, Routes, split_endpoint
 from kuscia_hooks.errors import HookError, NotYet, merged
@@ -20,6 +22,8 @@ from kuscia_hooks.waiting import Deadline, until
 STATUS_BATCH = 100
 # The ledger is written so often that a step which is killed does not begin again.
 SAVE_EVERY = 500
+# What KusciaAPI gives to a port that does not say (recordings of appimage/query).
+PORT_DEFAULTS = {"protocol": "HTTP", "scope": "Local"}
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,33 @@ def normal_app_image(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "image": image,
         "config_templates": dict(data.get("config_templates") or {}),
-        "deploy_templates": [_pruned(template) for template in data.get("deploy_templates") or []],
+        "deploy_templates": [_normal_template(template) for template in data.get("deploy_templates") or []],
     }
+
+
+def _normal_template(template: Mapping[str, Any]) -> Any:
+    containers = [_normal_container(container) for container in template.get("containers") or []]
+    return _pruned({**template, "containers": containers})
+
+
+def _normal_container(container: Mapping[str, Any]) -> dict[str, Any]:
+    ports = [
+        {key: value for key, value in port.items() if value != PORT_DEFAULTS.get(key)}
+        for port in container.get("ports") or []
+    ]
+    resources = {
+        kind: {item: _normal_quantity(amount) for item, amount in (amounts or {}).items()}
+        for kind, amounts in (container.get("resources") or {}).items()
+    }
+    return {**container, "ports": ports, "resources": resources}
+
+
+def _normal_quantity(amount: Any) -> str:
+    """Kubernetes writes an amount in its own way: 1024Mi comes back as 1Gi, 0.5 as 500m."""
+    try:
+        return format(parse_quantity(amount).normalize(), "f")
+    except ValueError:
+        return str(amount)
 
 
 def _pruned(value: Any) -> Any:

@@ -110,6 +110,21 @@ def test_the_recorded_app_image_equals_its_request() -> None:
     assert normal_app_image(changed) != normal_app_image(got["appimage query"])
 
 
+def test_app_images_are_equal_when_only_kubernetes_wrote_them_otherwise() -> None:
+    """Else every run would update them: defaults of ports and canonical amounts are no change."""
+
+    def image(port: dict[str, str], limits: dict[str, str]) -> dict[str, Any]:
+        container = {"name": "c", "ports": [{"name": "p", **port}], "resources": {"limits": limits}}
+        return normal_app_image({"deploy_templates": [{"name": "t", "replicas": 1, "containers": [container]}]})
+
+    given = image({}, {"cpu": "0.5", "memory": "1024Mi"})
+    assert image({"protocol": "HTTP", "scope": "Local"}, {"cpu": "500m", "memory": "1Gi"}) == given
+    assert image({"protocol": "GRPC"}, {"cpu": "0.5", "memory": "1Gi"}) != given
+    assert image({"scope": "Cluster"}, {"cpu": "0.5", "memory": "1Gi"}) != given
+    assert image({}, {"cpu": "0.5", "memory": "1G"}) != given
+    assert image({}, {"cpu": "no amount"}) != image({}, {})
+
+
 def body(host: str = "h") -> dict[str, Any]:
     return wanted_routes(config(domains={"alice": {}, "bob": {"endpoint": f"https://{host}:1080"}}))[A_B]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from unit.nodes import MASTER_ID, Node, free_offset
+from tests.sim.unit.nodes import MASTER_ID, Node, free_offset
 
 from kuscia_sim.faults import Faults, FaultsInvalid
 
