@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from tests.cluster import images, s3, summary
+from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import CommandError, Kubectl
 from tests.cluster.local import Cluster
 from tests.cluster.releases import RELEASES, ImageRefs, Release, install, uninstall
@@ -174,4 +175,8 @@ def down() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ClusterError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)

@@ -25,6 +25,15 @@ def test_own_cluster_without_prefix_is_refused() -> None:
     assert NEEDS_PREFIX in done.stderr
 
 
+def test_a_machine_that_cannot_run_it_is_told_so() -> None:
+    """Without its capabilities root may make no namespaces."""
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "tests.cluster.demo", "up"]
+    done = subprocess.run(command, env=os.environ | {"CLUSTER": "nowhere"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "this machine cannot run the local cluster; it lacks:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
 def test_kuscia_image_from_a_file(kubectl: Kubectl, tmp_path: Path, transport: str) -> None:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from tests.sim.unit.nodes import MASTER_ID, Node, free_offset
 
 from kuscia_sim.faults import Faults, FaultsInvalid
+from tests.sim.unit.nodes import MASTER_ID, Node, free_offset
 
 Client = TestClient[web.Request, web.Application]
 WRONG = aiohttp.ServerDisconnectedError, aiohttp.ClientOSError
