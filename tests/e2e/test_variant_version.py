@@ -1,0 +1,73 @@
+"""Another Kuscia image: the master first, then one lite after the other; what the master keeps stays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cluster.demo import Demo
+from tests.cluster.images import AGAIN
+from tests.cluster.kusciaapi import PORT
+from tests.cluster.releases import CHART, image_values
+from tests.e2e import parties
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+# Kuscia counts a gateway that is gone as alive for three minutes (Kuscia facts 16.2).
+RECONNECT_SECONDS = 300
+
+
+@pytest.fixture
+def made(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Variant]:
+    with parties.three(demo, images, image_refs, "version") as made:
+        yield made
+
+
+def change(made: Variant, party: str, ref: str) -> None:
+    """The command of docs/upgrade.md."""
+    release, component = made.release(party), "master" if party == "master" else "lite"
+    sets = [f"--set-string={component}.image.{key}={value}" for key, value in image_values(ref).items()]
+    made.kubectl.helm(
+        "upgrade", release.name, str(CHART), "-n", release.namespace, "--reuse-values", *sets,
+        "--wait", "--timeout", "8m",
+    )  # fmt: skip
+    assert made.pod(party)["spec"]["containers"][0]["image"] == ref
+
+
+def served(made: Variant, party: str) -> str:
+    """The version that a node's own API tells."""
+    release = made.release(party)
+    with made.kubectl.port_forward(release.namespace, f"service/{release.fullname}", PORT) as port:
+        # Whoever answers there says so of itself; nothing is sent to it.
+        return httpx.get(f"https://127.0.0.1:{port}/version", verify=False).text.strip()  # noqa: S501
+
+
+def test_master_first_then_lites(made: Variant, next_kuscia: str) -> None:
+    parties.install(made)
+    assert "example job: " in made.test("master")
+    before, kept = served(made, "master"), parties.state(made)
+    assert parties.versions(made) == dict.fromkeys(parties.LITES, before)
+
+    change(made, "master", next_kuscia)
+    after = served(made, "master")
+    assert (after == before) is next_kuscia.endswith(AGAIN)
+    lites = {party: made.pod(party)["metadata"]["uid"] for party in parties.LITES}
+    eventually(
+        lambda: parties.versions(made) == dict.fromkeys(parties.LITES, before),
+        RECONNECT_SECONDS,
+        "both lites are back at the new master",
+    )
+    assert "example job: " in made.test("master")
+    assert {party: made.pod(party)["metadata"]["uid"] for party in parties.LITES} == lites
+    assert parties.state(made) == kept
+
+    for number, party in enumerate(parties.LITES, 1):
+        change(made, party, next_kuscia)
+        wanted = {lite: after if lite in parties.LITES[:number] else before for lite in parties.LITES}
+        eventually(lambda wanted=wanted: parties.versions(made) == wanted, RECONNECT_SECONDS, f"{party} is back")
+        assert served(made, party) == after
+        assert "example job: " in made.test("master")
+    made.test()
+    assert parties.state(made) == kept
