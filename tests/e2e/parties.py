@@ -75,11 +75,11 @@ def state(made: Variant) -> dict[str, Any]:
     return found
 
 
-def versions(made: Variant) -> dict[str, str]:
+def versions(made: Variant, lites: tuple[str, ...] = LITES) -> dict[str, str]:
     """Lite -> the Kuscia version of its Ready node, as the master knows it; "" when no node is Ready."""
     found = {}
     with kusciaapi(made.kubectl, made.release("master")) as api:
-        for party in LITES:
+        for party in lites:
             nodes = api.call("domain/query", {"domain_id": party})["node_statuses"]
             found[party] = "".join(node["version"] for node in nodes if node["status"] == "Ready")
     return found

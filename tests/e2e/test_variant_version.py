@@ -1,16 +1,18 @@
 """Another Kuscia image: the master first, then one lite after the other; what the master keeps stays."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.cluster.databases import MARIADB
 from tests.cluster.demo import Demo
 from tests.cluster.images import AGAIN
 from tests.cluster.kusciaapi import PORT
 from tests.cluster.releases import CHART, image_values
-from tests.e2e import parties
+from tests.e2e import datastores, parties
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant
 
@@ -41,7 +43,7 @@ def served(made: Variant, party: str) -> str:
     release = made.release(party)
     with made.kubectl.port_forward(release.namespace, f"service/{release.fullname}", PORT) as port:
         # Whoever answers there says so of itself; nothing is sent to it.
-        return httpx.get(f"https://127.0.0.1:{port}/version", verify=False).text.strip()  # noqa: S501
+        return httpx.get(f"https://127.0.0.1:{port}/version", verify=False).text.strip()
 
 
 def test_master_first_then_lites(made: Variant, next_kuscia: str) -> None:
@@ -71,3 +73,23 @@ def test_master_first_then_lites(made: Variant, next_kuscia: str) -> None:
         assert "example job: " in made.test("master")
     made.test()
     assert parties.state(made) == kept
+
+
+def test_master_on_a_database(demo: Demo, images: Path, next_kuscia: str) -> None:
+    """Its state is in no volume; what is in the database before is there after."""
+    server, both = replace(MARIADB, namespace="v-version-mariadb"), ("master", "alice")
+    with (
+        datastores.running(demo, server),
+        datastores.master(demo, images, server, "kuscia", "version-mysql", both) as one,
+    ):
+        made = one.made
+        one.make_user()
+        one.make_database()
+        made.install_all()
+        kept = one.kept()
+        for party in both:
+            change(made, party, next_kuscia)
+        after = {"alice": served(made, "alice")}
+        eventually(lambda: parties.versions(made, ("alice",)) == after, RECONNECT_SECONDS, "alice is back")
+        assert one.kept().items() >= kept.items()
+        made.test()
