@@ -10,6 +10,7 @@ import pytest
 from tests.cluster import databases
 from tests.cluster.databases import MARIADB, POSTGRES, Server
 from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError
 from tests.cluster.releases import uninstall
 from tests.e2e import datastores, guide, parties
 from tests.e2e.conftest import eventually
@@ -97,23 +98,24 @@ def test_master_without_its_state(made: Variant, tmp_path: Path) -> None:
 
 
 def test_lite_without_its_key(made: Variant, tmp_path: Path) -> None:
-    """A new key is refused in clear words until the master's operator admits it, once."""
-    release = made.release("alice")
-    before, known = made.key("alice"), parties.state(made)["alice"]
-    lost = ("secret/kuscia-lite-alice-domain-key", "configmap/kuscia-lite-alice-domain-cert")
-    made.kubectl.run("delete", *lost, "-n", release.namespace)
-    made.install("alice", values=parties.values(made, "alice"))
-    made.kubectl.run("rollout", "restart", f"deployment/{release.fullname}", "-n", release.namespace)
+    """No new key comes by itself; a new one is refused in clear words until the master's operator admits it, once."""
+    namespace, before, known = made.namespace("alice"), made.key("alice"), parties.state(made)["alice"]
+    made.kubectl.run("delete", "secret", "kuscia-lite-alice-domain-key", "-n", namespace)
+    with pytest.raises(CommandError):
+        made.install("alice", values=parties.values(made, "alice"), timeout="60s")
+    assert "Restore the Secret from your backup" in step_log(made, "alice", "keys")
+    assert parties.versions(made)["alice"]
+
+    renew, admit = guide.commands(DOCUMENT, "A lite without its key")
+    shell(made, tmp_path, "alice", renew)
     words = "restore it, or set master.domains.<id>.allowRekey: true once"
     eventually(lambda: words in made.log("alice", "prepare"), 120, "prepare names the repair")
     assert made.key("alice").private_numbers() != before.private_numbers()
-    assert parties.versions(made)["alice"] == ""
 
-    (repair,) = guide.commands(DOCUMENT, "A lite without its key")
-    shell(made, tmp_path, "master", repair, DOMAIN="alice")
+    shell(made, tmp_path, "master", admit, DOMAIN="alice")
     eventually(lambda: ready(made), RECONNECT_SECONDS, "alice is back")
     assert parties.state(made)["alice"] != known
-    shell(made, tmp_path, "master", repair.replace("true", "false"), DOMAIN="alice")
+    shell(made, tmp_path, "master", admit.replace("true", "false"), DOMAIN="alice")
     assert "example job: " in made.test()
 
 
