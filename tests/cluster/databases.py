@@ -37,6 +37,10 @@ class Server:
     client: tuple[str, ...]
 
     @property
+    def postgres(self) -> bool:
+        return self.name == "postgres"
+
+    @property
     def host(self) -> str:
         return f"{self.name}.{self.namespace}.svc.cluster.local"
 
@@ -89,7 +93,7 @@ def sql(kubectl: Kubectl, server: Server, statements: str, database: str = "") -
     Args:
         database: the one to be in; "" for the administrator's own.
     """
-    where = [database] if database else ["postgres"] if server is POSTGRES else []
+    where = [database] if database else ["postgres"] if server.postgres else []
     return kubectl.run(
         "exec", "-i", "-n", server.namespace, f"deployment/{server.name}", "-c", "server", "--",
         *server.client, *where, stdin=statements,
@@ -98,7 +102,7 @@ def sql(kubectl: Kubectl, server: Server, statements: str, database: str = "") -
 
 def create_database(kubectl: Kubectl, server: Server, name: str, owner: str = "") -> None:
     """An empty database; a user `owner` gets all rights to it."""
-    if server is POSTGRES:
+    if server.postgres:
         sql(kubectl, server, f'CREATE DATABASE "{name}"' + (f' OWNER "{owner}"' if owner else ""))
         return
     grant = f"GRANT ALL ON `{name}`.* TO '{owner}'@'%';" if owner else ""
@@ -107,7 +111,7 @@ def create_database(kubectl: Kubectl, server: Server, name: str, owner: str = ""
 
 def set_password(kubectl: Kubectl, server: Server, user: str, password: str) -> None:
     """Make the user, or change the password it logs in with."""
-    if server is POSTGRES:
+    if server.postgres:
         exists = sql(kubectl, server, f"SELECT 1 FROM pg_roles WHERE rolname = '{user}'")
         verb = "ALTER" if exists else "CREATE"
         sql(kubectl, server, f'{verb} ROLE "{user}" LOGIN PASSWORD {_quoted(password)}')
@@ -118,7 +122,7 @@ def set_password(kubectl: Kubectl, server: Server, user: str, password: str) -> 
 
 def drop(kubectl: Kubectl, server: Server, database: str, user: str) -> None:
     """Delete a database and a user, if they are there."""
-    if server is POSTGRES:
+    if server.postgres:
         sql(kubectl, server, f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
         sql(kubectl, server, f'DROP ROLE IF EXISTS "{user}"')
         return

@@ -76,14 +76,29 @@ class Demo:
         names = ["kuscia-hooks", "kuscia-engine", "versitygw"]
         if not self.kuscia_image:
             names.append("kuscia-sim")
-        built = images.build(names)
-        if self.local:
-            images.load(self.local, list(built.values()))
-            refs = {name: image.ref for name, image in built.items()}
-        else:
-            refs = images.push(list(built.values()), self.prefix)
+        refs = self.bring(names)
         refs["kuscia"] = refs.get("kuscia-sim") or images.adopt(self.local, self.kuscia_image, self.prefix)
         return refs
+
+    def bring(self, names: list[str]) -> dict[str, str]:
+        """Build images of this tree and put them where the cluster finds them; their references by name."""
+        built = images.build(names)
+        if not self.local:
+            return images.push(list(built.values()), self.prefix)
+        images.load(self.local, list(built.values()))
+        return {name: image.ref for name, image in built.items()}
+
+    def next_kuscia(self, given: str) -> str:
+        """Another Kuscia image than that of `images`, to change to.
+
+        Args:
+            given: as for `kuscia_image`; "" for the same with another version (the stand-in) or name.
+        """
+        if given:
+            return images.adopt(self.local, given, self.prefix)
+        if self.kuscia_image:
+            return images.adopt_again(self.local, self.kuscia_image, self.prefix)
+        return self.bring(["kuscia-sim-next"])["kuscia-sim-next"]
 
     def image_values(self, refs: dict[str, str]) -> Path:
         """A values file that makes the releases run these images."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,7 @@ REGISTRY = "docker.io/local"  # containerd looks up incomplete names on Docker H
 KEEP = 3  # archives kept of each image
 KEEP_SECONDS = 6 * 3600.0  # younger ones are kept besides: another clone may be about to load them
 TICK = 10.0
+AGAIN = "-again"
 # Of everything pip may take for this Python on Debian 12 (glibc 2.36), x86-64.
 PLATFORMS = [
     "linux_x86_64", "manylinux1_x86_64", "manylinux2010_x86_64", "manylinux2014_x86_64",
@@ -69,13 +70,14 @@ class Source:
     context: directory with the Dockerfile. python: whether it is built on the Python base image,
     with wheels from its requirements.txt. debian: whether it is built on the same base image with
     packages of Debian's, which the Dockerfile installs. tool: a tool of toolchain.py that is added to
-    the context.
+    the context. args: build arguments, each NAME=VALUE.
     """
 
     context: Path
     python: bool = True
     debian: bool = False
     tool: str | None = None
+    args: tuple[str, ...] = ()
 
 
 SOURCES = {
@@ -88,6 +90,8 @@ SOURCES = {
 TEST_SOURCES = {
     "mariadb": Source(HERE / "mariadb", python=False, debian=True),
     "postgres": Source(HERE / "postgres", python=False, debian=True),
+    # A Kuscia to change to.
+    "kuscia-sim-next": Source(ROOT / "tests/sim", args=("KUSCIA_VERSION=v1.2.0",)),
 }
 ALL_SOURCES = SOURCES | TEST_SOURCES
 
@@ -152,7 +156,7 @@ def image(name: str) -> Image:
     more = [base_tag(), *PLATFORMS] if source.python else [base_tag()] if source.debian else []
     if source.tool:
         more.append(hashlib.sha256(_tool_binary(source.tool).read_bytes()).hexdigest())
-    tag = context_hash(source.context, *more)
+    tag = context_hash(source.context, *more, *source.args)
     return Image(name, f"{REGISTRY}/{name}:{tag}", CACHE / "archives" / f"{name}-{tag}.tar")
 
 
@@ -204,6 +208,7 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
                      "--build-arg", "PIP_ARGS=--no-index --find-links /wheels"]  # fmt: skip
         if source.debian:
             args += ["--build-arg", f"BASE_IMAGE={base}"]
+        args += [part for arg in source.args for part in ("--build-arg", arg)]
         storage.buildah(one.name, "bud", *args, str(context))
         partial = Path(scratch) / "image.tar"
         storage.buildah(f"{one.name}: archive", "push", one.ref, f"oci-archive:{partial}:{one.ref}")
@@ -371,6 +376,20 @@ def adopt(cluster: Node | None, given: str, prefix: str = "") -> str:
         return push([adopted], prefix)["kuscia"]
     load(cluster, [adopted])
     return adopted.ref
+
+
+def adopt_again(cluster: Node | None, given: str, prefix: str = "") -> str:
+    """As `adopt`, under a second name: for tests that change to another image where there is but one.
+
+    Its name ends in AGAIN.
+    """
+    source = given if given.partition(":")[0] in TRANSPORTS else f"docker://{given}"
+    first = _copy(given, source, "")
+    second = replace(first, ref=first.ref + AGAIN)
+    if cluster is None:
+        return push([second], prefix)["kuscia"]
+    load(cluster, [second])
+    return second.ref
 
 
 def _copy(given: str, source: str, ref: str) -> Image:

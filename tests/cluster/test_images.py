@@ -110,3 +110,18 @@ def test_an_archive_for_the_users_own_cluster_needs_a_prefix() -> None:
 def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(images.ImageError, match=r"no such file[\s\S]*or docker-archive:FILE"):
         images.adopt(FakeNode(), f"oci-archive:{tmp_path}/nosuch.tar")
+
+
+def test_build_arguments_are_part_of_the_tag() -> None:
+    tags = {images.image(name).ref.rpartition(":")[2] for name in ("kuscia-sim", "kuscia-sim-next")}
+    assert len(tags) == 2
+
+
+def test_the_same_image_under_a_second_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Path("kuscia-1.tar")
+    monkeypatch.setattr(images, "_copy", lambda *_: images.Image("kuscia", "docker.io/local/kuscia:1", archive))
+    imported = {}
+    node = FakeNode()
+    monkeypatch.setattr(node, "import_image", lambda archive, ref: imported.update({ref: archive}))
+    assert images.adopt_again(node, "docker-archive:kuscia.tar") == "docker.io/local/kuscia:1-again"
+    assert imported == {"docker.io/local/kuscia:1-again": archive}

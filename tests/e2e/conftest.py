@@ -34,6 +34,12 @@ def image_refs(demo: Demo) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def next_kuscia(demo: Demo) -> str:
+    """Another Kuscia image than that of `images`: KUSCIA_IMAGE_NEXT, else one that is made of the first."""
+    return demo.next_kuscia(os.environ.get("KUSCIA_IMAGE_NEXT", ""))
+
+
+@pytest.fixture(scope="session")
 def images(demo: Demo, image_refs: dict[str, str]) -> Path:
     """The values layer with the images that the demo runs."""
     return demo.image_values(image_refs)

@@ -1,9 +1,10 @@
-"""A master without lites on a database server of tests/cluster/databases.py."""
+"""A master on a database server of tests/cluster/databases.py, and what it has to do on any of them."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cluster import databases, images
@@ -13,6 +14,7 @@ from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
 PRESETS = {"mariadb": "mysql", "postgres": "postgres"}
+LATE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,13 @@ class Master:
 
     def rows(self) -> dict[int, str]:
         """The rows of kine: revision -> name."""
-        concat = "id || ' ' || name" if self.server is databases.POSTGRES else "CONCAT(id, ' ', name)"
+        concat = "id || ' ' || name" if self.server.postgres else "CONCAT(id, ' ', name)"
         lines = self.sql(f"SELECT {concat} FROM kine ORDER BY id").splitlines()
         return {int(number): name for number, _, name in (line.partition(" ") for line in lines)}
+
+    def kept(self) -> dict[int, str]:
+        """Those of them that no restart changes: Domains and AppImages."""
+        return {number: name for number, name in self.rows().items() if "/appimages/" in name or "/domains/" in name}
 
     def prepare_log(self) -> str:
         log = self.made.log("master", "prepare")
@@ -70,19 +76,23 @@ def running(demo: Demo, server: Server) -> Iterator[None]:
 
 
 @contextmanager
-def master(demo: Demo, layer: Path, server: Server, database: str) -> Iterator[Master]:
+def master(
+    demo: Demo, layer: Path, server: Server, database: str, name: str = "", parties: tuple[str, ...] = ("master",)
+) -> Iterator[Master]:
     """A master that is not installed yet, with its Secret; neither its user nor its database is there.
 
     Args:
         layer: the values layer with the images.
+        name: the variant's; the server's kind by default.
+        parties: it and the lites beside it.
     """
     preset = PRESETS[server.name]
     datastore = {"host": server.host, "port": server.port, "database": database, "user": database}
-    if server is databases.POSTGRES:
+    if server.postgres:
         datastore["params"] = {"sslmode": "disable"}
     values = {"master": {"datastore": datastore}}
-    options = {"parties": ("master",), "presets": (f"master-{preset}",), "values": values}
-    with variant(demo, layer, preset, **options) as made:
+    options = {"parties": parties, "presets": (f"master-{preset}",), "values": values}
+    with variant(demo, layer, name or preset, **options) as made:
         databases.drop(demo.kubectl, server, database, database)
         one = Master(made, server, database, databases.random_password())
         one.set_secret(one.password)
@@ -119,14 +129,61 @@ def comes_up_and_keeps_its_state(one: Master) -> None:
     logs = made.test()
     assert f"/{one.database} holds " in logs
     assert "FAIL" not in logs
-    before = one.rows()
+    before = one.kept()
     assert any(name.endswith("/appimages/secretflow-image") for name in before.values())
     pod = made.pod("master")["metadata"]["name"]
     made.kubectl.run("delete", "pod", pod, "-n", made.namespace("master"))
+    _wait_ready(made)
+    assert made.pod("master")["metadata"]["name"] != pod
+    assert one.kept().items() >= before.items()
+    assert "Succeeded" in made.test()
+
+
+def wrong_password(one: Master, words: str) -> None:
+    """A wrong one in the Secret, corrected in place."""
+    one.make_user()
+    one.make_database()
+    one.set_secret("wrong")
+    waits_then_starts(one, words, lambda: one.set_secret(one.password))
+
+
+def comes_late(one: Master, words: str) -> None:
+    """The server is down when the master is installed."""
+    one.make_user()
+    one.make_database()
+    databases.scale(one.made.kubectl, one.server, 0)
+
+    def mend() -> None:
+        time.sleep(LATE_SECONDS)
+        databases.scale(one.made.kubectl, one.server, 1)
+
+    waits_then_starts(one, words, mend)
+
+
+def changed_password(one: Master, words: str) -> None:
+    """Another password while Kuscia runs: its container alone starts with the old one, a new pod with the new one.
+
+    Args:
+        words: what Kuscia says when the server refuses it.
+    """
+    made = one.made
+    one.make_user()
+    one.make_database()
+    made.install("master")
+    before = one.kept()
+    changed = replace(one, password=databases.random_password())
+    changed.make_user()
+    changed.set_secret(changed.password)
+    made.exec("master", "sh", "-c", "kill 1")
+    eventually(lambda: words in made.log("master", "master"), 180, f"Kuscia says {words!r}")
+
+    deployment, namespace = "deployment/kuscia-master", made.namespace("master")
+    made.kubectl.run("rollout", "restart", deployment, "-n", namespace)
+    _wait_ready(made)
+    assert changed.kept().items() >= before.items()
+    assert "Succeeded" in made.test()
+
+
+def _wait_ready(made: Variant) -> None:
     rollout = ("rollout", "status", "deployment/kuscia-master", "--timeout=170s")
     made.kubectl.run(*rollout, "-n", made.namespace("master"), timeout=180)
-    assert made.pod("master")["metadata"]["name"] != pod
-    after = one.rows()
-    kept = [number for number, name in before.items() if "/appimages/" in name or "/domains/" in name]
-    assert {number: after.get(number) for number in kept} == {number: before[number] for number in kept}
-    assert "Succeeded" in made.test()

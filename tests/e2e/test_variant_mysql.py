@@ -1,6 +1,5 @@
 """The master on MySQL: a real MariaDB in the cluster, and what may be wrong with it."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +8,18 @@ import pytest
 from tests.cluster import databases
 from tests.cluster.databases import MARIADB
 from tests.cluster.demo import Demo
-from tests.e2e.datastores import Master, comes_up_and_keeps_its_state, master, running, waits_then_starts
+from tests.e2e.datastores import (
+    Master,
+    changed_password,
+    comes_late,
+    comes_up_and_keeps_its_state,
+    master,
+    running,
+    waits_then_starts,
+    wrong_password,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-LATE_SECONDS = 60
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,10 +39,7 @@ def test_comes_up_and_keeps_its_state(one: Master) -> None:
 
 
 def test_wrong_password(one: Master) -> None:
-    one.make_user()
-    one.make_database()
-    one.set_secret("wrong")
-    waits_then_starts(one, "1045 Access denied for user 'kuscia'", lambda: one.set_secret(one.password))
+    wrong_password(one, "1045 Access denied for user 'kuscia'")
 
 
 def test_no_database(demo: Demo, images: Path) -> None:
@@ -48,16 +52,12 @@ def test_no_database(demo: Demo, images: Path) -> None:
         assert "the database name my-kuscia holds a '-'" in one.prepare_log()
 
 
-def test_database_that_comes_late(demo: Demo, one: Master) -> None:
-    one.make_user()
-    one.make_database()
-    databases.scale(demo.kubectl, MARIADB, 0)
+def test_database_that_comes_late(one: Master) -> None:
+    comes_late(one, "2003 Can't connect to MySQL server on")
 
-    def mend() -> None:
-        time.sleep(LATE_SECONDS)
-        databases.scale(demo.kubectl, MARIADB, 1)
 
-    waits_then_starts(one, "2003 Can't connect to MySQL server on", mend)
+def test_changed_password(one: Master) -> None:
+    changed_password(one, "Error 1045")
 
 
 def test_user_without_rights(one: Master) -> None:

@@ -1,6 +1,5 @@
 """The master on PostgreSQL: a real server in the cluster, and what may be wrong with it."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +8,18 @@ import pytest
 from tests.cluster import databases
 from tests.cluster.databases import POSTGRES
 from tests.cluster.demo import Demo
-from tests.e2e.datastores import Master, comes_up_and_keeps_its_state, master, running, waits_then_starts
+from tests.e2e.datastores import (
+    Master,
+    changed_password,
+    comes_late,
+    comes_up_and_keeps_its_state,
+    master,
+    running,
+    waits_then_starts,
+    wrong_password,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-LATE_SECONDS = 60
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,12 +39,7 @@ def test_comes_up_and_keeps_its_state(one: Master) -> None:
 
 
 def test_wrong_password(one: Master) -> None:
-    one.make_user()
-    one.make_database()
-    one.set_secret("wrong")
-    waits_then_starts(
-        one, 'password authentication failed for user "kuscia" (28P01)', lambda: one.set_secret(one.password)
-    )
+    wrong_password(one, 'password authentication failed for user "kuscia" (28P01)')
 
 
 def test_no_database(one: Master) -> None:
@@ -45,16 +47,12 @@ def test_no_database(one: Master) -> None:
     waits_then_starts(one, 'database "kuscia" does not exist (3D000)', one.make_database)
 
 
-def test_database_that_comes_late(demo: Demo, one: Master) -> None:
-    one.make_user()
-    one.make_database()
-    databases.scale(demo.kubectl, POSTGRES, 0)
+def test_database_that_comes_late(one: Master) -> None:
+    comes_late(one, "Can't create a connection to host postgres.pg-server.svc.cluster.local")
 
-    def mend() -> None:
-        time.sleep(LATE_SECONDS)
-        databases.scale(demo.kubectl, POSTGRES, 1)
 
-    waits_then_starts(one, "Can't create a connection to host postgres.pg-server.svc.cluster.local", mend)
+def test_changed_password(one: Master) -> None:
+    changed_password(one, "pq: password authentication failed for user")
 
 
 def test_user_without_rights(demo: Demo, one: Master) -> None:

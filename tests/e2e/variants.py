@@ -84,7 +84,8 @@ class Variant:
             files = [self._renamed(Path(directory), name) for name in (party, *(presets or self.presets))]
             for number, layer in enumerate((SMALL, self.values, values or {})):
                 files.append(Path(directory, f"layer-{number}.yaml"))
-                files[-1].write_text(yaml.safe_dump(dict(layer)))
+                # JSON, so that Helm takes no column such as y for a boolean.
+                files[-1].write_text(json.dumps(dict(layer)))
             arguments = [f"--values={path}" for path in (*files, self.images)]
             try:
                 return self.kubectl.helm(
@@ -200,7 +201,7 @@ class Variant:
         present = {domain for party in self.parties for domain in party.split("-and-")}
         for absent in set(domains) - present:
             del domains[absent]
-        path.write_text(yaml.safe_dump(_rename(content, renames)))
+        path.write_text(json.dumps(_rename(content, renames)))
         return path
 
 

@@ -40,7 +40,8 @@ from kuscia_sim.serve import Listener, server_context
 from kuscia_sim.store import LocalStore, SharedDatastore, StoreError
 from kuscia_sim.wire import Context
 
-VERSION = "v1.1.0b0-6-ge909d9f6"
+# Kuscia's is fixed when its binary is built; so is the image's.
+VERSION = os.environ.get("KUSCIA_SIM_VERSION") or "v1.1.0b0-6-ge909d9f6"
 API_PORT, DATAMESH_PORT, METRICS_PORT = 8082, 8070, 9091
 FULL_CAPABILITIES = 0x3FFFFFFFF
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")

@@ -1,0 +1,35 @@
+"""The commands of a document, run as a reader would copy them."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.releases import CHART, ROOT
+
+
+def commands(document: str, heading: str, language: str = "sh") -> list[str]:
+    """The blocks of one language below a heading of a document of docs/, in their order."""
+    sections = (ROOT / "docs" / document).read_text().split("\n## ")
+    (section,) = [section for section in sections if section.startswith(f"{heading}\n")]
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert blocks, f"{document} has no {language} commands below {heading!r}"
+    return blocks
+
+
+def run(kubectl: Kubectl, directory: Path, variables: dict[str, str], *blocks: str, timeout: float = 1000) -> str:
+    """Run blocks in one shell, which ends at the first command that fails; what they print.
+
+    Args:
+        directory: where the reader is; the chart is there as charts/kuscia.
+    """
+    (directory / "charts").mkdir(exist_ok=True)
+    if not (directory / "charts/kuscia").exists():
+        (directory / "charts/kuscia").symlink_to(CHART)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=directory, env=kubectl.env | variables, timeout=timeout,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{variables}:\n{done.stdout}"
+    return done.stdout

@@ -1,0 +1,85 @@
+"""Master, alice and bob with their tables and the example job, as the demo has them, in namespaces of their own."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kuscia_hooks.routes import normal_route
+from tests.cluster import s3
+from tests.cluster.demo import Demo
+from tests.cluster.kusciaapi import kusciaapi
+from tests.cluster.releases import LAYERS, ROOT
+from tests.e2e.variants import Variant, variant
+
+LITES = ("alice", "bob")
+PARTIES = ("master", *LITES)
+RESULT = "psi-output"
+
+
+@contextmanager
+def three(demo: Demo, layer: Path, refs: Mapping[str, str], name: str) -> Iterator[Variant]:
+    """The three parties, not installed yet. Their buckets are the demo's, under a prefix of their own.
+
+    Args:
+        layer: the values layer with the images.
+        refs: of all images.
+    """
+    with variant(demo, layer, name, parties=PARTIES) as made:
+        accounts = tuple(s3.Account(party, made.namespace(party), f"{party}-oss") for party in LITES)
+        s3.ensure(demo.kubectl, refs["versitygw"], accounts)
+        yield made
+
+
+def values(made: Variant, party: str) -> dict[str, Any]:
+    """What the demo has and other variants do without: the example job, and a lite's tables."""
+    if party == "master":
+        return {"master": {"exampleJob": {"enabled": True, "appImage": "psi-engine"}}}
+    preset, layer = (
+        yaml.safe_load(path.read_text())["lite"]["data"]
+        for path in (ROOT / f"values/{party}.yaml", LAYERS / f"{party}.yaml")
+    )
+    source = {**preset["source"], **layer["source"], "prefix": made.name}
+    return {"lite": {"data": {**preset, "source": source}}}
+
+
+def install(made: Variant, *parties: str) -> None:
+    """Those parties (all by default) at the same time, and wait until they are ready."""
+    parties = parties or PARTIES
+    with ThreadPoolExecutor(len(parties)) as pool:
+        for done in [pool.submit(made.install, party, values=values(made, party)) for party in parties]:
+            done.result()
+
+
+def state(made: Variant) -> dict[str, Any]:
+    """What a master keeps, as its API tells it: domains, routes, AppImages, and what the lites declared."""
+    found: dict[str, Any] = {}
+    with kusciaapi(made.kubectl, made.release("master")) as api:
+        for source, destination in (LITES, LITES[::-1]):
+            found[source] = api.call("domain/query", {"domain_id": source})["cert"]
+            route = api.call("route/query", {"source": source, "destination": destination})
+            found[f"{source}-{destination}"] = normal_route(route)
+            tables = api.call("domaindata/list", {"data": {"domain_id": source}})["domaindata_list"]
+            found[f"tables of {source}"] = sorted(tables, key=lambda table: str(table["domaindata_id"]))
+        for name in ("psi-engine", "secretflow-image"):
+            found[name] = api.call("appimage/query", {"name": name})
+    for party in LITES:
+        with kusciaapi(made.kubectl, made.release(party)) as api:
+            body = {"domain_id": party, "datasource_id": "default-data-source"}
+            found[f"data source of {party}"] = api.call("domaindatasource/query", body)
+            grants = api.call("domaindatagrant/list", {"data": {"domain_id": party}})["domaindatagrant_list"]
+            found[f"grants of {party}"] = sorted((grant["data"] for grant in grants), key=str)
+    return found
+
+
+def versions(made: Variant, lites: tuple[str, ...] = LITES) -> dict[str, str]:
+    """Lite -> the Kuscia version of its Ready node, as the master knows it; "" when no node is Ready."""
+    found = {}
+    with kusciaapi(made.kubectl, made.release("master")) as api:
+        for party in lites:
+            nodes = api.call("domain/query", {"domain_id": party})["node_statuses"]
+            found[party] = "".join(node["version"] for node in nodes if node["status"] == "Ready")
+    return found

@@ -1,0 +1,67 @@
+"""docs/backup.md for a master on MySQL or PostgreSQL: its table dumped while it runs, all lost and restored."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import databases
+from tests.cluster.databases import MARIADB, POSTGRES, Server
+from tests.cluster.demo import Demo
+from tests.e2e import datastores, guide, parties
+from tests.e2e.backups import DOCUMENT, KEYS, RECONNECT_SECONDS, RELEASE, save, shell, step_log
+from tests.e2e.conftest import eventually
+from tests.e2e.datastores import Master
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+
+def at_the_server(one: Master, heading: str) -> None:
+    """Run the document's commands for that kind of server where its clients are, as the master's user."""
+    (block,) = guide.commands(DOCUMENT, heading, datastores.PRESETS[one.server.name])
+    login = f"""cd /tmp; umask 077
+export PGHOST=127.0.0.1 PGUSER={one.user} PGPASSWORD={one.password}
+cat > kine.cnf <<EOF
+[client]
+host=127.0.0.1
+user={one.user}
+password={one.password}
+EOF
+"""
+    where = ("-n", one.server.namespace, f"deployment/{one.server.name}", "-c", "server")
+    one.made.kubectl.run("exec", "-i", *where, "--", "bash", "-euo", "pipefail", "-s", stdin=login + block)
+
+
+@pytest.mark.parametrize("server", [MARIADB, POSTGRES], ids=lambda server: server.name)
+def test_database_lost_and_restored(demo: Demo, images: Path, server: Server, tmp_path: Path) -> None:
+    """Master and one lite: saved while they run, deleted together with the database, restored."""
+    kind, both = datastores.PRESETS[server.name], ("master", "alice")
+    server = replace(server, namespace=f"v-backup-{server.name}")
+    with (
+        datastores.running(demo, server),
+        datastores.master(demo, images, server, "kuscia", f"backup-{kind}", both) as made_one,
+    ):
+        one, made = replace(made_one, password="plain"), made_one.made
+        one.set_secret(one.password)
+        one.make_user()
+        one.make_database()
+        made.install_all()
+        kept = one.kept()
+        save(made, tmp_path, "master", f"kuscia-{kind}")
+        save(made, tmp_path, "alice")
+        at_the_server(one, "Save the state of a master on MySQL or PostgreSQL")
+        made.remove()
+        databases.drop(demo.kubectl, server, one.database, one.user)
+
+        one.make_user()
+        one.make_database()
+        at_the_server(one, "Restore")
+        with ThreadPoolExecutor(len(both)) as pool:
+            for done in [pool.submit(shell, made, tmp_path, party, KEYS, RELEASE) for party in both]:
+                done.result()
+        eventually(lambda: parties.versions(made, ("alice",))["alice"], RECONNECT_SECONDS, "alice is back")
+        assert one.kept().items() >= kept.items()
+        assert "Domain" not in step_log(made, "master", "register")
+        assert "created=0" in step_log(made, "master", "routes")
+        made.test()

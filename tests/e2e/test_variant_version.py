@@ -1,0 +1,104 @@
+"""Another Kuscia image: the master first, then one lite after the other; what the master keeps stays."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cluster.databases import MARIADB
+from tests.cluster.demo import Demo
+from tests.cluster.images import AGAIN
+from tests.cluster.kusciaapi import PORT
+from tests.cluster.releases import CHART, image_values
+from tests.e2e import datastores, parties
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+# Kuscia counts a gateway that is gone as alive for three minutes (Kuscia facts 16.2).
+RECONNECT_SECONDS = 300
+
+
+@pytest.fixture
+def made(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Variant]:
+    with parties.three(demo, images, image_refs, "version") as made:
+        yield made
+
+
+def change(made: Variant, party: str, ref: str) -> None:
+    """The command of docs/upgrade.md."""
+    release, component = made.release(party), "master" if party == "master" else "lite"
+    sets = [f"--set-string={component}.image.{key}={value}" for key, value in image_values(ref).items()]
+    made.kubectl.helm(
+        "upgrade", release.name, str(CHART), "-n", release.namespace, "--reuse-values", *sets,
+        "--wait", "--timeout", "8m",
+    )  # fmt: skip
+    assert made.pod(party)["spec"]["containers"][0]["image"] == ref
+
+
+def served(made: Variant, party: str) -> str:
+    """The version that a node's own API tells."""
+    release = made.release(party)
+    with made.kubectl.port_forward(release.namespace, f"service/{release.fullname}", PORT) as port:
+        # Whoever answers there says so of itself; nothing is sent to it.
+        return httpx.get(f"https://127.0.0.1:{port}/version", verify=False).text.strip()
+
+
+def test_master_first_then_lites(made: Variant, next_kuscia: str) -> None:
+    parties.install(made)
+    assert "example job: " in made.test("master")
+    before, kept = served(made, "master"), parties.state(made)
+    assert parties.versions(made) == dict.fromkeys(parties.LITES, before)
+
+    change(made, "master", next_kuscia)
+    after = served(made, "master")
+    assert (after == before) is next_kuscia.endswith(AGAIN)
+    lites = {party: made.pod(party)["metadata"]["uid"] for party in parties.LITES}
+    eventually(
+        lambda: parties.versions(made) == dict.fromkeys(parties.LITES, before),
+        RECONNECT_SECONDS,
+        "both lites are back at the new master",
+    )
+    assert "example job: " in made.test("master")
+    assert {party: made.pod(party)["metadata"]["uid"] for party in parties.LITES} == lites
+    assert parties.state(made) == kept
+
+    for number, party in enumerate(parties.LITES, 1):
+        change(made, party, next_kuscia)
+        wanted = {lite: after if lite in parties.LITES[:number] else before for lite in parties.LITES}
+        eventually(lambda wanted=wanted: parties.versions(made) == wanted, RECONNECT_SECONDS, f"{party} is back")
+        assert served(made, party) == after
+        assert "example job: " in made.test("master")
+    made.test()
+    assert parties.state(made) == kept
+
+
+def test_master_on_a_database(demo: Demo, images: Path, next_kuscia: str) -> None:
+    """Its state is in no volume; what is in the database before is there after. A lite may go back."""
+    server, both = replace(MARIADB, namespace="v-version-mariadb"), ("master", "alice")
+    with (
+        datastores.running(demo, server),
+        datastores.master(demo, images, server, "kuscia", "version-mysql", both) as one,
+    ):
+        made = one.made
+        one.make_user()
+        one.make_database()
+        made.install_all()
+        kept, before = one.kept(), served(made, "alice")
+        for party in both:
+            change(made, party, next_kuscia)
+        reconnected(made, served(made, "alice"))
+        assert one.kept().items() >= kept.items()
+        made.test()
+
+        made.kubectl.helm("rollback", "kuscia", "-n", made.namespace("alice"), "--wait", "--timeout", "8m")
+        reconnected(made, before)
+        made.test()
+
+
+def reconnected(made: Variant, version: str) -> None:
+    """Wait until alice's node is Ready with that version."""
+    what = f"alice is back with {version}"
+    eventually(lambda: parties.versions(made, ("alice",)) == {"alice": version}, RECONNECT_SECONDS, what)
