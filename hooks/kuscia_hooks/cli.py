@@ -217,3 +217,83 @@ def check(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
         _end(2)
     logger.info("passed=%d failed=%d in %.1fs", report.passed, report.failed, deadline.elapsed())
     _end(1 if report.failed else 0)
+
+
+_looks = click.option(
+    "--config", "config_path", default="/etc/kuscia-hooks/doctor.yaml", show_default=True, help="The release, as YAML."
+)
+
+
+def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) -> None:
+    """Run a verb that only looks: (configuration, Kubernetes, opener of KusciaAPI) to exit code."""
+    _begin(log_json=False)
+    from kuscia_hooks.config import Doctor
+    from kuscia_hooks.session import at_a_glance
+
+    settings, kube = _load(config_path, Doctor), _kube()
+    try:
+        with at_a_glance(kube, settings) as open_api:
+            code = work(settings, kube, open_api)
+    except HookError as error:
+        logger.error("%s", error)
+        code = 2
+    _end(code)
+
+
+@main.command()
+@_looks
+def doctor(config_path: str) -> None:
+    """Find the known causes of failure, with the command that mends each. Exit code 1 when one was found."""
+    from kuscia_hooks import doctor as verb
+
+    _look(config_path, verb.attempt)
+
+
+@main.command()
+@_looks
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(config_path: str, as_json: bool) -> None:
+    """Show what runs: pods, domains and nodes, routes, tables, jobs. Exit code 1 when a part cannot be read."""
+    from kuscia_hooks import status as verb
+
+    def work(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
+        found = verb.collect(settings, kube, open_api)
+        logger.info("%s", verb.as_json(found) if as_json else verb.screen(found))
+        return 1 if found["unknown"] else 0
+
+    _look(config_path, work)
+
+
+@main.command()
+@_looks
+@click.argument("job", default="")
+@click.option("--follow", "-f", is_flag=True, help="Wait for the engines, and go on until they end.")
+@click.option("--container", default="", help="One container of an engine that has several.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=0, help="Of waiting for an engine; 0 means none.")
+def logs(config_path: str, job: str, follow: bool, container: str, timeout: float) -> None:
+    """Print what the engines of JOB print, by default of the latest. Exit code 1 when one of the own domain is lost."""
+    from kuscia_hooks import logs as verb
+
+    query, deadline = verb.Query(job, follow, container), Deadline(timeout)
+
+    def work(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
+        outcome = verb.attempt(settings, kube, open_api(), query, deadline)
+        logger.info("%s", outcome.line(deadline.elapsed()))
+        return 1 if outcome.lost else 0
+
+    _look(config_path, work)
+
+
+@main.command()
+@_looks
+@click.argument("domain")
+@click.option("--endpoint", default="", help="The address at which the partner reaches this gateway.")
+def invite(config_path: str, domain: str, endpoint: str) -> None:
+    """Print what DOMAIN, a partner in another cluster, installs with and sends back. No secret is in it."""
+    from kuscia_hooks import invite as verb
+
+    def work(settings: Any, kube: Any, _: Callable[[], Any]) -> int:
+        logger.info("%s", verb.attempt(settings, kube, domain, endpoint))
+        return 0
+
+    _look(config_path, work)

@@ -366,6 +366,46 @@ class Check(_ApiVerb):
     results: list[Name] = []
 
 
+class Neighbour(_Model):
+    """A lite as its master's operator knows it: where it is reached, and its namespace where that is known."""
+
+    endpoint: Endpoint | None = None
+    namespace: Name | None = None
+
+
+class Engines(_Model):
+    """A lite's engines: the namespace of their pods, null where they are no pods of this cluster; and whether the lite
+    keeps what they print.
+    """
+
+    namespace: Name | None = None
+    keeps_logs: bool
+
+
+class External(_Model):
+    """How the gateway is reached from outside the cluster: `url` for an Ingress, else the Service to look at."""
+
+    type: Literal["Ingress", "LoadBalancer", "NodePort"]
+    service: Name | None = None
+    url: Endpoint | None = None
+
+
+class Doctor(_ApiVerb):
+    """doctor.yaml, of `doctor`, `status`, `logs` and `invite`."""
+
+    mode: Literal["master", "lite"]
+    release: Name
+    fullname: Name
+    gateway: Endpoint
+    domains: dict[DomainId, Neighbour] = {}
+    routes: list[tuple[DomainId, DomainId]] = []
+    datastore: Datastore | None = None
+    external: External | None = None
+    master: Master | None = None
+    engines: Engines | None = None
+    partners: list[DomainId] = []
+
+
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -7,6 +7,7 @@ out of a pod.
 
 import base64
 import datetime
+import hmac
 import os
 import ssl
 
@@ -120,6 +121,15 @@ def client_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> tuple[bytes, b
     return certificate.public_bytes(serialization.Encoding.PEM), client_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def fingerprint(pem: bytes, value: bytes) -> str:
+    """A short mark of a secret value that nobody without the domain key can guess the value from.
+
+    Args:
+        pem: the domain key as its Secret holds it.
+    """
+    return hmac.new(pem, value, "sha256").hexdigest()[:16]
 
 
 def public_der(key: rsa.RSAPrivateKey) -> bytes:

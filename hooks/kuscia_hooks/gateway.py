@@ -74,6 +74,28 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
     Raises:
         NotYet: no such answer.
     """
+    answer, show = _handshake(endpoint, domain_id, transport)
+    try:
+        return int(answer["state"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotYet(f"{endpoint}/handshake answered without a state", show) from error
+
+
+def master_id(endpoint: str, domain_id: str, transport: httpx.BaseTransport | None = None) -> str:
+    """The domain ID of the master behind a gateway, asked in the name of `domain_id`.
+
+    Raises:
+        NotYet: no such answer.
+    """
+    answer, show = _handshake(endpoint, domain_id, transport)
+    try:
+        return str(answer["namespace"])
+    except (KeyError, TypeError) as error:
+        raise NotYet(f"{endpoint}/handshake answered without a namespace", show) from error
+
+
+def _handshake(endpoint: str, domain_id: str, transport: httpx.BaseTransport | None) -> tuple[Any, str]:
+    """The JSON of the answer, and the command that shows it."""
     headers = {"Kuscia-Host": "kuscia-handshake.master.svc", "Kuscia-Source": domain_id}
     shown = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
     show = f"curl -ks {shown} {endpoint}/handshake"
@@ -83,7 +105,6 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
         except httpx.TransportError as error:
             raise NotYet(f"{endpoint}/handshake is not reached: {error_text(error)}", show) from error
     try:
-        answer: Any = response.json()
-        return int(answer["state"])
-    except (ValueError, KeyError, TypeError) as error:
+        return response.json(), show
+    except ValueError as error:
         raise NotYet(f"{endpoint}/handshake answered HTTP {response.status_code} without a state", show) from error

@@ -16,6 +16,7 @@ from kuscia_hooks.waiting import REPORT_SECONDS, Deadline, TimeUp, until
 
 ATTEMPTS = 3
 TASK = "single-psi"
+NO_REASON = "no reason given"
 _ENDED = {"Succeeded", "Failed", "Cancelled", "ApprovalReject"}
 # What another attempt would only meet again.
 _LASTING = re.compile(
@@ -57,7 +58,24 @@ def reasons(status: dict[str, Any]) -> str:
         for party in task.get("parties") or []:
             if party.get("err_msg"):
                 texts.append(f"{party['domain_id']}: {party['err_msg']}")
-    return "; ".join(dict.fromkeys(text for text in texts if text)) or "no reason given"
+    return "; ".join(dict.fromkeys(text for text in texts if text)) or NO_REASON
+
+
+def ended(status: dict[str, Any]) -> bool:
+    """Whether a job will not go on by itself."""
+    return status["state"] in _ENDED
+
+
+def listed(api: KusciaAPI) -> list[dict[str, Any]]:
+    """Id and status of the jobs that the node takes part in, the latest first.
+
+    KusciaAPI has no list; a watch begins with every job there is (recording "job watch 2s").
+    """
+    jobs = {}
+    for event in api.stream("job/watch", {"timeout_seconds": 1}):
+        if event.get("object"):
+            jobs[event["object"]["job_id"]] = event["object"]
+    return sorted(jobs.values(), key=lambda found: str(found.get("status", {}).get("create_time", "")), reverse=True)
 
 
 def passing(reason: str) -> bool:
@@ -98,7 +116,7 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
         if attempt == ATTEMPTS or not passing(reason) or deadline.passed:
             raise NeedsHuman(
                 f"KusciaJob {job_id} {status['state']}: {reason}",
-                f"kubectl get pods,events -A | grep {job_id}",
+                f"kubectl kuscia logs {job_id} -A (docs/operations.md)",
             )
         logger.info("KusciaJob %s %s (%s); trying again", job_id, status["state"], reason)
         _delete(api, job_id)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
@@ -13,6 +13,10 @@ _TIMEOUT = (5, 15)
 
 class Conflict(HookError):
     """Somebody else created the object first."""
+
+
+class Waiting(NotYet):
+    """A container has no log: it has not started, or never ran before."""
 
 
 class Kube:
@@ -99,6 +103,57 @@ class Kube:
         patch = self._core.patch_namespaced_config_map
         self._call("patch", "configmaps", namespace, name, patch, name, namespace, {"data": data})
 
+    def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Pods by label selector, as the API server's JSON."""
+        return self._list("pods", namespace, self._core.list_namespaced_pod, label_selector=selector)
+
+    def events(self, namespace: str) -> list[dict[str, Any]]:
+        """The warnings among a namespace's events, as the API server's JSON."""
+        return self._list("events", namespace, self._core.list_namespaced_event, field_selector="type=Warning")
+
+    def pod_log(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str | None:
+        """The end of a container's log, or None when there is none (any more)."""
+        try:
+            response = self._call(
+                "get", "pods/log", namespace, pod, self._core.read_namespaced_pod_log, pod, namespace,
+                container=container, tail_lines=lines, previous=previous, _preload_content=False,
+            )  # fmt: skip
+        except Waiting:
+            return None
+        return None if response is None else str(response.data.decode(errors="replace"))
+
+    def follow_log(self, namespace: str, pod: str, container: str, follow: bool) -> Iterator[str]:
+        """The lines of a container's log from its beginning; with `follow` until the container ends.
+
+        Raises:
+            Waiting: it has not started, or is gone.
+        """
+        from urllib3.exceptions import HTTPError
+
+        response = self._call(
+            "get", "pods/log", namespace, pod, self._core.read_namespaced_pod_log, pod, namespace,
+            container=container, follow=follow, _preload_content=False, _request_timeout=(_TIMEOUT[0], None),
+        )  # fmt: skip
+        if response is None:
+            raise Waiting(f"pod {namespace}/{pod} is gone")
+        pending = b""
+        try:
+            for chunk in response.stream():
+                *lines, pending = (pending + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in lines)
+        except HTTPError as error:
+            raise NotYet(f"the log of {namespace}/{pod} broke off: {error}") from error
+        finally:
+            response.release_conn()
+        if pending:
+            yield pending.decode(errors="replace")
+
+    def service(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Service as the API server's JSON, or None."""
+        read = self._core.read_namespaced_service
+        response = self._call("get", "services", namespace, name, read, name, namespace, _preload_content=False)
+        return None if response is None else dict(json.loads(response.data))
+
     def service_uid(self, namespace: str, name: str) -> str:
         """A Service's uid.
 
@@ -110,16 +165,24 @@ class Kube:
             raise NotYet(f"Service {namespace}/{name} does not exist", f"kubectl get service -n {namespace}")
         return str(found.metadata.uid)
 
-    def _call(self, verb: str, resource: str, namespace: str, name: str, function: Any, *args: Any) -> Any:
+    def _list(self, resource: str, namespace: str, function: Any, **selector: str) -> list[dict[str, Any]]:
+        response = self._call("list", resource, namespace, "", function, namespace, _preload_content=False, **selector)
+        return list(json.loads(response.data)["items"])
+
+    def _call(
+        self, verb: str, resource: str, namespace: str, name: str, function: Any, *args: Any, **options: Any
+    ) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         try:
-            return function(*args, _request_timeout=_TIMEOUT)
+            return function(*args, **{"_request_timeout": _TIMEOUT, **options})
         except ApiException as error:
             status = int(error.status or 0)
             if status == 404 and verb in ("get", "delete"):
                 return None
+            if status == 400 and resource == "pods/log":
+                raise Waiting(_message(error)) from error
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
             raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
@@ -156,9 +219,9 @@ def _api_error(status: int, message: str, verb: str, resource: str, namespace: s
     if status == 409:
         return Conflict(f"{resource} {namespace}/{name}: {message}")
     account = "--as=system:serviceaccount:<namespace>:<name>"
-    show = f"kubectl auth can-i {verb} {resource}/{name} -n {namespace} {account}"
+    show = f"kubectl auth can-i {verb} {resource}/{name} -n {namespace} {account}".replace("/ ", " ")
     if status in (401, 403):
-        names = "" if verb == "create" else f", resourceNames [{name}]"
+        names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
         return NotYet(
             f"the API server refuses to {verb} {resource} {namespace}/{name} ({status}: {message}). "
             f"Expected is a Role in namespace {namespace} with apiGroups [''], resources "

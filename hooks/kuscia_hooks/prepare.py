@@ -1,6 +1,7 @@
 """`prepare`: waits for what a Kuscia pod needs, one after the other, then writes its kuscia.yaml."""
 
 import base64
+import json
 import os
 import socket
 import tempfile
@@ -11,7 +12,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks import admission, credentials, datastore, gateway
-from kuscia_hooks.config import Prepare, Sqlite
+from kuscia_hooks.config import Database, Prepare, SecretKey, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import logger
@@ -20,6 +21,8 @@ from kuscia_hooks.waiting import Deadline, until
 SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")
 POD_RESOLV_CONF = Path("/etc/resolv.conf")
 LOOPBACK = "127.0.0.1"
+# What is written here the kubelet shows in the pod's status; no right of any API is needed for it.
+TERMINATION_LOG = Path("/dev/termination-log")
 # Kuscia insists on a token, and does not look at it when it knows the domain's certificate (Kuscia facts
 # 16.2).
 NO_TOKEN = "admitted-by-certificate"  # noqa: S105
@@ -82,6 +85,22 @@ def write_resolv_confs(directory: Path) -> None:
     write(str(directory / "upstream-resolv.conf"), POD_RESOLV_CONF.read_text(), 0o644)
 
 
+def used(config: Prepare, key: bytes, password: bytes | None, dns_servers: list[str]) -> dict[str, Any]:
+    """What this start took, for `doctor` to compare with what is there later. Holds no secret.
+
+    A deploy token is left out: once the domain is registered, Kuscia no longer looks at it (Kuscia facts 0.12).
+    """
+    secrets = {secret_entry(config.key_secret): credentials.fingerprint(key, key)}
+    if password is not None and isinstance(config.datastore, Database):
+        secrets[secret_entry(config.datastore.password_secret)] = credentials.fingerprint(key, password)
+    return {"secrets": secrets, "dnsServers": dns_servers}
+
+
+def secret_entry(secret: SecretKey) -> str:
+    """How a value of a Secret is named in what `used` returns."""
+    return f"{secret.name}/{secret.key}"
+
+
 def write(path: str, text: str, mode: int = 0o640) -> None:
     """Replace the file as a whole; by default readable by owner and group."""
     target = Path(path)
@@ -102,11 +121,11 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     base = load_base(base_path, config)
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
-    endpoint = token = None
+    endpoint = token = password = None
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
-        endpoint = until("the datastore", lambda: _datastore(config, kube), deadline)
+        endpoint, password = until("the datastore", lambda: _datastore(config, kube), deadline)
     if config.master is not None:
         master = config.master.endpoint
         until("the master's gateway", lambda: gateway.probe(master), deadline)
@@ -119,6 +138,8 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     if config.rootless:
         write_resolv_confs(Path(output).parent)
     write(output, render(base, key, endpoint, token, dns))
+    if TERMINATION_LOG.exists():
+        TERMINATION_LOG.write_text(json.dumps(used(config, key, password, dns)))
     logger.info("wrote %s", output)
 
 
@@ -135,19 +156,20 @@ def _key(config: Prepare, kube: Kube) -> bytes:
     return pem
 
 
-def _datastore(config: Prepare, kube: Kube) -> str | None:
+def _datastore(config: Prepare, kube: Kube) -> tuple[str | None, bytes | None]:
+    """The address for Kuscia, and the password in it; None for sqlite."""
     store = config.datastore
     if isinstance(store, Sqlite):
         datastore.check_sqlite(store)
-        return None
+        return None, None
     if store is None:
-        return None
+        return None, None
     secret = store.password_secret
     raw = kube.secret_value(config.namespace, secret.name, secret.key)
     password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
     for warning in datastore.check_database(store, password):
         logger.warning("%s", warning)
-    return datastore.endpoint(store, password)
+    return datastore.endpoint(store, password), raw
 
 
 def _known(config: Prepare, master: str) -> None:

@@ -1,11 +1,11 @@
 """What a step that talks to KusciaAPI begins with: its own Secret, and the client that follows from it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from kuscia_hooks import credentials
 from kuscia_hooks.api import KusciaAPI
-from kuscia_hooks.config import Api, SecretKey
+from kuscia_hooks.config import Api, Doctor, SecretKey
 from kuscia_hooks.errors import NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.waiting import Deadline, until
@@ -41,3 +41,20 @@ def open_api(
 
         until(f"KusciaAPI of {domain_id}", ready, deadline)
         yield client
+
+
+# For someone who looks: long enough for a slow answer, too short to wait for a start.
+GLANCE = 5.0
+
+
+@contextmanager
+def at_a_glance(kube: Kube, config: Doctor) -> Iterator[Callable[[], KusciaAPI]]:
+    """A function that opens the node's KusciaAPI, or raises HookError soon where it does not serve."""
+    with ExitStack() as stack:
+
+        def opened() -> KusciaAPI:
+            deadline = Deadline(GLANCE)
+            session = open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline)
+            return stack.enter_context(session)
+
+        yield opened

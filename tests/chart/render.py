@@ -133,5 +133,7 @@ def pod_template(item: Object) -> Object | None:
     """The pod template of an object that makes pods; a Pod is its own."""
     if item["kind"] == "Pod":
         return item
+    if item["kind"] == "CronJob":
+        item = item["spec"]["jobTemplate"]
     template: Object | None = item.get("spec", {}).get("template")
     return template

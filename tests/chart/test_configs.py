@@ -15,6 +15,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "routes": config.Routes,
     "data": config.Data,
     "check": config.Check,
+    "doctor": config.Doctor,
 }
 
 
@@ -30,7 +31,7 @@ def _files(objects: list[Object]) -> list[tuple[str, str]]:
 
 def test_configs_are_what_the_steps_expect(scenario: Scenario) -> None:
     files = _files(scenario.objects)
-    assert {name for name, _ in files} >= {"prepare.yaml", "check.yaml"}
+    assert {name for name, _ in files} >= {"prepare.yaml", "check.yaml", "doctor.yaml"}
     for name, text in files:
         config.parse(text, MODELS[name.removesuffix(".yaml")], name)
 
@@ -49,7 +50,7 @@ def test_command_lines_are_what_the_steps_expect(scenario: Scenario) -> None:
             command = main.commands[verb]
             command.make_context(verb, list(args))
             seen.add(verb)
-    assert seen >= {"prepare", "keys", "check"}
+    assert seen >= {"prepare", "keys", "check", "doctor"}
 
 
 def test_configs_are_mounted_where_the_command_lines_look(scenario: Scenario) -> None:

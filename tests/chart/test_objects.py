@@ -10,6 +10,7 @@ import yaml
 from tests.chart.render import CHART, Object, Scenario, hook, parse, pod_template, template_once, tool
 
 KUSCIA = {"master", "lite"}
+LOOKED_AT = (["pods", "events"], ["pods/log"])
 COMMON_LABELS = {
     "app.kubernetes.io/name": "kuscia",
     "app.kubernetes.io/part-of": "kuscia",
@@ -136,17 +137,29 @@ def test_nothing_is_mounted_that_does_not_exist(scenario: Scenario) -> None:
 
 
 def test_roles_name_what_they_may_change(scenario: Scenario) -> None:
-    """Only `create`, and RunK's own Role, come without a name; nothing has a wildcard."""
+    """Only `create`, RunK's own Role, and what `doctor` looks at come without a name; nothing has a wildcard."""
     for item in scenario.objects:
         if item["kind"] != "Role":
             continue
         for rule in item["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
             if not item["metadata"]["name"].endswith("-runk"):
-                assert rule.get("resourceNames") or rule["verbs"] == ["create"], (
+                looks = item["metadata"]["name"].endswith("-doctor") and rule["resources"] in LOOKED_AT
+                assert rule.get("resourceNames") or rule["verbs"] == ["create"] or looks, (
                     item["metadata"]["name"],
                     rule,
                 )
+
+
+def test_doctor_only_looks(scenario: Scenario) -> None:
+    roles = [
+        item for item in scenario.objects if item["kind"] == "Role" and item["metadata"]["name"].endswith("-doctor")
+    ]
+    assert roles
+    for role in roles:
+        for rule in role["rules"]:
+            assert set(rule["verbs"]) <= {"get", "list"}
+            assert "secrets" not in rule["resources"] or rule["resourceNames"]
 
 
 def test_bindings_bind_what_is_there(scenario: Scenario) -> None:

@@ -6,7 +6,7 @@ import yaml
 
 from tests.chart.render import Object, Scenario
 
-VERBS = ("prepare", "register", "routes", "data", "check")
+VERBS = ("prepare", "register", "routes", "data", "check", "doctor")
 
 
 def _secrets(node: Any, namespace: str) -> set[str]:

@@ -49,3 +49,12 @@ api:
 {{- define "kuscia.number" -}}
 {{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ printf "%.0f" . }}{{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
+
+{{/* What the config of `doctor`, `status`, `logs` and `invite` begins with. */}}
+{{- define "kuscia.doctorConfig" -}}
+mode: {{ .Chart.Name }}
+{{ include "kuscia.verbConfig" . }}
+release: {{ .Release.Name }}
+fullname: {{ include "kuscia.fullname" . }}
+gateway: {{ include "kuscia.gateway" . }}
+{{- end -}}

@@ -155,3 +155,39 @@ metadata:
 spec:
   {{- include "kuscia.stepPodSpec" $step | nindent 2 }}
 {{- end -}}
+
+{{/*
+What a person runs to look at a release: {ctx, verb, args, config}. Never by schedule; `kubectl create job --from` copies
+its template, and bin/kubectl-kuscia puts other arguments into the copy. A copy that nobody removed goes by itself.
+*/}}
+{{- define "kuscia.cronJob" -}}
+{{- $labels := include "kuscia.labels" (dict "ctx" .ctx "component" .verb) -}}
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  namespace: {{ .ctx.Release.Namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+    kuscia-chart/node: {{ .ctx.Chart.Name }}
+  annotations:
+    # Argo CD would call the whole application suspended.
+    argocd.argoproj.io/ignore-healthcheck: "true"
+spec:
+  schedule: "0 0 1 1 *"
+  suspend: true
+  concurrencyPolicy: Allow
+  jobTemplate:
+    metadata:
+      labels:
+        {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .verb) | nindent 8 }}
+    spec:
+      backoffLimit: 0
+      ttlSecondsAfterFinished: 3600
+      template:
+        {{- $step := set (omit .) "restartPolicy" "Never" }}
+        metadata:
+          {{- include "kuscia.stepPodMetadata" $step | nindent 10 }}
+        spec:
+          {{- include "kuscia.stepPodSpec" $step | nindent 10 }}
+{{- end -}}

@@ -15,6 +15,14 @@
   See what the steps did:
     kubectl -n {{ $ns }} get jobs -l app.kubernetes.io/instance={{ .Release.Name }}
     kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
+  Look at it from outside (bin/kubectl-kuscia on the PATH; docs/operations.md says how without):
+    kubectl kuscia status -n {{ $ns }}
+    kubectl kuscia doctor -n {{ $ns }}
+    {{- if eq .Chart.Name "master" }}
+    kubectl kuscia invite DOMAIN -n {{ $ns }}
+    {{- else }}
+    kubectl kuscia logs JOB --follow -n {{ $ns }}
+    {{- end }}
   Kept when the release is uninstalled, and taken again by the next one. To remove the domain for good:
     kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
     kubectl -n {{ $ns }} delete jobs -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}

@@ -76,3 +76,23 @@ subjects:
   resourceNames: [{{ include "kuscia.ledgerName" . | quote }}]
   verbs: [get, update, patch]
 {{- end -}}
+
+{{/* May look at pods, their logs and what befell them; pods have no name to give beforehand. */}}
+{{- define "kuscia.rule.look" -}}
+- apiGroups: [""]
+  resources: [pods, events]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+{{- end -}}
+
+{{/* What `doctor` and its like may do in the release's namespace: {ctx, secrets, services}. Reads only. */}}
+{{- define "kuscia.rule.doctor" -}}
+{{ include "kuscia.rule.look" . }}
+{{ include "kuscia.rule.readSecrets" .secrets }}
+- apiGroups: [""]
+  resources: [services]
+  resourceNames: {{ .services | toJson }}
+  verbs: [get]
+{{- end -}}

@@ -102,3 +102,18 @@ master:
 tables: {{ $tables | toJson }}
 results: {{ .Values.data.results | default list | toJson }}
 {{- end -}}
+
+{{- define "lite.doctorConfig" -}}
+{{ include "kuscia.doctorConfig" . }}
+master:
+  endpoint: {{ .Values.master.endpoint }}
+engines:
+  {{- $here := and (include "lite.isRunk" .) (not .Values.runk.kubeconfigSecret) }}
+  namespace: {{ ternary (include "lite.engineNamespace" .) nil (not (empty $here)) | toJson }}
+  keepsLogs: {{ or (ne .Values.runtime "runk") .Values.runk.enableLogging }}
+{{- $partners := list }}
+{{- range .Values.data.grants }}
+{{- $partners = append $partners .domain }}
+{{- end }}
+partners: {{ $partners | uniq | sortAlpha | toJson }}
+{{- end -}}

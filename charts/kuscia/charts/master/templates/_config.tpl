@@ -117,6 +117,37 @@ exampleJob:
   {{- else }} null{{ end }}
 {{- end -}}
 
+{{- define "master.doctorConfig" -}}
+{{ include "kuscia.doctorConfig" . }}
+domains:
+  {{- if not .Values.domains }} {}{{ end }}
+  {{- range $id, $domain := .Values.domains }}
+  {{ $id | quote }}:
+    endpoint: {{ $domain.endpoint | default nil | toJson }}
+    namespace: {{ get ($domain.reader | default dict) "namespace" | default nil | toJson }}
+  {{- end }}
+routes:
+  {{- $pairs := include "master.routePairs" . | trim }}
+  {{- if $pairs }}
+  {{- $pairs | nindent 2 }}
+  {{- else }} []{{ end }}
+datastore:
+  {{- include "master.datastore" . | nindent 2 }}
+external: {{ include "master.external" . | fromYaml | default nil | toJson }}
+{{- end -}}
+
+{{/* How partners outside the cluster reach the gateway, a dict as YAML; empty when they do not. */}}
+{{- define "master.external" -}}
+{{- $ingress := .Values.ingress -}}
+{{- if $ingress.enabled -}}
+type: Ingress
+url: {{ printf "%s://%s%s" (ternary "https" "http" (not (empty $ingress.tls))) $ingress.host (trimSuffix "/" $ingress.path) }}
+{{- else if .Values.service.external.enabled -}}
+type: {{ .Values.service.external.type }}
+service: {{ include "kuscia.fullname" . }}-external
+{{- end -}}
+{{- end -}}
+
 {{/* The routes that have to become READY: one `- [source, destination]` a line. */}}
 {{- define "master.routePairs" -}}
 {{- if kindIs "string" .Values.routes -}}
