@@ -11,6 +11,7 @@ from kuscia_hooks.config import Database, Doctor
 from kuscia_hooks.evidence import Container, Evidence, Pod
 
 UPGRADE = "helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
+MASTER_UPGRADE = "helm upgrade <the master's release> ./charts/kuscia -n <the master's namespace> --reuse-values"
 RESTART = "kubectl rollout restart deployment/{fullname} -n {namespace}"
 FIREWALL = (
     "curl -kv --max-time 5 {endpoint}/   # from a pod here; then open firewall, whitelist or NetworkPolicy on the way"
@@ -45,8 +46,8 @@ class Known:
 
 
 _REKEY = (
-    "{upgrade} --set master.domains.{domain}.allowRekey=true   # in the master's release; or restore the old key "
-    "into Secret {namespace}/{key_secret}"
+    "{master_upgrade} --set master.domains.{domain}.allowRekey=true   # or restore the old key into Secret "
+    "{namespace}/{key_secret}"
 )
 _CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # then mend the values, and: {upgrade}"
 _KEY = (
@@ -166,7 +167,7 @@ KUSCIA: tuple[Known, ...] = (
         "unknown-domain",
         r"domain \[(?P<value>[^\]]+)\] not found",
         "the master does not know domain {value}: it was never admitted, or the master lost its state",
-        "{upgrade} --set master.domains.{value}.endpoint={gateway}   # in the master's release",
+        "{master_upgrade} --set master.domains.{value}.endpoint={gateway}",
     ),
     Known(
         "token-used",
@@ -275,15 +276,13 @@ STEP: tuple[Known, ...] = (
         "unknown-domain",
         r"the master's release has to name it under master\.domains",
         "{line}",
-        "helm upgrade <the master's release> ./charts/kuscia -n <the master's namespace> --reuse-values "
-        "--set master.domains.{domain}.endpoint={gateway}",
+        "{master_upgrade} --set master.domains.{domain}.endpoint={gateway}",
     ),
     Known(
         "token-wrong",
         r"is not the domain's unused one",
         "{line}",
-        "helm upgrade <the master's release> ./charts/kuscia -n <the master's namespace> --reuse-values "
-        "--set master.domains.{domain}.allowRekey=true   # or restore the old key into Secret {namespace}/{key_secret}",
+        _REKEY,
     ),
     Known(
         "certificate-of-another",
@@ -413,6 +412,7 @@ def _names(config: Doctor, evidence: Evidence) -> dict[str, str]:
         "endpoint": config.master.endpoint if config.master else config.gateway,
     }
     names["upgrade"] = UPGRADE.format_map(names)
+    names["master_upgrade"] = MASTER_UPGRADE if config.mode == "lite" else names["upgrade"]
     names["restart"] = RESTART.format_map(names)
     return names
 

@@ -133,7 +133,9 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
         if "Ready" not in states.get(domain, [])
     ]
     if lacking:
-        raise NotYet(f"not Ready: {', '.join(lacking)}", "kubectl get pods,events -n <the lite's namespace>")
+        raise NotYet(
+            f"not Ready: {', '.join(lacking)}", "kubectl kuscia doctor -n <the lite's namespace> (docs/operations.md)"
+        )
     return f"Ready: {', '.join(domains)}"
 
 
@@ -147,7 +149,8 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
                 lacking.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
     if lacking:
         shown = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
-        raise NotYet(f"{len(lacking)} of {len(routes)} not READY: {shown}", "curl -kv <the destination's endpoint>")
+        show = "kubectl kuscia doctor -n <the master's namespace> (docs/operations.md)"
+        raise NotYet(f"{len(lacking)} of {len(routes)} not READY: {shown}", show)
     shown = ", ".join(f"{source}-{destination}" for source, destination in routes[:10])
     return f"{len(routes)} READY: {shown}{' …' if len(routes) > 10 else ''}"
 

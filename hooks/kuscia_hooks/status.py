@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from kuscia_hooks import gateway, job
@@ -63,7 +64,9 @@ def collect(config: Doctor, kube: Kube, open_api: Callable[[], KusciaAPI]) -> di
         found["domains"] = look.rows("domains", lambda: nodes(api, domains))
         pairs = wanted_routes(config, look)
         found["routes"] = look.rows("routes", lambda: routes(api, pairs, endpoints(config)))
-        found["tables"] = look.rows("tables", lambda: [row for domain in domains for row in tables(api, domain)])
+        found["tables"] = [
+            row for domain in domains for row in look.rows(f"tables of {domain}", partial(tables, api, domain))
+        ]
         found["jobs"] = look.rows("jobs", lambda: jobs(api))
     found["unknown"] = look.unread
     return found
@@ -73,7 +76,8 @@ def pods(config: Doctor, kube: Kube) -> list[dict[str, Any]]:
     """The release's pods of this domain."""
     labels = f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
     rows = []
-    for pod in kube.pods(config.namespace, labels):
+    # Without the pod that looks.
+    for pod in kube.pods(config.namespace, f"{labels},app.kubernetes.io/component!=doctor"):
         status = pod["status"]
         containers = status.get("containerStatuses") or []
         rows.append(
@@ -177,11 +181,8 @@ def _statuses(api: KusciaAPI, pairs: list[tuple[str, str]]) -> list[tuple[tuple[
 
 def tables(api: KusciaAPI, domain: str) -> list[dict[str, Any]]:
     """The tables that a domain owns, and to whom each is granted."""
-    try:
-        listed = api.call("domaindata/list", {"data": {"domain_id": domain}})["domaindata_list"]
-        grants = api.call("domaindatagrant/list", {"data": {"domain_id": domain}})["domaindatagrant_list"]
-    except Missing:
-        return []
+    listed = api.call("domaindata/list", {"data": {"domain_id": domain}})["domaindata_list"]
+    grants = api.call("domaindatagrant/list", {"data": {"domain_id": domain}})["domaindatagrant_list"]
     granted: dict[str, list[str]] = {}
     for grant in grants:
         if grant["data"]["author"] == domain:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +25,10 @@ class FakeCore:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.calls: list[tuple[str, str, str]] = []
         self.fail: Callable[[str, str, str], None] = lambda verb, kind, name: None
+        # Pods by namespace; logs by namespace, pod, container and whether it is the run before.
+        self.pods: dict[str, list[dict[str, Any]]] = {}
+        self.events: dict[str, list[dict[str, Any]]] = {}
+        self.logs: dict[tuple[str, str, str, bool], bytes] = {}
 
     def put(self, kind: str, namespace: str, name: str, **fields: Any) -> None:
         self.objects[kind, namespace, name] = {"metadata": {"name": name, "uid": f"uid-{name}"}, **fields}
@@ -86,8 +90,53 @@ class FakeCore:
     def patch_namespaced_config_map(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> None:
         self._patch("configmaps", name, namespace, body)
 
-    def read_namespaced_service(self, name: str, namespace: str, **_: Any) -> Any:
-        return self._read("services", name, namespace)
+    def read_namespaced_service(self, name: str, namespace: str, _preload_content: bool = True, **_: Any) -> Any:
+        found = self._read("services", name, namespace)
+        return found if _preload_content else Raw(json.dumps(self.objects["services", namespace, name]).encode())
+
+    def list_namespaced_pod(self, namespace: str, *, label_selector: str, **_: Any) -> "Raw":
+        self._called("list", "pods", label_selector)
+        pods = [pod for pod in self.pods.get(namespace, []) if _selected(pod["metadata"]["labels"], label_selector)]
+        return Raw(json.dumps({"items": pods}).encode())
+
+    def list_namespaced_event(self, namespace: str, *, field_selector: str, **_: Any) -> "Raw":
+        self._called("list", "events", field_selector)
+        return Raw(json.dumps({"items": self.events.get(namespace, [])}).encode())
+
+    def read_namespaced_pod_log(
+        self, name: str, namespace: str, *, container: str, previous: bool = False, **_: Any
+    ) -> "Raw":
+        self._called("get", "pods/log", name)
+        if not any(pod["metadata"]["name"] == name for pod in self.pods.get(namespace, [])):
+            raise api_exception(404, f'pods "{name}" not found')
+        log = self.logs.get((namespace, name, container, previous))
+        if log is None:
+            raise api_exception(400, f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
+        return Raw(log)
+
+
+class Raw:
+    """An answer whose body the client has not read yet."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def stream(self) -> Iterator[bytes]:
+        for begin in range(0, len(self.data), 7):
+            yield self.data[begin : begin + 7]
+
+    def release_conn(self) -> None:
+        pass
+
+
+def _selected(labels: dict[str, str], selector: str) -> bool:
+    for term in selector.split(","):
+        name, unlike, value = term.partition("!=")
+        if not unlike:
+            name, _, value = term.partition("=")
+        if (labels.get(name) == value) == bool(unlike):
+            return False
+    return True
 
 
 class FakeTime:

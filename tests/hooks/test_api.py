@@ -182,3 +182,48 @@ def test_proxies_of_the_environment_are_left_out(
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     with serve(kuscia) as endpoint, KusciaAPI(endpoint, "NOTLS", "a", load_key(key_pem)) as client:
         client.ready()
+
+
+def streaming(*pieces: bytes) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _: httpx.Response(200, content=iter(pieces)))
+
+
+def stream_client(key_pem: bytes, transport: httpx.BaseTransport) -> KusciaAPI:
+    return KusciaAPI("http://api:8082", "NOTLS", "alice", load_key(key_pem), transport=transport)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_stream_of_objects_cut_anywhere(key_pem: bytes, size: int) -> None:
+    """The recorded watch: several objects without a separator, zero values left out."""
+    body = next(line for line in recordings("api-transcript") if line["note"] == "job watch 2s")["response"]["body"]
+    raw = body.encode()
+    pieces = [raw[begin : begin + size] for begin in range(0, len(raw), size)]
+    found = list(stream_client(key_pem, streaming(*pieces)).stream("job/watch", {"timeout_seconds": 2}))
+    assert found[0]["object"]["job_id"] == "j-badimage"
+    assert len(found) > 3
+
+
+def test_error_in_a_stream(key_pem: bytes) -> None:
+    line = next(line for line in recordings("api-transcript") if line["note"] == "lite: log query")
+    client = stream_client(key_pem, streaming(b'{"log":"one"}', line["response"]["body"].encode()))
+    found = client.stream("log/task/query", {})
+    assert next(found)["log"] == "one"
+    with pytest.raises(Refused, match="13200: failed to local query"):
+        next(found)
+
+
+def test_stream_that_breaks_off(key_pem: bytes) -> None:
+    with pytest.raises(Busy, match="in the middle"):
+        list(stream_client(key_pem, streaming(b'{"log":')).stream("log/task/query", {}))
+
+
+def test_stream_without_the_right_key(key_pem: bytes) -> None:
+    refusing = httpx.MockTransport(lambda _: httpx.Response(401))
+    with pytest.raises(NeedsHuman, match="refused the token"):
+        list(stream_client(key_pem, refusing).stream("job/watch", {}))
+
+
+def test_version(key_pem: bytes) -> None:
+    line = next(line for line in recordings("gateway-transcript") if line["note"] == "version")
+    answering = httpx.MockTransport(lambda _: httpx.Response(200, text=line["response"]["body"]))
+    assert stream_client(key_pem, answering).version() == "v1.1.0b0-6-ge909d9f6"

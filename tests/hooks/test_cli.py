@@ -115,6 +115,50 @@ def test_deadline(command: CliRunner, core: FakeCore, tmp_path: Path) -> None:
     assert "Secret ns/key does not exist" in result.output
 
 
+LOOKS = {
+    "mode": "master",
+    "domainId": "kuscia-system",
+    "namespace": "ns",
+    "keySecret": {"name": "key", "key": "domain.key"},
+    "release": "kuscia",
+    "fullname": "kuscia-master",
+    "gateway": "http://127.0.0.1:9",
+}
+
+
+def looks(tmp_path: Path, endpoint: str) -> list[str]:
+    return ["--config", write(tmp_path / "doctor.yaml", {**LOOKS, "api": {"endpoint": endpoint, "protocol": "NOTLS"}})]
+
+
+def test_doctor_finds(command: CliRunner, core: FakeCore, key_pem: bytes, tmp_path: Path, endpoint: str) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    result = command.invoke(cli.main, ["doctor", *looks(tmp_path, endpoint)])
+    assert result.exit_code == 1, result.output
+    assert "kuscia-system: 1 cause found" in result.output
+    assert "kubectl scale deployment/kuscia-master -n ns --replicas=1" in result.output
+
+
+def test_status_as_json(command: CliRunner, core: FakeCore, key_pem: bytes, tmp_path: Path, endpoint: str) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    result = command.invoke(cli.main, ["status", "--json", *looks(tmp_path, endpoint)])
+    # The server on loopback has neither /version nor streams.
+    assert result.exit_code == 1, result.output
+    assert json.loads(result.output)["domain"] == "kuscia-system"
+
+
+def test_logs_of_no_job(command: CliRunner, core: FakeCore, key_pem: bytes, tmp_path: Path, endpoint: str) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    result = command.invoke(cli.main, ["logs", "nosuch", *looks(tmp_path, endpoint)])
+    assert result.exit_code == 2
+    assert "ERROR there is no job nosuch" in result.output
+
+
+def test_invite(command: CliRunner, tmp_path: Path) -> None:
+    result = command.invoke(cli.main, ["invite", "carl", *looks(tmp_path, "http://127.0.0.1:9")])
+    assert result.exit_code == 0
+    assert yaml.safe_load(result.output)["lite"]["domainId"] == "carl"
+
+
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(HOOKS)}
 

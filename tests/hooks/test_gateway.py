@@ -103,3 +103,16 @@ def test_handshake_request() -> None:
 def test_no_handshake(answer: httpx.Response | Exception) -> None:
     with pytest.raises(NotYet):
         gateway.handshake_state("https://m:1080", "alice", answering(https=answer))
+
+
+def test_master_id() -> None:
+    line = next(line for line in recordings("gateway-transcript") if '"namespace"' in str(line["response"].get("body")))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=line["response"]["body"]))
+    assert gateway.master_id("https://m:1080", "alice", transport) == "kuscia-system"
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "<html>"])
+def test_no_master_id(body: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
+    with pytest.raises(NotYet):
+        gateway.master_id("https://m:1080", "alice", transport)

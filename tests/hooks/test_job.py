@@ -68,7 +68,7 @@ def test_three_failures_are_enough(client: KusciaAPI, kuscia: Kuscia, fake_time:
     kuscia.job_states = [recorded("job query job-fail")]
     with pytest.raises(NeedsHuman, match=r'psi-2 Failed: .*terminated state reason "Error", message: "boom') as error:
         run(client, fake_time)
-    assert error.value.show == "kubectl get pods,events -A | grep psi-2"
+    assert error.value.show == "kubectl kuscia logs psi-2 -A (docs/operations.md)"
     assert list(kuscia.jobs) == ["psi-2"]
 
 

@@ -3,7 +3,7 @@ from urllib3.exceptions import MaxRetryError
 
 from kuscia_hooks import log
 from kuscia_hooks.errors import NeedsHuman, NotYet
-from kuscia_hooks.kube import Conflict, Kube
+from kuscia_hooks.kube import Conflict, Kube, Waiting
 from kuscia_hooks.log import logger
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
@@ -115,3 +115,40 @@ def test_service_uid(core: FakeCore, kube: Kube) -> None:
         kube.service_uid("ns", "m")
     core.put("services", "ns", "m")
     assert kube.service_uid("ns", "m") == "uid-m"
+
+
+def pod(name: str, **labels: str) -> dict[str, object]:
+    return {"metadata": {"name": name, "labels": labels}}
+
+
+def test_pods_by_label(core: FakeCore, kube: Kube) -> None:
+    core.pods["ns"] = [pod("a", app="x", part="y"), pod("b", app="x"), pod("c", app="z")]
+    assert [found["metadata"]["name"] for found in kube.pods("ns", "app=x,part!=y")] == ["b"]
+
+
+def test_pods_that_may_not_be_listed(core: FakeCore, kube: Kube) -> None:
+    def forbidden(verb: str, kind: str, name: str) -> None:
+        raise api_exception(403, "pods is forbidden")
+
+    core.fail = forbidden
+    with pytest.raises(NotYet, match=r"resources \[pods\], verbs \[list\]") as error:
+        kube.pods("ns", "app=x")
+    assert "can-i list pods -n ns" in error.value.show
+
+
+def test_log(core: FakeCore, kube: Kube) -> None:
+    core.pods["ns"] = [pod("a")]
+    core.logs["ns", "a", "c", False] = "eins\nzwei ü".encode()
+    assert kube.pod_log("ns", "a", "c", 10) == "eins\nzwei ü"
+    assert kube.pod_log("ns", "a", "c", 10, previous=True) is None
+    assert kube.pod_log("ns", "gone", "c", 10) is None
+    assert list(kube.follow_log("ns", "a", "c", True)) == ["eins", "zwei ü"]
+    for name, container in (("a", "other"), ("gone", "c")):
+        with pytest.raises(Waiting):
+            list(kube.follow_log("ns", name, container, True))
+
+
+def test_service(core: FakeCore, kube: Kube) -> None:
+    assert kube.service("ns", "s") is None
+    core.put("services", "ns", "s", spec={"clusterIP": "10.1.1.1"})
+    assert (kube.service("ns", "s") or {})["spec"] == {"clusterIP": "10.1.1.1"}

@@ -1,4 +1,5 @@
 import base64
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,7 @@ def test_master_on_sqlite(base: Path, kube: Kube, fake_time: FakeTime, ready: li
 
 
 def test_master_on_mysql(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys, tmp_path
 ) -> None:
     """A wrong password is reported, and heals when the Secret is corrected."""
     core.put("secrets", "ns", "db", data=secret_data(password="wrong-password"))
@@ -221,6 +222,9 @@ def test_master_on_mysql(
         return ["MySQL is old"]
 
     monkeypatch.setattr(datastore, "check_database", check)
+    recorded = tmp_path / "termination-log"
+    recorded.touch()
+    monkeypatch.setattr(prepare, "TERMINATION_LOG", recorded)
     made = run(master(store), master_base(base), kube, fake_time)
     assert made["datastoreEndpoint"] == "mysql://root:right@/pässword@tcp(db:3306)/my-kine"
     out = capsys.readouterr().out
@@ -228,6 +232,9 @@ def test_master_on_mysql(
     assert out.count("WARNING the database name my-kine holds a '-'") == 1
     assert out.count("WARNING MySQL is old") == 1
     assert "wrong-password" not in out
+    marks = json.loads(recorded.read_text())["secrets"]
+    assert set(marks) == {"key/domain.key", "db/password"}
+    assert "pässword" not in recorded.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+from typing import Any
+
+import pytest
+import yaml
+
+from kuscia_hooks.config import Doctor
+from kuscia_hooks.errors import ConfigError, NeedsHuman
+from kuscia_hooks.invite import attempt
+from kuscia_hooks.kube import Kube
+from tests.hooks.fakes import FakeCore
+from tests.hooks.test_causes import LITE, MASTER
+
+SERVICE = "kuscia-master-external"
+
+
+def exposed(**external: Any) -> Doctor:
+    return Doctor.model_validate(MASTER.model_dump(by_alias=True) | {"external": external})
+
+
+def endpoint(letter: str) -> str:
+    return str(yaml.safe_load(letter)["lite"]["master"]["endpoint"])
+
+
+def test_letter_is_a_values_file(kube: Kube) -> None:
+    letter = attempt(MASTER, kube, "carl", "https://kuscia.example.com:1080")
+    assert yaml.safe_load(letter) == {
+        "master": {"enabled": False},
+        "lite": {
+            "enabled": True,
+            "domainId": "carl",
+            "master": {"endpoint": "https://kuscia.example.com:1080", "namespace": "", "tokenSecret": ""},
+        },
+    }
+    for words in ("master domain kuscia-system", "speaks https", "configmap kuscia-lite-carl-domain-cert -n lite-carl"):
+        assert words in letter
+
+
+def test_address_inside_the_cluster_is_named_as_such(kube: Kube) -> None:
+    letter = attempt(MASTER, kube, "carl", "")
+    assert endpoint(letter) == MASTER.gateway
+    assert "known inside this cluster only" in letter
+
+
+def test_address_of_an_ingress(kube: Kube) -> None:
+    letter = attempt(exposed(type="Ingress", url="https://kuscia.example.com/kuscia"), kube, "carl", "")
+    assert endpoint(letter) == "https://kuscia.example.com/kuscia"
+
+
+@pytest.mark.parametrize("place", [{"ip": "1.2.3.4"}, {"hostname": "1.2.3.4"}])
+def test_address_of_a_load_balancer(core: FakeCore, kube: Kube, place: dict[str, str]) -> None:
+    status = {"loadBalancer": {"ingress": [place]}}
+    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status=status)
+    letter = attempt(exposed(type="LoadBalancer", service=SERVICE), kube, "carl", "")
+    assert endpoint(letter) == "https://1.2.3.4:1080"
+
+
+def test_load_balancer_without_an_address(core: FakeCore, kube: Kube) -> None:
+    config = exposed(type="LoadBalancer", service=SERVICE)
+    with pytest.raises(NeedsHuman, match="does not exist"):
+        attempt(config, kube, "carl", "")
+    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status={"loadBalancer": {}})
+    with pytest.raises(NeedsHuman, match="has no address yet"):
+        attempt(config, kube, "carl", "")
+
+
+def test_address_of_a_node_port(core: FakeCore, kube: Kube) -> None:
+    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080, "nodePort": 31080}]}, status={})
+    letter = attempt(exposed(type="NodePort", service=SERVICE), kube, "carl", "")
+    assert endpoint(letter) == "https://<the address of a node>:31080"
+    assert "kubectl get nodes" in letter
+
+
+def test_a_lite_invites_nobody(kube: Kube) -> None:
+    with pytest.raises(ConfigError, match="only a master invites"):
+        attempt(LITE, kube, "carl", "")

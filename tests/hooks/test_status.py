@@ -1,0 +1,169 @@
+import json
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import gateway, status
+from kuscia_hooks.config import Doctor
+from kuscia_hooks.errors import NotYet
+from kuscia_hooks.kube import Kube
+from tests.hooks.fakes import FakeCore
+from tests.hooks.scripted import Reply, Scripted
+from tests.hooks.test_causes import LITE, MASTER
+
+WATCH = (
+    b'{"object":{"job_id":"old","status":{"state":"Succeeded","create_time":"2026-11-23T16:57:11Z"}}}'
+    b'{"object":{"job_id":"new","status":{"state":"Running","create_time":"2026-11-23T16:58:11Z"}}}{"type":4}'
+)
+
+
+def pod(name: str, component: str, **found: Any) -> dict[str, Any]:
+    labels = {
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/instance": "kuscia",
+        "kuscia-chart/domain": "kuscia-system",
+    }
+    return {
+        "metadata": {"name": name, "labels": labels, "creationTimestamp": "2026-11-24T00:00:00Z"},
+        "spec": {"containers": [{"name": component}]},
+        "status": {"phase": "Running", "startTime": "2026-11-24T00:00:00Z", **found},
+    }
+
+
+def container(name: str, **state: Any) -> dict[str, Any]:
+    return {"name": name, "ready": "running" in state, "restartCount": 2, "state": state}
+
+
+def domain_query(body: dict[str, Any]) -> Reply:
+    if body["domain_id"] == "bob":
+        return {"domain_id": "bob", "cert": "", "node_statuses": []}
+    node = {"name": "n1", "status": "Ready", "version": "v1.1.0b0", "last_heartbeat_time": "2026-11-24T00:00:00Z"}
+    return {"domain_id": "alice", "cert": "x", "node_statuses": [node]}
+
+
+def route_status(body: dict[str, Any]) -> Reply:
+    keys = [(key["source"], key["destination"]) for key in body["route_keys"]]
+    if ("alice", "bob") in keys:
+        return 11404, 'clusterdomainroutes.kuscia.secretflow "alice-bob" not found'
+    well = {"status": "Succeeded", "reason": ""}
+    ill = {"status": "Failed", "reason": "Reason:DestinationUnreachable"}
+    return {
+        "routes": [
+            {
+                "name": "-".join(key),
+                "source": key[0],
+                "destination": key[1],
+                "status": well if key[0] == "alice" else ill,
+            }
+            for key in keys
+        ]
+    }
+
+
+def tables(body: dict[str, Any]) -> Reply:
+    owner = body["data"]["domain_id"]
+    if owner == "bob":
+        return 11503, 'namespaces "bob" not found'
+    common = {"datasource_id": "src", "columns": [{}, {}]}
+    own = {"domaindata_id": "alice-table", "author": "alice", **common}
+    return {"domaindata_list": [own, {"domaindata_id": "bob-table", "author": "bob", **common}]}
+
+
+def grants(_: dict[str, Any]) -> Reply:
+    grant = {"author": "alice", "domaindata_id": "alice-table", "grant_domain": "bob"}
+    return {"domaindatagrant_list": [{"data": grant}]}
+
+
+@pytest.fixture
+def master(key_pem: bytes) -> Scripted:
+    replies: dict[str, Any] = {
+        "domain__query": domain_query,
+        "route__status__batchQuery": route_status,
+        "domaindata__list": tables,
+        "domaindatagrant__list": grants,
+        "job__watch": WATCH,
+    }
+    return Scripted(key_pem, "kuscia-system", **replies)
+
+
+def test_all_of_a_master(core: FakeCore, kube: Kube, master: Scripted) -> None:
+    core.pods["ns"] = [
+        pod("kuscia-master-doctor-x", "doctor"),
+        pod("kuscia-master-keys-x", "keys", phase="Succeeded"),
+        pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})]),
+    ]
+    found = status.collect(MASTER, kube, lambda: master.api)
+    assert [row["name"] for row in found["pods"]] == ["kuscia-master-x", "kuscia-master-keys-x"]
+    assert found["pods"][0] | {"started": ""} == {
+        "name": "kuscia-master-x",
+        "step": "master",
+        "ready": "1/1",
+        "phase": "Running",
+        "restarts": 2,
+        "started": "",
+    }
+    assert found["version"] == "v1.1.0b0"
+    assert [(row["domain"], row["status"]) for row in found["domains"]] == [
+        ("alice", "Ready"),
+        ("bob", "never registered"),
+    ]
+    assert [(row["route"], row["ready"], row["reason"]) for row in found["routes"]] == [
+        ("alice-kuscia-system", "True", ""),
+        ("bob-kuscia-system", "False", "Reason:DestinationUnreachable"),
+        ("alice-bob", "False", "no such route"),
+    ]
+    assert [(row["table"], row["columns"], row["grantedTo"]) for row in found["tables"]] == [("alice-table", 2, "bob")]
+    assert [row["job"] for row in found["jobs"]] == ["new", "old"]
+    assert found["unknown"] == ['tables of bob: KusciaAPI domaindata/list answered 11503: namespaces "bob" not found']
+    assert json.loads(status.as_json(found)) == found
+
+
+def test_screen(core: FakeCore, kube: Kube, master: Scripted) -> None:
+    core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
+    text = status.screen(status.collect(MASTER, kube, lambda: master.api))
+    assert "master kuscia-system: release kuscia in ns, Kuscia v1.1.0b0" in text
+    assert "DOMAIN  TABLE        DATA SOURCE  COLUMNS  GRANTED TO" in text
+    assert max(len(line) for line in text.splitlines()) < 160
+
+
+def test_without_the_api(core: FakeCore, kube: Kube) -> None:
+    """What can be read is shown; what cannot is named with the reason."""
+
+    def closed() -> Any:
+        raise NotYet("KusciaAPI is not reached", "kubectl get pods")
+
+    core.pods["ns"] = [pod("kuscia-master-x", "master", initContainerStatuses=[container("prepare", running={})])]
+    found = status.collect(MASTER, kube, closed)
+    assert found["pods"][0]["phase"] == "Init: prepare"
+    assert "routes" not in found
+    assert found["unknown"] == ["KusciaAPI: KusciaAPI is not reached\n    see: kubectl get pods"]
+    assert "not known\n  KusciaAPI: KusciaAPI is not reached" in status.screen(found)
+
+
+@pytest.mark.parametrize(
+    ("found", "phase"),
+    [
+        ({"containerStatuses": [container("master", waiting={"reason": "CrashLoopBackOff"})]}, "CrashLoopBackOff"),
+        ({"containerStatuses": [container("master", waiting={"reason": "PodInitializing"})]}, "Running"),
+        ({"initContainerStatuses": [container("prepare", waiting={"reason": "ErrImagePull"})]}, "Init: ErrImagePull"),
+        ({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+        ({"phase": "Pending"}, "Pending"),
+    ],
+)
+def test_phase(found: dict[str, Any], phase: str) -> None:
+    assert status.phase(pod("x", "master", **found)) == phase
+
+
+def test_routes_of_a_lite(monkeypatch: pytest.MonkeyPatch) -> None:
+    lite = Doctor.model_validate(LITE.model_dump(by_alias=True) | {"partners": ["bob"]})
+    monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
+    look = status.Look()
+    assert status.wanted_routes(lite, look) == [("carl", "kuscia-system"), ("carl", "bob"), ("bob", "carl")]
+    assert look.unread == []
+
+    def closed(endpoint: str, domain: str) -> str:
+        raise NotYet("it is down")
+
+    monkeypatch.setattr(gateway, "master_id", closed)
+    assert status.wanted_routes(lite, look) == [("carl", "bob"), ("bob", "carl")]
+    assert look.unread == ["route to the master: it is down"]
