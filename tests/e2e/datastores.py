@@ -11,6 +11,7 @@ from tests.cluster import databases, images
 from tests.cluster.databases import Server
 from tests.cluster.demo import Demo
 from tests.e2e.conftest import eventually
+from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
 
 PRESETS = {"mariadb": "mysql", "postgres": "postgres"}
@@ -140,11 +141,20 @@ def comes_up_and_keeps_its_state(one: Master) -> None:
 
 
 def wrong_password(one: Master, words: str) -> None:
-    """A wrong one in the Secret, corrected in place."""
+    """A wrong one in the Secret, corrected in place, as `doctor` tells to."""
     one.make_user()
     one.make_database()
     one.set_secret("wrong")
-    waits_then_starts(one, words, lambda: one.set_secret(one.password))
+
+    def mend() -> None:
+        namespace = one.made.namespace("master")
+        said = kuscia(one.made.kubectl, "doctor", "-n", namespace)
+        one.set_secret(one.password)
+        assert said.code == 1, said
+        assert words in said.text
+        assert f"cure: kubectl edit secret kuscia-{PRESETS[one.server.name]} -n {namespace}" in said.text
+
+    waits_then_starts(one, words, mend)
 
 
 def comes_late(one: Master, words: str) -> None:

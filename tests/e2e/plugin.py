@@ -1,0 +1,35 @@
+"""`kubectl kuscia` as a person calls it, with bin/ on the PATH."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.releases import ROOT
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a run printed, and its exit code."""
+
+    code: int
+    text: str
+    errors: str
+
+
+def begin(kubectl: Kubectl, *args: str) -> subprocess.Popen[str]:
+    """Start `kubectl kuscia ARGS`."""
+    env = kubectl.env | {"PATH": f"{ROOT / 'bin'}{os.pathsep}{kubectl.env['PATH']}"}
+    command = ["kubectl", "kuscia", *args]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process: subprocess.Popen[str], timeout: float = 240) -> Said:
+    """Wait for it."""
+    text, errors = process.communicate(timeout=timeout)
+    return Said(process.returncode, text, errors)
+
+
+def kuscia(kubectl: Kubectl, *args: str) -> Said:
+    """`kubectl kuscia ARGS`."""
+    return end(begin(kubectl, *args))
