@@ -102,6 +102,7 @@ def _look_around(cluster: str) -> str:
         "  helm list -A\n"
         "  helm test kuscia -n kuscia-master --logs --timeout 15m     # runs the PSI job again\n"
         "  helm get values kuscia -n lite-alice\n"
+        "  bin/kubectl-kuscia status -A; bin/kubectl-kuscia doctor -A; bin/kubectl-kuscia logs -A\n"
         "Stop\n"
         f"  make demo-down{' CLUSTER=current IMAGE_PREFIX=…' if cluster == 'current' else ''}"
     )
