@@ -52,7 +52,7 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Warning:
+class WarningEvent:
     """A warning event of the cluster about one object."""
 
     namespace: str
@@ -88,7 +88,7 @@ class Evidence:
     node: Pod | None = None
     steps: tuple[Pod, ...] = ()
     engines: tuple[Pod, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[WarningEvent, ...] = ()
     probes: tuple[Probe, ...] = ()
     started_with: dict[str, Any] | None = None
     present: dict[str, Any] = field(default_factory=dict)
@@ -210,9 +210,9 @@ def _container(kube: Kube, namespace: str, pod: str, found: dict[str, Any]) -> C
     )
 
 
-def _warnings(kube: Kube, namespace: str) -> list[Warning]:
+def _warnings(kube: Kube, namespace: str) -> list[WarningEvent]:
     return [
-        Warning(
+        WarningEvent(
             namespace,
             str(event["involvedObject"].get("name", "")),
             str(event.get("reason", "")),

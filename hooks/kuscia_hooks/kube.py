@@ -1,4 +1,4 @@
-"""The few objects of the host cluster that the steps read and write."""
+"""The few objects of the host cluster that the steps read and write, and those that `doctor` and its like look at."""
 
 import base64
 import json
@@ -20,7 +20,8 @@ class Waiting(NotYet):
 
 
 class Kube:
-    """Secrets, ConfigMaps and Services of the cluster that the step runs in, or of the current kubeconfig.
+    """Secrets, ConfigMaps, Services, pods and events of the cluster that the step runs in, or of the current
+    kubeconfig.
 
     Every method raises NotYet while the API server does not answer or refuses: a Role or a namespace may come
     later than the pod that needs it.

@@ -8,7 +8,7 @@ import pytest
 from kuscia_hooks import causes
 from kuscia_hooks.causes import Finding, judge
 from kuscia_hooks.config import Doctor
-from kuscia_hooks.evidence import Container, Evidence, Pod, Probe, Warning
+from kuscia_hooks.evidence import Container, Evidence, Pod, Probe, WarningEvent
 from tests.hooks.conftest import RECORDINGS
 
 API = {"endpoint": "https://own:8082", "protocol": "TLS"}
@@ -256,7 +256,7 @@ def test_pod_that_does_not_run(pod: Pod, cause: str) -> None:
 
 
 def test_pod_that_is_not_made() -> None:
-    refused = Warning("ns", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
+    refused = WarningEvent("ns", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
     found = only(judge(MASTER, Evidence(warnings=(refused,))))
     assert found.name == "pod-refused"
     assert "exceeded quota" in found.cause
