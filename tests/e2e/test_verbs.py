@@ -253,22 +253,16 @@ def test_broken_install(demo: Demo, images: Path, well: Variant, name: str) -> N
         assert token["token"] not in said.text
 
 
-def test_image_that_cannot_be_pulled(demo: Demo, images: Path) -> None:
-    broken = {"master": {"image": {"repository": "registry.invalid/kuscia", "tag": "none", "pullPolicy": "Always"}}}
-    with variant(demo, images, "verbs-image", parties=("master",)) as made:
+def test_image_that_cannot_be_pulled(demo: Demo, images: Path, tmp_path: Path) -> None:
+    layer = yaml.safe_load(images.read_text())
+    layer["master"]["image"] = {"repository": "registry.invalid/kuscia", "tag": "none"}
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump(layer))
+    # As a hook, `routes` would keep helm waiting.
+    values = {"master": {"jobs": {"routes": {"hook": False}}}}
+    with variant(demo, broken, "verbs-image", parties=("master",), values=values) as made:
         made.install("master", wait=False)
-        layer = images.parent / f"broken-{made.name}.yaml"
-        layer.write_text(json.dumps(broken))
-        made.kubectl.helm(
-            "upgrade", "kuscia", str(CHART), "-n", made.namespace("master"), "--reuse-values", f"--values={layer}"
-        )
-        layer.unlink()
-
-        def waiting() -> bool:
-            pods = made.kubectl.get("pods", "-n", made.namespace("master"), "-l", "app.kubernetes.io/component=master")
-            return "registry.invalid" in json.dumps(pods) and "ImagePull" in json.dumps(pods)
-
-        eventually(waiting, 120, "the image is not found")
+        eventually(lambda: "ImagePull" in json.dumps(made.pod("master")["status"]), 120, "the image is not found")
         said = run(made, "doctor", "master")
         assert said.code == 1, said
         assert "the image cannot be pulled" in said.text
