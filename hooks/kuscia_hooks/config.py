@@ -45,6 +45,12 @@ def _endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _below(value: str) -> str:
+    if ".." in value.split("/"):
+        raise ValueError("leads out of the data source; take a path below it, for example tables/alice.csv")
+    return value.lstrip("/")
+
+
 DomainId = Annotated[str, AfterValidator(_domain_id)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Name = Annotated[str, Field(min_length=1)]
@@ -278,23 +284,28 @@ class Column(_Model):
     comment: str = ""
 
 
-class Table(_Model):
-    """A table to declare. Its content is an example, a file, or already there."""
+class TableFile(_Model):
+    """A table's place below its data source, and its content: an example, a file, or already there."""
 
     id: Name
-    name: Name
-    relative_uri: Name
-    type: Literal["table", "model", "rule", "report", "unknown"] = "table"
+    relative_uri: Annotated[Name, AfterValidator(_below)]
     example: Literal["alice", "bob"] | None = None
     file: str | None = None
-    columns: list[Column] = []
-    attributes: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _one_content(self) -> "Table":
+    def _one_content(self) -> "TableFile":
         if self.example and self.file:
             raise ValueError("example and file exclude each other")
         return self
+
+
+class Table(TableFile):
+    """A table to declare."""
+
+    name: Name
+    type: Literal["table", "model", "rule", "report", "unknown"] = "table"
+    columns: list[Column] = []
+    attributes: dict[str, str] = {}
 
 
 class Grant(_Model):
@@ -331,6 +342,13 @@ class Data(_WritingVerb):
         return self
 
 
+class Seed(_Model):
+    """seed.yaml. `path`: the directory of the localfs data source, on a volume."""
+
+    path: Annotated[str, Field(pattern="^/")]
+    tables: list[TableFile]
+
+
 class Party(_Model):
     domain: DomainId
     table: Name
@@ -353,10 +371,11 @@ class ExampleJob(_Model):
 
 
 class Check(_ApiVerb):
-    """check.yaml"""
+    """check.yaml. `volume`: where the lite's data volume is mounted here; None when it is not."""
 
     mode: Literal["master", "lite"]
     gateway: Endpoint
+    volume: Annotated[str, Field(pattern="^/")] | None = None
     domains: list[DomainId] = []
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None
