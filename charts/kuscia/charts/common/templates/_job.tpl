@@ -1,7 +1,7 @@
 {{/*
-The pods of the steps. A step is {ctx, verb, args, hook, config, volumes, volumeMounts, podAffinity}: `args` is a list;
-`hook` says whether it runs as a Helm hook; `config` is the text of its config file, or empty; `volumes` and
-`volumeMounts` are its own, as YAML text.
+The pods of the steps. A step is {ctx, verb, args, hook, config, volumes, volumeMounts, groups, podAffinity}: `args` is
+a list; `hook` says whether it runs as a Helm hook; `config` is the text of its config file, or empty; `volumes` and
+`volumeMounts` are its own, as YAML text; `groups` are those whose files it may read, a list.
 */}}
 
 {{/* Scheduling of a step's pod, {ctx, podAffinity}: the jobs block's, else the component's. `podAffinity` wins. */}}
@@ -46,6 +46,9 @@ enableServiceLinks: false
 restartPolicy: {{ .restartPolicy }}
 securityContext:
   {{- include "kuscia.restrictedPod" . | nindent 2 }}
+  {{- with .groups }}
+  supplementalGroups: {{ toJson . }}
+  {{- end }}
 {{- with include "kuscia.imagePullSecrets" .ctx }}
 {{ . }}
 {{- end }}

@@ -1,0 +1,80 @@
+"""RunC: a privileged lite, only where that was said."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError
+from tests.cluster.kusciaapi import kusciaapi
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant, variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+PRESET = "alice-runc"
+# All that Kuscia asks for (Kuscia facts 1.6), and those of an ordinary container (recordings/startup-cases/runc.log).
+FULL, ORDINARY = 0x3FFFFFFFF, 0xA80425FB
+
+
+@pytest.fixture(scope="module")
+def runc(demo: Demo, images: Path) -> Iterator[Variant]:
+    with variant(demo, images, "runc", tables=True) as made:
+        made.install("master")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def notes(runc: Variant) -> str:
+    """What helm says of the lite."""
+    return runc.install("alice", PRESET, values={"lite": {"persistence": {"size": "1Gi"}}}, wait=False)
+
+
+def test_is_refused_unless_said(runc: Variant) -> None:
+    with pytest.raises(CommandError) as error:
+        runc.install("alice", PRESET, values={"lite": {"runc": {"privileged": False}}})
+    for words in ("lite.runc.privileged", "RunC works in a privileged container only", "lite.runc.privileged: true"):
+        assert words in str(error.value)
+    assert not runc.kubectl.exists("deployment", "kuscia-lite-alice", "-n", runc.namespace("alice"))
+
+
+def test_notes_warn(notes: str) -> None:
+    assert "! lite.runtime is runc: its container is privileged, which gives it the node." in notes
+
+
+def test_only_kuscias_container_is_privileged(runc: Variant, notes: str) -> None:
+    spec = runc.pod("alice")["spec"]
+    assert spec["containers"][0]["securityContext"] == {"privileged": True}
+    assert [one["name"] for one in spec["initContainers"]] == ["prepare", "seed"]
+    for one in spec["initContainers"]:
+        assert one["securityContext"]["allowPrivilegeEscalation"] is False
+        assert "privileged" not in one["securityContext"]
+    mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+    assert mounts["containerd"] == "/home/kuscia/containerd"
+    assert "api-token" not in mounts
+
+
+def test_kuscia_starts_as_far_as_the_node_lets_it(runc: Variant, notes: str) -> None:
+    """A node that itself lacks a capability cannot give it; Kuscia then says what it says without privilege."""
+
+    def said() -> str:
+        return runc.log("alice", "lite")
+
+    eventually(lambda: "capeff=" in said(), 180, "Kuscia looks at its capabilities")
+    found = re.search(r"capeff=([0-9a-f]+)", said())
+    assert found
+    effective = int(found[1], 16)
+    assert effective & ORDINARY == ORDINARY
+    assert effective > ORDINARY
+    if effective & FULL == FULL:
+        eventually(lambda: "Kuscia started success" in said(), 240, "Kuscia starts")
+        with kusciaapi(runc.kubectl, runc.release("master")) as api:
+            nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
+        assert [node["status"] for node in nodes] == ["Ready"]
+    else:
+        eventually(lambda: "Runc must run with privileged mode" in said(), 60, "Kuscia refuses to start")
+
+
+def test_tables_are_in_the_volume(runc: Variant, notes: str) -> None:
+    eventually(lambda: "created=1" in runc.log("alice", "seed"), 180, "the table is put into the volume")
