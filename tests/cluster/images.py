@@ -71,7 +71,8 @@ class Source:
     with wheels from its requirements.txt. debian: whether it is built on the same base image with
     packages of Debian's, which the Dockerfile installs. tool: a tool of toolchain.py that is added to
     the context. dockerfile: instead of the context's. parent: the image that it is built on, instead of
-    the base image. names: build arguments that hold references of other images.
+    the base image. names: build arguments that hold the names of
+    other images on the cluster.
     args: build arguments, each NAME=VALUE.
     """
 
@@ -171,9 +172,19 @@ def image(name: str) -> Image:
         more.append(source.dockerfile.read_text())
     if source.parent:
         more.append(image(source.parent).ref)
-    more += [f"{argument}={image(other).ref}" for argument, other in source.names]
+    more += [f"{argument}={cluster_name(other)}" for argument, other in source.names]
     tag = context_hash(source.context, *more, *source.args)
     return Image(name, f"{REGISTRY}/{name}:{tag}", CACHE / "archives" / f"{name}-{tag}.tar")
+
+
+def cluster_name(name: str) -> str:
+    """Complete name that an image has on the cluster: as built, or where IMAGE_PREFIX has it pushed."""
+    prefix = os.environ.get("IMAGE_PREFIX", "")
+    return pushed_name(image(name), prefix) if prefix else image(name).ref
+
+
+def pushed_name(one: Image, prefix: str) -> str:
+    return f"{prefix.rstrip('/')}/{one.ref.rsplit('/', 1)[1]}"
 
 
 # --- build ----------------------------------------------------------------------------------------
@@ -230,7 +241,7 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
         if source.parent:
             args += ["--build-arg", f"KUSCIA_IMAGE={storage.have(image(source.parent))}"]
         for argument, other in source.names:
-            args += ["--build-arg", f"{argument}={image(other).ref}"]
+            args += ["--build-arg", f"{argument}={cluster_name(other)}"]
         if source.debian:
             args += ["--build-arg", f"BASE_IMAGE={base}"]
         args += [part for arg in source.args for part in ("--build-arg", arg)]
@@ -371,7 +382,7 @@ def push(images: Sequence[Image], prefix: str) -> dict[str, str]:
     """
     refs = {}
     for one in images:
-        ref = f"{prefix.rstrip('/')}/{one.ref.rsplit('/', 1)[1]}"
+        ref = pushed_name(one, prefix)
         # As docker does: a registry on loopback may speak plain HTTP.
         loopback = re.match(r"(localhost|127\.[0-9.]+)(:\d+)?/", ref) is not None
         tls = f"tls-verify={str(not loopback).lower()}"

@@ -4,7 +4,9 @@ alice is root with a volume, bob is rootless with an emptyDir. With KUSCIA_IMAGE
 that has one is KUSCIA_SECRETFLOW_IMAGE.
 """
 
+import base64
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -17,11 +19,11 @@ from typing import Any
 import pytest
 
 from kuscia_hooks import examples
-from tests.cluster import images as built
+from tests.cluster import s3
 from tests.cluster.demo import Demo
 from tests.cluster.kubectl import CommandError
 from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import image_values
+from tests.cluster.releases import BOB, image_values
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
@@ -34,16 +36,13 @@ ENGINES = ("kuscia_engine", "secretflow.kuscia")
 
 @pytest.fixture(scope="module")
 def layer(demo: Demo, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's images, but for the lites', which have the engine in them, and the name it has there."""
+    """The demo's images, but for the lites', which have the engine in them; the example job with that engine."""
     given = os.environ.get("KUSCIA_SECRETFLOW_IMAGE", "")
     if demo.kuscia_image and not given:
         pytest.fail("RunP needs Kuscia's image with the engine in it: KUSCIA_SECRETFLOW_IMAGE=docker-archive:FILE")
     values: dict[str, Any] = json.loads(images.read_text())
     values["lite"]["image"] = image_values(demo.runp_image(given))
-    job = {"enabled": True, "appImage": "secretflow-image" if given else "psi-engine"}
-    name, _, tag = built.image("kuscia-engine").ref.rpartition(":")
-    values["master"] |= {"exampleJob": job}
-    values["master"]["appImages"]["psi-engine"]["image"] = {"name": name, "tag": tag}
+    values["master"]["exampleJob"] = {"enabled": True, "appImage": "secretflow-image" if given else "psi-engine"}
     path = tmp_path_factory.mktemp("runp") / "images.yaml"
     path.write_text(json.dumps(values))
     return path
@@ -92,6 +91,9 @@ def test_comes_up(runp: Variant, party: str) -> None:
     kuscia = runp.kuscia_yaml(party)
     assert (kuscia["runtime"], "runk" in kuscia, "capacity" in kuscia) == ("runp", False, False)
     assert runp.exec(party, "id", "-u").strip() == ("0" if party == "alice" else "1000")
+    store = ("--store", "/home/kuscia/var/images")
+    listed = runp.exec(party, "kuscia", "image", *store, "--runtime", "runp", "list").splitlines()
+    assert len(listed) > 1, "no engine is built into the image"
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
@@ -166,6 +168,31 @@ def test_engines_ran_as_processes_of_the_lite(runp: Variant, party: str) -> None
     eventually(lambda: not any(name in processes() for name in ENGINES), 60, f"no engine runs in {party}'s lite")
     pods = runp.kubectl.get("pods", "-n", runp.namespace(party))["items"]
     assert [pod for pod in pods if "kuscia.secretflow/namespace" in pod["metadata"].get("labels", {})] == []
+
+
+def empty_bucket(made: Variant) -> None:
+    """Takes away what was put into the bucket of the demo's bob."""
+    with s3.client(made.kubectl, "bob") as client:
+        for found in client.list_objects(bucket_name="bob", prefix=f"{made.name}/", recursive=True):
+            client.remove_object(bucket_name="bob", object_name=str(found.object_name))
+
+
+def test_bob_changes_to_runk_and_a_bucket(runp: Variant, images: Path, request: pytest.FixtureRequest) -> None:
+    """Parties need not agree on a runtime, and one may change its own; `data` then changes the data source."""
+    keys = runp.kubectl.get("secret", "bob-oss", "-n", BOB.namespace)["data"]
+    own = {name: base64.b64decode(value).decode() for name, value in keys.items()}
+    runp.secret(runp.namespace("bob"), "bob-oss", own)
+    source = {"endpoint": f"http://s3.{s3.NAMESPACE}.svc.cluster.local:{s3.PORT}", "prefix": runp.name}
+    without_engine = dataclasses.replace(runp, images=images)
+    request.addfinalizer(lambda: empty_bucket(runp))
+    without_engine.install("bob", values={"lite": {"data": {"source": source}}})
+    with kusciaapi(runp.kubectl, runp.release("bob")) as api:
+        body = {"domain_id": "bob", "datasource_id": "default-data-source"}
+        eventually(
+            lambda: api.call("domaindatasource/query", body)["type"] == "oss", 120, "the data source is a bucket"
+        )
+    assert "PASS example job" in runp.test("master")
+    assert f"{examples.COMMON} rows, 21 columns" in runp.test("bob")
 
 
 def test_files_outlast_the_pod_and_are_never_overwritten(runp: Variant) -> None:
