@@ -45,12 +45,6 @@ def _endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
-def _below(value: str) -> str:
-    if ".." in value.split("/"):
-        raise ValueError("leads out of the data source; take a path below it, for example tables/alice.csv")
-    return value.lstrip("/")
-
-
 DomainId = Annotated[str, AfterValidator(_domain_id)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Name = Annotated[str, Field(min_length=1)]
@@ -284,28 +278,23 @@ class Column(_Model):
     comment: str = ""
 
 
-class TableFile(_Model):
-    """A table's place below its data source, and its content: an example, a file, or already there."""
+class Table(_Model):
+    """A table to declare. Its content is an example, a file, or already there."""
 
     id: Name
-    relative_uri: Annotated[Name, AfterValidator(_below)]
+    name: Name
+    relative_uri: Name
+    type: Literal["table", "model", "rule", "report", "unknown"] = "table"
     example: Literal["alice", "bob"] | None = None
     file: str | None = None
+    columns: list[Column] = []
+    attributes: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _one_content(self) -> "TableFile":
+    def _one_content(self) -> "Table":
         if self.example and self.file:
             raise ValueError("example and file exclude each other")
         return self
-
-
-class Table(TableFile):
-    """A table to declare."""
-
-    name: Name
-    type: Literal["table", "model", "rule", "report", "unknown"] = "table"
-    columns: list[Column] = []
-    attributes: dict[str, str] = {}
 
 
 class Grant(_Model):
@@ -346,7 +335,18 @@ class Seed(_Model):
     """seed.yaml. `path`: the directory of the localfs data source, on a volume."""
 
     path: Annotated[str, Field(pattern="^/")]
-    tables: list[TableFile]
+    tables: list[Table]
+
+    @model_validator(mode="after")
+    def _below(self) -> "Seed":
+        errors = [
+            f"tables[{index}].relativeUri: {table.relative_uri} leads out of {self.path}"
+            for index, table in enumerate(self.tables)
+            if ".." in table.relative_uri.split("/")
+        ]
+        if errors:
+            raise ValueError("; ".join(errors))
+        return self
 
 
 class Party(_Model):

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from kuscia_hooks import examples
-from kuscia_hooks.config import TableFile
+from kuscia_hooks.config import Table
 from kuscia_hooks.errors import ConfigError
 from kuscia_hooks.s3 import Content
 
 
-def content_of(table: TableFile) -> Content | None:
+def content_of(table: Table) -> Content | None:
     """A table's bytes; None when they are in the data source already, or come there by hand.
 
     Raises:

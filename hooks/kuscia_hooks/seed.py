@@ -7,7 +7,7 @@ table's place stays as it is.
 import os
 from pathlib import Path
 
-from kuscia_hooks.config import Seed, TableFile
+from kuscia_hooks.config import Seed, Table
 from kuscia_hooks.content import content_of
 from kuscia_hooks.errors import ConfigError, HookError, NeedsHuman, merged
 from kuscia_hooks.log import logger
@@ -43,8 +43,8 @@ def attempt(config: Seed, summary: Summary) -> Summary:
     return summary
 
 
-def _seed(directory: Path, table: TableFile, summary: Summary) -> None:
-    target = directory / table.relative_uri
+def _seed(directory: Path, table: Table, summary: Summary) -> None:
+    target = directory / table.relative_uri.lstrip("/")
     try:
         if os.path.lexists(target):
             logger.info("%s is there, and stays as it is", target)

@@ -18,7 +18,7 @@ ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "examp
 
 
 def config(path: Path, *tables: dict[str, Any]) -> Seed:
-    return Seed.model_validate({"path": str(path), "tables": list(tables or (ALICE,))})
+    return Seed.model_validate({"path": str(path), "tables": [{"name": "t", **table} for table in tables or (ALICE,)]})
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_the_command(volume: Path, tmp_path: Path) -> None:
     [
         (
             lambda wrong: wrong["tables"][0].update(relativeUri="../../etc/passwd"),
-            "tables[0].relativeUri: leads out of",
+            "tables[0].relativeUri: ../../etc/passwd leads out of",
         ),
         (lambda wrong: wrong.update(path="var/storage"), "path: "),
         (lambda wrong: wrong["tables"][0].update(file="/x"), "tables[0]: example and file exclude each other"),

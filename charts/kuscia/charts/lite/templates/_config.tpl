@@ -99,7 +99,7 @@ seed.yaml: |
   tables:
     {{- $tables := list }}
     {{- range .Values.data.tables }}
-    {{- $tables = append $tables (pick . "id" "relativeUri" "example" "file") }}
+    {{- $tables = append $tables (merge (dict "name" (.name | default .relativeUri)) (pick . "id" "relativeUri" "example" "file")) }}
     {{- end }}
     {{- toYaml $tables | nindent 4 }}
 {{- end }}
