@@ -215,6 +215,15 @@ def test_files_outlast_the_pod_and_are_never_overwritten(runp: Variant) -> None:
     assert f"{DATA}/alice.csv is there, and stays as it is" in runp.log("alice", "seed")
 
 
+def test_a_volume_that_cannot_be_written_is_named(runp: Variant) -> None:
+    """Where the storage driver ignores fsGroup, seed says so, and goes on saying it until that is mended."""
+    with pytest.raises(CommandError):
+        runp.install("bob", "runp", "rootless", timeout="60s")
+    log = runp.log("bob", "seed")
+    assert f"{DATA}/bob.csv cannot be written: Permission denied" in log
+    assert "may user 1000 write to it?" in log
+
+
 def test_a_local_source_under_runk_is_refused(demo: Demo, layer: Path) -> None:
     """RunK's engines could not see it."""
     refused = pytest.raises(CommandError, match="RunK's engines run in pods of their own and cannot see files")

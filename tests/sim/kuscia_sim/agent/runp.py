@@ -247,7 +247,7 @@ class Layout:
     def environment(self, image: images.Image) -> dict[str, str]:
         """Kuscia's own, then the image's, then the pod's, each winning over those before."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_ENVIRONMENT)}
-        of_image = dict(line.split("=", 1) for line in image.env)
+        of_image = {name: value for name, _, value in (line.partition("=") for line in image.env)}
         own = {entry["name"].upper(): str(entry.get("value", "")) for entry in self._container["env"]}
         certs = {key: f"{CERTS_DIRECTORY}/{name}" for key, name in ENVIRONMENT.items()}
         return inherited | of_image | own | certs
