@@ -8,7 +8,6 @@ import pytest
 
 from tests.cluster.demo import Demo
 from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
@@ -58,22 +57,20 @@ def test_only_kuscias_container_is_privileged(runc: Variant, notes: str) -> None
 def test_kuscia_starts_as_far_as_the_node_lets_it(runc: Variant, notes: str) -> None:
     """A node that itself lacks a capability cannot give it; Kuscia then says what it says without privilege."""
 
-    def said() -> str:
-        return runc.log("alice", "lite")
+    texts: list[str] = []
 
-    eventually(lambda: "capeff=" in said(), 180, "Kuscia looks at its capabilities")
-    found = re.search(r"capeff=([0-9a-f]+)", said())
+    def decided() -> bool:
+        """Of one start of the container, which is started again and again where it ends."""
+        texts.append(runc.log("alice", "lite"))
+        return any(words in texts[-1] for words in ("Runc must run with privileged mode", "Kuscia started success"))
+
+    eventually(decided, 300, "Kuscia starts, or refuses to")
+    found = re.search(r"capeff=([0-9a-f]+)", texts[-1])
     assert found
     effective = int(found[1], 16)
     assert effective & ORDINARY == ORDINARY
     assert effective > ORDINARY
-    if effective & FULL == FULL:
-        eventually(lambda: "Kuscia started success" in said(), 240, "Kuscia starts")
-        with kusciaapi(runc.kubectl, runc.release("master")) as api:
-            nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
-        assert [node["status"] for node in nodes] == ["Ready"]
-    else:
-        eventually(lambda: "Runc must run with privileged mode" in said(), 60, "Kuscia refuses to start")
+    assert ("Kuscia started success" in texts[-1]) is (effective & FULL == FULL)
 
 
 def test_tables_are_in_the_volume(runc: Variant, notes: str) -> None:
