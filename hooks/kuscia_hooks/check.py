@@ -5,10 +5,13 @@ command.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from kuscia_hooks import datastore, gateway, job
 from kuscia_hooks.api import KusciaAPI, Missing
 from kuscia_hooks.config import Check, Database, ExampleJob
+from kuscia_hooks.csvfile import shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
@@ -212,10 +215,22 @@ def _own_node(api: KusciaAPI, domain_id: str) -> str:
 def _readable(api: KusciaAPI, config: Check, table: str) -> str:
     data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
     source = api.call("domaindatasource/query", {"domain_id": config.domain_id, "datasource_id": data["datasource_id"]})
-    oss = (source.get("info") or {}).get("oss")
-    if not oss:
+    info = source.get("info") or {}
+    if info.get("oss"):
+        rows, columns = _in_bucket(table, data, info["oss"])
+    elif _is_on(config.volume, info.get("localfs")):
+        rows, columns = _in_volume(table, Path(info["localfs"]["path"], data["relative_uri"]))
+    else:
         kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"
         return f"declared as {data['relative_uri']} of {kind}"
+    declared = [column["name"] for column in data.get("columns") or []]
+    lacking = [name for name in declared if name not in columns]
+    if lacking:
+        raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
+    return f"{rows} rows, {len(columns)} columns"
+
+
+def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[int, list[str]]:
     hide(oss["access_key_secret"])
     store = Store(
         Location(
@@ -231,12 +246,21 @@ def _readable(api: KusciaAPI, config: Check, table: str) -> str:
     name = store.location.object_name(data["relative_uri"])
     if not store.exists(data["relative_uri"]):
         raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
-    rows, columns = store.rows(data["relative_uri"])
-    declared = [column["name"] for column in data.get("columns") or []]
-    lacking = [name for name in declared if name not in columns]
-    if lacking:
-        raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
-    return f"{rows} rows, {len(columns)} columns"
+    return store.rows(data["relative_uri"])
+
+
+def _is_on(volume: str | None, localfs: dict[str, Any] | None) -> bool:
+    return volume is not None and localfs is not None and Path(localfs["path"]).is_relative_to(volume)
+
+
+def _in_volume(table: str, path: Path) -> tuple[int, list[str]]:
+    try:
+        with path.open("rb") as file:
+            return shape(iter(partial(file.read, 1 << 20), b""))
+    except FileNotFoundError as error:
+        raise NotYet(f"{table} is declared, but the lite's volume has no {path}") from error
+    except OSError as error:
+        raise NeedsHuman(f"{path} of {table} cannot be read: {error.strerror}") from error
 
 
 def _result(api: KusciaAPI, config: Check, result: str) -> str:

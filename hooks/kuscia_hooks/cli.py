@@ -146,6 +146,25 @@ def prepare(mode: str, timeout: float, log_json: bool, config_path: str, base: s
 @main.command()
 @_options
 @_config
+def seed(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
+    """Put the tables of a localfs data source into the lite's volume, where they are absent."""
+    _begin(log_json)
+    from kuscia_hooks import seed as step
+    from kuscia_hooks.config import Seed
+
+    settings = _load(config_path, Seed)
+    deadline, summary = Deadline(timeout), Summary()
+
+    def attempt() -> str:
+        step.attempt(settings, summary)
+        return summary.line(deadline.elapsed())
+
+    _end(run("seed", mode, deadline, attempt))
+
+
+@main.command()
+@_options
+@_config
 @_dry_run
 def register(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool) -> None:
     """Make a Domain for each lite, and put its deploy token into a Secret."""

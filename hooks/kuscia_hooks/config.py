@@ -331,6 +331,24 @@ class Data(_WritingVerb):
         return self
 
 
+class Seed(_Model):
+    """seed.yaml. `path`: the directory of the localfs data source, on a volume."""
+
+    path: Annotated[str, Field(pattern="^/")]
+    tables: list[Table]
+
+    @model_validator(mode="after")
+    def _below(self) -> "Seed":
+        errors = [
+            f"tables[{index}].relativeUri: {table.relative_uri} leads out of {self.path}"
+            for index, table in enumerate(self.tables)
+            if ".." in table.relative_uri.split("/")
+        ]
+        if errors:
+            raise ValueError("; ".join(errors))
+        return self
+
+
 class Party(_Model):
     domain: DomainId
     table: Name
@@ -353,10 +371,11 @@ class ExampleJob(_Model):
 
 
 class Check(_ApiVerb):
-    """check.yaml"""
+    """check.yaml. `volume`: where the lite's data volume is mounted here; None when it is not."""
 
     mode: Literal["master", "lite"]
     gateway: Endpoint
+    volume: Annotated[str, Field(pattern="^/")] | None = None
     domains: list[DomainId] = []
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None

@@ -3,18 +3,17 @@ KusciaAPI.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from kuscia_hooks import examples
 from kuscia_hooks.api import Exists, KusciaAPI, Missing
 from kuscia_hooks.config import Data, Oss, Table
-from kuscia_hooks.errors import ConfigError, HookError, merged
+from kuscia_hooks.content import content_of
+from kuscia_hooks.errors import HookError, merged
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.ledger import Ledger, digest
 from kuscia_hooks.log import logger
 from kuscia_hooks.plan import Action, Plan, Summary
-from kuscia_hooks.s3 import Content, Location, Store
+from kuscia_hooks.s3 import Location, Store
 from kuscia_hooks.session import open_api
 from kuscia_hooks.waiting import Deadline
 
@@ -216,22 +215,6 @@ def _keys(config: Data, kube: Kube) -> tuple[str, str]:
         kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip() for name in names
     )
     return identity, key
-
-
-def content_of(table: Table) -> Content | None:
-    """A table's bytes; None when they are in the store already.
-
-    Raises:
-        ConfigError: the file is not there.
-    """
-    if table.example:
-        return Content(examples.table(table.example))
-    if table.file:
-        path = Path(table.file)
-        if not path.is_file():
-            raise ConfigError(f"tables[id={table.id}].file: {path} is not there")
-        return Content(path)
-    return None
 
 
 def _upload(config: Data, keys: tuple[str, str], summary: Summary, dry_run: bool) -> None:

@@ -1,13 +1,13 @@
 """Objects in an S3-compatible store."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kuscia_hooks.config import split_endpoint
+from kuscia_hooks.csvfile import shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.log import logger
 from kuscia_hooks.waiting import REPORT_SECONDS, Clock
@@ -103,15 +103,13 @@ class Store:
         return self._stat(self.location.object_name(relative_uri)) is not None
 
     def rows(self, relative_uri: str) -> tuple[int, list[str]]:
-        """Number of data rows, and the columns' names, of a CSV object without line breaks in its values."""
+        """Number of data rows, and the columns' names, of a CSV object; see `csvfile.shape`."""
         name = self.location.object_name(relative_uri)
 
         def read() -> tuple[int, list[str]]:
             response = self._client.get_object(self.location.bucket, name)
             try:
-                lines = _lines(response.stream(1 << 20))
-                header = next(lines, b"").decode(errors="replace")
-                return sum(1 for line in lines if line.strip()), [part.strip('"') for part in header.strip().split(",")]
+                return shape(response.stream(1 << 20))
             finally:
                 response.close()
                 response.release_conn()
@@ -242,15 +240,6 @@ def _client(location: Location) -> "Minio":
     if location.virtualhost:
         client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
     return client
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
 
 
 def _shortened(key: str) -> str:

@@ -20,6 +20,7 @@ SOURCE = {
     "credentialsSecret": {"name": "s"},
 }
 TABLE = {"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}
+LOCAL = {"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data"}
 MYSQL = {
     "type": "mysql",
     "host": "db.example.com",
@@ -40,6 +41,10 @@ def _lite(**values: Any) -> Object:
 
 def _data(**values: Any) -> Object:
     return _lite(data={"source": SOURCE, "tables": [TABLE], **values})
+
+
+def _runp(**values: Any) -> Object:
+    return _lite(runtime="runp", data={"tables": [TABLE], **values})
 
 
 def _route(**values: Any) -> Object:
@@ -305,6 +310,42 @@ OURS: list[tuple[Object, str, str, str]] = [
         "lite.data.source.type",
         '"localfs"',
         "cannot see files",
+    ),
+    (
+        _runp(source={"id": "a", "type": "localfs"}),
+        "lite.data.source.path",
+        "null",
+        "a path in the lite's pod",
+    ),
+    (
+        _runp(source={**LOCAL, "path": "/data"}),
+        "lite.data.source.path",
+        '"/data"',
+        "a path below /home/kuscia/var/storage",
+    ),
+    (
+        _runp(source={**LOCAL, "path": "/home/kuscia/var/storage/../certs"}),
+        "lite.data.source.path",
+        '"/home/kuscia/var/storage/../certs"',
+        "on a volume only",
+    ),
+    (
+        _runp(source={**LOCAL, "bucket": "alice"}),
+        "lite.data.source.bucket",
+        '"alice"',
+        "a data source of type localfs has none",
+    ),
+    (
+        _data(source={**SOURCE, "path": "/home/kuscia/var/storage/data"}),
+        "lite.data.source.path",
+        '"/home/kuscia/var/storage/data"',
+        "a data source of type oss has none",
+    ),
+    (
+        _runp(source=LOCAL, tables=[{**TABLE, "relativeUri": "../t.csv"}]),
+        "lite.data.tables[0].relativeUri",
+        '"../t.csv"',
+        "without '..'",
     ),
     (_data(tables=[{**TABLE, "id": "A"}]), "lite.data.tables[0].id", '"A"', "1 to 63 lower-case"),
     (_data(tables=[TABLE, TABLE]), "lite.data.tables[1].id", '"t"', "occurs once"),

@@ -11,6 +11,7 @@ from tests.chart.render import Object, Scenario, pod_template
 
 MODELS: dict[str, type[BaseModel]] = {
     "prepare": config.Prepare,
+    "seed": config.Seed,
     "register": config.Register,
     "routes": config.Routes,
     "data": config.Data,

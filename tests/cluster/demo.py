@@ -100,6 +100,16 @@ class Demo:
             return images.adopt_again(self.local, self.kuscia_image, self.prefix)
         return self.bring(["kuscia-sim-next"])["kuscia-sim-next"]
 
+    def runp_image(self, secretflow_image: str = "") -> str:
+        """Reference of a Kuscia image with the engine of the example job in it, where the cluster finds it.
+
+        Args:
+            secretflow_image: kuscia-secretflow of a genuine Kuscia; "" for the stand-in's.
+        """
+        if secretflow_image:
+            return images.adopt(self.local, secretflow_image, self.prefix)
+        return self.bring(["kuscia-sim-engine"])["kuscia-sim-engine"]
+
     def image_values(self, refs: dict[str, str]) -> Path:
         """A values file that makes the releases run these images."""
         text = ImageRefs(refs["kuscia"], refs["kuscia-hooks"], refs["kuscia-engine"]).values()

@@ -70,7 +70,10 @@ class Source:
     context: directory with the Dockerfile. python: whether it is built on the Python base image,
     with wheels from its requirements.txt. debian: whether it is built on the same base image with
     packages of Debian's, which the Dockerfile installs. tool: a tool of toolchain.py that is added to
-    the context. args: build arguments, each NAME=VALUE.
+    the context. dockerfile: instead of the context's. parent: the image that it is built on, instead of
+    the base image. names: build arguments that hold the names of
+    other images on the cluster.
+    args: build arguments, each NAME=VALUE.
     """
 
     context: Path
@@ -78,6 +81,9 @@ class Source:
     debian: bool = False
     tool: str | None = None
     args: tuple[str, ...] = ()
+    dockerfile: Path | None = None
+    parent: str | None = None
+    names: tuple[tuple[str, str], ...] = ()
 
 
 SOURCES = {
@@ -92,6 +98,12 @@ TEST_SOURCES = {
     "postgres": Source(HERE / "postgres", python=False, debian=True),
     # A Kuscia to change to.
     "kuscia-sim-next": Source(ROOT / "tests/sim", args=("KUSCIA_VERSION=v1.2.0",)),
+    "kuscia-sim-engine": Source(
+        ROOT / "tests/engine",
+        dockerfile=HERE / "kuscia-sim-engine/Dockerfile",
+        parent="kuscia-sim",
+        names=(("ENGINE_IMAGE", "kuscia-engine"),),
+    ),
 }
 ALL_SOURCES = SOURCES | TEST_SOURCES
 
@@ -156,8 +168,23 @@ def image(name: str) -> Image:
     more = [base_tag(), *PLATFORMS] if source.python else [base_tag()] if source.debian else []
     if source.tool:
         more.append(hashlib.sha256(_tool_binary(source.tool).read_bytes()).hexdigest())
+    if source.dockerfile:
+        more.append(source.dockerfile.read_text())
+    if source.parent:
+        more.append(image(source.parent).ref)
+    more += [f"{argument}={cluster_name(other)}" for argument, other in source.names]
     tag = context_hash(source.context, *more, *source.args)
     return Image(name, f"{REGISTRY}/{name}:{tag}", CACHE / "archives" / f"{name}-{tag}.tar")
+
+
+def cluster_name(name: str) -> str:
+    """Complete name that an image has on the cluster: as built, or where IMAGE_PREFIX has it pushed."""
+    prefix = os.environ.get("IMAGE_PREFIX", "")
+    return pushed_name(image(name), prefix) if prefix else image(name).ref
+
+
+def pushed_name(one: Image, prefix: str) -> str:
+    return f"{prefix.rstrip('/')}/{one.ref.rsplit('/', 1)[1]}"
 
 
 # --- build ----------------------------------------------------------------------------------------
@@ -171,11 +198,14 @@ def build(names: Iterable[str] = tuple(SOURCES)) -> dict[str, Image]:
         CannotRunHere: a program is missing, or this user may not build.
     """
     wanted = {name: image(name) for name in names}
+    if not wanted:
+        return wanted
     missing = [name for name, one in wanted.items() if not one.archive.exists()]
     if not missing:
         _say(f"{len(wanted)} images are built: {', '.join(wanted)}")
         return wanted
     _check_machine()
+    build({parent for name in missing if (parent := ALL_SOURCES[name].parent)})
     with _lock():
         missing = [name for name in missing if not wanted[name].archive.exists()]
         storage = Storage()
@@ -201,11 +231,17 @@ def _build(storage: "Storage", one: Image, base: str, wheels: Path | None) -> No
             shutil.copy2(source.context / file, context / file)
         if source.tool:
             shutil.copy2(_tool_binary(source.tool), context / source.tool)
+        if source.dockerfile:
+            shutil.copy2(source.dockerfile, context / "Dockerfile")
         # With its layers kept, a change of the program alone does not install its wheels again.
         args = ["--isolation", "chroot", "--layers", "--tag", one.ref]
         if wheels:
             args += ["--volume", f"{wheels}:/wheels:ro", "--build-arg", f"PYTHON_IMAGE={base}",
                      "--build-arg", "PIP_ARGS=--no-index --find-links /wheels"]  # fmt: skip
+        if source.parent:
+            args += ["--build-arg", f"KUSCIA_IMAGE={storage.have(image(source.parent))}"]
+        for argument, other in source.names:
+            args += ["--build-arg", f"{argument}={cluster_name(other)}"]
         if source.debian:
             args += ["--build-arg", f"BASE_IMAGE={base}"]
         args += [part for arg in source.args for part in ("--build-arg", arg)]
@@ -253,6 +289,12 @@ class Storage:
     def has(self, ref: str) -> bool:
         command = [*self.args(self.driver), "inspect", "--type", "image", ref]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def have(self, one: Image) -> str:
+        """Reference of a built image, in this storage; from its archive when another build has taken its place."""
+        if not self.has(one.ref):
+            self.buildah(one.name, "pull", f"oci-archive:{one.archive}")
+        return one.ref
 
     def forget_others(self, title: str, newest: str) -> None:
         """Remove the earlier builds of an image; the newest is kept for its layers."""
@@ -340,7 +382,7 @@ def push(images: Sequence[Image], prefix: str) -> dict[str, str]:
     """
     refs = {}
     for one in images:
-        ref = f"{prefix.rstrip('/')}/{one.ref.rsplit('/', 1)[1]}"
+        ref = pushed_name(one, prefix)
         # As docker does: a registry on loopback may speak plain HTTP.
         loopback = re.match(r"(localhost|127\.[0-9.]+)(:\d+)?/", ref) is not None
         tls = f"tls-verify={str(not loopback).lower()}"

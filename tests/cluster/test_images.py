@@ -74,6 +74,32 @@ def test_the_newest_archives_of_one_image_are_kept_and_those_of_today(
     assert sorted(tmp_path.iterdir()) == [*today, other]
 
 
+def test_the_tag_follows_what_it_is_built_on_and_what_it_names(
+    context: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, recipe = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("recipe") / "Dockerfile"
+    (other / "Dockerfile").write_text("FROM scratch\n")
+    recipe.write_text("ARG KUSCIA_IMAGE\nFROM ${KUSCIA_IMAGE}\n")
+    sources = {
+        "base": images.Source(context),
+        "named": images.Source(other),
+        "child": images.Source(other, dockerfile=recipe, parent="base", names=(("NAME", "named"),)),
+    }
+    monkeypatch.setattr(images, "ALL_SOURCES", sources)
+    tags = {images.image("child").ref}
+    (context / "package/module.py").write_text("x = 3\n")
+    tags.add(images.image("child").ref)
+    recipe.write_text("ARG KUSCIA_IMAGE\nFROM ${KUSCIA_IMAGE}\nUSER 1000\n")
+    tags.add(images.image("child").ref)
+    sources["named"] = images.Source(context)
+    tags.add(images.image("child").ref)
+    assert images.cluster_name("named") == images.image("named").ref
+    monkeypatch.setenv("IMAGE_PREFIX", "registry.example/me/")
+    assert images.cluster_name("named") == images.image("named").ref.replace(images.REGISTRY, "registry.example/me")
+    tags.add(images.image("child").ref)
+    assert len(tags) == 5
+
+
 class FakeNode:
     """A node that has the images `has`."""
 

@@ -30,9 +30,9 @@ SMALL: dict[str, Any] = {
     "lite": {
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "capacity": {"cpu": "2", "memory": "4Gi"},
-        "data": {"tables": [], "grants": [], "results": []},
     },
 }
+NO_TABLES: dict[str, Any] = {"lite": {"data": {"tables": [], "grants": [], "results": []}}}
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Variant:
         parties: `master`, `alice`, `bob`, or `master-and-alice` alone: preset files of values/.
         presets: what goes on top of each party's preset.
         values: what this test alone needs, on top of all.
+        tables: whether the presets' tables stay.
     """
 
     kubectl: Kubectl
@@ -53,6 +54,7 @@ class Variant:
     parties: tuple[str, ...] = ("master", "alice")
     presets: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
+    tables: bool = False
 
     def namespace(self, party: str) -> str:
         return f"v-{self.name}-{party}"
@@ -82,7 +84,8 @@ class Variant:
         release = self.release(party)
         with tempfile.TemporaryDirectory() as directory:
             files = [self._renamed(Path(directory), name) for name in (party, *(presets or self.presets))]
-            for number, layer in enumerate((SMALL, self.values, values or {})):
+            no_tables = {} if self.tables else NO_TABLES
+            for number, layer in enumerate((SMALL, no_tables, self.values, values or {})):
                 files.append(Path(directory, f"layer-{number}.yaml"))
                 # JSON, so that Helm takes no column such as y for a boolean.
                 files[-1].write_text(json.dumps(dict(layer)))

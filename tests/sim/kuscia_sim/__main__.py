@@ -1,11 +1,14 @@
-"""The command line: `kuscia start -c FILE`, `kuscia init`."""
+"""The command line: `kuscia start -c FILE`, `kuscia init`, `kuscia image builtin|list`."""
 
 import argparse
+import json
 import sys
+from pathlib import Path
 
 import yaml
 
 from kuscia_sim import credentials
+from kuscia_sim.agent import images
 from kuscia_sim.start import VERSION, start
 
 
@@ -33,10 +36,35 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         making.add_argument(*flags, default=default)
     making.add_argument("--enable-workload-approve", action="store_true")
+    managing = commands.add_parser("image", help="Manage images")
+    managing.add_argument("--store", type=Path, default=Path.home() / ".kuscia/var/images")
+    managing.add_argument("--runtime", choices=["runp"], default="runp")
+    what = managing.add_subparsers(dest="what", required=True)
+    adding = what.add_parser("builtin", help="Load a built-in image")
+    adding.add_argument("name")
+    adding.add_argument("-m", "--manifest", type=Path, help="image manifest file")
+    what.add_parser("list", aliases=["ls"], help="List local images")
     options = parser.parse_args(arguments)
     if options.command == "start":
         return start(options.config, options.loglevel_hot_reload == "true")
+    if options.command == "image":
+        return image(options)
     return init(options)
+
+
+def image(options: argparse.Namespace) -> int:
+    """Adds a built-in image to RunP's store, or lists what is there (Kuscia facts 1.1, 9)."""
+    try:
+        if options.what == "builtin":
+            manifest = json.loads(options.manifest.read_text()) if options.manifest else {}
+            images.register(options.store, options.name, manifest.get("config") or {})
+        else:
+            rows = [name.rpartition(":") for name in images.listed(options.store)]
+            print("\n".join(["REPOSITORY\tTAG", *(f"{repository}\t{tag}" for repository, _, tag in rows)]))
+    except (OSError, ValueError, images.BadStore) as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def init(options: argparse.Namespace) -> int:

@@ -5,10 +5,9 @@ Kuscia facts 6.4 (gateway heartbeats), 12.5 (node names), 14.3 (nodes).
 
 import asyncio
 import contextlib
-import os
 from pathlib import Path
 
-from kuscia_sim.config import Config
+from kuscia_sim.capacity import room
 from kuscia_sim.handshake import public_pem
 from kuscia_sim.hostnet import Host
 from kuscia_sim.log import Log
@@ -149,12 +148,12 @@ class NodeRecord:
         }
 
     def _content(self) -> Object:
-        room = capacity(self._node.config)
+        offered = room(self._node.config)
         return {
             "spec": {"taints": [{"key": "kuscia.secretflow/agent", "effect": "NoSchedule"}]},
             "status": {
-                "capacity": room,
-                "allocatable": room,
+                "capacity": offered.capacity,
+                "allocatable": offered.allocatable,
                 "addresses": [{"type": "InternalIP", "address": self._host.pod_ip}],
                 "nodeInfo": {"machineID": self._machine, "kubeletVersion": self._node.version},
                 "conditions": [_condition("False", "AgentNotReady", "Agent is not ready", None)],
@@ -165,19 +164,6 @@ class NodeRecord:
 def is_ready(node: Object) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or []
     return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
-
-
-def capacity(config: Config) -> dict[str, str]:
-    """What the node offers, as Kubernetes quantities: as configured, else what the machine has."""
-    given = config.capacity
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpu": given.cpu or str(os.cpu_count() or 1),
-        "memory": given.memory or str(memory),
-        "pods": given.pods or "500",
-        **({"storage": given.storage} if given.storage else {}),
-        **({"ephemeral-storage": given.ephemeral_storage} if given.ephemeral_storage else {}),
-    }
 
 
 def machine_id(host: Host) -> str:

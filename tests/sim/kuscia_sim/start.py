@@ -113,10 +113,15 @@ def _check_permissions(config: Config) -> None:
     status = Path("/proc/self/status").read_text()
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
     logger.info("runtime/permission.go:115", f"[CapEff]: /proc/self/status capeff={effective}")
-    if config.runtime == "runc" and int(effective, 16) & FULL_CAPABILITIES != FULL_CAPABILITIES:
+    if config.runtime == "runc" and not is_privileged(effective):
         logger.error("start/start.go:86", "Runc must run with privileged mode")
         logger.error("start/start.go:87", "Please run kuscia like: docker run --privileged secretflow/kuscia")
         raise PermissionError("permission is error")
+
+
+def is_privileged(effective: str) -> bool:
+    """Whether a CapEff of /proc/self/status is enough for RunC: none of 34 may lack (Kuscia facts 1.6)."""
+    return int(effective, 16) & FULL_CAPABILITIES == FULL_CAPABILITIES
 
 
 def _check_hostname(config: Config, host: Host) -> None:
@@ -419,7 +424,7 @@ class Instance:
         running = asyncio.Event()
         try:
             await record.register()
-            agent = asyncio.create_task(self._engines(node, running))
+            agent = asyncio.create_task(run_agent(node, self._host, running))
             beating = asyncio.create_task(self._beat(record, running, ready))
             try:
                 done, _ = await asyncio.wait({agent, beating}, return_when=asyncio.FIRST_COMPLETED)
@@ -435,14 +440,6 @@ class Instance:
             raise ModuleFailed(f"error registering node with kubernetes, detail-> {err}") from err
         finally:
             await record.remove()
-
-    async def _engines(self, node: Node, running: asyncio.Event) -> None:
-        if node.config.runtime != "runp":
-            await run_agent(node, self._host, running)
-            return
-        logger.warning("", "this stand-in runs no engines under runp yet; tasks of this domain will wait")
-        running.set()
-        await asyncio.Event().wait()
 
     async def _beat(self, record: heartbeat.NodeRecord, running: asyncio.Event, ready: asyncio.Event) -> None:
         await running.wait()

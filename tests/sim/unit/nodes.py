@@ -80,7 +80,8 @@ class Node:
         scheme = "http" if self.config.get("protocol") == "NOTLS" else "https"
         return f"{scheme}://127.0.0.1:{self.port(1080)}"
 
-    def start(self) -> "Node":
+    def start(self, *wrapper: str) -> "Node":
+        """Starts it; `wrapper` is a command that runs it."""
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "kuscia.yaml").write_text(yaml.safe_dump(self.config))
         environment = {
@@ -94,7 +95,7 @@ class Node:
         }
         with (self.home / "output.log").open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "kuscia_sim", "start", "-c", "kuscia.yaml"],
+                [*wrapper, sys.executable, "-m", "kuscia_sim", "start", "-c", "kuscia.yaml"],
                 cwd=self.home,
                 env=environment,
                 stdout=output,

@@ -1,15 +1,15 @@
 """RunP: jobs whose engines are processes beside the lite; no cluster needed."""
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from kuscia_sim.agent import AgentStartError, run_agent
-from kuscia_sim.agent.runp import IMAGES_FILE, RunpProvider
+from kuscia_sim.agent import AgentStartError, images, run_agent
+from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.agent.runp import RunpProvider
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import run_job_controller
 from kuscia_sim.node import Agent
@@ -23,6 +23,8 @@ same = json.loads(pathlib.Path("kuscia/task-config.conf").read_text())
 assert config == same
 assert pathlib.Path(os.environ["CLIENT_CERT_FILE"]).read_text().startswith("-----BEGIN CERTIFICATE")
 assert os.environ["OF_THE_IMAGE"] == "yes"
+assert os.environ["OF_KUSCIA"] == "too"
+assert not pathlib.Path("/work/kuscia").exists()
 ports = {port["name"]: port["port"] for port in json.loads(config["allocated_ports"])["ports"]}
 assert ports["psi"] == int(os.environ["KUSCIA_PORT_PSI_NUMBER"])
 print(config["task_id"])
@@ -43,9 +45,8 @@ class Lab:
         self.tasks.append(asyncio.create_task(run_job_controller(master)))
         for domain in h.DOMAINS:
             home = self.path / domain
-            (home / "etc").mkdir(parents=True)
-            image = {"command": [sys.executable], "env": {"OF_THE_IMAGE": "yes"}}
-            (home / IMAGES_FILE).write_text(json.dumps({h.IMAGE: image}))
+            image = {"Entrypoint": [sys.executable], "Env": ["OF_THE_IMAGE=yes"]}
+            images.register(home / images.STORE, h.IMAGE, image)
             node = h.make_node(self.store, "lite", domain, h.KEY)
             object.__setattr__(node.config, "runtime", "runp")
             ready = asyncio.Event()
@@ -71,8 +72,10 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     await store.close()
 
 
-async def test_a_two_party_job_succeeds(lab: Lab) -> None:
-    args = ["-c", PROGRAM, "/work/kuscia/task-config.conf"]
+async def test_a_two_party_job_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_KUSCIA", "too")
+    monkeypatch.setenv("KUSCIA_SIM_HOME", "/x")
+    args = ["-c", PROGRAM, "./kuscia/task-config.conf"]
     await h.add_app_image(lab.store, "program", "", command=None, args=args)
     await lab.jobs.create(h.job_request("j", "program"))
     status = await h.wait_state(lab.jobs, "j", "Succeeded", 20)
@@ -92,6 +95,25 @@ async def test_a_failing_engine(lab: Lab) -> None:
     await lab.jobs.create(h.job_request("j", "fail"))
     status = await h.wait_state(lab.jobs, "j", "Failed", 20)
     assert 'container[engine] terminated state reason "Error", message: "boom\\n"' in status["err_msg"]
+
+
+async def test_absolute_paths_are_kuscias_own(lab: Lab) -> None:
+    """What the pod mounts is not there: an engine of a built-in image has no root of its own."""
+    await h.add_app_image(lab.store, "absolute", "cat /work/kuscia/task-config.conf")
+    await lab.jobs.create(h.job_request("j", "absolute"))
+    status = await h.wait_state(lab.jobs, "j", "Failed", 20)
+    assert "/work/kuscia/task-config.conf: No such file or directory" in status["err_msg"]
+
+
+async def test_an_image_with_layers(lab: Lab) -> None:
+    provider = RunpProvider(lab.path / "alice", "alice", "lite", "127.0.0.1")
+    await provider.start()
+    standard = images.Image((), (), (), built_in=False)
+    provider._images["docker.io/library/other:2"] = standard
+    container = h.container("true") | {"image": "docker.io/library/other:2", "env": [], "volumeMounts": []}
+    pod = {"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [container]}}
+    with pytest.raises(PodDenied, match=r"built-in images only, which docker.io/library/other:2 is not"):
+        await provider.create(pod, EngineFiles({}, {}))
 
 
 async def test_an_image_that_is_not_built_in(lab: Lab) -> None:
@@ -119,6 +141,20 @@ async def test_stopping_a_job_ends_its_processes(lab: Lab) -> None:
     await h.eventually(ended, "both engines ended", 20)
 
 
+async def test_what_an_engine_started_ends_with_it(lab: Lab) -> None:
+    marker = lab.path / "child"
+    await h.add_app_image(lab.store, "parent", f"sleep 600 & echo $! >> {marker}")
+    await lab.jobs.create(h.job_request("j", "parent"))
+    await h.wait_state(lab.jobs, "j", "Succeeded", 20)
+    assert not any(is_running(pid) for pid in marker.read_text().split())
+
+
+def is_running(pid: str) -> bool:
+    """Not one that has ended and that nobody has asked about."""
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
 async def test_engines_end_with_the_agent(lab: Lab) -> None:
     marker = lab.path / "started"
     await h.add_app_image(lab.store, "long", f"echo $$ >> {marker}; sleep 600")
@@ -132,8 +168,8 @@ async def test_engines_end_with_the_agent(lab: Lab) -> None:
     assert not Path(f"/proc/{marker.read_text().strip()}").exists()
 
 
-async def test_a_bad_list_of_images(tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / IMAGES_FILE).write_text("{")
-    with pytest.raises(AgentStartError, match="failed to init runtime process"):
+async def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+    images.register(tmp_path / images.STORE, h.IMAGE, {})
+    (tmp_path / images.STORE / "repositories/index.json").write_text("{")
+    with pytest.raises(AgentStartError, match=r"failed to init runtime process.*index\.json"):
         await RunpProvider(tmp_path, "alice", "lite", "127.0.0.1").start()

@@ -1,11 +1,13 @@
-"""`kuscia init` prints what `kuscia start` reads (Kuscia facts 2.6)."""
+"""`kuscia init` prints what `kuscia start` reads (Kuscia facts 2.6); `kuscia image` fills RunP's store."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from kuscia_sim import credentials
 from kuscia_sim.__main__ import main
+from kuscia_sim.agent import images
 from kuscia_sim.config import load_key, parse
 
 
@@ -39,3 +41,27 @@ def test_own_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_errors(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", *arguments]) == 1
     assert text in capsys.readouterr().err
+
+
+def test_built_in_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As an OCI layout, by full name; registering again replaces."""
+    store, manifest = tmp_path / "images", tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"config": {"Env": ["A=1"], "Cmd": ["x"]}}))
+    image = ["image", "--store", str(store), "--runtime", "runp"]
+    assert main([*image, "builtin", "docker.io/a/engine:1", "-m", str(manifest)]) == 0
+    assert main([*image, "builtin", "docker.io/a/engine:2"]) == 0
+    assert main([*image, "builtin", "docker.io/a/engine:2"]) == 0
+    capsys.readouterr()
+    assert main([*image, "list"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["REPOSITORY\tTAG", *(f"docker.io/a/engine\t{n}" for n in (1, 2))]
+    found = images.listed(store)
+    assert found["docker.io/a/engine:1"] == images.Image((), ("x",), ("A=1",), built_in=True)
+    index = json.loads((store / "repositories/index.json").read_text())
+    assert [entry["annotations"][images.REF_NAME] for entry in index["manifests"]] == list(found)
+
+
+def test_a_manifest_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text("{")
+    assert main(["image", "--store", str(tmp_path), "builtin", "a:1", "--manifest", str(path)]) == 1
+    assert "error: " in capsys.readouterr().err

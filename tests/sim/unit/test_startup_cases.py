@@ -3,6 +3,7 @@
 Each case names the recording in recordings/startup-cases and the lines in it that decide.
 """
 
+import os
 import re
 import socketserver
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 from kuscia_hooks import causes
 from kuscia_sim import credentials
+from kuscia_sim.start import is_privileged
 from tests.sim.unit.nodes import MASTER_ID, SIM, Node, free_offset, unused_token
 
 STARTUP_CASES = SIM / "recordings/startup-cases"
@@ -56,10 +58,10 @@ def same_cause(name: str, output: str) -> bool:
 def run(tmp_path: Path) -> Iterator[Any]:
     nodes: list[Node] = []
 
-    def start(config: dict[str, Any], key: Any = None) -> Node:
+    def start(config: dict[str, Any], key: Any = None, wrapper: tuple[str, ...] = ()) -> Node:
         node = Node(tmp_path / f"node{len(nodes)}", config, free_offset(), key)
         nodes.append(node)
-        return node.start()
+        return node.start(*wrapper)
 
     yield start
     for node in nodes:
@@ -114,18 +116,22 @@ def test_lite_without_a_key(run: Any) -> None:
 
 
 def test_runc_without_privilege(run: Any) -> None:
-    capabilities = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
-    if int(capabilities.split()[1], 16) & 0x3FFFFFFFF == 0x3FFFFFFFF:
-        config = lite_config("carl", "http://127.0.0.1:1", runtime="runc")
-        node = run(config)
-        node.wait_exit()
-        assert "Runc must run with privileged mode" not in node.output()
-        return
-    node = run(lite_config("carl", "http://127.0.0.1:1", runtime="runc"))
+    wrapper = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin") if os.geteuid() == 0 else ()
+    node = run(lite_config("carl", "http://127.0.0.1:1", runtime="runc"), wrapper=wrapper)
     assert node.wait_exit() == 1
-    assert recorded("runc", "Runc must run") in node.output()
+    for line in ("Runc must run", "Please run kuscia like"):
+        assert recorded("runc", line) in node.output()
     assert node.output().endswith("Error: permission is error\npermission is error\n")
     assert same_cause("runc", node.output())
+
+
+@pytest.mark.parametrize(
+    ("effective", "enough"),
+    [("00000003ffffffff", True), ("000001ffffffffff", True), ("000001fffeffffff", False), ("0000000000000000", False)],
+)
+def test_what_runc_takes_for_privileged(effective: str, enough: bool) -> None:
+    assert is_privileged(effective) is enough
+    assert not is_privileged(recorded("runc", "CapEff").rpartition("=")[2])
 
 
 def test_master_endpoint_that_does_not_resolve(run: Any) -> None:

@@ -1,4 +1,4 @@
-"""Engines on a lite: RunK (pods in the host cluster) and RunP (processes beside the lite)."""
+"""Engines on a lite: RunK (pods in the host cluster), RunP (processes beside the lite); RunC refuses them."""
 
 from kuscia_sim.agent.agent import run_agent
 from kuscia_sim.agent.errors import AgentStartError

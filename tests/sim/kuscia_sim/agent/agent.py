@@ -12,6 +12,7 @@ from kuscia_sim.agent.certs import engine_files
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.provider import EngineFiles, PodDenied, Provider, pod_label
+from kuscia_sim.agent.runc import RuncProvider
 from kuscia_sim.agent.runk import RunkProvider
 from kuscia_sim.agent.runp import RunpProvider
 from kuscia_sim.hostnet import Host
@@ -61,6 +62,8 @@ def make_provider(node: Node, host: Host) -> Provider:
         return RunkProvider(node.config, node.hostname, host.pod_ip)
     if runtime == "runp":
         return RunpProvider(host.home, node.domain_id, node.hostname, host.pod_ip)
+    if runtime == "runc":
+        return RuncProvider()
     raise AgentStartError(f"unknown runtime: {runtime}")
 
 

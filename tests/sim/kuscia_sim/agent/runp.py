@@ -1,19 +1,14 @@
-"""RunP: engines as processes beside the lite, in the same container (Kuscia facts 9, 12.4).
+"""RunP: engines as processes beside the lite, in the same container (Kuscia facts 1.6, 9, 12.4).
 
-Kuscia unpacks built-in images and changes root into them. Here the images are programs that lie in the
-stand-in's own image: `etc/runp-images.json` below its home says which names there are and what each adds:
-
-    {"docker.io/local/engine:1": {"command": ["python3"], "env": {"PYTHONPATH": "/opt/engine"}}}
-
-An engine gets a directory of its own in place of the root: paths that the pod mounts, and its working
-directory, are below it, and where its command or environment name them they are replaced.
+An engine of a built-in image sees Kuscia's own files. What its pod mounts lies below a directory of its own, which is
+not its root, and so does its working directory: it finds them by paths relative to that, as SecretFlow's AppImage
+does, and not by absolute ones. Its environment begins with Kuscia's own.
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import datetime
-import json
 import logging
 import os
 import shutil
@@ -22,20 +17,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from kuscia_sim.agent import images
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
-from kuscia_sim.agent.provider import EngineFiles
+from kuscia_sim.agent.provider import EngineFiles, PodDenied
 from kuscia_sim.jobs import names
 from kuscia_sim.store import Object
 
 log = logging.getLogger("runp")
 
-IMAGES_FILE = "etc/runp-images.json"
 CERTS_DIRECTORY = "kuscia/certs"
-GRACE_SECONDS = 10.0
 LOG_POLL_SECONDS = 0.2
 MESSAGE_BYTES = 2048
-INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "HOME")
+# Of the environment, what is this stand-in's and not Kuscia's.
+OWN_ENVIRONMENT = ("KUSCIA_SIM_", "PYTHON")
 
 
 @dataclasses.dataclass
@@ -70,21 +65,21 @@ class RunpProvider:
     """Engine processes of one lite; they end with it."""
 
     def __init__(self, home: Path, domain: str, hostname: str, pod_ip: str) -> None:
-        self._images_file = home / IMAGES_FILE
+        self._store = home / images.STORE
         self._root = home / "var/runp"
         self._domain = domain
         self._hostname = hostname
         self._pod_ip = pod_ip
         self._pods: dict[str, Pod] = {}
-        self._images: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, images.Image] = {}
         self._event = asyncio.Event()
 
     async def start(self) -> None:
         try:
-            self._images = json.loads(self._images_file.read_text()) if self._images_file.exists() else {}
+            self._images = images.listed(self._store)
             shutil.rmtree(self._root, ignore_errors=True)
             self._root.mkdir(parents=True)
-        except (OSError, ValueError) as err:
+        except (OSError, images.BadStore) as err:
             raise AgentStartError(f"failed to init runtime process, detail-> {err}") from err
         log.info("Images for runtime process: %s", ", ".join(sorted(self._images)) or "none")
 
@@ -123,16 +118,18 @@ class RunpProvider:
                 f"[{', '.join(sorted(self._images))}]",
             }
             return result
+        if not image.built_in:
+            raise PodDenied(f"this stand-in for Kuscia runs built-in images only, which {container['image']} is not")
         layout = Layout(directory / "root", container)
         layout.write(files)
         output.parent.mkdir(parents=True, exist_ok=True)
-        command = [*(container.get("command") or image.get("command") or []), *(container.get("args") or [])]
+        command = _command(container, image)
         try:
             with output.open("wb") as stream:
                 result.process = await asyncio.create_subprocess_exec(
-                    *(layout.replace(word) for word in command),
+                    *command,
                     cwd=layout.working_directory,
-                    env=layout.environment(image.get("env") or {}),
+                    env=layout.environment(image),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=stream,
                     stderr=asyncio.subprocess.STDOUT,
@@ -148,6 +145,8 @@ class RunpProvider:
     async def _watch(self, container: Container) -> None:
         assert container.process
         await container.process.wait()
+        # What it started goes with it.
+        _kill(container.process)
         container.finished = _now()
         self._event.set()
 
@@ -157,11 +156,7 @@ class RunpProvider:
             return
         processes = [item.process for item in pod.containers if item.process and item.exit_code is None]
         for process in processes:
-            _signal(process, signal.SIGTERM)
-        if processes:
-            await asyncio.wait([asyncio.create_task(process.wait()) for process in processes], timeout=GRACE_SECONDS)
-        for process in processes:
-            _signal(process, signal.SIGKILL)
+            _kill(process)
         await asyncio.gather(*pod.watchers)
         shutil.rmtree(pod.directory, ignore_errors=True)
         log.info("Pod %s/%s killed successfully", self._domain, pod_name)
@@ -218,7 +213,7 @@ class RunpProvider:
 
 
 class Layout:
-    """Where an engine's files lie, and what stands for their paths."""
+    """Where an engine's files lie."""
 
     def __init__(self, root: Path, container: dict[str, Any]) -> None:
         self._root = root
@@ -249,20 +244,13 @@ class Layout:
             (certs / name).touch(mode=0o600)
             (certs / name).write_text(text)
 
-    def environment(self, image_env: dict[str, str]) -> dict[str, str]:
-        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
-        own = {entry["name"]: self.replace(str(entry.get("value", ""))) for entry in self._container["env"]}
+    def environment(self, image: images.Image) -> dict[str, str]:
+        """Kuscia's own, then the image's, then the pod's, each winning over those before."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_ENVIRONMENT)}
+        of_image = {name: value for name, _, value in (line.partition("=") for line in image.env)}
+        own = {entry["name"].upper(): str(entry.get("value", "")) for entry in self._container["env"]}
         certs = {key: f"{CERTS_DIRECTORY}/{name}" for key, name in ENVIRONMENT.items()}
-        return inherited | image_env | own | certs
-
-    def replace(self, text: str) -> str:
-        """The text with the pod's own paths replaced by where they are."""
-        paths = sorted({*self._mounts, *([self._directory] if self._directory != "/" else [])}, key=len, reverse=True)
-        for index, path in enumerate(paths):
-            text = text.replace(path, f"\0{index}\0")
-        for index, path in enumerate(paths):
-            text = text.replace(f"\0{index}\0", str(self._below(path)))
-        return text
+        return inherited | of_image | own | certs
 
     def _below(self, path: str) -> Path:
         return self._root / path.lstrip("/")
@@ -301,9 +289,18 @@ def _tail(path: Path) -> str:
         return stream.read().decode("utf-8", "replace")
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """At once, with what it started, as Kuscia does."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _command(container: dict[str, Any], image: images.Image) -> list[str]:
+    """The pod's command or else the image's entry point; a given command leaves the image's arguments out."""
+    args = container.get("args") or []
+    if container.get("command"):
+        return [*container["command"], *args]
+    return [*image.entrypoint, *(args or image.cmd)]
 
 
 def _now() -> str:

@@ -1,6 +1,6 @@
 {{/*
-A node's Deployment: {ctx, volumes, volumeMounts, token, prepareRoot}. `volumes` and `volumeMounts` are the component's
-own, as YAML text; `token` says whether Kuscia itself talks to the API server; `prepareRoot` whether `prepare` has to
+A node's Deployment: {ctx, volumes, volumeMounts, initContainers, token, prepareRoot}. `volumes`, `volumeMounts` and
+`initContainers` (after `prepare`) are the component's own, as YAML text; `token` says whether Kuscia itself talks to the API server; `prepareRoot` whether `prepare` has to
 look at a volume through root's eyes.
 
 Recreate for both kinds: two instances of one domain at a time cut each other off (Kuscia facts 16.2).
@@ -58,45 +58,13 @@ spec:
       priorityClassName: {{ . }}
       {{- end }}
       initContainers:
-        - name: prepare
-          image: {{ include "kuscia.image" (dict "ctx" $ctx "image" $values.global.kuscia.hooksImage) }}
-          imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
-          args:
-            - prepare
-            - --mode
-            - job
-            - --config
-            - /etc/kuscia-hooks/prepare.yaml
-            - --base
-            - /etc/kuscia-hooks/kuscia.yaml
-            - --output
-            - /run/kuscia/kuscia.yaml
-          {{- with $values.jobs.extraEnv }}
-          env:
-            {{- toYaml . | nindent 12 }}
-          {{- end }}
-          resources:
-            {{- toYaml $values.jobs.resources | nindent 12 }}
-          securityContext:
-            {{- $security := include "kuscia.restrictedContainer" $ctx | fromYaml }}
-            {{- if .prepareRoot }}
-            {{- $security = mergeOverwrite $security (dict
-              "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0
-              "capabilities" (dict "drop" (list "ALL") "add" (list "DAC_OVERRIDE"))) }}
-            {{- end }}
-            {{- toYaml $security | nindent 12 }}
-          volumeMounts:
-            {{- include "kuscia.tokenMount" $ctx | nindent 12 }}
-            - name: config
-              mountPath: /etc/kuscia-hooks
-              readOnly: true
-            - name: run
-              mountPath: /run/kuscia
-            - name: tmp
-              mountPath: /tmp
-            {{- with .prepareMounts }}
-            {{- . | nindent 12 }}
-            {{- end }}
+        {{- $mounts := printf "%s\n- name: run\n  mountPath: /run/kuscia\n- name: tmp\n  mountPath: /tmp\n%s" (include "kuscia.tokenMount" $ctx) .prepareMounts }}
+        {{- include "kuscia.initContainer" (dict
+          "ctx" $ctx "verb" "prepare" "root" .prepareRoot "mounts" $mounts
+          "args" (list "--config" "/etc/kuscia-hooks/prepare.yaml" "--base" "/etc/kuscia-hooks/kuscia.yaml" "--output" "/run/kuscia/kuscia.yaml")) | nindent 8 }}
+        {{- with .initContainers }}
+        {{- . | nindent 8 }}
+        {{- end }}
       containers:
         - name: {{ $ctx.Chart.Name }}
           image: {{ include "kuscia.image" (dict "ctx" $ctx "image" $values.image) }}
@@ -168,4 +136,38 @@ spec:
         {{- with $values.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+{{- end -}}
+
+{{/*
+A step as an init container: {ctx, verb, args, mounts, root}. Its config is a file of the ConfigMap <fullname>-config;
+`mounts` are its own, as YAML text; `root` says whether it has to look at a volume through root's eyes.
+*/}}
+{{- define "kuscia.initContainer" -}}
+{{- $values := .ctx.Values -}}
+- name: {{ .verb }}
+  image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.hooksImage) }}
+  imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
+  args:
+    {{- toYaml (concat (list .verb "--mode" "job") .args) | nindent 4 }}
+  {{- with $values.jobs.extraEnv }}
+  env:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  resources:
+    {{- toYaml $values.jobs.resources | nindent 4 }}
+  securityContext:
+    {{- $security := include "kuscia.restrictedContainer" .ctx | fromYaml }}
+    {{- if .root }}
+    {{- $security = mergeOverwrite $security (dict
+      "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0
+      "capabilities" (dict "drop" (list "ALL") "add" (list "DAC_OVERRIDE"))) }}
+    {{- end }}
+    {{- toYaml $security | nindent 4 }}
+  volumeMounts:
+    - name: config
+      mountPath: /etc/kuscia-hooks
+      readOnly: true
+    {{- with trim .mounts }}
+    {{- . | nindent 4 }}
+    {{- end }}
 {{- end -}}

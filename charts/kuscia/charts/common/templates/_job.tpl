@@ -1,13 +1,19 @@
 {{/*
-The pods of the steps. A step is {ctx, verb, args, hook, config}: `args` is a list; `hook` says whether it runs as a
-Helm hook; `config` is the text of its config file, or empty.
+The pods of the steps. A step is {ctx, verb, args, hook, config, volumes, volumeMounts, groups, podAffinity}: `args` is
+a list; `hook` says whether it runs as a Helm hook; `config` is the text of its config file, or empty; `volumes` and
+`volumeMounts` are its own, as YAML text; `groups` are those whose files it may read, a list.
 */}}
 
-{{/* Scheduling of a step's pod: the jobs block's, else the component's. */}}
+{{/* Scheduling of a step's pod, {ctx, podAffinity}: the jobs block's, else the component's. `podAffinity` wins. */}}
 {{- define "kuscia.stepScheduling" -}}
-{{- $values := .Values -}}
+{{- $values := .ctx.Values -}}
+{{- $podAffinity := .podAffinity -}}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
-{{- with (get $values.jobs $key | default (get $values $key)) }}
+{{- $value := get $values.jobs $key | default (get $values $key) }}
+{{- if and $podAffinity (eq $key "affinity") }}
+{{- $value = mergeOverwrite (deepCopy ($value | default dict)) (dict "podAffinity" $podAffinity) }}
+{{- end }}
+{{- with $value }}
 {{ $key }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 2 }}{{ end }}
 {{- end -}}
 {{- end -}}
@@ -40,10 +46,13 @@ enableServiceLinks: false
 restartPolicy: {{ .restartPolicy }}
 securityContext:
   {{- include "kuscia.restrictedPod" . | nindent 2 }}
+  {{- with .groups }}
+  supplementalGroups: {{ toJson . }}
+  {{- end }}
 {{- with include "kuscia.imagePullSecrets" .ctx }}
 {{ . }}
 {{- end }}
-{{- with include "kuscia.stepScheduling" .ctx | trim }}
+{{- with include "kuscia.stepScheduling" . | trim }}
 {{ . }}
 {{- end }}
 containers:
@@ -68,6 +77,9 @@ containers:
         mountPath: /etc/kuscia-hooks
         readOnly: true
       {{- end }}
+      {{- with .volumeMounts }}
+      {{- . | nindent 6 }}
+      {{- end }}
 volumes:
   - name: tmp
     emptyDir: {}
@@ -75,6 +87,9 @@ volumes:
   - name: config
     configMap:
       name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  {{- end }}
+  {{- with .volumes }}
+  {{- . | nindent 2 }}
   {{- end }}
 {{- end -}}
 
@@ -136,7 +151,7 @@ spec:
       {{- $spec | nindent 6 }}
 {{- end -}}
 
-{{/* The pod of `helm test`: {ctx, args, config, timeout}. */}}
+{{/* The pod of `helm test`: a step with {timeout}. */}}
 {{- define "kuscia.checkPod" -}}
 {{- $args := concat (list "check") (include "kuscia.stepMode" (dict "ctx" .ctx "verb" "check" "hook" true "timeout" .timeout) | fromJsonArray) .args -}}
 {{- $step := set (set (set (omit .) "verb" "check") "args" $args) "restartPolicy" "Never" -}}

@@ -68,6 +68,9 @@ master.datastore.database has a '-' in its name, which older releases of Kuscia 
 {{- if eq .Values.runtime "runc" }}
 lite.runtime is runc: its container is privileged, which gives it the node. Kuscia does not recommend it on Kubernetes.
 {{- end }}
+{{- if and (eq .Values.runtime "runp") (eq .Values.image.repository "secretflow/kuscia") }}
+lite.image.repository is secretflow/kuscia, which has no engine in it: under RunP no job finds one. Take secretflow/kuscia-secretflow.
+{{- end }}
 {{- if and (ne .Values.runtime "runk") (not .Values.persistence.enabled) }}
 lite.persistence is off: local data is lost when the pod goes.
 {{- end }}

@@ -83,6 +83,9 @@
 {{- if not $table.relativeUri }}
 {{- include "kuscia.error" (dict "path" (printf "%s.relativeUri" $path) "value" (toJson $table.relativeUri)
   "rule" "where the table lies below the data source" "example" (printf "%s.relativeUri: alice.csv" $path)) }}
+{{- else if has ".." (splitList "/" $table.relativeUri) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.relativeUri" $path) "value" (toJson $table.relativeUri)
+  "rule" "a path below the data source, without '..'" "example" (printf "%s.relativeUri: tables/alice.csv" $path)) }}
 {{- end }}
 {{- if not $table.columns }}
 {{- include "kuscia.error" (dict "path" (printf "%s.columns" $path) "value" (toJson $table.columns)
@@ -103,11 +106,11 @@
 {{- end }}
 {{- end }}
 {{- if $data.tables }}
-{{- include "kuscia.check.dataSource" (dict "source" $source "runtime" .runtime) }}
+{{- include "kuscia.check.dataSource" (dict "source" $source "runtime" .runtime "mounts" .extraVolumeMounts) }}
 {{- end }}
 {{- end -}}
 
-{{/* {source, runtime} */}}
+{{/* {source, runtime, mounts} */}}
 {{- define "kuscia.check.dataSource" -}}
 {{- $source := .source -}}
 {{- include "kuscia.check.given" (dict "path" "lite.data.source.id" "value" $source.id
@@ -123,12 +126,48 @@
 {{- include "kuscia.check.given" (dict
   "path" "lite.data.source.credentialsSecret.name" "value" (get ($source.credentialsSecret | default dict) "name")
   "rule" "the Secret of this namespace with the access key" "example" "lite.data.source.credentialsSecret: {name: alice-oss}") }}
+{{- include "kuscia.check.otherSource" (dict "source" $source "keys" (list "path")) }}
 {{- else if eq (toString $source.type) "localfs" }}
-{{- include "kuscia.check.given" (dict "path" "lite.data.source.path" "value" $source.path
-  "rule" "a localfs data source needs a path in the lite's pod" "example" "lite.data.source.path: /home/kuscia/var/storage/data") }}
+{{- include "kuscia.check.localPath" (dict "path" $source.path "mounts" .mounts) }}
+{{- include "kuscia.check.otherSource" (dict "source" $source
+  "keys" (list "endpoint" "bucket" "prefix" "virtualhost" "version" "storageType" "createBucket" "credentialsSecret")) }}
 {{- if eq (toString .runtime) "runk" }}
 {{- include "kuscia.error" (dict "path" "lite.data.source.type" "value" (toJson $source.type)
   "rule" "RunK's engines run in pods of their own and cannot see files of the lite" "example" "lite.data.source.type: oss") }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Keys of the other kind of data source, which a preset below may have left: {source, keys} */}}
+{{- define "kuscia.check.otherSource" -}}
+{{- $source := .source -}}
+{{- range .keys }}
+{{- if and (hasKey $source .) (not (kindIs "invalid" (get $source .))) }}
+{{- include "kuscia.error" (dict "path" (printf "lite.data.source.%s" .) "value" (toJson (get $source .))
+  "rule" (printf "a data source of type %s has none" $source.type) "example" (printf "lite.data.source.%s: null" .)) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* {path, mounts} */}}
+{{- define "kuscia.check.localPath" -}}
+{{- $path := .path -}}
+{{- $example := "lite.data.source.path: /home/kuscia/var/storage/data" -}}
+{{- if not $path }}
+{{- include "kuscia.check.given" (dict "path" "lite.data.source.path" "value" $path
+  "rule" "a localfs data source needs a path in the lite's pod" "example" $example) }}
+{{- else }}
+{{- $volumes := list "/home/kuscia/var/storage" -}}
+{{- range .mounts }}
+{{- $volumes = append $volumes (trimSuffix "/" .mountPath) }}
+{{- end }}
+{{- $on := false -}}
+{{- range $volumes }}
+{{- $on = or $on (hasPrefix (printf "%s/" .) (printf "%s/" $path)) }}
+{{- end }}
+{{- if or (not $on) (has ".." (splitList "/" $path)) }}
+{{- include "kuscia.error" (dict "path" "lite.data.source.path" "value" (toJson $path)
+  "rule" (printf "files last on a volume only: a path below %s" (join " or " $volumes)) "example" $example) }}
 {{- end }}
 {{- end }}
 {{- end -}}

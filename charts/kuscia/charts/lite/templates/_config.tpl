@@ -2,6 +2,27 @@
 {{- if eq .Values.runtime "runk" -}}true{{- end -}}
 {{- end -}}
 
+{{- define "lite.dataMount" -}}
+- name: data
+  mountPath: {{ include "lite.dataPath" . }}
+{{- end -}}
+
+{{/* Where Kuscia keeps local data (Kuscia facts 1.7). */}}
+{{- define "lite.dataPath" -}}/home/kuscia/var/storage{{- end -}}
+
+{{/* "true" when tables are files inside the lite's pod. */}}
+{{- define "lite.hasLocalTables" -}}
+{{- if and .Values.data.tables (eq (toString .Values.data.source.type) "localfs") -}}true{{- end -}}
+{{- end -}}
+
+{{/*
+"true" when the pod of `helm test` can look at those files. The volume of one pod, or without a claim, is out of reach.
+*/}}
+{{- define "lite.checkSeesFiles" -}}
+{{- $persistence := .Values.persistence -}}
+{{- if and (include "lite.hasLocalTables" .) $persistence.enabled (not (has "ReadWriteOncePod" $persistence.accessModes)) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Where RunK makes engine pods. */}}
 {{- define "lite.engineNamespace" -}}
 {{- .Values.runk.namespace | default .Release.Namespace -}}
@@ -23,13 +44,15 @@ runk:
   kubeconfigFile: {{ include "lite.kubeconfigPath" . | quote }}
   enableLogging: {{ .Values.runk.enableLogging }}
 {{- end }}
-{{- with .Values.capacity }}
+{{- $capacity := dict }}
+{{- range $key, $value := .Values.capacity }}
+{{- if not (kindIs "invalid" $value) }}
+{{- $_ := set $capacity $key (include "kuscia.number" $value) }}
+{{- end }}
+{{- end }}
+{{- with $capacity }}
 capacity:
-  {{- range $key, $value := . }}
-  {{- if not (kindIs "invalid" $value) }}
-  {{ $key }}: {{ include "kuscia.number" $value | quote }}
-  {{- end }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
@@ -70,6 +93,16 @@ prepare.yaml: |
   {{- else }}
   dnsService: null
   {{- end }}
+{{- if include "lite.hasLocalTables" . }}
+seed.yaml: |
+  path: {{ .Values.data.source.path }}
+  tables:
+    {{- $tables := list }}
+    {{- range .Values.data.tables }}
+    {{- $tables = append $tables (merge (dict "name" (.name | default .relativeUri)) (pick . "id" "relativeUri" "example" "file")) }}
+    {{- end }}
+    {{- toYaml $tables | nindent 4 }}
+{{- end }}
 {{- end -}}
 
 {{- define "lite.dataConfig" -}}
@@ -78,7 +111,13 @@ ledger: {{ include "kuscia.ledgerName" . }}
 labels:
   {{- include "kuscia.derivedLabels" . | nindent 2 }}
 source:
-  {{- .Values.data.source | toYaml | nindent 2 }}
+  {{- $source := dict }}
+  {{- range $key, $value := .Values.data.source }}
+  {{- if not (kindIs "invalid" $value) }}
+  {{- $_ := set $source $key $value }}
+  {{- end }}
+  {{- end }}
+  {{- toYaml $source | nindent 2 }}
 {{- $tables := list }}
 {{- range .Values.data.tables }}
 {{- $tables = append $tables (merge (dict "name" (.name | default .relativeUri)) .) }}
@@ -93,6 +132,9 @@ grants:
 mode: lite
 {{ include "kuscia.verbConfig" . }}
 gateway: {{ include "kuscia.gateway" . }}
+{{- if include "lite.checkSeesFiles" . }}
+volume: {{ include "lite.dataPath" . }}
+{{- end }}
 master:
   endpoint: {{ .Values.master.endpoint }}
 {{- $tables := list }}

@@ -1,0 +1,231 @@
+"""RunP: engines are processes of the lites, tables and results are files on their volumes.
+
+alice is root with a volume, bob is rootless with an emptyDir. With KUSCIA_IMAGE, which has no engine in it, the image
+that has one is KUSCIA_SECRETFLOW_IMAGE.
+"""
+
+import base64
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuscia_hooks import examples
+from tests.cluster import s3
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError
+from tests.cluster.kusciaapi import kusciaapi
+from tests.cluster.releases import BOB, image_values
+from tests.e2e.conftest import eventually
+from tests.e2e.variants import Variant, variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+DATA = "/home/kuscia/var/storage/data"
+OWN = "id1,age\n1,2\n"
+# Command lines of engines, as /proc has them.
+ENGINES = ("kuscia_engine", "secretflow.kuscia")
+
+
+@pytest.fixture(scope="module")
+def layer(demo: Demo, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's images, but for the lites', which have the engine in them; the example job with that engine."""
+    given = os.environ.get("KUSCIA_SECRETFLOW_IMAGE", "")
+    if demo.kuscia_image and not given:
+        pytest.fail("RunP needs Kuscia's image with the engine in it: KUSCIA_SECRETFLOW_IMAGE=docker-archive:FILE")
+    values: dict[str, Any] = json.loads(images.read_text())
+    values["lite"]["image"] = image_values(demo.runp_image(given))
+    values["master"]["exampleJob"] = {"enabled": True, "appImage": "secretflow-image" if given else "psi-engine"}
+    path = tmp_path_factory.mktemp("runp") / "images.yaml"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def runp(demo: Demo, layer: Path) -> Iterator[Variant]:
+    with variant(demo, layer, "runp", parties=("master", "alice", "bob"), tables=True) as made:
+        with ThreadPoolExecutor(3) as pool:
+            runs = [pool.submit(install, made, party) for party in made.parties]
+        for run in runs:
+            run.result()
+        yield made
+
+
+def install(made: Variant, party: str) -> str:
+    if party == "master":
+        return made.install(party)
+    detected = {"lite": {"capacity": {"cpu": None, "memory": None}}}
+    if party == "alice":
+        return made.install(party, "runp", values={"lite": {**detected["lite"], "persistence": {"size": "1Gi"}}})
+    # The local cluster's volumes are hostPath ones, which belong to root whatever fsGroup says.
+    return made.install(
+        party, "runp", "rootless", values={"lite": {**detected["lite"], "persistence": {"enabled": False}}}
+    )
+
+
+def file(made: Variant, party: str, name: str) -> str:
+    return made.exec(party, "cat", f"{DATA}/{name}")
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Key -> the whole row, without the header."""
+    return {row[0]: row for row in list(csv.reader(io.StringIO(text)))[1:]}
+
+
+def results(made: Variant, party: str) -> list[str]:
+    """Names of the results in a party's volume, the newest first."""
+    return [name for name in made.exec(party, "ls", "-t", DATA).split() if name.startswith("psi-output")]
+
+
+@pytest.mark.parametrize("party", ["alice", "bob"])
+def test_comes_up(runp: Variant, party: str) -> None:
+    status = runp.pod(party)["status"]["containerStatuses"][0]
+    assert (status["ready"], status["restartCount"]) == (True, 0)
+    kuscia = runp.kuscia_yaml(party)
+    assert (kuscia["runtime"], "runk" in kuscia, "capacity" in kuscia) == ("runp", False, False)
+    assert runp.exec(party, "id", "-u").strip() == ("0" if party == "alice" else "1000")
+    store = ("--store", "/home/kuscia/var/images")
+    listed = runp.exec(party, "kuscia", "image", *store, "--runtime", "runp", "list").splitlines()
+    assert len(listed) > 1, "no engine is built into the image"
+
+
+@pytest.mark.parametrize("party", ["alice", "bob"])
+def test_kuscia_has_no_serviceaccount_token(runp: Variant, party: str) -> None:
+    assert "serviceaccount" not in runp.exec(party, "cat", "/proc/self/mounts")
+    mounts = {
+        container["name"]: {mount["name"] for mount in container["volumeMounts"]}
+        for kind in ("initContainers", "containers")
+        for container in runp.pod(party)["spec"][kind]
+    }
+    assert {name for name, mounted in mounts.items() if "api-token" in mounted} == {"prepare"}
+
+
+@pytest.mark.parametrize("party", ["alice", "bob"])
+def test_tables_are_in_the_volume(runp: Variant, party: str) -> None:
+    """The very bytes that go to a bucket under RunK."""
+    sum_, _ = runp.exec(party, "sha256sum", f"{DATA}/{party}.csv").split()
+    assert sum_ == hashlib.sha256(examples.table(party)).hexdigest()
+    assert f"wrote {DATA}/{party}.csv" in runp.log(party, "seed")
+
+
+@pytest.mark.parametrize("party", ["alice", "bob"])
+def test_tables_are_declared(runp: Variant, party: str) -> None:
+    with kusciaapi(runp.kubectl, runp.release(party)) as api:
+
+        def table() -> dict[str, Any]:
+            body = {"data": {"domain_id": party, "domaindata_id": f"{party}-table"}}
+            found: dict[str, Any] = api.call("domaindata/query", body)
+            return found
+
+        eventually(table, 120, f"{party}-table is declared")
+        assert (table()["datasource_id"], table()["relative_uri"]) == ("default-data-source", f"{party}.csv")
+        source = api.call("domaindatasource/query", {"domain_id": party, "datasource_id": "default-data-source"})
+    assert (source["type"], source["info"]["localfs"]) == ("localfs", {"path": DATA})
+
+
+def test_the_job_succeeds(runp: Variant) -> None:
+    log = runp.test("master")
+    assert "PASS example job" in log
+    assert "FAIL" not in log
+
+
+def test_results_are_files_with_the_rows_in_common(runp: Variant) -> None:
+    tables = {party: rows(file(runp, party, f"{party}.csv")) for party in ("alice", "bob")}
+    common = set(tables["alice"]) & set(tables["bob"])
+    assert len(common) == examples.COMMON
+    for party, table in tables.items():
+        newest = results(runp, party)[0]
+        assert rows(file(runp, party, newest)) == {key: table[key] for key in common}
+
+
+def test_check_reads_table_and_result(runp: Variant) -> None:
+    """Where there is a claim, `helm test` reads the files; an emptyDir is the pod's alone."""
+    log = runp.test("alice")
+    assert f"PASS table alice-table: {examples.ROWS} rows, 25 columns" in log
+    assert f"{examples.COMMON} rows, 25 columns" in log
+    log = runp.test("bob")
+    assert "PASS table bob-table: declared as bob.csv of default-data-source (localfs, inside the lite)" in log
+
+
+@pytest.mark.parametrize("party", ["alice", "bob"])
+def test_engines_ran_as_processes_of_the_lite(runp: Variant, party: str) -> None:
+    """Their output stays in the lite; they themselves, and pods of theirs, do not."""
+    logs = runp.exec(party, "sh", "-c", f"cat /home/kuscia/var/stdout/pods/{party}_*/*/*.log")
+    assert "psi" in logs.lower()
+    command = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null"
+
+    def processes() -> str:
+        return runp.exec(party, "sh", "-c", command)
+
+    assert "start -c etc/conf/kuscia.yaml" in processes()
+    eventually(lambda: not any(name in processes() for name in ENGINES), 60, f"no engine runs in {party}'s lite")
+    pods = runp.kubectl.get("pods", "-n", runp.namespace(party))["items"]
+    assert [pod for pod in pods if "kuscia.secretflow/namespace" in pod["metadata"].get("labels", {})] == []
+
+
+def empty_bucket(made: Variant) -> None:
+    """Takes away what was put into the bucket of the demo's bob."""
+    with s3.client(made.kubectl, "bob") as client:
+        for found in client.list_objects(bucket_name="bob", prefix=f"{made.name}/", recursive=True):
+            client.remove_object(bucket_name="bob", object_name=str(found.object_name))
+
+
+def test_bob_changes_to_runk_and_a_bucket(runp: Variant, images: Path, request: pytest.FixtureRequest) -> None:
+    """Parties need not agree on a runtime, and one may change its own; `data` then changes the data source."""
+    keys = runp.kubectl.get("secret", "bob-oss", "-n", BOB.namespace)["data"]
+    own = {name: base64.b64decode(value).decode() for name, value in keys.items()}
+    runp.secret(runp.namespace("bob"), "bob-oss", own)
+    source = {"endpoint": f"http://s3.{s3.NAMESPACE}.svc.cluster.local:{s3.PORT}", "prefix": runp.name}
+    without_engine = dataclasses.replace(runp, images=images)
+    request.addfinalizer(lambda: empty_bucket(runp))
+    without_engine.install("bob", values={"lite": {"data": {"source": source}}})
+    with kusciaapi(runp.kubectl, runp.release("bob")) as api:
+        body = {"domain_id": "bob", "datasource_id": "default-data-source"}
+        eventually(
+            lambda: api.call("domaindatasource/query", body)["type"] == "oss", 120, "the data source is a bucket"
+        )
+    assert "PASS example job" in runp.test("master")
+    assert f"{examples.COMMON} rows, 21 columns" in runp.test("bob")
+
+
+def test_files_outlast_the_pod_and_are_never_overwritten(runp: Variant) -> None:
+    before = results(runp, "alice")
+    runp.exec("alice", "sh", "-c", f"printf '{OWN.encode('unicode_escape').decode()}' > {DATA}/alice.csv")
+    old = runp.pod("alice")["metadata"]["name"]
+    runp.kubectl.run("delete", "pod", old, "-n", runp.namespace("alice"), "--wait", timeout=120)
+    runp.kubectl.run(
+        "rollout",
+        "status",
+        "deployment/kuscia-lite-alice",
+        "-n",
+        runp.namespace("alice"),
+        "--timeout",
+        "5m",
+        timeout=320,
+    )
+    assert file(runp, "alice", "alice.csv") == OWN
+    assert results(runp, "alice") == before
+    assert f"{DATA}/alice.csv is there, and stays as it is" in runp.log("alice", "seed")
+
+
+def test_a_volume_that_cannot_be_written_is_named(runp: Variant) -> None:
+    """Where the storage driver ignores fsGroup, seed says so, and goes on saying it until that is mended."""
+    with pytest.raises(CommandError):
+        runp.install("bob", "runp", "rootless", timeout="60s")
+    log = runp.log("bob", "seed")
+    assert f"{DATA}/bob.csv cannot be written: Permission denied" in log
+    assert "may user 1000 write to it?" in log
+
+
+def test_a_local_source_under_runk_is_refused(demo: Demo, layer: Path) -> None:
+    """RunK's engines could not see it."""
+    refused = pytest.raises(CommandError, match="RunK's engines run in pods of their own and cannot see files")
+    with variant(demo, layer, "runp-runk", parties=("alice",), tables=True) as made, refused:
+        made.install("alice", "runp", values={"lite": {"runtime": "runk"}})

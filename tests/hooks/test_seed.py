@@ -1,0 +1,152 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from kuscia_hooks import examples, seed
+from kuscia_hooks.cli import main
+from kuscia_hooks.config import Seed
+from kuscia_hooks.errors import ConfigError, NeedsHuman
+from kuscia_hooks.plan import Summary
+from kuscia_hooks.s3 import Content
+from tests.hooks.fakes import FakeTime
+
+ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "example": "alice"}
+
+
+def config(path: Path, *tables: dict[str, Any]) -> Seed:
+    return Seed.model_validate({"path": str(path), "tables": [{"name": "t", **table} for table in tables or (ALICE,)]})
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    return tmp_path / "volume/data"
+
+
+def test_an_example(volume: Path) -> None:
+    """The very bytes that `data` uploads to a bucket."""
+    summary = seed.attempt(config(volume), Summary())
+    assert (volume / "alice.csv").read_bytes() == examples.table("alice")
+    assert (volume / "alice.csv").stat().st_mode & 0o777 == 0o644
+    assert summary.line(0.0).startswith("created=1 unchanged=0 failed=0")
+    assert [path.name for path in volume.iterdir()] == ["alice.csv"]
+
+
+def test_a_file_of_the_users_own_is_never_touched(volume: Path) -> None:
+    volume.mkdir(parents=True)
+    own = volume / "alice.csv"
+    own.write_text("id1\n1\n")
+    before = own.stat()
+    summary = seed.attempt(config(volume), Summary())
+    assert own.read_text() == "id1\n1\n"
+    assert own.stat().st_mtime_ns == before.st_mtime_ns
+    assert summary.line(0.0).startswith("created=0 unchanged=1 failed=0")
+
+
+def test_a_dangling_link_of_the_users_own_stays(volume: Path) -> None:
+    volume.mkdir(parents=True)
+    (volume / "alice.csv").symlink_to("/nowhere/alice.csv")
+    seed.attempt(config(volume), Summary())
+    assert os.readlink(volume / "alice.csv") == "/nowhere/alice.csv"
+
+
+def test_a_file_that_comes_meanwhile_stays(volume: Path, fake_time: FakeTime) -> None:
+    class Slow(Content):
+        def open(self) -> Any:
+            (volume / "alice.csv").write_text("mine")
+            return super().open()
+
+    assert seed.place(volume / "alice.csv", Slow(b"id1\n"), fake_time.clock) is False
+    assert [path.read_text() for path in volume.iterdir()] == ["mine"]
+
+
+def test_what_a_kill_left_is_replaced(volume: Path) -> None:
+    volume.mkdir(parents=True)
+    (volume / ".alice.csv.partial").write_text("half")
+    seed.attempt(config(volume), Summary())
+    assert [path.name for path in volume.iterdir()] == ["alice.csv"]
+
+
+def test_a_file_in_a_directory_below(volume: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("id1\n7\n")
+    seed.attempt(
+        config(volume, {"id": "t", "relativeUri": "/deep/down/t.csv", "file": str(tmp_path / "own.csv")}), Summary()
+    )
+    assert (volume / "deep/down/t.csv").read_text() == "id1\n7\n"
+
+
+def test_a_table_that_comes_by_hand(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kuscia starts all the same, and there is a directory to copy it to."""
+    summary = seed.attempt(config(volume, {"id": "t", "relativeUri": "deep/t.csv"}), Summary())
+    assert (volume / "deep").is_dir()
+    assert f"table t: there is no {volume}/deep/t.csv yet; put it there with kubectl cp" in capsys.readouterr().out
+    assert summary.line(0.0).startswith("created=0 unchanged=0 failed=0")
+
+
+def test_a_file_that_is_not_there(volume: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tables\[id=t\].file: /nowhere/t.csv is not there"):
+        seed.attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}), Summary())
+
+
+def test_one_that_fails_does_not_stop_the_others(volume: Path) -> None:
+    volume.mkdir(parents=True)
+    (volume / "blocked").write_text("a file where a directory should be")
+    summary = Summary()
+    with pytest.raises(NeedsHuman, match=r"table t: .*blocked/t.csv cannot be written: (Not a directory|File exists)"):
+        seed.attempt(config(volume, {**ALICE, "id": "t", "relativeUri": "blocked/t.csv"}, ALICE), summary)
+    assert (volume / "alice.csv").exists()
+    assert summary.line(0.0).startswith("created=1 unchanged=0 failed=1")
+
+
+def test_progress_of_a_large_file(volume: Path, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+    class Large(Content):
+        def open(self) -> Any:
+            stream = super().open()
+            read = stream.read
+
+            def slowly(size: int) -> bytes:
+                fake_time.clock.sleep(6)
+                return read(size)
+
+            stream.read = slowly
+            return stream
+
+    source = volume.parent / "source"
+    source.parent.mkdir(parents=True)
+    source.write_bytes(bytes(5 << 20))
+    seed.place(volume / "t.csv", Large(source), fake_time.clock)
+    said = [line for line in capsys.readouterr().out.splitlines() if "MB written" in line]
+    assert said == [f"{volume}/t.csv: {count} of 5 MB written" for count in (2, 4)]
+
+
+def test_the_command(volume: Path, tmp_path: Path) -> None:
+    """Without an API server: the step has no ServiceAccount token."""
+    path = tmp_path / "seed.yaml"
+    path.write_text(config(volume).model_dump_json(by_alias=True))
+    for words in ("created=1 unchanged=0", "created=0 unchanged=1"):
+        result = CliRunner().invoke(main, ["seed", "--mode", "job", "--config", str(path)])
+        assert (result.exit_code, words in result.output) == (0, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda wrong: wrong["tables"][0].update(relativeUri="../../etc/passwd"),
+            "tables[0].relativeUri: ../../etc/passwd leads out of",
+        ),
+        (lambda wrong: wrong.update(path="var/storage"), "path: "),
+        (lambda wrong: wrong["tables"][0].update(file="/x"), "tables[0]: example and file exclude each other"),
+    ],
+)
+def test_a_wrong_config(volume: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
+    wrong = config(volume).model_dump(by_alias=True)
+    change(wrong)
+    path = tmp_path / "seed.yaml"
+    path.write_text(Seed.model_construct(**wrong).model_dump_json(by_alias=True, warnings=False))
+    result = CliRunner().invoke(main, ["seed", "--config", str(path)])
+    assert result.exit_code == 2
+    assert message in result.output

@@ -1,0 +1,42 @@
+"""RunC: Kuscia would make containers with a containerd of its own, which this stand-in has not.
+
+A lite starts with it as Kuscia does, privileges included (recordings/startup-cases/runc.log), and joins its master.
+Engines are refused for good, and the job says why, rather than something else being run in their place.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.store import Object
+
+log = logging.getLogger("runc")
+
+WHY = "this stand-in for Kuscia has no containerd: under runtime runc it starts, and runs no engines"
+
+
+class RuncProvider:
+    """Refuses every pod."""
+
+    async def start(self) -> None:
+        log.warning("%s", WHY)
+
+    async def close(self) -> None: ...
+
+    async def existing(self) -> dict[str, Object]:
+        return {}
+
+    async def create(self, pod: Object, files: EngineFiles) -> None:
+        raise PodDenied(WHY)
+
+    async def delete(self, pod_name: str) -> None: ...
+
+    async def sweep(self, keep: set[str]) -> None: ...
+
+    async def wait(self, timeout: float) -> None:
+        await asyncio.sleep(timeout)
+
+    async def log(self, pod_name: str, container: str, follow: bool) -> AsyncIterator[str]:
+        raise LookupError(f'container "{container}" of pod "{pod_name}" not found')
+        yield ""
