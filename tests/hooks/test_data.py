@@ -181,7 +181,7 @@ def test_rotated_keys(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str)
 
 
 def test_another_domain_key(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    """What the node cannot decrypt any more is written again; any other refusal is none of that."""
+    """What the node cannot decrypt any more is written again."""
     attempt(endpoint, kube)
     kuscia.unreadable.add("default-data-source")
     assert attempt(endpoint, kube).updated == 1
