@@ -5,7 +5,7 @@ KusciaAPI.
 from collections.abc import Mapping
 from typing import Any
 
-from kuscia_hooks.api import Exists, KusciaAPI, Missing
+from kuscia_hooks.api import Exists, KusciaAPI, Missing, Refused
 from kuscia_hooks.config import Data, Oss, Table
 from kuscia_hooks.content import content_of
 from kuscia_hooks.errors import HookError, merged
@@ -18,6 +18,8 @@ from kuscia_hooks.session import open_api
 from kuscia_hooks.waiting import Deadline
 
 VENDOR = "manual"
+# What a node says of a data source that was encrypted for a key that it no longer has (Kuscia facts 12.3).
+UNREADABLE = "decrypt data source info failed"
 _ID_LENGTH = 63
 
 
@@ -165,9 +167,7 @@ class _Declarer:
         domain = self._config.domain_id
         return {
             "source": {
-                body["datasource_id"]: self._api.find(
-                    "domaindatasource/query", {"domain_id": domain, "datasource_id": body["datasource_id"]}
-                )
+                body["datasource_id"]: self._source({"domain_id": domain, "datasource_id": body["datasource_id"]})
                 for body in wanted["source"]
             },
             "tables": {
@@ -185,6 +185,15 @@ class _Declarer:
                 for body in wanted["grants"]
             },
         }
+
+    def _source(self, body: dict[str, str]) -> Any | None:
+        try:
+            return self._api.find("domaindatasource/query", body)
+        except Refused as error:
+            if UNREADABLE not in error.text:
+                raise
+            logger.info("data source %s is encrypted for another key of the domain", body["datasource_id"])
+            return {}
 
     def apply(self, action: Action) -> None:
         if action.verb == "delete":

@@ -31,6 +31,8 @@ class Kuscia:
         self.routes: dict[tuple[str, str], dict[str, Any]] = {}
         self.app_images: dict[str, dict[str, Any]] = {}
         self.sources: dict[str, dict[str, Any]] = {}
+        # Data sources that were encrypted for another key of the domain.
+        self.unreadable: set[str] = set()
         self.tables: dict[tuple[str, str], dict[str, Any]] = {}
         self.grants: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -202,6 +204,7 @@ class Kuscia:
         if name not in self.sources:
             return 11806, f"domain {body['domain_id']} data source {name} doesn't exist", None
         self.sources[name] = body
+        self.unreadable.discard(name)
         return OK
 
     def do_domaindatasource_query(self, body: dict[str, Any]) -> Answer:
@@ -209,6 +212,8 @@ class Kuscia:
         if name not in self.sources:
             text = f'domaindatasources.kuscia.secretflow "{name}" not found'
             return 11802, f"get domain {domain} kuscia data source {name} failed, {text}", None
+        if name in self.unreadable:
+            return 11802, "decrypt data source info failed, crypto/rsa: decryption error", None
         return found(self.sources[name])
 
     def do_domaindata_create(self, body: dict[str, Any]) -> Answer:

@@ -180,6 +180,14 @@ def test_rotated_keys(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str)
     assert kuscia.sources["default-data-source"]["info"]["oss"]["access_key_secret"] == "hunter3"
 
 
+def test_another_domain_key(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    """What the node cannot decrypt any more is written again."""
+    attempt(endpoint, kube)
+    kuscia.unreadable.add("default-data-source")
+    assert attempt(endpoint, kube).updated == 1
+    assert attempt(endpoint, kube).unchanged == 4
+
+
 def test_changed_table(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     other = {**TABLE, "attributes": {"description": "new"}}
