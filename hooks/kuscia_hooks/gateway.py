@@ -10,6 +10,20 @@ from kuscia_hooks.errors import NotYet
 TIMEOUT = 5.0
 KNOWN = {0, 2, 3, 4}
 UNKNOWN = 5
+# Kuscia's Envoy names no server in TLS (SNI): its upstream TLS context is empty. To OpenSSL an address is no
+# name, so none is sent here either, whatever the endpoint's host is.
+AS_ENVOY = {"sni_hostname": "127.0.0.1"}
+# What answers in a gateway's place, by status (Kuscia facts 12.6, number 3).
+_MEANING = {
+    400: "a proxy does not take the request, as one does that is asked for http where it speaks https",
+    403: "a firewall or proxy refuses",
+    404: "no gateway is served under this host and path",
+    405: "a firewall refuses",
+    426: "a proxy speaks HTTP/1.0 to the gateway, which takes HTTP/1.1 alone",
+    502: "a proxy answers and does not reach the gateway behind it: look at its backend's protocol and port",
+    503: "a proxy answers and has no gateway behind it now",
+    504: "a proxy answers and the gateway behind it does not: look at firewalls and NetworkPolicies",
+}
 
 
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
@@ -35,11 +49,25 @@ def _answer(client: httpx.Client, endpoint: str) -> str:
         return f"no answer within {TIMEOUT:.0f} s"
     except httpx.TransportError as error:
         return error_text(error)
-    if response.status_code != 401:
-        return f"HTTP {response.status_code} instead of 401: something else than a Kuscia gateway answers"
-    if not response.headers.get("kuscia-error-message"):
-        return "HTTP 401 without a kuscia-error-message header: something in front of the gateway answers"
-    return ""
+    status = response.status_code
+    if status != 401:
+        return f"HTTP {status} instead of 401: {_meaning(response)}"
+    if response.headers.get("kuscia-error-message"):
+        return ""
+    if response.headers.get("www-authenticate"):
+        return "HTTP 401 without a kuscia-error-message header: something in front of the gateway asks for a login"
+    return (
+        "HTTP 401 without a kuscia-error-message header: something in front of the gateway answers in its place, or "
+        "takes the header away"
+    )
+
+
+def _meaning(response: httpx.Response) -> str:
+    if response.is_redirect:
+        return f"a redirect to {response.headers['location']}, as to a login page or from http to https"
+    if response.is_success:
+        return "a login page or another site answers"
+    return _MEANING.get(response.status_code, "something else than a Kuscia gateway answers")
 
 
 def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
@@ -79,11 +107,31 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
     show = f"curl -ks {shown} {endpoint}/handshake"
     with open_client(transport) as client:
         try:
-            response = client.get(f"{endpoint}/handshake", headers=headers)
+            response = client.get(f"{endpoint}/handshake", headers=headers, extensions=AS_ENVOY)
         except httpx.TransportError as error:
-            raise NotYet(f"{endpoint}/handshake is not reached: {error_text(error)}", show) from error
+            raise NotYet(f"{endpoint}/handshake is not reached: {error_text(error)}{_no_name(error)}", show) from error
     try:
         answer: Any = response.json()
         return int(answer["state"])
     except (ValueError, KeyError, TypeError) as error:
-        raise NotYet(f"{endpoint}/handshake answered HTTP {response.status_code} without a state", show) from error
+        reason = _no_state(response, split_endpoint(endpoint).path)
+        raise NotYet(
+            f"{endpoint}/handshake answered HTTP {response.status_code} without a state: {reason}", show
+        ) from error
+
+
+def _no_name(error: httpx.TransportError) -> str:
+    if "SSL" not in str(error):
+        return ""
+    return (
+        " (Kuscia's gateway sends no server name in TLS; a proxy that chooses by it cannot stand in front of a master)"
+    )
+
+
+def _no_state(response: httpx.Response, path: str) -> str:
+    """Why a gateway that answered the probe does not answer the handshake question."""
+    if response.headers.get("kuscia-error-message"):
+        return "the header Kuscia-Host does not arrive; a proxy in front has to pass all headers on"
+    if response.status_code == 404 and path:
+        return f"the proxy in front has to take {path} from the path, and to send requests without a server name alike"
+    return _meaning(response)

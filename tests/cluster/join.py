@@ -109,7 +109,11 @@ def _part(one: Names, other: Names) -> None:
                 f"iptables -w -t {table} -X {CHAIN}",
             ]
         # Each may be gone already; what must not stay is looked for afterwards.
-        namespaces.run(*namespaces.enter_network(here), "sh", "-c", "\n".join(f"{c} 2>/dev/null || :" for c in commands))
-        left = namespaces.run(*namespaces.enter_network(here), "sh", "-c", f"ip -o link; iptables-save | grep {CHAIN} || :")
+        namespaces.run(
+            *namespaces.enter_network(here), "sh", "-c", "\n".join(f"{c} 2>/dev/null || :" for c in commands)
+        )
+        left = namespaces.run(
+            *namespaces.enter_network(here), "sh", "-c", f"ip -o link; iptables-save | grep {CHAIN} || :"
+        )
         if interface in left or CHAIN in left:
             raise ClusterError(f"the join of {here.name} with {there.name} could not be removed:\n{left}")

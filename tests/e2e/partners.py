@@ -1,5 +1,6 @@
 """Two organisations: master and alice in the cluster of the demo, bob in a cluster of its own."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -101,3 +102,21 @@ def own_tables(made: Variant, party: str, versitygw: str, prefix: str) -> dict[s
     data = yaml.safe_load((ROOT / f"values/{party}.yaml").read_text())["lite"]["data"]
     data["source"] |= {"endpoint": found.endpoint, "prefix": prefix}
     return {"lite": {"data": data}}
+
+
+def name_for(made: Variant, party: str, address: str) -> str:
+    """A name in a party's cluster for an address outside of it, as a DNS server of the world would have one."""
+    namespace = made.namespace(party)
+    metadata = {"name": "outside", "namespace": namespace}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"clusterIP": "None"}}
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "outside"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]}],
+        "ports": [{"port": 443, "protocol": "TCP", "name": "https"}],
+    }
+    made.kubectl.ensure_namespace(namespace)
+    made.kubectl.apply("\n---\n".join(map(json.dumps, (service, endpoints))))
+    return f"outside.{namespace}.svc.cluster.local"
