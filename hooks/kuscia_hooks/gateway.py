@@ -1,5 +1,6 @@
 """Questions to a Kuscia gateway (port 1080) that need no credentials."""
 
+import socket
 from typing import Any
 
 import httpx
@@ -34,7 +35,17 @@ def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
 
 def error_text(error: httpx.TransportError) -> str:
     """What went wrong, in a few words."""
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    if _unresolved(error):
+        return f"{text}: the DNS of this cluster does not know the host"
+    return text
+
+
+def _unresolved(error: BaseException | None) -> bool:
+    """Whether a failed lookup of the host is the reason, or the reason's reason."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _command(endpoint: str) -> str:
@@ -46,7 +57,7 @@ def _answer(client: httpx.Client, endpoint: str) -> str:
     try:
         response = client.get(f"{endpoint}/")
     except httpx.TimeoutException:
-        return f"no answer within {TIMEOUT:.0f} s"
+        return f"no answer within {TIMEOUT:.0f} s: a firewall or NetworkPolicy drops the request, or nobody is there"
     except httpx.TransportError as error:
         return error_text(error)
     status = response.status_code
@@ -130,7 +141,7 @@ def _no_name(error: httpx.TransportError) -> str:
 
 def _no_state(response: httpx.Response, path: str) -> str:
     """Why a gateway that answered the probe does not answer the handshake question."""
-    if response.headers.get("kuscia-error-message"):
+    if response.status_code == 401 and response.headers.get("kuscia-error-message"):
         return "the header Kuscia-Host does not arrive; a proxy in front has to pass all headers on"
     if response.status_code == 404 and path:
         return f"the proxy in front has to take {path} from the path, and to send requests without a server name alike"

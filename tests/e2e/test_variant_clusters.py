@@ -169,9 +169,9 @@ def ingress_variant(both: Partners, away: Away, outer: Controller, inner: Contro
     served = [here.namespace("master"), here.namespace("alice")]
     for what, settings, mistakes, words in MISTAKES:
         outer.serve(served, settings, mistakes)
-        eventually(lambda: words in there.log("bob", "prepare"), 60, f"prepare says that the Ingress {what}")  # noqa: B023
+        eventually(lambda: words in there.log("bob", "prepare"), 120, f"prepare says that the Ingress {what}")  # noqa: B023
     outer.serve(served, Settings(ignore_invalid_headers=False))
-    eventually(lambda: "bob-deploy-token" in there.log("bob", "prepare"), 60, "prepare waits for the token")
+    eventually(lambda: "bob-deploy-token" in there.log("bob", "prepare"), 120, "prepare waits for the token")
     assert "running" in there.pod("bob")["status"]["initContainerStatuses"][0]["state"]
 
     secret = here.kubectl.get("secret", "kuscia-deploy-token-bob", "-n", here.namespace("master"))

@@ -98,6 +98,9 @@ lite.persistence is off: local data is lost when the pod goes.
 {{- if and (eq .Values.runtime "runk") (has .Values.runk.namespace (list "" .Release.Namespace)) }}
 lite.runk.namespace is this release's namespace: RunK may read every Secret in it. Name one of its own for production.
 {{- end }}
+{{- if contains "//kuscia.example.com" .Values.master.endpoint }}
+lite.master.endpoint is still the preset's placeholder: the pod waits for a master of your own.
+{{- end }}
 {{- if and .Values.data.tables (contains "//oss.example.com" (toString .Values.data.source.endpoint)) }}
 lite.data.source.endpoint is still the preset's placeholder: the tables wait for a server of your own.
 {{- end }}
