@@ -14,7 +14,6 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.local import Cluster
 from tests.cluster.names import Names
 
-CHAIN = "KUSCIA-JOIN"
 # What exists at either end: (table, built-in chain, how it is asked for the join's interface).
 CHAINS = (("mangle", "PREROUTING", "-i"), ("nat", "POSTROUTING", "-o"))
 
@@ -59,6 +58,10 @@ def _interface(peer: Names) -> str:
     return f"join-{peer.slot}"
 
 
+def _chain(peer: Names) -> str:
+    return f"KUSCIA-JOIN-{peer.slot}"
+
+
 def _join(one: Names, other: Names) -> None:
     namespaces.run(
         "ip", "link", "add", _interface(other), "netns", one.netns,
@@ -76,23 +79,23 @@ def _join(one: Names, other: Names) -> None:
 
 def _guard(here: Names, there: Names, openings: Sequence[Opening]) -> None:
     """Lets in what is opened; before kube-proxy's rules, so that ports are those which the peer asks for."""
-    interface = _interface(there)
+    interface, ours = _interface(there), _chain(there)
     accepted = "\n".join(
-        f"iptables -w -t mangle -A {CHAIN} -p tcp -d {opening.address or here.node_address} "
+        f"iptables -w -t mangle -A {ours} -p tcp -d {opening.address or here.node_address} "
         f"--dport {opening.port} -j ACCEPT"
         for opening in openings
     )
     jumps = "\n".join(
-        f"iptables -w -t {table} -N {CHAIN}\niptables -w -t {table} -I {chain} {flag} {interface} -j {CHAIN}"
+        f"iptables -w -t {table} -N {ours}\niptables -w -t {table} -I {chain} {flag} {interface} -j {ours}"
         for table, chain, flag in CHAINS
     )
     script = f"""
         set -e
         {jumps}
-        iptables -w -t mangle -A {CHAIN} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+        iptables -w -t mangle -A {ours} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
         {accepted}
-        iptables -w -t mangle -A {CHAIN} -j DROP
-        iptables -w -t nat -A {CHAIN} -j SNAT --to-source {here.node_address}
+        iptables -w -t mangle -A {ours} -j DROP
+        iptables -w -t nat -A {ours} -j SNAT --to-source {here.node_address}
     """
     namespaces.run(*namespaces.enter_network(here), "sh", "-c", script)
 
@@ -100,20 +103,20 @@ def _guard(here: Names, there: Names, openings: Sequence[Opening]) -> None:
 def _part(one: Names, other: Names) -> None:
     """Removes the join, whole or half made; one end's interface takes the other's along."""
     for here, there in ((one, other), (other, one)):
-        interface = _interface(there)
+        interface, ours = _interface(there), _chain(there)
         commands = [f"ip link delete {interface}"]
         for table, chain, flag in CHAINS:
             commands += [
-                f"iptables -w -t {table} -D {chain} {flag} {interface} -j {CHAIN}",
-                f"iptables -w -t {table} -F {CHAIN}",
-                f"iptables -w -t {table} -X {CHAIN}",
+                f"iptables -w -t {table} -D {chain} {flag} {interface} -j {ours}",
+                f"iptables -w -t {table} -F {ours}",
+                f"iptables -w -t {table} -X {ours}",
             ]
         # Each may be gone already; what must not stay is looked for afterwards.
         namespaces.run(
             *namespaces.enter_network(here), "sh", "-c", "\n".join(f"{c} 2>/dev/null || :" for c in commands)
         )
         left = namespaces.run(
-            *namespaces.enter_network(here), "sh", "-c", f"ip -o link; iptables-save | grep {CHAIN} || :"
+            *namespaces.enter_network(here), "sh", "-c", f"ip -o link; iptables-save | grep {ours} || :"
         )
-        if interface in left or CHAIN in left:
+        if interface in left or ours in left:
             raise ClusterError(f"the join of {here.name} with {there.name} could not be removed:\n{left}")

@@ -61,6 +61,20 @@ def reachable(source: Cluster, address: object, port: int) -> bool:
     return subprocess.run([*source.nsenter, "python3", "-c", probe], capture_output=True, check=False).returncode == 0
 
 
+def upload(source: Cluster, address: object, port: int, host: str, path: str, size: int) -> int:
+    """HTTP status of a POST of `size` bytes over TLS, from the node of a cluster."""
+    program = f"""
+import contextlib, http.client, ssl
+# A server may answer before it has read all.
+connection = http.client.HTTPSConnection("{address}", {port}, context=ssl._create_unverified_context(), timeout=60)
+with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    connection.request("POST", "{path}", b"x" * {size}, {{"Host": "{host}"}})
+print(connection.getresponse().status)
+"""
+    done = subprocess.run([*source.nsenter, "python3", "-c", program], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
 def test_node_port_by_certificate(demo: Demo, images: Path, away: Away) -> None:
     """bob comes first, knows a URL, and sends its certificate; then a PSI job runs between the clusters."""
     openings = node_port("master", "alice"), node_port("bob")
@@ -182,7 +196,10 @@ def ingress_variant(both: Partners, away: Away, outer: Controller, inner: Contro
     assert token not in there.log("bob", "prepare")
     assert "POST /master/register HTTP/1.1" in outer.log()
     assert " /lite/" in inner.log()
-    assert not reachable(both.away, both.home.node_address, 31080)
+    home = both.home.node_address
+    assert upload(both.away, home, port, ours, "/master/", 3 * 2**20) == 401
+    assert upload(both.away, home, port, "other.example.com", "/master/", 1) == 404
+    assert not reachable(both.away, home, 31080)
 
 
 def give_address(made: Variant, party: str, address: object) -> None:
