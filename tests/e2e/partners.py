@@ -45,24 +45,22 @@ class Partners:
     home: Cluster
     away: Cluster
 
-    def side(self, party: str) -> Variant:
-        return self.there if party == "bob" else self.here
-
-    def node_port(self, party: str, scheme: str = "https") -> str:
+    def node_port(self, party: str) -> str:
         """Where the other cluster reaches a party's gateway (values/nodeport.yaml)."""
         cluster = self.away if party == "bob" else self.home
-        return f"{scheme}://{cluster.node_address}:{NODE_PORTS[party]}"
+        return f"https://{cluster.node_address}:{NODE_PORTS[party]}"
 
 
 @contextmanager
 def away_cluster(demo: Demo) -> Iterator[Away]:
     """A second local cluster, which goes afterwards unless it was up before."""
+    assert demo.local is not None, "two clusters are joined on this machine only"
     name = os.environ.get("PARTNER_CLUSTER", f"{demo.name[:18]}-b")
     second = Demo(name, "", demo.kuscia_image)
     assert second.local is not None
     was_up = second.local.kubeconfig.exists()
-    second.local.up()
     try:
+        second.local.up()
         refs = second.images()
         yield Away(second.local, second.kubectl, second.image_values(refs), refs)
     finally:
@@ -76,7 +74,7 @@ def partners(
 ) -> Iterator[Partners]:
     """Nothing installed yet, the clusters joined by these openings."""
     home = demo.local
-    assert home is not None, "two clusters are joined on this machine only"
+    assert home is not None
     other = Demo(away.cluster.name, "", demo.kuscia_image)
     with (
         joined(home, away.cluster, into_one=into_home, into_other=into_away),
