@@ -88,18 +88,25 @@ def node_port(*parties: str) -> list[Opening]:
     return [Opening(NODE_PORTS[party]) for party in parties]
 
 
-def own_tables(made: Variant, party: str, versitygw: str, prefix: str) -> dict[str, Any]:
+@contextmanager
+def own_tables(made: Variant, party: str, versitygw: str) -> Iterator[dict[str, Any]]:
     """Values that give a party its example table, as its preset has it, in an S3 server of its own cluster.
+
+    What it holds under the variant's name, results too, goes afterwards.
 
     Args:
         versitygw: reference of the S3 server's image.
-        prefix: in the bucket, apart from what others keep there.
     """
     account = s3.Account(party, made.namespace(party), f"{party}-oss")
     found = s3.ensure(made.kubectl, versitygw, (account,))
     data = yaml.safe_load((ROOT / f"values/{party}.yaml").read_text())["lite"]["data"]
-    data["source"] |= {"endpoint": found.endpoint, "prefix": prefix}
-    return {"lite": {"data": data}}
+    data["source"] |= {"endpoint": found.endpoint, "prefix": made.name}
+    try:
+        yield {"lite": {"data": data}}
+    finally:
+        with s3.client(made.kubectl, party) as client:
+            for item in list(client.list_objects(bucket_name=party, prefix=f"{made.name}/", recursive=True)):
+                client.remove_object(bucket_name=party, object_name=str(item.object_name))
 
 
 def name_for(made: Variant, party: str, address: str) -> str:

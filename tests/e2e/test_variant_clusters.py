@@ -78,11 +78,14 @@ print(connection.getresponse().status)
 def test_node_port_by_certificate(demo: Demo, images: Path, away: Away) -> None:
     """bob comes first, knows a URL, and sends its certificate; then a PSI job runs between the clusters."""
     openings = node_port("master", "alice"), node_port("bob")
-    with partners(demo, images, away, "node-port", *openings) as both:
+    server = away.refs["versitygw"]
+    with (
+        partners(demo, images, away, "node-port", *openings) as both,
+        own_tables(both.here, "alice", server) as alice,
+        own_tables(both.there, "bob", server) as tables,
+    ):
         here, there = both.here, both.there
-        bob = own_tables(there, "bob", away.refs["versitygw"], "node-port")
-        bob["lite"] |= knows(both.node_port("master"))["lite"]
-        alice = own_tables(here, "alice", away.refs["versitygw"], "node-port")
+        bob = merged(tables, knows(both.node_port("master")))
         notes = there.install("bob", "partner", "nodeport", values=bob, wait=False)
         assert "master.domains.bob.cert" in notes
 
@@ -144,26 +147,34 @@ def test_ingress_with_a_token_from_hand_to_hand(demo: Demo, images: Path, away: 
     """All behind Ingresses, under paths; bob says what is wrong with the one of the master until it is right."""
     edge = [Opening(ingress.NODE_PORT)]
     image = image_builder.build(["nginx"])["nginx"]
-    with partners(demo, images, away, "ingress", edge, edge) as both:
+    server = away.refs["versitygw"]
+    with (
+        partners(demo, images, away, "ingress", edge, edge) as both,
+        own_tables(both.here, "alice", server) as alice,
+        own_tables(both.there, "bob", server) as bob,
+    ):
         here, there = both.here, both.there
         image_builder.load(both.home, [image])
         image_builder.load(both.away, [image])
         outer = Controller(here.kubectl, here.namespace("edge"), image.ref)
         inner = Controller(there.kubectl, there.namespace("edge"), image.ref)
         try:
-            ingress_variant(both, away, outer, inner)
+            ingress_variant(both, alice, bob, outer, inner)
         finally:
             outer.remove()
             inner.remove()
 
 
-def ingress_variant(both: Partners, away: Away, outer: Controller, inner: Controller) -> None:
+def ingress_variant(
+    both: Partners, alice: dict[str, Any], bob: dict[str, Any], outer: Controller, inner: Controller
+) -> None:
+    """The parties' tables, and the Ingress controllers of master's and bob's clusters."""
     here, there = both.here, both.there
     ours = name_for(there, "bob", both.home.node_address)
     theirs = name_for(here, "master", both.away.node_address)
     port = ingress.NODE_PORT
     bob = merged(
-        own_tables(there, "bob", away.refs["versitygw"], "ingress"),
+        bob,
         knows(f"https://{ours}:{port}/master"),
         {"lite": {"master": {"tokenSecret": "bob-deploy-token"}}},
         behind(theirs, "lite"),
@@ -176,8 +187,7 @@ def ingress_variant(both: Partners, away: Away, outer: Controller, inner: Contro
     )
     notes = here.install("master", "partner", "ingress-nginx", values=master)
     assert f"outside    https://{ours}/master\n" in notes
-    alice = merged(own_tables(here, "alice", away.refs["versitygw"], "ingress"), behind(ours, "lite"))
-    here.install("alice", "ingress-nginx", values=alice)
+    here.install("alice", "ingress-nginx", values=merged(alice, behind(ours, "lite")))
     inner.serve([there.namespace("bob")], Settings(ignore_invalid_headers=False))
 
     served = [here.namespace("master"), here.namespace("alice")]
