@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from kuscia_hooks.errors import NotYet
-from kuscia_hooks.gateway import error_text, open_client
+from kuscia_hooks.gateway import AS_ENVOY, error_text, open_client
 from kuscia_hooks.log import hide, logger
 
 _TOKEN_EXTENSION = x509.ObjectIdentifier("1.2.3.4")
@@ -74,7 +74,7 @@ def register(
     }
     with open_client(transport) as client:
         try:
-            response = client.post(f"{endpoint}/register", json=body, headers=headers)
+            response = client.post(f"{endpoint}/register", json=body, headers=headers, extensions=AS_ENVOY)
         except httpx.TransportError as error:
             raise NotYet(f"{endpoint}/register is not reached: {error_text(error)}") from error
     if response.status_code == 200:

@@ -35,6 +35,11 @@ PRESETS = (
     Scenario("alice-own-token", ("alice", "alice-own-token"), namespace="lite-alice"),
     Scenario("alice-engines-apart", ("alice", "alice-engines-apart"), namespace="lite-alice"),
     Scenario("master-and-alice", ("master-and-alice",), namespace="kuscia"),
+    Scenario("master-partner-nodeport", ("master", "partner", "nodeport"), namespace="kuscia-master"),
+    Scenario("master-loadbalancer", ("master", "loadbalancer"), namespace="kuscia-master"),
+    Scenario("master-ingress-nginx", ("master", "ingress-nginx"), namespace="kuscia-master"),
+    Scenario("alice-ingress-nginx", ("alice", "ingress-nginx"), namespace="lite-alice"),
+    Scenario("bob-partner-nodeport", ("bob", "partner", "nodeport"), namespace="lite-bob"),
 )
 
 VARIANTS = (

@@ -64,6 +64,13 @@ def _endpoint(value: Any) -> Object:
     return _master(domains={"alice": {"endpoint": value}})
 
 
+NGINX = "nginx.ingress.kubernetes.io/"
+
+
+def _ingress(**values: Any) -> Object:
+    return _master(ingress={"enabled": True, "host": "kuscia.example.com", **values})
+
+
 # (values, path, value as it is shown, part of the rule)
 OURS: list[tuple[Object, str, str, str]] = [
     (_master(domainId="default"), "master.domainId", '"default"', "Kuscia keeps for itself"),
@@ -99,7 +106,52 @@ OURS: list[tuple[Object, str, str, str]] = [
     (_endpoint("https://a.example.com:x"), ENDPOINT, '"https://a.example.com:x"', "1 to 65535"),
     (_endpoint("https://u@a.example.com"), ENDPOINT, '"https://u@a.example.com"', "without user"),
     (_endpoint("https://a.example.com/p?q"), ENDPOINT, '"https://a.example.com/p?q"', "without user"),
+    (
+        _endpoint("https://a.example.com/k(/|$)(.*)"),
+        ENDPOINT,
+        '"https://a.example.com/k(/|$)(.*)"',
+        "regular expression",
+    ),
+    (_endpoint("https://a.example.com/a//b"), ENDPOINT, '"https://a.example.com/a//b"', "between single '/'"),
+    (_endpoint("https://a.example.com/a/../b"), ENDPOINT, '"https://a.example.com/a/../b"', "between single '/'"),
+    (_endpoint("https://a.example.com/a%20b"), ENDPOINT, '"https://a.example.com/a%20b"', "put before that of each"),
     (_endpoint("https://"), ENDPOINT, '"https://"', "no host name"),
+    (
+        _master(
+            service={"external": {"enabled": True, "type": "NodePort", "loadBalancerSourceRanges": ["10.0.0.0/8"]}}
+        ),
+        "master.service.external.loadBalancerSourceRanges",
+        '["10.0.0.0/8"]',
+        "only a load balancer",
+    ),
+    (
+        _lite(service={"external": {"enabled": True, "type": "NodePort", "loadBalancerClass": "x"}}),
+        "lite.service.external.loadBalancerClass",
+        '"x"',
+        "only a load balancer",
+    ),
+    (_ingress(host="https://k.example.com"), "master.ingress.host", '"https://k.example.com"', "a host name alone"),
+    (_ingress(host="k.example.com:443"), "master.ingress.host", '"k.example.com:443"', "without scheme, port or path"),
+    (_ingress(host="K.example.com"), "master.ingress.host", '"K.example.com"', "in lower case"),
+    (_ingress(path="/k(/|$)(.*)"), "master.ingress.pathType", '"Prefix"', "for the controller to understand"),
+    (
+        _ingress(annotations={NGINX + "rewrite-target": "/$2"}, path="/k"),
+        "master.ingress.path",
+        '"/k"',
+        "takes group $2 of the path, which has 0",
+    ),
+    (
+        _ingress(annotations={NGINX + "backend-protocol": "HTTP"}),
+        f'master.ingress.annotations["{NGINX}backend-protocol"]',
+        '"HTTP"',
+        "the gateway speaks https, as master.protocol says",
+    ),
+    (
+        _lite(protocol="NOTLS", ingress={"enabled": True, "annotations": {NGINX + "backend-protocol": "HTTPS"}}),
+        f'lite.ingress.annotations["{NGINX}backend-protocol"]',
+        '"HTTPS"',
+        "the gateway speaks http, as lite.protocol says",
+    ),
     (_endpoint(1080), ENDPOINT, "1080", "an endpoint is needed"),
     (_master(domains={"alice": {"cert": "xyz"}}), "master.domains.alice.cert", '"xyz"', "PEM text"),
     (

@@ -96,6 +96,7 @@ SOURCES = {
 TEST_SOURCES = {
     "mariadb": Source(HERE / "mariadb", python=False, debian=True),
     "postgres": Source(HERE / "postgres", python=False, debian=True),
+    "nginx": Source(HERE / "nginx", python=False, debian=True),
     # A Kuscia to change to.
     "kuscia-sim-next": Source(ROOT / "tests/sim", args=("KUSCIA_VERSION=v1.2.0",)),
     "kuscia-sim-engine": Source(

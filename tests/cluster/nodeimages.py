@@ -38,7 +38,16 @@ def import_archive(names: Names, archive: Path, ref: str) -> bool:
         return False
     began = time.monotonic()
     # Under the ref, whatever names the archive itself carries.
-    _ctr(names, "images", "import", "--index-name", ref, str(archive.resolve()))
+    command = ("images", "import", "--index-name", ref, str(archive.resolve()))
+    try:
+        _ctr(names, *command)
+    except ClusterError as error:
+        if "content digest" not in str(error):
+            raise
+        # On a busy machine containerd's garbage collector may take the index away before the name is there that
+        # keeps it; the name without it would let every further import fail.
+        _ctr(names, "images", "rm", ref)
+        _ctr(names, *command)
     _ctr(names, "images", "label", ref, f"{ARCHIVE_LABEL}={identity}")
     print(f"imported {ref} in {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
     return True

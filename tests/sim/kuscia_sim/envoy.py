@@ -419,9 +419,8 @@ def _cluster(upstream: Upstream, host: Host) -> dict[str, Any]:
             },
         }
     if upstream.tls:
-        context: dict[str, Any] = {"@type": TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext"}
-        if not address:
-            context["sni"] = upstream.host
+        # As upstream's pkg/gateway/xds/cluster_config.go has it: no server name is sent (SNI), nothing verified.
+        context = {"@type": TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext"}
         cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
     return cluster
 

@@ -128,7 +128,7 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
     for source, destination in (("alice", "bob"), ("bob", "alice")):
         offer(nodes[destination], "job-0-psi", engine)
         host = f"job-0-psi.{destination}.svc"
-        _until(lambda: request(nodes[source], host)[0] == 200)  # noqa: B023
+        until(lambda: request(nodes[source], host)[0] == 200)  # noqa: B023
         status, headers, body = request(nodes[source], f"{host}:80", MEGABYTE)
         seen = json.loads(body)
         assert (status, seen["size"], seen["path"]) == (200, len(MEGABYTE), "/a?b=c")
@@ -144,7 +144,7 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
 def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engine: int) -> None:
     alice, bob = nodes["alice"], nodes["bob"]
     offer(bob, "job-1-local", engine, scope="Local")
-    _until(lambda: request(bob, "job-1-local.bob.svc")[0] == 200)
+    until(lambda: request(bob, "job-1-local.bob.svc")[0] == 200)
     status, headers, _ = request(alice, "job-1-local.bob.svc")
     assert status == 404
     assert headers["kuscia-error-message"] == (
@@ -196,9 +196,9 @@ def test_restarted_master_keeps_its_state_and_lites_go_on(nodes: dict[str, Node]
     assert nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 11103
     master.start().wait_started()
     wait_route(master, "alice", "bob", "Succeeded", timeout=20)
-    _until(lambda: nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 0)
+    until(lambda: nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 0)
     offer(nodes["bob"], "job-2-psi", engine)
-    _until(lambda: request(nodes["alice"], "job-2-psi.bob.svc")[0] == 200)
+    until(lambda: request(nodes["alice"], "job-2-psi.bob.svc")[0] == 200)
 
 
 def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -> None:
@@ -216,15 +216,15 @@ def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -
 def test_deleted_domain_loses_its_routes_and_its_access(nodes: dict[str, Node]) -> None:
     master = nodes["master"]
     master.api("domain/delete", {"domain_id": "alice"})
-    _until(lambda: _code(master, "alice", MASTER_ID) == 11404)
-    _until(lambda: request(nodes["alice"], "apiserver.master.svc", b"", "/sim/v1/objects/domains")[0] == 401)
+    until(lambda: _code(master, "alice", MASTER_ID) == 11404)
+    until(lambda: request(nodes["alice"], "apiserver.master.svc", b"", "/sim/v1/objects/domains")[0] == 401)
 
 
 def _code(master: Node, source: str, destination: str) -> int:
     return int(master.api("route/query", {"source": source, "destination": destination})["status"]["code"])
 
 
-def _until(condition: Callable[[], bool], timeout: float = 15) -> None:
+def until(condition: Callable[[], bool], timeout: float = 15) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "condition did not come true in time"

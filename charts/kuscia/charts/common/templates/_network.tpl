@@ -63,6 +63,44 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{/*
+The annotations of the Ingress. Whether the gateway speaks http or https is the chart's to know: ingress-nginx is told,
+where its annotations are used.
+*/}}
+{{- define "kuscia.ingressAnnotations" -}}
+{{- $annotations := deepCopy (.Values.ingress.annotations | default dict) -}}
+{{- if include "kuscia.usesIngressNginx" . -}}
+{{- $_ := set $annotations (include "kuscia.backendProtocolKey" .) (include "kuscia.gatewayScheme" . | upper) -}}
+{{- end -}}
+{{- toYaml $annotations -}}
+{{- end -}}
+
+{{- define "kuscia.backendProtocolKey" -}}nginx.ingress.kubernetes.io/backend-protocol{{- end -}}
+
+{{- define "kuscia.usesIngressNginx" -}}
+{{- if contains "nginx.ingress.kubernetes.io/" (keys (.Values.ingress.annotations | default dict) | join " ") -}}true{{- end -}}
+{{- end -}}
+
+{{/*
+The gateway's addresses for the world outside, one a line; empty when there is none. The path is what comes before the
+regular expression that takes it away.
+*/}}
+{{- define "kuscia.publicEndpoints" -}}
+{{- $ingress := .Values.ingress -}}
+{{- $external := .Values.service.external -}}
+{{- if $ingress.enabled }}
+{{ ternary "https" "http" (not (empty $ingress.tls)) }}://{{ $ingress.host | default "<host of the Ingress controller>" }}{{ regexReplaceAll "\\(.*$" $ingress.path "" | trimSuffix "/" }}
+{{- end }}
+{{- if $external.enabled }}
+{{ include "kuscia.gatewayScheme" . }}://
+{{- if eq $external.type "NodePort" -}}
+<address of a node>:{{ $external.nodePort | default "<its nodePort>" }}
+{{- else -}}
+<its EXTERNAL-IP>:{{ int $external.port }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* An Ingress to the gateway. */}}
 {{- define "kuscia.ingress" -}}
 {{- $ingress := .Values.ingress -}}
@@ -74,9 +112,9 @@ metadata:
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "kuscia.labels" (dict "ctx" .) | nindent 4 }}
-  {{- with $ingress.annotations }}
+  {{- if $ingress.annotations }}
   annotations:
-    {{- toYaml . | nindent 4 }}
+    {{- include "kuscia.ingressAnnotations" . | nindent 4 }}
   {{- end }}
 spec:
   {{- with $ingress.className }}

@@ -6,6 +6,11 @@
 {{ .Chart.Name }} domain {{ .Values.domainId }}
   gateway    {{ include "kuscia.gateway" . }}
   KusciaAPI  {{ printf "%s://%s:8082" (include "kuscia.apiScheme" .) (include "kuscia.host" .) }} ({{ include "kuscia.apiProtocol" . }})
+{{- range include "kuscia.publicEndpoints" . | trim | splitList "\n" }}
+{{- with . }}
+  outside    {{ . }}
+{{- end }}
+{{- end }}
 {{- include (printf "kuscia.notes.%s" .Chart.Name) . }}
 
   Wait until it runs, and see what it waits for:
@@ -34,6 +39,25 @@
 {{- define "kuscia.notes.master" }}
   state      {{ .Values.datastore.type }}
   admits     {{ keys .Values.domains | sortAlpha | join ", " | default "no domain yet (master.domains)" }}
+{{- with include "kuscia.publicEndpoints" . | trim }}
+
+  A partner in another cluster gets the address above for lite.master.endpoint, and is admitted by its certificate, which
+  it sends (master.domains.<id>.cert), or by its deploy token, which you send:
+    kubectl -n {{ $.Release.Namespace }} get secret {{ include "kuscia.tokenSecretName" "<id>" }} -o jsonpath='{.data.token}' | base64 -d
+{{- end }}
+{{- include "kuscia.notes.external" . }}
+{{- end -}}
+
+{{/* How to learn an address that the cluster gives. */}}
+{{- define "kuscia.notes.external" -}}
+{{- if .Values.service.external.enabled }}
+
+  The address that the world outside reaches the gateway at:
+    kubectl -n {{ .Release.Namespace }} get service {{ include "kuscia.fullname" . }}-external
+    {{- if eq .Values.service.external.type "NodePort" }}
+    kubectl get nodes -o wide
+    {{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "kuscia.notes.lite" }}
@@ -45,12 +69,20 @@
   It is admitted by its certificate. The master's operator sets master.domains.{{ .Values.domainId }}.cert to what this prints:
     kubectl -n {{ .Release.Namespace }} get configmap {{ include "kuscia.fullname" . }}-domain-cert -o jsonpath='{.data.domain\.crt}'
 {{- end }}
+{{- if include "kuscia.publicEndpoints" . | trim }}
+
+  Lites of other clusters reach it at the address above, which the master's operator sets as master.domains.{{ .Values.domainId }}.endpoint.
+{{- end }}
+{{- include "kuscia.notes.external" . }}
 {{- end -}}
 
 {{- define "kuscia.warnings" -}}
 {{- if eq (include "kuscia.apiProtocol" .) "NOTLS" }}
 {{ .Chart.Name }}.protocol is NOTLS: whoever reaches port 8082 may do everything, no token is asked for
 {{- if .Values.networkPolicy.enabled }}; only the NetworkPolicy stands before it, where the cluster enforces one{{ else }}, and networkPolicy is off{{ end }}.
+{{- end }}
+{{- if and .Values.ingress.enabled (ne .Values.ingress.path "/") (not (include "kuscia.usesIngressNginx" .)) }}
+{{ .Chart.Name }}.ingress.path is {{ .Values.ingress.path }}: the controller has to take it away before the gateway sees the request; an Ingress alone does not say so.
 {{- end }}
 {{- include (printf "kuscia.warnings.%s" .Chart.Name) . }}
 {{- end -}}
@@ -76,6 +108,9 @@ lite.persistence is off: local data is lost when the pod goes.
 {{- end }}
 {{- if and (eq .Values.runtime "runk") (has .Values.runk.namespace (list "" .Release.Namespace)) }}
 lite.runk.namespace is this release's namespace: RunK may read every Secret in it. Name one of its own for production.
+{{- end }}
+{{- if contains "//kuscia.example.com" .Values.master.endpoint }}
+lite.master.endpoint is still the preset's placeholder: the pod waits for a master of your own.
 {{- end }}
 {{- if and .Values.data.tables (contains "//oss.example.com" (toString .Values.data.source.endpoint)) }}
 lite.data.source.endpoint is still the preset's placeholder: the tables wait for a server of your own.

@@ -113,6 +113,10 @@ short names do not resolve inside Kuscia; write the full name
 {{- $rule = "a port is a number from 1 to 65535" -}}
 {{- end -}}
 {{- end -}}
+{{- $path := trimPrefix $authority $rest -}}
+{{- if and (not $rule) (or (not (regexMatch "^[A-Za-z0-9._~/-]*$" $path)) (regexMatch "//|/\\.{1,2}(/|$)" $path)) -}}
+{{- $rule = "a path is put before that of each request as it is: letters, digits and '-._~' between single '/'; of an Ingress only what comes before its regular expression" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if $rule }}
@@ -154,6 +158,56 @@ short names do not resolve inside Kuscia; write the full name
   "example" (printf "%s.protocol: TLS" $path)) }}
 {{- end }}
 {{- include "kuscia.check.extraConfig" (dict "path" (printf "%s.extraConfig" $path) "config" $values.extraConfig "owned" .owned) }}
+{{- include "kuscia.check.externalService" .ctx }}
+{{- if $values.ingress.enabled }}
+{{- include "kuscia.check.ingress" .ctx }}
+{{- end }}
+{{- end -}}
+
+{{/* What the API server refuses for a NodePort. Takes the component's context. */}}
+{{- define "kuscia.check.externalService" -}}
+{{- $path := printf "%s.service.external" .Chart.Name -}}
+{{- $external := .Values.service.external -}}
+{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
+{{- if and $external.enabled (eq $external.type "NodePort") (get $external $key) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.%s" $path $key) "value" (toJson (get $external $key))
+  "rule" "only a load balancer has it; who may reach a NodePort is for the firewall, or networkPolicy.gatewayFrom with externalTrafficPolicy: Local"
+  "example" (printf "%s.type: LoadBalancer" $path)) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* An Ingress that would be refused, or lead nowhere. Takes the component's context. */}}
+{{- define "kuscia.check.ingress" -}}
+{{- $path := printf "%s.ingress" .Chart.Name -}}
+{{- $ingress := .Values.ingress -}}
+{{- if not (regexMatch "^([a-z0-9*]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)?$" $ingress.host) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.host" $path) "value" (toJson $ingress.host)
+  "rule" "a host name alone, in lower case, without scheme, port or path; empty for any host"
+  "example" (printf "%s.host: kuscia.example.com" $path)) }}
+{{- end }}
+{{- $groups := sub (len (splitList "(" $ingress.path)) 1 }}
+{{- if and (gt $groups 0) (ne $ingress.pathType "ImplementationSpecific") }}
+{{- include "kuscia.error" (dict "path" (printf "%s.pathType" $path) "value" (toJson $ingress.pathType)
+  "rule" "a path that is a regular expression is for the controller to understand"
+  "example" (printf "%s.pathType: ImplementationSpecific" $path)) }}
+{{- end }}
+{{- $annotations := $ingress.annotations | default dict }}
+{{- $target := get $annotations "nginx.ingress.kubernetes.io/rewrite-target" | default "" }}
+{{- range $group := regexFindAll "\\$[0-9]" $target -1 }}
+{{- if gt (atoi (trimPrefix "$" $group)) (int $groups) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.path" $path) "value" (toJson $ingress.path)
+  "rule" (printf "rewrite-target %s takes group %s of the path, which has %d" $target $group (int $groups))
+  "example" (printf "%s.path: /kuscia(/|$)(.*)" $path)) }}
+{{- end }}
+{{- end }}
+{{- $key := include "kuscia.backendProtocolKey" . }}
+{{- $protocol := get $annotations $key | default "" }}
+{{- if and $protocol (ne (upper $protocol) (include "kuscia.gatewayScheme" . | upper)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.annotations[\"%s\"]" $path $key) "value" (toJson $protocol)
+  "rule" (printf "the gateway speaks %s, as %s.protocol says; the chart sets this annotation by itself" (include "kuscia.gatewayScheme" .) .Chart.Name)
+  "example" (printf "leave it out, or %s: %s" $key (include "kuscia.gatewayScheme" . | upper))) }}
+{{- end }}
 {{- end -}}
 
 {{/* Keys of kuscia.yaml that extraConfig may not set: {path, config, owned}. Values of secrets are not repeated. */}}

@@ -1,0 +1,127 @@
+"""Two organisations: master and alice in the cluster of the demo, bob in a cluster of its own."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster import s3
+from tests.cluster.demo import Demo
+from tests.cluster.join import Opening, joined
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.local import Cluster
+from tests.cluster.releases import ROOT
+from tests.e2e.variants import Variant, variant
+
+NODE_PORTS = {"master": 31080, "alice": 31081, "bob": 31081}
+
+
+@dataclass(frozen=True)
+class Away:
+    """bob's cluster, with the images of the demo.
+
+    Args:
+        images: the values layer with the images' names.
+        refs: the images by name.
+    """
+
+    cluster: Cluster
+    kubectl: Kubectl
+    images: Path
+    refs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Partners:
+    """`here` has the parties master and alice, `there` has bob."""
+
+    here: Variant
+    there: Variant
+    home: Cluster
+    away: Cluster
+
+    def node_port(self, party: str) -> str:
+        """Where the other cluster reaches a party's gateway (values/nodeport.yaml)."""
+        cluster = self.away if party == "bob" else self.home
+        return f"https://{cluster.node_address}:{NODE_PORTS[party]}"
+
+
+@contextmanager
+def away_cluster(demo: Demo) -> Iterator[Away]:
+    """A second local cluster, which goes afterwards unless it was up before."""
+    assert demo.local is not None, "two clusters are joined on this machine only"
+    name = os.environ.get("PARTNER_CLUSTER", f"{demo.name[:18]}-b")
+    second = Demo(name, "", demo.kuscia_image)
+    assert second.local is not None
+    was_up = second.local.kubeconfig.exists()
+    try:
+        second.local.up()
+        refs = second.images()
+        yield Away(second.local, second.kubectl, second.image_values(refs), refs)
+    finally:
+        if not was_up:
+            second.local.down()
+
+
+@contextmanager
+def partners(
+    demo: Demo, images: Path, away: Away, name: str, into_home: Sequence[Opening], into_away: Sequence[Opening] = ()
+) -> Iterator[Partners]:
+    """Nothing installed yet, the clusters joined by these openings."""
+    home = demo.local
+    assert home is not None
+    other = Demo(away.cluster.name, "", demo.kuscia_image)
+    with (
+        joined(home, away.cluster, into_one=into_home, into_other=into_away),
+        variant(demo, images, name, parties=("master", "alice")) as here,
+        variant(other, away.images, name, parties=("bob",)) as there,
+    ):
+        yield Partners(here, there, home, away.cluster)
+
+
+def node_port(*parties: str) -> list[Opening]:
+    return [Opening(NODE_PORTS[party]) for party in parties]
+
+
+@contextmanager
+def own_tables(made: Variant, party: str, versitygw: str) -> Iterator[dict[str, Any]]:
+    """Values that give a party its example table, as its preset has it, in an S3 server of its own cluster.
+
+    What it holds under the variant's name, results too, goes afterwards.
+
+    Args:
+        versitygw: reference of the S3 server's image.
+    """
+    account = s3.Account(party, made.namespace(party), f"{party}-oss")
+    found = s3.ensure(made.kubectl, versitygw, (account,))
+    data = yaml.safe_load((ROOT / f"values/{party}.yaml").read_text())["lite"]["data"]
+    data["source"] |= {"endpoint": found.endpoint, "prefix": made.name}
+    try:
+        yield {"lite": {"data": data}}
+    finally:
+        with s3.client(made.kubectl, party) as client:
+            for item in list(client.list_objects(bucket_name=party, prefix=f"{made.name}/", recursive=True)):
+                client.remove_object(bucket_name=party, object_name=str(item.object_name))
+
+
+def name_for(made: Variant, party: str, address: str) -> str:
+    """A name in a party's cluster for an address outside of it, as a DNS server of the world would have one."""
+    namespace = made.namespace(party)
+    metadata = {"name": "outside", "namespace": namespace}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"clusterIP": "None"}}
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "outside"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]}],
+        "ports": [{"port": 443, "protocol": "TCP", "name": "https"}],
+    }
+    made.kubectl.ensure_namespace(namespace)
+    made.kubectl.apply("\n---\n".join(map(json.dumps, (service, endpoints))))
+    return f"outside.{namespace}.svc.cluster.local"
