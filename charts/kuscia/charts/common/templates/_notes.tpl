@@ -44,6 +44,12 @@
 {{ .Chart.Name }}.protocol is NOTLS: whoever reaches port 8082 may do everything, no token is asked for
 {{- if .Values.networkPolicy.enabled }}; only the NetworkPolicy stands before it, where the cluster enforces one{{ else }}, and networkPolicy is off{{ end }}.
 {{- end }}
+{{- $known := include (printf "%s.knownConfig" .Chart.Name) . | fromYamlArray }}
+{{- range $key := keys (.Values.extraConfig | default dict) | sortAlpha }}
+{{- if not (has $key $known) }}
+{{ $.Chart.Name }}.extraConfig.{{ $key }} is no key that Kuscia is known to read on a {{ $.Chart.Name }}; it ignores what it does not know.
+{{- end }}
+{{- end }}
 {{- include (printf "kuscia.warnings.%s" .Chart.Name) . }}
 {{- end -}}
 
@@ -53,6 +59,14 @@ master.persistence is off: all domains, routes and jobs are lost when the pod go
 {{- end }}
 {{- if and (eq .Values.datastore.type "mysql") (contains "-" .Values.datastore.database) }}
 master.datastore.database has a '-' in its name, which older releases of Kuscia cannot use.
+{{- end }}
+{{- if kindIs "slice" .Values.routes }}
+{{- range .Values.routes }}
+{{- $period := get (.tokenConfig | default dict) "rollingUpdatePeriod" | default 0 | int }}
+{{- if and (gt $period 0) (lt $period 300) }}
+master.routes: {{ .source }} to {{ .destination }} takes a new token every {{ $period }} s; Kuscia advises 300 or more.
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
