@@ -80,8 +80,9 @@ def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str
     result = dict(base)
     for key, value in extra.items():
         below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged_config(below, value) if both else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merged_config(below, value)
+        result[key] = value
     return result
 
 
@@ -127,7 +128,8 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     extra = config.extra_config_secret
     if extra is not None:
         what = f"the configuration in Secret {config.namespace}/{extra.name}"
-        base = merged_config(base, until(what, lambda: _extra_config(config, extra, kube), deadline))
+        more: dict[str, Any] = until(what, lambda: _extra_config(config, extra, kube), deadline)
+        base = merged_config(base, more)
     endpoint = token = None
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):

@@ -1,15 +1,9 @@
 """A master and two lites on loopback: admission, routes, engine traffic through both gateways, restarts."""
 
-import http.server
 import json
 import socket
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +12,11 @@ from tests.sim.unit.nodes import (
     MASTER_ID,
     Node,
     create_route,
+    engine_server,
     free_offset,
+    offer,
+    request,
+    until,
     unused_token,
     wait_route,
 )
@@ -26,30 +24,10 @@ from tests.sim.unit.nodes import (
 MEGABYTE = b"y" * 2**20
 
 
-class Engine(http.server.BaseHTTPRequestHandler):
-    """Answers every request with what it received."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        size = len(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-        seen = {"path": self.path, "size": size, "headers": {k.lower(): v for k, v in self.headers.items()}}
-        body = json.dumps(seen).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Not in the test's output."""
-
-
 @pytest.fixture(scope="module")
 def engine() -> Iterator[int]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
+    with engine_server() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -84,29 +62,6 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]
             node.stop()
 
 
-def request(
-    node: Node, host: str, body: bytes = b"", path: str = "/a?b=c", headers: dict[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
-    """A request to the node's internal gateway, as an engine beside it sends one."""
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{node.port(80)}{path}", body, {"Host": host, **(headers or {})}, method="POST"
-    )
-    try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
-            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
-    except urllib.error.HTTPError as err:
-        return err.code, {k.lower(): v for k, v in err.headers.items()}, err.read()
-
-
-def offer(node: Node, name: str, port: int, scope: str = "Cluster") -> None:
-    """What the agent does for a running engine: its endpoint in the domain's namespace."""
-    spec = {"host": f"{name}.{node.domain_id}.svc", "ip": "127.0.0.1", "port": port, "scope": scope}
-    body = json.dumps({"spec": {**spec, "protocol": "HTTP", "task": name}}).encode()
-    path = f"/sim/v1/objects/endpoints/{node.domain_id}/{name}"
-    status, _, answer = request(node, "apiserver.master.svc", body, path, {"Content-Type": "application/json"})
-    assert status == 200, answer
-
-
 def test_routes_become_ready_in_seconds(nodes: dict[str, Node]) -> None:
     master = nodes["master"]
     for source, destination in (("alice", "bob"), ("bob", "alice"), ("alice", MASTER_ID), ("bob", MASTER_ID)):
@@ -128,7 +83,7 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
     for source, destination in (("alice", "bob"), ("bob", "alice")):
         offer(nodes[destination], "job-0-psi", engine)
         host = f"job-0-psi.{destination}.svc"
-        _until(lambda: request(nodes[source], host)[0] == 200)  # noqa: B023
+        until(lambda: request(nodes[source], host)[0] == 200)  # noqa: B023
         status, headers, body = request(nodes[source], f"{host}:80", MEGABYTE)
         seen = json.loads(body)
         assert (status, seen["size"], seen["path"]) == (200, len(MEGABYTE), "/a?b=c")
@@ -144,7 +99,7 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
 def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engine: int) -> None:
     alice, bob = nodes["alice"], nodes["bob"]
     offer(bob, "job-1-local", engine, scope="Local")
-    _until(lambda: request(bob, "job-1-local.bob.svc")[0] == 200)
+    until(lambda: request(bob, "job-1-local.bob.svc")[0] == 200)
     status, headers, _ = request(alice, "job-1-local.bob.svc")
     assert status == 404
     assert headers["kuscia-error-message"] == (
@@ -196,9 +151,9 @@ def test_restarted_master_keeps_its_state_and_lites_go_on(nodes: dict[str, Node]
     assert nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 11103
     master.start().wait_started()
     wait_route(master, "alice", "bob", "Succeeded", timeout=20)
-    _until(lambda: nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 0)
+    until(lambda: nodes["alice"].api("domain/query", {"domain_id": "alice"})["status"]["code"] == 0)
     offer(nodes["bob"], "job-2-psi", engine)
-    _until(lambda: request(nodes["alice"], "job-2-psi.bob.svc")[0] == 200)
+    until(lambda: request(nodes["alice"], "job-2-psi.bob.svc")[0] == 200)
 
 
 def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -> None:
@@ -216,16 +171,9 @@ def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -
 def test_deleted_domain_loses_its_routes_and_its_access(nodes: dict[str, Node]) -> None:
     master = nodes["master"]
     master.api("domain/delete", {"domain_id": "alice"})
-    _until(lambda: _code(master, "alice", MASTER_ID) == 11404)
-    _until(lambda: request(nodes["alice"], "apiserver.master.svc", b"", "/sim/v1/objects/domains")[0] == 401)
+    until(lambda: _code(master, "alice", MASTER_ID) == 11404)
+    until(lambda: request(nodes["alice"], "apiserver.master.svc", b"", "/sim/v1/objects/domains")[0] == 401)
 
 
 def _code(master: Node, source: str, destination: str) -> int:
     return int(master.api("route/query", {"source": source, "destination": destination})["status"]["code"])
-
-
-def _until(condition: Callable[[], bool], timeout: float = 15) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "condition did not come true in time"
-        time.sleep(0.1)
