@@ -104,7 +104,7 @@ def token_status(route: Object) -> Object:
 def tokens(route: Object) -> list[Object]:
     """The tokens of a DomainRoute that have not expired, oldest first."""
     found = ((route.get("status") or {}).get("tokenStatus") or {}).get("tokens") or []
-    return [token for token in found if age(token["expirationTime"]) < 0]
+    return [token for token in found if not token.get("expirationTime") or age(token["expirationTime"]) < 0]
 
 
 def add_token(route: Object, encrypted: str, revision: int, instance: str, ready: bool) -> None:
