@@ -114,13 +114,19 @@ class Master(_Model):
 
 
 class Prepare(_Model):
-    """prepare.yaml"""
+    """prepare.yaml
+
+    `extra_config_secret` holds YAML that is merged into kuscia.yaml, `extra_config_refused` the keys, with dots,
+    that it may not have, and why.
+    """
 
     mode: Literal["master", "lite"]
     domain_id: DomainId
     namespace: Name
     key_secret: SecretKey
     rootless: bool = False
+    extra_config_secret: SecretKey | None = None
+    extra_config_refused: dict[str, str] = {}
     datastore: Datastore | None = None
     master: Master | None = None
     deploy_token: TokenSecret | None = None
@@ -174,11 +180,23 @@ class Gateway(_Model):
     endpoint: Endpoint | None = None
 
 
-class TokenConfig(_Model):
+class _Options(_Model):
+    """Members may be null, as in a values file, which is as if they were left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class TokenConfig(_Options):
+    """How gateways agree on a token; after `rolling_update_period` seconds they take a new one, 0 is never."""
+
+    token_gen_method: Literal["RSA-GEN", "UID-RSA-GEN"] = "RSA-GEN"  # noqa: S105
     rolling_update_period: Annotated[int, Field(ge=0)] = 86400
 
 
-class Route(_Model):
+class Route(_Options):
     """One direction between two domains. `transit` is the domain that passes the traffic on."""
 
     source: DomainId
@@ -226,6 +244,8 @@ class Routes(_WritingVerb):
                     errors.append(f"routes[{index}].{field}: {domain} is not among domains ({', '.join(self.domains)})")
             if route.source == route.destination:
                 errors.append(f"routes[{index}]: source and destination are both {route.source}")
+            elif route.transit in (route.source, route.destination):
+                errors.append(f"routes[{index}].transit: {route.transit} is an end of the route, no third domain")
             elif (
                 route.destination in self.domains and not route.transit and not self.domains[route.destination].endpoint
             ):

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,28 @@ def render(
     return yaml.safe_dump(result, sort_keys=False, allow_unicode=True, width=10_000)
 
 
+def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `extra` over it: blocks are merged, lists and all else replaced."""
+    result = dict(base)
+    for key, value in extra.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merged_config(below, value)
+        result[key] = value
+    return result
+
+
+def refused_keys(extra: Mapping[str, Any], refused: Mapping[str, str]) -> list[str]:
+    """A line for each key of `extra` that `refused` names, with the reason; values are not repeated."""
+    return [f"{path}: {reason}" for path, reason in refused.items() if _has(extra, path.split("."))]
+
+
+def _has(block: Any, keys: list[str]) -> bool:
+    if not isinstance(block, Mapping) or keys[0] not in block:
+        return False
+    return len(keys) == 1 or _has(block[keys[0]], keys[1:])
+
+
 def write_resolv_confs(directory: Path) -> None:
     """The two files that Kuscia writes itself when it is root: `resolv.conf` points the pod at Kuscia's own
     DNS, which forwards to the servers of `upstream-resolv.conf` (Kuscia facts 1.5).
@@ -121,6 +144,11 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     base = load_base(base_path, config)
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
+    extra = config.extra_config_secret
+    if extra is not None:
+        what = f"the configuration in Secret {config.namespace}/{extra.name}"
+        more: dict[str, Any] = until(what, lambda: _extra_config(config, extra, kube), deadline)
+        base = merged_config(base, more)
     endpoint = token = password = None
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
@@ -154,6 +182,25 @@ def _key(config: Prepare, kube: Kube) -> bytes:
             f"kubectl describe secret {secret.name} -n {config.namespace}",
         ) from error
     return pem
+
+
+def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> dict[str, Any]:
+    raw = kube.secret_value(config.namespace, secret.name, secret.key)
+    where = f"{secret.key} of Secret {config.namespace}/{secret.name}"
+    show = f"kubectl edit secret {secret.name} -n {config.namespace}"
+    try:
+        extra = yaml.safe_load(raw)
+    except yaml.YAMLError as error:
+        # The error itself quotes the text.
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise NotYet(f"{where} is not YAML{place}", show) from error
+    if not isinstance(extra, dict):
+        raise NotYet(f"{where} holds no mapping, such as clusterToken: …", show)
+    refused = refused_keys(extra, config.extra_config_refused)
+    if refused:
+        raise NotYet("\n".join([f"{where} has keys that do not belong there:", *(f"  {key}" for key in refused)]), show)
+    return extra
 
 
 def _datastore(config: Prepare, kube: Kube) -> tuple[str | None, bytes | None]:

@@ -66,7 +66,7 @@ def _create_body(config: Routes, route: Route) -> dict[str, Any]:
         "destination": route.destination,
         "authentication_type": "Token",
         "token_config": {
-            "token_gen_method": "RSA-GEN",
+            "token_gen_method": route.token_config.token_gen_method,
             "rolling_update_period": route.token_config.rolling_update_period,
         },
     }

@@ -42,7 +42,8 @@ class Variant:
     Args:
         name: short; the namespaces are `v-<name>-master`, `v-<name>-alice`, `v-<name>-bob`, and
             `v-<name>-engines` for engine pods apart.
-        parties: `master`, `alice`, `bob`, or `master-and-alice` alone: preset files of values/.
+        parties: `master`, `alice`, `bob`, or `master-and-alice` alone: preset files of values/; `carol`, a third
+            lite, has alice's.
         presets: what goes on top of each party's preset.
         values: what this test alone needs, on top of all.
         tables: whether the presets' tables stay.
@@ -193,13 +194,18 @@ class Variant:
             "kuscia-master": "master",
             "lite-alice": "alice",
             "lite-bob": "bob",
+            "lite-carol": "carol",
             "alice-engines": "engines",
         }
         if preset == "master-and-alice":
             names = {"kuscia": preset}
         renames = {old: self.namespace(party) for old, party in names.items()}
         path = directory / f"{preset}.yaml"
-        content = yaml.safe_load((ROOT / f"values/{preset}.yaml").read_text())
+        if preset == "carol":
+            text = (ROOT / "values/alice.yaml").read_text().replace("alice", "carol")
+        else:
+            text = (ROOT / f"values/{preset}.yaml").read_text()
+        content = yaml.safe_load(text)
         domains = content.get("master", {}).get("domains", {})
         present = {domain for party in self.parties for domain in party.split("-and-")}
         for absent in set(domains) - present:

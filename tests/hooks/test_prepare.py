@@ -183,6 +183,65 @@ def test_a_wrong_key_heals_in_place(
     assert "domain.key of Secret ns/key is no domain key" in capsys.readouterr().out
 
 
+EXTRA = {
+    "extraConfigSecret": {"name": "more", "key": "kuscia.yaml"},
+    "extraConfigRefused": {
+        "protocol": "has a value of its own",
+        "runk.namespace": "it too",
+        "domainRoute.externalTLS": "not so",
+    },
+}
+
+
+def test_extra_config_of_a_secret(
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blocks are merged, lists replaced; the Secret may come late, and nothing of it is printed."""
+    content = yaml.safe_load(base.read_text())
+    base.write_text(yaml.safe_dump({**content, "agent": {"plugins": ["a", "b"], "provider": {"k8s": {"qps": 5}}}}))
+    extra = {
+        "clusterToken": "hidden-token",
+        "agent": {"plugins": ["c"], "provider": {"k8s": {"burst": 9}}},
+        "runk": {"logMaxFiles": 3},
+    }
+
+    def appear(verb: str, kind: str, name: str) -> None:
+        if fake_time.time > 3:
+            core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": yaml.safe_dump(extra)}))
+
+    core.fail = appear
+    made = run(lite(**EXTRA), base, kube, fake_time)
+    assert made["clusterToken"] == "hidden-token"
+    assert made["agent"] == {"plugins": ["c"], "provider": {"k8s": {"qps": 5, "burst": 9}}}
+    assert made["runk"] == {"namespace": "ns", "dnsServers": [], "logMaxFiles": 3}
+    assert made["domainID"] == "alice"
+    out = capsys.readouterr().out
+    assert "waiting for the configuration in Secret ns/more" in out
+    assert "Secret ns/more does not exist" in out
+    assert "hidden-token" not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("protocol: NOTLS", "protocol: has a value of its own"),
+        ("runk: {namespace: hidden}", "runk.namespace: it too"),
+        ("domainRoute: {externalTLS: {keyData: hidden}}", "domainRoute.externalTLS: not so"),
+        ("clusterToken: [hidden", "kuscia.yaml of Secret ns/more is not YAML, line 1"),
+        ("- hidden", "holds no mapping"),
+        ("# hidden", "holds no mapping"),
+    ],
+)
+def test_extra_config_that_is_refused(
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], text: str, says: str
+) -> None:
+    core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
+    with pytest.raises(TimeUp) as told:
+        run(lite(**EXTRA), base, kube, fake_time, 3)
+    assert says in str(told.value)
+    assert "hidden" not in str(told.value)
+
+
 def test_deadline(base: Path, kube: Kube, fake_time: FakeTime) -> None:
     with pytest.raises(TimeUp, match="Secret ns/key does not exist"):
         run(lite(), base, kube, fake_time, 5)

@@ -89,6 +89,39 @@ def test_options_in_the_body() -> None:
     assert "endpoint" not in body
 
 
+def test_options_that_are_null_are_as_if_left_out() -> None:
+    ends = {"source": "alice", "destination": "bob"}
+    options = {"transit": None, "bodyEncryption": None, "tokenConfig": {"rollingUpdatePeriod": None}}
+    assert wanted_routes(config(routes=[{**ends, **options}])) == wanted_routes(config(routes=[ends]))
+    assert wanted_routes(config(routes=[{**ends, "tokenConfig": None}])) == wanted_routes(config(routes=[ends]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"transit": "carol"},
+        {"bodyEncryption": "AES"},
+        {"tokenConfig": {"rollingUpdatePeriod": 300}},
+        {"tokenConfig": {"tokenGenMethod": "UID-RSA-GEN"}},
+    ],
+    ids=str,
+)
+def test_a_changed_option_makes_the_route_anew(
+    kube: Kube, kuscia: Kuscia, endpoint: str, options: dict[str, Any]
+) -> None:
+    """And no other route; back again too; an unchanged one is left alone."""
+    kuscia.do_domain_create({"domain_id": "carol"})
+    domains = {name: {"endpoint": f"https://{name}.example.com"} for name in ("alice", "bob", "carol")}
+    ends = {"source": "alice", "destination": "bob"}
+    other = {"source": "bob", "destination": "alice"}
+    attempt(endpoint, kube, domains=domains, routes=[ends, other])
+    for listed in ([{**ends, **options}, other], [ends, other]):
+        for writes in (["route/delete", "route/create"], []):
+            kuscia.asked.clear()
+            attempt(endpoint, kube, domains=domains, routes=listed)
+            assert kuscia.paths(writes=True) == writes
+
+
 def test_the_recorded_answer_equals_its_request() -> None:
     """What was sent and what comes back are the same route, though in other words."""
     lines = recordings("api-transcript")

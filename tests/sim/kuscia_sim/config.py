@@ -3,6 +3,7 @@
 import base64
 import binascii
 import dataclasses
+import hashlib
 import string
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,14 @@ class Config:
     @property
     def is_master(self) -> bool:
         return self.mode == "master"
+
+    @property
+    def state_owner(self) -> str:
+        """Who may open a datastore again: the domain, with the same cluster token (Kuscia facts 2.2, 12.6 #10)."""
+        default = hashlib.md5(self.domain_id.encode(), usedforsecurity=False).hexdigest()
+        if self.cluster_token in ("", default):
+            return self.domain_id
+        return f"{self.domain_id} {hashlib.sha256(self.cluster_token.encode()).hexdigest()}"
 
     @property
     def gateway_tls(self) -> bool:

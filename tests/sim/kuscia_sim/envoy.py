@@ -26,6 +26,10 @@ from kuscia_sim.log import Log
 
 EXTERNAL_PORT, INTERNAL_PORT, ADMIN_PORT, HANDSHAKE_PORT = 1080, 80, 10000, 1054
 APISERVER_PORT, INTERNAL_API_PORT, DNS_PORT = 6443, 8092, 53
+BODY_CIPHER_PORT = 10002
+BODY_CIPHER_CLUSTER = "body-cipher"
+CIPHER_HEADER = "kuscia-sim-cipher"
+"""What the body cipher is to do: `seal <route> <cluster>` or `open <route>`."""
 HANDSHAKE_CLUSTER_HEADER = "kuscia-handshake-cluster"
 HANDSHAKE_CLUSTER = "handshake-cluster"
 MASTER_CLUSTER = "service-masterproxy"
@@ -74,13 +78,18 @@ class Upstream:
 class Peer:
     """A domain that this one may call: requests for `hosts` go to `upstream` with `token`.
 
-    hosts: virtual host names such as "*.bob.svc"; path_prefix: "" or a path the peer's proxy strips.
+    hosts: virtual host names such as "*.bob.svc"; path_prefix: "" or a path the peer's proxy strips;
+    sealed: name of the route whose bodies are encrypted, else ""; forwards: whether calls of other domains
+    may pass through this gateway to it; name: of the virtual host, where the upstream's own is taken.
     """
 
     upstream: Upstream
     hosts: tuple[str, ...]
     token: str = dataclasses.field(repr=False)
     path_prefix: str = ""
+    sealed: str = ""
+    forwards: bool = True
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +107,7 @@ class Routing:
     """All that decides where a request goes.
 
     callers: domain ID -> the tokens it may present now; probes: gateways reachable for handshakes only;
+    sealed_origins: domain ID -> name of its route, for those whose bodies have to come encrypted.
     instead: status and body that port 1080 answers to everything (kuscia_sim.faults).
     """
 
@@ -108,13 +118,15 @@ class Routing:
     services: tuple[Service, ...] = ()
     peers: tuple[Peer, ...] = ()
     probes: tuple[Upstream, ...] = ()
+    sealed_origins: tuple[tuple[str, str], ...] = ()
     callers: tuple[tuple[str, tuple[str, ...]], ...] = dataclasses.field(default=(), repr=False)
     instead: tuple[int, str] | None = None
 
 
 def clusters(routing: Routing, host: Host) -> list[dict[str, Any]]:
     """Envoy's clusters: the handshake server, services, peers."""
-    upstreams = {HANDSHAKE_CLUSTER: Upstream(HANDSHAKE_CLUSTER, host.loopback, host.port(HANDSHAKE_PORT))}
+    own = ((HANDSHAKE_CLUSTER, HANDSHAKE_PORT), (BODY_CIPHER_CLUSTER, BODY_CIPHER_PORT))
+    upstreams = {name: Upstream(name, host.loopback, host.port(port)) for name, port in own}
     found = [service.upstream for service in routing.services]
     found += [peer.upstream for peer in routing.peers]
     found += routing.probes
@@ -152,6 +164,15 @@ def external_routes(routing: Routing) -> dict[str, Any]:
                 continue
             names = "|".join(map(re.escape, service.hosts))
             wanted = {"name": "kuscia-host", "string_match": {"safe_regex": {"regex": names}}}
+            for origin, route in routing.sealed_origins:
+                sealed = [*caller, wanted, _exactly("kuscia-origin-source", origin)]
+                routes.append(
+                    {
+                        "match": {"prefix": "/", "headers": sealed},
+                        "route": {"cluster": BODY_CIPHER_CLUSTER, "timeout": "0s"},
+                        "request_headers_to_add": [_header(CIPHER_HEADER, f"open {route}")],
+                    }
+                )
             routes.append(
                 {
                     "match": {"prefix": "/", "headers": [*caller, wanted]},
@@ -162,6 +183,7 @@ def external_routes(routing: Routing) -> dict[str, Any]:
                     },
                 }
             )
+        routes += [_forward(routing, peer, caller) for peer in routing.peers if peer.forwards]
         routes.append({"match": {"prefix": "/", "headers": caller}, **_no_such_service("kuscia-host")})
     unauthorized = {
         "status": 401,
@@ -190,33 +212,18 @@ def internal_routes(routing: Routing) -> dict[str, Any]:
     for peer in routing.peers:
         if not (names := free(peer.hosts)):
             continue
-        action = {"cluster": peer.upstream.name, "timeout": "0s", "auto_host_rewrite": True}
-        if peer.path_prefix:
-            action["prefix_rewrite"] = peer.path_prefix.rstrip("/") + "/"
-        if _is_address(peer.upstream.host):
-            del action["auto_host_rewrite"]
-            action["host_rewrite_literal"] = peer.upstream.host
-        hosts.append(
-            {
-                "name": peer.upstream.name,
-                "domains": names,
-                "routes": [
-                    {
-                        "match": {"prefix": "/"},
-                        "route": action,
-                        "request_headers_to_add": [
-                            _header("Kuscia-Host", "%REQ(:authority)%"),
-                            _header("Kuscia-Source", routing.domain_id),
-                            _header("Kuscia-Token", peer.token),
-                            {
-                                **_header("Kuscia-Origin-Source", routing.domain_id),
-                                "append_action": "ADD_IF_ABSENT",
-                            },
-                        ],
-                    }
-                ],
-            }
-        )
+        action = _to_peer(peer)
+        added = [
+            _header("Kuscia-Host", "%REQ(:authority)%"),
+            _header("Kuscia-Source", routing.domain_id),
+            _header("Kuscia-Token", peer.token),
+            {**_header("Kuscia-Origin-Source", routing.domain_id), "append_action": "ADD_IF_ABSENT"},
+        ]
+        if peer.sealed:
+            action["cluster"] = BODY_CIPHER_CLUSTER
+            added.append(_header(CIPHER_HEADER, f"seal {peer.sealed} {peer.upstream.name}"))
+        route = {"match": {"prefix": "/"}, "route": action, "request_headers_to_add": added}
+        hosts.append({"name": peer.name or peer.upstream.name, "domains": names, "routes": [route]})
     handshake = {
         "match": {"prefix": "/", "headers": [{"name": HANDSHAKE_CLUSTER_HEADER, "present_match": True}]},
         "route": {
@@ -228,6 +235,34 @@ def internal_routes(routing: Routing) -> dict[str, Any]:
     unknown = {"match": {"prefix": "/"}, **_no_such_service(":authority")}
     hosts.append({"name": "internal", "domains": ["*"], "routes": [handshake, unknown]})
     return _route_configuration("internal", hosts)
+
+
+def _to_peer(peer: Peer) -> dict[str, Any]:
+    """Envoy's way to a peer's gateway, as its proxies want to be called."""
+    action: dict[str, Any] = {"cluster": peer.upstream.name, "timeout": "0s"}
+    if peer.path_prefix:
+        action["prefix_rewrite"] = peer.path_prefix.rstrip("/") + "/"
+    if _is_address(peer.upstream.host):
+        action["host_rewrite_literal"] = peer.upstream.host
+    else:
+        action["auto_host_rewrite"] = True
+    return action
+
+
+def _forward(routing: Routing, peer: Peer, caller: list[dict[str, Any]]) -> dict[str, Any]:
+    """Transit: a caller's request for a domain that this one may call, passed on in this domain's name."""
+    names = "|".join(re.escape(host).replace(r"\*", "[^/]+") for host in peer.hosts)
+    wanted = {"name": "kuscia-host", "string_match": {"safe_regex": {"regex": names}}}
+    match: dict[str, Any] = {"prefix": "/", "headers": [*caller, wanted]}
+    return {
+        "match": match,
+        "route": _to_peer(peer),
+        "request_headers_to_add": [
+            {**_header("Kuscia-Origin-Source", "%REQ(kuscia-source)%"), "append_action": "ADD_IF_ABSENT"},
+            _header("Kuscia-Source", routing.domain_id),
+            _header("Kuscia-Token", peer.token),
+        ],
+    }
 
 
 def _stranger(status: int, body: str) -> dict[str, Any]:

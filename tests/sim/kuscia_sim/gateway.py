@@ -6,6 +6,7 @@ the two shows (Kuscia facts 6.4, 6.5).
 
 import asyncio
 import binascii
+import dataclasses
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -32,12 +33,27 @@ from kuscia_sim.node import MasterUnreachable
 from kuscia_sim.objects import age, changes, mutate
 from kuscia_sim.store import NotFound, Object, Store, StoreError, now_rfc3339
 
+THIRD_DOMAIN = "THIRD-DOMAIN"
 HEARTBEAT = 15.0
 HEARTBEAT_LOST = 2 * HEARTBEAT
 RETRY_PAUSES = (1, 1, 1, 1, 2, 4, 8, 15)
 ROUND = 10.0
 
 log = Log(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where the handshake with a route's destination goes; token: for a gateway that passes it on."""
+
+    path: str
+    cluster: str
+    kuscia_host: str
+    token: str = dataclasses.field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Kuscia-Token": self.token} if self.token else {}
 
 
 class Gateway:
@@ -107,9 +123,30 @@ class Gateway:
             services=tuple(self._services()),
             peers=tuple(peers),
             probes=tuple(probes),
+            sealed_origins=tuple(self._sealed_origins()),
             callers=tuple(self._callers()),
             instead=self._faults.gateway_answer(),
         )
+
+    def services_at(self, host: str) -> tuple[str, int] | None:
+        """Address and port of the own domain's service `host` that others may reach; None when there is none."""
+        found = (item.upstream for item in self._services() if item.external and host in item.hosts)
+        return next(((upstream.host, upstream.port) for upstream in found), None)
+
+    def body_key(self, route_name: str, revision: int | None = None) -> tuple[str, str, int]:
+        """Algorithm, token and revision to encrypt bodies of a route with; by default of its newest token.
+
+        Raises LookupError when the route is not encrypted or has no such token.
+        """
+        for route in self._routes:
+            algorithm = (route["spec"].get("bodyEncryption") or {}).get("algorithm")
+            if route["metadata"]["name"] != route_name or not algorithm:
+                continue
+            for entry in reversed(handshake.tokens(route)):
+                token = self._decrypt(entry["token"])
+                if token and revision in (None, entry["revision"]):
+                    return algorithm, token, entry["revision"]
+        raise LookupError(f"route {route_name} has no token to encrypt with")
 
     async def run(self, store: Store) -> None:
         """Follows the store for ever."""
@@ -174,9 +211,35 @@ class Gateway:
             and spec.get("authenticationType") == "Token"
             and config.get("sourcePublicKey") == self._public_pem
             and bool(config.get("destinationPublicKey"))
-            and (bool(_http_port(route)) or spec["destination"] == self.master_id)
+            and self._has_way(route)
             and self._token_is_due(route)
         )
+
+    def _has_way(self, route: Object) -> bool:
+        """Whether there is something to send a handshake to."""
+        if route["spec"].get("transit"):
+            return self._leg(route) is not None
+        return bool(_http_port(route)) or route["spec"]["destination"] == self.master_id
+
+    def _leg(self, route: Object) -> tuple[Object, str] | None:
+        """The route to the domain that passes this one's traffic on, and its token; None while it has none."""
+        transit = route["spec"]["transit"]
+        if transit.get("transitMethod") != THIRD_DOMAIN:
+            name = f"{route['metadata']['name']} of method {transit.get('transitMethod')}"
+            log.error("controller/domain_route.go:233", f"DomainRoute {name}: this stand-in knows {THIRD_DOMAIN} only")
+            return None
+        third = (transit.get("domain") or {}).get("domainID", "")
+        for leg in self._routes:
+            spec = leg["spec"]
+            direct = spec["source"] == self.domain_id and spec["destination"] == third and not spec.get("transit")
+            if direct and (token := self._newest_token(leg)):
+                return leg, token
+        return None
+
+    def _newest_token(self, route: Object) -> str:
+        """As it travels; "" when there is none."""
+        found = (self._decrypt(entry["token"]) for entry in reversed(handshake.tokens(route)))
+        return next((token for token in found if token), "")
 
     def _token_is_due(self, route: Object) -> bool:
         """No token yet, or the newest is older than the rolling update period."""
@@ -204,10 +267,12 @@ class Gateway:
                 f"DomainRoute {self.domain_id}/{name} starts handshake, the last revision is {last}",
             )
             try:
-                path, cluster, kuscia_host = self._target(route)
+                to = self._target(route)
                 method = spec["tokenConfig"]["tokenGenMethod"]
                 destination_key = spec["tokenConfig"]["destinationPublicKey"] if method == "RSA-GEN" else ""
-                token, revision = await self.client.agree(path, cluster, kuscia_host, destination_key, last)
+                token, revision = await self.client.agree(
+                    to.path, to.cluster, to.kuscia_host, destination_key, last, to.headers
+                )
                 await self.remember_token(store, name, token, revision)
                 return
             except NotFound:
@@ -240,12 +305,11 @@ class Gateway:
 
     async def _ask(self, store: Store, route: Object) -> None:
         name = route["metadata"]["name"]
-        path, cluster, kuscia_host = self._target(route)
         revision = str(handshake.tokens(route)[-1]["revision"])
         try:
-            answer = await self.client.call(
-                "GET", path, cluster, kuscia_host, headers={"Kuscia-Token-Revision": revision}
-            )
+            to = self._target(route)
+            asked = {"Kuscia-Token-Revision": revision, **to.headers}
+            answer = await self.client.call("GET", to.path, to.cluster, to.kuscia_host, headers=asked)
         except PeerError as err:
             log.warning("controller/domain_route.go:218", str(err))
             await self._note(store, name, lambda status: status.update(isDestinationUnreachable=True))
@@ -289,14 +353,20 @@ class Gateway:
 
         await mutate(store, "domainroutes", self.domain_id, name, apply)
 
-    def _target(self, route: Object) -> tuple[str, str, str]:
-        """Path, Envoy cluster and Kuscia-Host of a handshake with the route's destination."""
+    def _target(self, route: Object) -> Target:
+        """Where a handshake with the route's destination goes. Raises PeerError when the way there is not open."""
         destination = route["spec"]["destination"]
         if not self._is_master and destination == self.master_id and self._master:
-            return self.master_path("/handshake"), MASTER_CLUSTER, "kuscia-handshake.master.svc"
-        port = _http_port(route)
-        prefix = (port.get("pathPrefix") or "").rstrip("/")
-        return f"{prefix}/handshake", _cluster_name(route, port), f"kuscia-handshake.{destination}.svc"
+            return Target(self.master_path("/handshake"), MASTER_CLUSTER, "kuscia-handshake.master.svc")
+        first, token = route, ""
+        if route["spec"].get("transit"):
+            leg = self._leg(route)
+            if leg is None:
+                raise PeerError(f"the route that {route['metadata']['name']} passes through has no token")
+            first, token = leg
+        port = _http_port(first)
+        path = (port.get("pathPrefix") or "").rstrip("/") + "/handshake"
+        return Target(path, _cluster_name(first, port), f"kuscia-handshake.{destination}.svc", token)
 
     def master_path(self, path: str) -> str:
         """`path` below the master endpoint's own path."""
@@ -325,28 +395,55 @@ class Gateway:
         if self._master:
             upstream = Upstream(MASTER_CLUSTER, self._master.host, self._master.port, self._master.tls)
             probes.append(upstream)
-            if self._master_token:
-                peers.append(Peer(upstream, ("*.master.svc",), self._master_token, self._master.path))
+            token = self._token_for_master()
+            if token:
+                # What others may ask of the master is between them and it.
+                peers.append(Peer(upstream, ("*.master.svc",), token, self._master.path, forwards=False))
         for route in self._routes:
             spec = route["spec"]
-            port = _http_port(route)
-            if spec["source"] != self.domain_id or not port or not spec["endpoint"].get("host"):
+            if spec["source"] != self.domain_id:
+                continue
+            first, token = route, self._newest_token(route)
+            if spec.get("transit"):
+                leg = self._leg(route)
+                if leg is None or not token:
+                    continue
+                first, token = leg
+            port = _http_port(first)
+            if not port or not first["spec"]["endpoint"].get("host"):
                 continue
             upstream = Upstream(
-                _cluster_name(route, port),
-                spec["endpoint"]["host"],
+                _cluster_name(first, port),
+                first["spec"]["endpoint"]["host"],
                 int(port["port"]),
                 bool(port.get("isTLS")),
             )
             probes.append(upstream)
-            token = next(
-                (plain for entry in reversed(handshake.tokens(route)) if (plain := self._decrypt(entry["token"]))),
-                "",
-            )
             if token and spec["destination"] != self.domain_id:
-                hosts = (f"*.{spec['destination']}.svc",)
-                peers.append(Peer(upstream, hosts, token, port.get("pathPrefix") or ""))
+                peers.append(
+                    Peer(
+                        upstream,
+                        (f"*.{spec['destination']}.svc",),
+                        token,
+                        port.get("pathPrefix") or "",
+                        sealed=route["metadata"]["name"] if spec.get("bodyEncryption") else "",
+                        name=_cluster_name(route, port),
+                    )
+                )
         return peers, probes
+
+    def _token_for_master(self) -> str:
+        """The newest one of the route to the master; before that is known, what was agreed on at the start."""
+        name = f"{self.domain_id}-{self.master_id}"
+        route = next((route for route in self._routes if route["metadata"]["name"] == name), None)
+        return (self._newest_token(route) if route else "") or self._master_token
+
+    def _sealed_origins(self) -> list[tuple[str, str]]:
+        return [
+            (route["spec"]["source"], route["metadata"]["name"])
+            for route in self._routes
+            if route["spec"]["destination"] == self.domain_id and route["spec"].get("bodyEncryption")
+        ]
 
     def _callers(self) -> list[tuple[str, tuple[str, ...]]]:
         callers = []

@@ -102,7 +102,9 @@ def token_status(route: Object) -> Object:
 
 
 def tokens(route: Object) -> list[Object]:
-    return list(((route.get("status") or {}).get("tokenStatus") or {}).get("tokens") or [])
+    """The tokens of a DomainRoute that have not expired, oldest first."""
+    found = ((route.get("status") or {}).get("tokenStatus") or {}).get("tokens") or []
+    return [token for token in found if not token.get("expirationTime") or age(token["expirationTime"]) < 0]
 
 
 def add_token(route: Object, encrypted: str, revision: int, instance: str, ready: bool) -> None:
@@ -149,6 +151,7 @@ class Client:
     ) -> dict[str, Any]:
         """The JSON answer of a request to the gateway behind the Envoy cluster `cluster`.
 
+        `headers`: more of them; a gateway that shall pass the request on wants its `Kuscia-Token`.
         Raises PeerError when there is none in 10 s, its status is not 200 or its body is no JSON object.
         """
         if self._session is None:
@@ -185,7 +188,13 @@ class Client:
         return found
 
     async def agree(
-        self, path: str, cluster: str, kuscia_host: str, destination_key: str, last_revision: int
+        self,
+        path: str,
+        cluster: str,
+        kuscia_host: str,
+        destination_key: str,
+        last_revision: int,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[bytes, int]:
         """A new token for calling the destination, and its revision.
 
@@ -204,7 +213,7 @@ class Client:
                 "revision": last_revision,
                 "pubhash": key_hash(public_pem(self._key)),
             }
-        answer = await self.call("POST", path, cluster, kuscia_host, asked)
+        answer = await self.call("POST", path, cluster, kuscia_host, asked, headers)
         status = answer.get("status") or {}
         if status.get("code"):
             raise HandshakeFailed(str(status.get("message", "")))

@@ -18,7 +18,7 @@ import sqlalchemy.exc
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_sim import api, dns, envoy, handshake, heartbeat, log, register, remote_store
+from kuscia_sim import api, bodycipher, dns, envoy, handshake, heartbeat, log, register, remote_store
 from kuscia_sim import config as configuration
 from kuscia_sim.agent import AgentStartError, run_agent
 from kuscia_sim.api.datasource import create_default
@@ -158,6 +158,7 @@ class Instance:
         self._started = datetime.datetime.now(datetime.UTC)
         self._envoy = envoy.Envoy(host, gateway_certificate(config, key))
         self._gateway = Gateway(host, config.domain_id, VERSION, key, self._envoy, config.is_master, faults)
+        self._body_cipher = bodycipher.Server(host, self._gateway)
         self._names = dns.Names(config.domain_id, host.pod_ip, self._gateway.services)
         self._resolver = dns.Resolver(self._names, [], f"{host.pod_ip}:{host.port(envoy.DNS_PORT)}")
         self._node: Node | None = None
@@ -189,6 +190,7 @@ class Instance:
         await self._remote.close()
         await self._remote_api.close()
         await self._gateway.client.close()
+        await self._body_cipher.close()
         if self._local:
             await self._local.close()
 
@@ -235,7 +237,7 @@ class Instance:
             logger.error("modules/k3s.go:114", f"k3s check datastore endpoint failed with: {err}")
             raise ModuleFailed(str(err)) from err
         try:
-            self._local = await LocalStore.open(url, self._config.domain_id)
+            self._local = await LocalStore.open(url, self._config.state_owner)
         except (SharedDatastore, sqlalchemy.exc.SQLAlchemyError) as err:
             # Another domain's state, or no table and no right to make one (Kuscia facts 12.6).
             logger.error("", f"open datastore: {err}")
@@ -270,6 +272,7 @@ class Instance:
         app.middlewares.append(self._faults.middleware("handshake"))
         async with (
             self._serving(app, self._host.bind, envoy.HANDSHAKE_PORT),
+            self._serving(self._body_cipher.app(), self._host.loopback, envoy.BODY_CIPHER_PORT),
             asyncio.TaskGroup() as group,
         ):
             group.create_task(heartbeat.gateway_heartbeat(node, self._host))

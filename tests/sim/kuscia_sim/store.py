@@ -188,14 +188,15 @@ class LocalStore:
         self._revision = 0
 
     @classmethod
-    async def open(cls, url: sa.URL, domain_id: str) -> "LocalStore":
+    async def open(cls, url: sa.URL, owner: str) -> "LocalStore":
         """Makes the table when it is absent and loads the state.
 
-        Raises SharedDatastore when another domain ID wrote it first, and SQLAlchemy's errors as they are.
+        Raises SharedDatastore when another owner (Config.state_owner) wrote it first, and SQLAlchemy's errors
+        as they are.
         """
         store = cls(create_engine(url))
         try:
-            await store._in_thread(store._load, domain_id)
+            await store._in_thread(store._load, owner)
         except BaseException:
             await store.close()
             raise
@@ -379,7 +380,7 @@ class LocalStore:
         with self._engine.begin() as connection:
             connection.execute(sa.delete(kine).where(kine.c.id.in_(ids)))
 
-    def _load(self, domain_id: str) -> None:
+    def _load(self, owner: str) -> None:
         kine.metadata.create_all(self._engine)
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(kine).order_by(kine.c.id)).mappings().all()
@@ -388,10 +389,10 @@ class LocalStore:
                 connection.execute(
                     sa.insert(kine).values(
                         name=DOMAIN_ID_ROW, created=1, deleted=0, create_revision=0, prev_revision=0, lease=0,
-                        value=domain_id.encode(),
+                        value=owner.encode(),
                     )
                 )  # fmt: skip
-            elif bytes(bootstrap[0]["value"]).decode() != domain_id:
+            elif bytes(bootstrap[0]["value"]).decode() != owner:
                 raise SharedDatastore(SHARED_DATASTORE)
         for row in rows:
             if not row["name"].startswith(REGISTRY):

@@ -1,5 +1,7 @@
 """Nodes of the stand-in as processes on loopback, for tests that need a whole master or lite."""
 
+import contextlib
+import http.server
 import json
 import os
 import signal
@@ -7,8 +9,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,7 @@ from kuscia_sim.faults import VARIABLE
 
 SIM = Path(__file__).parents[1]
 MASTER_ID = "kuscia-system"
-PORTS = (53, 80, 1054, 1080, 6443, 8070, 8082, 8092, 9091, 10000)
+PORTS = (53, 80, 1054, 1080, 6443, 8070, 8082, 8092, 9091, 10000, 10002)
 START_TIMEOUT = 90.0
 
 
@@ -29,8 +34,12 @@ _handed_out: set[int] = set()
 
 
 def free_offset() -> int:
-    """An offset at which a node's ports are free on 127.0.0.1 and nobody else in this process has them."""
-    for offset in OFFSETS:
+    """An offset at which a node's ports are free on 127.0.0.1 and nobody else in this process has them.
+
+    Each process begins elsewhere: a node that is restarted wants ports that another run may have found free.
+    """
+    first = os.getpid() % len(OFFSETS)
+    for offset in (*OFFSETS[first:], *OFFSETS[:first]):
         wanted = {port + offset for port in PORTS}
         if wanted & _handed_out or not all(map(_is_free, wanted)):
             continue
@@ -185,8 +194,15 @@ def wait_route(
     raise AssertionError(f"route {source}-{destination} is {seen}, not {status} {reason}")
 
 
-def create_route(master: Node, source: str, destination: Node, **endpoint: Any) -> None:
-    """A route to a node's gateway; `endpoint` overrides host, port, tls, path_prefix."""
+def create_route(
+    master: Node, source: str, destination: Node, options: dict[str, Any] | None = None, **endpoint: Any
+) -> None:
+    """A route to a node's gateway.
+
+    Args:
+        options: the request's fields, where they differ.
+        endpoint: host, port, tls, path_prefix, where they differ from the node's own.
+    """
     port = {
         "name": "http",
         "protocol": "HTTP",
@@ -202,6 +218,71 @@ def create_route(master: Node, source: str, destination: Node, **endpoint: Any) 
             "authentication_type": "Token",
             "endpoint": {"host": endpoint.get("host", "127.0.0.1"), "ports": [port]},
             "token_config": {"token_gen_method": "RSA-GEN"},
+            **(options or {}),
         },
     )
     assert answer["status"]["code"] == 0, answer
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """Answers every request with what it received."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        size = len(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        seen = {"path": self.path, "size": size, "headers": {k.lower(): v for k, v in self.headers.items()}}
+        body = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Not in the test's output."""
+
+
+@contextlib.contextmanager
+def engine_server() -> Iterator[int]:
+    """An engine on loopback; yields its port."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+def request(
+    node: Node,
+    host: str,
+    body: bytes = b"",
+    path: str = "/a?b=c",
+    headers: dict[str, str] | None = None,
+    port: int = 80,
+) -> tuple[int, dict[str, str], bytes]:
+    """A request to the node's internal gateway, as an engine beside it sends one; or to that on `port`."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{node.port(port)}{path}", body, {"Host": host, **(headers or {})}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+    except urllib.error.HTTPError as err:
+        return err.code, {k.lower(): v for k, v in err.headers.items()}, err.read()
+
+
+def offer(node: Node, name: str, port: int, scope: str = "Cluster") -> None:
+    """What the agent does for a running engine: its endpoint in the domain's namespace."""
+    spec = {"host": f"{name}.{node.domain_id}.svc", "ip": "127.0.0.1", "port": port, "scope": scope}
+    body = json.dumps({"spec": {**spec, "protocol": "HTTP", "task": name}}).encode()
+    path = f"/sim/v1/objects/endpoints/{node.domain_id}/{name}"
+    status, _, answer = request(node, "apiserver.master.svc", body, path, {"Content-Type": "application/json"})
+    assert status == 200, answer
+
+
+def until(condition: Callable[[], bool], timeout: float = 15) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "condition did not come true in time"
+        time.sleep(0.1)

@@ -1,15 +1,9 @@
 """A master and two lites on loopback: admission, routes, engine traffic through both gateways, restarts."""
 
-import http.server
 import json
 import socket
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +12,11 @@ from tests.sim.unit.nodes import (
     MASTER_ID,
     Node,
     create_route,
+    engine_server,
     free_offset,
+    offer,
+    request,
+    until,
     unused_token,
     wait_route,
 )
@@ -26,30 +24,10 @@ from tests.sim.unit.nodes import (
 MEGABYTE = b"y" * 2**20
 
 
-class Engine(http.server.BaseHTTPRequestHandler):
-    """Answers every request with what it received."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        size = len(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-        seen = {"path": self.path, "size": size, "headers": {k.lower(): v for k, v in self.headers.items()}}
-        body = json.dumps(seen).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Not in the test's output."""
-
-
 @pytest.fixture(scope="module")
 def engine() -> Iterator[int]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
+    with engine_server() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +60,6 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]
     finally:
         for node in found.values():
             node.stop()
-
-
-def request(
-    node: Node, host: str, body: bytes = b"", path: str = "/a?b=c", headers: dict[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
-    """A request to the node's internal gateway, as an engine beside it sends one."""
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{node.port(80)}{path}", body, {"Host": host, **(headers or {})}, method="POST"
-    )
-    try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
-            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
-    except urllib.error.HTTPError as err:
-        return err.code, {k.lower(): v for k, v in err.headers.items()}, err.read()
-
-
-def offer(node: Node, name: str, port: int, scope: str = "Cluster") -> None:
-    """What the agent does for a running engine: its endpoint in the domain's namespace."""
-    spec = {"host": f"{name}.{node.domain_id}.svc", "ip": "127.0.0.1", "port": port, "scope": scope}
-    body = json.dumps({"spec": {**spec, "protocol": "HTTP", "task": name}}).encode()
-    path = f"/sim/v1/objects/endpoints/{node.domain_id}/{name}"
-    status, _, answer = request(node, "apiserver.master.svc", body, path, {"Content-Type": "application/json"})
-    assert status == 200, answer
 
 
 def test_routes_become_ready_in_seconds(nodes: dict[str, Node]) -> None:
@@ -222,10 +177,3 @@ def test_deleted_domain_loses_its_routes_and_its_access(nodes: dict[str, Node]) 
 
 def _code(master: Node, source: str, destination: str) -> int:
     return int(master.api("route/query", {"source": source, "destination": destination})["status"]["code"])
-
-
-def until(condition: Callable[[], bool], timeout: float = 15) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "condition did not come true in time"
-        time.sleep(0.1)

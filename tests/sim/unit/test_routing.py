@@ -1,6 +1,7 @@
 """What Envoy is told (Kuscia facts 6.5, 6.6, 16.4); test_network.py sees what becomes of it."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from kuscia_sim.envoy import (
@@ -33,16 +34,43 @@ ROUTING = Routing(
 
 def test_order_of_external_routes_decides() -> None:
     routes = external_routes(ROUTING)["virtual_hosts"][0]["routes"]
-    assert [list(route)[1] for route in routes] == ["route", "route", "direct_response", "direct_response"]
-    assert [route.get("direct_response", {}).get("status") for route in routes] == [None, None, 404, 401]
+    answers = [route.get("direct_response", {}).get("status") or route["route"]["cluster"] for route in routes]
+    assert answers == ["handshake-cluster", "service-a", "alice-to-bob-http", 404, 401]
     source, token, wanted = routes[1]["match"]["headers"]
     assert source["string_match"] == {"exact": "bob"}
     assert token["string_match"]["safe_regex"]["regex"] == r"new\+token=|old/token="
     assert wanted["string_match"]["safe_regex"]["regex"] == r"job\-0\-psi\.alice\.svc"
     assert routes[1]["route"]["host_rewrite_header"] == "kuscia-host"
-    assert routes[3]["direct_response"]["body"]["inline_string"] == (
+    assert routes[-1]["direct_response"]["body"]["inline_string"] == (
         '{"domain":"alice","instance":"pod-a","kuscia":"v1","reason":"unauthorized."}\n'
     )
+
+
+def test_callers_pass_through_to_peers_but_never_to_the_master() -> None:
+    master = Peer(Upstream("service-masterproxy", "m.example", 1080), ("*.master.svc",), "own", forwards=False)
+    routing = dataclasses.replace(ROUTING, peers=(master, *ROUTING.peers))
+    routes = external_routes(routing)["virtual_hosts"][0]["routes"]
+    (forward,) = [route for route in routes if "to-bob" in route.get("route", {}).get("cluster", "")]
+    assert not [route for route in routes if route.get("route", {}).get("cluster") == "service-masterproxy"]
+    wanted = forward["match"]["headers"][2]["string_match"]["safe_regex"]["regex"]
+    assert re.fullmatch(wanted, "job-0-psi.bob.svc")
+    assert re.fullmatch(wanted, "kuscia-handshake.bob.svc")
+    assert not re.fullmatch(wanted, "apiserver.master.svc")
+    added = {item["header"]["key"]: item["header"]["value"] for item in forward["request_headers_to_add"]}
+    assert (added["Kuscia-Source"], added["Kuscia-Token"]) == ("alice", "token-for-bob")
+
+
+def test_bodies_of_an_encrypted_route_go_through_the_cipher() -> None:
+    peers = tuple(dataclasses.replace(peer, sealed="alice-bob") for peer in ROUTING.peers)
+    routing = dataclasses.replace(ROUTING, peers=peers, sealed_origins=(("carol", "carol-alice"),))
+    hosts = {host["name"]: host["routes"][0] for host in internal_routes(routing)["virtual_hosts"]}
+    out = hosts["alice-to-bob-http"]
+    assert out["route"]["cluster"] == "body-cipher"
+    added = {item["header"]["key"]: item["header"]["value"] for item in out["request_headers_to_add"]}
+    assert added["kuscia-sim-cipher"] == "seal alice-bob alice-to-bob-http"
+    sealed, plain = external_routes(routing)["virtual_hosts"][0]["routes"][1:3]
+    assert (sealed["route"]["cluster"], plain["route"]["cluster"]) == ("body-cipher", "service-a")
+    assert sealed["match"]["headers"][-1] == {"name": "kuscia-origin-source", "string_match": {"exact": "carol"}}
 
 
 def test_without_callers_only_handshakes_pass() -> None:

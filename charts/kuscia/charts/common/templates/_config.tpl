@@ -1,6 +1,7 @@
 {{/*
 The base of kuscia.yaml, a dict as YAML, without secrets: {ctx, own}, where `own` is the component's own part. The
-`prepare` init container adds what is secret. extraConfig wins, except for the keys that validation refuses.
+`prepare` init container adds what is secret. extraConfig wins, except for the keys that validation refuses: blocks are
+merged, lists and all else replaced.
 */}}
 {{- define "kuscia.baseConfig" -}}
 {{- $ctx := .ctx -}}
@@ -19,6 +20,22 @@ The base of kuscia.yaml, a dict as YAML, without secrets: {ctx, own}, where `own
 {{- end -}}
 {{- $config = mergeOverwrite $config .own $extra (dict "kusciaAPISans" $sans) -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* The Secret that `prepare` merges like extraConfig, and which keys it may not hold. */}}
+{{- define "kuscia.extraConfigSecret" -}}
+{{- if .Values.extraConfigSecret -}}
+extraConfigSecret:
+  name: {{ .Values.extraConfigSecret }}
+  key: {{ .Values.extraConfigSecretKey | quote }}
+extraConfigRefused:
+  {{- range include "kuscia.refusedConfig" . | fromYamlArray }}
+  {{ .path }}: {{ printf "%s, such as %s" .rule .example | quote }}
+  {{- end }}
+  kusciaAPISans: {{ printf "names are no secret, and the Service's own belong to them; use %s.extraConfig" .Chart.Name | quote }}
+{{- else -}}
+extraConfigSecret: null
+{{- end -}}
 {{- end -}}
 
 {{/* A ConfigMap of one verb: {ctx, verb, config}. */}}

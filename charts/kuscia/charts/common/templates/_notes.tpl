@@ -84,6 +84,12 @@
 {{- if and .Values.ingress.enabled (ne .Values.ingress.path "/") (not (include "kuscia.usesIngressNginx" .)) }}
 {{ .Chart.Name }}.ingress.path is {{ .Values.ingress.path }}: the controller has to take it away before the gateway sees the request; an Ingress alone does not say so.
 {{- end }}
+{{- $known := include (printf "%s.knownConfig" .Chart.Name) . | fromYamlArray }}
+{{- range $key := keys (.Values.extraConfig | default dict) | sortAlpha }}
+{{- if not (has $key $known) }}
+{{ $.Chart.Name }}.extraConfig.{{ $key }} is no key that Kuscia is known to read on a {{ $.Chart.Name }}; it ignores what it does not know.
+{{- end }}
+{{- end }}
 {{- include (printf "kuscia.warnings.%s" .Chart.Name) . }}
 {{- end -}}
 
@@ -93,6 +99,14 @@ master.persistence is off: all domains, routes and jobs are lost when the pod go
 {{- end }}
 {{- if and (eq .Values.datastore.type "mysql") (contains "-" .Values.datastore.database) }}
 master.datastore.database has a '-' in its name, which older releases of Kuscia cannot use.
+{{- end }}
+{{- if kindIs "slice" .Values.routes }}
+{{- range .Values.routes }}
+{{- $period := get (.tokenConfig | default dict) "rollingUpdatePeriod" | default 0 | int }}
+{{- if and (gt $period 0) (lt $period 300) }}
+master.routes: {{ .source }} to {{ .destination }} takes a new token every {{ $period }} s; Kuscia advises 300 or more.
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

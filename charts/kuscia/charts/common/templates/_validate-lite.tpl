@@ -1,12 +1,6 @@
 {{- define "kuscia.errors.lite" -}}
 {{- $values := .Values -}}
-{{- include "kuscia.check.node" (dict "ctx" . "owned" (dict
-  "mode" "lite.enabled: true"
-  "domainID" "lite.domainId: alice"
-  "protocol" "lite.protocol: TLS"
-  "masterEndpoint" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080"
-  "runtime" "lite.runtime: runk"
-  "capacity" "lite.capacity: {cpu: \"4\", memory: 8Gi, storage: 100Gi}")) }}
+{{- include "kuscia.check.node" . }}
 {{- include "kuscia.check.endpoint" (dict
   "path" "lite.master.endpoint" "value" $values.master.endpoint
   "example" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080") }}
@@ -34,14 +28,6 @@
 {{- if not (kindIs "map" $extra) }}
 {{- include "kuscia.error" (dict "path" "lite.extraConfig.runk" "value" (toJson $extra)
   "rule" "runk is a block" "example" "lite.extraConfig.runk: {logMaxSize: 512Mi}") }}
-{{- else }}
-{{- range $key := list "namespace" "dnsServers" "kubeconfigFile" "enableLogging" }}
-{{- if hasKey $extra $key }}
-{{- include "kuscia.error" (dict "path" (printf "lite.extraConfig.runk.%s" $key) "value" (toJson (get $extra $key))
-  "rule" "other objects depend on it, so it has a value of its own"
-  "example" (printf "lite.runk.%s" (ternary "kubeconfigSecret: my-kubeconfig" (printf "%s: …" $key) (eq $key "kubeconfigFile")))) }}
-{{- end }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -1,9 +1,6 @@
 {{- define "kuscia.errors.master" -}}
 {{- $values := .Values -}}
-{{- include "kuscia.check.node" (dict "ctx" . "owned" (dict
-  "mode" "master.enabled: true"
-  "domainID" "master.domainId: kuscia-system"
-  "protocol" "master.protocol: TLS")) }}
+{{- include "kuscia.check.node" . }}
 {{- include "kuscia.check.datastore" $values.datastore }}
 {{- range $id, $domain := $values.domains }}
 {{- include "kuscia.check.admission" (dict "id" $id "domain" $domain "master" $values.domainId) }}
@@ -99,10 +96,7 @@
   "rule" "a route joins two domains of master.domains; those to the master Kuscia makes itself" "example" $example) }}
 {{- end }}
 {{- end }}
-{{- if and $route.transit (not (hasKey $domains (toString $route.transit))) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.transit" $path) "value" (toJson $route.transit)
-  "rule" "traffic can pass through a domain of master.domains" "example" "master.routes: [{source: alice, destination: bob, transit: carol}]") }}
-{{- end }}
+{{- include "kuscia.check.routeOptions" (dict "path" $path "route" $route "routes" $.routes "domains" $domains) }}
 {{- $pair := printf "%v to %v" $route.source $route.destination }}
 {{- if and $route.source (eq (toString $route.source) (toString $route.destination)) }}
 {{- include "kuscia.error" (dict "path" $path "value" (toJson $pair) "rule" "a route leads to another domain" "example" $example) }}
@@ -120,6 +114,58 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* How a route is to work (Kuscia facts 6.1): {path, route, routes, domains}. */}}
+{{- define "kuscia.check.routeOptions" -}}
+{{- $path := .path -}}
+{{- $route := .route -}}
+{{- $transit := $route.transit -}}
+{{- $example := "master.routes: [{source: alice, destination: bob, transit: carol}, {source: alice, destination: carol}, {source: carol, destination: bob}]" -}}
+{{- if not (or (kindIs "invalid" $transit) (kindIs "string" $transit)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.transit" $path) "value" (toJson $transit)
+  "rule" "the ID of the domain that passes the traffic on" "example" $example) }}
+{{- else if $transit }}
+{{- if not (hasKey .domains $transit) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.transit" $path) "value" (toJson $transit)
+  "rule" "traffic can pass through a domain of master.domains" "example" $example) }}
+{{- else if has $transit (list $route.source $route.destination) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.transit" $path) "value" (toJson $transit)
+  "rule" "traffic passes through a third domain, not one of the two ends" "example" $example) }}
+{{- else }}
+{{- $direct := list }}
+{{- range .routes }}
+{{- if kindIs "map" . }}
+{{- if not .transit }}
+{{- $direct = append $direct (printf "%v to %v" .source .destination) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $leg := list (printf "%v to %v" $route.source $transit) (printf "%v to %v" $transit $route.destination) }}
+{{- if not (has $leg $direct) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.transit" $path) "value" (toJson $transit)
+  "rule" (printf "the way over another domain takes two routes without transit; %s is not in master.routes" $leg) "example" $example) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if not (kindIs "invalid" $route.bodyEncryption) }}
+{{- include "kuscia.check.oneOf" (dict
+  "path" (printf "%s.bodyEncryption" $path) "value" $route.bodyEncryption "allowed" (list "AES" "SM4")
+  "rule" "how the gateways of both ends encrypt bodies" "example" (printf "%s.bodyEncryption: AES" $path)) }}
+{{- end }}
+{{- $token := $route.tokenConfig | default dict }}
+{{- if not (kindIs "invalid" $token.tokenGenMethod) }}
+{{- include "kuscia.check.oneOf" (dict
+  "path" (printf "%s.tokenConfig.tokenGenMethod" $path) "value" $token.tokenGenMethod "allowed" (list "RSA-GEN" "UID-RSA-GEN")
+  "rule" "how the gateways agree on a token" "example" (printf "%s.tokenConfig: {tokenGenMethod: RSA-GEN}" $path)) }}
+{{- end }}
+{{- $period := $token.rollingUpdatePeriod }}
+{{- if not (or (kindIs "invalid" $period) (and (not (kindIs "string" $period)) (regexMatch "^[0-9]+$" (include "kuscia.number" $period)))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.tokenConfig.rollingUpdatePeriod" $path) "value" (toJson $period)
+  "rule" "seconds after which a token is replaced, 300 or more; 0 keeps it for ever"
+  "example" (printf "%s.tokenConfig: {rollingUpdatePeriod: 86400}" $path)) }}
 {{- end }}
 {{- end -}}
 

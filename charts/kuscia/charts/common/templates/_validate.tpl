@@ -142,10 +142,10 @@ short names do not resolve inside Kuscia; write the full name
 {{- end }}
 {{- end -}}
 
-{{/* The rules that hold for both components: {ctx, owned}; `owned` maps keys of kuscia.yaml to the value they have. */}}
+{{/* The rules that hold for both components; takes the component's context. */}}
 {{- define "kuscia.check.node" -}}
-{{- $path := .ctx.Chart.Name -}}
-{{- $values := .ctx.Values -}}
+{{- $path := .Chart.Name -}}
+{{- $values := .Values -}}
 {{- include "kuscia.check.domainId" (dict
   "path" (printf "%s.domainId" $path) "value" $values.domainId
   "example" (printf "%s.domainId: %s" $path (ternary "kuscia-system" "alice" (eq $path "master")))) }}
@@ -157,10 +157,10 @@ short names do not resolve inside Kuscia; write the full name
   "rule" "the protocol of KusciaAPI and the gateway, or null for Kuscia's own default"
   "example" (printf "%s.protocol: TLS" $path)) }}
 {{- end }}
-{{- include "kuscia.check.extraConfig" (dict "path" (printf "%s.extraConfig" $path) "config" $values.extraConfig "owned" .owned) }}
-{{- include "kuscia.check.externalService" .ctx }}
+{{- include "kuscia.check.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
+{{- include "kuscia.check.externalService" . }}
 {{- if $values.ingress.enabled }}
-{{- include "kuscia.check.ingress" .ctx }}
+{{- include "kuscia.check.ingress" . }}
 {{- end }}
 {{- end -}}
 
@@ -210,38 +210,89 @@ short names do not resolve inside Kuscia; write the full name
 {{- end }}
 {{- end -}}
 
-{{/* Keys of kuscia.yaml that extraConfig may not set: {path, config, owned}. Values of secrets are not repeated. */}}
-{{- define "kuscia.check.extraConfig" -}}
-{{- $path := .path -}}
-{{- $config := .config | default dict -}}
-{{- if hasKey $config "kusciaAPI" }}
-{{- include "kuscia.error" (dict
-  "path" (printf "%s.kusciaAPI" $path) "value" "(a block)"
-  "rule" "a kusciaAPI block replaces Kuscia's own one and leaves it without TLS settings, so that Kuscia crashes at start"
-  "example" (printf "%s.kusciaAPISans: [kuscia.example.com], for further names in the certificate" $path)) }}
+{{/*
+Keys of kuscia.yaml that neither extraConfig nor its Secret may set, as a YAML list of {path, rule, example, shown}:
+the key with dots, and what stands for its value in the message where that is not repeated.
+*/}}
+{{- define "kuscia.refusedConfig" -}}
+{{- $component := .Chart.Name -}}
+{{- $owned := include (printf "%s.ownedConfig" $component) . | fromYaml -}}
+{{- range $path, $instead := $owned }}
+- path: {{ $path }}
+  rule: other objects depend on it, so it has a value of its own
+  example: {{ printf "%s.%s" $component $instead | quote }}
 {{- end }}
+{{- range $path, $instead := dict
+  "domainKeyData" (printf "%s.key.existingSecret: my-domain-key" $component)
+  "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"
+  "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" }}
+- path: {{ $path }}
+  rule: secrets stay in Secrets; this one is written into kuscia.yaml when the pod starts
+  example: {{ $instead | quote }}
+  shown: (not shown)
+{{- end }}
+- path: kusciaAPI
+  rule: a kusciaAPI block replaces Kuscia's own one and leaves it without TLS settings, so that Kuscia crashes at start
+  example: {{ printf "%s.extraConfig.kusciaAPISans: [kuscia.example.com], for further names in the certificate" $component | quote }}
+  shown: (a block)
+{{- if not (kindIs "invalid" .Values.protocol) }}
+- path: domainRoute.externalTLS
+  rule: with a protocol set, Kuscia takes a certificate that it makes itself; one of your own needs the protocol left out
+  example: {{ printf "%s.protocol: null" $component | quote }}
+  shown: (a block)
+{{- end }}
+{{- end -}}
+
+{{/* What may not be in extraConfig: {ctx, config}. Values of secrets are not repeated. */}}
+{{- define "kuscia.check.extraConfig" -}}
+{{- $path := printf "%s.extraConfig" .ctx.Chart.Name -}}
+{{- $config := .config | default dict -}}
 {{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
 {{- include "kuscia.error" (dict
   "path" (printf "%s.kusciaAPISans" $path) "value" (toJson $config.kusciaAPISans)
   "rule" "a list of names for the certificate of KusciaAPI"
   "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
 {{- end }}
-{{- $secrets := dict
-  "domainKeyData" "key.existingSecret: my-domain-key"
-  "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"
-  "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" }}
-{{- range $key, $instead := $secrets }}
-{{- if hasKey $config $key }}
+{{- $refused := list }}
+{{- range $entry := include "kuscia.refusedConfig" .ctx | fromYamlArray }}
+{{- $keys := splitList "." $entry.path }}
+{{- $block := $config }}
+{{- range initial $keys }}
+{{- $next := get $block . }}
+{{- $block = ternary $next dict (kindIs "map" $next) }}
+{{- end }}
+{{- if hasKey $block (last $keys) }}
+{{- $refused = append $refused $entry.path }}
+{{- $value := $entry.shown | default (get $block (last $keys) | toJson) }}
 {{- include "kuscia.error" (dict
-  "path" (printf "%s.%s" $path $key) "value" "(not shown)"
-  "rule" "secrets stay in Secrets; this one is written into kuscia.yaml when the pod starts" "example" $instead) }}
+  "path" (printf "%s.%s" $path $entry.path) "value" $value "rule" $entry.rule "example" $entry.example) }}
 {{- end }}
 {{- end }}
-{{- range $key, $instead := .owned }}
-{{- if hasKey $config $key }}
+{{- range $found := include "kuscia.secretPaths" (dict "path" "" "value" $config) | splitList "\n" | compact }}
+{{- if not (has (trimPrefix "." $found) $refused) }}
 {{- include "kuscia.error" (dict
-  "path" (printf "%s.%s" $path $key) "value" (toJson (get $config $key))
-  "rule" "other objects depend on it, so it has a value of its own" "example" $instead) }}
+  "path" (printf "%s%s" $path $found) "value" "(not shown)"
+  "rule" "this looks like a secret, and extraConfig is kept in a ConfigMap; put it into a kuscia.yaml in a Secret of this namespace"
+  "example" (printf "%s.extraConfigSecret: my-config" $.ctx.Chart.Name)) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The paths of texts that look like secrets, by name or by content, one a line: {path, value}. */}}
+{{- define "kuscia.secretPaths" -}}
+{{- $path := .path -}}
+{{- if kindIs "map" .value }}
+{{- range $key, $value := .value }}
+{{- include "kuscia.secretPaths" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
+{{- end }}
+{{- else if kindIs "slice" .value }}
+{{- range $i, $value := .value }}
+{{- include "kuscia.secretPaths" (dict "path" (printf "%s[%d]" $path $i) "value" $value) }}
+{{- end }}
+{{- else if .value }}
+{{- $named := regexMatch "(?i)(password|passwd|token|secret|secretkey|keydata)(\\[[0-9]+\\])*$" $path }}
+{{- if or $named (regexMatch "PRIVATE KEY|://[^/@\\s]+:[^/@\\s]+@" (toString .value)) }}
+{{ $path }}
 {{- end }}
 {{- end }}
 {{- end -}}

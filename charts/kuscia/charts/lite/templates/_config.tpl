@@ -1,3 +1,22 @@
+{{/* Keys of kuscia.yaml that have a value of their own: that value, below `lite`, and an example. */}}
+{{- define "lite.ownedConfig" -}}
+mode: "enabled: true"
+domainID: "domainId: alice"
+protocol: "protocol: TLS"
+masterEndpoint: "master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080"
+runtime: "runtime: runk"
+runk.namespace: "runk.namespace: alice-engines"
+runk.dnsServers: "runk.dnsServers: [10.96.0.20]"
+runk.kubeconfigFile: "runk.kubeconfigSecret: my-kubeconfig"
+runk.enableLogging: "runk.enableLogging: true"
+capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
+{{- end -}}
+
+{{/* The keys of kuscia.yaml that are left to extraConfig (Kuscia facts 2). */}}
+{{- define "lite.knownConfig" -}}
+[logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, reservedResources, image, dataMesh, confManager, agent, runk]
+{{- end -}}
+
 {{- define "lite.isRunk" -}}
 {{- if eq .Values.runtime "runk" -}}true{{- end -}}
 {{- end -}}
@@ -80,6 +99,7 @@ prepare.yaml: |
   keySecret:
     {{- include "kuscia.keySecret" . | nindent 4 }}
   rootless: {{ .Values.rootless }}
+  {{- include "kuscia.extraConfigSecret" . | nindent 2 }}
   master:
     endpoint: {{ .Values.master.endpoint }}
   {{- with include "lite.deployToken" . }}

@@ -1,3 +1,15 @@
+{{/* Keys of kuscia.yaml that have a value of their own: that value, below `master`, and an example. */}}
+{{- define "master.ownedConfig" -}}
+mode: "enabled: true"
+domainID: "domainId: kuscia-system"
+protocol: "protocol: TLS"
+{{- end -}}
+
+{{/* The keys of kuscia.yaml that are left to extraConfig (Kuscia facts 2). */}}
+{{- define "master.knownConfig" -}}
+[logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, clusterToken, enableWorkloadApprove, confManager, domainRoute]
+{{- end -}}
+
 {{/* Where the master keeps its state, as `prepare` and `check` read it. */}}
 {{- define "master.datastore" -}}
 {{- $store := .Values.datastore -}}
@@ -28,6 +40,7 @@ prepare.yaml: |
   keySecret:
     {{- include "kuscia.keySecret" . | nindent 4 }}
   rootless: {{ .Values.rootless }}
+  {{- include "kuscia.extraConfigSecret" . | nindent 2 }}
   datastore:
     {{- include "master.datastore" . | nindent 4 }}
 {{- end -}}
