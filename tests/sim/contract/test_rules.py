@@ -296,6 +296,21 @@ async def test_app_images_are_listed_in_pages(cluster: Cluster) -> None:
     assert code == 13107
 
 
+async def test_logs_are_asked_for_by_way_of_the_master(cluster: Cluster) -> None:
+    """The master says on which instance an engine ran; without `local` nobody looks for files before that."""
+    for task_id, phase, text in (
+        ("nosuch", "", 'kusciatasks.kuscia.secretflow "nosuch" not found'),
+        ("early", "Pending", "task early status pending, please try later"),
+        ("bobs", "Running", "task bobs hasn't created pod alice/bobs-0 yet, please try later"),
+    ):
+        if phase:
+            await cluster.store.create("kusciatasks", "cross-domain", task_id, {"status": {"phase": phase}})
+        told = (13200, f"failed to get pod node from master, err: {text}")
+        assert await cluster.refused(ALICE, "log/task/query", {"task_id": task_id}) == told
+    code, _ = await cluster.refused("master", "log/task/query", {"task_id": "bobs"})
+    assert code == 11105
+
+
 async def test_certificates_are_issued_for_the_asked_time(cluster: Cluster) -> None:
     answer = await cluster.ask(ALICE, "certificate/generate", {"common_name": "x", "duration_sec": 60, "country": "CN"})
     leaf, root = (x509.load_pem_x509_certificate(base64.b64decode(c)) for c in answer["cert_chain"])

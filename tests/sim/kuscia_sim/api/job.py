@@ -1,6 +1,7 @@
 """KusciaAPI's job endpoints: /api/v1/job/... (facts 7.4; recorded: notes 'job ...')."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -381,19 +382,22 @@ def _party_statuses(status: Object) -> list[Dict]:
     for pod in status.get("podStatuses", {}).values():
         said.setdefault(pod["namespace"], []).append(pod_message(pod))
     states = {party["domainID"]: party["phase"] for party in status.get("partyTaskStatus", [])}
-    return [
+    parties = [
         {
             "domain_id": domain,
             "state": states.get(domain, "Unknown"),
             "err_msg": ",".join(texts),
-            "endpoints": [
-                {"port_name": entry["portName"], "scope": entry["scope"], "endpoint": _endpoint(entry)}
-                for entry in status.get("serviceStatuses", {}).values()
-                if entry["namespace"] == domain
-            ],
+            "endpoints": _as_a_map(
+                [
+                    {"port_name": entry["portName"], "scope": entry["scope"], "endpoint": _endpoint(entry)}
+                    for entry in status.get("serviceStatuses", {}).values()
+                    if entry["namespace"] == domain
+                ]
+            ),
         }
         for domain, texts in said.items()
     ]
+    return _as_a_map(parties)
 
 
 def _endpoint(service: Dict) -> str:
@@ -417,7 +421,12 @@ def _state(phase: str) -> str:
 
 
 def _by_domain(states: dict[str, str]) -> list[Dict]:
-    return [{"domain_id": domain, "state": state} for domain, state in states.items()]
+    return _as_a_map([{"domain_id": domain, "state": state} for domain, state in states.items()])
+
+
+def _as_a_map(items: list[Dict]) -> list[Dict]:
+    """In no order: upstream goes through a Go map (Kuscia facts 7.4)."""
+    return random.sample(items, len(items))
 
 
 async def _readable(ctx: Context, job_id: str, code: int) -> Object:
