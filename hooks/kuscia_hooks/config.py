@@ -113,6 +113,26 @@ class Master(_Model):
     endpoint: Endpoint
 
 
+class Engines(_Model):
+    """Where a RunK lite runs engines.
+
+    Args:
+        lite: `<namespace>/<name>` of the lite's Deployment, by which two lites are told apart.
+        kubeconfig_secret: instead of the pod's own ServiceAccount.
+    """
+
+    namespace: Name
+    lite: Name
+    kubeconfig_secret: SecretKey | None = None
+
+
+class CheckedEngines(Engines):
+    """`pull_secrets` are those that engine pods need; `dns_service` is the Service that they ask for names."""
+
+    pull_secrets: list[Name] = []
+    dns_service: str | None = None
+
+
 class Prepare(_Model):
     """prepare.yaml"""
 
@@ -125,6 +145,7 @@ class Prepare(_Model):
     master: Master | None = None
     deploy_token: TokenSecret | None = None
     dns_service: str | None = None
+    engines: Engines | None = None
 
     @model_validator(mode="after")
     def _parts(self) -> "Prepare":
@@ -364,6 +385,7 @@ class Check(_ApiVerb):
     master: Master | None = None
     tables: list[Name] = []
     results: list[Name] = []
+    engines: CheckedEngines | None = None
 
 
 M = TypeVar("M", bound=BaseModel)

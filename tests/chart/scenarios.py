@@ -31,6 +31,10 @@ PRESETS = (
     Scenario("alice-by-certificate", ("alice", "by-certificate"), namespace="lite-alice"),
     Scenario("alice-own-token", ("alice", "alice-own-token"), namespace="lite-alice"),
     Scenario("alice-engines-apart", ("alice", "alice-engines-apart"), namespace="lite-alice"),
+    Scenario("alice-engine-pods", ("alice", "alice-engine-pods"), namespace="lite-alice"),
+    Scenario("alice-kubeconfig", ("alice", "alice-kubeconfig"), namespace="lite-alice"),
+    Scenario("alice-private-registry", ("alice", "private-registry"), namespace="lite-alice"),
+    Scenario("master-private-registry", ("master", "private-registry"), namespace="kuscia-master"),
     Scenario("master-and-alice", ("master-and-alice",), namespace="kuscia"),
 )
 
