@@ -92,6 +92,7 @@ TEST_SOURCES = {
     "postgres": Source(HERE / "postgres", python=False, debian=True),
     # A Kuscia to change to.
     "kuscia-sim-next": Source(ROOT / "tests/sim", args=("KUSCIA_VERSION=v1.2.0",)),
+    "registry": Source(HERE / "registry", python=False, debian=True),
 }
 ALL_SOURCES = SOURCES | TEST_SOURCES
 

@@ -1,6 +1,7 @@
 """A CoreV1Api in memory, and a clock that does not wait."""
 
 import copy
+import datetime
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ def api_exception(status: int, message: str) -> ApiException:
 
 
 class FakeCore:
-    """Secrets, ConfigMaps and Services; `fail` is called before each call and may raise."""
+    """Secrets, ConfigMaps, Services, Pods and ServiceAccounts; `fail` is called before each call and may raise."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -39,7 +40,8 @@ class FakeCore:
         if found is None:
             raise api_exception(404, f'{kind} "{name}" not found')
         metadata = SimpleNamespace(**found["metadata"])
-        return SimpleNamespace(metadata=metadata, data=copy.deepcopy(found.get("data")))
+        pull = [SimpleNamespace(name=entry) for entry in found.get("pull_secrets", [])] or None
+        return SimpleNamespace(metadata=metadata, data=copy.deepcopy(found.get("data")), image_pull_secrets=pull)
 
     def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> None:
         name = body["metadata"]["name"]
@@ -88,6 +90,31 @@ class FakeCore:
 
     def read_namespaced_service(self, name: str, namespace: str, **_: Any) -> Any:
         return self._read("services", name, namespace)
+
+    def read_namespaced_service_account(self, name: str, namespace: str, **_: Any) -> Any:
+        return self._read("serviceaccounts", name, namespace)
+
+    def put_pod(
+        self, namespace: str, name: str, labels: dict[str, str], prepared: datetime.datetime | None = None
+    ) -> None:
+        """A running pod; `prepared` is when its init container `prepare` ended."""
+        state = SimpleNamespace(terminated=prepared and SimpleNamespace(finished_at=prepared))
+        status = SimpleNamespace(
+            phase="Running", init_container_statuses=[SimpleNamespace(name="prepare", state=state)]
+        )
+        self.put("pods", namespace, name, status=status)
+        self.objects["pods", namespace, name]["metadata"]["labels"] = labels
+
+    def list_namespaced_pod(self, namespace: str, label_selector: str, **_: Any) -> Any:
+        self._called("list", "pods", "")
+        key, equals, value = label_selector.partition("=")
+        items = [
+            SimpleNamespace(metadata=SimpleNamespace(**found["metadata"]), status=found["status"])
+            for (kind, where, _), found in self.objects.items()
+            if kind == "pods" and where == namespace and key in found["metadata"]["labels"]
+            if not equals or found["metadata"]["labels"][key] == value
+        ]
+        return SimpleNamespace(items=items)
 
 
 class FakeTime:
