@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from tests.cluster.images import Image
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.local import Cluster
 
@@ -39,10 +38,14 @@ class Registry:
     host: str
     password: str
 
-    def push(self, image: Image, repository: str, tag: str) -> str:
-        """Copy an image archive to `repository:tag`; returns its digest (sha256:…)."""
+    def push(self, source: str, repository: str, tag: str) -> str:
+        """Copy an image to `repository:tag`; returns its digest (sha256:…).
+
+        Args:
+            source: as skopeo names it, such as `oci-archive:FILE`.
+        """
         target = f"docker://{self.host}/{repository}:{tag}"
-        self._skopeo("copy", "--quiet", "--dest-tls-verify=false", f"oci-archive:{image.archive}", target)
+        self._skopeo("copy", "--quiet", "--dest-tls-verify=false", source, target)
         return self._skopeo("inspect", "--tls-verify=false", "--format", "{{.Digest}}", target).strip()
 
     def docker_config(self, password: str | None = None) -> str:
@@ -95,10 +98,19 @@ def registry(
         yield Registry(cluster, f"127.0.0.1:{port}", password)
     finally:
         _remove(kubectl, namespace)
+        _forget_images(cluster, f"127.0.0.1:{port}/")
 
 
 def _remove(kubectl: Kubectl, namespace: str) -> None:
     kubectl.run("delete", "namespace", namespace, "--ignore-not-found", "--wait", timeout=300)
+
+
+def _forget_images(cluster: Cluster, prefix: str) -> None:
+    """Take from the node what it pulled from there."""
+    ctr = ["ctr", "--address", str(cluster.names.containerd_socket), "--namespace", "k8s.io", "images"]
+    listed = subprocess.run([*ctr, "ls", "-q"], capture_output=True, text=True, check=True).stdout.split()
+    if mine := [ref for ref in listed if ref.startswith(prefix)]:
+        subprocess.run([*ctr, "rm", *mine], capture_output=True, check=True)
 
 
 def _manifest(namespace: str, image: str, port: int) -> str:
