@@ -115,7 +115,7 @@ def test_engine_pods_get_what_the_values_say(runk: Variant) -> None:
     service = runk.kubectl.get("service", "kuscia-lite-alice", "-n", runk.namespace("alice"))
     assert pod["spec"]["dnsConfig"]["nameservers"] == [service["spec"]["clusterIP"]]
     eventually(lambda: SAYS in log_of(runk, "dressed-task"), 60, "the engine's output in the lite")
-    runk.end_job("dressed")
+    runk.stop_job("dressed")
     eventually(lambda: not pods(runk), 120, "no engine pod is left")
     assert SAYS in log_of(runk, "dressed-task"), "kept, since enableLogging is on"
 
@@ -142,7 +142,7 @@ def test_a_second_lite_in_the_same_engine_namespace_is_refused(runk: Variant) ->
         bob.install("bob", values=shared, wait=False)
     for word in ("kuscia-engines", runk.namespace("engines"), "cannot be", runk.namespace("alice")):
         assert word in str(error.value)
-    bob.remove()
+    uninstall(runk.kubectl, bob.release("bob"))
 
 
 def test_an_engine_namespace_that_another_took_without_helm(runk: Variant) -> None:

@@ -167,10 +167,15 @@ class Variant:
         with kusciaapi(self.kubectl, self.release("master")) as api:
             api.call("job/create", body)
 
-    def end_job(self, job: str) -> None:
-        """Stop a job, if it runs, and delete it."""
+    def stop_job(self, job: str) -> None:
+        """Stop a job; its record stays."""
         with kusciaapi(self.kubectl, self.release("master")) as api:
             api.call("job/stop", {"job_id": job, "reason": "enough"})
+
+    def end_job(self, job: str) -> None:
+        """Stop a job and delete it."""
+        self.stop_job(job)
+        with kusciaapi(self.kubectl, self.release("master")) as api:
             api.call("job/delete", {"job_id": job})
 
     def rights(self, party: str, namespace: str, suffix: str = "") -> list[dict[str, Any]]:
