@@ -169,7 +169,8 @@ def test_a_service_made_anew(runk: Variant) -> None:
     runk.install("alice")
     with pytest.raises(CommandError) as error:
         runk.test("alice")
-    assert "FAIL names for engine pods: Service kuscia-lite-alice was made anew" in str(error.value)
+    assert "FAIL names for engine pods" in str(error.value)
+    assert "Service kuscia-lite-alice was made anew" in str(error.value)
     cure = f"kubectl -n {alice} rollout restart deployment/kuscia-lite-alice"
     assert cure in str(error.value)
     runk.kubectl.run(*cure.split()[1:])
@@ -186,7 +187,8 @@ def test_engines_left_behind_by_an_uninstall(runk: Variant) -> None:
     engines = runk.namespace("engines")
     runk.run_engine("sleeper", "left")
     eventually(lambda: runs(runk, "left"), 180, "the engine pod runs")
-    uninstall(runk.kubectl, runk.release("alice"))
+    release = runk.release("alice")
+    runk.kubectl.helm("uninstall", release.name, "-n", release.namespace, "--wait")
     assert runs(runk, "left")
     notes = runk.install("alice")
     says = f"engine pods of an earlier start of this lite run in {engines}: left-task-0."
