@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kuscia_hooks import datastore, gateway, job
+from kuscia_hooks import datastore, engines, gateway, job
 from kuscia_hooks.api import KusciaAPI, Missing
-from kuscia_hooks.config import Check, Database, ExampleJob
+from kuscia_hooks.config import Check, CheckedEngines, Database, ExampleJob
 from kuscia_hooks.csvfile import shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
@@ -22,6 +22,8 @@ from kuscia_hooks.waiting import Deadline, until
 
 # Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
 PATIENCE = 240.0
+# What does not come right by itself.
+ENGINES_PATIENCE = 10.0
 # A job's result is registered by the engine just before it ends.
 RESULT_PATIENCE = 60.0
 
@@ -69,7 +71,7 @@ def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
             if config.mode == "master":
                 _master(config, kube, api, report, deadline)
             else:
-                _lite(config, api, report, deadline)
+                _lite(config, kube, api, report, deadline)
     except HookError as error:
         report.fail("KusciaAPI", error)
     return report
@@ -192,15 +194,34 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
     return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
 
 
-def _lite(config: Check, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
+def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
     if config.master is not None:
         endpoint = config.master.endpoint
         report.run("master's gateway", lambda: _gateway(endpoint), deadline)
     report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
+    if config.engines is not None:
+        _engines(config, config.engines, kube, report, deadline)
     for table in config.tables:
         report.run(f"table {table}", partial(_readable, api, config, table), deadline)
     for result in config.results:
         report.run(f"result {result}", partial(_result, api, config, result), deadline)
+
+
+def _engines(config: Check, settings: CheckedEngines, kube: Kube, report: Report, deadline: Deadline) -> None:
+    def look(probe: Callable[[Kube], str]) -> Callable[[], str]:
+        return lambda: probe(engines.reach(settings, config.namespace, kube)[0])
+
+    pods = look(lambda where: engines.check_pods(settings, config.domain_id, where))
+    report.run("engine namespace", pods, deadline, ENGINES_PATIENCE)
+    wanted = settings.pull_secrets
+    if wanted:
+        secrets = look(lambda where: engines.check_pull_secrets(settings, wanted, where))
+        report.run("pull secrets of engine pods", secrets, deadline, ENGINES_PATIENCE)
+    service = settings.dns_service
+    if service:
+        lite = settings.lite.rpartition("/")[2]
+        dns = partial(engines.check_dns, service, config.namespace, lite, kube)
+        report.run("names for engine pods", dns, deadline, ENGINES_PATIENCE)
 
 
 def _own_node(api: KusciaAPI, domain_id: str) -> str:
