@@ -155,7 +155,7 @@ def test_what_does_not_belong_into_the_secret_stops_prepare(installed: Variant) 
     content = {"clusterToken": TOKEN, "kusciaAPI": {"httpPort": 8082}}
     installed.secret(installed.namespace("master"), CONFIG, {"kuscia.yaml": yaml.safe_dump(content)})
     rollout(installed, "restart")
-    eventually(lambda: "kusciaAPI: a kusciaAPI block" in installed.log("master", "prepare"), 120, "the key named")
+    eventually(lambda: "kusciaAPI (a kusciaAPI block" in installed.log("master", "prepare"), 120, "the key named")
     assert TOKEN not in installed.log("master", "prepare")
     give_config(installed, TOKEN)
     rollout(installed, "status")
