@@ -5,22 +5,26 @@ command.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from kuscia_hooks import datastore, gateway, job
+from kuscia_hooks import datastore, gateway, job, results
 from kuscia_hooks.api import KusciaAPI, Missing
-from kuscia_hooks.config import Check, Database, ExampleJob
+from kuscia_hooks.config import Check, CheckedSource, Database, ExampleJob
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
 from kuscia_hooks.routes import STATUS_BATCH
 from kuscia_hooks.s3 import Location, Store
 from kuscia_hooks.session import open_api
+from kuscia_hooks.transfer import megabytes
 from kuscia_hooks.waiting import Deadline, until
 
 # Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
 PATIENCE = 240.0
 # A job's result is registered by the engine just before it ends.
 RESULT_PATIENCE = 60.0
+# Rows are counted by reading the whole object; of a larger one the header alone is read.
+COUNTED_BYTES = 100_000_000
 
 
 @dataclass
@@ -66,7 +70,7 @@ def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
             if config.mode == "master":
                 _master(config, kube, api, report, deadline)
             else:
-                _lite(config, api, report, deadline)
+                _lite(config, kube, api, report, deadline)
     except HookError as error:
         report.fail("KusciaAPI", error)
     return report
@@ -105,7 +109,7 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
         domain = party.domain
         report.run(
             f"result in {domain}",
-            partial(_registered, api, domain, example.output),
+            partial(_registered, api, domain, found.output),
             deadline,
             RESULT_PATIENCE,
         )
@@ -186,15 +190,19 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
     return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
 
 
-def _lite(config: Check, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
+def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
     if config.master is not None:
         endpoint = config.master.endpoint
         report.run("master's gateway", lambda: _gateway(endpoint), deadline)
     report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
+    source = config.source
+    if source is not None:
+        report.run(f"data source {source.id}", lambda: _source(config, kube, api, source), deadline)
     for table in config.tables:
-        report.run(f"table {table}", partial(_readable, api, config, table), deadline)
+        report.run(f"table {table}", partial(_readable, api, config.domain_id, table), deadline)
     for result in config.results:
-        report.run(f"result {result}", partial(_result, api, config, result), deadline)
+        report.run(f"result {result}", partial(_result, api, config.domain_id, result), deadline)
+    report.run("result of the example job", lambda: _example_result(api, config.domain_id), deadline, RESULT_PATIENCE)
 
 
 def _own_node(api: KusciaAPI, domain_id: str) -> str:
@@ -206,38 +214,84 @@ def _own_node(api: KusciaAPI, domain_id: str) -> str:
     return f"node {', '.join(nodes)} is Ready"
 
 
-def _readable(api: KusciaAPI, config: Check, table: str) -> str:
-    data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
-    source = api.call("domaindatasource/query", {"domain_id": config.domain_id, "datasource_id": data["datasource_id"]})
-    oss = (source.get("info") or {}).get("oss")
-    if not oss:
-        kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"
-        return f"declared as {data['relative_uri']} of {kind}"
-    hide(oss["access_key_secret"])
-    store = Store(
-        Location(
-            oss["endpoint"],
-            oss["bucket"],
-            oss["prefix"],
-            oss["access_key_id"],
-            oss["access_key_secret"],
-            bool(oss["virtualhost"]),
-            f"data source {data['datasource_id']}",
+def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) -> str:
+    """Kuscia's copy of the keys against the Secret: engines use the copy."""
+    secret = source.credentials_secret
+    names = secret.access_key_id_key, secret.access_key_secret_key
+    wanted = [
+        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip() for name in names
+    ]
+    oss = _oss(api, config.domain_id, source.id)[0] or {}
+    if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
+        raise NotYet(
+            f"it holds other keys than Secret {config.namespace}/{secret.name}; the data step updates it",
+            "helm upgrade … --reuse-values --set-string lite.jobs.runId=$(date +%s)",
         )
-    )
+    return f"holds the keys of Secret {config.namespace}/{secret.name}"
+
+
+def _oss(api: KusciaAPI, domain: str, source_id: str) -> tuple[dict[str, Any] | None, str]:
+    """An OSS data source's info, with its secret; None for one of another type, which is the second value."""
+    source = api.call("domaindatasource/query", {"domain_id": domain, "datasource_id": source_id})
+    oss = (source.get("info") or {}).get("oss")
+    if oss:
+        hide(oss["access_key_secret"])
+    return oss or None, source["type"]
+
+
+def _readable(api: KusciaAPI, domain: str, table: str) -> str:
+    data = api.call("domaindata/query", {"data": {"domain_id": domain, "domaindata_id": table}})
+    oss, kind = _oss(api, domain, data["datasource_id"])
+    if oss is None:
+        return f"declared as {data['relative_uri']} of {data['datasource_id']} ({kind}, inside the lite)"
+    store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
     name = store.location.object_name(data["relative_uri"])
-    if not store.exists(data["relative_uri"]):
+    size = store.size(data["relative_uri"])
+    if size is None:
         raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
-    rows, columns = store.rows(data["relative_uri"])
+    if not name.lower().endswith(".csv"):
+        return f"{megabytes(size)} at {name}"
+    if size > COUNTED_BYTES:
+        columns, length = store.header(data["relative_uri"]), megabytes(size)
+    else:
+        rows, columns = store.rows(data["relative_uri"])
+        length = f"{rows} rows"
     declared = [column["name"] for column in data.get("columns") or []]
     lacking = [name for name in declared if name not in columns]
     if lacking:
         raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
-    return f"{rows} rows, {len(columns)} columns"
+    return f"{length}, {len(columns)} columns"
 
 
-def _result(api: KusciaAPI, config: Check, result: str) -> str:
+def _result(api: KusciaAPI, domain: str, result: str) -> str:
     try:
-        return _readable(api, config, result)
+        return _readable(api, domain, result)
     except Missing:
-        return "not there yet; the master's check makes it"
+        return "not there yet"
+
+
+def _example_result(api: KusciaAPI, domain: str) -> str:
+    """Read the newest result of the example job, then remove what need not be kept."""
+    found = results.listed(api, domain)
+    latest = next((result for result in reversed(found) if result.state == results.LATEST), None)
+    said = "none; the master's helm test makes one" if latest is None else _of_job(api, domain, latest)
+    for result in found:
+        if not result.keep:
+            _remove(api, domain, result)
+    return said
+
+
+def _of_job(api: KusciaAPI, domain: str, result: results.Result) -> str:
+    return f"{_readable(api, domain, result.id)}, {result.id} of KusciaJob {result.job}"
+
+
+def _remove(api: KusciaAPI, domain: str, result: results.Result) -> None:
+    oss, kind = _oss(api, domain, result.data_source)
+    if oss is not None:
+        Store(Location.of_info(oss, f"data source {result.data_source}")).delete(result.relative_uri)
+    try:
+        api.call("domaindata/delete", {"domain_id": domain, "domaindata_id": result.id})
+    except Missing:
+        logger.info("%s is gone already", result.id)
+    rest = "" if oss is not None else f"; its file {result.relative_uri} stays in the lite ({kind})"
+    logger.info("removed %s, a result of the example job that is not kept%s", result.id, rest)
