@@ -78,15 +78,19 @@ def reasons(status: dict[str, Any]) -> str:
     for task in status.get("tasks") or []:
         texts.append(task.get("err_msg") or "")
         for party in task.get("parties") or []:
-            if party.get("err_msg") or party.get("state") == "Failed":
-                texts.append(f"{party['domain_id']}: {party.get('err_msg') or 'failed without a message'}")
+            if party.get("err_msg"):
+                texts.append(f"{party['domain_id']}: {party['err_msg']}")
     return "; ".join(dict.fromkeys(text.strip() for text in texts if text)) or "no reason given"
 
 
 def failed_parties(status: dict[str, Any]) -> list[str]:
-    """The domains whose engines failed; empty where the job failed before it had any."""
+    """The domains whose engines failed of themselves; empty where the job failed before it had any.
+
+    When one fails Kuscia ends the others, which are Failed too then, but without a message.
+    """
     parties = [party for task in status.get("tasks") or [] for party in task.get("parties") or []]
-    return sorted(party["domain_id"] for party in parties if party["state"] == "Failed")
+    failed = [party for party in parties if party["state"] == "Failed"]
+    return sorted(party["domain_id"] for party in failed if party.get("err_msg") or len(failed) == 1)
 
 
 def show(job_id: str, status: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 {{/*
-The pods of the steps. A step is {ctx, verb, args, hook, config}: `args` is a list; `hook` says whether it runs as a
-Helm hook; `config` is the text of its config file, or empty.
+The pods of the steps. A step is {ctx, verb, args, hook, config, volumes, volumeMounts}: `args` is a list; `hook` says
+whether it runs as a Helm hook; `config` is the text of its config file, or empty; `volumes` and `volumeMounts` are what
+it needs beyond that, as YAML text.
 */}}
 
 {{/* Scheduling of a step's pod: the jobs block's, else the component's. */}}
@@ -68,6 +69,9 @@ containers:
         mountPath: /etc/kuscia-hooks
         readOnly: true
       {{- end }}
+      {{- with .volumeMounts }}
+      {{- . | trim | nindent 6 }}
+      {{- end }}
 volumes:
   - name: tmp
     emptyDir: {}
@@ -75,6 +79,9 @@ volumes:
   - name: config
     configMap:
       name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  {{- end }}
+  {{- with .volumes }}
+  {{- . | trim | nindent 2 }}
   {{- end }}
 {{- end -}}
 
