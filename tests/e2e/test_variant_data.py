@@ -176,7 +176,7 @@ def test_wrong_tables_heal_in_place(world: Stores) -> None:
     says(
         world,
         "away.csv answers 404",
-        f"table sum: {world.files}/files/sum.csv has the SHA-256 {hashlib.sha256(short).hexdigest()}",
+        f"table sum: {world.files}/files/sum.csv has the SHA-256 " + hashlib.sha256(short).hexdigest(),
         "table header: columns that the file has not: age; its header is id1, years",
         "/private/header.csv answers 401 Unauthorized to no credentials (urlSecret names a Secret)",
         f"table lost: there is no file /tables/{LOGIN}/lost.csv",

@@ -87,7 +87,7 @@ def test_a_table_that_comes_by_hand(volume: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_file_that_is_not_there(volume: Path) -> None:
-    with pytest.raises(NeedsHuman, match="table t: there is no file /nowhere/t.csv; / holds "):
+    with pytest.raises(NeedsHuman, match=r"table t: there is no file /nowhere/t\.csv; / holds "):
         seed.attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}), Summary())
 
 
