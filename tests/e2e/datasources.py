@@ -136,7 +136,8 @@ def _file_server(found: Stores, image: str) -> None:
         "volumeMounts": [{"name": "script", "mountPath": "/srv"}, {"name": "files", "mountPath": "/files"}],
     }
     pod = {
-        "securityContext": {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000},
+        # The local cluster's volumes are hostPath ones, which belong to root whatever fsGroup says.
+        "securityContext": {"runAsUser": 0},
         "terminationGracePeriodSeconds": 0,
         "containers": [container],
         "volumes": [

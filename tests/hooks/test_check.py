@@ -230,22 +230,22 @@ def test_a_table_on_the_lites_volume(kube: Kube, kuscia: Kuscia, endpoint: str, 
     kuscia.sources["default-data-source"] = {"type": "localfs", "info": {"localfs": {"path": str(data)}, "oss": None}}
     (data / "alice.csv").write_text("id1,age\n1,2\n3,4")
     (data / "own-result.csv").write_text("id1,age\n" + "1,2\n" * 8760)
-    told = attempt(lite(endpoint, volume=str(volume)), kube)
-    assert (told.passed, told.failed) == (6, 0)
+    told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
+    assert (told.passed, told.failed) == (7, 0)
     said = lines(capsys)
     assert "PASS table alice-table: 2 rows, 2 columns" in said
     assert "PASS result own-result: 8760 rows, 2 columns" in said
 
     (data / "alice.csv").write_text("other\n1\n")
     (data / "own-result.csv").unlink()
-    told = attempt(lite(endpoint, volume=str(volume)), kube)
-    assert (told.passed, told.failed) == (4, 2)
+    told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
+    assert (told.passed, told.failed) == (5, 2)
     said = lines(capsys)
     assert "FAIL table alice-table: alice-table declares columns that its file has not: id1" in said
     assert any(f"the lite's volume has no {data}/own-result.csv" in line for line in said)
 
     kuscia.sources["default-data-source"]["info"] = {"localfs": {"path": "/elsewhere"}, "oss": None}
-    assert attempt(lite(endpoint, volume=str(volume)), kube).failed == 0
+    assert attempt(lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
     assert any("localfs, inside the lite" in line for line in lines(capsys))
 
 
