@@ -230,6 +230,11 @@ def test_a_table_on_the_lites_volume(kube: Kube, kuscia: Kuscia, endpoint: str, 
     kuscia.sources["default-data-source"] = {"type": "localfs", "info": {"localfs": {"path": str(data)}, "oss": None}}
     (data / "alice.csv").write_text("id1,age\n1,2\n3,4")
     (data / "own-result.csv").write_text("id1,age\n" + "1,2\n" * 8760)
+    kuscia.tables["alice", "own-result"] = {
+        "relative_uri": "own-result.csv",
+        "datasource_id": "default-data-source",
+        "columns": [{"name": "id1"}],
+    }
     told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
     assert (told.passed, told.failed) == (7, 0)
     said = lines(capsys)
