@@ -83,4 +83,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    # The steps that mount the volume are no root.
+    ROOT.chmod(0o755)
     http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()

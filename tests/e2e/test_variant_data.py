@@ -126,7 +126,7 @@ def test_files_of_the_users_own(world: Stores) -> None:
         "createBucket": False,
     }
     made.install("alice", values=values(world, [remote, mounted, table("there", columnTypes=TYPES)], source=source))
-    assert done(world).startswith("created=7 updated=1 ")
+    assert done(world).startswith("created=8 updated=1 ")
     assert declared(world, "remote") == declared(world, "there") == [("id1", "str"), ("age", "float"), ("y", "int")]
     assert declared(world, "mounted") == [("id1", "str"), ("age", "float")]
     assert world.names(BUCKET) == {f"in/put/{name}.csv" for name in ("remote", "mounted", "there")}
