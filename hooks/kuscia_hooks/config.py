@@ -500,6 +500,7 @@ class Doctor(_ApiVerb):
     release: Name
     fullname: Name
     gateway: Endpoint
+    extra_config_secret: SecretKey | None = None
     domains: dict[DomainId, Neighbour] = {}
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from kuscia_hooks import credentials, datastore, gateway, prepare, status
+from kuscia_hooks import datastore, gateway, prepare, status
 from kuscia_hooks.api import KusciaAPI
 from kuscia_hooks.config import Database, Doctor
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
@@ -261,15 +261,14 @@ def _started_with(pod: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _present(config: Doctor, kube: Kube) -> dict[str, Any]:
-    key_secret = config.key_secret
-    key = kube.secret_value(config.namespace, key_secret.name, key_secret.key)
-    secrets = {prepare.secret_entry(key_secret): credentials.fingerprint(key, key)}
+    secrets = [config.key_secret]
+    if config.extra_config_secret is not None:
+        secrets.append(config.extra_config_secret)
     if isinstance(config.datastore, Database):
-        password = config.datastore.password_secret
-        value = kube.secret_value(config.namespace, password.name, password.key)
-        secrets[prepare.secret_entry(password)] = credentials.fingerprint(key, value)
+        secrets.append(config.datastore.password_secret)
+    values = [(secret, kube.secret_value(config.namespace, secret.name, secret.key)) for secret in secrets]
     service = kube.service(config.namespace, config.fullname)
-    return {"secrets": secrets, "dnsServers": [service["spec"].get("clusterIP")] if service else []}
+    return prepare.used(values[0][1], values, [service["spec"].get("clusterIP")] if service else [])
 
 
 def _database(config: Doctor, kube: Kube) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +108,17 @@ def write_resolv_confs(directory: Path) -> None:
     write(str(directory / "upstream-resolv.conf"), POD_RESOLV_CONF.read_text(), 0o644)
 
 
-def used(config: Prepare, key: bytes, password: bytes | None, dns_servers: list[str]) -> dict[str, Any]:
+def used(key: bytes, values: Iterable[tuple[SecretKey, bytes]], dns_servers: list[str]) -> dict[str, Any]:
     """What this start took, for `doctor` to compare with what is there later. Holds no secret.
 
     A deploy token is left out: once the domain is registered, Kuscia no longer looks at it (Kuscia facts 0.12).
+
+    Args:
+        key: the domain key, PEM; all fingerprints are made with it.
+        values: what was read of which Secret, that of the domain key among them.
     """
-    secrets = {secret_entry(config.key_secret): credentials.fingerprint(key, key)}
-    if password is not None and isinstance(config.datastore, Database):
-        secrets[secret_entry(config.datastore.password_secret)] = credentials.fingerprint(key, password)
+    secrets = {f"{secret.name}/{secret.key}": credentials.fingerprint(key, value) for secret, value in values}
     return {"secrets": secrets, "dnsServers": dns_servers}
-
-
-def secret_entry(secret: SecretKey) -> str:
-    """How a value of a Secret is named in what `used` returns."""
-    return f"{secret.name}/{secret.key}"
 
 
 def write(path: str, text: str, mode: int = 0o640) -> None:
@@ -144,16 +141,21 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     base = load_base(base_path, config)
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
+    values = [(config.key_secret, key)]
     extra = config.extra_config_secret
     if extra is not None:
         what = f"the configuration in Secret {config.namespace}/{extra.name}"
-        more: dict[str, Any] = until(what, lambda: _extra_config(config, extra, kube), deadline)
+        more: dict[str, Any]
+        more, raw = until(what, lambda: _extra_config(config, extra, kube), deadline)
+        values.append((extra, raw))
         base = merged_config(base, more)
-    endpoint = token = password = None
+    endpoint = token = None
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
         endpoint, password = until("the datastore", lambda: _datastore(config, kube), deadline)
+        if isinstance(config.datastore, Database) and password is not None:
+            values.append((config.datastore.password_secret, password))
     if config.master is not None:
         master = config.master.endpoint
         until("the master's gateway", lambda: gateway.probe(master), deadline)
@@ -167,7 +169,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         write_resolv_confs(Path(output).parent)
     write(output, render(base, key, endpoint, token, dns))
     if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(json.dumps(used(config, key, password, dns)))
+        TERMINATION_LOG.write_text(json.dumps(used(key, values, dns)))
     logger.info("wrote %s", output)
 
 
@@ -184,7 +186,8 @@ def _key(config: Prepare, kube: Kube) -> bytes:
     return pem
 
 
-def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> dict[str, Any]:
+def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[str, Any], bytes]:
+    """What the Secret adds to kuscia.yaml, and its text as it is."""
     raw = kube.secret_value(config.namespace, secret.name, secret.key)
     where = f"{secret.key} of Secret {config.namespace}/{secret.name}"
     show = f"kubectl edit secret {secret.name} -n {config.namespace}"
@@ -200,7 +203,7 @@ def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> dict[str, A
     refused = refused_keys(extra, config.extra_config_refused)
     if refused:
         raise NotYet("\n".join([f"{where} has keys that do not belong there:", *(f"  {key}" for key in refused)]), show)
-    return extra
+    return extra, raw
 
 
 def _datastore(config: Prepare, kube: Kube) -> tuple[str | None, bytes | None]:

@@ -40,6 +40,10 @@ PRESETS = (
     Scenario("master-ingress-nginx", ("master", "ingress-nginx"), namespace="kuscia-master"),
     Scenario("alice-ingress-nginx", ("alice", "ingress-nginx"), namespace="lite-alice"),
     Scenario("bob-partner-nodeport", ("bob", "partner", "nodeport"), namespace="lite-bob"),
+    Scenario("master-extra-config", ("master", "extra-config"), namespace="kuscia-master"),
+    Scenario("alice-extra-config", ("alice", "extra-config"), namespace="lite-alice"),
+    Scenario("master-gateway-certificate", ("master", "gateway-certificate"), namespace="kuscia-master"),
+    Scenario("master-route-options", ("master", "route-options"), namespace="kuscia-master"),
 )
 
 VARIANTS = (

@@ -17,7 +17,7 @@ def _secrets(node: Any, namespace: str) -> set[str]:
         return set()
     found = set()
     for key, value in node.items():
-        if key in ("keySecret", "passwordSecret", "credentialsSecret", "deployToken") and value:
+        if key in ("keySecret", "passwordSecret", "credentialsSecret", "deployToken", "extraConfigSecret") and value:
             if value.get("namespace", namespace) == namespace:
                 found.add(value["name"])
         else:

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from kuscia_hooks import credentials, doctor, evidence, gateway
-from kuscia_hooks.config import Doctor
+from kuscia_hooks.causes import judge
+from kuscia_hooks.config import Doctor, SecretKey
 from kuscia_hooks.errors import NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.logs import DOMAIN_LABEL, TASK_ANNOTATION
+from kuscia_hooks.prepare import used
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
 from tests.hooks.scripted import Scripted
@@ -104,6 +106,20 @@ def test_secret_that_was_changed(
     said = capsys.readouterr().out
     assert "Secret ns/own-domain-key was changed after the pod started" in said
     assert "cure: kubectl rollout restart deployment/kuscia-master -n ns" in said
+
+
+def test_extra_config_that_was_changed(well: FakeCore, kube: Kube, master: Scripted, key_pem: bytes) -> None:
+    """As `prepare` recorded it, then another content of the same Secret."""
+    more = SecretKey(name="more", key="kuscia.yaml")
+    config = SQLITE.model_copy(update={"extra_config_secret": more})
+    recorded = used(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
+    well.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
+    well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
+    assert judge(config, evidence.collect(config, kube, lambda: master.api)) == []
+    well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: b"}))
+    (found,) = judge(config, evidence.collect(config, kube, lambda: master.api))
+    assert (found.name, found.seen) == ("secret-changed", "key kuscia.yaml is not what prepare read")
+    assert "Secret ns/more was changed after the pod started" in found.cause
 
 
 @pytest.mark.parametrize("message", ["", "no JSON", "[]"])

@@ -279,7 +279,7 @@ def test_prepare_then_a_lite_that_starts_at_once(cluster: Cluster, tmp_path: Pat
     party = cluster.lite(domain_id, "")
     base = tmp_path / "base.yaml"
     base.write_text(yaml.safe_dump({key: value for key, value in party.node.config.items()
-                                    if key not in ("domainKeyData", "liteDeployToken", "masterEndpoint")}))  # fmt: skip
+                                    if key not in ("domainKeyData", "liteDeployToken")}))  # fmt: skip
     token = {"namespace": cluster.master.namespace, "name": f"token-{domain_id}", "key": "token"}
     config = Prepare.model_validate(
         {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kuscia_hooks import admission, datastore, gateway, prepare
+from kuscia_hooks import admission, credentials, datastore, gateway, prepare
 from kuscia_hooks.config import Prepare
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
@@ -219,6 +219,39 @@ def test_extra_config_of_a_secret(
     assert "waiting for the configuration in Secret ns/more" in out
     assert "Secret ns/more does not exist" in out
     assert "hidden-token" not in out
+
+
+def test_what_was_used_is_recorded(
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    key_pem: bytes,
+    fake_time: FakeTime,
+    ready: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mark for each Secret that counts at the start only, none of their values."""
+    record = tmp_path / "termination-log"
+    record.touch()
+    monkeypatch.setattr(prepare, "TERMINATION_LOG", record)
+    text = "clusterToken: hidden-token"
+    core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
+    core.put("secrets", "ns", "db", data=secret_data(password="hidden-password"))
+    store = {"type": "mysql", "host": "db.ns.svc", "port": 3306, "database": "kuscia", "user": "kuscia"}
+    store["passwordSecret"] = {"name": "db", "key": "password"}
+    monkeypatch.setattr(datastore, "check_database", lambda *_: [])
+    config = Prepare.model_validate({**COMMON, "mode": "master", "datastore": store, **EXTRA})
+    run(config, master_base(base), kube, fake_time)
+    assert json.loads(record.read_text()) == {
+        "secrets": {
+            "key/domain.key": credentials.fingerprint(key_pem, key_pem),
+            "more/kuscia.yaml": credentials.fingerprint(key_pem, text.encode()),
+            "db/password": credentials.fingerprint(key_pem, b"hidden-password"),
+        },
+        "dnsServers": [],
+    }
+    assert "hidden" not in record.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """One host cluster for all replays; the table of what was replayed comes at the end."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from contract import inprocess
 from contract.hostcluster import ABSENT_IMAGES, HostClusterServer
 from contract.replay import Result, table
 
@@ -19,6 +21,12 @@ def kubeconfig() -> Iterator[str]:
     host = HostClusterServer(ABSENT_IMAGES)
     yield host.kubeconfig
     host.close()
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[inprocess.Cluster]:
+    async for cluster in inprocess.serve(tmp_path):
+        yield cluster
 
 
 @pytest.fixture

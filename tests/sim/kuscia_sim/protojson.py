@@ -28,6 +28,21 @@ class DecodeError(ValueError):
     """A body that is not the message; str() is the server's text."""
 
 
+class NilPointer(Exception):
+    """Something looked into a message that is nil."""
+
+
+class NilMessage(Dict):
+    """A `null` in a list of messages, which encoding/json leaves as a nil pointer: who looks into it panics."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise NilPointer
+
+
+class GivenMap(Dict):
+    """A map that the body has, be it empty; one that it does not have is a plain dict."""
+
+
 class _Refused(Exception):
     """protojson does not take the body; encoding/json has the next try."""
 
@@ -148,7 +163,16 @@ def parse(body: bytes, type_: Message) -> Dict:
             return _proto_message(value, type_)
         except _Refused:
             pass
-    return _GoDecoder(type_).decode(value)
+    return _GoDecoder(type_, strict=True).decode(value)
+
+
+def parse_go(body: bytes, type_: Message) -> Dict:
+    """Reads a request body with encoding/json alone, unknown fields ignored. Raises DecodeError."""
+    try:
+        value, _ = decode_first(body)
+    except JSONSyntaxError as err:
+        raise DecodeError(str(err)) from None
+    return _GoDecoder(type_, strict=False).decode(value)
 
 
 def parse_form(form: Mapping[str, str], type_: Message) -> Dict:
@@ -215,7 +239,7 @@ def _proto_field(value: Any, field: Field) -> Any:
     if field.kind == "map":
         if not isinstance(value, Pairs) or len({key for key, _ in value}) != len(value):
             raise _Refused
-        return {key: _proto_single(item, field.type) for key, item in value}
+        return GivenMap((key, _proto_single(item, field.type)) for key, item in value)
     return _proto_single(value, field.type)
 
 
@@ -266,10 +290,14 @@ def _enum_name(type_: Enum, number: int) -> Any:
 
 
 class _GoDecoder:
-    """encoding/json with DisallowUnknownFields: goes through the whole value, reports the first error."""
+    """encoding/json: goes through the whole value, reports the first error.
 
-    def __init__(self, type_: Message) -> None:
+    strict: with DisallowUnknownFields.
+    """
+
+    def __init__(self, type_: Message, strict: bool) -> None:
         self.type = type_
+        self.strict = strict
         self.error: str | None = None
 
     def decode(self, value: Any) -> Dict:
@@ -296,6 +324,8 @@ class _GoDecoder:
         for key, item in value:
             name = key if key in type_.fields else folded.get(key.lower())
             if name is None:
+                if not self.strict:
+                    continue
                 self.error = self.error or f"json: unknown field {go_quote(key)}"
             elif item is not None:
                 result[name] = self.field(item, type_.fields[name], type_, (*path, name))
@@ -308,12 +338,13 @@ class _GoDecoder:
             if not isinstance(value, list) or isinstance(value, Pairs):
                 self.mismatch(value, field.go, owner, path)
                 return []
-            return [self.single(item, field.type, owner, path) for item in value]
+            items = [self.single(item, field.type, owner, path) for item in value]
+            return [NilMessage() if item is None else item for item in items]
         if field.kind == "map":
             if not isinstance(value, Pairs):
                 self.mismatch(value, field.go, owner, path)
                 return {}
-            return {key: self.single(item, field.type, owner, path) for key, item in value}
+            return GivenMap((key, self.single(item, field.type, owner, path)) for key, item in value)
         return self.single(value, field.type, owner, path)
 
     def single(self, value: Any, type_: Type, owner: Message, path: tuple[str, ...]) -> Any:

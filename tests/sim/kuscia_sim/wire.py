@@ -7,15 +7,18 @@ request and returns the fields of the answer, without `status`. Refusals are rai
 import dataclasses
 import datetime
 import hmac
+import html
 import json
 import logging
+import posixpath
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from kuscia_sim import gojson
+from kuscia_sim import gojson, protowire
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.protojson import (
     ANY,
@@ -24,10 +27,12 @@ from kuscia_sim.protojson import (
     DecodeError,
     Dict,
     Message,
+    NilPointer,
     mapping,
     message,
     parse,
     parse_form,
+    parse_go,
     render,
     render_go,
     repeated,
@@ -37,6 +42,8 @@ from kuscia_sim.store import Store, StoreError
 log = logging.getLogger(__name__)
 
 JSON_TYPE = "application/json; charset=utf-8"
+PROTOBUF_TYPE = "application/x-protobuf"
+FORM_TYPE = "application/x-www-form-urlencoded"
 CHUNK_ABOVE = 2048
 MAX_BODY = 256 * 1024 * 1024
 CHINA = datetime.timezone(datetime.timedelta(hours=8), "CST")
@@ -136,7 +143,6 @@ class Endpoints:
         response: Message,
         *,
         on_lite: str = "",
-        check: Check | None = None,
         headers: dict[str, str] | None = None,
     ) -> Callable[[StreamCall], StreamCall]:
         """Decorates `async def handler(ctx, request)` yielding one dict for each object of the stream."""
@@ -144,7 +150,7 @@ class Endpoints:
         def register(stream: StreamCall) -> StreamCall:
             where = on_lite or self.on_lite
             extra = tuple((headers or {}).items())
-            self.items.append(Endpoint(self.prefix + path, request, response, None, stream, where, check, extra))
+            self.items.append(Endpoint(self.prefix + path, request, response, None, stream, where, None, extra))
             return stream
 
         return register
@@ -205,8 +211,12 @@ def build_app(
         path = request.path
         if service_name and request.method == "GET" and path in ("/probe", "/version"):
             return _probe(node, service_name, path, registered)
-        if request.method == "POST" and path.endswith("/") and path.rstrip("/") in endpoints:
-            return web.Response(status=307, headers={"Location": path.rstrip("/")})
+        if (clean := _clean_path(path)) != path:
+            return _moved(request, 301, clean)
+        if path.endswith("/") and path[:-1] in endpoints and request.method == "POST":
+            return _moved(request, 307, path[:-1])
+        if service_name and path in ("/probe/", "/version/") and request.method == "GET":
+            return _moved(request, 301, path[:-1])
         caller = identify(request)
         if caller is None:
             return web.Response(status=401)
@@ -244,17 +254,69 @@ def _probe(node: Node, service: str, path: str, registered: datetime.datetime) -
     return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; charset=utf-8"})
 
 
+def _clean_path(path: str) -> str:
+    """The path that Go's ServeMux asks for instead: without empty, `.` and `..` elements."""
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    return clean + "/" if path.endswith("/") and clean != "/" else clean
+
+
+def _moved(request: web.Request, status: int, path: str) -> web.Response:
+    """A redirection as net/http words it; only GET gets a body."""
+    location = path + (f"?{request.query_string}" if request.query_string else "")
+    response = web.Response(status=status, headers={"Location": location})
+    if request.method == "GET":
+        response.body = f'<a href="{html.escape(location)}">{response.reason}</a>.\n\n'.encode()
+        response.headers["Content-Type"] = "text/html; charset=utf-8"
+    return response
+
+
+def _content_type(request: web.Request) -> str:
+    """Without parameters, as gin cuts them off."""
+    return re.split("[ ;]", request.headers.get("Content-Type", ""), maxsplit=1)[0]
+
+
 async def _read(request: web.Request, type_: Message) -> Dict:
+    """The request as the framework binds it. Raises DecodeError."""
     content_type = request.headers.get("Content-Type", "")
     if content_type in ("", "text/plain") or content_type.startswith("application/json"):
         return parse(await request.read(), type_)
+    return await _bind(request, type_)
+
+
+async def _bind(request: web.Request, type_: Message) -> Dict:
+    """The request as gin binds it by its content type. Raises DecodeError."""
+    content_type = _content_type(request)
+    if content_type == "application/json":
+        return parse_go(await request.read(), type_)
+    if content_type == PROTOBUF_TYPE:
+        return protowire.decode(await request.read(), type_)
     query = dict(request.query)
-    if content_type.split(";")[0].strip() == "application/x-www-form-urlencoded":
+    if content_type == FORM_TYPE:
         query = {**query, **{k: v for k, v in (await request.post()).items() if isinstance(v, str)}}
     return parse_form(query, type_)
 
 
 async def _serve(request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect) -> web.StreamResponse:
+    if endpoint.stream:
+        # Not behind the framework: gin's own binding, and a bare 400 (job/watch, log/task/query).
+        try:
+            parsed = await _bind(request, endpoint.request)
+        except DecodeError:
+            return web.Response(status=400)
+        return await _stream(request, endpoint, ctx, parsed)
+    answer = await _answer(request, endpoint, ctx, dialect)
+    binary = _content_type(request) == PROTOBUF_TYPE
+    if isinstance(answer, web.Response):
+        if binary:
+            answer.headers["Content-Type"] = PROTOBUF_TYPE
+        return answer
+    if binary:
+        return web.Response(body=protowire.encode(answer, endpoint.response), headers={"Content-Type": PROTOBUF_TYPE})
+    return json_response(render(answer, endpoint.response))
+
+
+async def _answer(request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect) -> Dict | web.Response:
+    """The fields of the answer, or what the framework says instead."""
     try:
         parsed = await _read(request, endpoint.request)
     except DecodeError as err:
@@ -264,23 +326,20 @@ async def _serve(request: web.Request, endpoint: Endpoint, ctx: Context, dialect
             raise ApiError(ERR_NOT_ON_LITE, "kuscia lite api not support this interface now")
         if endpoint.check:
             endpoint.check(ctx, parsed)
-        if endpoint.stream:
-            return await _stream(request, endpoint, ctx, parsed)
         if endpoint.on_lite == "proxied" and not ctx.node.is_master:
             answer = await _ask_master(endpoint, ctx, parsed)
         else:
             assert endpoint.call is not None
             answer = await endpoint.call(ctx, parsed)
-        status = {"code": 0, "message": "success"}
-        return json_response(render({"status": status, **answer}, endpoint.response))
+        return {"status": {"code": 0, "message": "success"}, **answer}
     except ApiError as err:
-        status = {"code": err.code, "message": err.text, "details": err.details}
-        return json_response(render({"status": status, **err.fields}, endpoint.response))
+        return {"status": {"code": err.code, "message": err.text, "details": err.details}, **err.fields}
     except InvalidRequest as err:
         return dialect.refusal(dialect.validate_code, str(err))
     except MasterUnreachable as err:
-        status = {"code": ERR_MASTER, "message": str(err)}
-        return json_response(render({"status": status}, endpoint.response))
+        return {"status": {"code": ERR_MASTER, "message": str(err)}}
+    except NilPointer:
+        return dialect.refusal(dialect.unexpected_code, f"doBizProcess panic, err: {NIL_POINTER}")
     except Panic as err:
         return dialect.refusal(dialect.unexpected_code, f"doBizProcess panic, err: {err}")
     except Exception as err:

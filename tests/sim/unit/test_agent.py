@@ -238,14 +238,6 @@ async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHos
     await one.close()
 
 
-async def test_texts_about_logs_that_are_not_there(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
-    one = agent(store, host, tmp_path)
-    with pytest.raises(LookupError, match=r'^kusciatasks\.kuscia\.secretflow "nosuch" not found$'):
-        await anext(aiter(one.task_log("nosuch", 0, "", False)))
-    with pytest.raises(LookupError, match="task j-only status pending, please try later"):
-        await anext(aiter(one.task_log("j-only", 0, "", False)))
-
-
 async def test_an_unknown_runtime_is_refused(store: LocalStore, tmp_path: Path) -> None:
     node = h.make_node(store, "lite", "alice", h.KEY)
     object.__setattr__(node.config, "runtime", "podman")

@@ -10,8 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.sim.unit.nodes import MASTER_ID, Node, create_route, free_offset, unused_token, wait_route
-from tests.sim.unit.test_network import Engine, offer, request, until
+from tests.sim.unit.nodes import (
+    MASTER_ID,
+    Engine,
+    Node,
+    create_route,
+    free_offset,
+    offer,
+    request,
+    until,
+    unused_token,
+    wait_route,
+)
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "date", "server"}
 

@@ -198,17 +198,18 @@ def test_a_body_that_should_be_encrypted_is_not_let_in(nodes: dict[str, Node]) -
 
 def test_tokens_are_replaced_while_requests_go_on(nodes: dict[str, Node], relay: Relay) -> None:
     """Each period a new revision; none of the requests in between is refused, and old tokens stop working."""
-    period = {"token_config": {"token_gen_method": "RSA-GEN", "rolling_update_period": 3}}
+    period = {"token_config": {"token_gen_method": "RSA-GEN", "rolling_update_period": 6}}
     create_route(nodes["master"], "alice", nodes["bob"], period, port=relay.port)
-    until(lambda: request(nodes["alice"], BOB)[0] == 200)
+    # An answer alone may have come by the former route.
+    until(lambda: request(nodes["alice"], BOB)[0] == 200 and bool(tokens(relay)))
     began = time.monotonic()
     answers = set()
     while len(set(tokens(relay))) < 3:
         answers.add(request(nodes["alice"], BOB)[0])
-        assert time.monotonic() - began < 60, "no third token within a minute"
+        assert time.monotonic() - began < 120, "no third token within two minutes"
         time.sleep(0.2)
     assert answers == {200}
-    assert time.monotonic() - began > 5
+    assert time.monotonic() - began > 11
     first, last = tokens(relay)[0], tokens(relay)[-1]
     headers = {"Kuscia-Host": BOB, "Kuscia-Source": "alice", "Kuscia-Origin-Source": "alice"}
     statuses = [

@@ -77,17 +77,16 @@ class PodLogs:
         if not found:
             raise LookupError(f"failed to local query, err: can't find pod log directory for {stem}, err: <nil>")
         directory = found[-1]
-        names = sorted(path.name for path in directory.iterdir())
-        if not container and len(names) > 1:
-            raise LookupError("task's deploy container larger than 1, please specify the container name")
-        chosen = container or (names[0] if names else "")
-        file = directory / chosen / "0.log"
-        if chosen not in names or not file.exists():
-            raise LookupError(
-                f"failed to local query, err: can't find pod log path for {directory / chosen}, err: <nil>"
-            )
+        where = directory / container
+        if not where.exists():
+            missing = f"lstat {where}: no such file or directory"
+            raise LookupError(f"failed to local query, err: can't find pod log path for {where}, err: {missing}")
+        # Without a container's name the first of them is taken (upstream looks for the largest restart count).
+        file = next(iter(sorted(where.glob("**/0.log"))), None)
+        if file is None:
+            raise LookupError(f"failed to local query, err: can't find pod log path for {where}, err: <nil>")
         uid = directory.name.rpartition("_")[2]
-        async for line in self._tail(file, follow, uid, chosen):
+        async for line in self._tail(file, follow, uid, file.parent.name):
             yield line
 
     async def _tail(self, file: Path, follow: bool, uid: str, container: str) -> AsyncIterator[str]:

@@ -48,6 +48,14 @@ TABLES = [
 ]
 
 
+FOR_DOMAINS = {
+    endpoint.path
+    for table in TABLES
+    for endpoint in table.items
+    if endpoint.on_lite == "proxied" or table in (domaindata.endpoints, tasklog.endpoints)
+} - {f"{domaindata.endpoints.prefix}deleteDataAndRaw"}
+
+
 def kusciaapi_app(node: Node) -> web.Application:
     """KusciaAPI on 8082: role "master"; the token counts unless the protocol is NOTLS (facts 0.5, 2.7)."""
     token = credentials.api_token(node.key, node.domain_id)
@@ -75,11 +83,11 @@ async def _carry_grants(node: Node) -> AsyncIterator[None]:
 
 
 def internal_app(node: Node) -> web.Application:
-    """KusciaAPI on 8092 of a master: role "domain" of whom the gateway let in."""
+    """KusciaAPI on 8092 of a master: role "domain" of whom the gateway let in; 401 for what is not for domains."""
 
     def identify(request: web.Request) -> tuple[str, str] | None:
         source = request.headers.get("Kuscia-Source", "")
-        return ("domain", source) if source else None
+        return ("domain", source) if source and request.path in FOR_DOMAINS else None
 
     return wire.build_app(node, TABLES, server="internal", identify=identify)
 

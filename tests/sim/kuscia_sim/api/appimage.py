@@ -16,7 +16,7 @@ from kuscia_sim.api.rules import (
     require,
     valid_quantity,
 )
-from kuscia_sim.protojson import Dict
+from kuscia_sim.protojson import Dict, GivenMap
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import ApiError, Context, Endpoints, store_error
 
@@ -91,7 +91,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
         _check_templates(request["deploy_templates"])
     image = await _get(ctx, request["name"], ERR_UPDATE)
     image["spec"]["image"] = dict(request["image"])
-    if request["config_templates"]:
+    if isinstance(request["config_templates"], GivenMap):
         image["spec"]["configTemplates"] = request["config_templates"]
     if request["deploy_templates"]:
         image["spec"]["deployTemplates"] = [_template_spec(t, ERR_UPDATE) for t in request["deploy_templates"]]

@@ -1,6 +1,7 @@
 """KusciaAPI's job endpoints: /api/v1/job/... (facts 7.4; recorded: notes 'job ...')."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from kuscia_sim.protojson import (
     INT32,
     INT64,
     STR,
+    UINT64,
     Dict,
     Enum,
     Message,
@@ -29,7 +31,6 @@ from kuscia_sim.wire import (
     ApiError,
     Context,
     Endpoints,
-    InvalidRequest,
     RequestHeader,
     Status,
     store_error,
@@ -38,12 +39,13 @@ from kuscia_sim.wire import (
 ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_DELETE, ERR_STOP, ERR_APPROVE = range(11201, 11207)
 ERR_SUSPEND, ERR_RESTART, ERR_CANCEL, ERR_NOT_RUNNING, ERR_NOT_RESTARTABLE = range(11207, 11212)
 MAX_TASKS = 128
+TASK_ID_PATTERN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 MAX_PARALLELISM = 128
 MAX_INT32 = 2**31 - 1
 HEARTBEAT_SECONDS = 10.0
 WRITE_TRIES = 5
 
-BandwidthLimit = message("BandwidthLimit", destination_id=STR, limit_kbps=INT64)
+BandwidthLimit = message("BandwidthLimit", destination_id=STR, limit_kbps=UINT64)
 JobResource = message("JobResource", cpu=STR, memory=STR, bandwidth=STR)
 Party = message("Party", domain_id=STR, role=STR, resources=JobResource, bandwidth_limits=repeated(BandwidthLimit))
 ScheduleConfig = message(
@@ -64,7 +66,7 @@ _task_fields: dict[str, Any] = {
 }
 # An answer leaves `tolerable` out where it was not given, which is how it was recorded.
 TaskConfig = message("TaskConfig", **_task_fields)
-TaskRequest = message("TaskConfig", **_task_fields, tolerable=optional(BOOL))
+TaskRequest = message("Task", **_task_fields, tolerable=optional(BOOL))
 EndpointStatus = message("JobPartyEndpoint", port_name=STR, scope=STR, endpoint=STR)
 PartyStatus = message("PartyStatus", domain_id=STR, state=STR, err_msg=STR, endpoints=repeated(EndpointStatus))
 TaskStatus = message(
@@ -127,7 +129,7 @@ DeleteJobRequest = message("DeleteJobRequest", header=RequestHeader, job_id=STR)
 ApproveResult = Enum(
     "kusciaapi.ApproveResult", ("APPROVE_RESULT_UNKNOWN", "APPROVE_RESULT_ACCEPT", "APPROVE_RESULT_REJECT")
 )
-ApproveJobRequest = message("ApproveJobRequest", header=RequestHeader, job_id=STR, result=ApproveResult, reason=STR)
+ApproveJobRequest = message("ApproveJobRequest", job_id=STR, result=ApproveResult, reason=STR)
 EventType = Enum("kusciaapi.EventType", ("ADDED", "MODIFIED", "DELETED", "ERROR", "HEARTBEAT"))
 WatchJobRequest = message("WatchJobRequest", header=RequestHeader, timeout_seconds=INT64)
 WatchJobResponse = message("WatchJobEventResponse", type=EventType, object=JobStatus)
@@ -254,6 +256,8 @@ def _check_crd(job: Object) -> None:
     if len(spec["tasks"]) > MAX_TASKS:
         errors.append(f"spec.tasks: Too many: {len(spec['tasks'])}: must have at most {MAX_TASKS} items")
     for index, task in enumerate(spec["tasks"]):
+        if task["taskID"]:
+            errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
         for number, party in enumerate(task["parties"]):
             for place, limit in enumerate(party["bandwidthLimits"]):
                 path = f"spec.tasks[{index}].parties[{number}].bandwidthLimits[{place}].limitKBps"
@@ -378,19 +382,22 @@ def _party_statuses(status: Object) -> list[Dict]:
     for pod in status.get("podStatuses", {}).values():
         said.setdefault(pod["namespace"], []).append(pod_message(pod))
     states = {party["domainID"]: party["phase"] for party in status.get("partyTaskStatus", [])}
-    return [
+    parties = [
         {
             "domain_id": domain,
             "state": states.get(domain, "Unknown"),
             "err_msg": ",".join(texts),
-            "endpoints": [
-                {"port_name": entry["portName"], "scope": entry["scope"], "endpoint": _endpoint(entry)}
-                for entry in status.get("serviceStatuses", {}).values()
-                if entry["namespace"] == domain
-            ],
+            "endpoints": _as_a_map(
+                [
+                    {"port_name": entry["portName"], "scope": entry["scope"], "endpoint": _endpoint(entry)}
+                    for entry in status.get("serviceStatuses", {}).values()
+                    if entry["namespace"] == domain
+                ]
+            ),
         }
         for domain, texts in said.items()
     ]
+    return _as_a_map(parties)
 
 
 def _endpoint(service: Dict) -> str:
@@ -414,7 +421,12 @@ def _state(phase: str) -> str:
 
 
 def _by_domain(states: dict[str, str]) -> list[Dict]:
-    return [{"domain_id": domain, "state": state} for domain, state in states.items()]
+    return _as_a_map([{"domain_id": domain, "state": state} for domain, state in states.items()])
+
+
+def _as_a_map(items: list[Dict]) -> list[Dict]:
+    """In no order: upstream goes through a Go map (Kuscia facts 7.4)."""
+    return random.sample(items, len(items))
 
 
 async def _readable(ctx: Context, job_id: str, code: int) -> Object:
@@ -556,14 +568,14 @@ async def _change(ctx: Context, job_id: str, code: int, change: Any) -> None:
 # --- watch ---
 
 
-def _check_watch(_ctx: Context, request: Dict) -> None:
-    if not 0 <= request["timeout_seconds"] <= MAX_INT32:
-        raise InvalidRequest("timeout seconds must be in [0,2^31-1]")
-
-
-@endpoints.add_stream("watch", WatchJobRequest, WatchJobResponse, check=_check_watch)
+@endpoints.add_stream("watch", WatchJobRequest, WatchJobResponse)
 async def watch(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
-    """First every job as ADDED, then the changes, a heartbeat every 10 s; ends after the time given."""
+    """First every job as ADDED, then the changes, a heartbeat every 10 s; ends after the time given.
+
+    A time that is none ends it at once: upstream only logs that.
+    """
+    if not 0 <= request["timeout_seconds"] <= MAX_INT32:
+        return
     loop = asyncio.get_running_loop()
     end = loop.time() + (request["timeout_seconds"] or MAX_INT32)
     heartbeat = loop.time() + HEARTBEAT_SECONDS

@@ -108,7 +108,7 @@ CreateDomainRouteRequest = message(
 CreateDomainRouteResponse = message(
     "CreateDomainRouteResponse", status=Status, data=message("CreateDomainRouteResponseData", name=STR)
 )
-DeleteDomainRouteRequest = message("DeleteDomainRouteRequest", header=RequestHeader, destination=STR, source=STR)
+DeleteDomainRouteRequest = message("DeleteDomainRouteRequest", header=RequestHeader, source=STR, destination=STR)
 DeleteDomainRouteResponse = status_only("DeleteDomainRouteResponse")
 QueryDomainRouteRequest = message("QueryDomainRouteRequest", header=RequestHeader, destination=STR, source=STR)
 QueryDomainRouteResponse = message(
@@ -504,3 +504,83 @@ QueryLogRequest = message(
 QueryLogResponse = message("QueryLogResponse", status=Status, log=STR)
 QueryPodNodeRequest = message("QueryPodNodeRequest", header=RequestHeader, task_id=STR, domain=STR, replica_idx=INT32)
 QueryPodNodeResponse = message("QueryPodNodeResponse", status=Status, node_name=STR, node_ip=STR)
+
+# serving
+UpdateStrategy = message("UpdateStrategy", type=STR, max_surge=STR, max_unavailable=STR)
+ServingResource = message("Resource", container_name=STR, min_cpu=STR, max_cpu=STR, min_memory=STR, max_memory=STR)
+ServingParty = message(
+    "ServingParty",
+    domain_id=STR,
+    role=STR,
+    app_image=STR,
+    replicas=optional(INT32),
+    update_strategy=UpdateStrategy,
+    resources=repeated(ServingResource),
+    service_name_prefix=STR,
+)
+ServingStatusDetail = message(
+    "ServingStatusDetail",
+    state=STR,
+    reason=STR,
+    message=STR,
+    total_parties=INT32,
+    available_parties=INT32,
+    create_time=STR,
+    party_statuses=repeated(
+        message(
+            "PartyServingStatus",
+            domain_id=STR,
+            role=STR,
+            state=STR,
+            replicas=INT32,
+            available_replicas=INT32,
+            unavailable_replicas=INT32,
+            updatedReplicas=INT32,
+            create_time=STR,
+            endpoints=repeated(message("ServingPartyEndpoint", port_name=STR, scope=STR, endpoint=STR)),
+        )
+    ),
+)
+CreateServingRequest = message(
+    "CreateServingRequest",
+    header=RequestHeader,
+    serving_id=STR,
+    serving_input_config=STR,
+    initiator=STR,
+    parties=repeated(ServingParty),
+    affinity_mode=STR,
+)
+CreateServingResponse = status_only("CreateServingResponse")
+QueryServingRequest = message("QueryServingRequest", header=RequestHeader, serving_id=STR)
+QueryServingResponse = message(
+    "QueryServingResponse",
+    status=Status,
+    data=message(
+        "QueryServingResponseData",
+        serving_input_config=STR,
+        initiator=STR,
+        parties=repeated(ServingParty),
+        status=ServingStatusDetail,
+    ),
+)
+UpdateServingRequest = message(
+    "UpdateServingRequest",
+    header=RequestHeader,
+    serving_id=STR,
+    serving_input_config=STR,
+    parties=repeated(ServingParty),
+)
+UpdateServingResponse = status_only("UpdateServingResponse")
+DeleteServingRequest = message("DeleteServingRequest", header=RequestHeader, serving_id=STR)
+DeleteServingResponse = status_only("DeleteServingResponse")
+BatchQueryServingStatusRequest = message(
+    "BatchQueryServingStatusRequest", header=RequestHeader, serving_ids=repeated(STR)
+)
+BatchQueryServingStatusResponse = message(
+    "BatchQueryServingStatusResponse",
+    status=Status,
+    data=message(
+        "BatchQueryServingStatusResponseData",
+        servings=repeated(message("ServingStatus", serving_id=STR, status=ServingStatusDetail)),
+    ),
+)

@@ -1,9 +1,11 @@
 """Engine output: /api/v1/log/... (facts 7.4)."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 from kuscia_sim.api import messages as m
+from kuscia_sim.node import MasterUnreachable
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import StoreError
 from kuscia_sim.wire import ERR_NOT_ON_MASTER, ApiError, Context, Endpoints
@@ -11,6 +13,7 @@ from kuscia_sim.wire import ERR_NOT_ON_MASTER, ApiError, Context, Endpoints
 endpoints = Endpoints("/api/v1/log/")
 
 ERR_QUERY, ERR_NODE = 13200, 13201
+NODE_QUERY = "/api/v1/log/node/query"
 LINES = 100
 PERIOD = 5.0
 
@@ -20,6 +23,8 @@ async def query_task_log(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
     """Up to 100 lines an object, at least every 5 seconds; only where the engine ran."""
     if ctx.node.is_master:
         raise ApiError(ERR_NOT_ON_MASTER, "kuscia master api not support this interface now")
+    if not request["local"]:
+        await _check_node(ctx, request)
     task, replica = request["task_id"], request["replica_idx"]
     prefix = f"{ctx.node.domain_id}_{task}-{replica}"
     agent = ctx.node.agent
@@ -50,6 +55,22 @@ async def query_task_log(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
     finally:
         if following is not None:
             following.cancel()
+
+
+async def _check_node(ctx: Context, request: Dict) -> None:
+    """The master has to name this instance as the one that ran the engine. Raises ApiError."""
+    asked = {"task_id": request["task_id"], "domain": ctx.node.domain_id, "replica_idx": request["replica_idx"]}
+    try:
+        assert ctx.node.master_api is not None
+        answer = json.loads(await ctx.node.master_api.post(NODE_QUERY, json.dumps(asked).encode()))
+    except MasterUnreachable as err:
+        raise ApiError(ERR_QUERY, f"failed to get pod node from master, err: {err}") from err
+    status = answer["status"]
+    if status["code"]:
+        raise ApiError(ERR_QUERY, f"failed to get pod node from master, err: {status['message']}")
+    if answer["node_name"] != ctx.node.hostname:
+        # Upstream asks that instance's KusciaAPI; here each domain has one instance at a time.
+        raise ApiError(ERR_QUERY, f"failed to proxy query, err: {answer['node_name']} is another instance")
 
 
 async def _next(lines: AsyncIterator[str]) -> str:

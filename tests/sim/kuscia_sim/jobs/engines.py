@@ -83,7 +83,7 @@ def _build_party(task: Object, spec: dict[str, Any], app_images: dict[str, Objec
     if name not in app_images:
         raise EngineError(f'failed to get appImage "{name}" from cache, appimage.kuscia.secretflow "{name}" not found')
     app_image = app_images[name]["spec"]
-    template = _select_template(app_image.get("deployTemplates", []), role)
+    template = select_template(app_image.get("deployTemplates", []), role)
     if template is None:
         raise EngineError(
             f'failed to find a deploy template of appImage "{name}" for party {domain}/{role}: none is for role {role}'
@@ -106,7 +106,7 @@ def _build_party(task: Object, spec: dict[str, Any], app_images: dict[str, Objec
     )
 
 
-def _select_template(templates: list[dict[str, Any]], role: str) -> dict[str, Any] | None:
+def select_template(templates: list[dict[str, Any]], role: str) -> dict[str, Any] | None:
     """The template for the role; one without a role serves every role."""
     exact = [entry for entry in templates if role and role in str(entry.get("role") or "").split(",")]
     general = [entry for entry in templates if not entry.get("role")]

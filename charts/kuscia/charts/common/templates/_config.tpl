@@ -22,20 +22,24 @@ merged, lists and all else replaced.
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* The Secret that `prepare` merges like extraConfig, and which keys it may not hold. */}}
+{{/* The Secret that `prepare` merges like extraConfig. */}}
 {{- define "kuscia.extraConfigSecret" -}}
 {{- if .Values.extraConfigSecret -}}
 extraConfigSecret:
   name: {{ .Values.extraConfigSecret }}
   key: {{ .Values.extraConfigSecretKey | quote }}
+{{- else -}}
+extraConfigSecret: null
+{{- end -}}
+{{- end -}}
+
+{{/* Which keys that Secret may not hold, and why. */}}
+{{- define "kuscia.extraConfigRefused" -}}
 extraConfigRefused:
   {{- range include "kuscia.refusedConfig" . | fromYamlArray }}
   {{ .path }}: {{ printf "%s, such as %s" .rule .example | quote }}
   {{- end }}
   kusciaAPISans: {{ printf "names are no secret, and the Service's own belong to them; use %s.extraConfig" .Chart.Name | quote }}
-{{- else -}}
-extraConfigSecret: null
-{{- end -}}
 {{- end -}}
 
 {{/* A ConfigMap of one verb: {ctx, verb, config}. */}}
@@ -74,4 +78,5 @@ mode: {{ .Chart.Name }}
 release: {{ .Release.Name }}
 fullname: {{ include "kuscia.fullname" . }}
 gateway: {{ include "kuscia.gateway" . }}
+{{ include "kuscia.extraConfigSecret" . }}
 {{- end -}}

@@ -100,6 +100,9 @@ prepare.yaml: |
     {{- include "kuscia.keySecret" . | nindent 4 }}
   rootless: {{ .Values.rootless }}
   {{- include "kuscia.extraConfigSecret" . | nindent 2 }}
+  {{- if .Values.extraConfigSecret }}
+  {{- include "kuscia.extraConfigRefused" . | nindent 2 }}
+  {{- end }}
   master:
     endpoint: {{ .Values.master.endpoint }}
   {{- with include "lite.deployToken" . }}
