@@ -253,15 +253,23 @@ class _Bringer:
         found = content.of(table, self._login)
         if found is None:
             return self._there(table, store) if store is not None else self._local(table)
-        names = []
-        if columns.has_header(table):
-            with found.open() as stream:
-                names = columns.header(stream, f"the file of table {table.id}")
-        resolved = _with_columns(table, names)
-        if store is not None:
-            self._upload(table, store, found)
+        try:
+            resolved = self._resolve(table, found)
+            if store is not None:
+                self._upload(table, store, found)
+        except NeedsHuman:
+            # Not after NotYet: what was fetched is still good when the store comes back.
+            found.discard()
+            raise
         found.discard()
         return resolved
+
+    def _resolve(self, table: Table, found: content.Content) -> Table:
+        if not columns.has_header(table):
+            return table
+        with found.open() as stream:
+            names = columns.header(stream, f"the file of table {table.id}")
+        return _with_columns(table, names)
 
     def _upload(self, table: Table, store: Store, found: content.Content) -> None:
         name = f"{store.location.bucket}/{store.location.object_name(table.relative_uri)}"

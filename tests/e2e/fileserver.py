@@ -7,6 +7,7 @@ PUT /files/NAME      store a file
 """
 
 import base64
+import hashlib
 import http.server
 import os
 from pathlib import Path
@@ -39,12 +40,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._end(401)
         if kind == "made":
             size = int(name) * 1_000_000 // LINE_SIZE * LINE_SIZE
-            return self._send(size, lambda begin: made(int(name), begin))
+            return self._send(size, '"made"', lambda begin: made(int(name), begin))
         path = ROOT / name
         if not path.is_file():
             return self._end(404)
         content = path.read_bytes()
-        return self._send(len(content), lambda begin: [content[begin:]])
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        return self._send(len(content), etag, lambda begin: [content[begin:]])
 
     def do_PUT(self) -> None:
         name = self.path.split("/", 2)[2]
@@ -56,9 +58,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _send(self, size: int, blocks) -> None:
+    def _send(self, size: int, etag: str, blocks) -> None:
         begin = 0
-        if self.headers.get("If-Range") == '"1"':
+        if self.headers.get("If-Range") == etag:
             begin = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
         if begin >= size > 0:
             self.send_response(416)
@@ -68,7 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if begin else 200)
         if begin:
             self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
-        self.send_header("ETag", '"1"')
+        self.send_header("ETag", etag)
         self.send_header("Content-Length", str(size - begin))
         self.end_headers()
         sent = 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import data, examples
+from kuscia_hooks import data, download, examples
 from kuscia_hooks.config import Data
 from kuscia_hooks.errors import NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
@@ -301,6 +301,25 @@ def test_a_file_that_is_not_there_and_then_is(
     assert set(kuscia.tables) == {("alice", "alice-table"), ("alice", "own")}
     assert minio.buckets["b"]["p/own.csv"].content == path.read_bytes()
     assert path.exists()
+
+
+def test_a_fetched_file_with_a_wrong_header_is_not_kept(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server that names no versions could never mend it."""
+    fetched = tmp_path / "d/file"
+
+    def fetch(*_: Any, **__: Any) -> Path:
+        fetched.parent.mkdir(exist_ok=True)
+        fetched.write_text("id1,years\n")
+        return fetched
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    url = {"example": None, "url": "https://files.example.com/alice.csv"}
+    with pytest.raises(NeedsHuman, match="columns that the file has not: age"):
+        attempt(endpoint, kube, tables=[{**TABLE, **url}])
+    assert not fetched.exists()
+    assert minio.buckets["b"] == {}
 
 
 def test_a_table_that_left_the_values(
