@@ -13,6 +13,7 @@ from tests.cluster.kubectl import CommandError
 from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.datasources import LOGIN, Stores, stores
+from tests.e2e.fileserver import LINE_SIZE
 from tests.e2e.variants import variant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -275,5 +276,5 @@ def test_a_large_file(world: Stores) -> None:
     assert job_pod(world)["metadata"]["name"] != killed
     assert world.uploads(bucket) == []
     with world.client() as client:
-        assert client.stat_object(bucket, "big.csv").size == 200 * 1_000_000 // 87 * 87
+        assert client.stat_object(bucket, "big.csv").size == 200 * 1_000_000 // LINE_SIZE * LINE_SIZE
     assert "gave up an unfinished upload of big.csv" in log(world)
