@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kuscia_hooks import datastore, engines, gateway, job
+from kuscia_hooks import datastore, engines, gateway, job, results
 from kuscia_hooks.api import KusciaAPI, Missing
-from kuscia_hooks.config import Check, CheckedEngines, Database, ExampleJob
-from kuscia_hooks.csvfile import shape
+from kuscia_hooks.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
+from kuscia_hooks.csvfile import is_csv, shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
 from kuscia_hooks.routes import STATUS_BATCH
 from kuscia_hooks.s3 import Location, Store
 from kuscia_hooks.session import open_api
+from kuscia_hooks.transfer import megabytes
 from kuscia_hooks.waiting import Deadline, until
 
 # Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
@@ -26,6 +27,8 @@ PATIENCE = 240.0
 ENGINES_PATIENCE = 10.0
 # A job's result is registered by the engine just before it ends.
 RESULT_PATIENCE = 60.0
+# Rows are counted by reading the whole object; of a larger one the header alone is read.
+COUNTED_BYTES = 100_000_000
 
 
 @dataclass
@@ -110,7 +113,7 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
         domain = party.domain
         report.run(
             f"result in {domain}",
-            partial(_registered, api, domain, example.output),
+            partial(_registered, api, domain, found.output),
             deadline,
             RESULT_PATIENCE,
         )
@@ -201,10 +204,14 @@ def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: D
     report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
     if config.engines is not None:
         _engines(config, config.engines, kube, report, deadline)
+    source = config.source
+    if source is not None:
+        report.run(f"data source {source.id}", lambda: _source(config, kube, api, source), deadline)
     for table in config.tables:
         report.run(f"table {table}", partial(_readable, api, config, table), deadline)
     for result in config.results:
         report.run(f"result {result}", partial(_result, api, config, result), deadline)
+    report.run("result of the example job", lambda: _example_result(api, config), deadline, RESULT_PATIENCE)
 
 
 def _engines(config: Check, settings: CheckedEngines, kube: Kube, report: Report, deadline: Deadline) -> None:
@@ -233,59 +240,114 @@ def _own_node(api: KusciaAPI, domain_id: str) -> str:
     return f"node {', '.join(nodes)} is Ready"
 
 
-def _readable(api: KusciaAPI, config: Check, table: str) -> str:
-    data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
-    source = api.call("domaindatasource/query", {"domain_id": config.domain_id, "datasource_id": data["datasource_id"]})
+def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) -> str:
+    """Kuscia's copy of the keys against the Secret: engines use the copy."""
+    secret = source.credentials_secret
+    names = secret.access_key_id_key, secret.access_key_secret_key
+    wanted = [
+        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip() for name in names
+    ]
+    oss = _data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
+    if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
+        raise NotYet(
+            f"it holds other keys than Secret {config.namespace}/{secret.name}; the data step updates it",
+            "helm upgrade … --reuse-values --set-string lite.jobs.runId=$(date +%s)",
+        )
+    return f"holds the keys of Secret {config.namespace}/{secret.name}"
+
+
+def _data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
+    """A data source as the node answers it, with an `info` and the secret in it hidden from logs."""
+    source = api.call("domaindatasource/query", {"domain_id": domain, "datasource_id": source_id})
     info = source.get("info") or {}
     if info.get("oss"):
-        rows, columns = _in_bucket(table, data, info["oss"])
+        hide(info["oss"]["access_key_secret"])
+    return {**source, "info": info}
+
+
+def _readable(api: KusciaAPI, config: Check, table: str) -> str:
+    data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
+    source = _data_source(api, config.domain_id, data["datasource_id"])
+    info = source["info"]
+    if info.get("oss"):
+        length, columns = _in_bucket(table, data, info["oss"])
     elif _is_on(config.volume, info.get("localfs")):
-        rows, columns = _in_volume(table, Path(info["localfs"]["path"], data["relative_uri"]))
+        length, columns = _in_volume(table, Path(info["localfs"]["path"], data["relative_uri"]))
     else:
         kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"
         return f"declared as {data['relative_uri']} of {kind}"
+    if columns is None:
+        return f"{length} at {data['relative_uri']}"
     declared = [column["name"] for column in data.get("columns") or []]
     lacking = [name for name in declared if name not in columns]
     if lacking:
         raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
-    return f"{rows} rows, {len(columns)} columns"
+    return f"{length}, {len(columns)} columns"
 
 
-def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[int, list[str]]:
-    hide(oss["access_key_secret"])
-    store = Store(
-        Location(
-            oss["endpoint"],
-            oss["bucket"],
-            oss["prefix"],
-            oss["access_key_id"],
-            oss["access_key_secret"],
-            bool(oss["virtualhost"]),
-            f"data source {data['datasource_id']}",
-        )
-    )
+def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[str, list[str] | None]:
+    """How long a table is, and its columns where it is a CSV file."""
+    store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
     name = store.location.object_name(data["relative_uri"])
-    if not store.exists(data["relative_uri"]):
+    size = store.size(data["relative_uri"])
+    if size is None:
         raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
-    return store.rows(data["relative_uri"])
+    if not is_csv(name):
+        return megabytes(size), None
+    if size > COUNTED_BYTES:
+        return megabytes(size), store.header(data["relative_uri"])
+    rows, columns = store.rows(data["relative_uri"])
+    return f"{rows} rows", columns
 
 
 def _is_on(volume: str | None, localfs: dict[str, Any] | None) -> bool:
     return volume is not None and localfs is not None and Path(localfs["path"]).is_relative_to(volume)
 
 
-def _in_volume(table: str, path: Path) -> tuple[int, list[str]]:
+def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
+    """How long a table is, and its columns where it is a CSV file."""
     try:
+        if not is_csv(path.name):
+            return megabytes(path.stat().st_size), None
         with path.open("rb") as file:
-            return shape(iter(partial(file.read, 1 << 20), b""))
+            rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
     except FileNotFoundError as error:
         raise NotYet(f"{table} is declared, but the lite's volume has no {path}") from error
     except OSError as error:
         raise NeedsHuman(f"{path} of {table} cannot be read: {error.strerror}") from error
+    return f"{rows} rows", columns
 
 
 def _result(api: KusciaAPI, config: Check, result: str) -> str:
     try:
         return _readable(api, config, result)
     except Missing:
-        return "not there yet; the master's check makes it"
+        return "not there yet"
+
+
+def _example_result(api: KusciaAPI, config: Check) -> str:
+    """Read the newest result of the example job, then remove what need not be kept."""
+    found = results.listed(api, config.domain_id)
+    latest = next((result for result in reversed(found) if result.state == results.LATEST), None)
+    said = "none; the master's helm test makes one" if latest is None else _of_job(api, config, latest)
+    for result in found:
+        if not result.keep:
+            _remove(api, config.domain_id, result)
+    return said
+
+
+def _of_job(api: KusciaAPI, config: Check, result: results.Result) -> str:
+    return f"{_readable(api, config, result.id)}, {result.id} of KusciaJob {result.job}"
+
+
+def _remove(api: KusciaAPI, domain: str, result: results.Result) -> None:
+    source = _data_source(api, domain, result.data_source)
+    oss = source["info"].get("oss")
+    if oss:
+        Store(Location.of_info(oss, f"data source {result.data_source}")).delete(result.relative_uri)
+    try:
+        api.call("domaindata/delete", {"domain_id": domain, "domaindata_id": result.id})
+    except Missing:
+        logger.info("%s is gone already", result.id)
+    rest = "" if oss else f"; its file {result.relative_uri} stays in the lite ({source['type']})"
+    logger.info("removed %s, a result of the example job that is not kept%s", result.id, rest)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kuscia_hooks import log
+from kuscia_hooks import log, transfer
 from kuscia_hooks.errors import ConfigError, HookError, NeedsHuman
 from kuscia_hooks.log import logger
 from kuscia_hooks.plan import Summary
@@ -39,6 +39,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Print what would be don
 
 def _stop(*_: object) -> None:
     # As a container's first process Python would ignore the signal; waiting threads must not delay the end.
+    transfer.stop()
     sys.stdout.flush()
     os._exit(_SIGTERM_EXIT)
 

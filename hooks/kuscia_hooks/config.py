@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 from kuscia_hooks.errors import ConfigError
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# What KusciaAPI takes for the ID of a table, a data source, a grant, a job (Kuscia facts 7.4).
+_ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _RESERVED = {"default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"}
 
 
@@ -45,9 +47,28 @@ def _endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _kuscia_id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError(
+            "an ID is 1 to 63 of a-z, 0-9, '.' and '-', with a letter or digit at the ends, for example alice-table"
+        )
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
+        raise ValueError(
+            "a URL is http(s)://host[:port]/path, without a user, for example https://example.com/alice.csv"
+        )
+    return value
+
+
 DomainId = Annotated[str, AfterValidator(_domain_id)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Name = Annotated[str, Field(min_length=1)]
+KusciaId = Annotated[str, AfterValidator(_kuscia_id)]
+Url = Annotated[str, AfterValidator(_url)]
 
 
 class _Model(BaseModel):
@@ -288,7 +309,7 @@ class Credentials(_Model):
 class Oss(_Model):
     """A bucket of an S3-compatible store."""
 
-    id: Name
+    id: KusciaId
     type: Literal["oss"]
     endpoint: Endpoint
     bucket: Name
@@ -304,7 +325,7 @@ class Oss(_Model):
 class LocalFs(_Model):
     """A directory of the lite's own volume; only RunP and RunC engines see it."""
 
-    id: Name
+    id: KusciaId
     type: Literal["localfs"]
     path: Name
     access_directly: bool = True
@@ -319,22 +340,49 @@ class Column(_Model):
     comment: str = ""
 
 
-class Table(_Model):
-    """A table to declare. Its content is an example, a file, or already there."""
+class UrlCredentials(_Model):
+    """A Secret in the step's namespace: `token`, or `username` and `password`, or `query` of a signed URL."""
 
-    id: Name
+    name: Name
+
+
+class Table(_Model):
+    """A table to declare. Its content is an example, a URL's, a file's, or in the bucket already.
+
+    Args:
+        url_credentials_secret: what the URL's server asks for.
+        file: a path in the step's pod.
+        sha256: of the content, in hex; checked before it is used.
+        size: of the content in bytes; checked likewise.
+        columns: which the content must have.
+        column_types: instead of `columns`, all of the CSV header's: type by name, `*` for those not named.
+    """
+
+    id: KusciaId
     name: Name
     relative_uri: Name
     type: Literal["table", "model", "rule", "report", "unknown"] = "table"
     example: Literal["alice", "bob"] | None = None
+    url: Url | None = None
+    url_credentials_secret: UrlCredentials | None = None
     file: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    size: Annotated[int, Field(ge=0)] | None = None
     columns: list[Column] = []
+    column_types: dict[Name, Name] = {}
     attributes: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _one_content(self) -> "Table":
-        if self.example and self.file:
-            raise ValueError("example and file exclude each other")
+        given = [name for name in ("example", "url", "file") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other")
+        if self.url_credentials_secret and not self.url:
+            raise ValueError("urlCredentialsSecret is for a url, which is missing")
+        if (self.sha256 or self.size is not None) and not (self.url or self.file):
+            raise ValueError("sha256 and size are checked of a url or a file, of which none is given")
+        if self.columns and self.column_types:
+            raise ValueError("columns and columnTypes exclude each other")
         return self
 
 
@@ -346,11 +394,16 @@ class Grant(_Model):
 
 
 class Data(_WritingVerb):
-    """data.yaml"""
+    """data.yaml
+
+    `prune` takes tables away from Kuscia that this release declared and that are no longer in `tables`; their
+    objects stay.
+    """
 
     source: Source
     tables: list[Table]
     grants: list[Grant] = []
+    prune: bool = False
 
     @model_validator(mode="after")
     def _known(self) -> "Data":
@@ -399,16 +452,26 @@ class Party(_Model):
 class ExampleJob(_Model):
     """The PSI job of `helm test`.
 
-    `keep` leaves the KusciaJob in place afterwards; the result always stays.
+    Args:
+        output: what the result's ID begins with in each domain; the run is added to it.
+        data_source: ID of the data source in each domain.
+        keep: leave the KusciaJob and its result in place.
     """
 
     app_image: Name
     initiator: DomainId
     parties: Annotated[list[Party], Field(min_length=2, max_length=2)]
-    output: Name
+    output: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$")]
     timeout_seconds: Annotated[int, Field(gt=0)] = 600
-    data_source: Name
+    data_source: KusciaId
     keep: bool = False
+
+
+class CheckedSource(_Model):
+    """A lite's OSS data source, and the Secret whose keys it has to hold."""
+
+    id: KusciaId
+    credentials_secret: Credentials
 
 
 class Check(_ApiVerb):
@@ -422,6 +485,7 @@ class Check(_ApiVerb):
     datastore: Datastore | None = None
     example_job: ExampleJob | None = None
     master: Master | None = None
+    source: CheckedSource | None = None
     tables: list[Name] = []
     results: list[Name] = []
     engines: CheckedEngines | None = None

@@ -3,6 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 
+def is_csv(name: str) -> bool:
+    """Whether a file is known by its name to begin with the names of its columns."""
+    return name.lower().endswith(".csv")
+
+
 def shape(chunks: Iterable[bytes]) -> tuple[int, list[str]]:
     """Number of data rows, and the columns' names, of a CSV file without line breaks in its values."""
     lines = _lines(chunks)

@@ -2,13 +2,14 @@
 KusciaAPI.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from kuscia_hooks import columns, content
 from kuscia_hooks.api import Exists, KusciaAPI, Missing, Refused
 from kuscia_hooks.config import Data, Oss, Table
-from kuscia_hooks.content import content_of
-from kuscia_hooks.errors import HookError, merged
+from kuscia_hooks.download import Login, login
+from kuscia_hooks.errors import HookError, NeedsHuman, merged
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.ledger import Ledger, digest
 from kuscia_hooks.log import logger
@@ -127,25 +128,24 @@ def same_grant(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
 def plan(
     wanted: Mapping[str, list[dict[str, Any]]],
     present: Mapping[str, Mapping[str, Mapping[str, Any] | None]],
-    granted: Mapping[str, str],
+    revoked: Collection[str] = (),
+    undeclared: Collection[str] = (),
 ) -> Plan:
     """What data source, tables and grants need.
 
     Args:
         wanted: request bodies under `source`, `tables` and `grants`.
         present: what was read, by the same kinds and by id; None where it does not exist.
-        granted: the grants that this release made earlier; one that is no longer wanted is revoked.
+        revoked: grants that this release made earlier and that left the values.
+        undeclared: tables, likewise, that shall be taken away.
     """
     kinds = (
         ("source", "DomainDataSource", "datasource_id", lambda w, p: normal_source(w) == normal_source(p)),
         ("tables", "DomainData", "domaindata_id", same_table),
         ("grants", "DomainDataGrant", "domaindatagrant_id", same_grant),
     )
-    actions: list[Action] = []
-    ids = {body["domaindatagrant_id"] for body in wanted["grants"]}
-    for grant in granted:
-        if grant not in ids:
-            actions.append(Action("delete", "DomainDataGrant", grant, "no longer wanted"))
+    actions = [Action("delete", "DomainDataGrant", grant, "left the values") for grant in revoked]
+    actions += [Action("delete", "DomainData", table, "left the values") for table in undeclared]
     changes, total = 0, 0
     for kind, title, id_key, same in kinds:
         for body in wanted[kind]:
@@ -159,9 +159,15 @@ def plan(
     return Plan(tuple(actions), unchanged=total - changes)
 
 
+_DELETE = {
+    "DomainDataGrant": ("domaindatagrant/delete", "domaindatagrant_id"),
+    "DomainData": ("domaindata/delete", "domaindata_id"),
+}
+
+
 class _Declarer:
-    def __init__(self, config: Data, api: KusciaAPI, grants: Ledger) -> None:
-        self._config, self._api, self._grants = config, api, grants
+    def __init__(self, config: Data, api: KusciaAPI, ledgers: Mapping[str, Ledger]) -> None:
+        self._config, self._api, self._ledgers = config, api, ledgers
 
     def present(self, wanted: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
         domain = self._config.domain_id
@@ -197,12 +203,12 @@ class _Declarer:
 
     def apply(self, action: Action) -> None:
         if action.verb == "delete":
-            body = {"domain_id": self._config.domain_id, "domaindatagrant_id": action.name}
+            path, id_key = _DELETE[action.kind]
             try:
-                self._api.call("domaindatagrant/delete", body)
+                self._api.call(path, {"domain_id": self._config.domain_id, id_key: action.name})
             except Missing:
                 logger.info("%s is gone already", action.name)
-            self._grants.entries.pop(action.name, None)
+            self._ledgers[action.kind].entries.pop(action.name, None)
         elif action.kind == "DomainData":
             # Creating what exists updates it (Kuscia facts 0.15).
             self._api.call("domaindata/create", action.payload)
@@ -226,10 +232,85 @@ def _keys(config: Data, kube: Kube) -> tuple[str, str]:
     return identity, key
 
 
-def _upload(config: Data, keys: tuple[str, str], summary: Summary, dry_run: bool) -> None:
+class _Bringer:
+    """Puts the tables where the data source says, and finds out their columns."""
+
+    def __init__(self, config: Data, kube: Kube, store: Store | None, summary: Summary) -> None:
+        self._config, self._kube, self._store, self._summary = config, kube, store, summary
+
+    def _login(self, secret: str) -> Login:
+        return login(self._kube, self._config.namespace, secret)
+
+    def bring(self, table: Table) -> Table:
+        """The table with the columns to declare, once its content is in place."""
+        store = self._store
+        if store is not None and table.sha256 and store.holds(table.relative_uri, table.sha256):
+            # Nothing has to be fetched to know that.
+            return self._there(table, store)
+        if store is None and not table.column_types:
+            # Files of a local data source are the lite's business.
+            return table
+        found = content.of(table, self._login)
+        if found is None:
+            return self._there(table, store) if store is not None else self._local(table)
+        try:
+            resolved = self._resolve(table, found)
+            if store is not None:
+                self._upload(table, store, found)
+        except NeedsHuman:
+            # Not after NotYet: what was fetched is still good when the store comes back.
+            found.discard()
+            raise
+        found.discard()
+        return resolved
+
+    def _resolve(self, table: Table, found: content.Content) -> Table:
+        if not columns.has_header(table):
+            return table
+        with found.open() as stream:
+            names = columns.header(stream, f"the file of table {table.id}")
+        return _with_columns(table, names)
+
+    def _upload(self, table: Table, store: Store, found: content.Content) -> None:
+        name = f"{store.location.bucket}/{store.location.object_name(table.relative_uri)}"
+        if store.upload(table.relative_uri, found):
+            logger.info("uploaded %s (%d bytes)", name, found.size)
+            self._summary.created += 1
+        else:
+            logger.info("%s is there with the same content", name)
+            self._summary.unchanged += 1
+
+    def _there(self, table: Table, store: Store) -> Table:
+        name = store.location.object_name(table.relative_uri)
+        size = store.size(table.relative_uri)
+        if size is None:
+            raise NeedsHuman(
+                f"table {table.id}: bucket {store.location.bucket} has no object {name}. Upload it, or say where it "
+                "comes from, for example url: https://example.com/alice.csv"
+            )
+        names = store.header(table.relative_uri) if columns.has_header(table) else []
+        logger.info("%s/%s is there (%d bytes)", store.location.bucket, name, size)
+        self._summary.unchanged += 1
+        return _with_columns(table, names)
+
+    def _local(self, table: Table) -> Table:
+        raise NeedsHuman(
+            f"table {table.id}: columnTypes needs the header, and a file that lies in the lite already cannot be read "
+            "from here; list its columns, for example columns: [{name: id1, type: str}]"
+        )
+
+
+def _with_columns(table: Table, names: list[str]) -> Table:
+    if not names:
+        return table
+    return table.model_copy(update={"columns": columns.resolved(table, names), "column_types": {}})
+
+
+def _store(config: Data, keys: tuple[str, str]) -> Store | None:
+    """The bucket, once it is there; None for a local data source."""
     source = config.source
     if not isinstance(source, Oss):
-        return
+        return None
     location = Location(
         source.endpoint,
         source.bucket,
@@ -238,23 +319,24 @@ def _upload(config: Data, keys: tuple[str, str], summary: Summary, dry_run: bool
         virtualhost=source.virtualhost,
         credentials=f"Secret {config.namespace}/{source.credentials_secret.name}",
     )
-    if dry_run:
-        return
     store = Store(location)
     if store.ensure_bucket(source.create_bucket):
         logger.info("made bucket %s", source.bucket)
+    store.abort_uploads([table.relative_uri for table in config.tables])
+    return store
+
+
+def _bring(config: Data, kube: Kube, keys: tuple[str, str], summary: Summary) -> tuple[list[Table], list[HookError]]:
+    """The tables whose content is in place, and what was wrong with the others."""
+    bringer = _Bringer(config, kube, _store(config, keys), summary)
+    ready: list[Table] = []
+    errors: list[HookError] = []
     for table in config.tables:
-        content = content_of(table)
-        name = f"{source.bucket}/{location.object_name(table.relative_uri)}"
-        if content is None:
-            if not store.exists(table.relative_uri):
-                logger.warning("table %s: there is no object %s yet", table.id, name)
-        elif store.upload(table.relative_uri, content):
-            logger.info("uploaded %s (%d bytes)", name, content.size)
-            summary.created += 1
-        else:
-            logger.info("%s is there with the same content", name)
-            summary.unchanged += 1
+        try:
+            ready.append(bringer.bring(table))
+        except HookError as error:
+            errors.append(error)
+    return ready, errors
 
 
 def attempt(config: Data, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False) -> Summary:
@@ -267,30 +349,67 @@ def attempt(config: Data, kube: Kube, deadline: Deadline, summary: Summary, dry_
         NotYet, NeedsHuman: for all that failed, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
-    grants = Ledger(kube, config.namespace, config.ledger, config.labels, "grants")
-    grants.load()
+    ledgers = {
+        kind: Ledger(kube, config.namespace, config.ledger, config.labels, key)
+        for kind, key in (("DomainData", "tables"), ("DomainDataGrant", "grants"))
+    }
+    for ledger in ledgers.values():
+        ledger.load()
     with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
         keys = _keys(config, kube)
-        _upload(config, keys, summary, dry_run)
-        wanted = {
-            "source": [wanted_source(config, keys)],
-            "tables": [wanted_table(config, table) for table in config.tables],
-            "grants": [wanted_grant(config, grant.table, grant.domain) for grant in config.grants],
-        }
-        declarer = _Declarer(config, api, grants)
-        todo = plan(wanted, declarer.present(wanted), grants.entries)
+        tables, errors = (list(config.tables), []) if dry_run else _bring(config, kube, keys, summary)
+        wanted = _wanted(config, keys, tables)
+        declarer = _Declarer(config, api, ledgers)
+        left = _left(config, ledgers)
+        todo = plan(
+            wanted,
+            declarer.present(wanted),
+            left["DomainDataGrant"],
+            left["DomainData"] if config.prune else (),
+        )
         if dry_run:
             logger.info("%s", todo)
             return summary
-        # Noted before it is made: one that is not in the ledger could never be revoked.
-        grants.entries.update({body["domaindatagrant_id"]: digest(body) for body in wanted["grants"]})
-        grants.save()
-        errors = _apply(declarer, todo, summary)
-    grants.save()
+        # Noted before it is made: what is not in the ledger could never be taken back.
+        for kind, bodies, id_key in (
+            ("DomainData", wanted["tables"], "domaindata_id"),
+            ("DomainDataGrant", wanted["grants"], "domaindatagrant_id"),
+        ):
+            ledgers[kind].entries.update({body[id_key]: digest(body) for body in bodies})
+            ledgers[kind].save()
+        errors += _apply(declarer, todo, summary)
+    for ledger in ledgers.values():
+        ledger.save()
+    if left["DomainData"] and not config.prune:
+        logger.warning(
+            "declared earlier, and no longer in the values: %s. They stay as they are; lite.data.prune: true takes "
+            "them away (their objects stay)",
+            ", ".join(left["DomainData"]),
+        )
     summary.unchanged += todo.unchanged
+    summary.failed = len(errors)
     if errors:
         raise merged(errors)
     return summary
+
+
+def _wanted(config: Data, keys: tuple[str, str], tables: list[Table]) -> dict[str, list[dict[str, Any]]]:
+    """Request bodies; a table that is not in place is not declared nor granted."""
+    ids = {table.id for table in tables}
+    return {
+        "source": [wanted_source(config, keys)],
+        "tables": [wanted_table(config, table) for table in tables],
+        "grants": [wanted_grant(config, grant.table, grant.domain) for grant in config.grants if grant.table in ids],
+    }
+
+
+def _left(config: Data, ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
+    """What this release made and its values no longer have, by kind."""
+    stays = {
+        "DomainData": {table.id for table in config.tables},
+        "DomainDataGrant": {grant_id(grant.table, grant.domain) for grant in config.grants},
+    }
+    return {kind: sorted(set(ledger.entries) - stays[kind]) for kind, ledger in ledgers.items()}
 
 
 def _apply(declarer: _Declarer, todo: Plan, summary: Summary) -> list[HookError]:
@@ -303,5 +422,4 @@ def _apply(declarer: _Declarer, todo: Plan, summary: Summary) -> list[HookError]
         else:
             logger.info("%s", action)
             summary.count([action])
-    summary.failed = len(errors)
     return errors

@@ -4,10 +4,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from kuscia_hooks import psi
+from kuscia_hooks import psi, results
 from kuscia_hooks.api import Exists, KusciaAPI, Missing
 from kuscia_hooks.config import ExampleJob
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
@@ -31,6 +32,28 @@ def new_id() -> str:
     return f"psi-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
 
 
+def output_of(job: ExampleJob, job_id: str) -> str:
+    """ID of a run's result in each domain; no other run writes it."""
+    return f"{job.output}-{job_id.removeprefix('psi-')}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that succeeded.
+
+    Args:
+        output: ID of its result in each domain.
+        attempts: how many jobs it took.
+    """
+
+    job_id: str
+    output: str
+    attempts: int
+
+    def __str__(self) -> str:
+        return f"{self.job_id} Succeeded" + (f" in attempt {self.attempts}" if self.attempts > 1 else "")
+
+
 def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
     """The body of `job/create`."""
     return {
@@ -44,21 +67,21 @@ def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
                 "task_id": f"{job_id}-{TASK}",
                 "priority": 100,
                 "parties": [{"domain_id": party.domain, "role": ""} for party in job.parties],
-                "task_input_config": psi.task_input_config(job),
+                "task_input_config": psi.task_input_config(job, output_of(job, job_id)),
             }
         ],
     }
 
 
 def reasons(status: dict[str, Any]) -> str:
-    """Everything that a job's status says about why it is where it is."""
+    """Everything that a job's status says about why it is where it is, and of which party."""
     texts = [status.get("err_msg") or ""]
     for task in status.get("tasks") or []:
         texts.append(task.get("err_msg") or "")
         for party in task.get("parties") or []:
             if party.get("err_msg"):
                 texts.append(f"{party['domain_id']}: {party['err_msg']}")
-    return "; ".join(dict.fromkeys(text for text in texts if text)) or NO_REASON
+    return "; ".join(dict.fromkeys(text.strip() for text in texts if text)) or NO_REASON
 
 
 def ended(status: dict[str, Any]) -> bool:
@@ -78,6 +101,11 @@ def listed(api: KusciaAPI) -> list[dict[str, Any]]:
     return sorted(jobs.values(), key=lambda found: str(found.get("status", {}).get("create_time", "")), reverse=True)
 
 
+def show(job_id: str) -> str:
+    """The command that prints the logs of a job's engines."""
+    return f"kubectl kuscia logs {job_id} -A (docs/operations.md)"
+
+
 def passing(reason: str) -> bool:
     """Whether another attempt may succeed: a pod that was lost, evicted or killed, an engine that lost its
     peer.
@@ -95,32 +123,48 @@ def describe(status: dict[str, Any]) -> str:
     return str(status["state"]) + (f" ({', '.join(parties)})" if parties else "")
 
 
-def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[[], str] = new_id) -> str:
-    """Run the job to its success, and return what to say about it.
+def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[[], str] | None = None) -> Run:
+    """Run the job to its success. It is then deleted unless it is to be kept; one that failed stays, for a look.
 
     Raises:
         NeedsHuman: it failed for a reason that lasts, or failed three times.
-        TimeUp: the deadline passed.
+        TimeUp: the deadline passed; the job is stopped.
     """
     deadline = deadline.within(job.timeout_seconds)
+    for party in job.parties:
+        until("earlier results", partial(results.supersede, api, party.domain), deadline)
     for attempt in range(1, ATTEMPTS + 1):
-        job_id = fresh_id()
+        job_id = (fresh_id or new_id)()
         until("KusciaAPI to take the job", partial(_create, api, job, job_id), deadline)
         logger.info("submitted KusciaJob %s", job_id)
-        status = _follow(api, job_id, deadline)
+        try:
+            status = _follow(api, job_id, deadline)
+        except TimeUp:
+            _stop(api, job_id)
+            _mark(api, job, job_id, results.FAILED)
+            raise
         if status["state"] == "Succeeded":
+            _mark(api, job, job_id, results.LATEST)
             if not job.keep:
                 _delete(api, job_id)
-            return f"{job_id} Succeeded" + (f" in attempt {attempt}" if attempt > 1 else "")
+            return Run(job_id, output_of(job, job_id), attempt)
+        _mark(api, job, job_id, results.FAILED)
         reason = reasons(status)
         if attempt == ATTEMPTS or not passing(reason) or deadline.passed:
-            raise NeedsHuman(
-                f"KusciaJob {job_id} {status['state']}: {reason}",
-                f"kubectl kuscia logs {job_id} -A (docs/operations.md)",
-            )
+            raise NeedsHuman(f"KusciaJob {job_id} {status['state']}: {reason}", show(job_id))
         logger.info("KusciaJob %s %s (%s); trying again", job_id, status["state"], reason)
         _delete(api, job_id)
     raise AssertionError("unreachable")
+
+
+def _mark(api: KusciaAPI, job: ExampleJob, job_id: str, state: str) -> None:
+    """Tell the parties' checks what became of their results; whether there is one at all is checked elsewhere."""
+    keep = job.keep and state == results.LATEST
+    for party in job.parties:
+        try:
+            results.mark(api, party.domain, output_of(job, job_id), job_id, state, keep)
+        except HookError as error:
+            logger.warning("the result of %s in %s is not marked: %s", job_id, party.domain, error)
 
 
 def _create(api: KusciaAPI, job: ExampleJob, job_id: str) -> None:
@@ -147,9 +191,18 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
             return status
         if deadline.passed:
             raise TimeUp(
-                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: {reasons(status)}"
+                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: {reasons(status)}",
+                show(job_id),
             )
         deadline.pause()
+
+
+def _stop(api: KusciaAPI, job_id: str) -> None:
+    """So that its engines do not run on unwatched; the job itself stays, for a look."""
+    try:
+        api.call("job/stop", {"job_id": job_id, "reason": "the time of the check is up"})
+    except HookError as error:
+        logger.warning("KusciaJob %s is not stopped: %s", job_id, error)
 
 
 def _delete(api: KusciaAPI, job_id: str) -> None:

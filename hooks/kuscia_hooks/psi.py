@@ -12,8 +12,12 @@ from kuscia_hooks.config import ExampleJob
 _LINK_MILLISECONDS = 1_200_000
 
 
-def task_input_config(job: ExampleJob) -> str:
-    """`task_input_config` of the job's only task, a JSON text."""
+def task_input_config(job: ExampleJob, output: str) -> str:
+    """`task_input_config` of the job's only task, a JSON text.
+
+    Args:
+        output: ID of the result in each domain; its file has the same name.
+    """
     parties = [party.domain for party in job.parties]
     tables = [party.table for party in job.parties]
     return json.dumps(
@@ -26,8 +30,8 @@ def task_input_config(job: ExampleJob) -> str:
             },
             "sf_node_eval_param": _node(job, parties),
             "sf_input_ids": tables,
-            "sf_output_ids": [job.output] * 2,
-            "sf_output_uris": [f"{job.output}.csv"] * 2,
+            "sf_output_ids": [output] * 2,
+            "sf_output_uris": [f"{output}.csv"] * 2,
         }
     )
 

@@ -1,16 +1,18 @@
 """Objects in an S3-compatible store."""
 
-import hashlib
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
+from kuscia_hooks import columns
 from kuscia_hooks.config import split_endpoint
+from kuscia_hooks.content import Content
 from kuscia_hooks.csvfile import shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.log import logger
-from kuscia_hooks.waiting import REPORT_SECONDS, Clock
+from kuscia_hooks.transfer import Progress, on_stop
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -25,8 +27,13 @@ _PASSING = {
     "500",
     "XMinioServerNotInitialized",
 }
-_PART = 16 * 1024 * 1024
+# What an upload holds in memory: a part, twice while it is sent. A store takes up to 10 000 of them.
+_PART = 8 << 20
+_PARTS = 10_000
 _HASH = "sha256"
+_MISSING_KEY = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
+# What servers say to plain HTTP on a TLS port: Go's, nginx, others.
+_TLS_WANTED = re.compile(r"HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,19 @@ class Location:
     secret_key: str = field(repr=False)
     virtualhost: bool = False
     credentials: str = "the data source"
+
+    @classmethod
+    def of_info(cls, oss: Mapping[str, Any], credentials: str) -> "Location":
+        """The location in a data source's info as KusciaAPI answers it (Kuscia facts 7.4)."""
+        return cls(
+            oss["endpoint"],
+            oss["bucket"],
+            oss["prefix"],
+            oss["access_key_id"],
+            oss["access_key_secret"],
+            bool(oss["virtualhost"]),
+            credentials,
+        )
 
     def object_name(self, relative_uri: str) -> str:
         prefix, name = self.prefix.strip("/"), relative_uri.lstrip("/")
@@ -71,36 +91,95 @@ class Store:
                 f"bucket {bucket} does not exist at {self.location.endpoint}. Make it, or set "
                 "lite.data.source.createBucket: true"
             )
-        self._do(f"making bucket {bucket}", lambda: self._client.make_bucket(bucket))
+        self._do(f"making bucket {bucket}", lambda: _unless_ours(self._client.make_bucket, bucket))
         return True
 
-    def upload(self, relative_uri: str, content: "Content") -> bool:
-        """Store an object unless it is there with the same content. Returns whether it was stored."""
+    def upload(self, relative_uri: str, content: Content) -> bool:
+        """Store an object unless it is there with the same content. Returns whether it was stored.
+
+        A large one goes up in parts and appears as a whole once the last is there.
+        """
         name = self.location.object_name(relative_uri)
         digest = content.sha256()
         if self._same(name, content, digest):
             return False
 
         def put() -> None:
-            with content.open() as stream:
+            with content.open() as stream, on_stop(lambda: self._abort([name])):
                 self._client.put_object(
                     self.location.bucket,
                     name,
                     stream,
                     length=content.size,
-                    part_size=_PART,
+                    part_size=_part_size(content.size),
                     num_parallel_uploads=1,
                     content_type="text/csv" if name.endswith(".csv") else "application/octet-stream",
                     metadata={_HASH: digest},
-                    progress=_Progress(name),
+                    progress=Progress(name, "sent"),
                 )
 
         self._do(f"writing {name} to bucket {self.location.bucket}", put)
         return True
 
+    def abort_uploads(self, relative_uris: Collection[str]) -> None:
+        """Give up uploads in parts that a killed process left unfinished: a store keeps and bills them for ever.
+
+        Where the keys have no right to that, it is said and no more.
+        """
+        names = [self.location.object_name(uri) for uri in relative_uris]
+        try:
+            aborted = self._do("looking for unfinished uploads", lambda: self._abort(names))
+        except NeedsHuman as error:
+            logger.warning("%s. Unfinished uploads, if there are any, stay", error.message)
+            return
+        for name in aborted:
+            logger.info("gave up an unfinished upload of %s", name)
+
+    def _abort(self, names: Collection[str]) -> list[str]:
+        # The client's methods for this have no public name; their version is pinned (requirements.txt).
+        aborted = []
+        for name in names:
+            listed = self._client._list_multipart_uploads(self.location.bucket, prefix=name)
+            for upload in listed.uploads:
+                if upload.object_name == name:
+                    self._client._abort_multipart_upload(self.location.bucket, name, str(upload.upload_id))
+                    aborted.append(name)
+        return aborted
+
     def exists(self, relative_uri: str) -> bool:
         """Whether there is such an object."""
         return self._stat(self.location.object_name(relative_uri)) is not None
+
+    def size(self, relative_uri: str) -> int | None:
+        """An object's bytes; None when there is none."""
+        found = self._stat(self.location.object_name(relative_uri))
+        return None if found is None else int(found.size)
+
+    def holds(self, relative_uri: str, sha256: str) -> bool:
+        """Whether an object is there that was uploaded here with this checksum."""
+        found = self._stat(self.location.object_name(relative_uri))
+        return found is not None and _stored_hash(found) == sha256
+
+    def delete(self, relative_uri: str) -> None:
+        """Delete an object; one that is gone already is fine."""
+        name = self.location.object_name(relative_uri)
+        work = lambda: self._client.remove_object(self.location.bucket, name)  # noqa: E731
+        self._do(f"deleting {name} from bucket {self.location.bucket}", work)
+
+    def header(self, relative_uri: str) -> list[str]:
+        """The columns in the first line of a CSV object; see `columns.header`."""
+        name = self.location.object_name(relative_uri)
+
+        def read() -> bytes:
+            response = self._client.get_object(self.location.bucket, name, length=columns.HEADER_BYTES)
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+        begin = self._do(f"reading {name} from bucket {self.location.bucket}", read) if self.size(relative_uri) else b""
+        return columns.header(BytesIO(begin), f"{self.location.bucket}/{name}")
 
     def rows(self, relative_uri: str) -> tuple[int, list[str]]:
         """Number of data rows, and the columns' names, of a CSV object; see `csvfile.shape`."""
@@ -114,8 +193,8 @@ class Store:
                 response.close()
                 response.release_conn()
 
-        count, columns = self._do(f"reading {name} from bucket {self.location.bucket}", read)
-        return count, columns
+        count, names = self._do(f"reading {name} from bucket {self.location.bucket}", read)
+        return count, names
 
     def _stat(self, name: str) -> Any | None:
         from minio.error import S3Error
@@ -124,18 +203,17 @@ class Store:
             try:
                 return self._client.stat_object(self.location.bucket, name)
             except S3Error as error:
-                if error.code in ("NoSuchKey", "NoSuchObject", "ResourceNotFound"):
+                if error.code in _MISSING_KEY:
                     return None
                 raise
 
         return self._do(f"looking for {name} in bucket {self.location.bucket}", stat)
 
-    def _same(self, name: str, content: "Content", digest: str) -> bool:
+    def _same(self, name: str, content: Content, digest: str) -> bool:
         found = self._stat(name)
         if found is None or found.size != content.size:
             return False
-        metadata = {str(key).lower(): str(value) for key, value in (found.metadata or {}).items()}
-        stored = metadata.get(f"x-amz-meta-{_HASH}")
+        stored = _stored_hash(found)
         if stored:
             return stored == digest
         return str(found.etag or "").strip('"') == content.md5()
@@ -152,11 +230,24 @@ class Store:
         except S3Error as error:
             raise self._s3_error(what, error) from error
         except MinioException as error:
+            if _TLS_WANTED.search(str(error)):
+                raise NeedsHuman(f"{what} failed: {self._scheme('https')}") from error
             raise NotYet(
                 f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})", self._show()
             ) from error
         except (HTTPError, OSError) as error:
+            if "WRONG_VERSION_NUMBER" in str(error):
+                raise NeedsHuman(f"{what} failed: {self._scheme('http')}") from error
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise NeedsHuman(
+                    f"{what} failed: the certificate of {self.location.endpoint} is not trusted ({error})"
+                ) from error
             raise NotYet(f"{what} failed: {self.location.endpoint} is not reached ({error})", self._show()) from error
+
+    def _scheme(self, right: str) -> str:
+        """The endpoint was given with the other scheme than its server speaks."""
+        given, _, rest = self.location.endpoint.partition("://")
+        return f"{self.location.endpoint} does not speak {given}; try {right}://{rest}"
 
     def _s3_error(self, what: str, error: Any) -> HookError:
         code = str(error.code)
@@ -176,47 +267,25 @@ class Store:
         return f"curl -sv {self.location.endpoint}"
 
 
-class Content:
-    """Bytes to store, from memory or from a file."""
-
-    def __init__(self, source: bytes | Path) -> None:
-        self._source = source
-        self.size = len(source) if isinstance(source, bytes) else source.stat().st_size
-
-    def open(self) -> BinaryIO:
-        return BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
-
-    def sha256(self) -> str:
-        return self._digest("sha256")
-
-    def md5(self) -> str:
-        return self._digest("md5")
-
-    def _digest(self, algorithm: str) -> str:
-        # MD5 is what the store calls an ETag; nothing here depends on its strength.
-        digest = hashlib.new(algorithm, usedforsecurity=False)
-        with self.open() as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+def _part_size(size: int) -> int:
+    """Bytes of a part: small, but a store counts to 10 000 only."""
+    return max(_PART, -(-size // _PARTS >> 20 << 20))
 
 
-class _Progress:
-    """What the S3 client calls while it sends."""
+def _stored_hash(found: Any) -> str:
+    metadata = {str(key).lower(): str(value) for key, value in (found.metadata or {}).items()}
+    return metadata.get(f"x-amz-meta-{_HASH}", "")
 
-    def __init__(self, name: str, clock: Clock | None = None) -> None:
-        self._name, self._clock = name, clock or Clock()
-        self._sent = self._total = 0
-        self._reported = self._clock.now()
 
-    def set_meta(self, object_name: str, total_length: int) -> None:
-        self._total = total_length
+def _unless_ours(make: Any, bucket: str) -> None:
+    """Another process may have made it at the same moment."""
+    from minio.error import S3Error
 
-    def update(self, size: int) -> None:
-        self._sent += size
-        if self._clock.now() - self._reported >= REPORT_SECONDS:
-            self._reported = self._clock.now()
-            logger.info("%s: %d of %d MB sent", self._name, self._sent >> 20, self._total >> 20)
+    try:
+        make(bucket)
+    except S3Error as error:
+        if error.code != "BucketAlreadyOwnedByYou":
+            raise
 
 
 def _client(location: Location) -> "Minio":

@@ -7,14 +7,16 @@ table's place stays as it is.
 import os
 from pathlib import Path
 
+from kuscia_hooks import content
 from kuscia_hooks.config import Seed, Table
-from kuscia_hooks.content import content_of
-from kuscia_hooks.errors import ConfigError, HookError, NeedsHuman, merged
+from kuscia_hooks.content import Content
+from kuscia_hooks.errors import HookError, NeedsHuman, merged
 from kuscia_hooks.log import logger
 from kuscia_hooks.plan import Summary
-from kuscia_hooks.s3 import Content
-from kuscia_hooks.waiting import REPORT_SECONDS, Clock
+from kuscia_hooks.transfer import Progress
+from kuscia_hooks.waiting import Clock
 
+DOWNLOADS = ".downloads"
 _BLOCK = 1 << 20
 
 
@@ -25,16 +27,13 @@ def attempt(config: Seed, summary: Summary) -> Summary:
         summary: counts of earlier attempts; it is added to.
 
     Raises:
-        ConfigError: a file to copy from is not there.
-        NeedsHuman: for all that could not be written, after the rest is done.
+        NotYet, NeedsHuman: for all that could not be fetched or written, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
     errors: list[HookError] = []
     for table in config.tables:
         try:
             _seed(Path(config.path), table, summary)
-        except ConfigError:
-            raise
         except HookError as error:
             errors.append(error)
     summary.failed = len(errors)
@@ -50,26 +49,28 @@ def _seed(directory: Path, table: Table, summary: Summary) -> None:
             logger.info("%s is there, and stays as it is", target)
             summary.unchanged += 1
             return
-        content = content_of(table)
-        if content is None:
+        # Beside the tables, because nothing else can be written to, and nothing else is as large.
+        found = content.of(table, directory=directory / DOWNLOADS)
+        if found is None:
             target.parent.mkdir(parents=True, exist_ok=True)
             logger.warning("table %s: there is no %s yet; put it there with kubectl cp", table.id, target)
             return
-        written = place(target, content)
+        written = place(target, found)
+        found.discard()
     except OSError as error:
         raise NeedsHuman(
             f"table {table.id}: {target} cannot be written: {error.strerror}. Is the volume large enough, and may "
             f"user {os.geteuid()} write to it?"
         ) from error
     if written:
-        logger.info("wrote %s (%d bytes)", target, content.size)
+        logger.info("wrote %s (%d bytes)", target, found.size)
         summary.created += 1
     else:
         logger.info("%s came meanwhile, and stays as it is", target)
         summary.unchanged += 1
 
 
-def place(target: Path, content: Content, clock: Clock | None = None) -> bool:
+def place(target: Path, source: Content, clock: Clock | None = None) -> bool:
     """Write a file as a whole, unless there is one. Returns whether it was written.
 
     A kill leaves at most a hidden file beside it, which the next attempt replaces.
@@ -79,14 +80,10 @@ def place(target: Path, content: Content, clock: Clock | None = None) -> bool:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    clock = clock or Clock()
-    written, reported = 0, clock.now()
-    with content.open() as source, partial.open("wb") as file:
-        while block := source.read(_BLOCK):
-            written += file.write(block)
-            if clock.now() - reported >= REPORT_SECONDS:
-                reported = clock.now()
-                logger.info("%s: %d of %d MB written", target, written >> 20, content.size >> 20)
+    progress = Progress(str(target), "written", source.size, clock)
+    with source.open() as stream, partial.open("wb") as file:
+        while block := stream.read(_BLOCK):
+            progress.update(file.write(block))
         file.flush()
         os.fsync(file.fileno())
     # Engines and checks may run as another user.

@@ -21,6 +21,7 @@ SOURCE = {
 }
 TABLE = {"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}
 LOCAL = {"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data"}
+URL = "https://files.example.com/a.csv"
 MYSQL = {
     "type": "mysql",
     "host": "db.example.com",
@@ -41,6 +42,10 @@ def _lite(**values: Any) -> Object:
 
 def _data(**values: Any) -> Object:
     return _lite(data={"source": SOURCE, "tables": [TABLE], **values})
+
+
+def _table(**values: Any) -> Object:
+    return _data(tables=[{**TABLE, **values}])
 
 
 def _runp(**values: Any) -> Object:
@@ -472,6 +477,41 @@ OURS: list[tuple[Object, str, str, str]] = [
         "lite.data.tables[0].relativeUri",
         '""',
         "below the data source",
+    ),
+    (_table(url="ftp://x/a.csv"), "lite.data.tables[0].url", "(not shown)", "a user and a password go into the Secret"),
+    (_table(url="https://u:p@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "the Secret that urlSecret names"),
+    (_table(url="https://x/a?X-Amz-Signature=1"), "lite.data.tables[0].url", "(not shown)", "is a credential"),
+    (_table(url=URL, example="alice"), "lite.data.tables[0]", '["example","url"]', "from one place"),
+    (_table(urlSecret="s"), "lite.data.tables[0].urlSecret", '"s"', "what the server of `url` asks for"),
+    (_table(claim={"path": "a.csv"}), "lite.data.tables[0].claim.name", "null", "PersistentVolumeClaim"),
+    (_table(claim={"name": "c", "path": "/a.csv"}), "lite.data.tables[0].claim.path", '"/a.csv"', "leading slash"),
+    (_table(claim={"name": "c", "path": "../a.csv"}), "lite.data.tables[0].claim.path", '"../a.csv"', "without '..'"),
+    (_table(sha256="0" * 64), "lite.data.tables[0].sha256", f'"{"0" * 64}"', "of what a url or a claim brings"),
+    (_table(url=URL, sha256="ABC"), "lite.data.tables[0].sha256", '"ABC"', "64 lower-case hex digits"),
+    (_table(columnTypes={"*": "str"}), "lite.data.tables[0].columnTypes", '{"*":"str"}', "either the columns"),
+    (
+        _table(columns=[], columnTypes={"*": "str"}, relativeUri="t.orc"),
+        "lite.data.tables[0].columnTypes",
+        '{"*":"str"}',
+        "only the header of a CSV file",
+    ),
+    (
+        _data(tables=[{**TABLE, "url": URL}, {**TABLE, "id": "u", "url": URL}]),
+        "lite.data.tables[1].relativeUri",
+        '"t.csv"',
+        "another table's content",
+    ),
+    (
+        _runp(source=LOCAL, tables=[{**TABLE, "url": URL, "urlSecret": "s"}]),
+        "lite.data.tables[0].urlSecret",
+        '"s"',
+        "reads no Secrets of yours",
+    ),
+    (
+        _master(domains=TWO, exampleJob={"enabled": True, "output": "x" * 41}),
+        "master.exampleJob.output",
+        f'"{"x" * 41}"',
+        "1 to 40 lower-case",
     ),
     (
         _data(grants=[{"table": "x", "domain": "bob"}]),

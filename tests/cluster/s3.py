@@ -57,39 +57,47 @@ class Account:
 ACCOUNTS = (Account("alice", "lite-alice", "alice-oss"), Account("bob", "lite-bob", "bob-oss"))
 
 
-def ensure(kubectl: Kubectl, image: str, accounts: tuple[Account, ...] = ACCOUNTS) -> S3:
-    """Bring the server up with the parties' accounts, Secrets and buckets; safe to repeat.
+def ensure(
+    kubectl: Kubectl,
+    image: str,
+    accounts: tuple[Account, ...] = ACCOUNTS,
+    namespace: str = NAMESPACE,
+    arguments: tuple[str, ...] = (),
+) -> S3:
+    """Bring a server up with the parties' accounts, Secrets and buckets; safe to repeat.
 
     Args:
         image: complete reference of the versitygw image.
+        namespace: of the server; one of its own for a test that does more than to read and write.
+        arguments: of versitygw, beyond what the demo needs.
 
     Raises:
         CommandError: the server did not become ready; the message shows its pods and their log.
     """
-    kubectl.ensure_namespace(NAMESPACE)
-    users = _users(kubectl, accounts)
-    kubectl.apply(_manifest(image, users))
-    _wait_ready(kubectl)
+    kubectl.ensure_namespace(namespace)
+    users = _users(kubectl, accounts, namespace)
+    kubectl.apply(_manifest(image, users, namespace, arguments))
+    _wait_ready(kubectl, namespace)
     for account in accounts:
         kubectl.ensure_namespace(account.namespace)
         kubectl.apply(_secret(account.namespace, account.secret, {
             "access_key_id": account.party, "access_key_secret": users[account.party]}))  # fmt: skip
-        with client(kubectl, account.party) as s3:
+        with client(kubectl, account.party, namespace) as s3:
             _retry(partial(_ensure_bucket, s3, account.bucket))
-    endpoint = f"http://s3.{NAMESPACE}.svc.cluster.local:{PORT}"
+    endpoint = f"http://s3.{namespace}.svc.cluster.local:{PORT}"
     return S3(endpoint, {account.party: account.bucket for account in accounts})
 
 
-def remove(kubectl: Kubectl) -> None:
+def remove(kubectl: Kubectl, namespace: str = NAMESPACE) -> None:
     """Delete the server and all it holds."""
-    kubectl.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", timeout=300)
+    kubectl.run("delete", "namespace", namespace, "--ignore-not-found", "--wait", timeout=300)
 
 
 @contextmanager
-def client(kubectl: Kubectl, party: str) -> Iterator[Minio]:
+def client(kubectl: Kubectl, party: str, namespace: str = NAMESPACE) -> Iterator[Minio]:
     """An S3 client with a party's own credentials, from outside the cluster (a port-forward)."""
-    users = _read_users(kubectl)
-    with kubectl.port_forward(NAMESPACE, SERVICE, PORT) as port:
+    users = _read_users(kubectl, namespace)
+    with kubectl.port_forward(namespace, SERVICE, PORT) as port:
         yield Minio(
             endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=users[party], secure=False,
             http_client=urllib3.PoolManager(timeout=urllib3.Timeout(10), retries=False),
@@ -102,13 +110,13 @@ def read(kubectl: Kubectl, party: str, name: str) -> bytes:
         return s3.get_object(bucket_name=party, object_name=name).read()
 
 
-def _users(kubectl: Kubectl, accounts: tuple[Account, ...]) -> dict[str, str]:
+def _users(kubectl: Kubectl, accounts: tuple[Account, ...], namespace: str) -> dict[str, str]:
     """Access key id -> secret of every account; makes what is not there yet."""
-    users = _read_users(kubectl) or {"root": secrets.token_hex(20)}
+    users = _read_users(kubectl, namespace) or {"root": secrets.token_hex(20)}
     missing = [account.party for account in accounts if account.party not in users]
-    if missing or not kubectl.exists("secret", SECRET, "-n", NAMESPACE):
+    if missing or not kubectl.exists("secret", SECRET, "-n", namespace):
         users |= {party: secrets.token_hex(20) for party in missing}
-        kubectl.apply(_secret(NAMESPACE, SECRET, {
+        kubectl.apply(_secret(namespace, SECRET, {
             "root-access-key-id": "root",
             "root-access-key-secret": users["root"],
             "users.json": users_json({name: value for name, value in users.items() if name != "root"}),
@@ -116,11 +124,11 @@ def _users(kubectl: Kubectl, accounts: tuple[Account, ...]) -> dict[str, str]:
     return users
 
 
-def _read_users(kubectl: Kubectl) -> dict[str, str]:
-    if not kubectl.exists("secret", SECRET, "-n", NAMESPACE):
+def _read_users(kubectl: Kubectl, namespace: str) -> dict[str, str]:
+    if not kubectl.exists("secret", SECRET, "-n", namespace):
         return {}
     data = {key: base64.b64decode(value).decode()
-            for key, value in kubectl.get("secret", SECRET, "-n", NAMESPACE)["data"].items()}  # fmt: skip
+            for key, value in kubectl.get("secret", SECRET, "-n", namespace)["data"].items()}  # fmt: skip
     entries = json.loads(data["users.json"])["accessAccounts"].values()
     return {"root": data["root-access-key-secret"]} | {one["access"]: one["secret"] for one in entries}
 
@@ -141,11 +149,15 @@ def users_json(users: Mapping[str, str]) -> str:
     return json.dumps({"accessAccounts": accounts})
 
 
-def _manifest(image: str, users: Mapping[str, str]) -> str:
+def _manifest(image: str, users: Mapping[str, str], namespace: str, arguments: tuple[str, ...]) -> str:
     documents: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
+    for one in documents:
+        one["metadata"]["namespace"] = namespace
     deployment = next(one for one in documents if one["kind"] == "Deployment")
     template = deployment["spec"]["template"]
-    template["spec"]["containers"][0]["image"] = image
+    container = template["spec"]["containers"][0]
+    container["image"] = image
+    container["args"][:0] = arguments
     names = hashlib.sha256("\0".join(sorted(users)).encode()).hexdigest()[:12]
     template["metadata"]["annotations"]["kuscia-chart/accounts"] = names
     return yaml.safe_dump_all(documents)
@@ -159,31 +171,31 @@ def _secret(namespace: str, name: str, values: Mapping[str, str]) -> str:
     })  # fmt: skip
 
 
-def _wait_ready(kubectl: Kubectl) -> None:
+def _wait_ready(kubectl: Kubectl, namespace: str) -> None:
     begin = time.monotonic()
     while True:
         try:
-            kubectl.run("rollout", "status", "deployment/s3", "-n", NAMESPACE, "--timeout", "10s")
+            kubectl.run("rollout", "status", "deployment/s3", "-n", namespace, "--timeout", "10s")
             return
         except (CommandError, subprocess.TimeoutExpired) as error:
             waited = time.monotonic() - begin
             if waited > READY_SECONDS:
                 raise CommandError(
-                    f"the S3 server is not ready after {waited:.0f} s: {error}\n{_look(kubectl)}"
+                    f"the S3 server is not ready after {waited:.0f} s: {error}\n{_look(kubectl, namespace)}"
                 ) from error
             print(
-                f"    … S3 server: {waited:.0f} s (kubectl -n {NAMESPACE} get pods)",
+                f"    … S3 server: {waited:.0f} s (kubectl -n {namespace} get pods)",
                 file=sys.stderr,
                 flush=True,
             )
 
 
-def _look(kubectl: Kubectl) -> str:
+def _look(kubectl: Kubectl, namespace: str) -> str:
     """The server's pods with their events, and their log as far as there is one."""
     words = []
     for command in (["describe", "pods"], ["logs", "deployment/s3", "--tail", "20"]):
         try:
-            words.append(kubectl.run(*command, "-n", NAMESPACE))
+            words.append(kubectl.run(*command, "-n", namespace))
         except CommandError as error:
             words.append(str(error))
     return "\n".join(words)

@@ -2,13 +2,14 @@
 
 import re
 
+from kuscia_hooks import results
+from kuscia_hooks.results import Result
 from tests.cluster import s3
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES
+from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES, Release
 
 ROUTES = (("alice", "kuscia-system"), ("bob", "kuscia-system"), ("alice", "bob"), ("bob", "alice"))
-OUTPUT = "psi-output"
 
 
 def screen(kubectl: Kubectl, cluster: str) -> str:
@@ -86,10 +87,18 @@ def tables(kubectl: Kubectl) -> list[list[str]]:
 
 def job(kubectl: Kubectl) -> list[str]:
     """The example job as `helm test` reported it, and how many rows its result has on alice's side."""
+    name = f"{result(kubectl, ALICE).id}.csv"
     log = kubectl.run("logs", "-n", MASTER.namespace, f"{MASTER.fullname}-check")
     succeeded = re.search(r"example job: (\S+) Succeeded", log)
-    rows = len(s3.read(kubectl, ALICE.domain, f"{OUTPUT}.csv").splitlines()) - 1
+    rows = len(s3.read(kubectl, ALICE.domain, name).splitlines()) - 1
     return [succeeded.group(1), "Succeeded", str(rows)] if succeeded else ["-", "not found in helm test's log", "-"]
+
+
+def result(kubectl: Kubectl, release: Release) -> Result:
+    """The result of the newest example job in a lite's domain."""
+    with kusciaapi(kubectl, release) as api:
+        found = [one for one in results.listed(api, release.domain) if one.state == results.LATEST]
+    return found[-1]
 
 
 def _look_around(cluster: str) -> str:

@@ -17,7 +17,6 @@ from tests.e2e.variants import Variant, variant
 
 LITES = ("alice", "bob")
 PARTIES = ("master", *LITES)
-RESULT = "psi-output"
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import pytest
 
 from tests.cluster import s3, summary
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.kusciaapi import kusciaapi
 from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES, Release
 
 pytestmark = pytest.mark.cluster
@@ -47,11 +46,10 @@ def test_tables_and_grants(kubectl: Kubectl) -> None:
 
 @pytest.mark.parametrize("release", [ALICE, BOB], ids=lambda release: release.party)
 def test_result_is_registered(kubectl: Kubectl, release: Release) -> None:
-    with kusciaapi(kubectl, release) as api:
-        body = {"data": {"domain_id": release.domain, "domaindata_id": summary.OUTPUT}}
-        result = api.call("domaindata/query", body)
-    assert result["relative_uri"] == "psi-output.csv"
-    assert result["datasource_id"] == "default-data-source"
+    result = summary.result(kubectl, release)
+    assert result.relative_uri == f"{result.id}.csv"
+    assert result.data_source == "default-data-source"
+    assert result.keep
 
 
 def test_result_rows_are_the_intersection(kubectl: Kubectl) -> None:
@@ -61,8 +59,9 @@ def test_result_rows_are_the_intersection(kubectl: Kubectl) -> None:
     assert [len(next(iter(rows.values()))) for rows in tables.values()] == [25, 21]
     common = sorted(set(tables["alice"]) & set(tables["bob"]))
     assert 8700 < len(common) < 8820
+    result_name = summary.result(kubectl, ALICE).relative_uri
     for party, rows in tables.items():
-        result = _table(kubectl, party, "psi-output.csv")
+        result = _table(kubectl, party, result_name)
         assert sorted(result) == common
         assert result == {key: rows[key] for key in common}
 

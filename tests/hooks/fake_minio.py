@@ -68,11 +68,21 @@ class FakeMinio:
         etag = f'"{hashlib.md5(content).hexdigest()}"'
         self.buckets[bucket][name] = SimpleNamespace(size=len(content), metadata=metadata, etag=etag, content=content)
 
-    def get_object(self, bucket: str, name: str) -> Any:
+    def remove_object(self, bucket: str, name: str) -> None:
+        self._enter(bucket)
+        self.buckets[bucket].pop(name, None)
+
+    def _list_multipart_uploads(self, bucket: str, prefix: str) -> SimpleNamespace:
+        """None: an object is stored as a whole here; tests/hooks/test_s3_server.py has parts."""
+        self._enter(bucket)
+        return SimpleNamespace(uploads=[])
+
+    def get_object(self, bucket: str, name: str, length: int = 0) -> Any:
         content = self.stat_object(bucket, name).content
+        content = content[:length] if length else content
 
         def stream(size: int) -> Any:
             # Chunks that end inside lines.
             return (content[begin : begin + 7] for begin in range(0, len(content), 7))
 
-        return SimpleNamespace(stream=stream, close=lambda: None, release_conn=lambda: None)
+        return SimpleNamespace(stream=stream, read=lambda: content, close=lambda: None, release_conn=lambda: None)

@@ -48,7 +48,7 @@ class Kuscia:
 
     def paths(self, *, writes: bool = False) -> list[str]:
         """What was asked for so far."""
-        reading = ("query", "batchQuery", "healthZ")
+        reading = ("query", "batchQuery", "list", "healthZ")
         return [path for path, _ in self.asked if not writes or not path.endswith(reading)]
 
     def answer(self, path: str, body: dict[str, Any]) -> Answer:
@@ -232,6 +232,28 @@ class Kuscia:
             return 11506, f'domaindatas.kuscia.secretflow "{key[1]}" not found', None
         return found(self.tables[key])
 
+    def do_domaindata_list(self, body: dict[str, Any]) -> Answer:
+        domain = body["data"]["domain_id"]
+        own = [
+            {"author": domain, "domaindata_id": name, **table}
+            for (owner, name), table in self.tables.items()
+            if owner == domain
+        ]
+        return found({"domaindata_list": own})
+
+    def do_domaindata_update(self, body: dict[str, Any]) -> Answer:
+        key = body["domain_id"], body["domaindata_id"]
+        if key not in self.tables:
+            return 11506, f'domaindatas.kuscia.secretflow "{key[1]}" not found', None
+        self.tables[key].update(body)
+        return OK
+
+    def do_domaindata_delete(self, body: dict[str, Any]) -> Answer:
+        key = body["domain_id"], body["domaindata_id"]
+        if self.tables.pop(key, None) is None:
+            return 11506, f'domaindatas.kuscia.secretflow "{key[1]}" not found', None
+        return OK
+
     def do_domaindatagrant_create(self, body: dict[str, Any]) -> Answer:
         name = body["domaindatagrant_id"]
         if name in self.grants:
@@ -270,6 +292,9 @@ class Kuscia:
             return 11202, f'kusciajobs.kuscia.secretflow "{name}" not found', None
         status = self.job_states.pop(0) if len(self.job_states) > 1 else self.job_states[0]
         return found({"job_id": name, "status": status})
+
+    def do_job_stop(self, body: dict[str, Any]) -> Answer:
+        return found({"job_id": body["job_id"]})
 
     def do_job_delete(self, body: dict[str, Any]) -> Answer:
         if self.jobs.pop(body["job_id"], None) is None:

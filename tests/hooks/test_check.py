@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import check, datastore, gateway
+from kuscia_hooks import check, datastore, gateway, job, results
 from kuscia_hooks.config import Check
 from kuscia_hooks.errors import NotYet
 from kuscia_hooks.kube import Kube
@@ -55,7 +55,8 @@ def lite(endpoint: str, **fields: Any) -> Check:
     given = {
         "master": {"endpoint": "https://m:1080"},
         "tables": ["alice-table"],
-        "results": ["psi-output"],
+        "source": {"id": "default-data-source", "credentialsSecret": {"name": "oss"}},
+        "results": ["own-result"],
         **fields,
     }
     return config(endpoint, "lite", **given)
@@ -73,6 +74,8 @@ def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
 def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
     core.put("secrets", "ns", "db", data=secret_data(password="hunter2"))
+    core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter2"))
+    monkeypatch.setattr(job, "new_id", lambda: "psi-1")
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
     for name, other in (("alice", "bob"), ("bob", "alice")):
         kuscia.do_domain_create({"domain_id": name})
@@ -84,7 +87,8 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes, monkeypatch: pytest.Mo
             "columns": [{"name": "id1"}],
         }
         kuscia.tables[name, f"{name}-table"] = kuscia.tables[other, f"{name}-table"] = table
-        kuscia.tables[name, "psi-output"] = {**table, "relative_uri": "psi-output.csv"}
+        result = {**table, "relative_uri": "psi-output-1.csv", "type": "table", "attributes": {}, "author": name}
+        kuscia.tables[name, "psi-output-1"] = result
     oss = {
         "endpoint": "https://s3",
         "bucket": "b",
@@ -131,20 +135,83 @@ def test_sqlite_has_no_check_of_its_own(kube: Kube, endpoint: str, capsys) -> No
     assert not any("datastore" in line for line in lines(capsys))
 
 
-def test_lite(kube: Kube, endpoint: str, minio: FakeMinio, capsys) -> None:
-    minio.store("b", "p/psi-output.csv", b"id1,age\n" + b"1,2\n" * 8760, {})
+def example_result(kuscia: Kuscia, minio: FakeMinio, job_id: str, state: str, keep: bool) -> None:
+    output = f"psi-output-{job_id[4:]}"
+    attributes = {results.JOB: job_id, results.STATE: state, results.KEEP: str(keep).lower()}
+    table = kuscia.tables["alice", "psi-output-1"]
+    fields = {"relative_uri": f"{output}.csv", "attributes": attributes}
+    kuscia.tables["alice", output] = {**table, **fields}
+    minio.store("b", f"p/{output}.csv", b"id1,age\n" + b"1,2\n" * 8760, {})
+
+
+def test_lite(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+    minio.store("b", "p/own.csv", b"id1,age\n1,2\n", {})
+    kuscia.tables["alice", "own-result"] = {**kuscia.tables["alice", "alice-table"], "relative_uri": "own.csv"}
     report = attempt(lite(endpoint), kube)
-    assert (report.passed, report.failed) == (6, 0)
+    assert (report.passed, report.failed) == (8, 0)
     told = lines(capsys)
     assert "PASS table alice-table: 2 rows, 2 columns" in told
-    assert "PASS result psi-output: 8760 rows, 2 columns" in told
+    assert "PASS result own-result: 1 rows, 2 columns" in told
+    assert "PASS data source default-data-source: holds the keys of Secret ns/oss" in told
     assert "PASS registration at the master: node node-alice is Ready" in told
+    assert told[-1] == "PASS result of the example job: none; the master's helm test makes one"
 
 
-def test_a_result_that_is_not_there_yet(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
-    del kuscia.tables["alice", "psi-output"]
+def test_a_result_that_is_not_there_yet(kube: Kube, endpoint: str, capsys) -> None:
     assert attempt(lite(endpoint), kube).failed == 0
-    assert "PASS result psi-output: not there yet; the master's check makes it" in lines(capsys)
+    assert "PASS result own-result: not there yet" in lines(capsys)
+
+
+def test_the_result_of_the_example_job_is_read_and_removed(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys
+) -> None:
+    example_result(kuscia, minio, "psi-1", results.PAST, keep=False)
+    example_result(kuscia, minio, "psi-2", results.LATEST, keep=False)
+    assert attempt(lite(endpoint), kube).failed == 0
+    expected = "PASS result of the example job: 8760 rows, 2 columns, psi-output-2 of KusciaJob psi-2"
+    assert lines(capsys)[-1] == expected
+    assert set(minio.buckets["b"]) == {"p/alice.csv"}
+    assert {name for domain, name in kuscia.tables if domain == "alice"} == {"alice-table", "bob-table"}
+    attempt(lite(endpoint), kube)
+    assert lines(capsys)[-1].endswith("none; the master's helm test makes one")
+
+
+def test_a_result_that_is_kept(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+    example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
+    for _ in range(2):
+        attempt(lite(endpoint), kube)
+        assert "8760 rows, 2 columns, psi-output-1 of KusciaJob psi-1" in lines(capsys)[-1]
+
+
+def test_no_stale_success(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+    """A kept result of an earlier run, while the newest failed half-way."""
+    example_result(kuscia, minio, "psi-1", results.PAST, keep=True)
+    example_result(kuscia, minio, "psi-2", results.FAILED, keep=False)
+    attempt(lite(endpoint), kube)
+    assert lines(capsys)[-1] == "PASS result of the example job: none; the master's helm test makes one"
+    assert "p/psi-output-1.csv" in minio.buckets["b"]
+    assert "p/psi-output-2.csv" not in minio.buckets["b"]
+
+
+def test_a_result_without_its_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+    example_result(kuscia, minio, "psi-1", results.LATEST, keep=False)
+    del minio.buckets["b"]["p/psi-output-1.csv"]
+    assert attempt(lite(endpoint), kube).failed == 1
+    assert lines(capsys)[-1].startswith("FAIL result of the example job: ")
+    assert "bucket b has no p/psi-output-1.csv" in capsys.readouterr().out or ("alice", "psi-output-1") in kuscia.tables
+
+
+def test_keys_that_were_changed_since(core: FakeCore, kube: Kube, endpoint: str, capsys) -> None:
+    core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter3"))
+    assert attempt(lite(endpoint), kube).failed == 1
+    (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
+    assert "other keys than Secret ns/oss; the data step updates it" in failed
+
+
+def test_a_large_table_is_not_read_whole(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(check, "COUNTED_BYTES", 10)
+    attempt(lite(endpoint), kube)
+    assert "PASS table alice-table: 0.0 MB, 2 columns" in lines(capsys)
 
 
 def test_a_table_inside_the_lite(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
@@ -152,7 +219,7 @@ def test_a_table_inside_the_lite(kube: Kube, kuscia: Kuscia, endpoint: str, caps
         "type": "localfs",
         "info": {"localfs": {"path": "/x"}, "oss": None},
     }
-    assert attempt(lite(endpoint, results=[]), kube).failed == 0
+    assert attempt(lite(endpoint, source=None, results=[]), kube).failed == 0
     assert any("localfs, inside the lite" in line for line in lines(capsys))
 
 
@@ -162,23 +229,28 @@ def test_a_table_on_the_lites_volume(kube: Kube, kuscia: Kuscia, endpoint: str, 
     data.mkdir(parents=True)
     kuscia.sources["default-data-source"] = {"type": "localfs", "info": {"localfs": {"path": str(data)}, "oss": None}}
     (data / "alice.csv").write_text("id1,age\n1,2\n3,4")
-    (data / "psi-output.csv").write_text("id1,age\n" + "1,2\n" * 8760)
-    told = attempt(lite(endpoint, volume=str(volume)), kube)
-    assert (told.passed, told.failed) == (6, 0)
+    (data / "own-result.csv").write_text("id1,age\n" + "1,2\n" * 8760)
+    kuscia.tables["alice", "own-result"] = {
+        "relative_uri": "own-result.csv",
+        "datasource_id": "default-data-source",
+        "columns": [{"name": "id1"}],
+    }
+    told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
+    assert (told.passed, told.failed) == (7, 0)
     said = lines(capsys)
     assert "PASS table alice-table: 2 rows, 2 columns" in said
-    assert "PASS result psi-output: 8760 rows, 2 columns" in said
+    assert "PASS result own-result: 8760 rows, 2 columns" in said
 
     (data / "alice.csv").write_text("other\n1\n")
-    (data / "psi-output.csv").unlink()
-    told = attempt(lite(endpoint, volume=str(volume)), kube)
-    assert (told.passed, told.failed) == (4, 2)
+    (data / "own-result.csv").unlink()
+    told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
+    assert (told.passed, told.failed) == (5, 2)
     said = lines(capsys)
     assert "FAIL table alice-table: alice-table declares columns that its file has not: id1" in said
-    assert any(f"the lite's volume has no {data}/psi-output.csv" in line for line in said)
+    assert any(f"the lite's volume has no {data}/own-result.csv" in line for line in said)
 
     kuscia.sources["default-data-source"]["info"] = {"localfs": {"path": "/elsewhere"}, "oss": None}
-    assert attempt(lite(endpoint, volume=str(volume)), kube).failed == 0
+    assert attempt(lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
     assert any("localfs, inside the lite" in line for line in lines(capsys))
 
 

@@ -1,10 +1,12 @@
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kuscia_hooks import data, examples
+from kuscia_hooks import data, download, examples
 from kuscia_hooks.config import Data
-from kuscia_hooks.errors import ConfigError, NeedsHuman, NotYet
+from kuscia_hooks.errors import NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.plan import Summary
 from tests.hooks.conftest import recordings, secret_data
@@ -103,7 +105,7 @@ def wanted(grants: int = 1) -> dict[str, list[dict[str, Any]]]:
 def test_plan() -> None:
     bodies = wanted()
     absent = {kind: {_id(body): None for body in each} for kind, each in bodies.items()}
-    plan = data.plan(bodies, absent, {})
+    plan = data.plan(bodies, absent)
     assert [str(action) for action in plan.actions] == [
         "create DomainDataSource default-data-source",
         "create DomainData alice-table",
@@ -111,14 +113,17 @@ def test_plan() -> None:
     ]
     there = {kind: {_id(body): body for body in each} for kind, each in bodies.items()}
     there["grants"] = {"alice-table-bob": {"data": bodies["grants"][0]}}
-    assert data.plan(bodies, there, {"alice-table-bob": "x"}) == data.Plan((), 3)
+    assert data.plan(bodies, there) == data.Plan((), 3)
     changed = {
         **there,
         "grants": {"alice-table-bob": {"data": {**bodies["grants"][0], "grant_domain": "carol"}}},
     }
-    assert [str(a) for a in data.plan(bodies, changed, {}).actions] == ["update DomainDataGrant alice-table-bob"]
-    revoked = data.plan(wanted(0), {**there, "grants": {}}, {"alice-table-bob": "x"})
-    assert [str(a) for a in revoked.actions] == ["delete DomainDataGrant alice-table-bob (no longer wanted)"]
+    assert [str(a) for a in data.plan(bodies, changed).actions] == ["update DomainDataGrant alice-table-bob"]
+    revoked = data.plan(wanted(0), {**there, "grants": {}}, ["alice-table-bob"], ["old-table"])
+    assert [str(a) for a in revoked.actions] == [
+        "delete DomainDataGrant alice-table-bob (left the values)",
+        "delete DomainData old-table (left the values)",
+    ]
     assert revoked.unchanged == 2
 
 
@@ -240,21 +245,107 @@ def test_missing_credentials(
         attempt(endpoint, kube)
 
 
-def test_an_object_of_the_users_own(
-    kube: Kube, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = {**TABLE, "example": None}
-    attempt(endpoint, kube, tables=[own])
+OWN = {**TABLE, "example": None}
+
+
+def test_an_object_of_the_users_own(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    with pytest.raises(NeedsHuman, match=r"bucket b has no object p/alice\.csv\. Upload it, or say"):
+        attempt(endpoint, kube, tables=[OWN])
+    assert kuscia.tables == {}
+    assert kuscia.grants == {}
+    minio.store("b", "p/alice.csv", b"id1,age\n1,2\n", {})
+    attempt(endpoint, kube, tables=[OWN])
     assert minio.puts == []
-    assert "there is no object b/p/alice.csv yet" in capsys.readouterr().out
-    minio.store("b", "p/alice.csv", b"x", {})
-    attempt(endpoint, kube, tables=[own])
-    assert "no object" not in capsys.readouterr().out
+    assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_a_file_that_is_not_there(kube: Kube, endpoint: str) -> None:
-    with pytest.raises(ConfigError, match="/nowhere is not there"):
-        attempt(endpoint, kube, tables=[{**TABLE, "example": None, "file": "/nowhere"}])
+def test_columns_that_the_object_has_not(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    minio.store("b", "p/alice.csv", b"id1,years\n1,2\n", {})
+    with pytest.raises(NeedsHuman, match="columns that the file has not: age; its header is id1, years"):
+        attempt(endpoint, kube, tables=[OWN])
+    assert kuscia.tables == {}
+
+
+def test_columns_from_the_header(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    minio.store("b", "p/alice.csv", b"id1,years,y\n1,2,0\n", {})
+    typed = {**OWN, "columns": [], "columnTypes": {"id1": "str", "*": "float"}}
+    attempt(endpoint, kube, tables=[typed])
+    declared = kuscia.tables["alice", "alice-table"]["columns"]
+    assert [(c["name"], c["type"]) for c in declared] == [("id1", "str"), ("years", "float"), ("y", "float")]
+    minio.store("b", "p/alice.csv", b"id1,years,y,z\n1,2,0,0\n", {})
+    assert attempt(endpoint, kube, tables=[typed]).updated == 1
+
+
+def test_what_is_there_by_its_checksum_is_not_fetched(
+    kube: Kube, endpoint: str, minio: FakeMinio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = b"id1,age\n1,2\n"
+    remote = {**OWN, "url": "https://files.example.com/a.csv", "sha256": hashlib.sha256(text).hexdigest()}
+    minio.store("b", "p/alice.csv", text, {"x-amz-meta-sha256": hashlib.sha256(text).hexdigest()})
+    monkeypatch.setattr("kuscia_hooks.download.fetch", lambda *_, **__: pytest.fail("fetched"))
+    attempt(endpoint, kube, tables=[remote])
+    assert minio.puts == []
+
+
+def test_a_file_that_is_not_there_and_then_is(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.csv"
+    mounted = {**OWN, "id": "own", "name": "own.csv", "relativeUri": "own.csv", "file": str(path)}
+    (tmp_path / "other.csv").touch()
+    with pytest.raises(NeedsHuman, match=f"table own: there is no file {path}; {tmp_path} holds other.csv"):
+        attempt(endpoint, kube, tables=[TABLE, mounted])
+    assert set(kuscia.tables) == {("alice", "alice-table")}
+    path.write_bytes(b"id1,age\n1,2\n")
+    attempt(endpoint, kube, tables=[TABLE, mounted])
+    assert set(kuscia.tables) == {("alice", "alice-table"), ("alice", "own")}
+    assert minio.buckets["b"]["p/own.csv"].content == path.read_bytes()
+    assert path.exists()
+
+
+def test_a_fetched_file_with_a_wrong_header_is_not_kept(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server that names no versions could never mend it."""
+    fetched = tmp_path / "d/file"
+
+    def fetch(*_: Any, **__: Any) -> Path:
+        fetched.parent.mkdir(exist_ok=True)
+        fetched.write_text("id1,years\n")
+        return fetched
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    url = {"example": None, "url": "https://files.example.com/alice.csv"}
+    with pytest.raises(NeedsHuman, match="columns that the file has not: age"):
+        attempt(endpoint, kube, tables=[{**TABLE, **url}])
+    assert not fetched.exists()
+    assert minio.buckets["b"] == {}
+
+
+def test_a_table_that_left_the_values(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = {**TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
+    attempt(endpoint, kube, tables=[TABLE, second], grants=[{"table": "second", "domain": "bob"}])
+    assert attempt(endpoint, kube).deleted == 1
+    assert "second-bob" not in kuscia.grants
+    assert ("alice", "second") in kuscia.tables
+    assert "no longer in the values: second. They stay as they are; lite.data.prune" in capsys.readouterr().out
+    assert attempt(endpoint, kube, prune=True).deleted == 1
+    assert ("alice", "second") not in kuscia.tables
+    assert "p/second.csv" in minio.buckets["b"]
+    attempt(endpoint, kube)
+    assert "no longer" not in capsys.readouterr().out.split("left the values")[-1]
+
+
+def test_a_table_that_cannot_be_read_keeps_its_grants(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio
+) -> None:
+    attempt(endpoint, kube)
+    minio.buckets["b"].clear()
+    with pytest.raises(NeedsHuman, match="has no object"):
+        attempt(endpoint, kube, tables=[OWN])
+    assert set(kuscia.grants) == {"alice-table-bob"}
 
 
 def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:

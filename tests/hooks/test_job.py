@@ -25,6 +25,10 @@ def recorded(note: str) -> dict[str, Any]:
 
 
 def run(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: Any) -> str:
+    return str(run_job(client, fake_time, seconds, **fields))
+
+
+def run_job(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: Any) -> job.Run:
     ids = iter(f"psi-{number}" for number in range(9))
     return job.run(client, JOB.model_copy(update=fields), fake_time.deadline(seconds), lambda: next(ids))
 
@@ -84,6 +88,8 @@ def test_a_pull_that_never_ends(client: KusciaAPI, kuscia: Kuscia, fake_time: Fa
     kuscia.job_states = [recorded("job query job-nopull")]
     with pytest.raises(TimeUp, match=r"psi-0 is still Running .alice Pending, bob Pending. after 30 s"):
         run(client, fake_time, timeout_seconds=30)
+    assert kuscia.asked[-3][0] == "job/stop"
+    assert list(kuscia.jobs) == ["psi-0"]
 
 
 def test_the_outer_deadline_counts(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
@@ -137,3 +143,57 @@ def test_describe() -> None:
     parties = status("Running", "", ("bob", "Running", ""), ("alice", "Pending", ""))
     assert job.describe(parties) == "Running (alice Pending, bob Running)"
     assert job.describe(status("Pending")) == "Pending"
+
+
+def registered(kuscia: Kuscia, output: str, **attributes: str) -> None:
+    for domain in ("alice", "bob"):
+        kuscia.tables[domain, output] = {
+            "name": output,
+            "type": "table",
+            "relative_uri": f"{output}.csv",
+            "datasource_id": "default-data-source",
+            "columns": [{"name": "id1", "type": "str"}],
+            "attributes": {"dist_data": "{}", **attributes},
+            "author": domain,
+        }
+
+
+def marks(kuscia: Kuscia, output: str) -> list[dict[str, str]]:
+    return [kuscia.tables[domain, output]["attributes"] for domain in ("alice", "bob")]
+
+
+def test_the_result_is_marked(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    registered(kuscia, "psi-output-0")
+    assert run_job(client, fake_time) == job.Run("psi-0", "psi-output-0", 1)
+    marked = {
+        "dist_data": "{}",
+        "kuscia-chart/example-job": "psi-0",
+        "kuscia-chart/result": "latest",
+        "kuscia-chart/keep": "false",
+    }
+    assert marks(kuscia, "psi-output-0") == [marked] * 2
+    assert kuscia.tables["bob", "psi-output-0"]["columns"] == [{"name": "id1", "type": "str"}]
+
+
+def test_a_new_run_makes_earlier_results_past(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered(kuscia, "psi-output-0")
+    run(client, fake_time)
+    kuscia.job_states = [status("Failed", "ErrImagePull")]
+    with pytest.raises(NeedsHuman):
+        run(client, fake_time)
+    assert [mark["kuscia-chart/result"] for mark in marks(kuscia, "psi-output-0")] == ["failed"] * 2
+    assert "alice has 1 results of earlier example jobs" in capsys.readouterr().out
+
+
+def test_a_kept_result(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    registered(kuscia, "psi-output-0")
+    run(client, fake_time, keep=True)
+    assert [mark["kuscia-chart/keep"] for mark in marks(kuscia, "psi-output-0")] == ["true"] * 2
+
+
+def test_two_runs_never_write_the_same() -> None:
+    one, two = job.new_id(), job.new_id()
+    assert job.output_of(JOB, one) != job.output_of(JOB, two)
+    assert len(job.output_of(JOB.model_copy(update={"output": "o" * 40}), one)) <= 63

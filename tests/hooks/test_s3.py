@@ -1,13 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from minio.error import InvalidResponseError
-from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import MaxRetryError, SSLError
 
+from kuscia_hooks.content import Content
 from kuscia_hooks.errors import NeedsHuman, NotYet
-from kuscia_hooks.s3 import Content, Location, Store, _Progress
+from kuscia_hooks.s3 import Location, Store, _part_size
 from tests.hooks.fake_minio import FakeMinio, s3_error
-from tests.hooks.fakes import FakeTime
 
 WHERE = Location("https://s3.example.com", "b", "p/", "AKIDEXAMPLE", "hunter2", credentials="Secret ns/oss")
 
@@ -121,13 +122,50 @@ def test_errors(minio: FakeMinio, store: Store, error: Exception, kind: type[Exc
         assert "hunter2" not in str(caught.value)
 
 
-def test_progress_every_ten_seconds(capsys: pytest.CaptureFixture[str], fake_time: FakeTime) -> None:
-    progress = _Progress("big.csv", fake_time.clock)
-    progress.set_meta("big.csv", 100 << 20)
-    for _ in range(25):
-        fake_time.time += 1
-        progress.update(4 << 20)
-    assert capsys.readouterr().out.splitlines() == [
-        "big.csv: 40 of 100 MB sent",
-        "big.csv: 80 of 100 MB sent",
-    ]
+@pytest.mark.parametrize(
+    ("endpoint", "error", "says"),
+    [
+        (
+            "https://s3.example.com",
+            SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"),
+            r"does not speak https; try http://s3.example.com$",
+        ),
+        (
+            "http://s3.example.com",
+            InvalidResponseError(400, "text/plain", "Client sent an HTTP request to an HTTPS server."),
+            r"does not speak http; try https://s3.example.com$",
+        ),
+        (
+            "https://s3.example.com",
+            SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"),
+            "the certificate of https://s3.example.com is not trusted",
+        ),
+    ],
+)
+def test_the_wrong_scheme(minio: FakeMinio, endpoint: str, error: Exception, says: str) -> None:
+    minio.fail = error
+    with pytest.raises(NeedsHuman, match=says):
+        Store(replace(WHERE, endpoint=endpoint), minio).ensure_bucket(True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "part"), [(0, 8 << 20), (1 << 30, 8 << 20), (100 << 30, 11 << 20), (5 << 40, 525 << 20)]
+)
+def test_parts_are_small_and_not_too_many(size: int, part: int) -> None:
+    assert _part_size(size) == part
+    assert size <= part * 10_000
+
+
+def test_header(minio: FakeMinio, store: Store) -> None:
+    minio.store("b", "p/a.csv", b"id1,age\n1,2\n", {})
+    assert store.header("a.csv") == ["id1", "age"]
+    minio.store("b", "p/a.csv", b"", {})
+    with pytest.raises(NeedsHuman, match=r"b/p/a\.csv is empty"):
+        store.header("a.csv")
+
+
+def test_delete(minio: FakeMinio, store: Store) -> None:
+    minio.store("b", "p/a.csv", b"x", {})
+    store.delete("a.csv")
+    store.delete("a.csv")
+    assert store.size("a.csv") is None

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from kuscia_hooks import examples, seed
 from kuscia_hooks.cli import main
 from kuscia_hooks.config import Seed
-from kuscia_hooks.errors import ConfigError, NeedsHuman
+from kuscia_hooks.content import Content
+from kuscia_hooks.errors import NeedsHuman
 from kuscia_hooks.plan import Summary
-from kuscia_hooks.s3 import Content
 from tests.hooks.fakes import FakeTime
 
 ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "example": "alice"}
@@ -87,7 +87,7 @@ def test_a_table_that_comes_by_hand(volume: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_file_that_is_not_there(volume: Path) -> None:
-    with pytest.raises(ConfigError, match=r"tables\[id=t\].file: /nowhere/t.csv is not there"):
+    with pytest.raises(NeedsHuman, match=r"table t: there is no file /nowhere/t\.csv; / holds "):
         seed.attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}), Summary())
 
 
@@ -119,7 +119,7 @@ def test_progress_of_a_large_file(volume: Path, fake_time: FakeTime, capsys: pyt
     source.write_bytes(bytes(5 << 20))
     seed.place(volume / "t.csv", Large(source), fake_time.clock)
     said = [line for line in capsys.readouterr().out.splitlines() if "MB written" in line]
-    assert said == [f"{volume}/t.csv: {count} of 5 MB written" for count in (2, 4)]
+    assert said == [f"{volume}/t.csv: {count} MB of 5.2 MB written, 0.2 MB/s" for count in (2.1, 4.2)]
 
 
 def test_the_command(volume: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ containers:
         readOnly: true
       {{- end }}
       {{- with .volumeMounts }}
-      {{- . | nindent 6 }}
+      {{- . | trim | nindent 6 }}
       {{- end }}
 volumes:
   - name: tmp
@@ -89,7 +89,7 @@ volumes:
       name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
   {{- end }}
   {{- with .volumes }}
-  {{- . | nindent 2 }}
+  {{- . | trim | nindent 2 }}
   {{- end }}
 {{- end -}}
 

@@ -100,6 +100,7 @@
 {{- $data := .data -}}
 {{- $source := $data.source | default dict -}}
 {{- $ids := list -}}
+{{- $uris := list -}}
 {{- range $i, $table := $data.tables }}
 {{- $path := printf "lite.data.tables[%d]" $i }}
 {{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" (toString $table.id)) }}
@@ -118,9 +119,15 @@
 {{- include "kuscia.error" (dict "path" (printf "%s.relativeUri" $path) "value" (toJson $table.relativeUri)
   "rule" "a path below the data source, without '..'" "example" (printf "%s.relativeUri: tables/alice.csv" $path)) }}
 {{- end }}
-{{- if not $table.columns }}
-{{- include "kuscia.error" (dict "path" (printf "%s.columns" $path) "value" (toJson $table.columns)
-  "rule" "Kuscia has to be told the columns" "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}]" $path)) }}
+{{- include "kuscia.check.columns" (dict "path" $path "table" $table) }}
+{{- include "kuscia.check.content" (dict "path" $path "table" $table) }}
+{{- if include "kuscia.contentKeys" $table | fromJsonArray }}
+{{- $uri := trimPrefix "/" (toString $table.relativeUri) }}
+{{- if has $uri $uris }}
+{{- include "kuscia.error" (dict "path" (printf "%s.relativeUri" $path) "value" (toJson $table.relativeUri)
+  "rule" "another table's content is put there" "example" (printf "%s.relativeUri: %s.csv" $path $table.id)) }}
+{{- end }}
+{{- $uris = append $uris $uri }}
 {{- end }}
 {{- end }}
 {{- range $i, $grant := $data.grants }}
@@ -136,16 +143,101 @@
   "rule" "a grant is for another domain; this one may use its tables anyway" "example" "lite.data.grants: [{table: alice-table, domain: bob}]") }}
 {{- end }}
 {{- end }}
-{{- if $data.tables }}
-{{- include "kuscia.check.dataSource" (dict "source" $source "runtime" .runtime "mounts" .extraVolumeMounts) }}
+{{- if or $data.tables $data.prune }}
+{{- include "kuscia.check.dataSource" (dict "source" $source "runtime" .runtime "mounts" .extraVolumeMounts "tables" $data.tables) }}
 {{- end }}
 {{- end -}}
 
-{{/* {source, runtime, mounts} */}}
+{{/* Which keys of a table say where its content comes from, as JSON. */}}
+{{- define "kuscia.contentKeys" -}}
+{{- $given := list -}}
+{{- range $key := list "example" "url" "claim" -}}
+{{- if get $ $key -}}{{- $given = append $given $key -}}{{- end -}}
+{{- end -}}
+{{- toJson $given -}}
+{{- end -}}
+
+{{/* {path, table} */}}
+{{- define "kuscia.check.columns" -}}
+{{- $table := .table -}}
+{{- $path := .path -}}
+{{- $types := $table.columnTypes | default dict -}}
+{{- if and $table.columns $types }}
+{{- include "kuscia.error" (dict "path" (printf "%s.columnTypes" $path) "value" (toJson $types)
+  "rule" "either the columns one by one, or the types for those of the file's header"
+  "example" (printf "%s.columnTypes: {id1: str, \"*\": float}" $path)) }}
+{{- else if not (or $table.columns $types) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.columns" $path) "value" (toJson $table.columns)
+  "rule" "Kuscia has to be told the columns, or the types for those of the file's header"
+  "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}], or columnTypes: {id1: str, \"*\": float}" $path)) }}
+{{- end }}
+{{- if and $types (not (hasSuffix ".csv" (lower (toString $table.relativeUri)))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.columnTypes" $path) "value" (toJson $types)
+  "rule" "only the header of a CSV file can be read, whose relativeUri ends in .csv; list the columns of others"
+  "example" (printf "%s.columns: [{name: id1, type: str}]" $path)) }}
+{{- end }}
+{{- end -}}
+
+{{/* Where a table's content comes from: {path, table}. What is secret in a URL is not repeated. */}}
+{{- define "kuscia.check.content" -}}
+{{- $table := .table -}}
+{{- $path := .path -}}
+{{- $given := include "kuscia.contentKeys" $table | fromJsonArray -}}
+{{- if gt (len $given) 1 }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $given)
+  "rule" "the content comes from one place, or is in the data source already"
+  "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
+{{- end }}
+{{- with $table.url }}
+{{- if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[^\\s#]*)?$" .) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "a URL is http(s)://host[:port]/path; a user and a password go into the Secret that urlSecret names"
+  "example" (printf "%s: {url: https://files.example.com/alice.csv, urlSecret: alice-files}" $path)) }}
+{{- else if regexMatch "(?i)[?&](x-amz-signature|signature|sig|token|access_token|x-oss-signature|x-goog-signature)=" . }}
+{{- include "kuscia.error" (dict "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "a signed URL is a credential: what follows its question mark goes into the key `query` of the Secret that urlSecret names"
+  "example" (printf "%s: {url: https://files.example.com/alice.csv, urlSecret: alice-files}" $path)) }}
+{{- end }}
+{{- end }}
+{{- if and $table.urlSecret (not $table.url) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.urlSecret" $path) "value" (toJson $table.urlSecret)
+  "rule" "it holds what the server of `url` asks for" "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
+{{- end }}
+{{- with $table.claim }}
+{{- if not (and .name (regexMatch "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" (toString .name))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.claim.name" $path) "value" (toJson .name)
+  "rule" "a PersistentVolumeClaim of this namespace" "example" (printf "%s.claim: {name: alice-files, path: exports/alice.csv}" $path)) }}
+{{- end }}
+{{- if or (not .path) (hasPrefix "/" (toString .path)) (has ".." (splitList "/" (toString .path))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.claim.path" $path) "value" (toJson .path)
+  "rule" "where the file lies in the volume, without a leading slash and without '..'"
+  "example" (printf "%s.claim: {name: alice-files, path: exports/alice.csv}" $path)) }}
+{{- end }}
+{{- end }}
+{{- range $key := list "sha256" "size" }}
+{{- $value := get $table $key }}
+{{- if and $value (not (or $table.url $table.claim)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.%s" $path $key) "value" (toJson $value)
+  "rule" "checked of what a url or a claim brings" "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
+{{- end }}
+{{- end }}
+{{- if and $table.sha256 (not (regexMatch "^[0-9a-f]{64}$" (toString $table.sha256))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.sha256" $path) "value" (toJson $table.sha256)
+  "rule" "64 lower-case hex digits, as sha256sum prints them; quoted"
+  "example" (printf "%s.sha256: \"%s\"" $path (sha256sum "" ))) }}
+{{- end }}
+{{- end -}}
+
+{{/* {source, runtime, mounts, tables} */}}
 {{- define "kuscia.check.dataSource" -}}
 {{- $source := .source -}}
 {{- include "kuscia.check.given" (dict "path" "lite.data.source.id" "value" $source.id
   "rule" "tables lie in a data source, which has an ID" "example" "lite.data.source.id: default-data-source") }}
+{{- if and $source.id (not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" (toString $source.id))) }}
+{{- include "kuscia.error" (dict "path" "lite.data.source.id" "value" (toJson $source.id)
+  "rule" "an ID has 1 to 63 lower-case letters, digits, '.' and '-', and begins and ends with a letter or digit"
+  "example" "lite.data.source.id: default-data-source") }}
+{{- end }}
 {{- include "kuscia.check.oneOf" (dict
   "path" "lite.data.source.type" "value" $source.type "allowed" (list "oss" "localfs")
   "rule" "the kind of data source" "example" "lite.data.source.type: oss") }}
@@ -162,6 +254,13 @@
 {{- include "kuscia.check.localPath" (dict "path" $source.path "mounts" .mounts) }}
 {{- include "kuscia.check.otherSource" (dict "source" $source
   "keys" (list "endpoint" "bucket" "prefix" "virtualhost" "version" "storageType" "createBucket" "credentialsSecret")) }}
+{{- range $i, $table := .tables }}
+{{- if $table.urlSecret }}
+{{- include "kuscia.error" (dict "path" (printf "lite.data.tables[%d].urlSecret" $i) "value" (toJson $table.urlSecret)
+  "rule" "files of the lite's own are fetched by its init container, which reads no Secrets of yours"
+  "example" (printf "lite.data.tables[%d].claim: {name: alice-files, path: alice.csv}" $i)) }}
+{{- end }}
+{{- end }}
 {{- if eq (toString .runtime) "runk" }}
 {{- include "kuscia.error" (dict "path" "lite.data.source.type" "value" (toJson $source.type)
   "rule" "RunK's engines run in pods of their own and cannot see files of the lite" "example" "lite.data.source.type: oss") }}

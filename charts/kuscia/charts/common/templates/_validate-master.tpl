@@ -292,6 +292,11 @@ does not know, and Kuscia's own objects write them in another way (spec, working
 {{- include "kuscia.error" (dict "path" "master.exampleJob.parties" "value" (toJson $parties)
   "rule" "the job takes two different domains" "example" "parties: [{domain: alice, table: alice-table, keys: [id1]}, …]") }}
 {{- end }}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$" (toString $job.output)) }}
+{{- include "kuscia.error" (dict "path" "master.exampleJob.output" "value" (toJson $job.output)
+  "rule" "the beginning of an ID, to which each run adds its own: 1 to 40 lower-case letters, digits, '.' and '-', with a letter or digit at the ends"
+  "example" "master.exampleJob.output: psi-output") }}
+{{- end }}
 {{- if not (has $job.initiator $parties) }}
 {{- include "kuscia.error" (dict "path" "master.exampleJob.initiator" "value" (toJson $job.initiator)
   "rule" "the initiator is one of the parties" "example" "master.exampleJob.initiator: alice") }}

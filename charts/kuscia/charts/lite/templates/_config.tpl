@@ -188,10 +188,66 @@ seed.yaml: |
   path: {{ .Values.data.source.path }}
   tables:
     {{- $tables := list }}
-    {{- range .Values.data.tables }}
-    {{- $tables = append $tables (merge (dict "name" (.name | default .relativeUri)) (pick . "id" "relativeUri" "example" "file")) }}
+    {{- range include "lite.tables" . | fromYamlArray }}
+    {{- $tables = append $tables (pick . "id" "name" "relativeUri" "example" "url" "file" "sha256" "size") }}
     {{- end }}
     {{- toYaml $tables | nindent 4 }}
+{{- end }}
+{{- end -}}
+
+{{/* Whether there is something for the `data` step to do. */}}
+{{- define "lite.hasData" -}}
+{{- if or .Values.data.tables .Values.data.prune -}}true{{- end -}}
+{{- end -}}
+
+{{/* The tables as a step reads them: what lies in a claim is a file below /tables of the pod. */}}
+{{- define "lite.tables" -}}
+{{- $tables := list }}
+{{- range .Values.data.tables }}
+{{- $table := merge (dict "name" (.name | default .relativeUri)) (omit . "claim" "urlSecret") }}
+{{- with .claim }}
+{{- $_ := set $table "file" (printf "/tables/%s/%s" .name .path) }}
+{{- end }}
+{{- with .urlSecret }}
+{{- $_ := set $table "urlCredentialsSecret" (dict "name" .) }}
+{{- end }}
+{{- $tables = append $tables $table }}
+{{- end }}
+{{- toYaml $tables }}
+{{- end -}}
+
+{{/* Names of the claims that tables come from, as JSON. */}}
+{{- define "lite.tableClaims" -}}
+{{- $names := list }}
+{{- range .Values.data.tables }}
+{{- with .claim }}{{- $names = append $names .name }}{{- end }}
+{{- end }}
+{{- uniq $names | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* Names of the Secrets that URLs ask for, as JSON. */}}
+{{- define "lite.tableSecrets" -}}
+{{- $names := list }}
+{{- range .Values.data.tables }}
+{{- with .urlSecret }}{{- $names = append $names . }}{{- end }}
+{{- end }}
+{{- uniq $names | sortAlpha | toJson }}
+{{- end -}}
+
+{{- define "lite.tableVolumes" -}}
+{{- range $i, $name := include "lite.tableClaims" . | fromJsonArray }}
+- name: tables-{{ $i }}
+  persistentVolumeClaim:
+    claimName: {{ $name }}
+    readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "lite.tableMounts" -}}
+{{- range $i, $name := include "lite.tableClaims" . | fromJsonArray }}
+- name: tables-{{ $i }}
+  mountPath: /tables/{{ $name }}
+  readOnly: true
 {{- end }}
 {{- end -}}
 
@@ -208,14 +264,18 @@ source:
   {{- end }}
   {{- end }}
   {{- toYaml $source | nindent 2 }}
-{{- $tables := list }}
-{{- range .Values.data.tables }}
-{{- $tables = append $tables (merge (dict "name" (.name | default .relativeUri)) .) }}
-{{- end }}
 tables:
-  {{- toYaml $tables | nindent 2 }}
+  {{- include "lite.tables" . | nindent 2 }}
 grants:
   {{- .Values.data.grants | default list | toYaml | nindent 2 }}
+prune: {{ .Values.data.prune }}
+{{- end -}}
+
+{{/* The name of the Secret with the keys of an OSS data source that the `data` step declares. */}}
+{{- define "lite.sourceSecret" -}}
+{{- if and (include "lite.hasData" .) (eq .Values.data.source.type "oss") -}}
+{{- .Values.data.source.credentialsSecret.name -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "lite.checkConfig" -}}
@@ -227,6 +287,12 @@ volume: {{ include "lite.dataPath" . }}
 {{- end }}
 master:
   endpoint: {{ .Values.master.endpoint }}
+source:
+{{- if include "lite.sourceSecret" . }}
+  id: {{ .Values.data.source.id }}
+  credentialsSecret:
+    {{- toYaml .Values.data.source.credentialsSecret | nindent 4 }}
+{{- else }} null{{ end }}
 {{- $tables := list }}
 {{- range .Values.data.tables }}
 {{- $tables = append $tables .id }}

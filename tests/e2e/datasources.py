@@ -1,0 +1,164 @@
+"""An S3 server and a file server of a test's own, for variants whose tables come from somewhere."""
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from minio import Minio
+
+from tests.cluster import s3
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import Kubectl
+from tests.e2e.variants import Variant
+
+VIRTUAL = "vh"
+SCRIPT = Path(__file__).parent / "fileserver.py"
+LOGIN = "alice-files"
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The servers of one variant.
+
+    Args:
+        namespace: of the S3 server.
+    """
+
+    made: Variant
+    namespace: str
+    password: str
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return self.made.kubectl
+
+    @property
+    def endpoint(self) -> str:
+        """Takes the bucket from the path."""
+        return f"http://s3.{self.namespace}.svc.cluster.local:{s3.PORT}"
+
+    @property
+    def virtual_endpoint(self) -> str:
+        """Takes the bucket from the host name."""
+        return f"http://{VIRTUAL}.{self.namespace}.svc.cluster.local:{s3.PORT}"
+
+    @property
+    def files(self) -> str:
+        return f"http://files.{self.made.namespace('alice')}.svc.cluster.local:8080"
+
+    @contextmanager
+    def client(self, party: str = "alice") -> Iterator[Minio]:
+        with s3.client(self.kubectl, party, self.namespace) as client:
+            yield client
+
+    def names(self, bucket: str, party: str = "alice") -> set[str]:
+        with self.client(party) as client:
+            return {str(found.object_name) for found in client.list_objects(bucket, recursive=True)}
+
+    def uploads(self, bucket: str) -> list[str]:
+        """Objects with an unfinished upload in parts."""
+        with self.client() as client:
+            return [str(one.object_name) for one in client._list_multipart_uploads(bucket).uploads]
+
+    def put_file(self, name: str, content: bytes) -> None:
+        """Into the volume, which the file server serves too."""
+        with self.kubectl.port_forward(self.made.namespace("alice"), "service/files", 8080) as port:
+            httpx.put(f"http://127.0.0.1:{port}/files/{name}", content=content).raise_for_status()
+
+    def account(self, name: str) -> dict[str, str]:
+        """Keys of an account of the S3 server, as a Secret holds them."""
+        users = s3._read_users(self.kubectl, self.namespace)
+        return {"access_key_id": name, "access_key_secret": users[name]}
+
+    def secret(self, values: dict[str, str]) -> None:
+        """alice's keys, corrected or rotated in place."""
+        # apply would keep keys that are no longer given; a person who replaces the Secret does not.
+        namespace = self.made.namespace("alice")
+        self.kubectl.run("delete", "secret", "alice-oss", "-n", namespace, "--ignore-not-found")
+        if values:
+            self.made.secret(namespace, "alice-oss", values)
+
+
+@contextmanager
+def stores(demo: Demo, made: Variant, refs: dict[str, str], virtual_bucket: str = "") -> Iterator[Stores]:
+    """Both servers, from nothing and to nothing; alice and bob have an account and a bucket each.
+
+    Args:
+        refs: references of the images by name.
+        virtual_bucket: the one that the virtual endpoint serves.
+    """
+    namespace = made.namespace("s3")
+    found = Stores(made, namespace, secrets.token_hex(8))
+    s3.remove(demo.kubectl, namespace)
+    accounts = tuple(s3.Account(party, made.namespace(party), f"{party}-oss") for party in ("alice", "bob"))
+    domain = f"{VIRTUAL}.{namespace}.svc.cluster.local"
+    s3.ensure(demo.kubectl, refs["versitygw"], accounts, namespace, ("--virtual-domain", domain))
+    if virtual_bucket:
+        # <hostname>.<headless Service> is a pod's name in the cluster's DNS: here the bucket's.
+        service = {"clusterIP": "None", "selector": {"app.kubernetes.io/name": "s3"}, "publishNotReadyAddresses": True}
+        demo.kubectl.apply(_object("v1", "Service", VIRTUAL, namespace, spec=service))
+        host = {"spec": {"template": {"spec": {"hostname": virtual_bucket, "subdomain": VIRTUAL}}}}
+        demo.kubectl.run("patch", "deployment", "s3", "-n", namespace, "-p", json.dumps(host))
+        demo.kubectl.run("rollout", "status", "deployment/s3", "-n", namespace, "--timeout=110s")
+    _file_server(found, refs["kuscia-hooks"])
+    try:
+        yield found
+    finally:
+        s3.remove(demo.kubectl, namespace)
+
+
+def _object(version: str, kind: str, name: str, namespace: str, **fields: Any) -> str:
+    metadata = {"name": name, "namespace": namespace}
+    return json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, **fields})
+
+
+def _file_server(found: Stores, image: str) -> None:
+    """In alice's namespace, on the volume `alice-files`."""
+    namespace, kubectl = found.made.namespace("alice"), found.kubectl
+    kubectl.ensure_namespace(namespace)
+    found.made.secret(namespace, LOGIN, {"username": "reader", "password": found.password})
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    container = {
+        "name": "files",
+        "image": image,
+        "command": ["python3", "/srv/fileserver.py"],
+        "env": [
+            {"name": key.upper(), "valueFrom": {"secretKeyRef": {"name": LOGIN, "key": key}}}
+            for key in ("username", "password")
+        ],
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "script", "mountPath": "/srv"}, {"name": "files", "mountPath": "/files"}],
+    }
+    pod = {
+        # The local cluster's volumes are hostPath ones, which belong to root whatever fsGroup says.
+        "securityContext": {"runAsUser": 0},
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+        "volumes": [
+            {"name": "script", "configMap": {"name": "files"}},
+            {"name": "files", "persistentVolumeClaim": {"claimName": LOGIN}},
+        ],
+    }
+    script = base64.b64encode(SCRIPT.read_bytes()).decode()
+    labels = {"app": "files"}
+    for manifest in (
+        _object("v1", "ConfigMap", "files", namespace, binaryData={SCRIPT.name: script}),
+        _object("v1", "PersistentVolumeClaim", LOGIN, namespace, spec=claim),
+        _object("v1", "Service", "files", namespace, spec={"selector": labels, "ports": [{"port": 8080}]}),
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "files", "namespace": namespace, "labels": labels},
+                "spec": pod,
+            }
+        ),
+    ):
+        kubectl.apply(manifest)
+    kubectl.run("wait", "pod/files", "-n", namespace, "--for=condition=Ready", "--timeout=110s")
