@@ -73,8 +73,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes the demo apart comes last."""
-    late = {"test_heal": 1, "test_orders": 2, "test_chaos": 3}
+    """What takes the demo apart, or runs it with another image, comes last."""
+    late = {"test_heal": 1, "test_orders": 2, "test_chaos": 3, "test_demo_command": 4}
     items.sort(key=lambda item: late.get(item.path.stem, 0))
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kuscia_hooks import datastore, gateway, job, results
+from kuscia_hooks import datastore, engines, gateway, job, results
 from kuscia_hooks.api import KusciaAPI, Missing
-from kuscia_hooks.config import Check, CheckedSource, Database, ExampleJob
+from kuscia_hooks.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
 from kuscia_hooks.csvfile import is_csv, shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
@@ -23,6 +23,8 @@ from kuscia_hooks.waiting import Deadline, until
 
 # Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
 PATIENCE = 240.0
+# What does not come right by itself.
+ENGINES_PATIENCE = 10.0
 # A job's result is registered by the engine just before it ends.
 RESULT_PATIENCE = 60.0
 # Rows are counted by reading the whole object; of a larger one the header alone is read.
@@ -203,11 +205,30 @@ def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: D
     source = config.source
     if source is not None:
         report.run(f"data source {source.id}", lambda: _source(config, kube, api, source), deadline)
+    if config.engines is not None:
+        _engines(config, config.engines, kube, report, deadline)
     for table in config.tables:
         report.run(f"table {table}", partial(_readable, api, config, table), deadline)
     for result in config.results:
         report.run(f"result {result}", partial(_result, api, config, result), deadline)
     report.run("result of the example job", lambda: _example_result(api, config), deadline, RESULT_PATIENCE)
+
+
+def _engines(config: Check, settings: CheckedEngines, kube: Kube, report: Report, deadline: Deadline) -> None:
+    def look(probe: Callable[[Kube], str]) -> Callable[[], str]:
+        return lambda: probe(engines.reach(settings, config.namespace, kube)[0])
+
+    pods = look(lambda where: engines.check_pods(settings, config.domain_id, where))
+    report.run("engine namespace", pods, deadline, ENGINES_PATIENCE)
+    wanted = settings.pull_secrets
+    if wanted:
+        secrets = look(lambda where: engines.check_pull_secrets(settings, wanted, where))
+        report.run("pull secrets of engine pods", secrets, deadline, ENGINES_PATIENCE)
+    service = settings.dns_service
+    if service:
+        lite = settings.lite.rpartition("/")[2]
+        dns = partial(engines.check_dns, service, config.namespace, lite, kube)
+        report.run("names for engine pods", dns, deadline, ENGINES_PATIENCE)
 
 
 def _own_node(api: KusciaAPI, domain_id: str) -> str:

@@ -134,6 +134,26 @@ class Master(_Model):
     endpoint: Endpoint
 
 
+class Engines(_Model):
+    """Where a RunK lite runs engines.
+
+    Args:
+        lite: `<namespace>/<name>` of the lite's Deployment, by which two lites are told apart.
+        kubeconfig_secret: instead of the pod's own ServiceAccount.
+    """
+
+    namespace: Name
+    lite: Name
+    kubeconfig_secret: SecretKey | None = None
+
+
+class CheckedEngines(Engines):
+    """`pull_secrets` are those that engine pods need; `dns_service` is the Service that they ask for names."""
+
+    pull_secrets: list[Name] = []
+    dns_service: str | None = None
+
+
 class Prepare(_Model):
     """prepare.yaml
 
@@ -152,6 +172,7 @@ class Prepare(_Model):
     master: Master | None = None
     deploy_token: TokenSecret | None = None
     dns_service: str | None = None
+    engines: Engines | None = None
 
     @model_validator(mode="after")
     def _parts(self) -> "Prepare":
@@ -467,6 +488,7 @@ class Check(_ApiVerb):
     source: CheckedSource | None = None
     tables: list[Name] = []
     results: list[Name] = []
+    engines: CheckedEngines | None = None
 
 
 class Neighbour(_Model):
@@ -476,7 +498,7 @@ class Neighbour(_Model):
     namespace: Name | None = None
 
 
-class Engines(_Model):
+class LookedAtEngines(_Model):
     """A lite's engines: the namespace of their pods, null where they are no pods of this cluster; and whether the lite
     keeps what they print.
     """
@@ -506,7 +528,7 @@ class Doctor(_ApiVerb):
     datastore: Datastore | None = None
     external: External | None = None
     master: Master | None = None
-    engines: Engines | None = None
+    engines: LookedAtEngines | None = None
     partners: list[DomainId] = []
 
 

@@ -3,7 +3,10 @@
 import base64
 import json
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from typing import Any
+
+import yaml
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.log import hide
@@ -29,6 +32,21 @@ class Kube:
 
     def __init__(self, core: Any = None) -> None:
         self._core = core if core is not None else _connect()
+
+    @classmethod
+    def of_kubeconfig(cls, text: str) -> "Kube":
+        """The cluster of a kubeconfig's current context.
+
+        Raises:
+            ValueError: it is none, or not one that works wherever it is carried to.
+        """
+        from kubernetes import client, config
+
+        try:
+            api = config.new_client_from_config_dict(parse_kubeconfig(text), persist_config=False)
+        except config.ConfigException as error:
+            raise ValueError(str(error)) from error
+        return cls(client.CoreV1Api(api))
 
     def secret(self, namespace: str, name: str, public: Collection[str] = ()) -> dict[str, bytes] | None:
         """A Secret's data, or None when there is no such Secret.
@@ -161,10 +179,34 @@ class Kube:
         Raises:
             NotYet: there is no such Service.
         """
+        return str(self._service(namespace, name).metadata.uid)
+
+    def service_created(self, namespace: str, name: str) -> datetime:
+        """When a Service was made.
+
+        Raises:
+            NotYet: there is no such Service.
+        """
+        created: datetime = self._service(namespace, name).metadata.creation_timestamp
+        return created
+
+    def _service(self, namespace: str, name: str) -> Any:
         found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
         if found is None:
             raise NotYet(f"Service {namespace}/{name} does not exist", f"kubectl get service -n {namespace}")
-        return str(found.metadata.uid)
+        return found
+
+    def account_pull_secrets(self, namespace: str, name: str) -> list[str]:
+        """Names of the imagePullSecrets that a ServiceAccount gives to its pods.
+
+        Raises:
+            NotYet: there is no such ServiceAccount.
+        """
+        read = self._core.read_namespaced_service_account
+        found = self._call("get", "serviceaccounts", namespace, name, read, name, namespace)
+        if found is None:
+            raise NotYet(f"ServiceAccount {namespace}/{name} does not exist", f"kubectl get namespace {namespace}")
+        return [entry.name for entry in found.image_pull_secrets or []]
 
     def _list(self, resource: str, namespace: str, function: Any, **selector: str) -> list[dict[str, Any]]:
         response = self._call("list", resource, namespace, "", function, namespace, _preload_content=False, **selector)
@@ -202,6 +244,31 @@ def _connect() -> Any:
     return client.CoreV1Api()
 
 
+def parse_kubeconfig(text: str) -> dict[str, Any]:
+    """A kubeconfig that works wherever it is carried to.
+
+    Raises:
+        ValueError: it is none, or it names files or programs of the machine it was made on.
+    """
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError("it is not YAML") from error
+    if not isinstance(found, dict) or not found.get("clusters") or not found.get("current-context"):
+        raise ValueError("it has no clusters or no current-context")
+    for kind, key in (("clusters", "cluster"), ("users", "user")):
+        for entry in found.get(kind) or []:
+            for name in _NOT_CARRIED & (entry.get(key) or {}).keys():
+                raise ValueError(
+                    f"{kind}.{entry.get('name')} has {name}, which names a file or program that is not in Kuscia's "
+                    "container; use …-data, token, or `kubectl config view --flatten`"
+                )
+    return found
+
+
+_NOT_CARRIED = {"certificate-authority", "client-certificate", "client-key", "tokenFile", "exec", "auth-provider"}
+
+
 def _metadata(namespace: str, name: str, labels: dict[str, str], owner: dict[str, str] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "namespace": namespace, "labels": labels}
     if owner:
@@ -219,19 +286,20 @@ def _message(error: Any) -> str:
 def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> HookError:
     if status == 409:
         return Conflict(f"{resource} {namespace}/{name}: {message}")
+    where = f"{namespace}/{name}" if name else f"in {namespace}"
     account = "--as=system:serviceaccount:<namespace>:<name>"
-    show = f"kubectl auth can-i {verb} {resource}/{name} -n {namespace} {account}".replace("/ ", " ")
+    show = f"kubectl auth can-i {verb} {resource}{'/' if name else ''}{name} -n {namespace} {account}"
     if status in (401, 403):
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
         return NotYet(
-            f"the API server refuses to {verb} {resource} {namespace}/{name} ({status}: {message}). "
+            f"the API server refuses to {verb} {resource} {where} ({status}: {message}). "
             f"Expected is a Role in namespace {namespace} with apiGroups [''], resources "
             f"[{resource}]{names}, verbs [{verb}], bound to this ServiceAccount",
             show,
         )
     if status == 404 or status >= 500 or status == 429:
         return NotYet(
-            f"the API server cannot {verb} {resource} {namespace}/{name} now ({status}: {message})",
+            f"the API server cannot {verb} {resource} {where} now ({status}: {message})",
             f"kubectl get namespace {namespace}",
         )
-    return NeedsHuman(f"the API server refused to {verb} {resource} {namespace}/{name}: {status} {message}")
+    return NeedsHuman(f"the API server refused to {verb} {resource} {where}: {status} {message}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from kuscia_hooks import job
 from kuscia_hooks.api import ApiError, KusciaAPI, Missing
-from kuscia_hooks.config import Doctor, Engines
+from kuscia_hooks.config import Doctor, LookedAtEngines
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube, Waiting
 from kuscia_hooks.log import logger
@@ -55,7 +55,7 @@ class Reader:
     """The engines of one domain."""
 
     config: Doctor
-    engines: Engines
+    engines: LookedAtEngines
     kube: Kube
     api: KusciaAPI
     deadline: Deadline
@@ -207,7 +207,7 @@ def attempt(config: Doctor, kube: Kube, api: KusciaAPI, query: Query, deadline: 
                 outcome.elsewhere += 1
                 logger.info("%s | %s", domain.ljust(width), _elsewhere(config, domain, job_id))
 
-    def one(engine: tuple[Engines, dict[str, Any]]) -> int:
+    def one(engine: tuple[LookedAtEngines, dict[str, Any]]) -> int:
         where, task = engine
         name = f"{config.domain_id}/{task['alias']}" if len(own) > 1 else config.domain_id.ljust(width)
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_hooks import admission, credentials, datastore, gateway
+from kuscia_hooks import admission, credentials, datastore, engines, gateway
 from kuscia_hooks.config import Database, Prepare, SecretKey, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
@@ -150,6 +150,10 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         values.append((extra, raw))
         base = merged_config(base, more)
     endpoint = token = None
+    kubeconfig = None
+    if config.engines is not None:
+        where = f"the namespace of engines, {config.engines.namespace},"
+        kubeconfig = until(where, lambda: _engines(config, kube), deadline)
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
@@ -167,6 +171,8 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
     if config.rootless:
         write_resolv_confs(Path(output).parent)
+    if kubeconfig is not None:
+        write(str(Path(output).parent / "kubeconfig"), kubeconfig)
     write(output, render(base, key, endpoint, token, dns))
     if TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(json.dumps(used(key, values, dns)))
@@ -184,6 +190,17 @@ def _key(config: Prepare, kube: Kube) -> bytes:
             f"kubectl describe secret {secret.name} -n {config.namespace}",
         ) from error
     return pem
+
+
+def _engines(config: Prepare, kube: Kube) -> str | None:
+    """The kubeconfig for engine pods, or None, once what Kuscia will do there is allowed."""
+    settings = config.engines
+    if settings is None:
+        return None
+    where, kubeconfig = engines.reach(settings, config.namespace, kube)
+    engines.claim(settings, config.domain_id, where)
+    engines.report_left_behind(settings, config.domain_id, where)
+    return kubeconfig
 
 
 def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[str, Any], bytes]:

@@ -57,9 +57,15 @@ def _route(**values: Any) -> Object:
 
 
 def _engine(**values: Any) -> Object:
-    return _master(
-        appImages={"mine": {"image": {"name": "a/b", "tag": "1"}, "deployTemplates": [{"name": "x"}], **values}}
-    )
+    good = {"image": {"name": "a/b", "tag": "1"}, "deployTemplates": [{"name": "x", "containers": [{"name": "c"}]}]}
+    return _master(appImages={"mine": {**good, **values}})
+
+
+def _container(**values: Any) -> Object:
+    return _engine(deployTemplates=[{"name": "x", "containers": [{"name": "c", **values}]}])
+
+
+TEMPLATE = "master.appImages.mine.deployTemplates[0]"
 
 
 ENDPOINT = "master.domains.alice.endpoint"
@@ -295,10 +301,41 @@ OURS: list[tuple[Object, str, str, str]] = [
     ),
     (_engine(deployTemplates=[]), "master.appImages.mine.deployTemplates", "[]", "at least one template"),
     (
-        _engine(deployTemplates=[{"containers": [{"ports": [{"name": "p"}, {"name": "p"}]}]}]),
+        _container(ports=[{"name": "p"}, {"name": "p"}]),
         "master.appImages.mine.deployTemplates[0]",
         '"p"',
         "occurs once",
+    ),
+    (_engine(image={"name": "a/b:1", "tag": "1"}), "master.appImages.mine.image.name", '"a/b:1"', "without tag and"),
+    (_engine(deployTemplates=[{"containers": [{"name": "c"}]}]), f"{TEMPLATE}.name", "null", "a template has a name"),
+    (_engine(deployTemplates=[{"name": "x"}]), f"{TEMPLATE}.containers", "null", "at least one container"),
+    (_engine(deployTemplates=[{"name": "x", "spec": {}}]), TEMPLATE, "spec", "ignore keys other than name, role"),
+    (
+        _engine(deployTemplates=[{"name": "x", "restart_policy": "never", "containers": [{"name": "c"}]}]),
+        f"{TEMPLATE}.restart_policy",
+        '"never"',
+        "one of Always, OnFailure, Never",
+    ),
+    (_container(name=""), f"{TEMPLATE}.containers[0].name", '""', "a container has a name"),
+    (_container(workingDir="/x"), f"{TEMPLATE}.containers[0]", "workingDir", "ignore keys other than name, command"),
+    (_container(command="sh"), f"{TEMPLATE}.containers[0].command", '"sh"', "this is a list"),
+    (
+        _container(config_volume_mounts=[{"mount_path": "/a", "sub_path": "a.conf"}]),
+        f"{TEMPLATE}.containers[0].config_volume_mounts",
+        '{"mount_path":"/a","sub_path":"a.conf"}',
+        "one of configTemplates: there are none",
+    ),
+    (
+        _container(ports=[{"name": "p", "protocol": "TCP"}]),
+        f"{TEMPLATE}.containers[0].ports",
+        '"TCP"',
+        "the protocol of port p: one of HTTP, GRPC",
+    ),
+    (
+        _container(ports=[{"name": "p", "scope": "All"}]),
+        f"{TEMPLATE}.containers[0].ports",
+        '"All"',
+        "the scope of port p: one of Cluster, Domain, Local",
     ),
     (
         _master(domains=TWO, exampleJob={"enabled": True, "appImage": "x"}),
@@ -347,6 +384,34 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"8 GB"',
         "an amount as Kubernetes writes it",
     ),
+    (_lite(capacity={"storage": ""}), "lite.capacity.storage", "null", "RunK needs cpu, memory and storage"),
+    (_lite(capacity={"cpu": "four"}), "lite.capacity.cpu", '"four"', "an amount as Kubernetes writes it"),
+    (_lite(capacity={"cpu": 0}), "lite.capacity.cpu", "0", "more than nothing"),
+    (_lite(capacity={"storage": "0Gi"}), "lite.capacity.storage", '"0Gi"', "more than nothing"),
+    (
+        _lite(runk={"podLabels": {"kuscia.secretflow/namespace": "bob"}}),
+        "lite.runk.podLabels.kuscia.secretflow/namespace",
+        '"bob"',
+        "Kuscia finds its engine pods by",
+    ),
+    (_lite(runk={"podLabels": {"team": 7}}), "lite.runk.podLabels.team", "7", "a label is text"),
+    (_lite(runk={"podLabels": {"team": "a b"}}), "lite.runk.podLabels.team", '"a b"', "a label is text"),
+    (_lite(runk={"podLabels": {"a team": "x"}}), "lite.runk.podLabels.a team", '"x"', "a key is [prefix/]name"),
+    (_lite(runk={"podAnnotations": {"a/b/c": "x"}}), "lite.runk.podAnnotations.a/b/c", '"x"', "a key is [prefix/]name"),
+    (_lite(runk={"affinity": "node1"}), "lite.runk.affinity", '"node1"', "a pod's affinity is a block"),
+    (
+        _lite(runk={"affinity": {"nodeSelector": {"a": "b"}}}),
+        "lite.runk.affinity.nodeSelector",
+        '{"a":"b"}',
+        "Kuscia drops what it does not know",
+    ),
+    (
+        _lite(runk={"affinity": {"nodeAffinity": []}}),
+        "lite.runk.affinity.nodeAffinity",
+        "[]",
+        "has the blocks nodeAffinity",
+    ),
+    (_lite(runk={"runtimeClassName": "Kata_1"}), "lite.runk.runtimeClassName", '"Kata_1"', "a RuntimeClass"),
     (_data(source={}), "lite.data.source.id", "null", "a data source, which has an ID"),
     (_data(source={**SOURCE, "type": "s3"}), "lite.data.source.type", '"s3"', "one of oss, localfs"),
     (

@@ -26,7 +26,7 @@ def _files(objects: list[Object]) -> list[tuple[str, str]]:
         for item in objects
         if item["kind"] == "ConfigMap"
         for name, text in item["data"].items()
-        if name != "kuscia.yaml"
+        if name.endswith(".yaml") and name != "kuscia.yaml"
     ]
 
 

@@ -139,14 +139,18 @@ def test_nothing_is_mounted_that_does_not_exist(scenario: Scenario) -> None:
 
 
 def test_roles_name_what_they_may_change(scenario: Scenario) -> None:
-    """Only `create`, RunK's own Role, and what `doctor` looks at come without a name; nothing has a wildcard."""
+    """Only `create`, RunK's own Role, and what is looked at come without a name; nothing has a wildcard."""
+    look = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
     for item in scenario.objects:
         if item["kind"] != "Role":
             continue
         for rule in item["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
             if not item["metadata"]["name"].endswith("-runk"):
-                looks = item["metadata"]["name"].endswith("-doctor") and rule["resources"] in LOOKED_AT
+                component = item["metadata"]["labels"]["app.kubernetes.io/component"]
+                looks = (component == "doctor" and rule["resources"] in LOOKED_AT) or (
+                    component == "check" and rule == look
+                )
                 assert rule.get("resourceNames") or rule["verbs"] == ["create"] or looks, (
                     item["metadata"]["name"],
                     rule,

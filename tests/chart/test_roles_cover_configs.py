@@ -7,6 +7,7 @@ import yaml
 from tests.chart.render import Object, Scenario
 
 VERBS = ("prepare", "register", "routes", "data", "check", "doctor")
+SECRETS = {"keySecret", "passwordSecret", "credentialsSecret", "deployToken", "extraConfigSecret", "kubeconfigSecret"}
 
 
 def _secrets(node: Any, namespace: str) -> set[str]:
@@ -17,7 +18,7 @@ def _secrets(node: Any, namespace: str) -> set[str]:
         return set()
     found = set()
     for key, value in node.items():
-        if key in ("keySecret", "passwordSecret", "credentialsSecret", "deployToken", "extraConfigSecret") and value:
+        if key in SECRETS and value:
             if value.get("namespace", namespace) == namespace:
                 found.add(value["name"])
         else:

@@ -105,6 +105,7 @@ TEST_SOURCES = {
         parent="kuscia-sim",
         names=(("ENGINE_IMAGE", "kuscia-engine"),),
     ),
+    "registry": Source(HERE / "registry", python=False, debian=True),
 }
 ALL_SOURCES = SOURCES | TEST_SOURCES
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from tests.cluster import images
 from tests.cluster.demo import NEEDS_PREFIX
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.local import Cluster
+from tests.cluster.registry import registry
+from tests.cluster.releases import RELEASES, ROOT
 
 pytestmark = pytest.mark.cluster
 
@@ -59,3 +63,61 @@ def test_kuscia_image_that_is_not_there() -> None:
     done = demo_up(KUSCIA_IMAGE="oci-archive:nosuch.tar")
     assert done.returncode != 0
     assert "oci-archive:nosuch.tar" in done.stderr
+
+
+PORT = 15018
+
+
+def make_inside(cluster: Cluster, kubeconfig: Path, target: str, prefix: str) -> subprocess.CompletedProcess[str]:
+    """`make TARGET CLUSTER=current IMAGE_PREFIX=…` of someone in the cluster's network."""
+    return subprocess.run(
+        [*cluster.nsenter, "make", target, "CLUSTER=current", f"IMAGE_PREFIX={prefix}"],
+        cwd=ROOT,
+        env=os.environ | {"KUBECONFIG": str(kubeconfig), "KUSCIA_IMAGE": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def inner_kubeconfig(cluster: Cluster, path: Path) -> Path:
+    """The cluster's kubeconfig for its own network, where the loopback port of the machine is not."""
+    text = cluster.kubeconfig.read_text()
+    path.write_text(text.replace(cluster.names.loopback_url, cluster.names.api_url))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    cluster = Cluster("demo-own")
+    cluster.up()
+    try:
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.mark.long
+def test_own_cluster_with_a_registry(own_cluster: Cluster, tmp_path: Path) -> None:
+    """The whole demo on a cluster that it did not start and that knows none of its images, and its end."""
+    built = images.build(["registry"])["registry"]
+    images.load(own_cluster, [built])
+    kubectl = Kubectl(own_cluster.kubeconfig)
+    with registry(own_cluster, kubectl, "registry", built.ref, PORT, private=False) as running:
+        prefix = f"{running.host}/kuscia"
+        kubeconfig = inner_kubeconfig(own_cluster, tmp_path / "kubeconfig")
+        done = make_inside(own_cluster, kubeconfig, "demo", prefix)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        assert "PASS example job" in done.stdout
+        assert done.stdout.count("Phase:          Succeeded") == 3
+        for release in RELEASES:
+            pods = kubectl.get("pods", "-n", release.namespace)["items"]
+            refs = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+            assert refs
+            assert all(ref.startswith(f"{prefix}/") for ref in refs), refs
+        done = make_inside(own_cluster, kubeconfig, "demo-down", prefix)
+        assert done.returncode == 0, done.stdout + done.stderr
+        for release in RELEASES:
+            assert not kubectl.exists("namespace", release.namespace)
+        assert kubectl.get("nodes")["items"], "the cluster itself stays"

@@ -2,33 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cluster.demo import Demo
 from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
+from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 JOB = "sleeps"
 VERBS = ("get", "list", "watch", "create", "delete")
 KINDS = ("pods", "configmaps", "secrets")
-
-
-def sleeper(ref: str) -> dict[str, Any]:
-    """An AppImage whose engine does nothing for ten minutes."""
-    name, _, tag = ref.rpartition(":")
-    container = {
-        "name": "sleeper",
-        "command": ["sleep"],
-        "args": ["600"],
-        "ports": [{"name": "nothing", "protocol": "HTTP", "scope": "Cluster"}],
-    }
-    template = {"name": "sleeper", "replicas": 1, "restart_policy": "Never", "containers": [container]}
-    return {"image": {"name": name, "tag": tag}, "deployTemplates": [template]}
 
 
 @pytest.fixture(scope="module")
@@ -86,32 +72,16 @@ def test_cannot_touch_its_releases_other_secrets(apart: Variant) -> None:
 def test_engine_pods_run_there(apart: Variant) -> None:
     """A job's pod comes up there, asks the lite's Service for names, and goes again."""
     engines = apart.namespace("engines")
-    body = {
-        "job_id": JOB,
-        "initiator": "alice",
-        "max_parallelism": 1,
-        "tasks": [
-            {
-                "app_image": "sleeper",
-                "alias": JOB,
-                "task_id": f"{JOB}-task",
-                "parties": [{"domain_id": "alice", "role": ""}],
-                "task_input_config": "{}",
-            }
-        ],
-    }
-    with kusciaapi(apart.kubectl, apart.release("master")) as api:
-        api.call("job/create", body)
-        eventually(lambda: phases(apart, engines) == ["Running"], 180, f"one engine pod runs in {engines}")
-        (pod,) = apart.kubectl.get("pods", "-n", engines)["items"]
-        service = apart.kubectl.get("service", "kuscia-lite-alice", "-n", apart.namespace("alice"))
-        assert pod["spec"]["dnsConfig"]["nameservers"] == [service["spec"]["clusterIP"]]
-        resolv = apart.kubectl.run("exec", "-n", engines, pod["metadata"]["name"], "--", "cat", "/etc/resolv.conf")
-        assert f"nameserver {service['spec']['clusterIP']}" in resolv
-        own = apart.kubectl.get("pods", "-n", apart.namespace("alice"))["items"]
-        assert [one for one in own if "kuscia.secretflow/namespace" in one["metadata"].get("labels", {})] == []
-        api.call("job/stop", {"job_id": JOB, "reason": "enough"})
-        api.call("job/delete", {"job_id": JOB})
+    apart.run_engine("sleeper", JOB)
+    eventually(lambda: phases(apart, engines) == ["Running"], 180, f"one engine pod runs in {engines}")
+    (pod,) = apart.kubectl.get("pods", "-n", engines)["items"]
+    service = apart.kubectl.get("service", "kuscia-lite-alice", "-n", apart.namespace("alice"))
+    assert pod["spec"]["dnsConfig"]["nameservers"] == [service["spec"]["clusterIP"]]
+    resolv = apart.kubectl.run("exec", "-n", engines, pod["metadata"]["name"], "--", "cat", "/etc/resolv.conf")
+    assert f"nameserver {service['spec']['clusterIP']}" in resolv
+    own = apart.kubectl.get("pods", "-n", apart.namespace("alice"))["items"]
+    assert [one for one in own if "kuscia.secretflow/namespace" in one["metadata"].get("labels", {})] == []
+    apart.end_job(JOB)
     eventually(lambda: phases(apart, engines) == [], 180, f"no engine pod is left in {engines}")
 
 

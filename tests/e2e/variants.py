@@ -158,6 +158,46 @@ class Variant:
         metadata = {"name": name, "namespace": namespace}
         self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}))
 
+    def run_engine(self, app_image: str, job: str, party: str = "alice") -> None:
+        """Have one party run an engine alone, in a pod named `<job>-task-0`."""
+        task = {
+            "app_image": app_image,
+            "alias": job,
+            "task_id": f"{job}-task",
+            "parties": [{"domain_id": party, "role": ""}],
+            "task_input_config": "{}",
+        }
+        body = {"job_id": job, "initiator": party, "max_parallelism": 1, "tasks": [task]}
+        with kusciaapi(self.kubectl, self.release("master")) as api:
+            api.call("job/create", body)
+
+    def stop_job(self, job: str) -> None:
+        """Stop a job; its record stays."""
+        with kusciaapi(self.kubectl, self.release("master")) as api:
+            api.call("job/stop", {"job_id": job, "reason": "enough"})
+
+    def end_job(self, job: str) -> None:
+        """Stop a job and delete it."""
+        self.stop_job(job)
+        with kusciaapi(self.kubectl, self.release("master")) as api:
+            api.call("job/delete", {"job_id": job})
+
+    def rights(self, party: str, namespace: str, suffix: str = "") -> list[dict[str, Any]]:
+        """What the API server lets a party's ServiceAccount do in a namespace, beyond what anybody may.
+
+        Args:
+            suffix: of the ServiceAccount, such as `-check`.
+        """
+        release = self.release(party)
+        user = f"system:serviceaccount:{release.namespace}:{release.fullname}{suffix}"
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+                  "spec": {"namespace": namespace}}  # fmt: skip
+        answer = self.kubectl.run(
+            "create", "--as", user, "--validate=false", "-f", "-", "-o", "json", stdin=json.dumps(review)
+        )
+        rules: list[dict[str, Any]] = json.loads(answer)["status"]["resourceRules"]
+        return [rule for rule in rules if rule["apiGroups"] == [""]]
+
     def allowed(self, party: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
         """Whether the API server would let a party's Kuscia do that.
 

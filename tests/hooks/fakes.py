@@ -1,6 +1,7 @@
 """A CoreV1Api in memory, and a clock that does not wait."""
 
 import copy
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ def api_exception(status: int, message: str) -> ApiException:
 
 
 class FakeCore:
-    """Secrets, ConfigMaps and Services; `fail` is called before each call and may raise."""
+    """Secrets, ConfigMaps, Services, Pods and ServiceAccounts; `fail` is called before each call and may raise."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -43,7 +44,8 @@ class FakeCore:
         if found is None:
             raise api_exception(404, f'{kind} "{name}" not found')
         metadata = SimpleNamespace(**found["metadata"])
-        return SimpleNamespace(metadata=metadata, data=copy.deepcopy(found.get("data")))
+        pull = [SimpleNamespace(name=entry) for entry in found.get("pull_secrets", [])] or None
+        return SimpleNamespace(metadata=metadata, data=copy.deepcopy(found.get("data")), image_pull_secrets=pull)
 
     def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> None:
         name = body["metadata"]["name"]
@@ -94,6 +96,18 @@ class FakeCore:
         found = self._read("services", name, namespace)
         return found if _preload_content else Raw(json.dumps(self.objects["services", namespace, name]).encode())
 
+    def read_namespaced_service_account(self, name: str, namespace: str, **_: Any) -> Any:
+        return self._read("serviceaccounts", name, namespace)
+
+    def put_pod(
+        self, namespace: str, name: str, labels: dict[str, str], prepared: datetime.datetime | None = None
+    ) -> None:
+        """A running pod; `prepared` is when its init container `prepare` ended."""
+        state = {"terminated": {"finishedAt": prepared.isoformat()}} if prepared else {"running": {}}
+        status = {"phase": "Running", "initContainerStatuses": [{"name": "prepare", "state": state}]}
+        item = {"metadata": {"name": name, "labels": labels}, "status": status}
+        self.pods.setdefault(namespace, []).append(item)
+
     def list_namespaced_pod(self, namespace: str, *, label_selector: str, **_: Any) -> "Raw":
         self._called("list", "pods", label_selector)
         pods = [pod for pod in self.pods.get(namespace, []) if _selected(pod["metadata"]["labels"], label_selector)]
@@ -131,6 +145,10 @@ class Raw:
 
 def _selected(labels: dict[str, str], selector: str) -> bool:
     for term in selector.split(","):
+        if "=" not in term:
+            if term not in labels:
+                return False
+            continue
         name, unlike, value = term.partition("!=")
         if not unlike:
             name, _, value = term.partition("=")

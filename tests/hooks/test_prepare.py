@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kuscia_hooks import admission, credentials, datastore, gateway, prepare
+from kuscia_hooks import admission, credentials, datastore, engines, gateway, prepare
 from kuscia_hooks.config import Prepare
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
@@ -349,3 +349,64 @@ def test_a_base_that_does_not_fit(base: Path, kube: Kube, fake_time: FakeTime, t
 def test_missing_base(tmp_path: Path, kube: Kube, fake_time: FakeTime) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         run(lite(), tmp_path / "absent.yaml", kube, fake_time)
+
+
+MINE = {"domain": "alice", "lite": "ns/kuscia-lite-alice"}
+ENGINES = {"namespace": "engines", "lite": MINE["lite"], "kubeconfigSecret": None}
+KC = {"kubeconfigSecret": {"name": "kc", "key": "kubeconfig"}}
+
+
+@pytest.fixture
+def through_kubeconfig(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> FakeCore:
+    """The cluster behind the kubeconfig in Secret ns/kc."""
+    there = FakeCore()
+    core.put("secrets", "ns", "kc", data=secret_data(kubeconfig="clusters: []"))
+    monkeypatch.setattr(Kube, "of_kubeconfig", lambda text: Kube(there))
+    return there
+
+
+def test_prepare_waits_until_the_namespace_is_its_own(
+    core: FakeCore,
+    kube: Kube,
+    base: Path,
+    fake_time: Any,
+    ready: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    core.put("configmaps", "engines", engines.MARKER, data={"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"})
+    left = [3]
+
+    def fail(verb: str, kind: str, name: str) -> None:
+        left[0] -= kind == "configmaps"
+        if not left[0]:
+            core.put("configmaps", "engines", engines.MARKER, data=MINE)
+
+    core.fail = fail
+    run(lite(engines=ENGINES), base, kube, fake_time)
+    said = capsys.readouterr().out
+    assert "waiting for the namespace of engines, engines," in said
+    assert "holds the engines of domain bob (lite-bob/kuscia-lite-bob)" in said
+
+
+def test_prepare_brings_the_kubeconfig(
+    kube: Kube,
+    through_kubeconfig: FakeCore,
+    base: Path,
+    fake_time: Any,
+    ready: list[str],
+) -> None:
+    run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    assert (base.parent / "kubeconfig").read_text() == "clusters: []"
+    assert through_kubeconfig.data("configmaps", "engines", engines.MARKER) == MINE
+
+
+def test_without_a_kubeconfig_there_is_no_file(
+    core: FakeCore,
+    kube: Kube,
+    base: Path,
+    fake_time: Any,
+    ready: list[str],
+) -> None:
+    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    run(lite(engines=ENGINES), base, kube, fake_time)
+    assert not (base.parent / "kubeconfig").exists()

@@ -61,9 +61,9 @@ class Cluster:
         return status["code"], status["message"]
 
 
-def _node(mode: str, domain_id: str, store: LocalStore) -> Node:
+def make_node(mode: str, domain_id: str, store: LocalStore, protocol: str = "NOTLS") -> Node:
     return Node(
-        config=Config(mode=mode, domain_id=domain_id, protocol="NOTLS"),
+        config=Config(mode=mode, domain_id=domain_id, protocol=protocol),
         mode=mode,
         domain_id=domain_id,
         master_id=MASTER,
@@ -79,7 +79,7 @@ def _node(mode: str, domain_id: str, store: LocalStore) -> Node:
 async def serve(directory: Path) -> AsyncIterator[Cluster]:
     """A fixture's body: the cluster, with its state below `directory`."""
     store = await LocalStore.open(datastore_url("", str(directory / "state.db")), MASTER)
-    master, lite = _node("master", MASTER, store), _node("lite", ALICE, store)
+    master, lite = make_node("master", MASTER, store), make_node("lite", ALICE, store)
     for node in (master, lite):
         cert = credentials.b64(credentials.cert_pem(credentials.ca_certificate(node.key, node.domain_id)))
         await store.create("domains", "", node.domain_id, {"spec": {"cert": cert, "role": ""}})

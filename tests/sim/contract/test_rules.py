@@ -229,6 +229,15 @@ async def test_a_grant_brings_the_table_and_takes_it_away(cluster: Cluster) -> N
     }
 
 
+async def test_grants_without_an_id_are_new_every_time(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table())
+    grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob"}
+    made = [(await cluster.ok(ALICE, "domaindatagrant/create", grant))["domaindatagrant_id"] for _ in range(2)]
+    assert len(set(made)) == 2
+    listed = await cluster.ok(ALICE, "domaindatagrant/list", {"data": {"domain_id": ALICE}})
+    assert {entry["data"]["domaindatagrant_id"] for entry in listed["domaindatagrant_list"]} == set(made)
+
+
 async def test_grants_go_with_their_table(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table())
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
-from contract.inprocess import ALICE, Cluster
-from kuscia_sim import protowire
+from contract.inprocess import ALICE, MASTER, Cluster, make_node
+from kuscia_sim import api, credentials, protowire
 from kuscia_sim.api import job
 from kuscia_sim.api import messages as m
 from kuscia_sim.protojson import DecodeError
@@ -102,6 +103,17 @@ async def test_another_content_type_loses_the_body(cluster: Cluster) -> None:
     for kind in ("application/x-www-form-urlencoded", "application/xml", "application/octet-stream"):
         _, _, body = await post(cluster, "domain/query", b'{"domain_id": "bob"}', {"Content-Type": kind})
         assert json.loads(body)["status"]["message"] == "domain id can not be empty", kind
+
+
+@pytest.mark.parametrize("protocol", ["NOTLS", "TLS", "MTLS", ""])
+async def test_the_token_counts_unless_the_protocol_is_notls(cluster: Cluster, protocol: str) -> None:
+    node = make_node("master", MASTER, cluster.store, protocol)
+    right = credentials.api_token(node.key, MASTER)
+    async with TestClient(TestServer(api.kusciaapi_app(node))) as client:
+        for token, known in (("", False), (right[:-1], False), (right, True)):
+            async with client.post("/api/v1/domain/query", data=b"{}", headers={"token": token}) as answer:
+                assert answer.status == (200 if known or protocol == "NOTLS" else 401)
+                assert known or protocol == "NOTLS" or await answer.read() == b""
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])

@@ -28,6 +28,7 @@ class MemoryHost:
         self.files: dict[str, EngineFiles] = {}
         self.errors: list[Exception] = []
         self.lines: list[str] = []
+        self.kept: list[set[str]] = []
         self.event = asyncio.Event()
 
     async def start(self) -> None: ...
@@ -41,14 +42,15 @@ class MemoryHost:
         if self.errors:
             raise self.errors.pop(0)
         name = pod["metadata"]["name"]
-        labels = {names.LABEL_POD_UID: pod["metadata"]["uid"]}
+        labels = {names.LABEL_POD_UID: pod["metadata"]["uid"], names.LABEL_NODE: pod["spec"]["nodeName"]}
         self.pods[name] = {"metadata": {"name": name, "labels": labels}, "status": {"phase": names.PENDING}}
         self.files[name] = files
 
     async def delete(self, pod_name: str) -> None:
         self.pods.pop(pod_name, None)
 
-    async def sweep(self, keep: set[str]) -> None: ...
+    async def sweep(self, keep: set[str]) -> None:
+        self.kept.append(keep)
 
     async def wait(self, timeout: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -202,6 +204,15 @@ async def test_what_the_store_does_not_know_is_removed(store: LocalStore, host: 
     await h.Jobs(store).command("delete", "j")
     await one.round()
     assert host.pods == {}
+
+
+async def test_what_an_earlier_node_left_is_for_the_sweep(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+    """Kuscia looks at it once a minute, and only deletes what the store does not know."""
+    labels = {names.LABEL_POD_UID: "x", names.LABEL_NODE: "lite-alice-of-yesterday"}
+    host.pods["left-0"] = {"metadata": {"name": "left-0", "labels": labels}, "status": {}}
+    await agent(store, host, tmp_path).round()
+    assert "left-0" in host.pods
+    assert host.kept == [{"j-only-0"}]
 
 
 async def test_a_pod_of_an_earlier_run_makes_way(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:

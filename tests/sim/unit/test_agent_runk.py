@@ -118,6 +118,20 @@ def test_settings_of_agent_provider_k8s_are_added() -> None:
     assert spec["dnsConfig"] == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
 
 
+def test_affinities_that_kuscia_does_not_know_are_dropped() -> None:
+    node = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    settings = {"affinitiesToAdd": {**node, "nodeSelector": {"a": "b"}}}
+    assert runk.backend_pod(stored_pod(), "lite", "engines", [], settings)["spec"]["affinity"] == node
+
+
+@pytest.mark.parametrize("given", ["x", [], {"nodeAffinity": []}, {"podAffinity": "x"}])
+async def test_affinities_of_another_type_end_the_start(given: Any) -> None:
+    agent = {"provider": {"k8s": {"affinitiesToAdd": given}}}
+    provider = runk.RunkProvider(config("", agent=agent), "lite", "10.0.0.1")
+    with pytest.raises(AgentStartError, match="failed to unmarshal json to Affinities"):
+        await provider.start()
+
+
 def test_party_resources_replace_those_of_the_app_image() -> None:
     task = {
         "metadata": {"name": "t", "uid": "703aa0b8-8cb9-42d9-bb93-3287499ece9c"},
@@ -173,6 +187,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str]] = {}
         self.seen: list[str] = []
+        self.items: list[Object] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         last = request.path.rstrip("/").rsplit("/", 1)[-1]
@@ -181,7 +196,7 @@ class FakeCluster:
             await asyncio.sleep(60)
         status, message = self.answers.get(f"{request.method} {last}", (404, f'"{last}" not found'))
         if status < 300:
-            body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": last}, "items": []}
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": last}, "items": self.items}
             return web.json_response(body, status=status)
         return web.json_response({"kind": "Status", "message": message, "code": status}, status=status)
 
@@ -313,6 +328,20 @@ async def test_what_may_pass_is_raised_to_be_tried_again(tmp_path: Path, path: s
         with pytest.raises(ApiException) as caught:
             await provider.create(stored_pod(), FILES)
         assert runk.api_message(caught.value) == text
+
+
+def listed(name: str, node: str) -> Object:
+    return {"metadata": {"name": name, "labels": {names.LABEL_NAMESPACE: "alice", names.LABEL_NODE: node}}}
+
+
+async def test_the_sweep_takes_pods_of_earlier_nodes_alone(tmp_path: Path) -> None:
+    """Their ConfigMaps and Secrets stay, and so does what the store still knows."""
+    cluster = FakeCluster()
+    cluster.items = [listed("own-0", "lite"), listed("left-0", "earlier"), listed("known-0", "earlier")]
+    cluster.answers["GET pods"] = (200, "")
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        await provider.sweep({"known-0"})
+    assert [entry for entry in cluster.seen if entry.startswith("DELETE")] == ["DELETE left-0"]
 
 
 async def test_the_log_of_an_absent_pod(tmp_path: Path) -> None:

@@ -3,20 +3,21 @@
 Each case names the recording in recordings/startup-cases and the lines in it that decide.
 """
 
+import http.server
 import os
 import re
 import socketserver
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from kuscia_hooks import causes
 from kuscia_sim import credentials
-from kuscia_sim.start import is_privileged
-from tests.sim.unit.nodes import MASTER_ID, SIM, Node, free_offset, unused_token
+from kuscia_sim.start import POLL_TIMEOUT, is_privileged
+from tests.sim.unit.nodes import MASTER_ID, SIM, START_TIMEOUT, Node, free_offset, until, unused_token
 
 STARTUP_CASES = SIM / "recordings/startup-cases"
 CAPACITY = {"cpu": "4", "memory": "8Gi", "storage": "100Gi"}
@@ -160,6 +161,34 @@ def test_nothing_listens_at_the_master_endpoint(run: Any) -> None:
     node = run(lite_config("carl", "http://127.0.0.1:1"))
     assert node.wait_exit() == 0
     assert "dial tcp 127.0.0.1:1: connect: connection refused" in node.output()
+
+
+class _GatewayOnly(http.server.BaseHTTPRequestHandler):
+    """A gateway that is there and lets nobody in; `asked` are the paths."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(401)
+        self.send_header("kuscia-error-message", "unauthorized.")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Not in the test's output."""
+
+
+def test_a_gateway_is_probed_once_and_then_waited_for(run: Any) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _GatewayOnly)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        node = run(lite_config("carl", f"http://127.0.0.1:{server.server_address[1]}"))
+        until(lambda: node.output().count("wait for retry") >= 3, START_TIMEOUT)
+        assert (_GatewayOnly.asked.count("/"), POLL_TIMEOUT) == (1, 300)
+        assert node.stop() == 0
+    finally:
+        server.shutdown()
 
 
 def test_domain_that_the_master_does_not_know(run: Any, master: Node) -> None:

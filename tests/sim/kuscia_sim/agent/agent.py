@@ -116,12 +116,17 @@ class Agent:
             return
         present = await self._provider.existing()
         steps = [self._guard(name, self._sync(pod, present.get(name))) for name, pod in bound.items()]
-        steps += [self._guard(name, self._remove(backend)) for name, backend in present.items() if name not in bound]
+        gone = [name for name in present if name not in bound and self._is_own(present[name])]
+        steps += [self._guard(name, self._remove(present[name])) for name in gone]
         await asyncio.gather(*steps)
         if sweep:
-            await self._provider.sweep({pod["metadata"]["uid"] for pod in pods.values()})
+            await self._provider.sweep(set(pods))
             self._swept = time.monotonic()
         self._busy = bool(bound or present)
+
+    def _is_own(self, backend: Object) -> bool:
+        """Whether this very node made it; what an earlier one left is looked at once a minute."""
+        return pod_label(backend, names.LABEL_NODE) in ("", self._node.hostname)
 
     async def _guard(self, name: str, step: Awaitable[None]) -> None:
         try:

@@ -44,7 +44,7 @@ class Provider(Protocol):
         ...
 
     async def sweep(self, keep: set[str]) -> None:
-        """Removes what was left behind by pods of the store whose uid is not in `keep`."""
+        """Removes pods of this domain's earlier nodes whose name is not in `keep`."""
         ...
 
     async def wait(self, timeout: float) -> None:

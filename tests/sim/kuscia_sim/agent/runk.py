@@ -21,7 +21,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
-from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.agent.provider import EngineFiles, PodDenied, pod_label
 from kuscia_sim.config import Config
 from kuscia_sim.jobs import names
 from kuscia_sim.store import Object
@@ -60,6 +60,7 @@ class RunkProvider:
             raise AgentStartError("capacity config is empty")
         if not self._namespace:
             raise AgentStartError("runk.namespace is empty, set it to the namespace for engine pods")
+        check_affinities(self._settings.get("affinitiesToAdd"))
         self._api = await self._connect()
         self._core = client.CoreV1Api(self._api)
         await self._ping()
@@ -138,12 +139,10 @@ class RunkProvider:
                     await self._remove(kind, deletion, item.metadata.name)
 
     async def sweep(self, keep: set[str]) -> None:
-        """Removes ConfigMaps and Secrets of this domain whose pod (uid in the store) is not in `keep`."""
-        for kind, listing, deletion in self._sub_resources():
-            answer = await listing(self._namespace, label_selector=self._selector, _request_timeout=TIMEOUT)
-            for item in answer.items:
-                if (item.metadata.labels or {}).get(names.LABEL_POD_UID) not in keep:
-                    await self._remove(kind, deletion, item.metadata.name)
+        """Kuscia removes the pods alone: their ConfigMaps and Secrets stay for ever."""
+        for name, pod in (await self.existing()).items():
+            if pod_label(pod, names.LABEL_NODE) != self._hostname and name not in keep:
+                await self._remove("pod", self._core.delete_namespaced_pod, name)
 
     def _sub_resources(self) -> list[tuple[str, Any, Any]]:
         core = self._core
@@ -218,6 +217,24 @@ class RunkProvider:
         return list(self._config.runk.dns_servers) or [self._pod_ip]
 
 
+AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
+
+
+def check_affinities(given: Any) -> None:
+    """Kuscia turns agent.provider.k8s.affinitiesToAdd into an Affinity by way of JSON when it starts: what has another
+    type ends the start, what it does not know is dropped. Raises AgentStartError.
+    """
+    if given is not None and not isinstance(given, dict):
+        raise AgentStartError("failed to unmarshal json to Affinities, detail-> affinitiesToAdd is no map")
+    for key in AFFINITIES:
+        value = (given or {}).get(key)
+        if value is not None and not isinstance(value, dict):
+            raise AgentStartError(
+                "failed to unmarshal json to Affinities, detail-> json: cannot unmarshal "
+                f"{'array' if isinstance(value, list) else 'string'} into Go struct field Affinity.{key}"
+            )
+
+
 _LABEL_POD = "kuscia.secretflow/pod-name"
 """On the ConfigMaps and Secrets only: the pod that each was made for."""
 
@@ -256,8 +273,9 @@ def backend_pod(pod: Object, hostname: str, namespace: str, dns_servers: list[st
         spec["dnsConfig"]["searches"] = dns["searches"]
     if settings.get("runtimeClassName"):
         spec["runtimeClassName"] = settings["runtimeClassName"]
-    if settings.get("affinitiesToAdd"):
-        spec["affinity"] = settings["affinitiesToAdd"]
+    affinities = {key: value for key, value in (settings.get("affinitiesToAdd") or {}).items() if key in AFFINITIES}
+    if affinities:
+        spec["affinity"] = affinities
     volumes = []
     for volume in spec.get("volumes", []):
         renamed = fitting_name(f"{name}-{volume['configMap']['name']}")

@@ -162,7 +162,7 @@ class RunpProvider:
         log.info("Pod %s/%s killed successfully", self._domain, pod_name)
 
     async def sweep(self, keep: set[str]) -> None:
-        """Nothing outlives its pod here."""
+        """Nothing outlives its node here."""
 
     async def wait(self, timeout: float) -> None:
         try:

@@ -23,12 +23,21 @@ port, or is localhost) stands as it is; any other gets global.kuscia.imageRegist
 {{- end -}}
 {{- end -}}
 
-{{/* imagePullSecrets for a pod spec; entries may be plain names or {name}. */}}
+{{/* imagePullSecrets for a pod spec. */}}
 {{- define "kuscia.imagePullSecrets" -}}
 {{- with .Values.global.kuscia.imagePullSecrets -}}
 imagePullSecrets:
-{{- range . }}
-  - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
+{{- range include "kuscia.pullSecretNames" . | fromJsonArray }}
+  - name: {{ . }}
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* The names in a list of pull secrets, as JSON; entries may be plain names or {name}. */}}
+{{- define "kuscia.pullSecretNames" -}}
+{{- $names := list -}}
+{{- range . -}}
+{{- $names = append $names (ternary (get (ternary . dict (kindIs "map" .)) "name") . (kindIs "map" .)) -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end -}}

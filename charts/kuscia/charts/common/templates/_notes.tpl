@@ -34,6 +34,15 @@
     {{- if include "kuscia.ownsClaim" . }}
     kubectl -n {{ $ns }} delete pvc/{{ include "kuscia.claimName" . }} --ignore-not-found
     {{- end }}
+    {{- if and (eq .Chart.Name "lite") (eq .Values.runtime "runk") }}
+  Engines outlive an uninstall in the midst of a job. To remove what is left of them then:
+    {{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} delete pods,configmaps,secrets -l kuscia.secretflow/namespace={{ .Values.domainId }}
+    {{- end }}
+{{- end -}}
+
+{{/* kubectl for the cluster where engines run. */}}
+{{- define "kuscia.enginesCluster" -}}
+kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <that of Secret {{ .Values.runk.kubeconfigSecret }}>{{ end }}
 {{- end -}}
 
 {{- define "kuscia.notes.master" }}
@@ -64,6 +73,11 @@
   master     {{ .Values.master.endpoint }}
   runtime    {{ .Values.runtime }}
 {{- if eq .Values.runtime "runk" }}, engine pods in {{ .Values.runk.namespace | default .Release.Namespace }}{{ end }}
+{{- with include "lite.engineAccountCommand" . }}
+
+  Engine pods get their pull secrets from their namespace's default ServiceAccount. Make the Secrets there too, then, once:
+    {{ . }}
+{{- end }}
 {{- if not (or .Values.master.namespace .Values.master.tokenSecret) }}
 
   It is admitted by its certificate. The master's operator sets master.domains.{{ .Values.domainId }}.cert to what this prints:
@@ -74,6 +88,16 @@
   Lites of other clusters reach it at the address above, which the master's operator sets as master.domains.{{ .Values.domainId }}.endpoint.
 {{- end }}
 {{- include "kuscia.notes.external" . }}
+{{- end -}}
+
+{{/* What gives engine pods their pull secrets; empty where they need none. */}}
+{{- define "lite.engineAccountCommand" -}}
+{{- $names := include "lite.enginePullSecrets" . | fromJsonArray -}}
+{{- if and (eq .Values.runtime "runk") $names -}}
+{{- $entries := list -}}
+{{- range $names }}{{ $entries = append $entries (dict "name" .) }}{{ end -}}
+{{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} patch serviceaccount default -p '{{ dict "imagePullSecrets" $entries | toJson }}'
+{{- end -}}
 {{- end -}}
 
 {{- define "kuscia.warnings" -}}

@@ -9,6 +9,9 @@
   "rule" "how engines run" "example" "lite.runtime: runk") }}
 {{- include "kuscia.check.runtime" $values }}
 {{- include "kuscia.check.capacity" $values }}
+{{- if eq (toString $values.runtime) "runk" }}
+{{- include "kuscia.check.enginePods" $values.runk }}
+{{- end }}
 {{- include "kuscia.check.data" $values }}
 {{- end -}}
 
@@ -32,6 +35,45 @@
 {{- end }}
 {{- end -}}
 
+{{/* What lite.runk adds to engine pods: a job would fail late, and not say why. */}}
+{{- define "kuscia.check.enginePods" -}}
+{{- $name := "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)$" -}}
+{{- $prefix := "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" -}}
+{{- range $kind := list "podLabels" "podAnnotations" }}
+{{- range $key, $value := get $ $kind }}
+{{- $path := printf "lite.runk.%s.%s" $kind $key }}
+{{- $parts := splitList "/" $key }}
+{{- $example := printf "lite.runk.%s: {example.com/team: risk}" $kind }}
+{{- if hasPrefix "kuscia.secretflow/" $key }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $value)
+  "rule" "Kuscia finds its engine pods by what it keeps under kuscia.secretflow/" "example" $example) }}
+{{- else if or (gt (len $parts) 2) (not (regexMatch $name (last $parts))) (not (or (eq (len $parts) 1) (regexMatch $prefix (first $parts)))) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $value)
+  "rule" "a key is [prefix/]name, the name with at most 63 letters, digits, '-', '_' and '.'" "example" $example) }}
+{{- end }}
+{{- if and (eq $kind "podLabels") (not (and (kindIs "string" $value) (or (not $value) (regexMatch $name (toString $value))))) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $value)
+  "rule" "a label is text of at most 63 letters, digits, '-', '_' and '.'; quote what looks like a number" "example" $example) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $example := "lite.runk.affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: pool, operator: In, values: [engines]}]}]}}}" -}}
+{{- if not (kindIs "map" (.affinity | default dict)) }}
+{{- include "kuscia.error" (dict "path" "lite.runk.affinity" "value" (toJson .affinity) "rule" "a pod's affinity is a block" "example" $example) }}
+{{- else }}
+{{- range $key, $value := .affinity }}
+{{- if not (and (has $key (list "nodeAffinity" "podAffinity" "podAntiAffinity")) (kindIs "map" $value)) }}
+{{- include "kuscia.error" (dict "path" (printf "lite.runk.affinity.%s" $key) "value" (toJson $value)
+  "rule" "an affinity has the blocks nodeAffinity, podAffinity and podAntiAffinity; Kuscia drops what it does not know" "example" $example) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .runtimeClassName (not (regexMatch $prefix .runtimeClassName)) }}
+{{- include "kuscia.error" (dict "path" "lite.runk.runtimeClassName" "value" (toJson .runtimeClassName)
+  "rule" "the name of a RuntimeClass of the cluster" "example" "lite.runk.runtimeClassName: kata") }}
+{{- end }}
+{{- end -}}
+
 {{/* RunK has no machine of its own to measure (Kuscia facts 0.19). */}}
 {{- define "kuscia.check.capacity" -}}
 {{- $capacity := .capacity | default dict -}}
@@ -46,6 +88,9 @@
 {{- if not (or (kindIs "invalid" $value) (regexMatch "^([0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?)?$" (include "kuscia.number" $value))) }}
 {{- include "kuscia.error" (dict "path" (printf "lite.capacity.%s" $key) "value" (toJson $value)
   "rule" "an amount as Kubernetes writes it" "example" "lite.capacity: {cpu: \"4\", memory: 8Gi, storage: 100Gi, pods: \"500\"}") }}
+{{- else if and (has $key (list "cpu" "memory" "storage")) (regexMatch "^[0.]+[A-Za-z]*$" (include "kuscia.number" $value)) }}
+{{- include "kuscia.error" (dict "path" (printf "lite.capacity.%s" $key) "value" (toJson $value)
+  "rule" "more than nothing, or no engine ever starts" "example" "lite.capacity: {cpu: \"4\", memory: 8Gi, storage: 100Gi, pods: \"500\"}") }}
 {{- end }}
 {{- end }}
 {{- end -}}

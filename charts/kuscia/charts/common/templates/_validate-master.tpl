@@ -169,7 +169,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* {name, app}: an image, and port names that are told apart. */}}
+{{/* {name, app} */}}
 {{- define "kuscia.check.appImage" -}}
 {{- $path := printf "master.appImages.%s" .name -}}
 {{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" .name) }}
@@ -186,19 +186,88 @@
 {{- include "kuscia.error" (dict "path" (printf "%s.image" $path) "value" (toJson $image)
   "rule" "an AppImage needs the name and the tag of its image"
   "example" (printf "%s.image: {name: registry.example.com/engine, tag: \"1.0\"}" $path)) }}
+{{- else if regexMatch "[:@]" (last (splitList "/" (toString $image.name))) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.image.name" $path) "value" (toJson $image.name)
+  "rule" "the name goes without tag and digest, which belong into the tag"
+  "example" (printf "%s.image: {name: registry.example.com/engine, tag: \"1.0@sha256:…\"}" $path)) }}
 {{- end }}
 {{- include "kuscia.check.tag" (dict "path" (printf "%s.image" $path) "tag" $image.tag) }}
+{{- $files := .app.configTemplates | default dict }}
 {{- range $i, $template := .app.deployTemplates }}
+{{- include "kuscia.check.deployTemplate" (dict "path" (printf "%s.deployTemplates[%d]" $path $i) "template" $template "files" $files) }}
+{{- end }}
+{{- end -}}
+
+{{/*
+{path, template, files}: one of an AppImage's templates; `files` are its configTemplates. KusciaAPI ignores keys that it
+does not know, and Kuscia's own objects write them in another way (spec, workingDir, …).
+*/}}
+{{- define "kuscia.check.deployTemplate" -}}
+{{- $path := .path -}}
+{{- $files := .files -}}
+{{- $template := ternary .template dict (kindIs "map" .template) -}}
+{{- $example := "deployTemplates: [{name: psi, replicas: 1, restart_policy: Never, containers: [{name: psi, command: [psi], working_dir: /work}]}]" -}}
+{{- include "kuscia.check.keys" (dict "path" $path "value" $template "example" $example
+  "allowed" (list "name" "role" "replicas" "restart_policy" "containers")) }}
+{{- include "kuscia.check.given" (dict "path" (printf "%s.name" $path) "value" $template.name "rule" "a template has a name" "example" $example) }}
+{{- with $template.restart_policy }}
+{{- include "kuscia.check.oneOf" (dict "path" (printf "%s.restart_policy" $path) "value" . "rule" "when an engine is started again"
+  "allowed" (list "Always" "OnFailure" "Never") "example" "restart_policy: Never") }}
+{{- end }}
+{{- if not $template.containers }}
+{{- include "kuscia.error" (dict "path" (printf "%s.containers" $path) "value" (toJson $template.containers)
+  "rule" "a template has at least one container" "example" $example) }}
+{{- else if not (kindIs "slice" $template.containers) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.containers" $path) "value" (toJson $template.containers)
+  "rule" "containers are a list" "example" $example) }}
+{{- else }}
 {{- $seen := dict }}
-{{- range $container := $template.containers }}
-{{- range $port := $container.ports }}
-{{- if hasKey $seen $port.name }}
-{{- include "kuscia.error" (dict "path" (printf "%s.deployTemplates[%d]" $path $i) "value" (toJson $port.name)
+{{- range $i, $container := $template.containers }}
+{{- $at := printf "%s.containers[%d]" $path $i }}
+{{- $container := ternary $container dict (kindIs "map" $container) }}
+{{- include "kuscia.check.keys" (dict "path" $at "value" $container "example" $example
+  "allowed" (list "name" "command" "args" "working_dir" "config_volume_mounts" "ports" "env_from" "env" "resources" "liveness_probe" "readiness_probe" "startup_probe" "image_pull_policy")) }}
+{{- include "kuscia.check.given" (dict "path" (printf "%s.name" $at) "value" $container.name "rule" "a container has a name" "example" $example) }}
+{{- $lists := dict }}
+{{- range $key := list "command" "args" "config_volume_mounts" "ports" }}
+{{- $value := get $container $key | default list }}
+{{- if kindIs "slice" $value }}
+{{- $_ := set $lists $key $value }}
+{{- else }}
+{{- include "kuscia.error" (dict "path" (printf "%s.%s" $at $key) "value" (toJson $value) "rule" "this is a list" "example" $example) }}
+{{- end }}
+{{- end }}
+{{- range $mount := $lists.config_volume_mounts }}
+{{- if not (hasKey $files (toString $mount.sub_path)) }}
+{{- include "kuscia.error" (dict "path" (printf "%s.config_volume_mounts" $at) "value" (toJson $mount)
+  "rule" (printf "sub_path is one of configTemplates: %s" (keys $files | sortAlpha | join ", " | default "there are none"))
+  "example" "config_volume_mounts: [{mount_path: /work/kuscia/task-config.conf, sub_path: task-config.conf}]") }}
+{{- end }}
+{{- end }}
+{{- range $port := $lists.ports }}
+{{- if hasKey $seen (toString $port.name) }}
+{{- include "kuscia.error" (dict "path" $path "value" (toJson $port.name)
   "rule" "a port name occurs once in a template" "example" "ports: [{name: psi, protocol: HTTP, scope: Cluster}]") }}
 {{- end }}
-{{- $_ := set $seen $port.name true }}
+{{- $_ := set $seen (toString $port.name) true }}
+{{- range $key, $allowed := dict "protocol" (list "HTTP" "GRPC") "scope" (list "Cluster" "Domain" "Local") }}
+{{- with get $port $key }}
+{{- include "kuscia.check.oneOf" (dict "path" (printf "%s.ports" $at) "value" . "allowed" $allowed
+  "rule" (printf "the %s of port %v" $key $port.name) "example" "ports: [{name: psi, protocol: HTTP, scope: Cluster}]") }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* {path, value, allowed, example}: a block with keys that are known. */}}
+{{- define "kuscia.check.keys" -}}
+{{- $unknown := keys (omit .value) | sortAlpha -}}
+{{- range .allowed }}{{- $unknown = without $unknown . -}}{{ end -}}
+{{- if $unknown }}
+{{- include "kuscia.error" (dict "path" .path "value" (join ", " $unknown)
+  "rule" (printf "Kuscia would ignore keys other than %s" (join ", " .allowed)) "example" .example) }}
 {{- end }}
 {{- end -}}
 

@@ -47,8 +47,63 @@ capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
 {{- .Values.runk.namespace | default .Release.Namespace -}}
 {{- end -}}
 
+{{- define "lite.hasKubeconfig" -}}
+{{- if and (include "lite.isRunk" .) .Values.runk.kubeconfigSecret -}}true{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the kubeconfig for engine pods; empty where there is none. */}}
+{{- define "lite.kubeconfigSecret" -}}
+{{- if include "lite.hasKubeconfig" . -}}{{ .Values.runk.kubeconfigSecret }}{{- end -}}
+{{- end -}}
+
+{{/* Where `prepare` puts the kubeconfig for Kuscia. */}}
 {{- define "lite.kubeconfigPath" -}}
-{{- if .Values.runk.kubeconfigSecret -}}/etc/kuscia-runk/{{ .Values.runk.kubeconfigSecretKey }}{{- end -}}
+{{- if include "lite.hasKubeconfig" . -}}/etc/kuscia-runk/kubeconfig{{- end -}}
+{{- end -}}
+
+{{/* The pull secrets that engine pods need: names as JSON. */}}
+{{- define "lite.enginePullSecrets" -}}
+{{- if kindIs "invalid" .Values.runk.imagePullSecrets -}}
+{{- include "kuscia.pullSecretNames" .Values.global.kuscia.imagePullSecrets -}}
+{{- else -}}
+{{- include "kuscia.pullSecretNames" .Values.runk.imagePullSecrets -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What RunK adds to engine pods: agent.provider.k8s of kuscia.yaml (Kuscia facts 2.3). */}}
+{{- define "lite.enginePods" -}}
+{{- $runk := .Values.runk -}}
+{{- with $runk.podLabels }}
+labelsToAdd:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $runk.podAnnotations }}
+annotationsToAdd:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $runk.affinity }}
+affinitiesToAdd:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $runk.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* The ConfigMap that says whose engines run in a namespace. */}}
+{{- define "lite.enginesMarker" -}}kuscia-engines{{- end -}}
+
+{{/* The namespace where engines run, as `prepare` and `check` look at it. */}}
+{{- define "lite.engines" -}}
+namespace: {{ include "lite.engineNamespace" . }}
+lite: {{ .Release.Namespace }}/{{ include "kuscia.fullname" . }}
+{{- if include "lite.hasKubeconfig" . }}
+kubeconfigSecret:
+  name: {{ .Values.runk.kubeconfigSecret }}
+  key: {{ .Values.runk.kubeconfigSecretKey }}
+{{- else }}
+kubeconfigSecret: null
+{{- end }}
 {{- end -}}
 
 {{/* The lite's own part of kuscia.yaml. */}}
@@ -62,6 +117,12 @@ runk:
     {{- .Values.runk.dnsServers | default list | toYaml | nindent 4 }}
   kubeconfigFile: {{ include "lite.kubeconfigPath" . | quote }}
   enableLogging: {{ .Values.runk.enableLogging }}
+{{- with include "lite.enginePods" . | trim }}
+agent:
+  provider:
+    k8s:
+      {{- . | nindent 6 }}
+{{- end }}
 {{- end }}
 {{- $capacity := dict }}
 {{- range $key, $value := .Values.capacity }}
@@ -115,6 +176,12 @@ prepare.yaml: |
   dnsService: {{ include "kuscia.host" . }}
   {{- else }}
   dnsService: null
+  {{- end }}
+  {{- if include "lite.isRunk" . }}
+  engines:
+    {{- include "lite.engines" . | nindent 4 }}
+  {{- else }}
+  engines: null
   {{- end }}
 {{- if include "lite.hasLocalTables" . }}
 seed.yaml: |
@@ -232,6 +299,18 @@ source:
 {{- end }}
 tables: {{ $tables | toJson }}
 results: {{ .Values.data.results | default list | toJson }}
+{{- if include "lite.isRunk" . }}
+engines:
+  {{- include "lite.engines" . | nindent 2 }}
+  pullSecrets: {{ include "lite.enginePullSecrets" . }}
+  {{- if not .Values.runk.dnsServers }}
+  dnsService: {{ include "kuscia.fullname" . }}
+  {{- else }}
+  dnsService: null
+  {{- end }}
+{{- else }}
+engines: null
+{{- end }}
 {{- end -}}
 
 {{- define "lite.doctorConfig" -}}

@@ -1,0 +1,134 @@
+"""AppImages: SecretFlow's by default, more in the values; changed and removed with them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.demo import Demo
+from tests.cluster.kubectl import CommandError
+from tests.cluster.kusciaapi import kusciaapi
+from tests.e2e.engines import sleeper
+from tests.e2e.variants import Variant, variant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+SECRETFLOW = "secretflow-image"
+
+
+@pytest.fixture(scope="module")
+def master(demo: Demo, images: Path) -> Iterator[Variant]:
+    values = {"master": {"appImages": {"sleeper": sleeper("registry.example.com/team/engine:1.0")}}}
+    with variant(demo, images, "appimage", parties=("master",), values=values) as made:
+        made.install("master")
+        yield made
+
+
+def query(made: Variant, name: str) -> dict[str, Any] | None:
+    """An AppImage as the master's KusciaAPI has it; None: it has none of that name."""
+    with kusciaapi(made.kubectl, made.release("master")) as api:
+        found: dict[str, Any] | None = api.find("appimage/query", {"name": name})
+    return found
+
+
+def log_of_routes(made: Variant) -> str:
+    selector = "app.kubernetes.io/component=routes"
+    return made.kubectl.run("logs", "-n", made.namespace("master"), "-l", selector, "--tail=-1")
+
+
+def test_secretflows_is_there_by_default(master: Variant) -> None:
+    """As in Kuscia facts, chapter 9."""
+    found = query(master, SECRETFLOW)
+    assert found is not None
+    image = found["image"]
+    assert image["name"] == "secretflow-registry.cn-hangzhou.cr.aliyuncs.com/secretflow/secretflow-lite-anolis8"
+    assert image["tag"] == "1.11.0b1"
+    assert '"task_cluster_def": "{{.TASK_CLUSTER_DEFINE}}"' in found["config_templates"]["task-config.conf"]
+    (template,) = found["deploy_templates"]
+    (container,) = template["containers"]
+    assert (template["name"], template["replicas"], container["working_dir"]) == ("secretflow", 1, "/work")
+    scopes = {port["name"]: (port["protocol"], port["scope"]) for port in container["ports"]}
+    assert (scopes["spu"], scopes["global"], scopes["inference"]) == (
+        ("GRPC", "Cluster"), ("GRPC", "Domain"), ("HTTP", "Cluster"),
+    )  # fmt: skip
+
+
+def test_one_more_beside_it(master: Variant) -> None:
+    found = query(master, "sleeper")
+    assert found is not None
+    assert (found["image"]["name"], found["image"]["tag"]) == ("registry.example.com/team/engine", "1.0")
+
+
+def test_nothing_changes_when_nothing_changed(master: Variant) -> None:
+    master.install("master")
+    summary = log_of_routes(master).strip().splitlines()[-1]
+    assert "created=0 unchanged=" in summary
+
+
+@pytest.mark.parametrize("changed", [{"image": {"tag": "1.12.0b0"}}, {"image": {"tag": "1.12.0b0@sha256:" + "0" * 64}}])
+def test_a_new_tag_is_taken_over(master: Variant, changed: dict[str, Any]) -> None:
+    """`helm upgrade` alone; SecretFlow's templates stay as they are."""
+    before = query(master, SECRETFLOW)
+    master.install("master", values={"master": {"appImages": {SECRETFLOW: changed}}})
+    after = query(master, SECRETFLOW)
+    assert before is not None
+    assert after is not None
+    assert after["image"]["tag"] == changed["image"]["tag"]
+    assert after["deploy_templates"] == before["deploy_templates"]
+    assert "updated=1" in log_of_routes(master).strip().splitlines()[-1]
+
+
+def test_a_changed_template_is_taken_over(master: Variant) -> None:
+    changed = sleeper("registry.example.com/team/engine:1.0", command=["sleep"], args=["1"])
+    master.install("master", values={"master": {"appImages": {"sleeper": changed}}})
+    found = query(master, "sleeper")
+    assert found is not None
+    assert found["deploy_templates"][0]["containers"][0]["command"] == ["sleep"]
+
+
+def test_one_that_is_no_longer_in_the_values_is_deleted(master: Variant) -> None:
+    """Only what this release made: one that was made by hand stays."""
+    with kusciaapi(master.kubectl, master.release("master")) as api:
+        template = {"name": "t", "replicas": 1, "containers": [{"name": "c"}]}
+        api.call("appimage/create", {"name": "by-hand", "image": {"name": "a/b", "tag": "1"},
+                                     "deploy_templates": [template]})  # fmt: skip
+    master.install("master", values={"master": {"appImages": {SECRETFLOW: None, "sleeper": None}}})
+    assert query(master, SECRETFLOW) is None
+    assert query(master, "sleeper") is None
+    assert query(master, "by-hand") is not None
+    master.install("master")
+    assert query(master, SECRETFLOW) is not None
+    assert query(master, "sleeper") is not None
+
+
+def test_a_wrong_one_is_refused_before_anything_is_done(master: Variant) -> None:
+    wrong = {
+        "no-image": {"deployTemplates": [{"name": "x", "containers": [{"name": "c"}]}]},
+        "bad-template": {
+            "image": {"name": "a/b", "tag": "1"},
+            "deployTemplates": [{"name": "x", "spec": {"containers": [{"name": "c"}]}}],
+        },
+    }
+    with pytest.raises(CommandError) as error:
+        master.install("master", values={"master": {"appImages": wrong}})
+    for words in (
+        "master.appImages.no-image.image",
+        "an AppImage needs the name and the tag of its image",
+        "master.appImages.bad-template.deployTemplates[0]",
+        "Kuscia would ignore keys other than name, role, replicas, restart_policy, containers",
+    ):
+        assert words in str(error.value)
+
+
+def test_one_that_kuscia_itself_refuses(master: Variant) -> None:
+    """What only Kuscia can know ends the upgrade with its words; the others are done all the same."""
+    bad = sleeper("registry.example.com/team/engine:1.0", resources={"limits": {"cpu": "much"}})
+    good = sleeper("registry.example.com/team/engine:2.0")
+    with pytest.raises(CommandError):
+        master.install("master", values={"master": {"appImages": {"bad": bad, "sleeper": good}}}, timeout="90s")
+    assert "can't parse limit cpu much to resource quantity" in log_of_routes(master)
+    found = query(master, "sleeper")
+    assert found is not None
+    assert found["image"]["tag"] == "2.0"
+    master.install("master")

@@ -1,0 +1,187 @@
+import datetime
+from typing import Any
+
+import pytest
+import yaml
+
+from kuscia_hooks import engines
+from kuscia_hooks.config import Engines
+from kuscia_hooks.errors import NotYet
+from kuscia_hooks.kube import Kube
+from tests.hooks.conftest import secret_data
+from tests.hooks.fakes import FakeCore, api_exception
+
+ENGINES = {"namespace": "engines", "lite": "ns/kuscia-lite-alice", "kubeconfigSecret": None}
+MINE = {"domain": "alice", "lite": "ns/kuscia-lite-alice"}
+BOBS = {"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"}
+KUBECONFIG: dict[str, Any] = {
+    "clusters": [{"name": "c", "cluster": {"server": "https://elsewhere:6443"}}],
+    "users": [{"name": "u", "user": {"token": "t0ken"}}],
+    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "x",
+}
+LABEL = engines.DOMAIN_LABEL
+NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+
+
+def settings(**fields: Any) -> Engines:
+    return Engines.model_validate({**ENGINES, **fields})
+
+
+def test_the_namespace_is_mine(core: FakeCore, kube: Kube) -> None:
+    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    engines.claim(settings(), "alice", kube)
+
+
+@pytest.mark.parametrize("found", [BOBS, {**MINE, "lite": "other/kuscia-lite-alice"}, {**MINE, "domain": "alicia"}, {}])
+def test_the_namespace_is_another_lites(core: FakeCore, kube: Kube, found: dict[str, str]) -> None:
+    core.put("configmaps", "engines", engines.MARKER, data=found)
+    with pytest.raises(NotYet, match="every lite needs one of its own") as error:
+        engines.claim(settings(), "alice", kube)
+    assert f"domain {found.get('domain')}" in error.value.message
+    assert f"kubectl -n engines delete configmap {engines.MARKER}" in error.value.message
+
+
+def test_the_releases_own_marker_is_waited_for(core: FakeCore, kube: Kube) -> None:
+    with pytest.raises(NotYet, match="of this release does not exist"):
+        engines.claim(settings(), "alice", kube)
+    assert ("create", "configmaps", engines.MARKER) not in core.calls
+
+
+KC = {"kubeconfigSecret": {"name": "kc", "key": "kubeconfig"}}
+
+
+def test_behind_a_kubeconfig_the_first_lite_takes_the_namespace(core: FakeCore, kube: Kube) -> None:
+    engines.claim(settings(**KC), "alice", kube)
+    assert core.data("configmaps", "engines", engines.MARKER) == MINE
+    engines.claim(settings(**KC), "alice", kube)
+    with pytest.raises(NotYet, match=r"holds the engines of domain alice \(ns/kuscia-lite-alice\)"):
+        engines.claim(settings(**KC, lite="lite-bob/kuscia-lite-bob"), "bob", kube)
+
+
+def test_two_lites_that_come_at_once(core: FakeCore, kube: Kube) -> None:
+    """The other one wins between the look and the claim."""
+
+    def fail(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == ("create", "configmaps"):
+            core.put("configmaps", "engines", engines.MARKER, data=BOBS)
+
+    core.fail = fail
+    with pytest.raises(NotYet, match="holds the engines of domain bob"):
+        engines.claim(settings(**KC), "alice", kube)
+
+
+def test_prepare_names_the_role_that_is_missing(core: FakeCore, kube: Kube) -> None:
+    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+
+    def fail(verb: str, kind: str, name: str) -> None:
+        if kind == "pods":
+            raise api_exception(403, "pods is forbidden")
+
+    core.fail = fail
+    with pytest.raises(NotYet, match=r"refuses to list pods in engines .*resources \[pods\], verbs \[list\]"):
+        engines.report_left_behind(settings(), "alice", kube)
+
+
+def test_what_was_left_behind_is_named(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+    core.put_pod("engines", "job-a-0", {LABEL: "alice"})
+    core.put_pod("engines", "job-c-0", {LABEL: "carol"})
+    core.put_pod("engines", "something-else", {"app": "x"})
+    core.put_pod("elsewhere", "job-b-0", {LABEL: "bob"})
+    engines.report_left_behind(settings(), "alice", kube)
+    own, foreign = capsys.readouterr().out.splitlines()
+    assert "earlier start of this lite run in engines: job-a-0." in own
+    assert own.endswith(f"kubectl -n engines delete pods,configmaps,secrets -l {LABEL}=alice")
+    assert "of domain carol were left behind in engines: job-c-0." in foreign
+    assert foreign.endswith(f"-l {LABEL}=carol")
+
+
+def test_nothing_was_left_behind(kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+    engines.report_left_behind(settings(), "alice", kube)
+    assert capsys.readouterr().out == ""
+
+
+def test_check_fails_for_engines_of_other_domains_alone(core: FakeCore, kube: Kube) -> None:
+    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    core.put_pod("engines", "job-a-0", {LABEL: "alice"})
+    assert "1 engine pods" in engines.check_pods(settings(), "alice", kube)
+    core.put_pod("engines", "job-c-0", {LABEL: "carol"})
+    with pytest.raises(NotYet, match="left behind in engines: carol: job-c-0") as error:
+        engines.check_pods(settings(), "alice", kube)
+    assert error.value.show == engines.removal("engines", "carol")
+
+
+def test_pull_secrets(core: FakeCore, kube: Kube) -> None:
+    core.put("serviceaccounts", "engines", "default", pull_secrets=["other", "registry"])
+    assert "carries registry" in engines.check_pull_secrets(settings(), ["registry"], kube)
+    with pytest.raises(NotYet, match="does not carry imagePullSecrets mirror,") as error:
+        engines.check_pull_secrets(settings(), ["registry", "mirror"], kube)
+    assert error.value.show == (
+        "kubectl -n engines patch serviceaccount default -p "
+        """'{"imagePullSecrets":[{"name":"registry"},{"name":"mirror"}]}'"""
+    )
+
+
+def test_an_account_without_pull_secrets_or_none_at_all(core: FakeCore, kube: Kube) -> None:
+    with pytest.raises(NotYet, match="ServiceAccount engines/default does not exist"):
+        engines.check_pull_secrets(settings(), ["registry"], kube)
+    core.put("serviceaccounts", "engines", "default")
+    with pytest.raises(NotYet, match="does not carry"):
+        engines.check_pull_secrets(settings(), ["registry"], kube)
+
+
+@pytest.mark.parametrize(("minutes", "stale"), [(-1, False), (0, False), (1, True)])
+def test_a_service_made_anew(core: FakeCore, kube: Kube, minutes: int, stale: bool) -> None:
+    component = {"app.kubernetes.io/component": "lite"}
+    core.put_pod("ns", "kuscia-lite-alice-abc-1", component, NOON)
+    core.put_pod("ns", "kuscia-lite-alice-abc-2", component)
+    core.put_pod("ns", "kuscia-lite-bob-abc-1", component, NOON - datetime.timedelta(days=1))
+    core.put("services", "ns", "svc")
+    core.objects["services", "ns", "svc"]["metadata"]["creation_timestamp"] = NOON + datetime.timedelta(minutes=minutes)
+    if not stale:
+        assert "older than" in engines.check_dns("svc", "ns", "kuscia-lite-alice", kube)
+        return
+    with pytest.raises(NotYet, match="made anew at 12:01:00") as error:
+        engines.check_dns("svc", "ns", "kuscia-lite-alice", kube)
+    assert error.value.show == "kubectl -n ns rollout restart deployment/kuscia-lite-alice"
+
+
+def edited(**changes: Any) -> str:
+    return yaml.safe_dump({**KUBECONFIG, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "it is not YAML"),
+        ("hello", "no clusters or no current-context"),
+        (edited(**{"current-context": ""}), "no clusters or no current-context"),
+        (edited(users=[{"name": "u", "user": {"exec": {"command": "aws"}}}]), "users.u has exec"),
+        (edited(users=[{"name": "u", "user": {"tokenFile": "/x"}}]), "users.u has tokenFile"),
+        (edited(clusters=[{"name": "c", "cluster": {"certificate-authority": "/x"}}]), "clusters.c has cert"),
+        (edited(**{"current-context": "y"}), "Expected object with name y"),
+    ],
+)  # fmt: skip
+def test_a_kubeconfig_that_does_not_work_in_a_container(core: FakeCore, kube: Kube, text: str, says: str) -> None:
+    core.put("secrets", "ns", "kc", data=secret_data(kubeconfig=text))
+    with pytest.raises(NotYet, match="kubeconfig of Secret ns/kc is no kubeconfig for engine pods") as error:
+        engines.reach(settings(**KC), "ns", kube)
+    assert says in error.value.message
+    assert "t0ken" not in error.value.message
+
+
+def test_the_kubeconfigs_secret_is_missing(kube: Kube) -> None:
+    with pytest.raises(NotYet, match="Secret ns/kc does not exist"):
+        engines.reach(settings(**KC), "ns", kube)
+
+
+def test_a_kubeconfig_leads_to_its_cluster(core: FakeCore, kube: Kube) -> None:
+    core.put("secrets", "ns", "kc", data=secret_data(kubeconfig=yaml.safe_dump(KUBECONFIG)))
+    there, text = engines.reach(settings(**KC), "ns", kube)
+    assert there is not kube
+    assert there._core.api_client.configuration.host == "https://elsewhere:6443"
+    assert text is not None
+
+
+def test_many_names_are_cut() -> None:
+    assert engines.shown([f"p{number:02}" for number in range(12)]).endswith("p09 and 2 more")
