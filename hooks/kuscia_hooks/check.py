@@ -202,11 +202,11 @@ def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: D
         endpoint = config.master.endpoint
         report.run("master's gateway", lambda: _gateway(endpoint), deadline)
     report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
+    if config.engines is not None:
+        _engines(config, config.engines, kube, report, deadline)
     source = config.source
     if source is not None:
         report.run(f"data source {source.id}", lambda: _source(config, kube, api, source), deadline)
-    if config.engines is not None:
-        _engines(config, config.engines, kube, report, deadline)
     for table in config.tables:
         report.run(f"table {table}", partial(_readable, api, config, table), deadline)
     for result in config.results:

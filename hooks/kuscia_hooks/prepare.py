@@ -90,8 +90,11 @@ def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str
 
 
 def refused_keys(extra: Mapping[str, Any], refused: Mapping[str, str]) -> list[str]:
-    """A line for each key of `extra` that `refused` names, with the reason; values are not repeated."""
-    return [f"{path}: {reason}" for path, reason in refused.items() if _has(extra, path.split("."))]
+    """A line for each key of `extra` that `refused` names, with the reason; values are not repeated.
+
+    Not as `key: …`: the log masks the lines of a Secret, and the line that begins a block is `key:`.
+    """
+    return [f"{path} ({reason})" for path, reason in refused.items() if _has(extra, path.split("."))]
 
 
 def _has(block: Any, keys: list[str]) -> bool:

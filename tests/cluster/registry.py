@@ -74,7 +74,8 @@ class Registry:
 def registry(
     cluster: Cluster, kubectl: Kubectl, namespace: str, image: str, port: int, private: bool
 ) -> Iterator[Registry]:
-    """An empty registry, which goes with its namespace.
+    """An empty registry, which goes with its namespace. What the node pulled stays on it: containerd's CRI loses sight
+    of an image when one of its names is removed behind its back.
 
     Args:
         image: complete reference of the registry's own image.
@@ -98,19 +99,10 @@ def registry(
         yield Registry(cluster, f"127.0.0.1:{port}", password)
     finally:
         _remove(kubectl, namespace)
-        _forget_images(cluster, f"127.0.0.1:{port}/")
 
 
 def _remove(kubectl: Kubectl, namespace: str) -> None:
     kubectl.run("delete", "namespace", namespace, "--ignore-not-found", "--wait", timeout=300)
-
-
-def _forget_images(cluster: Cluster, prefix: str) -> None:
-    """Take from the node what it pulled from there."""
-    ctr = ["ctr", "--address", str(cluster.names.containerd_socket), "--namespace", "k8s.io", "images"]
-    listed = subprocess.run([*ctr, "ls", "-q"], capture_output=True, text=True, check=True).stdout.split()
-    if mine := [ref for ref in listed if ref.startswith(prefix)]:
-        subprocess.run([*ctr, "rm", *mine], capture_output=True, check=True)
 
 
 def _manifest(namespace: str, image: str, port: int) -> str:

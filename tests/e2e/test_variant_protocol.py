@@ -163,6 +163,30 @@ def test_changed_protocol_of_a_lite_remakes_the_routes_to_it(demo: Demo, images:
         made.test()
 
 
+def test_changed_protocol_of_the_master_is_followed_by_its_lites(demo: Demo, images: Path) -> None:
+    """TLS to NOTLS: the master's release first, then each lite's with the new scheme; a lite's own protocol stays."""
+    with variant(demo, images, "protocol-master") as made:
+        made.install_all()
+        before = made.key("alice")
+        made.install("master", values={"master": {"protocol": "NOTLS"}})
+        assert made.kuscia_yaml("alice")["masterEndpoint"].startswith("https://")
+
+        endpoint = f"http://kuscia-master.{made.namespace('master')}.svc.cluster.local:1080"
+        made.install("alice", values={"lite": {"master": {"endpoint": endpoint}}})
+
+        def connected() -> bool:
+            with kusciaapi(made.kubectl, made.release("master"), "NOTLS") as api:
+                nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
+            name = made.pod("alice")["metadata"]["name"]
+            return ("Ready", True) in [(node["status"], node["name"] == name) for node in nodes]
+
+        eventually(connected, 180, "alice is Ready at the master")
+        config = made.kuscia_yaml("alice")
+        assert (config["masterEndpoint"], config["protocol"]) == (endpoint, "TLS")
+        assert made.key("alice").private_numbers() == before.private_numbers()
+        assert "Succeeded" in made.test()
+
+
 def tls(made: Variant, source: str, destination: str) -> bool:
     (port,) = made.route(source, destination)["endpoint"]["ports"]
     return bool(port["isTLS"])

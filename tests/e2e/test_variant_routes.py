@@ -73,7 +73,7 @@ def installed(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[
     values = {
         "master": {
             "domains": {"carol": {"endpoint": "http://kuscia-lite-carol.v-routes-carol.svc.cluster.local:1080"}},
-            "appImages": {"echo": echo(image_refs["kuscia-engine"])},
+            "appImages": {"echo": echo(image_refs["kuscia-hooks"])},
         }
     }
     options: dict[str, Any] = {"parties": ("master", *LITES), "presets": ("route-options", "notls"), "values": values}

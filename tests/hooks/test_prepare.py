@@ -189,6 +189,7 @@ EXTRA = {
         "protocol": "has a value of its own",
         "runk.namespace": "it too",
         "domainRoute.externalTLS": "not so",
+        "kusciaAPI": "no block of it",
     },
 }
 
@@ -257,20 +258,29 @@ def test_what_was_used_is_recorded(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("protocol: NOTLS", "protocol: has a value of its own"),
-        ("runk: {namespace: hidden}", "runk.namespace: it too"),
-        ("domainRoute: {externalTLS: {keyData: hidden}}", "domainRoute.externalTLS: not so"),
+        ("protocol: NOTLS", "protocol (has a value of its own)"),
+        ("runk: {namespace: hidden}", "runk.namespace (it too)"),
+        ("domainRoute: {externalTLS: {keyData: hidden}}", "domainRoute.externalTLS (not so)"),
+        ("kusciaAPI:\n  token: hidden", "kusciaAPI (no block of it)"),
         ("clusterToken: [hidden", "kuscia.yaml of Secret ns/more is not YAML, line 1"),
         ("- hidden", "holds no mapping"),
         ("# hidden", "holds no mapping"),
     ],
 )
 def test_extra_config_that_is_refused(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], text: str, says: str
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    says: str,
 ) -> None:
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
     with pytest.raises(TimeUp) as told:
         run(lite(**EXTRA), base, kube, fake_time, 3)
+    assert says in capsys.readouterr().out, "the mask hides lines of the Secret, not what is wrong with them"
     assert says in str(told.value)
     assert "hidden" not in str(told.value)
 
