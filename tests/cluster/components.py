@@ -297,6 +297,8 @@ def kubelet(names: Names) -> Daemon:
         # Images were imported and cannot be pulled again: a full disk must not cost them or the pods.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
+        # Nor is an image to be asked for again because a test has pulled the same one with a Secret.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "evictionHard": {
             "memory.available": "1Mi",
             "nodefs.available": "0%",
