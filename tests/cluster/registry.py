@@ -74,8 +74,7 @@ class Registry:
 def registry(
     cluster: Cluster, kubectl: Kubectl, namespace: str, image: str, port: int, private: bool
 ) -> Iterator[Registry]:
-    """An empty registry, which goes with its namespace. What the node pulled stays on it: containerd's CRI loses sight
-    of an image when one of its names is removed behind its back.
+    """An empty registry, which goes with its namespace. What the node pulled stays on it.
 
     Args:
         image: complete reference of the registry's own image.

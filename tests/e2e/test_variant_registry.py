@@ -179,3 +179,16 @@ def test_a_wrong_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> None
         assert "not-the-password" not in events
         pull_secret(made, "master", mirror.registry.docker_config())
         made.install("master")
+
+
+def test_the_nodes_own_images_need_no_login(release: Variant, image_refs: dict[str, str]) -> None:
+    """The same content was pulled with a login; other tests use the imported name without one."""
+    namespace = release.namespace("master")
+    image = image_refs["kuscia-engine"]
+    release.kubectl.run(
+        "run", "no-login", "-n", namespace, f"--image={image}", "--image-pull-policy=IfNotPresent",
+        "--restart=Never", "--command", "--", "true",
+    )  # fmt: skip
+    release.kubectl.run(
+        "wait", "pod/no-login", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s"
+    )
