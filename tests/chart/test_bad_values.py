@@ -490,6 +490,12 @@ OURS: list[tuple[Object, str, str, str]] = [
     (_table(url=URL, sha256="ABC"), "lite.data.tables[0].sha256", '"ABC"', "64 lower-case hex digits"),
     (_table(columnTypes={"*": "str"}), "lite.data.tables[0].columnTypes", '{"*":"str"}', "either the columns"),
     (
+        _table(columns=[], columnTypes={"true": "int"}),
+        "lite.data.tables[0].columnTypes",
+        '{"true":"int"}',
+        "quote them",
+    ),
+    (
         _table(columns=[], columnTypes={"*": "str"}, relativeUri="t.orc"),
         "lite.data.tables[0].columnTypes",
         '{"*":"str"}',

@@ -7,7 +7,9 @@ random, made once, and live in Secrets only.
 import base64
 import hashlib
 import json
+import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ import yaml
 from minio import Minio
 from minio.error import S3Error
 
+from tests.cluster import toolchain
 from tests.cluster.kubectl import CommandError, Kubectl
 
 MANIFEST = Path(__file__).parent / "manifests/s3.yaml"
@@ -102,6 +105,35 @@ def client(kubectl: Kubectl, party: str, namespace: str = NAMESPACE) -> Iterator
             endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=users[party], secure=False,
             http_client=urllib3.PoolManager(timeout=urllib3.Timeout(10), retries=False),
         )  # fmt: skip
+
+
+@contextmanager
+def on_loopback(directory: Path, users: Mapping[str, str]) -> Iterator[str]:
+    """The same server as a process of this machine; its URL.
+
+    Args:
+        directory: for accounts and objects, empty at first.
+        users: access key id -> secret of its accounts.
+    """
+    (directory / "data").mkdir()
+    (directory / "users.json").write_text(users_json(users))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [str(toolchain.ensure(["versitygw"]) / "versitygw"), "--port", f"127.0.0.1:{port}",
+         "--iam-dir", str(directory), "--quiet", "posix", str(directory / "data")],
+        env=os.environ | {"ROOT_ACCESS_KEY": "root", "ROOT_SECRET_KEY": secrets.token_hex(20)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and socket.socket().connect_ex(("127.0.0.1", port)):
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
 
 
 def read(kubectl: Kubectl, party: str, name: str) -> bytes:

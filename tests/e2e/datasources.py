@@ -87,7 +87,7 @@ class Stores:
 
 @contextmanager
 def stores(demo: Demo, made: Variant, refs: dict[str, str], virtual_bucket: str = "") -> Iterator[Stores]:
-    """Both servers, from nothing and to nothing; alice has an account and a bucket.
+    """Both servers, from nothing and to nothing; each lite of the variant has an account and a bucket.
 
     Args:
         refs: references of the images by name.
@@ -96,7 +96,8 @@ def stores(demo: Demo, made: Variant, refs: dict[str, str], virtual_bucket: str 
     namespace = made.namespace("s3")
     found = Stores(made, namespace, secrets.token_hex(8))
     s3.remove(demo.kubectl, namespace)
-    accounts = (s3.Account("alice", made.namespace("alice"), "alice-oss"),)
+    lites = [party for party in made.parties if party != "master"]
+    accounts = tuple(s3.Account(party, made.namespace(party), f"{party}-oss") for party in lites)
     domain = f"{VIRTUAL}.{namespace}.svc.cluster.local"
     s3.ensure(demo.kubectl, refs["versitygw"], accounts, namespace, ("--virtual-domain", domain))
     if virtual_bucket:

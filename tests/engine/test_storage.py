@@ -2,8 +2,6 @@
 
 import json
 import os
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,36 +12,17 @@ from minio import Minio
 
 from kuscia_engine import EngineError, retry, storage
 from kuscia_engine.datamesh import Source
-from tests.cluster import s3, toolchain
+from tests.cluster import s3
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an S3 server with the accounts and buckets alice and bob."""
-    directory = tmp_path_factory.mktemp("s3")
-    (directory / "data").mkdir()
-    (directory / "users.json").write_text(s3.users_json({"alice": "alice-pw", "bob": "bob-pw"}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {"ROOT_ACCESS_KEY": "root", "ROOT_SECRET_KEY": "root-pw"}
-    process = subprocess.Popen(
-        [str(toolchain.ensure(["versitygw"]) / "versitygw"), "--port", f"127.0.0.1:{port}",
-         "--iam-dir", str(directory), "--quiet", "posix", str(directory / "data")],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and socket.socket().connect_ex(("127.0.0.1", port)):
-            time.sleep(0.1)
+    with s3.on_loopback(tmp_path_factory.mktemp("s3"), {"alice": "alice-pw", "bob": "bob-pw"}) as url:
         for party in ("alice", "bob"):
-            Minio(endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=f"{party}-pw", secure=False).make_bucket(
-                party
-            )
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+            endpoint = url.removeprefix("http://")
+            Minio(endpoint=endpoint, access_key=party, secret_key=f"{party}-pw", secure=False).make_bucket(party)
+        yield url
 
 
 def source(url: str, **more: Any) -> Source:

@@ -171,6 +171,13 @@
   "rule" "Kuscia has to be told the columns, or the types for those of the file's header"
   "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}], or columnTypes: {id1: str, \"*\": float}" $path)) }}
 {{- end }}
+{{- range $name := list "true" "false" }}
+{{- if hasKey $types $name }}
+{{- include "kuscia.error" (dict "path" (printf "%s.columnTypes" $path) "value" (toJson $types)
+  "rule" (printf "YAML takes names such as y, n, yes, no, on and off for true and false, as it did with %q here; quote them" $name)
+  "example" (printf "%s.columnTypes: {id1: str, \"y\": int}" $path)) }}
+{{- end }}
+{{- end }}
 {{- if and $types (not (hasSuffix ".csv" (lower (toString $table.relativeUri)))) }}
 {{- include "kuscia.error" (dict "path" (printf "%s.columnTypes" $path) "value" (toJson $types)
   "rule" "only the header of a CSV file can be read, whose relativeUri ends in .csv; list the columns of others"

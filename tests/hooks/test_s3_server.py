@@ -1,0 +1,119 @@
+"""Uploads in parts against a real S3 server (versitygw) on loopback: killed, stopped, and as a whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from minio import Minio
+
+from kuscia_hooks.content import Content
+from kuscia_hooks.errors import NeedsHuman
+from kuscia_hooks.s3 import Location, Store
+from tests.cluster import s3
+
+PART = 8 << 20
+
+# Sends 48 MB slowly, as a pod of the data step that is ended in the middle.
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from kuscia_hooks import cli, s3
+from kuscia_hooks.content import Content
+endpoint, path = sys.argv[1:]
+store = s3.Store(s3.Location(endpoint, "bkt", "", "alice", "alice-pw"))
+upload = store._client._upload_part
+def slow(*args):
+    time.sleep(0.5)
+    return upload(*args)
+store._client._upload_part = slow
+cli._begin(False)
+store.upload("big.csv", Content(Path(path)))
+"""
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3.on_loopback(tmp_path_factory.mktemp("s3"), {"alice": "alice-pw"}) as url:
+        yield url
+
+
+def location(endpoint: str, key: str = "alice-pw") -> Location:
+    return Location(endpoint, "bkt", "", "alice", key, credentials="Secret ns/oss")
+
+
+@pytest.fixture
+def store(endpoint: str) -> Store:
+    made = Store(location(endpoint))
+    made.ensure_bucket(create=True)
+    made.delete("big.csv")
+    return made
+
+
+@pytest.fixture
+def client(endpoint: str) -> Minio:
+    return Minio(endpoint=endpoint.removeprefix("http://"), access_key="alice", secret_key="alice-pw", secure=False)
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("big") / "big.csv"
+    path.write_bytes(b"id1\n" + os.urandom(6 * PART))
+    return path
+
+
+def uploads(client: Minio) -> list[str]:
+    return [str(one.object_name) for one in client._list_multipart_uploads("bkt").uploads]
+
+
+def wait(what: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.1)
+
+
+def test_in_parts(store: Store, client: Minio, big: Path) -> None:
+    assert store.upload("big.csv", Content(big)) is True
+    assert str(client.stat_object("bkt", "big.csv").etag).endswith("-7")
+    assert store.size("big.csv") == big.stat().st_size
+    assert store.header("big.csv") == ["id1"]
+    assert store.holds("big.csv", Content(big).sha256())
+    assert store.upload("big.csv", Content(big)) is False
+    assert uploads(client) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_cut_off(store: Store, client: Minio, endpoint: str, big: Path, how: signal.Signals) -> None:
+    """No half object; stopped, it clears up itself, and killed, the next one does."""
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, endpoint, str(big)])
+    wait(lambda: uploads(client))
+    process.send_signal(how)
+    assert process.wait(30) == (128 + signal.SIGTERM if how is signal.SIGTERM else -signal.SIGKILL)
+    assert store.size("big.csv") is None
+    assert uploads(client) == ([] if how is signal.SIGTERM else ["big.csv"])
+    store.abort_uploads(["other.csv", "big.csv"])
+    assert uploads(client) == []
+    assert store.upload("big.csv", Content(big)) is True
+
+
+def test_uploads_of_others_are_left_alone(store: Store, client: Minio) -> None:
+    theirs = client._create_multipart_upload("bkt", "big.csv.theirs", {})
+    try:
+        store.abort_uploads(["big.csv"])
+        assert uploads(client) == ["big.csv.theirs"]
+    finally:
+        client._abort_multipart_upload("bkt", "big.csv.theirs", theirs)
+
+
+def test_wrong_keys_and_buckets(endpoint: str) -> None:
+    with pytest.raises(NeedsHuman, match="refuses the keys in Secret ns/oss"):
+        Store(location(endpoint, "wrong")).ensure_bucket(create=False)
+    with pytest.raises(NeedsHuman, match="bucket nowhere does not exist at http"):
+        Store(Location(endpoint, "nowhere", "", "alice", "alice-pw")).ensure_bucket(create=False)
+    with pytest.raises(NeedsHuman, match="does not speak https; try http://"):
+        Store(location(endpoint.replace("http:", "https:"))).ensure_bucket(create=False)
