@@ -1,5 +1,6 @@
 """A master on a database server of tests/cluster/databases.py, and what it has to do on any of them."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +193,33 @@ def changed_password(one: Master, words: str) -> None:
     _wait_ready(made)
     assert changed.kept().items() >= before.items()
     assert "Succeeded" in made.test()
+
+
+def changed_cluster_token(one: Master) -> None:
+    """The state is there, the token another: `prepare` says so instead of Kuscia, and goes on once it is given back.
+
+    The former token is the one that Kuscia takes where none is given: the MD5 of the domain ID.
+    """
+    made = one.made
+    namespace, config = made.namespace("master"), "kuscia-config"
+    one.make_user()
+    one.make_database()
+    made.install("master")
+    before = one.kept()
+    made.secret(namespace, config, {"kuscia.yaml": "clusterToken: another-token"})
+    made.install("master", values={"master": {"extraConfigSecret": config}}, wait=False)
+    words = "table kine was made for another domainId or with another clusterToken"
+    eventually(lambda: words in one.prepare_log(), 180, f"prepare says {words!r}")
+    assert "another-token" not in one.prepare_log()
+    said = kuscia(made.kubectl, "doctor", "-n", namespace)
+    assert said.code == 1, said
+    assert words in said.text
+
+    former = hashlib.md5(made.release("master").domain.encode(), usedforsecurity=False).hexdigest()
+    made.secret(namespace, config, {"kuscia.yaml": f"clusterToken: '{former}'"})
+    _wait_ready(made)
+    assert made.pod("master")["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert one.kept().items() >= before.items()
 
 
 def _wait_ready(made: Variant) -> None:

@@ -10,6 +10,7 @@ from tests.cluster.databases import POSTGRES
 from tests.cluster.demo import Demo
 from tests.e2e.datastores import (
     Master,
+    changed_cluster_token,
     changed_password,
     comes_late,
     comes_up_and_keeps_its_state,
@@ -53,6 +54,10 @@ def test_database_that_comes_late(one: Master) -> None:
 
 def test_changed_password(one: Master) -> None:
     changed_password(one, "pq: password authentication failed for user")
+
+
+def test_changed_cluster_token(one: Master) -> None:
+    changed_cluster_token(one)
 
 
 def test_user_without_rights(demo: Demo, one: Master) -> None:
