@@ -209,6 +209,24 @@ OURS: list[tuple[Object, str, str, str]] = [
         "secrets stay",
     ),
     (
+        _master(extraConfig={"clusterToken": "hunter2"}),
+        "master.extraConfig.clusterToken",
+        "(not shown)",
+        "this looks like a secret, and extraConfig is kept in a ConfigMap",
+    ),
+    (
+        _lite(extraConfig={"image": {"registries": [{"password": "hunter2"}]}}),
+        "lite.extraConfig.image.registries[0].password",
+        "(not shown)",
+        "put it into a kuscia.yaml in a Secret",
+    ),
+    (
+        _master(extraConfig={"domainRoute": {"externalTLS": {"enableTLS": True}}}),
+        "master.extraConfig.domainRoute.externalTLS",
+        "(a block)",
+        "with a protocol set, Kuscia takes a certificate that it makes itself",
+    ),
+    (
         _lite(extraConfig={"masterEndpoint": "x"}),
         "lite.extraConfig.masterEndpoint",
         '"x"',
@@ -661,7 +679,7 @@ def test_all_errors_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("secret", ["domainKeyData", "datastoreEndpoint", "liteDeployToken"])
+@pytest.mark.parametrize("secret", ["domainKeyData", "datastoreEndpoint", "liteDeployToken", "clusterToken"])
 def test_secrets_are_not_repeated(secret: str) -> None:
     assert "hunter2" not in _told(_master(extraConfig={secret: "hunter2"}))
 

@@ -158,6 +158,25 @@ def wrong_password(one: Master, words: str) -> None:
     waits_then_starts(one, words, mend)
 
 
+def secret_that_is_missing(one: Master) -> None:
+    """No Secret, then one with the password under another key; it is corrected in place."""
+    made = one.made
+    namespace, name = made.namespace("master"), f"kuscia-{PRESETS[one.server.name]}"
+    one.make_user()
+    one.make_database()
+    made.kubectl.run("delete", "secret", name, "-n", namespace)
+
+    def mend() -> None:
+        made.secret(namespace, name, {"pass": one.password})
+        words = f"Secret {namespace}/{name} has no value under password (it has pass)"
+        try:
+            eventually(lambda: words in one.prepare_log(), 60, f"prepare says {words!r}")
+        finally:
+            one.set_secret(one.password)
+
+    waits_then_starts(one, f"Secret {namespace}/{name} does not exist", mend)
+
+
 def comes_late(one: Master, words: str) -> None:
     """The server is down when the master is installed."""
     one.make_user()

@@ -16,6 +16,7 @@ from tests.e2e.datastores import (
     comes_up_and_keeps_its_state,
     master,
     running,
+    secret_that_is_missing,
     waits_then_starts,
     wrong_password,
 )
@@ -41,6 +42,10 @@ def test_comes_up_and_keeps_its_state(one: Master) -> None:
 
 def test_wrong_password(one: Master) -> None:
     wrong_password(one, 'password authentication failed for user "kuscia" (28P01)')
+
+
+def test_secret_that_is_missing(one: Master) -> None:
+    secret_that_is_missing(one)
 
 
 def test_no_database(one: Master) -> None:

@@ -339,6 +339,36 @@ def test_master_on_mysql(
     assert "pässword" not in recorded.read_text()
 
 
+def test_a_database_secret_that_is_missing_heals_in_place(
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """First there is none, then it has the password under another key."""
+
+    def appear(verb: str, kind: str, name: str) -> None:
+        if fake_time.time > 12:
+            core.put("secrets", "ns", "db", data=secret_data(password="secret-password"))
+        elif fake_time.time > 6:
+            core.put("secrets", "ns", "db", data=secret_data(pass_="secret-password"))
+
+    core.fail = appear
+    store = {"type": "postgres", "host": "db", "port": 5432, "database": "kuscia", "user": "kuscia"}
+    store["passwordSecret"] = {"name": "db", "key": "password"}
+    monkeypatch.setattr(datastore, "check_database", lambda *_: [])
+    made = run(master(store), master_base(base), kube, fake_time)
+    assert made["datastoreEndpoint"].startswith("postgres://kuscia:secret-password@db:5432/")
+    out = capsys.readouterr().out
+    assert "waiting for the datastore (0 of 30 s): Secret ns/db does not exist" in out
+    assert "Secret ns/db has no value under password (it has pass_)" in out
+    assert "see: kubectl get secret db -n ns" in out
+    assert "secret-password" not in out
+
+
 def test_a_changed_cluster_token_heals_in_place(
     core: FakeCore,
     base: Path,
