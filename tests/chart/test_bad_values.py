@@ -698,6 +698,13 @@ def test_right_endpoints_are_taken(endpoint: str) -> None:
     assert render(_endpoint(endpoint))
 
 
+@pytest.mark.parametrize(("runtime", "more"), [("runk", {}), ("runp", {}), ("runc", {"runc": {"privileged": True}})])
+def test_a_bucket_is_right_for_every_runtime(runtime: str, more: Object) -> None:
+    values = _data(grants=[])
+    values["lite"] |= {"runtime": runtime, **more}
+    assert render(values)
+
+
 @pytest.mark.parametrize("period", [0, 30, 300, 86400, None])
 def test_right_routes_are_taken(period: int | None) -> None:
     values = _over_carol(ALICE_TO_CAROL, CAROL_TO_BOB)
