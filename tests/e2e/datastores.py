@@ -226,7 +226,9 @@ def changed_cluster_token(one: Master) -> None:
     made.install("master")
     before = one.kept()
     made.secret(namespace, config, {"kuscia.yaml": "clusterToken: another-token"})
-    made.install("master", values={"master": {"extraConfigSecret": config}}, wait=False)
+    # As a hook, `routes` would keep helm waiting for a Kuscia that does not start.
+    changed = {"extraConfigSecret": config, "jobs": {"routes": {"hook": False}}}
+    made.install("master", values={"master": changed}, wait=False)
     words = "table kine was made for another domainId or with another clusterToken"
     eventually(lambda: words in one.prepare_log(), 180, f"prepare says {words!r}")
     assert "another-token" not in one.prepare_log()
