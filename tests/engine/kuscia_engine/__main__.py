@@ -45,6 +45,8 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
     columns = tables.result_columns(table, tables.header(result))
     storage.store(datamesh.source(task.output_source), result, task.output_uri)
     datamesh.register(Table(task.output_id, task.party, task.output_uri, task.output_source, columns))
+    # As SecretFlow does it after the table: under the same ID it would take the table's place.
+    datamesh.register(Table(task.report_id, task.party, task.report_uri, task.output_source, kind="report"))
     LOG.info("done: %s registered, %d rows at %s of data source %s",
              task.output_id, counts.common, task.output_uri, task.output_source)  # fmt: skip
 
