@@ -163,12 +163,19 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
 def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
     for party in example.parties:
         try:
-            api.call("domaindata/query", {"data": {"domain_id": party.domain, "domaindata_id": party.table}})
+            wanted = {"domain_id": party.domain, "domaindata_id": party.table}
+            source = api.call("domaindata/query", {"data": wanted})["datasource_id"]
         except Missing as error:
             raise NotYet(
                 f"{party.domain} has not declared table {party.table}",
                 "kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
             ) from error
+        if source != example.data_source:
+            # SecretFlow takes a party's tables from the one data source that the job names.
+            raise NeedsHuman(
+                f"{party.domain}'s table {party.table} lies in data source {source}, and the job reads "
+                f"{example.data_source}: set master.exampleJob.dataSource to that of all its tables"
+            )
         for other in example.parties:
             if other.domain != party.domain:
                 _granted(api, party.domain, party.table, other.domain)

@@ -193,6 +193,12 @@ def test_a_result_that_is_a_report(kube: Kube, kuscia: Kuscia, endpoint: str, ca
     assert lines(capsys)[-1] == ("FAIL result in bob: psi-output-1 is registered in bob as a report, not as a table")
 
 
+def test_a_table_in_another_data_source_than_the_jobs(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    kuscia.tables["bob", "bob-table"] = {**kuscia.tables["bob", "bob-table"], "datasource_id": "lake"}
+    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert "bob's table bob-table lies in data source lake, and the job reads default-data-source" in lines(capsys)[-1]
+
+
 def test_a_result_that_is_kept(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
     for _ in range(2):

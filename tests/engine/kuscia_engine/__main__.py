@@ -24,6 +24,10 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
     LOG.info("task %s: %s with %s, %s", task.task_id, task.party, task.peer, task.protocol)
     ids = [one.table for one in task.inputs]
     index, table = own_input(task.party, [datamesh.table(id_) for id_ in ids], ids)
+    if table.source != task.output_source:
+        raise EngineError(
+            f"datasource_id of {table.id} is {table.source}, and the task's data source is {task.output_source}"
+        )
     own = task.inputs[index]
     fetched, result = directory / "table.csv", directory / "result.csv"
     storage.fetch(datamesh.source(table.source), table.uri, fetched)
