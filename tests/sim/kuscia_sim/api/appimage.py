@@ -18,7 +18,7 @@ from kuscia_sim.api.rules import (
 )
 from kuscia_sim.protojson import Dict, GivenMap
 from kuscia_sim.store import Object, StoreError
-from kuscia_sim.wire import ApiError, Context, Endpoints, store_error
+from kuscia_sim.wire import NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
 
 endpoints = Endpoints("/api/v1/appimage/", on_lite="unsupported")
 
@@ -228,11 +228,17 @@ def _container_spec(container: Dict, code: int) -> Dict:
 
 
 def _resources_spec(resources: Dict | None, code: int) -> Dict:
-    """Kubernetes' limits and requests; upstream names the CPU limit in every error, and so does this."""
+    """Kubernetes' limits and requests; upstream names the CPU limit in every error, and so does this.
+
+    Raises Panic for a bad request without limits, where upstream looks for that CPU limit in nil.
+    """
     spec: Dict = {}
     for kind, word in (("limits", "limit"), ("requests", "request")):
         given = (resources or {}).get(kind) or {}
-        shown = ((resources or {}).get("limits") or {}).get("cpu", "")
+        limits = (resources or {}).get("limits")
+        if limits is None and not all(valid_quantity(given.get(item) or "0") for item in ("cpu", "memory")):
+            raise Panic(NIL_POINTER)
+        shown = (limits or {}).get("cpu", "")
         amounts = {
             item: _quantity(given[item], f"{word} {item}", shown, code) for item in ("cpu", "memory") if given.get(item)
         }
