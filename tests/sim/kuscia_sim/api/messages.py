@@ -479,6 +479,7 @@ BatchQueryConfigResponse = message("BatchQueryConfigResponse", status=Status, da
 # certificate
 GenerateKeyCertsRequest = message(
     "GenerateKeyCertsRequest",
+    "confmanager",
     common_name=STR,
     country=STR,
     organization=STR,
@@ -489,7 +490,9 @@ GenerateKeyCertsRequest = message(
     duration_sec=INT64,
     key_type=STR,
 )
-GenerateKeyCertsResponse = message("GenerateKeyCertsResponse", status=Status, key=STR, cert_chain=repeated(STR))
+GenerateKeyCertsResponse = message(
+    "GenerateKeyCertsResponse", "confmanager", status=Status, key=STR, cert_chain=repeated(STR)
+)
 
 # log
 QueryLogRequest = message(

@@ -40,7 +40,9 @@ def _check_create(ctx: Context, request: Dict) -> None:
         ports = endpoint["ports"] if endpoint else []
         require(ports, "endpoint can not be empty when transit is not set")
         for port in ports:
-            require(0 < port["port"] <= MAX_PORT, f"endpoint port should be positive and less than or equal to {MAX_PORT} ")
+            require(
+                0 < port["port"] <= MAX_PORT, f"endpoint port should be positive and less than or equal to {MAX_PORT} "
+            )
     else:
         require(transit["transit_method"], "tranist method is required when transit is not empty")
         if transit["transit_method"] == "THIRD-DOMAIN":
