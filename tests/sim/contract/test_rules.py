@@ -449,6 +449,8 @@ async def test_app_images_get_defaults_and_canonical_quantities(cluster: Cluster
     code, text = await cluster.refused("master", "appimage/create", {**_image(limits={"cpu": "x"}), "name": "j"})
     assert code == 13100
     assert text.startswith("can't parse limit cpu x to resource quantity, quantities must match")
+    _, text = await cluster.refused("master", "appimage/create", {**_image(limits={"memory": "1ki"}), "name": "j"})
+    assert text == "can't parse limit memory  to resource quantity, unable to parse quantity's suffix"
 
 
 async def test_a_bad_request_without_limits_is_a_panic(cluster: Cluster) -> None:

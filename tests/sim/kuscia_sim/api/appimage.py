@@ -7,14 +7,13 @@ from decimal import Decimal
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import (
-    QUANTITY_ERROR,
     check_id,
     check_path,
     object_name,
     one_of,
+    quantity_error,
     refuse_invalid,
     require,
-    valid_quantity,
 )
 from kuscia_sim.protojson import Dict, GivenMap
 from kuscia_sim.store import Object, StoreError
@@ -153,8 +152,8 @@ def _read_token(token: str) -> tuple[str, int]:
 
 
 def _quantity(value: str, what: str, shown: str, code: int) -> str:
-    if not valid_quantity(value):
-        raise ApiError(code, f"can't parse {what} {shown} to resource quantity, {QUANTITY_ERROR}")
+    error = quantity_error(value)
+    require(not error, f"can't parse {what} {shown} to resource quantity, {error}", code)
     return canonical_quantity(value)
 
 
@@ -236,7 +235,7 @@ def _resources_spec(resources: Dict | None, code: int) -> Dict:
     for kind, word in (("limits", "limit"), ("requests", "request")):
         given = (resources or {}).get(kind) or {}
         limits = (resources or {}).get("limits")
-        if limits is None and not all(valid_quantity(given.get(item) or "0") for item in ("cpu", "memory")):
+        if limits is None and any(quantity_error(given.get(item) or "0") for item in ("cpu", "memory")):
             raise Panic(NIL_POINTER)
         shown = (limits or {}).get("cpu", "")
         amounts = {
