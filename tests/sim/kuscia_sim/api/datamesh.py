@@ -13,7 +13,7 @@ from kuscia_sim.api.rules import (
     refuse_invalid,
     require,
 )
-from kuscia_sim.protojson import BOOL, INT32, INT64, STR, Dict, Message, mapping, message, repeated
+from kuscia_sim.protojson import STR, Dict, Message, message
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import (
     ApiError,
@@ -58,21 +58,7 @@ ARROW_COLUMNS = MYSQL_COLUMNS | {
 
 
 def _data_request(name: str) -> Message:
-    return message(
-        name,
-        PACKAGE,
-        header=RequestHeader,
-        domaindata_id=STR,
-        name=STR,
-        type=STR,
-        relative_uri=STR,
-        datasource_id=STR,
-        attributes=mapping(),
-        partition=m.Partition,
-        columns=repeated(m.DataColumn),
-        vendor=STR,
-        file_format=m.FileFormat,
-    )
+    return message(name, PACKAGE, header=RequestHeader, **m.table_fields(), file_format=m.FileFormat)
 
 
 def _data_key(name: str) -> Message:
@@ -89,62 +75,20 @@ _QueryDataResponse = message(
     "QueryDomainDataResponse",
     PACKAGE,
     status=Status,
-    data=message(
-        "DomainData",
-        PACKAGE,
-        domaindata_id=STR,
-        name=STR,
-        type=STR,
-        relative_uri=STR,
-        datasource_id=STR,
-        attributes=mapping(),
-        partition=m.Partition,
-        columns=repeated(m.DataColumn),
-        vendor=STR,
-        file_format=m.FileFormat,
-        author=STR,
-    ),
+    data=message("DomainData", PACKAGE, **m.table_fields(), file_format=m.FileFormat, author=STR),
 )
 _QuerySourceRequest = message("QueryDomainDataSourceRequest", PACKAGE, header=RequestHeader, datasource_id=STR)
 _QuerySourceResponse = message(
     "QueryDomainDataSourceResponse",
     PACKAGE,
     status=Status,
-    data=message(
-        "DomainDataSource",
-        PACKAGE,
-        datasource_id=STR,
-        name=STR,
-        type=STR,
-        status=STR,
-        info=m.data_source_info(PACKAGE),
-        info_key=STR,
-        access_directly=BOOL,
-    ),
+    data=m.data_source(m.data_source_info(PACKAGE)),
 )
-_GrantLimit = message(
-    "GrantLimit",
-    PACKAGE,
-    expiration_time=INT64,
-    use_count=INT32,
-    flow_id=STR,
-    components=repeated(STR),
-    initiator=STR,
-    input_config=STR,
-)
+_GrantLimit = m.grant_limit(PACKAGE)
 
 
 def _grant_request(name: str) -> Message:
-    return message(
-        name,
-        PACKAGE,
-        header=RequestHeader,
-        domaindatagrant_id=STR,
-        domaindata_id=STR,
-        grant_domain=STR,
-        limit=_GrantLimit,
-        description=mapping(),
-    )
+    return message(name, PACKAGE, header=RequestHeader, **m.grant_fields(_GrantLimit))
 
 
 _CreateGrantResponse = message(
@@ -157,17 +101,7 @@ _QueryGrantResponse = message(
     "QueryDomainDataGrantResponse",
     PACKAGE,
     status=Status,
-    data=message(
-        "DomainDataGrantData",
-        PACKAGE,
-        domaindatagrant_id=STR,
-        author=STR,
-        domaindata_id=STR,
-        grant_domain=STR,
-        limit=_GrantLimit,
-        description=mapping(),
-        signature=STR,
-    ),
+    data=message("DomainDataGrantData", PACKAGE, **m.grant_fields(_GrantLimit, author=STR), signature=STR),
 )
 
 
