@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from kuscia_hooks.config import Database, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
+from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
 
 TIMEOUT = 5
@@ -59,12 +60,15 @@ class ServerError(NotYet):
         super().__init__(f"{_where(database)}: {text}" + (f" ({hint})" if hint else ""), _show(database))
 
 
-def decode_password(raw: bytes, where: str) -> str:
-    """A password as Kuscia can take it.
+def read_password(database: Database, namespace: str, kube: Kube) -> str:
+    """The password from its Secret, as Kuscia can take it.
 
     Raises:
-        NotYet: no driver address can carry it; it heals when the Secret is corrected.
+        NotYet: it is missing, or no driver address can carry it; it heals when the Secret is corrected.
     """
+    secret = database.password_secret
+    where = f"Secret {namespace}/{secret.name}, key {secret.key}"
+    raw = kube.secret_value(namespace, secret.name, secret.key)
     try:
         password = raw.decode()
     except UnicodeDecodeError as error:

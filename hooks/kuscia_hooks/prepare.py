@@ -13,7 +13,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks import admission, credentials, datastore, engines, gateway
-from kuscia_hooks.config import Database, Prepare, SecretKey, Sqlite
+from kuscia_hooks.config import Database, Engines, Prepare, SecretKey, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import logger
@@ -154,9 +154,10 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         base = merged_config(base, more)
     endpoint = token = None
     kubeconfig = None
-    if config.engines is not None:
-        where = f"the namespace of engines, {config.engines.namespace},"
-        kubeconfig = until(where, lambda: _engines(config, kube), deadline)
+    settings = config.engines
+    if settings is not None:
+        where = f"the namespace of engines, {settings.namespace},"
+        kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
@@ -195,11 +196,8 @@ def _key(config: Prepare, kube: Kube) -> bytes:
     return pem
 
 
-def _engines(config: Prepare, kube: Kube) -> str | None:
+def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:
     """The kubeconfig for engine pods, or None, once what Kuscia will do there is allowed."""
-    settings = config.engines
-    if settings is None:
-        return None
     where, kubeconfig = engines.reach(settings, config.namespace, kube)
     engines.claim(settings, config.domain_id, where)
     engines.report_left_behind(settings, config.domain_id, where)
@@ -234,12 +232,10 @@ def _datastore(config: Prepare, kube: Kube) -> tuple[str | None, bytes | None]:
         return None, None
     if store is None:
         return None, None
-    secret = store.password_secret
-    raw = kube.secret_value(config.namespace, secret.name, secret.key)
-    password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
+    password = datastore.read_password(store, config.namespace, kube)
     for warning in datastore.check_database(store, password):
         logger.warning("%s", warning)
-    return datastore.endpoint(store, password), raw
+    return datastore.endpoint(store, password), password.encode()
 
 
 def _known(config: Prepare, master: str) -> None:

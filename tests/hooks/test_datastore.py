@@ -11,6 +11,7 @@ import pytest
 from kuscia_hooks import datastore
 from kuscia_hooks.config import Database, SecretKey, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
+from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import logger
 
 
@@ -63,9 +64,10 @@ def test_the_address_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (b"\xff\xfe", "not UTF-8"),
     ],
 )
-def test_passwords_that_cannot_be_carried(raw: bytes, says: str) -> None:
+def test_passwords_that_cannot_be_carried(kube: Kube, raw: bytes, says: str) -> None:
+    kube.create_secret("ns", "p", {"password": raw}, {})
     with pytest.raises(NotYet, match=says) as error:
-        datastore.decode_password(raw, "Secret ns/p, key password")
+        datastore.read_password(database(), "ns", kube)
     assert "Secret ns/p, key password" in str(error.value)
 
 
