@@ -339,6 +339,24 @@ async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) ->
     assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
 
 
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        ("mysql", "failed to drop table a/t.csv: dial tcp 127.0.0.1:1: connect: connection refused"),
+        ("postgresql", "failed to drop table a/t.csv: dial tcp 127.0.0.1:1: connect: connection refused"),
+        ("hive", "unsupported domainDataSource type"),
+    ],
+)
+async def test_a_table_whose_database_is_not_there_stays(cluster: Cluster, type_: str, text: str) -> None:
+    info = {"database": {"endpoint": "127.0.0.1:1", "user": "u", "password": "p", "database": "d"}}
+    source = {"domain_id": ALICE, "datasource_id": "db", "type": type_, "info": info}
+    await cluster.ok(ALICE, "domaindatasource/create", source)
+    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="db"))
+    key = {"domain_id": ALICE, "domaindata_id": "t"}
+    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
+    await cluster.ok(ALICE, "domaindata/query", {"data": key})
+
+
 async def test_lists_are_filtered(cluster: Cluster) -> None:
     for number, kind in enumerate(("table", "model", "table")):
         await cluster.ok(ALICE, "domaindata/create", table(domaindata_id=f"t{number}", type=kind, vendor=f"v{number}"))

@@ -4,7 +4,7 @@ import os
 import posixpath
 
 from kuscia_sim import domaindata
-from kuscia_sim.api import datasource, objectstore
+from kuscia_sim.api import datasource, objectstore, sqltable
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_path, domaindata_errors, refuse_invalid, require
 from kuscia_sim.protojson import Dict
@@ -112,7 +112,7 @@ async def delete(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("deleteDataAndRaw", m.DeleteDomainDataAndRawRequest, m.DeleteDomainDataAndRawResponse)
 async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
-    """Removes the table and the file it describes (localfs and oss; Kuscia also drops a database's table).
+    """Removes the table and the file, object or database table it describes.
 
     Kuscia's pkg/kusciaapi/service/domaindata_service.go.
     """
@@ -140,6 +140,11 @@ async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
             key = posixpath.join(info["oss"]["prefix"], spec["relativeURI"])
             text = f"failed to check existence of object {key} in bucket {info['oss']['bucket']}: {err}"
             raise ApiError(ERR_DELETE, text) from err
+    elif source["spec"]["type"] in sqltable.PORTS:
+        try:
+            await sqltable.drop(source["spec"]["type"], info["database"], spec["relativeURI"])
+        except sqltable.TableError as err:
+            raise ApiError(ERR_DELETE, f"failed to drop table {spec['relativeURI']}: {err}") from err
     else:
         raise ApiError(ERR_DELETE, "unsupported domainDataSource type")
     await _delete(ctx, domain_id, data_id)
