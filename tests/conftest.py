@@ -59,10 +59,14 @@ def _output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
+OWN_RELEASES = {"test_verbs"}
+"""End-to-end tests beside the variants that leave the demo alone."""
+
+
 def _group(path: Path) -> str:
     """Tests of one group run one after another: they share releases or a cluster of their own."""
     if path.parent.name == "e2e":
-        return path.stem if path.stem.startswith("test_variant_") else "demo"
+        return path.stem if path.stem.startswith("test_variant_") or path.stem in OWN_RELEASES else "demo"
     return "/".join(path.parts[path.parts.index("tests") + 1 : -1])
 
 
