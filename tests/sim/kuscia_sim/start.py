@@ -25,6 +25,7 @@ from kuscia_sim.api.datasource import create_default
 from kuscia_sim.config import Config, ConfigError, DomainKeyError, Endpoint
 from kuscia_sim.controllers.domain import bootstrap, run_domain_controller
 from kuscia_sim.controllers.grant import run_grant_controller
+from kuscia_sim.controllers.podgc import run_pod_gc
 from kuscia_sim.controllers.route import run_route_controller
 from kuscia_sim.datastore import SHARED_DATASTORE
 from kuscia_sim.datastore_check import DatastoreError, check
@@ -262,6 +263,7 @@ class Instance:
             group.create_task(run_domain_controller(node))
             group.create_task(run_route_controller(node))
             group.create_task(run_grant_controller(node))
+            group.create_task(run_pod_gc(node))
             group.create_task(run_job_controller(node))
             ready.set()
 

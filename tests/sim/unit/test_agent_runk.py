@@ -335,12 +335,13 @@ def listed(name: str, node: str) -> Object:
 
 
 async def test_the_sweep_takes_pods_of_earlier_nodes_alone(tmp_path: Path) -> None:
-    """Their ConfigMaps and Secrets stay, and so does what the store still knows."""
+    """Their ConfigMaps and Secrets stay, and so does what the store still knows or a Ready node made."""
     cluster = FakeCluster()
-    cluster.items = [listed("own-0", "lite"), listed("left-0", "earlier"), listed("known-0", "earlier")]
+    made = {"own-0": "lite", "left-0": "earlier", "known-0": "earlier", "other-0": "other", "unlabelled-0": ""}
+    cluster.items = [listed(name, node) for name, node in made.items()]
     cluster.answers["GET pods"] = (200, "")
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
-        await provider.sweep({"known-0"})
+        await provider.sweep({"known-0"}, {"other"})
     assert [entry for entry in cluster.seen if entry.startswith("DELETE")] == ["DELETE left-0"]
 
 

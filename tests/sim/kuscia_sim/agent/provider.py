@@ -43,8 +43,8 @@ class Provider(Protocol):
         """Removes a pod and what was made for it; absent ones are no error."""
         ...
 
-    async def sweep(self, keep: set[str]) -> None:
-        """Removes pods of this domain's earlier nodes whose name is not in `keep`."""
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
+        """Removes pods that nodes of this domain made which are not in `ready`, unless their name is in `keep`."""
         ...
 
     async def wait(self, timeout: float) -> None:

@@ -138,10 +138,10 @@ class RunkProvider:
                 if (item.metadata.labels or {}).get(_LABEL_POD) == _label_value(pod_name):
                     await self._remove(kind, deletion, item.metadata.name)
 
-    async def sweep(self, keep: set[str]) -> None:
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
         """Kuscia removes the pods alone: their ConfigMaps and Secrets stay for ever."""
         for name, pod in (await self.existing()).items():
-            if pod_label(pod, names.LABEL_NODE) != self._hostname and name not in keep:
+            if pod_label(pod, names.LABEL_NODE) not in {"", self._hostname, *ready} and name not in keep:
                 await self._remove("pod", self._core.delete_namespaced_pod, name)
 
     def _sub_resources(self) -> list[tuple[str, Any, Any]]:

@@ -161,7 +161,7 @@ class RunpProvider:
         shutil.rmtree(pod.directory, ignore_errors=True)
         log.info("Pod %s/%s killed successfully", self._domain, pod_name)
 
-    async def sweep(self, keep: set[str]) -> None:
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
         """Nothing outlives its node here."""
 
     async def wait(self, timeout: float) -> None:
