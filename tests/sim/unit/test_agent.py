@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from kuscia_sim import heartbeat
 from kuscia_sim.agent import AgentStartError, run_agent
 from kuscia_sim.agent.agent import Agent
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.podstatus import LOST_MESSAGE
-from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied
 from kuscia_sim.controllers.podgc import PodCollector
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
@@ -35,6 +36,10 @@ class MemoryHost:
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
 
     async def existing(self) -> dict[str, Object]:
         return dict(self.pods)
@@ -213,15 +218,19 @@ async def test_an_agent_that_died_before_it_wrote_finds_its_pod(
 
 
 async def test_a_refused_pod_fails_the_task(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
-    host.errors = [PodDenied("violates PodSecurity")]
+    host.errors = [PodDenied("Failed to apply pod")]
     await agent(store, host, tmp_path).round()
     status = await pod_status(store)
     assert (status["phase"], status["reason"], status["message"]) == (
         names.FAILED,
         "Pod was denied by provider",
-        "violates PodSecurity",
+        "Failed to apply pod",
     )
-    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 125
+    assert status["containerStatuses"][0]["state"]["terminated"] == {
+        "exitCode": 125,
+        "reason": "Error",
+        "message": "Pod was not created, so container was not created",
+    }
 
 
 async def test_an_error_of_the_host_is_tried_again(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
@@ -282,6 +291,33 @@ async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHos
     with pytest.raises(LookupError, match="can't find pod log directory for alice_j-only-7, err: <nil>"):
         await anext(aiter(one.task_log("j-only", 7, "", False)))
     await one.close()
+
+
+async def test_a_node_whose_host_cannot_be_asked_sends_no_heartbeats(
+    store: LocalStore, host: MemoryHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "PING_PERIOD", 0.05)
+    node = h.make_node(store, "lite", "alice", h.KEY)
+    node.hostname = "lite-alice-2"
+    node.agent = agent(store, host, tmp_path)
+    host.errors = [HostUnreachable("forbidden") for _ in range(100)]
+    record = heartbeat.NodeRecord(node, Host(tmp_path, "127.0.0.1", 0, "lite-alice-2", "127.0.0.1", False))
+    await record.register()
+    beating = asyncio.create_task(record.run())
+    await h.eventually(lambda: _fewer(host, 95), "pings of the host")
+    assert not heartbeat.is_ready(await store.get("nodes", "", "lite-alice-2"))
+    host.errors.clear()
+    await h.eventually(lambda: _is_ready(store), "a heartbeat")
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+
+
+async def _fewer(host: MemoryHost, than: int) -> bool:
+    return len(host.errors) < than
+
+
+async def _is_ready(store: LocalStore) -> bool:
+    return heartbeat.is_ready(await store.get("nodes", "", "lite-alice-2"))
 
 
 async def test_an_unknown_runtime_is_refused(store: LocalStore, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event |
     try:
         await provider.start()
         keep_logs = node.config.runtime != "runk" or node.config.runk.enable_logging
-        directory = host.home / (node.config.runk.log_directory or "var/stdout/pods")
+        chosen = node.config.runk.log_directory if node.config.runtime == "runk" else ""
+        directory = host.home / (chosen or "var/stdout") / "pods"
         agent = Agent(node, provider, PodLogs(directory, node.domain_id, provider), keep_logs)
         node.agent = agent
         if ready:
@@ -99,6 +100,10 @@ class Agent:
 
     async def close(self) -> None:
         await self._logs.close()
+
+    async def ping(self) -> None:
+        """Raises HostUnreachable."""
+        await self._provider.ping()
 
     async def _wait(self, seen: int) -> int:
         timeout = ACTIVE_SECONDS if self._busy else IDLE_SECONDS

@@ -19,6 +19,10 @@ class PodDenied(Exception):
     """The host refuses this engine for good; str() says why."""
 
 
+class HostUnreachable(Exception):
+    """The host does not let engines be looked after just now; str() says why."""
+
+
 class Provider(Protocol):
     """Runs pods of this domain. All methods may raise the host's errors; the agent logs and tries again."""
 
@@ -27,6 +31,10 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        """Asked before each heartbeat of the node. Raises HostUnreachable, and no heartbeat follows."""
+        ...
 
     async def existing(self) -> dict[str, Object]:
         """Everything of this domain that the host runs, by pod name, as core/v1 Pods.

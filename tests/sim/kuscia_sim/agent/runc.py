@@ -24,6 +24,8 @@ class RuncProvider:
 
     async def close(self) -> None: ...
 
+    async def ping(self) -> None: ...
+
     async def existing(self) -> dict[str, Object]:
         return {}
 

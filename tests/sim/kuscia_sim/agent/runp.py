@@ -86,6 +86,9 @@ class RunpProvider:
     async def close(self) -> None:
         await asyncio.gather(*(self.delete(name) for name in list(self._pods)))
 
+    async def ping(self) -> None:
+        """Engines run beside the lite: it is there."""
+
     async def existing(self) -> dict[str, Object]:
         return {name: self._describe(name, pod) for name, pod in self._pods.items()}
 
