@@ -156,7 +156,7 @@ class NodeRecord:
         }
 
     def _content(self) -> Object:
-        offered = room(self._node.config)
+        offered = room(self._node.config, self._host.home)
         return {
             "spec": {"taints": [{"key": "kuscia.secretflow/agent", "effect": "NoSchedule"}]},
             "status": {

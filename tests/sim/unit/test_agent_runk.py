@@ -281,14 +281,6 @@ async def test_outside_a_pod_there_is_no_in_cluster_config(monkeypatch: pytest.M
             pass
 
 
-@pytest.mark.parametrize("missing", ["cpu", "memory", "storage"])
-async def test_capacity_is_required(missing: str) -> None:
-    given = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"} | {missing: ""}
-    provider = runk.RunkProvider(config("", capacity=Capacity(**given)), "lite", "10.0.0.1")
-    with pytest.raises(AgentStartError, match=r"^capacity config is empty$"):
-        await provider.start()
-
-
 FILES = EngineFiles({"task-config.conf": "x"}, {"ca.crt": "y"})
 CREATE = {"POST configmaps": (201, ""), "POST secrets": (201, ""), "POST pods": (201, "")}
 

@@ -59,9 +59,6 @@ class RunkProvider:
         self._core: Any = None
 
     async def start(self) -> None:
-        capacity = self._config.capacity
-        if not (capacity.cpu and capacity.memory and capacity.storage):
-            raise AgentStartError("capacity config is empty")
         if not self._namespace:
             raise AgentStartError("runk.namespace is empty, set it to the namespace for engine pods")
         check_affinities(self._settings.get("affinitiesToAdd"))
