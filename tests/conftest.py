@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 from xdist.remote import Producer
@@ -21,10 +22,13 @@ class Report:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[tuple[str, str, float]] = []
+        self.failures: list[tuple[str, str]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
             self.rows.append((report.nodeid, report.outcome, report.duration))
+            if report.failed:
+                self.failures.append((f"{report.nodeid}, {report.when}", report.longreprtext))
             self.write()
 
     def write(self) -> None:
@@ -45,6 +49,7 @@ class Report:
             "|---|---|---|",
             *(f"| `{name}` | {outcome} | {seconds:.1f} |" for name, outcome, seconds in self.rows),
             "",
+            *(line for name, text in self.failures for line in (f"## {name}", "", indent(text, "    "), "")),
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n".join(lines))

@@ -1,6 +1,7 @@
 """What tests/conftest.py promises about runs side by side."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,23 @@ def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytest
     workers = {words[0] for words in passed if "variant" not in words[-1]}
     assert len(workers) == 1
     assert {words[0] for words in passed if "variant" in words[-1]}.isdisjoint(workers)
+
+
+def test_report_says_why_a_test_failed(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    """While the run goes on: one that is cut off shows no failures of its own."""
+    tests = pytester.mkdir("tests")
+    shutil.copy(Path(__file__).with_name("conftest.py"), tests)
+    report = tmp_path / "report.md"
+    (tests / "test_two.py").write_text(
+        "from pathlib import Path\n\n"
+        "def test_first(): assert 1 + 1 == 3\n\n"
+        f"def test_second(): assert 'assert (1 + 1) == 3' in Path({str(report)!r}).read_text()\n"
+    )
+    subprocess.run(["git", "init", "--quiet", pytester.path], check=True)
+    commit = ["commit", "--quiet", "--allow-empty", "--message", "nothing"]
+    who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    subprocess.run(["git", "-C", pytester.path, *who, *commit], check=True)
+    pytester.runpytest_subprocess("--report", str(report), "tests").assert_outcomes(passed=1, failed=1)
+    lines = report.read_text().splitlines()
+    assert "| `tests/test_two.py::test_first` | failed |" in report.read_text()
+    assert "## tests/test_two.py::test_first, call" in lines

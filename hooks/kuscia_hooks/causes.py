@@ -304,6 +304,13 @@ STEP: tuple[Known, ...] = (
         "{value}   # on {db_host}, by its administrator; the pod goes on by itself",
     ),
     Known(
+        "state-of-another-domain",
+        r"was made for another domainId or with another clusterToken",
+        "{line}",
+        "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # give back the former domainId or "
+        "clusterToken, or name a database of its own: {upgrade} --set master.datastore.database=<another>",
+    ),
+    Known(
         "too-many-connections",
         r"Too many connections|too many clients",
         "{line}",

@@ -120,10 +120,7 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
 
 
 def _datastore(config: Check, kube: Kube, store: Database) -> str:
-    secret = store.password_secret
-    raw = kube.secret_value(config.namespace, secret.name, secret.key)
-    password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
-    rows = datastore.count_rows(store, password)
+    rows = datastore.count_rows(store, datastore.read_password(store, config.namespace, kube))
     if not rows:
         raise NotYet(f"table {datastore.TABLE} of {store.host}/{store.database} has no rows")
     return f"{store.type} {store.host}/{store.database} holds {rows} rows in table {datastore.TABLE}"

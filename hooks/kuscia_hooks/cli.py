@@ -74,12 +74,12 @@ def _kube() -> Any:
         _end(2)
 
 
-def _settle(step: str, mode: str, timeout: float, attempt: Callable[[Any, Deadline, Summary], None]) -> None:
+def _settle(step: str, mode: str, timeout: float, attempt: Callable[[Deadline, Summary], None]) -> None:
     """Run a step that makes what lacks, attempt after attempt; its last line counts what all of them did."""
-    kube, deadline, summary = _kube(), Deadline(timeout), Summary()
+    deadline, summary = Deadline(timeout), Summary()
 
     def once() -> str:
-        attempt(kube, deadline, summary)
+        attempt(deadline, summary)
         return summary.line(deadline.elapsed())
 
     _end(run(step, mode, deadline, once))
@@ -115,9 +115,9 @@ def keys(mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: 
     _begin(log_json)
     from kuscia_hooks import keys as step
 
-    settings = step.Settings(labels=_labels(label_pairs), **names)
+    settings, kube = step.Settings(labels=_labels(label_pairs), **names), _kube()
 
-    def attempt(kube: Any, _: Deadline, summary: Summary) -> None:
+    def attempt(_: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, summary, dry_run)
 
     _settle("keys", mode, timeout, attempt)
@@ -154,13 +154,11 @@ def seed(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
     from kuscia_hooks.config import Seed
 
     settings = _load(config_path, Seed)
-    deadline, summary = Deadline(timeout), Summary()
 
-    def attempt() -> str:
+    def attempt(_: Deadline, summary: Summary) -> None:
         step.attempt(settings, summary)
-        return summary.line(deadline.elapsed())
 
-    _end(run("seed", mode, deadline, attempt))
+    _settle("seed", mode, timeout, attempt)
 
 
 @main.command()
@@ -173,9 +171,9 @@ def register(mode: str, timeout: float, log_json: bool, config_path: str, dry_ru
     from kuscia_hooks import register as step
     from kuscia_hooks.config import Register
 
-    settings = _load(config_path, Register)
+    settings, kube = _load(config_path, Register), _kube()
 
-    def attempt(kube: Any, deadline: Deadline, summary: Summary) -> None:
+    def attempt(deadline: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, deadline, summary, dry_run)
 
     _settle("register", mode, timeout, attempt)
@@ -193,9 +191,9 @@ def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run:
     from kuscia_hooks.config import Routes
     from kuscia_hooks.pace import Pace
 
-    settings, pace = _load(config_path, Routes), Pace()
+    settings, kube, pace = _load(config_path, Routes), _kube(), Pace()
 
-    def attempt(kube: Any, deadline: Deadline, summary: Summary) -> None:
+    def attempt(deadline: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify, pace=pace)
 
     _settle("routes", mode, timeout, attempt)
@@ -211,9 +209,9 @@ def data(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: b
     from kuscia_hooks import data as step
     from kuscia_hooks.config import Data
 
-    settings = _load(config_path, Data)
+    settings, kube = _load(config_path, Data), _kube()
 
-    def attempt(kube: Any, deadline: Deadline, summary: Summary) -> None:
+    def attempt(deadline: Deadline, summary: Summary) -> None:
         step.attempt(settings, kube, deadline, summary, dry_run)
 
     _settle("data", mode, timeout, attempt)

@@ -2,9 +2,10 @@
 use it.
 """
 
+import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 from kuscia_hooks.config import Database, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
+from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
 
 TIMEOUT = 5
@@ -34,6 +36,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MYSQL_MINIMUM = (8, 0, 23)
 # The oldest that K3s, which keeps the state, names as tested.
 MARIADB_MINIMUM = (10, 6, 8)
+
+# K3s keeps its keys in one row, encrypted with its token and named after it (K3s' pkg/cluster/encrypt.go). With another
+# token it refuses to start, and Kuscia says no more than that etc/kubeconfig is not there.
+_BOOTSTRAP = re.compile(r"/bootstrap/([0-9a-f]{12})")
+# Forms of a token of which K3s uses a part only, or nothing (K3s' pkg/clientaccess/token.go).
+_PARSED_TOKEN = re.compile(r"K10.*|[a-z0-9]{6}\.[a-z0-9]{16}")
 
 # Codes of the servers: access to the table denied, no such table.
 _DENIED = ("1142", "1143", "1370", "42501")
@@ -59,12 +67,15 @@ class ServerError(NotYet):
         super().__init__(f"{_where(database)}: {text}" + (f" ({hint})" if hint else ""), _show(database))
 
 
-def decode_password(raw: bytes, where: str) -> str:
-    """A password as Kuscia can take it.
+def read_password(database: Database, namespace: str, kube: Kube) -> str:
+    """The password from its Secret, as Kuscia can take it.
 
     Raises:
-        NotYet: no driver address can carry it; it heals when the Secret is corrected.
+        NotYet: it is missing, or no driver address can carry it; it heals when the Secret is corrected.
     """
+    secret = database.password_secret
+    where = f"Secret {namespace}/{secret.name}, key {secret.key}"
+    raw = kube.secret_value(namespace, secret.name, secret.key)
     try:
         password = raw.decode()
     except UnicodeDecodeError as error:
@@ -115,8 +126,11 @@ def check_sqlite(store: Sqlite) -> None:
         raise NotYet(f"{path}, the volume for the master's state, cannot be written to: {error.strerror}") from error
 
 
-def check_database(database: Database, password: str) -> list[str]:
+def check_database(database: Database, password: str, token: str | None = None) -> list[str]:
     """Whether Kuscia will be able to log in and to keep its state; returns what is unwise about the server.
+
+    Args:
+        token: with which K3s will open the state (`cluster_token`); None where that is not known.
 
     Raises:
         NotYet: it will not; the message says what is missing.
@@ -124,8 +138,20 @@ def check_database(database: Database, password: str) -> list[str]:
     connect, check = (_mysql, _check_mysql) if database.type == "mysql" else (_postgres, _check_postgres)
     with connect(database, password) as execute:
         unwise = check(execute, database)
+        if token is not None:
+            _check_owner(execute, database, token)
     logger.info("%s: login works, and so will table %s", _where(database), TABLE)
     return unwise
+
+
+def cluster_token(kuscia_yaml: Mapping[str, Any]) -> str:
+    """The token with which K3s will open the datastore (Kuscia's cmd/kuscia/modules/k3s.go).
+
+    Args:
+        kuscia_yaml: the whole configuration, its `clusterToken` included.
+    """
+    given = str(kuscia_yaml.get("clusterToken") or "")
+    return given or hashlib.md5(str(kuscia_yaml["domainID"]).encode(), usedforsecurity=False).hexdigest()
 
 
 def count_rows(database: Database, password: str) -> int:
@@ -177,6 +203,33 @@ def _need(database: Database, missing: list[str], there: bool) -> None:
         f"{', '.join(missing)}; grant them{instead}",
         _show(database),
     )
+
+
+def _check_owner(execute: Execute, database: Database, token: str) -> None:
+    """Raise NotYet when the state was made with another token: by another domain's master, or before it was changed."""
+    if _PARSED_TOKEN.fullmatch(token):
+        return
+    try:
+        rows = execute(f"SELECT name, deleted FROM {TABLE} WHERE name LIKE '/bootstrap/%' ORDER BY id")  # noqa: S608
+    except ServerError as error:
+        if error.code in _NO_TABLE:
+            return
+        raise
+    # A name's last row counts; K3s itself takes over what was kept without a token.
+    last = {str(name): not int(deleted) for name, deleted in rows}
+    present = {match[1] for name, there in last.items() if there and (match := _BOOTSTRAP.fullmatch(name))}
+    if present and not present & {_mark(token), _mark("")}:
+        raise NotYet(
+            f"{_where(database)}: table {TABLE} was made for another domainId or with another clusterToken and "
+            "cannot be read. Every master needs a database of its own. Was this one its own before, give back the "
+            "former domainId and clusterToken (a key of the kuscia.yaml in master.extraConfigSecret; without one it "
+            "follows from domainId): neither can be changed later",
+            _show(database),
+        )
+
+
+def _mark(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:12]
 
 
 def _check_mysql(execute: Execute, database: Database) -> list[str]:

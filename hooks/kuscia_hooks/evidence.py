@@ -276,10 +276,8 @@ def _database(config: Doctor, kube: Kube) -> list[str]:
     store = config.datastore
     if not isinstance(store, Database):
         return []
-    secret = store.password_secret
-    raw = kube.secret_value(config.namespace, secret.name, secret.key)
     try:
-        password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
+        password = datastore.read_password(store, config.namespace, kube)
         return [*datastore.warnings(store), *datastore.check_database(store, password)]
     except (NotYet, NeedsHuman) as error:
         return [error.message]

@@ -13,7 +13,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks import admission, credentials, datastore, engines, gateway
-from kuscia_hooks.config import Database, Prepare, SecretKey, Sqlite
+from kuscia_hooks.config import Database, Engines, Prepare, SecretKey
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import logger
@@ -146,23 +146,22 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
     values = [(config.key_secret, key)]
     extra = config.extra_config_secret
-    if extra is not None:
-        what = f"the configuration in Secret {config.namespace}/{extra.name}"
-        more: dict[str, Any]
-        more, raw = until(what, lambda: _extra_config(config, extra, kube), deadline)
-        values.append((extra, raw))
-        base = merged_config(base, more)
+    what = f"the configuration in Secret {config.namespace}/{extra.name}" if extra else "the configuration"
+    complete, raw = until(what, lambda: _complete(config, base, kube), deadline)
     endpoint = token = None
     kubeconfig = None
-    if config.engines is not None:
-        where = f"the namespace of engines, {config.engines.namespace},"
-        kubeconfig = until(where, lambda: _engines(config, kube), deadline)
+    settings = config.engines
+    if settings is not None:
+        where = f"the namespace of engines, {settings.namespace},"
+        kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
-        endpoint, password = until("the datastore", lambda: _datastore(config, kube), deadline)
+        complete, raw, endpoint, password = until("the datastore", lambda: _datastore(config, base, kube), deadline)
         if isinstance(config.datastore, Database) and password is not None:
             values.append((config.datastore.password_secret, password))
+    if extra is not None and raw is not None:
+        values.append((extra, raw))
     if config.master is not None:
         master = config.master.endpoint
         until("the master's gateway", lambda: gateway.probe(master), deadline)
@@ -176,7 +175,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         write_resolv_confs(Path(output).parent)
     if kubeconfig is not None:
         write(str(Path(output).parent / "kubeconfig"), kubeconfig)
-    write(output, render(base, key, endpoint, token, dns))
+    write(output, render(complete, key, endpoint, token, dns))
     if TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(json.dumps(used(key, values, dns)))
     logger.info("wrote %s", output)
@@ -195,15 +194,20 @@ def _key(config: Prepare, kube: Kube) -> bytes:
     return pem
 
 
-def _engines(config: Prepare, kube: Kube) -> str | None:
+def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:
     """The kubeconfig for engine pods, or None, once what Kuscia will do there is allowed."""
-    settings = config.engines
-    if settings is None:
-        return None
     where, kubeconfig = engines.reach(settings, config.namespace, kube)
     engines.claim(settings, config.domain_id, where)
     engines.report_left_behind(settings, config.domain_id, where)
     return kubeconfig
+
+
+def _complete(config: Prepare, base: Mapping[str, Any], kube: Kube) -> tuple[dict[str, Any], bytes | None]:
+    """`base` with what the configuration's Secret adds, and that Secret's text; None where there is none."""
+    if config.extra_config_secret is None:
+        return dict(base), None
+    extra, raw = _extra_config(config, config.extra_config_secret, kube)
+    return merged_config(base, extra), raw
 
 
 def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[str, Any], bytes]:
@@ -226,20 +230,23 @@ def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[
     return extra, raw
 
 
-def _datastore(config: Prepare, kube: Kube) -> tuple[str | None, bytes | None]:
-    """The address for Kuscia, and the password in it; None for sqlite."""
+def _datastore(
+    config: Prepare, base: Mapping[str, Any], kube: Kube
+) -> tuple[dict[str, Any], bytes | None, str | None, bytes | None]:
+    """What `_complete` returns, the address for Kuscia, and the password in it; the last two None for sqlite.
+
+    The configuration is read again at each try: a wrong clusterToken in its Secret is mended there.
+    """
+    complete, extra = _complete(config, base, kube)
     store = config.datastore
-    if isinstance(store, Sqlite):
-        datastore.check_sqlite(store)
-        return None, None
-    if store is None:
-        return None, None
-    secret = store.password_secret
-    raw = kube.secret_value(config.namespace, secret.name, secret.key)
-    password = datastore.decode_password(raw, f"Secret {config.namespace}/{secret.name}, key {secret.key}")
-    for warning in datastore.check_database(store, password):
+    if not isinstance(store, Database):
+        if store is not None:
+            datastore.check_sqlite(store)
+        return complete, extra, None, None
+    password = datastore.read_password(store, config.namespace, kube)
+    for warning in datastore.check_database(store, password, datastore.cluster_token(complete)):
         logger.warning("%s", warning)
-    return datastore.endpoint(store, password), raw
+    return complete, extra, datastore.endpoint(store, password), password.encode()
 
 
 def _known(config: Prepare, master: str) -> None:

@@ -56,6 +56,15 @@ def _route(**values: Any) -> Object:
     return _master(domains=TWO, routes=[values])
 
 
+ALICE_TO_CAROL = {"source": "alice", "destination": "carol"}
+CAROL_TO_BOB = {"source": "carol", "destination": "bob"}
+
+
+def _over_carol(*legs: Object) -> Object:
+    domains = {**TWO, "carol": {"endpoint": "https://c.example.com"}}
+    return _master(domains=domains, routes=[{"source": "alice", "destination": "bob", "transit": "carol"}, *legs])
+
+
 def _engine(**values: Any) -> Object:
     good = {"image": {"name": "a/b", "tag": "1"}, "deployTemplates": [{"name": "x", "containers": [{"name": "c"}]}]}
     return _master(appImages={"mine": {**good, **values}})
@@ -200,6 +209,24 @@ OURS: list[tuple[Object, str, str, str]] = [
         "secrets stay",
     ),
     (
+        _master(extraConfig={"clusterToken": "hunter2"}),
+        "master.extraConfig.clusterToken",
+        "(not shown)",
+        "this looks like a secret, and extraConfig is kept in a ConfigMap",
+    ),
+    (
+        _lite(extraConfig={"image": {"registries": [{"password": "hunter2"}]}}),
+        "lite.extraConfig.image.registries[0].password",
+        "(not shown)",
+        "put it into a kuscia.yaml in a Secret",
+    ),
+    (
+        _master(extraConfig={"domainRoute": {"externalTLS": {"enableTLS": True}}}),
+        "master.extraConfig.domainRoute.externalTLS",
+        "(a block)",
+        "with a protocol set, Kuscia takes a certificate that it makes itself",
+    ),
+    (
         _lite(extraConfig={"masterEndpoint": "x"}),
         "lite.extraConfig.masterEndpoint",
         '"x"',
@@ -280,6 +307,52 @@ OURS: list[tuple[Object, str, str, str]] = [
         "master.routes[0].transit",
         '"x"',
         "pass through a domain",
+    ),
+    (_route(source="alice", destination="bob", transit=7), "master.routes[0].transit", "7", "the ID of the domain"),
+    (
+        _route(source="alice", destination="bob", transit="bob"),
+        "master.routes[0].transit",
+        '"bob"',
+        "a third domain, not one of the two ends",
+    ),
+    (
+        _over_carol(CAROL_TO_BOB),
+        "master.routes[0].transit",
+        '"carol"',
+        "two routes without transit; alice to carol is not in master.routes",
+    ),
+    (
+        _over_carol(ALICE_TO_CAROL),
+        "master.routes[0].transit",
+        '"carol"',
+        "carol to bob is not in master.routes",
+    ),
+    (
+        _over_carol(ALICE_TO_CAROL, {**CAROL_TO_BOB, "transit": "alice"}),
+        "master.routes[0].transit",
+        '"carol"',
+        "carol to bob is not in master.routes",
+    ),
+    (
+        _route(source="alice", destination="bob", bodyEncryption="DES"),
+        "master.routes[0].bodyEncryption",
+        '"DES"',
+        "one of AES, SM4",
+    ),
+    (
+        _route(source="alice", destination="bob", tokenConfig={"tokenGenMethod": "RSA"}),
+        "master.routes[0].tokenConfig.tokenGenMethod",
+        '"RSA"',
+        "one of RSA-GEN, UID-RSA-GEN",
+    ),
+    *(
+        (
+            _route(source="alice", destination="bob", tokenConfig={"rollingUpdatePeriod": period}),
+            "master.routes[0].tokenConfig.rollingUpdatePeriod",
+            shown,
+            "seconds after which a token is replaced, 300 or more; 0 keeps it for ever",
+        )
+        for period, shown in ((-1, "-1"), (0.5, "0.5"), ("1h", '"1h"'), ("300", '"300"'))
     ),
     (
         _master(domains=TWO, routes=[{"source": "alice", "destination": "bob"}] * 2),
@@ -606,7 +679,7 @@ def test_all_errors_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("secret", ["domainKeyData", "datastoreEndpoint", "liteDeployToken"])
+@pytest.mark.parametrize("secret", ["domainKeyData", "datastoreEndpoint", "liteDeployToken", "clusterToken"])
 def test_secrets_are_not_repeated(secret: str) -> None:
     assert "hunter2" not in _told(_master(extraConfig={secret: "hunter2"}))
 
@@ -623,6 +696,20 @@ def test_secrets_are_not_repeated(secret: str) -> None:
 )
 def test_right_endpoints_are_taken(endpoint: str) -> None:
     assert render(_endpoint(endpoint))
+
+
+@pytest.mark.parametrize(("runtime", "more"), [("runk", {}), ("runp", {}), ("runc", {"runc": {"privileged": True}})])
+def test_a_bucket_is_right_for_every_runtime(runtime: str, more: Object) -> None:
+    values = _data(grants=[])
+    values["lite"] |= {"runtime": runtime, **more}
+    assert render(values)
+
+
+@pytest.mark.parametrize("period", [0, 30, 300, 86400, None])
+def test_right_routes_are_taken(period: int | None) -> None:
+    values = _over_carol(ALICE_TO_CAROL, CAROL_TO_BOB)
+    values["master"]["routes"][0] |= {"bodyEncryption": "SM4", "tokenConfig": {"rollingUpdatePeriod": period}}
+    assert render(values)
 
 
 @pytest.mark.parametrize("domain", ["a", "1", "alice", "0-0", "a" * 63])

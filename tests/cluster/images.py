@@ -414,7 +414,7 @@ def adopt(cluster: Node | None, given: str, prefix: str = "") -> str:
         if cluster is None or given in cluster.images():
             return given
     if is_file and cluster is None and not prefix:
-        raise ImageError(f"KUSCIA_IMAGE={given}: your own cluster needs IMAGE_PREFIX=registry/path to push to")
+        raise ImageError(f"image {given}: your own cluster needs IMAGE_PREFIX=registry/path to push to")
     adopted = _copy(given, given if is_file else f"docker://{given}", "" if is_file else given)
     if cluster is None:
         return push([adopted], prefix)["kuscia"]
@@ -442,7 +442,7 @@ def _copy(given: str, source: str, ref: str) -> Image:
     found = subprocess.run(["skopeo", "inspect", source], capture_output=True, text=True, check=False)
     if found.returncode:
         raise ImageError(
-            f"KUSCIA_IMAGE={given}: {found.stderr.strip()}\n"
+            f"image {given}: {found.stderr.strip()}\n"
             "Give a name that can be pulled from here, or oci-archive:FILE, or docker-archive:FILE."
         )
     tag = json.loads(found.stdout)["Digest"].removeprefix("sha256:")[:12]
@@ -462,7 +462,7 @@ def _check_reference(given: str) -> None:
     name = given.rsplit("/", 1)[-1]
     if ":" not in name and "@" not in name:
         raise ImageError(
-            f"KUSCIA_IMAGE={given}: a tag or digest is missing. Examples: "
+            f"image {given}: a tag or digest is missing. Examples: "
             "docker.io/secretflow/kuscia:1.1.0b0, oci-archive:kuscia.tar, docker-archive:kuscia.tar"
         )
 

@@ -1,5 +1,6 @@
 """A master on a database server of tests/cluster/databases.py, and what it has to do on any of them."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,25 @@ def wrong_password(one: Master, words: str) -> None:
     waits_then_starts(one, words, mend)
 
 
+def secret_that_is_missing(one: Master) -> None:
+    """No Secret, then one with the password under another key; it is corrected in place."""
+    made = one.made
+    namespace, name = made.namespace("master"), f"kuscia-{PRESETS[one.server.name]}"
+    one.make_user()
+    one.make_database()
+    made.kubectl.run("delete", "secret", name, "-n", namespace)
+
+    def mend() -> None:
+        made.secret(namespace, name, {"pass": one.password})
+        words = f"Secret {namespace}/{name} has no value under password (it has pass)"
+        try:
+            eventually(lambda: words in one.prepare_log(), 60, f"prepare says {words!r}")
+        finally:
+            one.set_secret(one.password)
+
+    waits_then_starts(one, f"Secret {namespace}/{name} does not exist", mend)
+
+
 def comes_late(one: Master, words: str) -> None:
     """The server is down when the master is installed."""
     one.make_user()
@@ -192,6 +212,35 @@ def changed_password(one: Master, words: str) -> None:
     _wait_ready(made)
     assert changed.kept().items() >= before.items()
     assert "Succeeded" in made.test()
+
+
+def changed_cluster_token(one: Master) -> None:
+    """The state is there, the token another: `prepare` says so instead of Kuscia, and goes on once it is given back.
+
+    The former token is the one that Kuscia takes where none is given: the MD5 of the domain ID.
+    """
+    made = one.made
+    namespace, config = made.namespace("master"), "kuscia-config"
+    one.make_user()
+    one.make_database()
+    made.install("master")
+    before = one.kept()
+    made.secret(namespace, config, {"kuscia.yaml": "clusterToken: another-token"})
+    # As a hook, `routes` would keep helm waiting for a Kuscia that does not start.
+    changed = {"extraConfigSecret": config, "jobs": {"routes": {"hook": False}}}
+    made.install("master", values={"master": changed}, wait=False)
+    words = "table kine was made for another domainId or with another clusterToken"
+    eventually(lambda: words in one.prepare_log(), 180, f"prepare says {words!r}")
+    assert "another-token" not in one.prepare_log()
+    said = kuscia(made.kubectl, "doctor", "-n", namespace)
+    assert said.code == 1, said
+    assert words in said.text
+
+    former = hashlib.md5(made.release("master").domain.encode(), usedforsecurity=False).hexdigest()
+    made.secret(namespace, config, {"kuscia.yaml": f"clusterToken: '{former}'"})
+    _wait_ready(made)
+    assert made.pod("master")["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert one.kept().items() >= before.items()
 
 
 def _wait_ready(made: Variant) -> None:

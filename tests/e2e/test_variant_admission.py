@@ -106,3 +106,53 @@ def test_with_a_token_from_hand_to_hand(demo: Demo, images: Path) -> None:
         seen = json.dumps(made.kubectl.get("configmaps", "-n", made.namespace("alice")))
         assert data["token"] not in seen + made.log("alice", "prepare")
         made.test()
+
+
+def test_a_token_that_was_used(demo: Demo, images: Path) -> None:
+    """The lite is made anew with another key and the token of its first start: prepare names both ways out.
+
+    The master's operator takes the second: one upgrade with allowRekey, and the new token is carried.
+    """
+    with variant(demo, images, "used-token", presets=("alice-own-token",)) as made:
+        made.install("master", values={"master": {"domains": {"alice": {"reader": None}}}})
+        alice = made.namespace("alice")
+
+        def carry() -> str:
+            stored = made.kubectl.get("secret", "kuscia-deploy-token-alice", "-n", made.namespace("master"))
+            token = base64.b64decode(stored["data"]["token"]).decode()
+            made.secret(alice, "alice-deploy-token", {"token": token})
+            return token
+
+        used = carry()
+        made.install("alice")
+        eventually(lambda: node_ready(made), 120, "alice's node Ready")
+
+        release = made.release("alice")
+        made.kubectl.helm("uninstall", release.name, "-n", alice, "--wait")
+        identity = (f"secret/{release.fullname}-domain-key", f"configmap/{release.fullname}-domain-cert")
+        made.kubectl.run("delete", *identity, "-n", alice)
+        made.install("alice", wait=False)
+        words = (
+            f"the token in Secret {alice}/alice-deploy-token, key token, is not the domain's unused one. "
+            "If the lite's key was lost or replaced, restore it, or set master.domains.<id>.allowRekey: true once"
+        )
+        eventually(lambda: words in made.log("alice", "prepare"), 120, "prepare says so")
+        assert used not in made.log("alice", "prepare")
+
+        again = {"master": {"domains": {"alice": {"reader": None, "allowRekey": True}}}}
+        made.install("master", values=again)
+
+        def renewed() -> bool:
+            return carry() != used
+
+        eventually(renewed, 120, "register has put the new token into the Secret")
+        made.install("alice")
+
+        def connected() -> bool:
+            with kusciaapi(made.kubectl, made.release("master")) as api:
+                nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
+            # The node of the former pod stays, not Ready.
+            name = made.pod("alice")["metadata"]["name"]
+            return [node["status"] for node in nodes if node["name"] == name] == ["Ready"]
+
+        eventually(connected, 180, "alice's new node Ready")

@@ -150,6 +150,23 @@ def test_a_changed_secret_is_found_by_doctor(installed: Variant) -> None:
     assert kuscia(installed.kubectl, "doctor", "-n", namespace).code == 0
 
 
+def test_a_changed_cluster_token(installed: Variant) -> None:
+    """On sqlite only Kuscia itself sees it, and gives up; given back, all is there."""
+    namespace = installed.namespace("master")
+    give_config(installed, "another-token")
+    rollout(installed, "restart")
+    words = "etc/kubeconfig: no such file or directory"
+    eventually(lambda: words in installed.log("master", "master"), 300, "Kuscia gives up")
+    said = kuscia(installed.kubectl, "doctor", "-n", namespace)
+    assert said.code == 1, said
+    assert "the state belongs to another domain ID or clusterToken" in said.text
+    give_config(installed, TOKEN)
+    rollout(installed, "restart")
+    rollout(installed, "status")
+    eventually(lambda: alice_is_ready(installed), 240, "alice is connected")
+    assert "Succeeded" in installed.test("master")
+
+
 def test_what_does_not_belong_into_the_secret_stops_prepare(installed: Variant) -> None:
     """Kuscia does not start with it; prepare names the key, and goes on once it is gone."""
     content = {"clusterToken": TOKEN, "kusciaAPI": {"httpPort": 8082}}

@@ -1,6 +1,7 @@
 """Tables of the user's own in a bucket: from URLs, from a volume, already there; and what is wrong with them."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.datasources import LOGIN, Stores, stores
 from tests.e2e.fileserver import LINE_SIZE
+from tests.e2e.plugin import kuscia
 from tests.e2e.variants import variant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -194,6 +196,29 @@ def test_wrong_tables_heal_in_place(world: Stores) -> None:
     done(world)
     assert declared(world, "object") == [("id1", "str"), ("age", "float"), ("y", "int")]
     assert all(declared(world, name) is not None for name in ("away", "sum", "header", "lost"))
+
+
+def test_a_claim_that_is_not_there(world: Stores) -> None:
+    """No pod of the step can run, so doctor is who says it; the claim that comes is enough."""
+    made, claim = world.made, "late-claim"
+    namespace = made.namespace("alice")
+    made.install("alice", values=values(world, [table("t", claim={"name": claim, "path": "t.csv"})]), wait=False)
+    cause = "no node takes the pod: "
+    reason = f'persistentvolumeclaim "{claim}" not found'
+
+    def told() -> bool:
+        said = kuscia(world.kubectl, "doctor", "-n", namespace).text
+        return cause in said and reason in said
+
+    eventually(told, 180, f"doctor says {reason!r}")
+    metadata = {"name": claim, "namespace": namespace}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    world.kubectl.apply(
+        json.dumps({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    )
+    says(world, f"table t: there is no file /tables/{claim}/t.csv")
+    made.install("alice", values=values(world, [table("t", example="alice")]))
+    done(world)
 
 
 def test_wrong_store_heals_in_place(world: Stores) -> None:

@@ -10,11 +10,13 @@ from tests.cluster.databases import MARIADB
 from tests.cluster.demo import Demo
 from tests.e2e.datastores import (
     Master,
+    changed_cluster_token,
     changed_password,
     comes_late,
     comes_up_and_keeps_its_state,
     master,
     running,
+    secret_that_is_missing,
     waits_then_starts,
     wrong_password,
 )
@@ -42,6 +44,10 @@ def test_wrong_password(one: Master) -> None:
     wrong_password(one, "1045 Access denied for user 'kuscia'")
 
 
+def test_secret_that_is_missing(one: Master) -> None:
+    secret_that_is_missing(one)
+
+
 def test_no_database(demo: Demo, images: Path) -> None:
     """A user with rights to any database is told so; its '-' is warned about, and works."""
     with master(demo, images, MARIADB, "my-kuscia") as one:
@@ -58,6 +64,10 @@ def test_database_that_comes_late(one: Master) -> None:
 
 def test_changed_password(one: Master) -> None:
     changed_password(one, "Error 1045")
+
+
+def test_changed_cluster_token(one: Master) -> None:
+    changed_cluster_token(one)
 
 
 def test_user_without_rights(one: Master) -> None:

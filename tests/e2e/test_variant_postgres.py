@@ -10,11 +10,13 @@ from tests.cluster.databases import POSTGRES
 from tests.cluster.demo import Demo
 from tests.e2e.datastores import (
     Master,
+    changed_cluster_token,
     changed_password,
     comes_late,
     comes_up_and_keeps_its_state,
     master,
     running,
+    secret_that_is_missing,
     waits_then_starts,
     wrong_password,
 )
@@ -42,6 +44,10 @@ def test_wrong_password(one: Master) -> None:
     wrong_password(one, 'password authentication failed for user "kuscia" (28P01)')
 
 
+def test_secret_that_is_missing(one: Master) -> None:
+    secret_that_is_missing(one)
+
+
 def test_no_database(one: Master) -> None:
     one.make_user()
     waits_then_starts(one, 'database "kuscia" does not exist (3D000)', one.make_database)
@@ -53,6 +59,10 @@ def test_database_that_comes_late(one: Master) -> None:
 
 def test_changed_password(one: Master) -> None:
     changed_password(one, "pq: password authentication failed for user")
+
+
+def test_changed_cluster_token(one: Master) -> None:
+    changed_cluster_token(one)
 
 
 def test_user_without_rights(demo: Demo, one: Master) -> None:

@@ -181,6 +181,21 @@ def test_a_wrong_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> None
         made.install("master")
 
 
+def test_a_missing_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
+    """Helm waits in vain for the first step; the pod's events name the Secret, and making it is enough."""
+    values = write(tmp_path / "registry.json", layer(mirror))
+    with variant(demo, values, "no-login", parties=("master",), presets=("private-registry",)) as made:
+        namespace = made.namespace("master")
+        made.kubectl.ensure_namespace(namespace)
+        with pytest.raises(CommandError):
+            made.install("master", timeout="30s")
+        events = made.kubectl.run("get", "events", "-n", namespace, "-o", "jsonpath={.items[*].message}")
+        assert f"Unable to retrieve some image pull secrets ({PULL_SECRET})" in events
+        assert f'Failed to pull image "{mirror.registry.host}/mirror/secretflow/kuscia-hooks' in events
+        pull_secret(made, "master", mirror.registry.docker_config())
+        made.install("master")
+
+
 def test_the_nodes_own_images_need_no_login(release: Variant, image_refs: dict[str, str]) -> None:
     """The same content was pulled with a login; other tests use the imported name without one."""
     namespace = release.namespace("master")

@@ -145,6 +145,17 @@ def test_a_second_lite_in_the_same_engine_namespace_is_refused(runk: Variant) ->
     uninstall(runk.kubectl, bob.release("bob"))
 
 
+def test_capacity_that_is_missing(runk: Variant) -> None:
+    """Helm names each that lacks, and changes nothing."""
+    before = runk.pod("alice")["metadata"]["name"]
+    with pytest.raises(CommandError) as error:
+        runk.install("alice", values={"lite": {"capacity": {"memory": None, "storage": None}}})
+    for words in ("2 errors in the values", "lite.capacity.memory", "lite.capacity.storage", "example: lite.capacity."):
+        assert words in str(error.value)
+    assert "RunK needs cpu, memory and storage: what engines may use" in str(error.value)
+    assert runk.pod("alice")["metadata"]["name"] == before
+
+
 def test_an_engine_namespace_that_another_took_without_helm(runk: Variant) -> None:
     """As `kubectl apply` of two rendered releases would: prepare says whose it is, and goes on once it is free."""
     engines, alice = runk.namespace("engines"), runk.namespace("alice")
@@ -277,6 +288,8 @@ def test_a_kubeconfig_that_is_missing_or_wrong(through_kubeconfig: Variant) -> N
         eventually(lambda: text in made.log("alice", "prepare"), 120, f"prepare says: {text}")
 
     says(f"Secret {alice}/{name} does not exist")
+    made.secret(alice, name, {"config": "hello"})
+    says(f"Secret {alice}/{name} has no value under kubeconfig (it has config)")
     made.secret(alice, name, {"kubeconfig": "hello"})
     says(f"kubeconfig of Secret {alice}/{name} is no kubeconfig for engine pods: it has no clusters")
     right = kubeconfig(made, "engines-of-alice")

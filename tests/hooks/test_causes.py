@@ -210,6 +210,8 @@ def test_what_prepare_waits_for(message: str, cause: str, cure: str) -> None:
          "database-login", "kubectl edit secret db -n ns"),
         ("mysql db.example.com/kuscia: 1049 Unknown database (make it: CREATE DATABASE `kuscia` CHARACTER SET utf8mb4)",
          "no-database", "CREATE DATABASE `kuscia` CHARACTER SET utf8mb4"),
+        ("mysql kuscia@db.example.com:3306/kuscia: the state in table kine was made for another domainId or with "
+         "another clusterToken, and Kuscia cannot read it. …", "state-of-another-domain", "master.datastore.database="),
     ],
 )  # fmt: skip
 def test_what_a_masters_prepare_waits_for(message: str, cause: str, cure: str) -> None:

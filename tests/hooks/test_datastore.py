@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from kuscia_hooks import datastore
 from kuscia_hooks.config import Database, SecretKey, Sqlite
 from kuscia_hooks.errors import ConfigError, NotYet
+from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import logger
 
 
@@ -63,9 +65,10 @@ def test_the_address_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (b"\xff\xfe", "not UTF-8"),
     ],
 )
-def test_passwords_that_cannot_be_carried(raw: bytes, says: str) -> None:
+def test_passwords_that_cannot_be_carried(kube: Kube, raw: bytes, says: str) -> None:
+    kube.create_secret("ns", "p", {"password": raw}, {})
     with pytest.raises(NotYet, match=says) as error:
-        datastore.decode_password(raw, "Secret ns/p, key password")
+        datastore.read_password(database(), "ns", kube)
     assert "Secret ns/p, key password" in str(error.value)
 
 
@@ -224,6 +227,64 @@ def test_no_server(kind: str) -> None:
 def test_dash_in_the_name_is_warned_about() -> None:
     assert "my-kine" in datastore.warnings(database(database="my-kine"))[0]
     assert datastore.warnings(database()) == []
+
+
+TOKEN = "a-token"
+OWN, OTHER, EMPTY = (f"/bootstrap/{hashlib.sha256(token.encode()).hexdigest()[:12]}" for token in (TOKEN, "other", ""))
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgres"])
+@pytest.mark.parametrize(
+    ("rows", "token", "readable"),
+    [
+        ([], TOKEN, True),
+        ([(OWN, 0)], TOKEN, True),
+        ([(OTHER, 0)], TOKEN, False),
+        ([(OTHER, 0), (OTHER, 1), (OWN, 0)], TOKEN, True),
+        ([(OWN, 0), (OWN, 1), (OTHER, 0)], TOKEN, False),
+        ([(OTHER, 0), (OTHER, 1)], TOKEN, True),
+        # K3s encrypts it anew.
+        ([(EMPTY, 0)], TOKEN, True),
+        ([("/bootstrap/of-something-else", 0)], TOKEN, True),
+        # Of these K3s takes a part.
+        ([(OTHER, 0)], "K10::server:a-token", True),
+        ([(OTHER, 0)], "abcdef.0123456789abcdef", True),
+    ],
+)
+def test_state_made_with_another_token(
+    monkeypatch: pytest.MonkeyPatch, kind: str, rows: list[tuple[str, int]], token: str, readable: bool
+) -> None:
+    """A changed clusterToken, or the database of another domain's master."""
+    answers = {
+        "SELECT name, deleted": rows,
+        "SELECT to_regclass": [("kine",)],
+        "SELECT has_schema_privilege": [(True,)],
+    }
+    answers |= {"SELECT pg_get_serial_sequence": [(None,)], "SELECT pg_has_role": [(True,)]}
+    monkeypatch.setattr(datastore, f"_{kind}", Server(**answers).connect)
+    if readable:
+        assert datastore.check_database(database(kind), "secret", token) == []
+        return
+    with pytest.raises(NotYet) as error:
+        datastore.check_database(database(kind), "secret", token)
+    assert "made for another domainId or with another clusterToken" in error.value.message
+    assert "Every master needs a database of its own" in error.value.message
+    assert error.value.show.endswith(" kine")
+    assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("mysql", 1146), ("postgres", "42P01")])
+def test_state_that_is_not_there_yet(monkeypatch: pytest.MonkeyPatch, kind: str, code: int | str) -> None:
+    answers = {"SHOW TABLES": [], "SELECT to_regclass": [(None,)], "SELECT has_schema_privilege": [(True,)]}
+    server = Server(**answers, **{"SELECT name, deleted": refused(code)})
+    monkeypatch.setattr(datastore, f"_{kind}", server.connect)
+    assert datastore.check_database(database(kind), "secret", TOKEN) == []
+
+
+def test_cluster_token() -> None:
+    """Without one it is the MD5 of the domain ID, in hex."""
+    assert datastore.cluster_token({"domainID": "kuscia-system", "clusterToken": TOKEN}) == TOKEN
+    assert datastore.cluster_token({"domainID": "alice"}) == "6384e2b2184bcbf58eccf10ca7a6563c"
 
 
 def test_count_rows(monkeypatch: pytest.MonkeyPatch) -> None:

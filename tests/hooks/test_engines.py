@@ -170,8 +170,11 @@ def test_a_kubeconfig_that_does_not_work_in_a_container(core: FakeCore, kube: Ku
     assert "t0ken" not in error.value.message
 
 
-def test_the_kubeconfigs_secret_is_missing(kube: Kube) -> None:
+def test_the_kubeconfigs_secret_is_missing(core: FakeCore, kube: Kube) -> None:
     with pytest.raises(NotYet, match="Secret ns/kc does not exist"):
+        engines.reach(settings(**KC), "ns", kube)
+    core.put("secrets", "ns", "kc", data=secret_data(config=yaml.safe_dump(KUBECONFIG)))
+    with pytest.raises(NotYet, match=r"Secret ns/kc has no value under kubeconfig \(it has config\)"):
         engines.reach(settings(**KC), "ns", kube)
 
 

@@ -316,7 +316,7 @@ def test_master_on_mysql(
         "passwordSecret": {"name": "db", "key": "password"},
     }
 
-    def check(database: Any, password: str) -> list[str]:
+    def check(database: Any, password: str, token: str) -> list[str]:
         if password != "right@/pässword":
             if fake_time.time > 5:
                 core.put("secrets", "ns", "db", data=secret_data(password="right@/pässword"))
@@ -337,6 +337,71 @@ def test_master_on_mysql(
     marks = json.loads(recorded.read_text())["secrets"]
     assert set(marks) == {"key/domain.key", "db/password"}
     assert "pässword" not in recorded.read_text()
+
+
+def test_a_database_secret_that_is_missing_heals_in_place(
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """First there is none, then it has the password under another key."""
+
+    def appear(verb: str, kind: str, name: str) -> None:
+        if fake_time.time > 12:
+            core.put("secrets", "ns", "db", data=secret_data(password="secret-password"))
+        elif fake_time.time > 6:
+            core.put("secrets", "ns", "db", data=secret_data(pass_="secret-password"))
+
+    core.fail = appear
+    store = {"type": "postgres", "host": "db", "port": 5432, "database": "kuscia", "user": "kuscia"}
+    store["passwordSecret"] = {"name": "db", "key": "password"}
+    monkeypatch.setattr(datastore, "check_database", lambda *_: [])
+    made = run(master(store), master_base(base), kube, fake_time)
+    assert made["datastoreEndpoint"].startswith("postgres://kuscia:secret-password@db:5432/")
+    out = capsys.readouterr().out
+    assert "waiting for the datastore (0 of 30 s): Secret ns/db does not exist" in out
+    assert "Secret ns/db has no value under password (it has pass_)" in out
+    assert "see: kubectl get secret db -n ns" in out
+    assert "secret-password" not in out
+
+
+def test_a_changed_cluster_token_heals_in_place(
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The Secret with the token is read again at each try, and what was right is what Kuscia gets."""
+
+    def config(token: str) -> None:
+        text = yaml.safe_dump({"clusterToken": token})
+        core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
+
+    def check(database: Any, password: str, token: str) -> list[str]:
+        if token == "former-token":
+            return []
+        if fake_time.time > 5:
+            config("former-token")
+        raise NotYet("made with another clusterToken")
+
+    config("changed-token")
+    core.put("secrets", "ns", "db", data=secret_data(password="secret-password"))
+    store = {"type": "mysql", "host": "db", "port": 3306, "database": "kuscia", "user": "kuscia"}
+    store["passwordSecret"] = {"name": "db", "key": "password"}
+    monkeypatch.setattr(datastore, "check_database", check)
+    settings = Prepare.model_validate({**COMMON, "mode": "master", "datastore": store, **EXTRA})
+    assert run(settings, master_base(base), kube, fake_time)["clusterToken"] == "former-token"
+    out = capsys.readouterr().out
+    assert "waiting for the datastore (0 of 30 s): made with another clusterToken" in out
+    assert "changed-token" not in out
+    assert "former-token" not in out
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Uploads in parts against a real S3 server (versitygw) on loopback: killed, stopped, and as a whole."""
 
+import http.server
 import os
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
+from kuscia_hooks import credentials
 from kuscia_hooks.content import Content
 from kuscia_hooks.errors import NeedsHuman
 from kuscia_hooks.s3 import Location, Store
@@ -117,3 +121,21 @@ def test_wrong_keys_and_buckets(endpoint: str) -> None:
         Store(Location(endpoint, "nowhere", "", "alice", "alice-pw")).ensure_bucket(create=False)
     with pytest.raises(NeedsHuman, match="does not speak https; try http://"):
         Store(location(endpoint.replace("http:", "https:"))).ensure_bucket(create=False)
+
+
+def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
+    """A store with a certificate that it signed itself: said at once, since waiting does not help."""
+    key = credentials.new_key()
+    pair = tmp_path / "store.pem"
+    pair.write_bytes(key + credentials.ca_certificate(credentials.load_key(key), "127.0.0.1"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        try:
+            with pytest.raises(NeedsHuman, match=f"the certificate of {url} is not trusted"):
+                Store(location(url)).ensure_bucket(create=False)
+        finally:
+            server.shutdown()

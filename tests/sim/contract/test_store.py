@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import re
 import signal
@@ -67,6 +68,10 @@ async def test_a_datastore_of_another_domain_is_refused(tmp_path: Path) -> None:
     await store.close()
     with pytest.raises(SharedDatastore, match=r"stat /home/kuscia/etc/kubeconfig: no such file"):
         await _open(tmp_path / "state.db", "other")
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        rows = database.execute("SELECT name FROM kine WHERE name LIKE '/bootstrap/%'").fetchall()
+    # The first 12 digits of the token's SHA-256, as K3s names it.
+    assert rows == [("/bootstrap/" + hashlib.sha256(b"kuscia-system").hexdigest()[:12],)]
     assert SHARED_DATASTORE.startswith("error building kubernetes client config from token")
 
 

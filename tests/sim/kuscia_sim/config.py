@@ -113,12 +113,9 @@ class Config:
         return self.mode == "master"
 
     @property
-    def state_owner(self) -> str:
-        """Who may open a datastore again: the domain, with the same cluster token (Kuscia facts 2.2, 12.6 #10)."""
-        default = hashlib.md5(self.domain_id.encode(), usedforsecurity=False).hexdigest()
-        if self.cluster_token in ("", default):
-            return self.domain_id
-        return f"{self.domain_id} {hashlib.sha256(self.cluster_token.encode()).hexdigest()}"
+    def k3s_token(self) -> str:
+        """With what K3s encrypts its keys in the datastore (Kuscia's cmd/kuscia/modules/k3s.go)."""
+        return self.cluster_token or hashlib.md5(self.domain_id.encode(), usedforsecurity=False).hexdigest()
 
     @property
     def gateway_tls(self) -> bool:

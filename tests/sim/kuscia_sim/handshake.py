@@ -63,7 +63,12 @@ def encrypt_token(public_key: RSAPublicKey, token: bytes) -> str:
 
 def decrypt_token(key: RSAPrivateKey, text: str, size: int) -> bytes:
     """The `size` bytes of a token. Raises ValueError when it was encrypted for another key."""
-    plain = key.decrypt(base64.b64decode(text), padding.PKCS1v15())
+    encrypted = base64.b64decode(text)
+    try:
+        plain = key.decrypt(encrypted, padding.PKCS1v15())
+    except ValueError as error:
+        # Of a larger modulus than this key's; of a smaller one the plain text is noise.
+        raise ValueError("the token was encrypted for another key") from error
     if len(plain) != len(PREFIX) + size or not plain.startswith(PREFIX):
         raise ValueError("the token was encrypted for another key")
     return plain[len(PREFIX) :]

@@ -240,7 +240,7 @@ class Instance:
             logger.error("modules/k3s.go:114", f"k3s check datastore endpoint failed with: {err}")
             raise ModuleFailed(str(err)) from err
         try:
-            self._local = await LocalStore.open(url, self._config.state_owner)
+            self._local = await LocalStore.open(url, self._config.k3s_token)
         except (SharedDatastore, sqlalchemy.exc.SQLAlchemyError) as err:
             # Another domain's state, or no table and no right to make one (Kuscia facts 12.6).
             logger.error("", f"open datastore: {err}")

@@ -11,7 +11,9 @@ what a deleted object owned (`metadata.ownerReferences[].uid`).
 
 import asyncio
 import datetime
+import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -27,7 +29,8 @@ Key = tuple[str, str, str]
 
 CLUSTER_SCOPED = frozenset({"domains", "clusterdomainroutes", "appimages", "namespaces", "nodes"})
 CORE_KINDS = frozenset({"namespaces", "nodes", "configmaps", "endpoints"})
-DOMAIN_ID_ROW = "/bootstrap/domain-id"
+# K3s' keys, encrypted with its token, in a row that is named after the token (K3s' pkg/cluster/encrypt.go).
+BOOTSTRAP = re.compile(r"/bootstrap/[0-9a-f]{12}")
 COMPACT_AFTER = 500
 RETRY_TIMEOUT = 20.0
 RETRY_PAUSE = 0.5
@@ -188,15 +191,15 @@ class LocalStore:
         self._revision = 0
 
     @classmethod
-    async def open(cls, url: sa.URL, owner: str) -> "LocalStore":
+    async def open(cls, url: sa.URL, token: str) -> "LocalStore":
         """Makes the table when it is absent and loads the state.
 
-        Raises SharedDatastore when another owner (Config.state_owner) wrote it first, and SQLAlchemy's errors
-        as they are.
+        Raises SharedDatastore when it was made with another token (Config.k3s_token), and SQLAlchemy's errors as
+        they are.
         """
         store = cls(create_engine(url))
         try:
-            await store._in_thread(store._load, owner)
+            await store._in_thread(store._load, token)
         except BaseException:
             await store.close()
             raise
@@ -380,19 +383,20 @@ class LocalStore:
         with self._engine.begin() as connection:
             connection.execute(sa.delete(kine).where(kine.c.id.in_(ids)))
 
-    def _load(self, owner: str) -> None:
+    def _load(self, token: str) -> None:
         kine.metadata.create_all(self._engine)
+        own = f"/bootstrap/{hashlib.sha256(token.encode()).hexdigest()[:12]}"
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(kine).order_by(kine.c.id)).mappings().all()
-            bootstrap = [row for row in rows if row["name"] == DOMAIN_ID_ROW]
+            bootstrap = {row["name"] for row in rows if BOOTSTRAP.fullmatch(row["name"])}
             if not bootstrap:
                 connection.execute(
                     sa.insert(kine).values(
-                        name=DOMAIN_ID_ROW, created=1, deleted=0, create_revision=0, prev_revision=0, lease=0,
-                        value=owner.encode(),
+                        name=own, created=1, deleted=0, create_revision=0, prev_revision=0, lease=0,
+                        value=b"encrypted",
                     )
                 )  # fmt: skip
-            elif bytes(bootstrap[0]["value"]).decode() != owner:
+            elif own not in bootstrap:
                 raise SharedDatastore(SHARED_DATASTORE)
         for row in rows:
             if not row["name"].startswith(REGISTRY):

@@ -305,6 +305,22 @@ def test_state_of_another_domain(run: Any, tmp_path: Path) -> None:
     assert "etc/kubeconfig: no such file or directory" in first.output()
 
 
+def test_state_of_another_cluster_token(run: Any) -> None:
+    """Changed, it is a FATAL of no more words than for another domain; given back, all is there."""
+    config = {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS", "clusterToken": "former-token"}
+    node = run(config).wait_started()
+    node.api("domain/create", {"domain_id": "alice"})
+    assert node.stop() == 0
+    node.config["clusterToken"] = "changed-token"
+    node.start()
+    assert node.wait_exit() == 1
+    assert "etc/kubeconfig: no such file or directory" in node.output()
+    assert "-token" not in node.output()
+    node.config["clusterToken"] = "former-token"
+    node.start().wait_started()
+    assert node.api("domain/query", {"domain_id": "alice"})["data"]["domain_id"] == "alice"
+
+
 def test_agents_that_cannot_start(run: Any, master: Node) -> None:
     runk = {"runtime": "runk", "capacity": CAPACITY}
     cases: dict[str, tuple[dict[str, Any], str]] = {

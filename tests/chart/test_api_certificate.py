@@ -1,0 +1,77 @@
+"""A client that compares names, as browsers, Java and Go do, reaches KusciaAPI under each of its Service's names."""
+
+import base64
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+
+from kuscia_hooks import credentials
+from kuscia_sim import config as sim_config
+from kuscia_sim import credentials as sim_credentials
+from kuscia_sim import files
+from kuscia_sim.hostnet import Host
+from kuscia_sim.serve import server_context
+from tests.chart.render import Scenario
+
+PARTIES = {"master": ("master", "kuscia-system", "kuscia-master"), "lite": ("alice", "alice", "kuscia-lite-alice")}
+
+
+def _kuscia_yaml(preset: str) -> str:
+    """kuscia.yaml as the chart makes it."""
+    objects = Scenario(name=f"api-certificate-{preset}", presets=(preset,), namespace="apart").objects
+    (text,) = [item["data"]["kuscia.yaml"] for item in objects if "kuscia.yaml" in (item.get("data") or {})]
+    return str(text)
+
+
+def _connect(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
+    """A TLS handshake in which the client expects `name`. Raises ssl.SSLError."""
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            server.wrap_socket(theirs, server_side=True).close()
+        except OSError:
+            # The client's end says why.
+            theirs.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with client.wrap_socket(ours, server_hostname=name) as connection:
+            assert connection.version() is not None
+    finally:
+        ours.close()
+        thread.join(10)
+
+
+def _trusting(key: bytes, domain: str) -> ssl.SSLContext:
+    """A client's context that trusts the domain with that key, and looks at names."""
+    certificate = credentials.ca_certificate(credentials.load_key(key), domain)
+    context = ssl.create_default_context(cadata=certificate.decode())
+    # The certificate has no key identifiers, of which RFC 5280 asks for some.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+@pytest.mark.parametrize("component", PARTIES)
+def test_a_client_that_verifies_names(component: str, tmp_path: Path) -> None:
+    preset, domain, service = PARTIES[component]
+    node_key = sim_credentials.new_key()
+    pem = sim_credentials.key_pem(node_key)
+    config = sim_config.parse(f"{_kuscia_yaml(preset)}\ndomainKeyData: {base64.b64encode(pem.encode()).decode()}\n")
+    host = Host(home=tmp_path, bind="0.0.0.0", offset=0, hostname="pod", pod_ip="10.0.0.9", in_image=False)
+    made = files.prepare(config, host, node_key)
+    # What it trusts: the certificate that the step `keys` publishes in a ConfigMap.
+    client = _trusting(pem.encode(), domain)
+    assert client.check_hostname
+    server = server_context(made.api_cert, made.api_key, None)
+    for name in (service, f"{service}.apart", f"{service}.apart.svc", f"{service}.apart.svc.cluster.local"):
+        _connect(server, client, name)
+    for name in (f"{service}.elsewhere.svc.cluster.local", "kuscia.example.com"):
+        with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+            _connect(server, client, name)
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate signature failure"):
+        _connect(server, _trusting(credentials.new_key(), domain), service)
