@@ -292,6 +292,13 @@ STEP: tuple[Known, ...] = (
         "this prints goes into master.domains.{domain}.cert, with allowRekey: true, of the master's release",
     ),
     Known(
+        "runk-forbidden",
+        r"refuses to (list pods in|\w+ configmaps \S+/kuscia-engines)",
+        "RunK may not make engine pods in {engines}: {line}",
+        "{upgrade}   # makes Role and RoleBinding {fullname}-runk in {engines}; with lite.runk.kubeconfigSecret they "
+        "are yours to make",
+    ),
+    Known(
         "database-login",
         r"user and password are not the server's",
         "{line}",

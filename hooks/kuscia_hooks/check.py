@@ -11,7 +11,7 @@ from typing import Any
 from kuscia_hooks import datastore, engines, gateway, job, results
 from kuscia_hooks.api import KusciaAPI, Missing
 from kuscia_hooks.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
-from kuscia_hooks.csvfile import is_csv, shape
+from kuscia_hooks.csvfile import ORC, is_csv, shape
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
@@ -163,12 +163,19 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
 def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
     for party in example.parties:
         try:
-            api.call("domaindata/query", {"data": {"domain_id": party.domain, "domaindata_id": party.table}})
+            wanted = {"domain_id": party.domain, "domaindata_id": party.table}
+            source = api.call("domaindata/query", {"data": wanted})["datasource_id"]
         except Missing as error:
             raise NotYet(
                 f"{party.domain} has not declared table {party.table}",
                 "kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
             ) from error
+        if source != example.data_source:
+            # SecretFlow takes a party's tables from the one data source that the job names.
+            raise NeedsHuman(
+                f"{party.domain}'s table {party.table} lies in data source {source}, and the job reads "
+                f"{example.data_source}: set master.exampleJob.dataSource to that of all its tables"
+            )
         for other in example.parties:
             if other.domain != party.domain:
                 _granted(api, party.domain, party.table, other.domain)
@@ -191,6 +198,8 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
         data = api.call("domaindata/query", {"data": {"domain_id": domain, "domaindata_id": output}})
     except Missing as error:
         raise NotYet(f"{output} is not registered in {domain}") from error
+    if data["type"] != "table":
+        raise NeedsHuman(f"{output} is registered in {domain} as a {data['type']}, not as a table")
     return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
 
 
@@ -291,6 +300,8 @@ def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[s
         raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
     if not is_csv(name):
         return megabytes(size), None
+    if store.begins(data["relative_uri"], ORC):
+        return f"{megabytes(size)} of ORC", None
     if size > COUNTED_BYTES:
         return megabytes(size), store.header(data["relative_uri"])
     rows, columns = store.rows(data["relative_uri"])
@@ -307,6 +318,9 @@ def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
         if not is_csv(path.name):
             return megabytes(path.stat().st_size), None
         with path.open("rb") as file:
+            if file.read(len(ORC)) == ORC:
+                return f"{megabytes(path.stat().st_size)} of ORC", None
+            file.seek(0)
             rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
     except FileNotFoundError as error:
         raise NotYet(f"{table} is declared, but the lite's volume has no {path}") from error
@@ -342,9 +356,10 @@ def _remove(api: KusciaAPI, domain: str, result: results.Result) -> None:
     oss = source["info"].get("oss")
     if oss:
         Store(Location.of_info(oss, f"data source {result.data_source}")).delete(result.relative_uri)
-    try:
-        api.call("domaindata/delete", {"domain_id": domain, "domaindata_id": result.id})
-    except Missing:
-        logger.info("%s is gone already", result.id)
+    for name in (results.report_of(result.job), result.id):
+        try:
+            api.call("domaindata/delete", {"domain_id": domain, "domaindata_id": name})
+        except Missing:
+            logger.info("%s is gone already", name)
     rest = "" if oss else f"; its file {result.relative_uri} stays in the lite ({source['type']})"
     logger.info("removed %s, a result of the example job that is not kept%s", result.id, rest)

@@ -1,7 +1,6 @@
 """Where the bytes of a table come from: an example, a URL, or a file that is mounted into the pod."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +9,6 @@ from typing import BinaryIO
 from kuscia_hooks import download, examples
 from kuscia_hooks.config import Table
 from kuscia_hooks.errors import NeedsHuman
-
-# Survives a restart of the container, not of the pod: a download goes on where it was.
-DOWNLOADS = Path(tempfile.gettempdir()) / "kuscia-hooks-downloads"
 
 
 class Content:
@@ -52,26 +48,24 @@ class Content:
         return digest.hexdigest()
 
 
-def of(
-    table: Table, login: Callable[[str], download.Login] | None = None, directory: Path | None = None
-) -> Content | None:
+def of(table: Table, directory: Path, login: Callable[[str], download.Login] | None = None) -> Content | None:
     """A table's content, of the size and with the checksum that are given; None when nothing is to be brought.
 
     Args:
+        directory: for downloads, which go on there after a restart.
         login: reads a URL's credentials from the Secret of that name.
-        directory: for downloads; DOWNLOADS by default.
 
     Raises:
         NotYet: the URL does not answer now, or the Secret is missing.
         NeedsHuman: there is no such file, the URL refuses, or the content is another than said.
     """
-    content = _raw(table, login, directory or DOWNLOADS)
+    content = _raw(table, directory, login)
     if content is not None:
         _verify(table, content)
     return content
 
 
-def _raw(table: Table, login: Callable[[str], download.Login] | None, directory: Path) -> Content | None:
+def _raw(table: Table, directory: Path, login: Callable[[str], download.Login] | None) -> Content | None:
     if table.example:
         return Content(examples.table(table.example))
     if table.file:

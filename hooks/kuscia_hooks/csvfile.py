@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+ORC = b"ORC"
+"""What a file in the format of SecretFlow's results begins with, whatever its name: its PSI writes no CSV."""
+
 
 def is_csv(name: str) -> bool:
     """Whether a file is known by its name to begin with the names of its columns."""

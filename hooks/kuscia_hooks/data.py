@@ -2,7 +2,9 @@
 KusciaAPI.
 """
 
+import tempfile
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from kuscia_hooks import columns, content
@@ -22,6 +24,8 @@ VENDOR = "manual"
 # What a node says of a data source that was encrypted for a key that it no longer has (Kuscia facts 12.3).
 UNREADABLE = "decrypt data source info failed"
 _ID_LENGTH = 63
+# Survives a restart of the container, not of the pod.
+DOWNLOADS = Path(tempfile.gettempdir()) / "kuscia-hooks-downloads"
 
 
 def grant_id(table: str, domain: str) -> str:
@@ -250,7 +254,7 @@ class _Bringer:
         if store is None and not table.column_types:
             # Files of a local data source are the lite's business.
             return table
-        found = content.of(table, self._login)
+        found = content.of(table, DOWNLOADS, self._login)
         if found is None:
             return self._there(table, store) if store is not None else self._local(table)
         try:

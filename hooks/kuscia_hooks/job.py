@@ -67,7 +67,7 @@ def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
                 "task_id": f"{job_id}-{TASK}",
                 "priority": 100,
                 "parties": [{"domain_id": party.domain, "role": ""} for party in job.parties],
-                "task_input_config": psi.task_input_config(job, output_of(job, job_id)),
+                "task_input_config": psi.task_input_config(job, output_of(job, job_id), results.report_of(job_id)),
             }
         ],
     }

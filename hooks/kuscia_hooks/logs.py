@@ -22,6 +22,8 @@ DOMAIN_LABEL = "kuscia.secretflow/namespace"
 TASK_ANNOTATION = "kuscia.secretflow/task-id"
 MANY_CONTAINERS = "please specify the container name"
 LATER = "please try later"
+# How often a log that is followed is read.
+KEPT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Reader:
             if pods:
                 return pods
             status = self.api.call("job/query", {"job_id": job_id})["status"]
-            if job.ended(status) or _state(status, task_id) in ("Succeeded", "Failed"):
+            if _over(status, task_id):
                 return []
             told = self._report(told, f"no pod yet; job {job.describe(status)}: {job.reasons(status)}")
 
@@ -126,16 +128,8 @@ class Reader:
     def _kept(self, job_id: str, task_id: str) -> int:
         replica, told = 0, float("-inf")
         while True:
-            body = {
-                "task_id": task_id,
-                "replica_idx": replica,
-                "container": self.query.container,
-                "follow": self.query.follow,
-            }
             try:
-                for item in self.api.stream("log/task/query", body):
-                    for line in str(item.get("log", "")).split("\n"):
-                        self.say(line)
+                self._replica(job_id, task_id, replica)
                 replica += 1
             except ApiError as error:
                 if replica:
@@ -145,6 +139,32 @@ class Reader:
                     told = self._report(told, error.text)
                     continue
                 raise self._lost(error) from error
+
+    def _replica(self, job_id: str, task_id: str, replica: int) -> None:
+        """Print what is kept of one engine; with `follow` until its task has ended.
+
+        Kuscia's own `follow` goes on waiting for lines after that, for ever (Kuscia's
+        pkg/kusciaapi/service/log_service.go, tailFile). So the log is read again and again, and the last line of a task
+        that runs is left to the next time, since it may not be whole yet.
+        """
+        body = {"task_id": task_id, "replica_idx": replica, "container": self.query.container}
+        said, held = 0, list[str]()
+        while True:
+            over = not self.query.follow or _over(self.api.call("job/query", {"job_id": job_id})["status"], task_id)
+            answers = self.api.stream("log/task/query", body)
+            lines = [line for item in answers for line in str(item.get("log", "")).split("\n")]
+            if len(lines) < said + len(held):
+                # Another file, as after a restart of the container.
+                for line in held:
+                    self.say(line)
+                said = 0
+            whole = len(lines) if over else len(lines) - 1
+            for line in lines[said:whole]:
+                self.say(line)
+            said, held = max(whole, 0), lines[max(whole, 0) :]
+            if over or self.deadline.passed:
+                return
+            self.deadline.pause(KEPT_SECONDS)
 
     def _lost(self, error: ApiError) -> HookError:
         if MANY_CONTAINERS in error.text:
@@ -164,8 +184,9 @@ class Reader:
         )
 
 
-def _state(status: dict[str, Any], task_id: str) -> str:
-    return next((str(task["state"]) for task in status.get("tasks") or [] if task["task_id"] == task_id), "")
+def _over(status: dict[str, Any], task_id: str) -> bool:
+    states = [task["state"] for task in status.get("tasks") or [] if task["task_id"] == task_id]
+    return job.ended(status) or bool({"Succeeded", "Failed"} & set(states))
 
 
 def latest(api: KusciaAPI) -> str:

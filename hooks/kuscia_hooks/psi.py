@@ -1,7 +1,9 @@
 """The input of SecretFlow's two-party PSI component, as Kuscia's own example job carries it (Kuscia facts
 chapter 10).
 
-Component data_prep/psi 1.0.0, which SecretFlow 1.11 has; the engine of the example job reads the same input.
+Component data_prep/psi 1.0.0, which SecretFlow 1.11 has; the engine of the example job reads the same input. It has two
+outputs, the table and a report (SecretFlow's docs/component/comp_list.md), and each party registers both as domaindata,
+one after the other (secretflow/kuscia/entry.py): under one ID the report would replace the table.
 """
 
 import json
@@ -12,11 +14,12 @@ from kuscia_hooks.config import ExampleJob
 _LINK_MILLISECONDS = 1_200_000
 
 
-def task_input_config(job: ExampleJob, output: str) -> str:
+def task_input_config(job: ExampleJob, output: str, report: str) -> str:
     """`task_input_config` of the job's only task, a JSON text.
 
     Args:
         output: ID of the result in each domain; its file has the same name.
+        report: ID of the report in each domain; it has no file.
     """
     parties = [party.domain for party in job.parties]
     tables = [party.table for party in job.parties]
@@ -30,8 +33,8 @@ def task_input_config(job: ExampleJob, output: str) -> str:
             },
             "sf_node_eval_param": _node(job, parties),
             "sf_input_ids": tables,
-            "sf_output_ids": [output] * 2,
-            "sf_output_uris": [f"{output}.csv"] * 2,
+            "sf_output_ids": [output, report],
+            "sf_output_uris": [f"{output}.csv", report],
         }
     )
 

@@ -23,6 +23,11 @@ FAILED = "failed"
 _KEPT = ("name", "type", "relative_uri", "datasource_id", "partition", "columns", "vendor", "file_format")
 
 
+def report_of(job_id: str) -> str:
+    """ID of the report that SecretFlow registers in each domain beside the result."""
+    return f"{job_id}-report"
+
+
 @dataclass(frozen=True)
 class Result:
     """A table that an example job left in a domain.

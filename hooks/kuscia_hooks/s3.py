@@ -168,18 +168,29 @@ class Store:
 
     def header(self, relative_uri: str) -> list[str]:
         """The columns in the first line of a CSV object; see `columns.header`."""
+        begin = self._begin(relative_uri, columns.HEADER_BYTES)
+        name = self.location.object_name(relative_uri)
+        return columns.header(BytesIO(begin), f"{self.location.bucket}/{name}")
+
+    def begins(self, relative_uri: str, mark: bytes) -> bool:
+        """Whether an object begins with these bytes."""
+        return self._begin(relative_uri, len(mark)) == mark
+
+    def _begin(self, relative_uri: str, length: int) -> bytes:
         name = self.location.object_name(relative_uri)
 
         def read() -> bytes:
-            response = self._client.get_object(self.location.bucket, name, length=columns.HEADER_BYTES)
+            response = self._client.get_object(self.location.bucket, name, length=length)
             try:
-                return response.read()
+                return bytes(response.read())
             finally:
                 response.close()
                 response.release_conn()
 
-        begin = self._do(f"reading {name} from bucket {self.location.bucket}", read) if self.size(relative_uri) else b""
-        return columns.header(BytesIO(begin), f"{self.location.bucket}/{name}")
+        if not self.size(relative_uri):
+            # No part of nothing can be asked for.
+            return b""
+        return bytes(self._do(f"reading {name} from bucket {self.location.bucket}", read))
 
     def rows(self, relative_uri: str) -> tuple[int, list[str]]:
         """Number of data rows, and the columns' names, of a CSV object; see `csvfile.shape`."""

@@ -50,7 +50,7 @@ def _seed(directory: Path, table: Table, summary: Summary) -> None:
             summary.unchanged += 1
             return
         # Beside the tables, because nothing else can be written to, and nothing else is as large.
-        found = content.of(table, directory=directory / DOWNLOADS)
+        found = content.of(table, directory / DOWNLOADS)
         if found is None:
             target.parent.mkdir(parents=True, exist_ok=True)
             logger.warning("table %s: there is no %s yet; put it there with kubectl cp", table.id, target)

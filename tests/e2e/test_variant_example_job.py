@@ -41,6 +41,13 @@ def left(world: Stores, party: str) -> list[results.Result]:
         return results.listed(api, party)
 
 
+def report(world: Stores, party: str, job_id: str) -> object:
+    """The kind of what the engine registered beside the result."""
+    with kusciaapi(world.kubectl, world.made.release("master")) as api:
+        wanted = {"domain_id": party, "domaindata_id": results.report_of(job_id)}
+        return (api.find("domaindata/query", {"data": wanted}) or {}).get("type")
+
+
 def objects(world: Stores, party: str) -> list[str]:
     return sorted(name for name in world.names(party, party) if name.startswith("psi-output"))
 
@@ -59,10 +66,12 @@ def test_each_party_reads_its_own_result_and_removes_it(world: Stores) -> None:
         (found,) = left(world, party)
         assert (found.job, found.state, found.keep) == (submitted, results.LATEST, False)
         assert objects(world, party) == [found.relative_uri]
+        assert report(world, party, submitted) == "report"
         logs = world.made.test(party)
         assert result_line(logs).startswith("PASS result of the example job: 8760 rows, ")
         assert f"{found.id} of KusciaJob {submitted}" in logs
         assert left(world, party) == []
+        assert report(world, party, submitted) is None
         assert objects(world, party) == []
 
 

@@ -35,8 +35,8 @@ def task_input(**attributes: Any) -> dict[str, Any]:
             "attr_paths": list(values), "attrs": list(values.values()),
         },
         "sf_input_ids": ["alice-table", "bob-table"],
-        "sf_output_ids": ["psi-output", "psi-output"],
-        "sf_output_uris": ["psi-output.csv", "psi-output.csv"],
+        "sf_output_ids": ["psi-output", "psi-report"],
+        "sf_output_uris": ["psi-output.csv", "psi-report"],
     }  # fmt: skip
 
 

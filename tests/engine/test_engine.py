@@ -212,7 +212,8 @@ def test_result_is_the_join_of_the_two_tables(
         assert [(column["name"], column["type"]) for column in registered["columns"]] == [
             (column, "str" if column.startswith("id") else "float") for column in header
         ]
-        assert registered["relative_uri"] == "psi-output.csv"
+        assert (registered["type"], registered["relative_uri"]) == ("table", "psi-output.csv")
+        assert party.domaindata["psi-report"]["type"] == "report"
         assert f"{len(common)} of 1200 own rows" in ended[name][1]
     # sort_result: row n of the one belongs to row n of the other.
     ids = [[row[party.result()[0].index(COLUMNS[name][0])] for row in party.result()[1:]]

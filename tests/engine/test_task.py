@@ -29,6 +29,7 @@ def test_example_job(make_config: Make, make_input: Make) -> None:
     assert task.receivers == ("alice", "bob")
     assert (task.output_id, task.output_uri, task.output_source) == (
         "psi-output", "psi-output.csv", "default-data-source")  # fmt: skip
+    assert (task.report_id, task.report_uri) == ("psi-report", "psi-report")
     assert task.link.connect_retry_times == 20
 
 
@@ -99,7 +100,7 @@ def test_everything_wrong_is_told_at_once(make_config: Make, make_input: Make) -
         "join_type is 'full_join'",
         "receiver_parties ['carl']",
         "attribute input/input_ds2/keys is missing: the columns of bob-table",
-        "sf_output_uris is empty",
+        "sf_output_uris is []; PSI has two outputs, a table and a report",
         "sf_datasource_config.alice.id is missing",
     ):
         assert part in text

@@ -141,6 +141,8 @@ def example_result(kuscia: Kuscia, minio: FakeMinio, job_id: str, state: str, ke
     table = kuscia.tables["alice", "psi-output-1"]
     fields = {"relative_uri": f"{output}.csv", "attributes": attributes}
     kuscia.tables["alice", output] = {**table, **fields}
+    report = {"type": "report", "relative_uri": f"{job_id}-report", "attributes": {}}
+    kuscia.tables["alice", f"{job_id}-report"] = {**table, **report}
     minio.store("b", f"p/{output}.csv", b"id1,age\n" + b"1,2\n" * 8760, {})
 
 
@@ -174,6 +176,27 @@ def test_the_result_of_the_example_job_is_read_and_removed(
     assert {name for domain, name in kuscia.tables if domain == "alice"} == {"alice-table", "bob-table"}
     attempt(lite(endpoint), kube)
     assert lines(capsys)[-1].endswith("none; the master's helm test makes one")
+
+
+def test_a_result_of_secretflow(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+    """Its PSI writes ORC, whatever the file is called."""
+    example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
+    minio.store("b", "p/psi-output-1.csv", b"ORC\x11\n\x00" * 500_000, {})
+    assert attempt(lite(endpoint), kube).failed == 0
+    expected = "3.0 MB of ORC at psi-output-1.csv, psi-output-1 of KusciaJob psi-1"
+    assert lines(capsys)[-1] == f"PASS result of the example job: {expected}"
+
+
+def test_a_result_that_is_a_report(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    kuscia.tables["bob", "psi-output-1"]["type"] = "report"
+    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert lines(capsys)[-1] == ("FAIL result in bob: psi-output-1 is registered in bob as a report, not as a table")
+
+
+def test_a_table_in_another_data_source_than_the_jobs(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+    kuscia.tables["bob", "bob-table"] = {**kuscia.tables["bob", "bob-table"], "datasource_id": "lake"}
+    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert "bob's table bob-table lies in data source lake, and the job reads default-data-source" in lines(capsys)[-1]
 
 
 def test_a_result_that_is_kept(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
@@ -240,6 +263,10 @@ def test_a_table_on_the_lites_volume(kube: Kube, kuscia: Kuscia, endpoint: str, 
     said = lines(capsys)
     assert "PASS table alice-table: 2 rows, 2 columns" in said
     assert "PASS result own-result: 8760 rows, 2 columns" in said
+
+    (data / "own-result.csv").write_bytes(b"ORC\n\x00" * 400_000)
+    assert attempt(lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
+    assert "PASS result own-result: 2.0 MB of ORC at own-result.csv" in lines(capsys)
 
     (data / "alice.csv").write_text("other\n1\n")
     (data / "own-result.csv").unlink()

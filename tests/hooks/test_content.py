@@ -15,20 +15,20 @@ def table(**fields: Any) -> Table:
     return Table.model_validate({"id": "t", "name": "t", "relativeUri": "t.csv", **fields})
 
 
-def test_an_example() -> None:
-    found = content.of(table(example="alice"))
+def test_an_example(tmp_path: Path) -> None:
+    found = content.of(table(example="alice"), tmp_path)
     assert found is not None
     assert found.open().read() == examples.table("alice")
 
 
-def test_nothing_to_bring() -> None:
-    assert content.of(table()) is None
+def test_nothing_to_bring(tmp_path: Path) -> None:
+    assert content.of(table(), tmp_path) is None
 
 
 def test_a_file_is_read_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(BYTES)
-    found = content.of(table(file=str(path), sha256=hashlib.sha256(BYTES).hexdigest(), size=len(BYTES)))
+    found = content.of(table(file=str(path), sha256=hashlib.sha256(BYTES).hexdigest(), size=len(BYTES)), tmp_path)
     assert found is not None
     assert found.open().read() == BYTES
     found.discard()
@@ -46,10 +46,10 @@ def test_another_content_than_said(tmp_path: Path, fields: dict[str, Any], says:
     path = tmp_path / "own.csv"
     path.write_bytes(BYTES)
     with pytest.raises(NeedsHuman, match=says):
-        content.of(table(file=str(path), **fields))
+        content.of(table(file=str(path), **fields), tmp_path)
 
 
 def test_a_missing_file_says_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "other.csv").touch()
     with pytest.raises(NeedsHuman, match=f"there is no file {tmp_path}/in/own.csv; {tmp_path} holds other.csv"):
-        content.of(table(file=str(tmp_path / "in/own.csv")))
+        content.of(table(file=str(tmp_path / "in/own.csv")), tmp_path)

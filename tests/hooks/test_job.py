@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -197,3 +198,9 @@ def test_two_runs_never_write_the_same() -> None:
     one, two = job.new_id(), job.new_id()
     assert job.output_of(JOB, one) != job.output_of(JOB, two)
     assert len(job.output_of(JOB.model_copy(update={"output": "o" * 40}), one)) <= 63
+
+
+def test_the_report_does_not_take_the_place_of_the_table() -> None:
+    (task,) = job.body(JOB, job.new_id())["tasks"]
+    table, report = json.loads(task["task_input_config"])["sf_output_ids"]
+    assert table != report

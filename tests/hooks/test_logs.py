@@ -165,8 +165,30 @@ def test_follow_ends_with_a_job_that_never_made_a_pod(
 def test_follow_of_kept_logs_waits_while_the_task_is_pending(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
     later = b'{"status":{"code":13200,"message":"task t-1 status pending, please try later"}}'
     stream = b'{"status":{"message":"success"},"log":"one"}'
-    scripted = Scripted(key_pem, "alice", job__query=job(), log__task__query=[later, later, stream, NO_DIRECTORY])
+    states = [job("Pending")] * 5 + [job("Succeeded")]
+    scripted = Scripted(key_pem, "alice", job__query=states, log__task__query=[later, later, stream, NO_DIRECTORY])
     assert read(lite(namespace=None), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
+
+
+def test_follow_of_kept_logs_ends_with_the_task(
+    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kuscia's own `follow` never would. A line that is being written is printed once, when it is whole; a shorter log
+    is that of another container.
+    """
+
+    def log(text: str) -> bytes:
+        return json.dumps({"status": {"message": "success"}, "log": text}).encode()
+
+    texts = ["one\ntw", "one\ntwo\nthree", "new", "new\nlast"]
+    states = [job(), job(), job(), job(), job("Succeeded")]
+    scripted = Scripted(key_pem, "alice", job__query=states, log__task__query=[*map(log, texts), NO_DIRECTORY])
+    assert read(lite(namespace=None), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("alice")]
+    assert said == ["alice | one", "alice | two", "alice | three", "alice | new", "alice | last"]
+    bodies = [body for path, body in scripted.asked if path == "log/task/query"]
+    assert not any(body.get("follow") for body in bodies)
+    assert len(bodies) == 5
 
 
 def test_a_deadline_ends_the_wait(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:

@@ -19,14 +19,14 @@ JOB = ExampleJob.model_validate(
 
 def test_input_of_the_psi_component() -> None:
     """Kuscia facts chapter 10, the version of HEAD."""
-    config = json.loads(psi.task_input_config(JOB, "psi-output-7"))
+    config = json.loads(psi.task_input_config(JOB, "psi-output-7", "psi-7-report"))
     assert config["sf_datasource_config"] == {
         "alice": {"id": "default-data-source"},
         "bob": {"id": "default-data-source"},
     }
     assert config["sf_input_ids"] == ["alice-table", "bob-table"]
-    assert config["sf_output_ids"] == ["psi-output-7"] * 2
-    assert config["sf_output_uris"] == ["psi-output-7.csv"] * 2
+    assert config["sf_output_ids"] == ["psi-output-7", "psi-7-report"]
+    assert config["sf_output_uris"] == ["psi-output-7.csv", "psi-7-report"]
     description = config["sf_cluster_desc"]
     assert description["parties"] == ["alice", "bob"]
     assert [device["name"] for device in description["devices"]] == ["spu", "heu"]
@@ -37,7 +37,7 @@ def test_input_of_the_psi_component() -> None:
 
 
 def test_attributes() -> None:
-    node = json.loads(psi.task_input_config(JOB, "psi-output-7"))["sf_node_eval_param"]
+    node = json.loads(psi.task_input_config(JOB, "psi-output-7", "psi-7-report"))["sf_node_eval_param"]
     assert (node["domain"], node["name"], node["version"]) == ("data_prep", "psi", "1.0.0")
     attributes = dict(zip(node["attr_paths"], node["attrs"], strict=True))
     assert attributes["input/input_ds1/keys"] == {"is_na": False, "ss": ["id1"]}

@@ -1,4 +1,7 @@
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,19 @@ def test_an_example(volume: Path) -> None:
     assert (volume / "alice.csv").stat().st_mode & 0o777 == 0o644
     assert summary.line(0.0).startswith("created=1 unchanged=0 failed=0")
     assert [path.name for path in volume.iterdir()] == ["alice.csv"]
+
+
+def test_needs_no_directory_but_the_volume(volume: Path, tmp_path: Path) -> None:
+    """Nothing else can be written to in an init container."""
+    path = tmp_path / "seed.yaml"
+    path.write_text(json.dumps({"path": str(volume), "tables": [{"name": "t", **ALICE}]}))
+    code = (
+        "import tempfile; tempfile._candidate_tempdir_list = list; "
+        f"from kuscia_hooks.cli import main; main(['seed', '--mode', 'job', '--config', {str(path)!r}])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran
+    assert (volume / "alice.csv").exists()
 
 
 def test_a_file_of_the_users_own_is_never_touched(volume: Path) -> None:

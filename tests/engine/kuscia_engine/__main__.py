@@ -24,6 +24,10 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
     LOG.info("task %s: %s with %s, %s", task.task_id, task.party, task.peer, task.protocol)
     ids = [one.table for one in task.inputs]
     index, table = own_input(task.party, [datamesh.table(id_) for id_ in ids], ids)
+    if table.source != task.output_source:
+        raise EngineError(
+            f"datasource_id of {table.id} is {table.source}, and the task's data source is {task.output_source}"
+        )
     own = task.inputs[index]
     fetched, result = directory / "table.csv", directory / "result.csv"
     storage.fetch(datamesh.source(table.source), table.uri, fetched)
@@ -45,6 +49,8 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
     columns = tables.result_columns(table, tables.header(result))
     storage.store(datamesh.source(task.output_source), result, task.output_uri)
     datamesh.register(Table(task.output_id, task.party, task.output_uri, task.output_source, columns))
+    # As SecretFlow does it after the table: under the same ID it would take the table's place.
+    datamesh.register(Table(task.report_id, task.party, task.report_uri, task.output_source, kind="report"))
     LOG.info("done: %s registered, %d rows at %s of data source %s",
              task.output_id, counts.common, task.output_uri, task.output_source)  # fmt: skip
 

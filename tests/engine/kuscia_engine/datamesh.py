@@ -19,13 +19,14 @@ NOT_FOUND = 12201  # of domaindata/query
 
 @dataclass(frozen=True)
 class Table:
-    """A domaindata of the table kind: where it lies and its columns as (name, type)."""
+    """A domaindata: where it lies and its columns as (name, type); a table unless `kind` says otherwise."""
 
     id: str
     author: str
     uri: str
     source: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...] = ()
+    kind: str = "table"
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,10 @@ class DataMesh:
         return Source(datasource_id, data["type"], data["info"].get(data["type"]) or {})
 
     def register(self, table: Table) -> None:
-        """Register a table that was written; one of the same id is replaced."""
+        """Register what was made; one of the same id is replaced, but for what is empty here."""
         columns = [{"name": name, "type": kind} for name, kind in table.columns]
         wanted = {
-            "domaindata_id": table.id, "name": table.id, "type": "table", "relative_uri": table.uri,
+            "domaindata_id": table.id, "name": table.id, "type": table.kind, "relative_uri": table.uri,
             "datasource_id": table.source, "columns": columns, "vendor": "kuscia-engine",
         }  # fmt: skip
         status, _ = self._call("domaindata/create", wanted)

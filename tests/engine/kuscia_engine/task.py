@@ -45,7 +45,7 @@ class Task:
     parties: name -> address of the party's port (own: `0.0.0.0:<port>`), in the order that both
     parties agree on (by name). inputs: in the order of the component's input_ds1, input_ds2.
     receivers: parties that get the result. output_*: None of them is a secret or a path outside the
-    data source `output_source`.
+    data source `output_source`. report_*: the component's second output, which has no file.
     """
 
     task_id: str
@@ -60,6 +60,8 @@ class Task:
     output_id: str
     output_uri: str
     output_source: str
+    report_id: str
+    report_uri: str
     link: Link
 
     @property
@@ -105,7 +107,8 @@ def parse(text: str) -> Task:
     receivers = tuple(options.pop("receivers")) or tuple(parties)
     if party and not set(receivers) <= set(parties):
         problems.append(f"receiver_parties {list(receivers)} names others than the parties {list(parties)}")
-    outputs = {key: _first(wanted, key, problems) for key in ("sf_output_ids", "sf_output_uris")}
+    output_id, report_id = _outputs(wanted, "sf_output_ids", problems)
+    output_uri, report_uri = _outputs(wanted, "sf_output_uris", problems)
     source = (wanted.get("sf_datasource_config") or {}).get(party) or {}
     if party and not source.get("id"):
         problems.append(f"sf_datasource_config.{party}.id is missing: where {party}'s result goes")
@@ -117,9 +120,11 @@ def parse(text: str) -> Task:
         parties=parties,
         inputs=(inputs[0], inputs[1]),
         receivers=receivers,
-        output_id=outputs["sf_output_ids"],
-        output_uri=outputs["sf_output_uris"],
+        output_id=output_id,
+        output_uri=output_uri,
         output_source=source["id"],
+        report_id=report_id,
+        report_uri=report_uri,
         link=link,
         **options,
     )
@@ -218,13 +223,13 @@ def _attributes(node: Mapping[str, Any], problems: _Problems) -> dict[str, Any]:
     return {path: value for path, value in attributes.items() if value is not None}
 
 
-def _first(wanted: Mapping[str, Any], key: str, problems: _Problems) -> str:
-    """The table's entry; SecretFlow's component has a report as its second output, which is not made here."""
+def _outputs(wanted: Mapping[str, Any], key: str, problems: _Problems) -> tuple[str, str]:
+    """The entries of the component's two outputs: the table and the report."""
     values = wanted.get(key) or []
-    if not values or not values[0]:
-        problems.append(f"{key} is empty")
-        return ""
-    return str(values[0])
+    if len(values) != 2 or not all(values):
+        problems.append(f"{key} is {values}; PSI has two outputs, a table and a report")
+        return "", ""
+    return str(values[0]), str(values[1])
 
 
 def _link(wanted: Mapping[str, Any], problems: _Problems) -> Link:

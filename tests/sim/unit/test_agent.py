@@ -285,7 +285,11 @@ async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHos
             return []
 
     assert await h.eventually(copied, "the engine's lines") == ["one", "two"]
-    assert [line async for line in one.task_log("j-only", 0, "engine", True)] == ["one", "two"]
+    following = aiter(one.task_log("j-only", 0, "engine", True))
+    assert [await anext(following), await anext(following)] == ["one", "two"]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await anext(following)
     with pytest.raises(LookupError, match="can't find pod log path"):
         await anext(aiter(one.task_log("j-only", 0, "nosuch", False)))
     with pytest.raises(LookupError, match="can't find pod log directory for alice_j-only-7, err: <nil>"):

@@ -66,12 +66,10 @@ class PodLogs:
                 log.warning("reading the output of %s/%s broke off, again: %r", pod, container, err)
                 await asyncio.sleep(POLL_SECONDS)
 
-    def is_copying(self, uid: str, container: str) -> bool:
-        task = self._copies.get((uid, container))
-        return task is not None and not task.done()
-
     async def read(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:
-        """The lines kept of an engine; with follow until it ends. Raises LookupError (texts as recorded)."""
+        """The lines kept of an engine; with follow without end, as upstream's (Kuscia's
+        pkg/kusciaapi/service/log_service.go, tailFile). Raises LookupError (texts as recorded).
+        """
         stem = f"{self._domain}_{task_id}-{replica}"
         found = sorted(self._root.glob(f"{stem}*"), key=lambda path: path.stat().st_mtime)
         if not found:
@@ -85,21 +83,19 @@ class PodLogs:
         file = next(iter(sorted(where.glob("**/0.log"))), None)
         if file is None:
             raise LookupError(f"failed to local query, err: can't find pod log path for {where}, err: <nil>")
-        uid = directory.name.rpartition("_")[2]
-        async for line in self._tail(file, follow, uid, file.parent.name):
+        async for line in self._tail(file, follow):
             yield line
 
-    async def _tail(self, file: Path, follow: bool, uid: str, container: str) -> AsyncIterator[str]:
+    async def _tail(self, file: Path, follow: bool) -> AsyncIterator[str]:
         with file.open() as stream:
             pending = ""
             while True:
-                running = follow and self.is_copying(uid, container)
                 for piece in stream:
                     pending += piece
                     if pending.endswith("\n"):
                         yield pending[:-1]
                         pending = ""
-                if not running:
+                if not follow:
                     break
                 await asyncio.sleep(POLL_SECONDS)
             if pending:

@@ -7,7 +7,7 @@ protocol: "protocol: TLS"
 
 {{/* The keys of kuscia.yaml that are left to extraConfig (Kuscia facts 2). */}}
 {{- define "master.knownConfig" -}}
-[logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, clusterToken, enableWorkloadApprove, confManager, domainRoute]
+[logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, clusterToken, enableWorkloadApprove, domainRoute]
 {{- end -}}
 
 {{/* Where the master keeps its state, as `prepare` and `check` read it. */}}
