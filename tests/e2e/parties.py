@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from kuscia_hooks import data
 from kuscia_hooks.routes import normal_route
 from tests.cluster import s3
 from tests.cluster.demo import Demo
@@ -62,7 +63,9 @@ def state(made: Variant) -> dict[str, Any]:
             route = api.call("route/query", {"source": source, "destination": destination})
             found[f"{source}-{destination}"] = normal_route(route)
             tables = api.call("domaindata/list", {"data": {"domain_id": source}})["domaindata_list"]
-            found[f"tables of {source}"] = sorted(tables, key=lambda table: str(table["domaindata_id"]))
+            # Each run of the example job leaves a result of its own.
+            declared = [table for table in tables if table["vendor"] == data.VENDOR]
+            found[f"tables of {source}"] = sorted(declared, key=lambda table: str(table["domaindata_id"]))
         for name in ("psi-engine", "secretflow-image"):
             found[name] = api.call("appimage/query", {"name": name})
     for party in LITES:

@@ -5,6 +5,7 @@ import base64
 import datetime
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,14 @@ async def test_a_refusal_of_the_masters_framework_comes_through_a_lite_as_it_is(
             "domain is required when transit method is third domain",
         ),
         ({"endpoint": {"ports": [{"port": 65536}]}}, 11100, "endpoint port should be positive"),
+        (
+            {
+                "endpoint": {"ports": [{"port": 65536, "protocol": "HTTP"}]},
+                "transit": {"transit_method": "REVERSE-TUNNEL"},
+            },
+            11400,
+            "spec.endpoint.ports[0].port: Invalid value: 65536: spec.endpoint.ports[0].port in body should be less",
+        ),
     ],
 )  # fmt: skip
 async def test_routes_that_break_a_rule(cluster: Cluster, change: Any, code: int, text: str) -> None:
@@ -128,6 +137,33 @@ async def test_all_forms_of_a_certificate(cluster: Cluster) -> None:
         assert x509.load_pem_x509_certificate(base64.b64decode(kept)).subject.rfc4514_string() == "CN=x"
 
 
+@pytest.mark.parametrize(
+    ("cert", "text"),
+    [("%", "cert must be encoded with base64"), ("YQ==", "cert format is invalid, must be an x509 certificate")],
+)
+async def test_what_is_no_certificate(cluster: Cluster, cert: str, text: str) -> None:
+    assert await cluster.refused("master", "domain/create", {"domain_id": "c", "cert": cert}) == (11100, text)
+
+
+async def test_the_first_block_has_to_be_the_certificate(cluster: Cluster) -> None:
+    key = credentials.new_key()
+    pem = credentials.cert_pem(credentials.ca_certificate(key, "x"))
+    bundle = pem + "-----BEGIN X-----\nYQ==\n-----END X-----\n"
+    await cluster.ok("master", "domain/create", {"domain_id": "c", "cert": credentials.b64(bundle)})
+    code, _ = await cluster.refused(
+        "master",
+        "domain/create",
+        {"domain_id": "d", "cert": credentials.b64("-----BEGIN X-----\nYQ==\n-----END X-----\n" + pem)},
+    )
+    assert code == 11100
+
+
+async def test_a_domain_that_becomes_a_partner_gets_a_protocol(cluster: Cluster) -> None:
+    await cluster.ok("master", "domain/create", {"domain_id": "c"})
+    await cluster.ok("master", "domain/update", {"domain_id": "c", "role": "partner"})
+    assert (await cluster.store.get("domains", "", "c"))["spec"]["interConnProtocols"] == ["kuscia"]
+
+
 async def test_names_the_api_server_refuses_although_the_regex_takes_them(cluster: Cluster) -> None:
     code, text = await cluster.refused("master", "domain/create", {"domain_id": "a..b"})
     assert code == 11300
@@ -146,18 +182,54 @@ async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
     assert await cluster.refused("master", "domain/create", wrong) == (11100, text)
 
 
+ODPS = {"endpoint": "https://o", "project": "p", "access_key_id": "i", "access_key_secret": "s"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "info", "code", "text"),
+    [
+        ("odps", {"localfs": {"path": "/x"}}, 11100, "odps info is nil"),
+        ("odps", {"odps": {**ODPS, "endpoint": "o"}}, 11100,
+         "odps 'endpoint' is invalid, should contain the prefix: http or https"),
+        ("odps", {"odps": {**ODPS, "project": ""}}, 11100, "odps 'project' is empty"),
+        ("odps", {"odps": {**ODPS, "access_key_secret": ""}}, 11100, "odps 'access_key_secret' is empty"),
+        ("dameng", {"localfs": {"path": "/x"}}, 11100, "dameng info is nil"),
+        ("dameng", {"database": {}}, 11100, "dameng 'endpoint' is empty"),
+        ("dameng", {"database": {"endpoint": "e"}}, 11100, "dameng 'database' is empty"),
+        ("hive", {"localfs": {"path": "/x"}}, 11800, "parse data source failed, invalid datasource info"),
+    ],
+)  # fmt: skip
+async def test_the_infos_of_a_data_source(cluster: Cluster, type_: str, info: Any, code: int, text: str) -> None:
+    source = {"domain_id": ALICE, "datasource_id": "o", "type": type_, "info": info}
+    assert await cluster.refused(ALICE, "domaindatasource/create", source) == (code, text)
+
+
+async def test_a_new_info_needs_its_type_and_keeps_the_key(cluster: Cluster) -> None:
+    key = {"domain_id": ALICE, "datasource_id": "f"}
+    source = {**key, "type": "localfs", "info": {"localfs": {"path": "/"}}}
+    await cluster.ok(ALICE, "domaindatasource/create", source)
+    assert (await cluster.ok(ALICE, "domaindatasource/query", key))["info"]["localfs"] == {"path": ""}
+    nameless = {**key, "info": {"localfs": {"path": "/p"}}}
+    told = (11801, "invalid datasource type:")
+    assert await cluster.refused(ALICE, "domaindatasource/update", nameless) == told
+    await cluster.ok(ALICE, "domaindatasource/update", {**key, "info_key": "k"})
+    await cluster.ok(ALICE, "domaindatasource/update", {**nameless, "type": "localfs"})
+    assert (await cluster.ok("master", "domaindatasource/query", key))["info_key"] == "k"
+    await cluster.ok(ALICE, "domaindatasource/update", {**key, "info_key": ""})
+    assert (await cluster.ok(ALICE, "domaindatasource/query", key))["info"]["localfs"] == {"path": "/p"}
+
+
 async def test_only_the_owner_reads_a_data_source(cluster: Cluster) -> None:
-    odps = {"endpoint": "https://o", "project": "p", "access_key_id": "i", "access_key_secret": "s"}
-    source = {"domain_id": ALICE, "datasource_id": "o", "type": "odps", "info": {"odps": odps}}
+    source = {"domain_id": ALICE, "datasource_id": "o", "type": "odps", "info": {"odps": ODPS}}
     await cluster.ok(ALICE, "domaindatasource/create", source)
     key = {"domain_id": ALICE, "datasource_id": "o"}
-    assert (await cluster.ok(ALICE, "domaindatasource/query", key))["info"]["odps"] == odps
+    assert (await cluster.ok(ALICE, "domaindatasource/query", key))["info"]["odps"] == ODPS
     assert (await cluster.ok("master", "domaindatasource/query", key))["info"] is None
     stored = await cluster.store.get("domaindatasources", ALICE, "o")
     assert "access" not in json.dumps(stored["spec"]["data"])
     await cluster.ok(ALICE, "domaindatasource/update", {**key, "name": "new"})
     found = await cluster.ok(ALICE, "domaindatasource/query", key)
-    assert (found["name"], found["type"], found["info"]["odps"]) == ("new", "odps", odps)
+    assert (found["name"], found["type"], found["info"]["odps"]) == ("new", "odps", ODPS)
 
 
 async def test_info_keys_are_read_from_the_nodes_configuration(cluster: Cluster) -> None:
@@ -201,7 +273,88 @@ async def test_tables_are_completed_and_merged(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table(name="n", vendor="other"))
     found = await cluster.ok("master", "domaindata/query", {"data": {"domain_id": ALICE, "domaindata_id": "t"}})
     assert (found["name"], found["vendor"], found["file_format"]) == ("n", "secretflow", "BINARY")
+    partition["fields"] = [{**field, "not_nullable": False} for field in partition["fields"]]
     assert (found["attributes"], found["partition"]) == ({"a": "1"}, partition)
+
+
+async def test_a_master_updates_a_lites_table(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table(name="n"))
+    key = {"domain_id": ALICE, "domaindata_id": "t"}
+    await cluster.ok("master", "domaindata/update", {**key, "name": "m"})
+    found = await cluster.ok(ALICE, "domaindata/query", {"data": key})
+    assert (found["name"], found["author"]) == ("m", ALICE)
+    text = "domain data source `none` is not exists in domain `alice`"
+    assert await cluster.refused("master", "domaindata/update", {**key, "datasource_id": "none"}) == (11806, text)
+
+
+async def test_the_internal_api_gives_a_domain_only_its_own_tables(cluster: Cluster) -> None:
+    own = "domain's kusciaAPI could only operate its own DomainData, request.DomainID must be bob not alice"
+    headers = {"Kuscia-Source": "bob"}
+    key = {"domain_id": ALICE, "domaindata_id": "t"}
+    bodies: dict[str, Any] = {
+        "create": table(),
+        "update": key,
+        "delete": key,
+        "query": {"data": key},
+        "batchQuery": {"data": [key]},
+        "list": {"data": {"domain_id": ALICE}},
+    }
+    for call, body in bodies.items():
+        path = f"/api/v1/domaindata/{call}"
+        async with cluster.clients["internal"].post(path, json=body, headers=headers) as answer:
+            status = (await answer.json())["status"]
+            assert (status["code"], status["message"]) == (11102, own), call
+
+
+async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) -> None:
+    root = tmp_path / "var/storage/data"
+    root.mkdir(parents=True)
+    for source_id, path in (("in", root), ("out", tmp_path / "x")):
+        source = {"domain_id": ALICE, "datasource_id": source_id, "type": "localfs"}
+        await cluster.ok(ALICE, "domaindatasource/create", {**source, "info": {"localfs": {"path": str(path)}}})
+    key = {"domain_id": ALICE, "domaindata_id": "t"}
+
+    async def refused(**fields: Any) -> tuple[int, str]:
+        await cluster.ok(ALICE, "domaindata/create", table(**fields))
+        return await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key)
+
+    outside = f"invalid base path: {tmp_path}/x, must be within var/storage/data"
+    assert await refused(datasource_id="out", relative_uri="t") == (11501, outside)
+    escape = "invalid relative URI: ../t, must not escape the base path"
+    assert await refused(datasource_id="in", relative_uri="../t") == (11501, escape)
+    (root / "d/e").mkdir(parents=True)
+    code, text = await refused(datasource_id="in", relative_uri="d")
+    assert (code, text) == (11501, f"failed to delete file {root}/d: remove {root}/d: directory not empty")
+    (root / "t").write_text("x")
+    await cluster.ok(ALICE, "domaindata/create", table(relative_uri="t"))
+    await cluster.ok(ALICE, "domaindata/deleteDataAndRaw", key)
+    assert not (root / "t").exists()
+    assert (await cluster.refused(ALICE, "domaindata/query", {"data": key}))[0] == 11506
+    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="in"))
+    await cluster.ok(ALICE, "domaindatasource/delete", {"domain_id": ALICE, "datasource_id": "in"})
+    text = "domain alice data source in doesn't exist"
+    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11806, text)
+    await cluster.store.create("domaindatasources", ALICE, "in", {"spec": {"type": "localfs", "name": "n"}})
+    text = "DomainDataSource does not have encrypted info"
+    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        ("mysql", "failed to drop table a/t.csv: dial tcp 127.0.0.1:1: connect: connection refused"),
+        ("postgresql", "failed to drop table a/t.csv: dial tcp 127.0.0.1:1: connect: connection refused"),
+        ("hive", "unsupported domainDataSource type"),
+    ],
+)
+async def test_a_table_whose_database_is_not_there_stays(cluster: Cluster, type_: str, text: str) -> None:
+    info = {"database": {"endpoint": "127.0.0.1:1", "user": "u", "password": "p", "database": "d"}}
+    source = {"domain_id": ALICE, "datasource_id": "db", "type": type_, "info": info}
+    await cluster.ok(ALICE, "domaindatasource/create", source)
+    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="db"))
+    key = {"domain_id": ALICE, "domaindata_id": "t"}
+    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
+    await cluster.ok(ALICE, "domaindata/query", {"data": key})
 
 
 async def test_lists_are_filtered(cluster: Cluster) -> None:
@@ -236,6 +389,29 @@ async def test_grants_without_an_id_are_new_every_time(cluster: Cluster) -> None
     assert len(set(made)) == 2
     listed = await cluster.ok(ALICE, "domaindatagrant/list", {"data": {"domain_id": ALICE}})
     assert {entry["data"]["domaindatagrant_id"] for entry in listed["domaindatagrant_list"]} == set(made)
+
+
+async def test_a_grant_stays_with_its_table(cluster: Cluster) -> None:
+    for data_id in ("t", "u"):
+        await cluster.ok(ALICE, "domaindata/create", table(domaindata_id=data_id))
+    grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
+    await cluster.ok(ALICE, "domaindatagrant/create", grant)
+    moved = {**grant, "domaindata_id": "u"}
+    told = (11100, "domaindataid can't be changed.")
+    assert await cluster.refused(ALICE, "domaindatagrant/update", moved) == told
+    told = (11100, "domaindataid can't be null")
+    assert await cluster.refused(ALICE, "domaindatagrant/update", {**grant, "domaindata_id": ""}) == told
+
+
+async def test_a_batch_of_grants_says_how_each_fared(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table())
+    grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
+    await cluster.ok(ALICE, "domaindatagrant/create", grant)
+    keys = [{"domain_id": ALICE, "domaindatagrant_id": name} for name in ("g", "none", "")]
+    answer = await cluster.ask(ALICE, "domaindatagrant/batchQuery", {"data": keys})
+    assert answer["status"]["message"] == "BatchQuery has error. Empty/Error/Total(1/1/3)"
+    assert [detail["code"] for detail in answer["status"]["details"]] == [0, 11705, 11100]
+    assert answer["status"]["details"][2]["message"] == "QueryDomainDataGrantRequestData can't be null"
 
 
 async def test_grants_go_with_their_table(cluster: Cluster) -> None:
@@ -291,6 +467,14 @@ async def test_app_images_get_defaults_and_canonical_quantities(cluster: Cluster
     code, text = await cluster.refused("master", "appimage/create", {**_image(limits={"cpu": "x"}), "name": "j"})
     assert code == 13100
     assert text.startswith("can't parse limit cpu x to resource quantity, quantities must match")
+    _, text = await cluster.refused("master", "appimage/create", {**_image(limits={"memory": "1ki"}), "name": "j"})
+    assert text == "can't parse limit memory  to resource quantity, unable to parse quantity's suffix"
+
+
+async def test_a_bad_request_without_limits_is_a_panic(cluster: Cluster) -> None:
+    answer = await cluster.ask("master", "appimage/create", _image(requests={"cpu": "x"}))
+    text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
+    assert answer == {"status": {"code": 11101, "message": text}}
 
 
 async def test_app_images_are_listed_in_pages(cluster: Cluster) -> None:
@@ -318,6 +502,12 @@ async def test_logs_are_asked_for_by_way_of_the_master(cluster: Cluster) -> None
         assert await cluster.refused(ALICE, "log/task/query", {"task_id": task_id}) == told
     code, _ = await cluster.refused("master", "log/task/query", {"task_id": "bobs"})
     assert code == 11105
+    pods = {f"{ALICE}/away-0": {"podPhase": "Running", "nodeName": "gone"}}
+    status = {"phase": "Running", "podStatuses": pods}
+    await cluster.store.create("kusciatasks", "cross-domain", "away", {"status": status})
+    text = 'failed to get node ip for node gone, err: failed to get k8s node, nodes "gone" not found'
+    told = (13200, f"failed to get pod node from master, err: {text}")
+    assert await cluster.refused(ALICE, "log/task/query", {"task_id": "away"}) == told
 
 
 async def test_certificates_are_issued_for_the_asked_time(cluster: Cluster) -> None:
@@ -325,7 +515,10 @@ async def test_certificates_are_issued_for_the_asked_time(cluster: Cluster) -> N
     leaf, root = (x509.load_pem_x509_certificate(base64.b64decode(c)) for c in answer["cert_chain"])
     assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == datetime.timedelta(seconds=60)
     leaf.verify_directly_issued_by(root)
-    assert (await cluster.refused(ALICE, "certificate/generate", {}))[0] == 2000
+    code, text = await cluster.refused(ALICE, "certificate/generate", {"key_type": "x"})
+    assert (code, text) == (2000, "common name must not be empty;key tye must be [PKCS#1, PKCS#8]")
+    code, text = await cluster.refused(ALICE, "certificate/generate", {"common_name": 5})
+    assert text.endswith("Go struct field GenerateKeyCertsRequest.common_name of type string")
     pkcs8 = await cluster.ask(ALICE, "certificate/generate", {"common_name": "x", "key_type": "PKCS#8"})
     assert b"BEGIN PRIVATE KEY" in base64.b64decode(pkcs8["key"])
 

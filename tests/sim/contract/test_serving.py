@@ -73,9 +73,27 @@ async def test_update_merges(cluster: Cluster) -> None:
     assert found["parties"][0]["resources"] == [
         {"container_name": "e", "min_cpu": "500m", "max_cpu": "", "min_memory": "", "max_memory": "1Gi"}
     ]
+    both = [{"min_cpu": "7", "max_memory": "2Gi"}, {"container_name": "e", "min_cpu": "1"}, {"container_name": "x"}]
+    await cluster.ok("master", "serving/update", {"serving_id": "s", "parties": party(resources=both)})
+    found = await cluster.ok("master", "serving/query", {"serving_id": "s"})
+    assert [found["parties"][0]["resources"][0][name] for name in ("min_cpu", "max_memory")] == ["1", "1Gi"]
+    bad = {"serving_id": "s", "parties": party(resources=[{"min_cpu": "much"}])}
+    code, text = await cluster.refused("master", "serving/update", bad)
+    assert (code, text.split("'")[0]) == (11603, "quantities must match the regular expression ")
     other = {"serving_id": "s", "parties": party(role="guest")}
     text = "party domain_id/role alice/guest does not exist"
     assert await cluster.refused("master", "serving/update", other) == (11603, text)
+
+
+async def test_an_update_adds_no_first_limit(cluster: Cluster) -> None:
+    """Upstream then writes into a map that is nil; zero is no change."""
+    await cluster.ok("master", "appimage/create", IMAGE)
+    await cluster.ok("master", "serving/create", serving(parties=party(resources=[{"min_cpu": "1"}])))
+    await cluster.ok("master", "serving/update", {"serving_id": "s", "parties": party(resources=[{"max_cpu": "0"}])})
+    limited = {"serving_id": "s", "parties": party(resources=[{"max_cpu": "1"}])}
+    answer = await cluster.ask("master", "serving/update", limited)
+    text = "doBizProcess panic, err: assignment to entry in nil map"
+    assert answer == {"status": {"code": 11101, "message": text}}
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,12 @@ async def test_enums_are_names_or_numbers(cluster: Cluster, result: Any, code: i
     assert (await cluster.refused("master", "job/approve", {"job_id": "j", "result": result}))[0] == code
 
 
+async def test_a_lite_words_a_missing_result_itself(cluster: Cluster) -> None:
+    for result, text in ((0, "approve result must be set"), (7, "request result must be legal")):
+        body = {"job_id": "j", "result": result}
+        assert await cluster.refused(ALICE, "job/approve", body) == (11100, text)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"timeout_seconds": "x"}'])
 async def test_streams_refuse_a_body_without_a_word(cluster: Cluster, body: bytes) -> None:
     status, _, text = await post(cluster, "job/watch", body, {"Content-Type": "application/json"})

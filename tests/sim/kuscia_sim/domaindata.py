@@ -45,16 +45,21 @@ def new_object(request: Dict, author: str, initiator: str) -> Object:
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": _spec(request, author)}
 
 
-def merged_object(old: Object, request: Dict, author: str) -> Object:
-    """The object after an update: an empty field of the request keeps the old value."""
+def merged(old: Object, request: Dict) -> Dict:
+    """An update's fields: an empty one of the request keeps the old value."""
     was = describe(old)
-    merged = {field: request[field] or was[field] for field in _FIELDS}
+    fields = {field: request[field] or was[field] for field in _FIELDS}
     if request["file_format"] == "UNKNOWN":
-        merged["file_format"] = was["file_format"]
+        fields["file_format"] = was["file_format"]
+    return fields
+
+
+def updated_object(old: Object, fields: Dict, author: str) -> Object:
+    """The object after an update with the merged fields."""
     metadata = dict(old["metadata"])
     labels = dict(metadata.get("labels") or {})
-    metadata["labels"] = labels | {LABEL_TYPE: merged["type"], LABEL_VENDOR: merged["vendor"]}
-    return {**old, "metadata": metadata, "spec": _spec(merged, author)}
+    metadata["labels"] = labels | {LABEL_TYPE: fields["type"], LABEL_VENDOR: fields["vendor"]}
+    return {**old, "metadata": metadata, "spec": _spec(fields, author)}
 
 
 _FIELDS = (
@@ -91,7 +96,9 @@ def _spec(request: Dict, author: str) -> Dict:
     }
     if request["partition"]:
         partition = request["partition"]
-        spec["partitions"] = {"type": partition["type"], "fields": _columns(partition["fields"])}
+        # Upstream forgets what may be null here (pkg/common/convert.go).
+        fields = [{**column, "notNullable": False} for column in _columns(partition["fields"])]
+        spec["partitions"] = {"type": partition["type"], "fields": fields}
     return spec
 
 

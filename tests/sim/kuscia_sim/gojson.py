@@ -196,6 +196,23 @@ def decode_first(data: bytes) -> tuple[Value, bool]:
     return value, scanner.pos == len(data)
 
 
+def decode_whole(data: bytes) -> Value:
+    """json.Unmarshal of a whole text. Raises JSONSyntaxError."""
+    scanner = _Scanner(data)
+    try:
+        value = scanner.value()
+        scanner.skip_space()
+    except RecursionError:
+        raise JSONSyntaxError("exceeded max depth") from None
+    except JSONSyntaxError:
+        if scanner.pos >= len(data):
+            raise JSONSyntaxError("unexpected end of JSON input") from None
+        raise
+    if scanner.pos < len(data):
+        raise scanner.fail("after top-level value")
+    return value
+
+
 def go_quote(text: str) -> str:
     """A string as Go's %q prints it."""
     known = {"\\": "\\\\", '"': '\\"', "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v"}

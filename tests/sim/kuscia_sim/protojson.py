@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from kuscia_sim.gojson import JSONSyntaxError, Number, Pairs, decode_first, go_quote
+from kuscia_sim.gojson import JSONSyntaxError, Number, Pairs, decode_first, decode_whole, go_quote
 
 Dict = dict[str, Any]
 _RANGES = {
@@ -170,6 +170,15 @@ def parse_go(body: bytes, type_: Message) -> Dict:
     """Reads a request body with encoding/json alone, unknown fields ignored. Raises DecodeError."""
     try:
         value, _ = decode_first(body)
+    except JSONSyntaxError as err:
+        raise DecodeError(str(err)) from None
+    return _GoDecoder(type_, strict=False).decode(value)
+
+
+def unmarshal_go(text: str, type_: Message) -> Dict:
+    """json.Unmarshal of a whole text, unknown fields ignored. Raises DecodeError."""
+    try:
+        value = decode_whole(text.encode())
     except JSONSyntaxError as err:
         raise DecodeError(str(err)) from None
     return _GoDecoder(type_, strict=False).decode(value)

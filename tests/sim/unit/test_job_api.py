@@ -109,10 +109,6 @@ async def test_what_was_given_comes_back(master: Caller) -> None:
         ({"max_parallelism": 500}, "spec.maxParallelism in body should be less than or equal to 128"),
         ({"custom_fields": {"k" * 39: "v"}}, "name part must be no more than 63 bytes"),
         ({"custom_fields": {"k": "v" * 64}}, "must be no more than 63 bytes"),
-        (
-            {"task": {"parties": [{"domain_id": "a", "bandwidth_limits": [{"destination_id": "b"}]}]}},
-            "bandwidthLimits[0].limitKBps in body should be greater than or equal to 1",
-        ),
     ],
 )
 async def test_what_the_crd_refuses(master: Caller, more: dict[str, Any], text: str) -> None:
@@ -127,6 +123,35 @@ async def test_128_tasks_are_the_most(master: Caller) -> None:
     status = (await master.post("create", request(tasks=tasks)))["status"]
     assert "spec.tasks: Too many: 129: must have at most 128 items" in status["message"]
     assert (await master.post("create", request(tasks=tasks[:128])))["status"]["code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"tasks": [], "initiator": ""}, "tasks can not be empty"),
+        ({"initiator": "", "task": {"alias": ""}}, "initiator can not be empty"),
+        ({"task": {"alias": "", "parties": []}}, "task alias can not be empty on tasks[0]"),
+        ({"task": {"parties": [{"domain_id": "a", "bandwidth_limits": [{"destination_id": "b"}]}]}},
+         "bandwidth limit kbps can not be zero or negative"),
+        ({"task": {"parties": [{"domain_id": "a", "bandwidth_limits": [{"limit_kbps": 1}]}]}},
+         "bandwidth limit destination id can not be empty"),
+        ({"task": {"parties": [{"domain_id": "a", "resources": {"cpu": "x"}, "bandwidth_limits": [{}]}]}},
+         "parse input cpu resource failed: quantities must match the regular expression "
+         "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
+    ],
+)  # fmt: skip
+async def test_what_kusciaapi_refuses_first(master: Caller, more: dict[str, Any], text: str) -> None:
+    status = (await master.post("create", request(**more)))["status"]
+    assert (status["code"], status["message"]) == (11100, text)
+
+
+async def test_a_schedule_is_filled_in(master: Caller) -> None:
+    await master.post("create", request(task={"schedule_config": {"task_timeout_seconds": -1}}))
+    assert (await master.post("query", {"job_id": "j"}))["data"]["tasks"][0]["schedule_config"] == {
+        "task_timeout_seconds": 300,
+        "resource_reserved_seconds": 30,
+        "resource_reallocation_interval_seconds": 30,
+    }
 
 
 @pytest.mark.parametrize("path", ["query", "stop", "cancel", "suspend", "restart", "delete", "approve"])
@@ -153,8 +178,12 @@ async def test_a_domain_sees_only_its_own_jobs(store: LocalStore, master: Caller
         assert (await bob.post("query", {"job_id": "both"}))["status"]["code"] == 0
         told = "domain's KusciaAPI could only retrieve the job that the domain as a participant in the job"
         assert (await bob.post("query", {"job_id": "only-alice"}))["status"]["message"] == told
-        refused = await bob.post("create", request("new", "alice", initiator="bob"))
+        refused = await bob.post("create", request("new", "alice", initiator="alice"))
         assert refused["status"]["code"] == 11102
+        assert (await bob.post("create", request("bobs", "alice", initiator="bob")))["status"]["code"] == 0
+        assert (await bob.post("query", {"job_id": "bobs"}))["status"]["code"] == 0
+        missing = (await bob.post("delete", {"job_id": "none"}))["status"]
+        assert (missing["code"], missing["message"]) == (11102, 'kusciajobs.kuscia.secretflow "none" not found')
         for path in ("delete", "stop", "cancel"):
             assert (await bob.post(path, {"job_id": "only-alice"}))["status"]["code"] == 11102, path
         await bob.post("approve", {"job_id": "both", "result": "APPROVE_RESULT_ACCEPT"})

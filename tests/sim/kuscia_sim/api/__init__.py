@@ -80,7 +80,7 @@ def datamesh_app(node: Node) -> web.Application:
     """DataMesh on 8070: the TLS layer has already asked for a certificate of the node's CA."""
     return wire.build_app(
         node,
-        [datamesh.endpoints],
+        [health.endpoints, datamesh.endpoints],
         server="datamesh",
         identify=lambda _request: ("domain", node.domain_id),
         dialect=wire.DATA_MESH,

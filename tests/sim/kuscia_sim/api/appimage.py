@@ -7,18 +7,17 @@ from decimal import Decimal
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import (
-    QUANTITY_ERROR,
     check_id,
     check_path,
     object_name,
     one_of,
+    quantity_error,
     refuse_invalid,
     require,
-    valid_quantity,
 )
 from kuscia_sim.protojson import Dict, GivenMap
 from kuscia_sim.store import Object, StoreError
-from kuscia_sim.wire import ApiError, Context, Endpoints, store_error
+from kuscia_sim.wire import NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
 
 endpoints = Endpoints("/api/v1/appimage/", on_lite="unsupported")
 
@@ -153,8 +152,8 @@ def _read_token(token: str) -> tuple[str, int]:
 
 
 def _quantity(value: str, what: str, shown: str, code: int) -> str:
-    if not valid_quantity(value):
-        raise ApiError(code, f"can't parse {what} {shown} to resource quantity, {QUANTITY_ERROR}")
+    error = quantity_error(value)
+    require(not error, f"can't parse {what} {shown} to resource quantity, {error}", code)
     return canonical_quantity(value)
 
 
@@ -228,11 +227,17 @@ def _container_spec(container: Dict, code: int) -> Dict:
 
 
 def _resources_spec(resources: Dict | None, code: int) -> Dict:
-    """Kubernetes' limits and requests; upstream names the CPU limit in every error, and so does this."""
+    """Kubernetes' limits and requests; upstream names the CPU limit in every error, and so does this.
+
+    Raises Panic for a bad request without limits, where upstream looks for that CPU limit in nil.
+    """
     spec: Dict = {}
     for kind, word in (("limits", "limit"), ("requests", "request")):
         given = (resources or {}).get(kind) or {}
-        shown = ((resources or {}).get("limits") or {}).get("cpu", "")
+        limits = (resources or {}).get("limits")
+        if limits is None and any(quantity_error(given.get(item) or "0") for item in ("cpu", "memory")):
+            raise Panic(NIL_POINTER)
+        shown = (limits or {}).get("cpu", "")
         amounts = {
             item: _quantity(given[item], f"{word} {item}", shown, code) for item in ("cpu", "memory") if given.get(item)
         }

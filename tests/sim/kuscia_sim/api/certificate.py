@@ -36,7 +36,7 @@ async def generate(ctx: Context, request: Dict) -> Dict:
     if request["key_type"] not in ("", "PKCS#1", "PKCS#8"):
         problems.append("key tye must be [PKCS#1, PKCS#8]")
     if problems:
-        raise ApiError(ERR_INVALID, "; ".join(problems))
+        raise ApiError(ERR_INVALID, ";".join(problems))
     try:
         own = await ctx.store.get("domains", "", ctx.node.domain_id)
         issuer = x509.load_pem_x509_certificate(base64.b64decode(own["spec"]["cert"]))

@@ -13,7 +13,7 @@ from kuscia_sim.api.rules import (
     refuse_invalid,
     require,
 )
-from kuscia_sim.protojson import BOOL, INT32, INT64, STR, Dict, Message, mapping, message, repeated
+from kuscia_sim.protojson import STR, Dict, Message, message
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import (
     ApiError,
@@ -37,28 +37,28 @@ ERR_CREATE_DATA, ERR_QUERY_DATA, ERR_GET_DATA, ERR_PATCH_DATA, ERR_DELETE_DATA =
     12204,
     12205,
 )
-ERR_QUERY_SOURCE, ERR_GET_SOURCE, ERR_DECODE_SOURCE = 12302, 12306, 12307
+ERR_QUERY_SOURCE, ERR_GET_SOURCE = 12302, 12306
 ERR_CREATE_GRANT, ERR_UPDATE_GRANT, ERR_QUERY_GRANT, ERR_DELETE_GRANT = 12400, 12401, 12402, 12403
 GRANT_CODES = {"NotFound": 12405, "AlreadyExists": 12404}
 FILE_TYPES = ("localfs", "oss")
+UNREAD_TYPES = ("mysql", "postgresql", "hive")
+"""Whose info behind a key Kuscia's pkg/datamesh/metaserver/service/domaindatasource.go leaves out."""
+MYSQL_COLUMNS = {f"{sign}int{bits}" for sign in ("", "u") for bits in ("", "8", "16", "32", "64")} | {
+    "float",
+    "float32",
+    "float64",
+    "bool",
+    "string",
+    "str",
+}
+ARROW_COLUMNS = MYSQL_COLUMNS | {
+    *("date32", "date64", "date", "datetime", "time32", "time64", "timestamp", "duration"),
+    *("large_string", "large_str", "large_utf8", "binary"),
+}
 
 
 def _data_request(name: str) -> Message:
-    return message(
-        name,
-        PACKAGE,
-        header=RequestHeader,
-        domaindata_id=STR,
-        name=STR,
-        type=STR,
-        relative_uri=STR,
-        datasource_id=STR,
-        attributes=mapping(),
-        partition=m.Partition,
-        columns=repeated(m.DataColumn),
-        vendor=STR,
-        file_format=m.FileFormat,
-    )
+    return message(name, PACKAGE, header=RequestHeader, **m.table_fields(), file_format=m.FileFormat)
 
 
 def _data_key(name: str) -> Message:
@@ -75,62 +75,20 @@ _QueryDataResponse = message(
     "QueryDomainDataResponse",
     PACKAGE,
     status=Status,
-    data=message(
-        "DomainData",
-        PACKAGE,
-        domaindata_id=STR,
-        name=STR,
-        type=STR,
-        relative_uri=STR,
-        datasource_id=STR,
-        attributes=mapping(),
-        partition=m.Partition,
-        columns=repeated(m.DataColumn),
-        vendor=STR,
-        file_format=m.FileFormat,
-        author=STR,
-    ),
+    data=message("DomainData", PACKAGE, **m.table_fields(), file_format=m.FileFormat, author=STR),
 )
 _QuerySourceRequest = message("QueryDomainDataSourceRequest", PACKAGE, header=RequestHeader, datasource_id=STR)
 _QuerySourceResponse = message(
     "QueryDomainDataSourceResponse",
     PACKAGE,
     status=Status,
-    data=message(
-        "DomainDataSource",
-        PACKAGE,
-        datasource_id=STR,
-        name=STR,
-        type=STR,
-        status=STR,
-        info=m.data_source_info(PACKAGE),
-        info_key=STR,
-        access_directly=BOOL,
-    ),
+    data=m.data_source(m.data_source_info(PACKAGE)),
 )
-_GrantLimit = message(
-    "GrantLimit",
-    PACKAGE,
-    expiration_time=INT64,
-    use_count=INT32,
-    flow_id=STR,
-    components=repeated(STR),
-    initiator=STR,
-    input_config=STR,
-)
+_GrantLimit = m.grant_limit(PACKAGE)
 
 
 def _grant_request(name: str) -> Message:
-    return message(
-        name,
-        PACKAGE,
-        header=RequestHeader,
-        domaindatagrant_id=STR,
-        domaindata_id=STR,
-        grant_domain=STR,
-        limit=_GrantLimit,
-        description=mapping(),
-    )
+    return message(name, PACKAGE, header=RequestHeader, **m.grant_fields(_GrantLimit))
 
 
 _CreateGrantResponse = message(
@@ -143,17 +101,7 @@ _QueryGrantResponse = message(
     "QueryDomainDataGrantResponse",
     PACKAGE,
     status=Status,
-    data=message(
-        "DomainDataGrantData",
-        PACKAGE,
-        domaindatagrant_id=STR,
-        author=STR,
-        domaindata_id=STR,
-        grant_domain=STR,
-        limit=_GrantLimit,
-        description=mapping(),
-        signature=STR,
-    ),
+    data=message("DomainDataGrantData", PACKAGE, **m.grant_fields(_GrantLimit, author=STR), signature=STR),
 )
 
 
@@ -163,6 +111,13 @@ def _needs(field: str, text: str) -> Check:
             raise InvalidRequest(text)
 
     return check
+
+
+def _all_of(problems: dict[str, bool]) -> None:
+    """The framework joins what it finds. Raises InvalidRequest."""
+    found = [text for text, wrong in problems.items() if wrong]
+    if found:
+        raise InvalidRequest(";".join(found))
 
 
 _needs_data = _needs("domaindata_id", "domaindata id should not be empty")
@@ -180,35 +135,56 @@ async def query_source(ctx: Context, request: Dict) -> Dict:
     except StoreError as err:
         raise ApiError(ERR_QUERY_SOURCE, err.message) from err
     spec = source["spec"]
+    if not spec.get("infoKey") and datasource.ENCRYPTED_INFO not in (spec.get("data") or {}):
+        raise ApiError(ERR_QUERY_SOURCE, "datasource crd encryptedInfo field is not exist")
+    unread = spec.get("infoKey") and spec["type"] in UNREAD_TYPES
+    info = m.DataSourceInfo.defaults() if unread else await datasource.read_info(ctx, source, ERR_QUERY_SOURCE)
     return {
         "data": {
             "datasource_id": source["metadata"]["name"],
             "name": spec.get("name", ""),
             "type": spec["type"],
             "status": "Available",
-            "info": await datasource.read_info(ctx, source, ERR_DECODE_SOURCE),
-            "info_key": spec.get("infoKey", ""),
+            "info": info,
             "access_directly": spec.get("accessDirectly", False),
         }
     }
 
 
 async def _check_source(ctx: Context, request: Dict, source_id: str) -> None:
-    """The data source must exist; a table in one that keeps no files has no file format."""
+    """The data source must exist; a table in one that keeps no files has no file format.
+
+    Where engines do not open it themselves, DataProxy has to know the columns' types
+    (Kuscia's pkg/datamesh/metaserver/service/domaindata.go).
+    """
     try:
         source = await ctx.store.get("domaindatasources", ctx.node.domain_id, source_id)
     except StoreError as err:
         text = f"query DataSource {source_id} of DomainData fail: {err}"
         raise ApiError(ERR_GET_SOURCE, text) from err
+    if not source["spec"].get("accessDirectly", False):
+        _check_columns(request["columns"], source["spec"]["type"])
     if source["spec"]["type"] not in FILE_TYPES:
         request["file_format"] = "UNKNOWN"
 
 
+def _check_columns(columns: list[Dict], type_: str) -> None:
+    """Types become lower case. Of a table in MySQL only the first column is looked at."""
+    is_mysql = type_ == "mysql"
+    known, name = (MYSQL_COLUMNS, "mysql") if is_mysql else (ARROW_COLUMNS, "DataProxy")
+    for column in columns[:1] if is_mysql else columns:
+        column["type"] = column["type"].lower()
+        text = f"Col[{column['name']}].Type={column['type']} is invalid for {name}"
+        require(column["type"] in known, text, ERR_GET_SOURCE)
+
+
 def _check_create(_ctx: Context, request: Dict) -> None:
-    if not request["type"]:
-        raise InvalidRequest("domaindata type should not be empty")
-    if not request["relative_uri"]:
-        raise InvalidRequest("relative uri should not be empty")
+    _all_of(
+        {
+            "relative uri should not be empty": not request["relative_uri"] and request["type"] != "report",
+            "type should not be empty": not request["type"],
+        }
+    )
 
 
 @endpoints.add("domaindata/create", _data_request("CreateDomainDataRequest"), _CreateDataResponse, check=_check_create)
@@ -254,10 +230,10 @@ async def update_data(ctx: Context, request: Dict) -> Dict:
         old = await ctx.store.get("domaindatas", domain_id, data_id)
     except StoreError as err:
         raise ApiError(ERR_GET_DATA, err.message) from err
-    source_id = request["datasource_id"] or old["spec"]["dataSource"]
-    if source_id != old["spec"]["dataSource"]:
-        await _check_source(ctx, request, source_id)
-    new = domaindata.merged_object(old, request, author=domain_id)
+    fields = domaindata.merged(old, request)
+    if fields["datasource_id"] != old["spec"]["dataSource"]:
+        await _check_source(ctx, fields, fields["datasource_id"])
+    new = domaindata.updated_object(old, fields, author=domain_id)
     try:
         refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
         await ctx.store.update("domaindatas", domain_id, data_id, new)
@@ -289,16 +265,28 @@ async def delete_data(ctx: Context, request: Dict) -> Dict:
     return {}
 
 
-@endpoints.add("domaindatagrant/create", _grant_request("CreateDomainDataGrantRequest"), _CreateGrantResponse)
+def _check_grant(_ctx: Context, request: Dict) -> None:
+    _all_of(
+        {
+            "domaindataid should not be empty": not request["domaindata_id"],
+            "grantdomain not be empty": not request["grant_domain"],
+        }
+    )
+
+
+@endpoints.add(
+    "domaindatagrant/create",
+    _grant_request("CreateDomainDataGrantRequest"),
+    _CreateGrantResponse,
+    check=_check_grant,
+)
 async def create_grant(ctx: Context, request: Dict) -> Dict:
     domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
     grant_id = request["domaindatagrant_id"]
-    require(request["grant_domain"], "grantdomain can't be null", ERR_INVALID)
-    require(data_id, "domaindata can't be null", ERR_INVALID)
     check_id(data_id, "domaindata_id", ERR_INVALID)
     if grant_id:
         check_id(grant_id, "domaindatagrant_id", ERR_INVALID)
-    require(request["grant_domain"] != domain_id, "grantdomain can't be self", ERR_INVALID)
+    require(request["grant_domain"] != domain_id, "grantdomain cant be self", ERR_INVALID)
     data = await _find_data(ctx, data_id)
     require(data, f"domaindata [{data_id}] not exists", ERR_INVALID)
     assert data is not None
@@ -323,9 +311,13 @@ async def _find_grant(ctx: Context, grant_id: str) -> Object | None:
         return None
 
 
-@endpoints.add("domaindatagrant/query", _grant_key("QueryDomainDataGrantRequest"), _QueryGrantResponse)
+@endpoints.add(
+    "domaindatagrant/query",
+    _grant_key("QueryDomainDataGrantRequest"),
+    _QueryGrantResponse,
+    check=_needs("domaindatagrant_id", "domaindatagrantid should not be empty"),
+)
 async def query_grant(ctx: Context, request: Dict) -> Dict:
-    require(request["domaindatagrant_id"], "domaindatagrantid can't be null", ERR_INVALID)
     try:
         grant = await ctx.store.get("domaindatagrants", ctx.node.domain_id, request["domaindatagrant_id"])
     except StoreError as err:
@@ -343,19 +335,27 @@ async def query_grant(ctx: Context, request: Dict) -> Dict:
     }
 
 
+def _check_grant_update(_ctx: Context, request: Dict) -> None:
+    _all_of(
+        {
+            "domaindatagrant id should not be empty": not request["domaindatagrant_id"],
+            "domaindata id should not be empty": not request["domaindata_id"],
+        }
+    )
+
+
 @endpoints.add(
     "domaindatagrant/update",
     _grant_request("UpdateDomainDataGrantRequest"),
     message("UpdateDomainDataGrantResponse", PACKAGE, status=Status),
+    check=_check_grant_update,
 )
 async def update_grant(ctx: Context, request: Dict) -> Dict:
     domain_id, grant_id = ctx.node.domain_id, request["domaindatagrant_id"]
-    require(grant_id, "domaindatagrantid can't be null", ERR_INVALID)
-    require(request["domaindata_id"], "domaindata can't be null", ERR_INVALID)
     data = await _find_data(ctx, request["domaindata_id"])
-    require(data, "domaindata can't be found", ERR_INVALID)
-    require(request["grant_domain"], "grantdomain can't be null", ERR_INVALID)
-    require(request["grant_domain"] != domain_id, "grantdomain can't be self", ERR_INVALID)
+    require(data, "domaindata cant be found", ERR_INVALID)
+    require(request["grant_domain"], "grantdomain cant be null", ERR_INVALID)
+    require(request["grant_domain"] != domain_id, "grantdomain cant be self", ERR_INVALID)
     try:
         grant = await ctx.store.get("domaindatagrants", domain_id, grant_id)
         grant["spec"] = domaingrant.spec(request, domain_id)
@@ -370,10 +370,10 @@ async def update_grant(ctx: Context, request: Dict) -> Dict:
     "domaindatagrant/delete",
     _grant_key("DeleteDomainDataGrantRequest"),
     message("DeleteDomainDataGrantResponse", PACKAGE, status=Status),
+    check=_needs("domaindatagrant_id", "domaindatagrant id should not be empty"),
 )
 async def delete_grant(ctx: Context, request: Dict) -> Dict:
     grant_id = request["domaindatagrant_id"]
-    require(grant_id, "domaindatagrantid can't be null", ERR_INVALID)
     try:
         await ctx.store.delete("domaindatagrants", ctx.node.domain_id, grant_id)
     except StoreError as err:

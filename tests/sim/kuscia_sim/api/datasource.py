@@ -4,13 +4,15 @@ The info is stored encrypted with the owner's key; a master that lists it shows 
 """
 
 import json
+import posixpath
+from urllib.parse import urlsplit
 
 from kuscia_sim import credentials
 from kuscia_sim.api import config
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_path, object_name, refuse_invalid, require
 from kuscia_sim.gojson import go_quote
-from kuscia_sim.protojson import Dict, Message, render_go
+from kuscia_sim.protojson import DecodeError, Dict, Message, render_go, unmarshal_go
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error
 
@@ -22,6 +24,12 @@ ERR_CREATE, ERR_UPDATE, ERR_QUERY, ERR_BATCH, ERR_DELETE, ERR_NOT_EXISTS, ERR_LI
 DEFAULT_ID = "default-data-source"
 TYPES = ("localfs", "oss", "mysql", "odps", "postgresql", "hive", "dameng")
 _INFO_OF_TYPE = {"localfs": "localfs", "oss": "oss", "odps": "odps"}
+_NEEDED = {
+    "localfs": ("path",),
+    "oss": ("endpoint", "bucket", "access_key_id", "access_key_secret"),
+    "odps": ("endpoint", "project", "access_key_id", "access_key_secret"),
+    "dameng": ("endpoint", "database"),
+}
 ENCRYPTED_INFO = "encryptedInfo"
 
 
@@ -41,24 +49,54 @@ def _check_type(type_: str, code: int = ERR_VALIDATE) -> None:
     )
 
 
-def normal_info(type_: str, info: Dict, code: int) -> tuple[str, Dict]:
-    """The data source's URI and its info with slashes trimmed. Raises ApiError(code or 11800)."""
+def _check_info(type_: str, info: Dict, code: int) -> None:
+    """What the info of each type has to have. Raises ApiError(code).
+
+    Of the databases upstream looks at none but dameng, which is the last of its cases without a break
+    (Kuscia's pkg/kusciaapi/service/domaindata_source.go; recorded: "mysql-ds2").
+    """
+    require(type_ in TYPES, f"invalid datasource type:{type_}", code)
+    if type_ not in _NEEDED:
+        return
+    part = _part(type_, info)
+    require(part is not None, f"{type_} info is nil", code)
+    assert part is not None
+    for field in _NEEDED[type_]:
+        require(part[field], f"{type_} '{field}' is empty", code)
+        if (type_, field) == ("odps", "endpoint"):
+            url = urlsplit(part["endpoint"])
+            valid = url.scheme in ("http", "https") and url.netloc.rpartition("@")[2]
+            require(valid, "odps 'endpoint' is invalid, should contain the prefix: http or https", code)
+
+
+def _part(type_: str, info: Dict) -> Dict | None:
     part: Dict | None = info[_INFO_OF_TYPE.get(type_, "database")]
+    return part
+
+
+def _normal_info(type_: str, info: Dict) -> tuple[str, Dict]:
+    """The data source's URI and its info with slashes trimmed. Raises ValueError when its part is missing."""
+    part = _part(type_, info)
     if part is None:
-        if type_ in ("localfs", "oss"):
-            raise ApiError(code, f"{type_} info is nil")
-        failed = ERR_CREATE if code == ERR_VALIDATE else code
-        raise ApiError(failed, "parse data source failed, invalid datasource info")
+        raise ValueError("invalid datasource info")
     if type_ == "localfs":
-        require(part["path"], "localfs 'path' is empty", code)
-        path = part["path"].rstrip("/") or "/"
+        path = part["path"].rstrip("/")
         return path, {**info, "localfs": {"path": path}}
     if type_ == "oss":
-        for field in ("endpoint", "bucket", "access_key_id", "access_key_secret"):
-            require(part[field], f"oss '{field}' is empty", code)
         part = {**part, "bucket": part["bucket"].strip("/"), "prefix": part["prefix"].strip("/")}
-        return f"{part['bucket']}/{part['prefix']}", {**info, "oss": part}
+        return posixpath.join(part["bucket"], part["prefix"]).rstrip("/"), {**info, "oss": part}
+    if type_ == "odps":
+        return f"{part['endpoint']}/{part['project']}", info
     return "", info
+
+
+def _encrypted(ctx: Context, type_: str, info: Dict, code: int) -> Dict:
+    """The fields `uri` and `data` of a spec with this info. Raises ApiError(code)."""
+    try:
+        uri, normal = _normal_info(type_, info)
+    except ValueError as err:
+        raise ApiError(code, f"parse data source failed, {err}") from err
+    return {"uri": uri, "data": {ENCRYPTED_INFO: encrypt_info(ctx, normal)}}
 
 
 def encrypt_info(ctx: Context, info: Dict) -> str:
@@ -81,7 +119,10 @@ async def read_info(ctx: Context, source: Object, code: int) -> Dict | None:
     if ctx.node.domain_id != source["metadata"]["namespace"]:
         return None
     if spec.get("infoKey"):
-        return await _info_of_key(ctx, spec["type"], spec["infoKey"], code)
+        try:
+            return await _info_of_key(ctx, spec["type"], spec["infoKey"])
+        except (DecodeError, ApiError) as err:
+            raise ApiError(code, str(err)) from err
     encrypted = (spec.get("data") or {}).get(ENCRYPTED_INFO)
     if encrypted is None:
         raise ApiError(code, f"missing datasource info for {spec['name']}")
@@ -92,18 +133,16 @@ async def read_info(ctx: Context, source: Object, code: int) -> Dict | None:
     return _fill(json.loads(plain), m.DataSourceInfo)
 
 
-async def _info_of_key(ctx: Context, type_: str, key: str, code: int) -> Dict:
-    value = await config.read(ctx, key)
+async def _info_of_key(ctx: Context, type_: str, key: str) -> Dict:
+    """The info in the configuration value. Raises DecodeError in encoding/json's words, or ApiError."""
+    try:
+        value = await config.read(ctx, key)
+    except ApiError as err:
+        raise ApiError(err.code, f"query info key failed: {err}") from err
     name = _INFO_OF_TYPE.get(type_, "database")
     part = m.DataSourceInfo.fields[name].type
     assert isinstance(part, Message)
-    try:
-        data = json.loads(value)
-        if not isinstance(data, dict):
-            raise ValueError(f"a JSON object is needed, not {value}")
-    except ValueError as err:
-        raise ApiError(code, "query info key failed") from err
-    return {**m.DataSourceInfo.defaults(), name: _fill(data, part)}
+    return {**m.DataSourceInfo.defaults(), name: unmarshal_go(value, part)}
 
 
 @endpoints.add("create", m.CreateDomainDataSourceRequest, m.CreateDomainDataSourceResponse)
@@ -127,15 +166,15 @@ async def create(ctx: Context, request: Dict) -> Dict:
     }
     if request["info_key"]:
         try:
-            info = await _info_of_key(ctx, type_, request["info_key"], ERR_CREATE)
-        except ApiError as err:
+            info = await _info_of_key(ctx, type_, request["info_key"])
+        except (DecodeError, ApiError) as err:
             text = f"domain data source info key {request['info_key']} not exist"
             raise ApiError(ERR_CREATE, text) from err
-        spec["uri"], _ = normal_info(type_, info, ERR_VALIDATE)
+        spec["uri"], _ = _normal_info(type_, info)
         spec["infoKey"] = request["info_key"]
     else:
-        spec["uri"], info = normal_info(type_, request["info"], ERR_VALIDATE)
-        spec["data"] = {ENCRYPTED_INFO: encrypt_info(ctx, info)}
+        _check_info(type_, request["info"], ERR_VALIDATE)
+        spec |= _encrypted(ctx, type_, request["info"], ERR_CREATE)
     try:
         refuse_invalid("DomainDataSource", source_id, object_name(source_id))
         await ctx.store.create("domaindatasources", domain_id, source_id, {"spec": spec})
@@ -170,14 +209,12 @@ async def update(ctx: Context, request: Dict) -> Dict:
         spec["accessDirectly"] = request["access_directly"]
     if request["type"]:
         _check_type(request["type"], ERR_UPDATE)
-    if request["info_key"]:
+    # A key stays when there is new info, and counts before it.
+    if request["info_key"] is not None:
         spec["infoKey"] = request["info_key"]
     elif request["info"] is not None:
-        type_ = request["type"]
-        _check_type(type_, ERR_UPDATE)
-        spec["uri"], info = normal_info(type_, request["info"], ERR_UPDATE)
-        spec["data"] = {ENCRYPTED_INFO: encrypt_info(ctx, info)}
-        spec.pop("infoKey", None)
+        _check_info(request["type"], request["info"], ERR_UPDATE)
+        spec |= _encrypted(ctx, request["type"], request["info"], ERR_UPDATE)
     spec["type"] = request["type"] or spec["type"]
     try:
         await ctx.store.update("domaindatasources", domain_id, source_id, source)

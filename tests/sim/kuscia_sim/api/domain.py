@@ -1,8 +1,8 @@
 """Domains: /api/v1/domain/... (facts 5.1, 7.4)."""
 
 import base64
-import binascii
 import contextlib
+import re
 
 from cryptography import x509
 
@@ -19,6 +19,7 @@ ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_UPDATE, ERR_DELETE = 11300, 11301, 11302,
 CODES = {"NotFound": 11305, "AlreadyExists": 11306}
 MASTER = "master"
 PARTNER = "partner"
+PARTNER_PROTOCOLS = ["kuscia"]
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _END = "-----END CERTIFICATE-----"
 
@@ -63,32 +64,45 @@ async def _check_master(ctx: Context, request: Dict) -> None:
     require(role == request["role"], f"master domain role is {role}, but current role is {request['role']}")
 
 
-def _is_certificate(text: str) -> bool:
+def _go_base64(text: str) -> bytes:
+    """As encoding/base64 decodes: line ends do not count. Raises ValueError."""
+    return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
+
+
+def _cert_error(text: str) -> str:
+    """What is wrong with a certificate in base64, "" for nothing; of a bundle the first block counts."""
     try:
-        x509.load_pem_x509_certificate(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error):
-        return False
-    return True
+        pem = _go_base64(text)
+    except ValueError:
+        return "cert must be encoded with base64"
+    try:
+        first = re.search(rb"-----BEGIN [^-\n]*-----", pem)
+        if first and first[0].decode() == _BEGIN:
+            x509.load_pem_x509_certificate(pem)
+            return ""
+    except ValueError:
+        pass
+    return "cert format is invalid, must be an x509 certificate"
 
 
 def normal_cert(text: str) -> str:
     """base64 of the PEM from any of the accepted forms: base64 of PEM, PEM, PEM without its frame (with or
-    without line breaks), base64 twice, Windows line ends. Raises ApiError."""
+    without line breaks), base64 twice, Windows line ends (Kuscia's pkg/kusciaapi/service/domain_service.go).
+
+    Raises ApiError with what is wrong with the first form.
+    """
     text = text.strip("\n")
     forms = [text, credentials.b64(text)]
     if not text.startswith(_BEGIN):
         forms.append(credentials.b64(f"{_BEGIN}\n{text}\n{_END}"))
-    if "\n" not in text:
-        lines = [text[i : i + 64] for i in range(0, len(text), 64)]
-        forms.append(credentials.b64("\n".join([_BEGIN, *lines, _END])))
-    with contextlib.suppress(ValueError, binascii.Error):
-        forms.append(base64.b64decode(text, validate=True).decode("ascii"))
+    with contextlib.suppress(ValueError):
+        forms.append(_go_base64(text).decode("ascii"))
     for form in forms:
-        if _is_certificate(form):
+        if not _cert_error(form):
             return form
     if "\r" in text:
         return normal_cert(text.replace("\r", ""))
-    raise ApiError(ERR_VALIDATE, "cert format is invalid, must be an x509 certificate")
+    raise ApiError(ERR_VALIDATE, _cert_error(text))
 
 
 def _auth_center(request: Dict) -> Dict | None:
@@ -133,7 +147,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
         "master": request["master_domain_id"] or (domain_id if partner else ""),
     }
     if partner:
-        spec["interConnProtocols"] = ["kuscia"]
+        spec["interConnProtocols"] = PARTNER_PROTOCOLS
     try:
         _refuse_invalid(domain_id, spec)
         await ctx.store.create("domains", "", domain_id, {"spec": spec})
@@ -187,6 +201,8 @@ async def update(ctx: Context, request: Dict) -> Dict:
         "authCenter": _auth_center(request),
         "master": request["master_domain_id"] or domain_id,
     }
+    if request["role"] != domain["spec"].get("role", ""):
+        spec["interConnProtocols"] = PARTNER_PROTOCOLS if request["role"] == PARTNER else []
     try:
         _refuse_invalid(domain_id, spec)
         await ctx.store.update("domains", "", domain_id, {**domain, "spec": spec})

@@ -1,14 +1,15 @@
 """Tables and other data: /api/v1/domaindata/... (facts 7.4)."""
 
 import os
+import posixpath
 
 from kuscia_sim import domaindata
-from kuscia_sim.api import datasource, objectstore
+from kuscia_sim.api import datasource, objectstore, sqltable
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_path, domaindata_errors, refuse_invalid, require
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import ApiError, Context, Endpoints, InvalidRequest, store_error
+from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, InvalidRequest, store_error
 
 endpoints = Endpoints("/api/v1/domaindata/")
 
@@ -16,6 +17,7 @@ ERR_CREATE, ERR_DELETE, ERR_GET, ERR_LIST, ERR_PATCH = 11500, 11501, 11502, 1150
 CODES = {"NotFound": 11506, "AlreadyExists": 11507}
 ERR_NO_SOURCE, ERR_QUERY_SOURCE = 11806, 11802
 NO_IDS = "domain id and domaindata id can not be empty"
+LOCALFS_ROOT = "var/storage/data"
 
 
 def _check_own(ctx: Context, domain_id: str) -> None:
@@ -27,11 +29,21 @@ def _check_own(ctx: Context, domain_id: str) -> None:
     )
 
 
+def _check_caller(ctx: Context, domain_id: str) -> None:
+    if ctx.role == "domain" and domain_id != ctx.source:
+        raise ApiError(
+            ERR_AUTH,
+            "domain's kusciaAPI could only operate its own DomainData, "
+            f"request.DomainID must be {ctx.source} not {domain_id}",
+        )
+
+
 def _check_ids(ctx: Context, key: Dict | None) -> Dict:
     if not key or not key["domain_id"] or not key["domaindata_id"]:
         require(False, NO_IDS)
         raise AssertionError
     _check_own(ctx, key["domain_id"])
+    _check_caller(ctx, key["domain_id"])
     return key
 
 
@@ -62,6 +74,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
             except ApiError as err:
                 raise ApiError(err.code, err.text, data=data) from err
             return {"data": data}
+    _check_caller(ctx, domain_id)
     request = domaindata.complete(request)
     request["relative_uri"] = request["relative_uri"].removeprefix("/")
     data_id = request["domaindata_id"]
@@ -80,7 +93,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
     _check_ids(ctx, request)
     domain_id, data_id = request["domain_id"], request["domaindata_id"]
     old = await _get(ctx, domain_id, data_id)
-    new = domaindata.merged_object(old, request, author=domain_id)
+    new = domaindata.updated_object(old, domaindata.merged(old, request), author=domain_id)
     await _check_source(ctx, domain_id, new["spec"]["dataSource"])
     try:
         refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
@@ -99,30 +112,62 @@ async def delete(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("deleteDataAndRaw", m.DeleteDomainDataAndRawRequest, m.DeleteDomainDataAndRawResponse)
 async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
-    """Removes the table and the file it describes (localfs and oss)."""
+    """Removes the table and the file, object or database table it describes.
+
+    Kuscia's pkg/kusciaapi/service/domaindata_service.go.
+    """
     _check_ids(ctx, request)
     domain_id, data_id = request["domain_id"], request["domaindata_id"]
     spec = (await _get(ctx, domain_id, data_id))["spec"]
+    source_id = spec["dataSource"]
     try:
-        source = await ctx.store.get("domaindatasources", domain_id, spec["dataSource"])
+        source = await ctx.store.get("domaindatasources", domain_id, source_id)
+    except NotFound as err:
+        raise ApiError(ERR_NO_SOURCE, f"domain {domain_id} data source {source_id} doesn't exist") from err
     except StoreError as err:
-        raise ApiError(ERR_DELETE, err.message) from err
+        raise ApiError(ERR_NO_SOURCE, f"query DataSource {source_id} of DomainData fail: {err}") from err
+    has_info = source["spec"].get("infoKey") or datasource.ENCRYPTED_INFO in (source["spec"].get("data") or {})
+    require(has_info, "DomainDataSource does not have encrypted info", ERR_DELETE)
     info = await datasource.read_info(ctx, source, ERR_DELETE)
     require(info is not None, "decrypt data source info failed, crypto/rsa: decryption error", ERR_DELETE)
     assert info is not None
-    try:
-        if source["spec"]["type"] == "localfs":
-            path = os.path.join(info["localfs"]["path"], spec["relativeURI"])
-            if os.path.exists(path):
-                os.remove(path)
-        elif source["spec"]["type"] == "oss":
+    if source["spec"]["type"] == "localfs":
+        _remove_file(info["localfs"]["path"], spec["relativeURI"])
+    elif source["spec"]["type"] == "oss":
+        try:
             await objectstore.delete(info["oss"], spec["relativeURI"])
-        else:
-            raise ApiError(ERR_DELETE, "unsupported domainDataSource type")
-    except (OSError, objectstore.ObjectStoreError) as err:
-        raise ApiError(ERR_DELETE, f"failed to delete {spec['relativeURI']}: {err}") from err
+        except objectstore.ObjectStoreError as err:
+            key = posixpath.join(info["oss"]["prefix"], spec["relativeURI"])
+            text = f"failed to check existence of object {key} in bucket {info['oss']['bucket']}: {err}"
+            raise ApiError(ERR_DELETE, text) from err
+    elif source["spec"]["type"] in sqltable.PORTS:
+        try:
+            await sqltable.drop(source["spec"]["type"], info["database"], spec["relativeURI"])
+        except sqltable.TableError as err:
+            raise ApiError(ERR_DELETE, f"failed to drop table {spec['relativeURI']}: {err}") from err
+    else:
+        raise ApiError(ERR_DELETE, "unsupported domainDataSource type")
     await _delete(ctx, domain_id, data_id)
     return {}
+
+
+def _remove_file(base: str, relative_uri: str) -> None:
+    """One that is not there is fine. Raises ApiError."""
+    require(LOCALFS_ROOT in base, f"invalid base path: {base}, must be within {LOCALFS_ROOT}", ERR_DELETE)
+    clean = posixpath.normpath(relative_uri)
+    inside = not clean.startswith("..") and "../" not in clean
+    require(inside, f"invalid relative URI: {relative_uri}, must not escape the base path", ERR_DELETE)
+    path = posixpath.normpath(f"{base}/{relative_uri}")
+    try:
+        if os.path.isdir(path):
+            os.rmdir(path)
+        else:
+            os.remove(path)
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        text = f"failed to delete file {path}: remove {path}: {(err.strerror or '').lower()}"
+        raise ApiError(ERR_DELETE, text) from err
 
 
 @endpoints.add("query", m.QueryDomainDataRequest, m.QueryDomainDataResponse)
@@ -145,6 +190,7 @@ def _check_batch(_ctx: Context, request: Dict) -> None:
 async def batch_query(ctx: Context, request: Dict) -> Dict:
     for key in request["data"]:
         _check_own(ctx, key["domain_id"])
+        _check_caller(ctx, key["domain_id"])
     found = []
     for key in request["data"]:
         check_path(key["domain_id"], key["domaindata_id"], ERR_GET)
@@ -168,6 +214,7 @@ def _check_list(_ctx: Context, request: Dict) -> None:
 async def list_data(ctx: Context, request: Dict) -> Dict:
     wanted = request["data"]
     _check_own(ctx, wanted["domain_id"])
+    _check_caller(ctx, wanted["domain_id"])
     try:
         items = await ctx.store.list("domaindatas", wanted["domain_id"])
     except StoreError as err:

@@ -46,7 +46,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
 async def update(ctx: Context, request: Dict) -> Dict:
     domain_id, data_id = request["domain_id"], request["domaindata_id"]
     grant_id = request["domaindatagrant_id"]
-    require(data_id, "domaindata can't be null")
+    require(data_id, "domaindataid can't be null")
     try:
         check_path(domain_id, data_id, ERR_VALIDATE)
         data = await ctx.store.get("domaindatas", domain_id, data_id)
@@ -55,6 +55,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
     require(request["grant_domain"], "grantdomain can't be null")
     require(grant_id, "grantdomainid can't be null")
     old = await _get(ctx, domain_id, grant_id, ERR_QUERY)
+    require(old["spec"]["domainDataID"] == data_id, "domaindataid can't be changed.")
     new = domaingrant.new_object(request, domain_id, data)
     metadata = {**old["metadata"], "ownerReferences": new["metadata"]["ownerReferences"]}
     metadata["labels"] = {**(metadata.get("labels") or {}), **new["metadata"]["labels"]}
@@ -87,19 +88,31 @@ async def query(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("batchQuery", m.BatchQueryDomainDataGrantRequest, m.BatchQueryDomainDataGrantResponse)
 async def batch_query(ctx: Context, request: Dict) -> Dict:
-    """Errors of single grants come as `details`; the message counts empty, failed and all of them."""
+    """When one fails, `details` has the status of each; the message counts empty, failed and all of them.
+
+    Kuscia's pkg/kusciaapi/service/domaindata_grant.go.
+    """
     require(request["data"], "BatchQueryDomainDataGrant.data can't be null")
     found: list[Dict] = []
     details: list[Dict] = []
+    empty = failed = 0
     for key in request["data"]:
-        try:
-            grant = await _get(ctx, key["domain_id"], key["domaindatagrant_id"], ERR_QUERY)
-            found.append(_describe(grant))
-        except ApiError as err:
+        code, text = 0, "success"
+        if not key["domain_id"] or not key["domaindatagrant_id"]:
+            empty += 1
+            code, text = ERR_VALIDATE, "QueryDomainDataGrantRequestData can't be null"
             found.append({})
-            details.append({"@type": STATUS_TYPE, "code": err.code, "message": err.text, "details": []})
-    if details:
-        text = f"BatchQuery has error. Empty/Error/Total(0/{len(details)}/{len(found)})"
+        else:
+            try:
+                grant = await _get(ctx, key["domain_id"], key["domaindatagrant_id"], ERR_QUERY)
+                found.append(_describe(grant))
+            except ApiError as err:
+                failed += 1
+                code, text = err.code, err.text
+                found.append({})
+        details.append({"@type": STATUS_TYPE, "code": code, "message": text, "details": []})
+    if empty or failed:
+        text = f"BatchQuery has error. Empty/Error/Total({empty}/{failed}/{len(found)})"
         raise ApiError(ERR_QUERY, text, details, data=found)
     return {"data": found}
 

@@ -43,6 +43,13 @@ TASK_ID_PATTERN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 MAX_PARALLELISM = 128
 MAX_INT32 = 2**31 - 1
 HEARTBEAT_SECONDS = 10.0
+SCHEDULE_FIELDS = {
+    "task_timeout_seconds": ("lifecycleSeconds", 300),
+    "resource_reserved_seconds": ("resourceReservedSeconds", 30),
+    "resource_reallocation_interval_seconds": ("retryIntervalSeconds", 30),
+}
+"""The task's field and what it is where nothing positive was asked for
+(Kuscia's pkg/kusciaapi/service/job_service.go)."""
 WRITE_TRIES = 5
 
 BandwidthLimit = message("BandwidthLimit", destination_id=STR, limit_kbps=UINT64)
@@ -151,6 +158,7 @@ def _id_response(name: str) -> Message:
 def _check_create(ctx: Context, request: Dict) -> None:
     require(request["job_id"], "job id can not be empty")
     rules.check_id(request["job_id"], "job_id")
+    require(request["tasks"], "tasks can not be empty")
     initiator = request["initiator"]
     require(initiator, "initiator can not be empty")
     own = ctx.node.domain_id
@@ -158,7 +166,6 @@ def _check_create(ctx: Context, request: Dict) -> None:
         ctx.node.is_master or initiator == own,
         f"initiator is {initiator}, but initiator must be {own} in P2P",
     )
-    require(request["tasks"], "tasks can not be empty")
     for index, task in enumerate(request["tasks"]):
         require(task["alias"], f"task alias can not be empty on tasks[{index}]")
         require(task["parties"], f"parties can not be empty on tasks[{index}]")
@@ -168,10 +175,9 @@ def _check_create(ctx: Context, request: Dict) -> None:
 
 @endpoints.add("create", CreateJobRequest, _id_response("Create"), check=_check_create)
 async def create(ctx: Context, request: Dict) -> Dict:
-    if ctx.role == "domain":
-        for task in request["tasks"]:
-            if ctx.source not in {party["domain_id"] for party in task["parties"]}:
-                raise _not_a_party("create")
+    taking_part = {party["domain_id"] for task in request["tasks"] for party in task["parties"]}
+    if ctx.role == "domain" and ctx.source not in taking_part | {request["initiator"]}:
+        raise _not_a_party("create")
     job = _new_job(request)
     try:
         _check_crd(job)
@@ -214,9 +220,7 @@ def _new_task(task: Dict) -> Object:
     if task["schedule_config"] is not None:
         given = task["schedule_config"]
         template["scheduleConfig"] = {
-            "lifecycleSeconds": given["task_timeout_seconds"],
-            "resourceReservedSeconds": given["resource_reserved_seconds"],
-            "retryIntervalSeconds": given["resource_reallocation_interval_seconds"],
+            crd: given[field] if given[field] > 0 else default for field, (crd, default) in SCHEDULE_FIELDS.items()
         }
     return template
 
@@ -232,6 +236,9 @@ def _new_party(party: Dict) -> Object:
         except ValueError as err:
             raise ApiError(ERR_VALIDATE, f"parse input {kind} resource failed: {err}") from err
         limits[kind] = text
+    for limit in party["bandwidth_limits"]:
+        require(limit["limit_kbps"], "bandwidth limit kbps can not be zero or negative")
+        require(limit["destination_id"], "bandwidth limit destination id can not be empty")
     return {
         "domainID": party["domain_id"],
         "role": party["role"],
@@ -258,10 +265,6 @@ def _check_crd(job: Object) -> None:
     for index, task in enumerate(spec["tasks"]):
         if task["taskID"]:
             errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
-        for number, party in enumerate(task["parties"]):
-            for place, limit in enumerate(party["bandwidthLimits"]):
-                path = f"spec.tasks[{index}].parties[{number}].bandwidthLimits[{place}].limitKBps"
-                errors += rules.in_range(path, limit["limitKBps"], 1, None)
     rules.refuse_invalid("KusciaJob", name, errors)
 
 
@@ -313,12 +316,7 @@ def _task_config(task: Object) -> Dict:
         "dependencies": task["dependencies"],
         "task_input_config": task["taskInputConfig"],
         "priority": task["priority"],
-        "schedule_config": schedule
-        and {
-            "task_timeout_seconds": schedule["lifecycleSeconds"],
-            "resource_reserved_seconds": schedule["resourceReservedSeconds"],
-            "resource_reallocation_interval_seconds": schedule["retryIntervalSeconds"],
-        },
+        "schedule_config": schedule and {field: schedule[crd] for field, (crd, _) in SCHEDULE_FIELDS.items()},
     }
 
 
@@ -385,7 +383,7 @@ def _party_statuses(status: Object) -> list[Dict]:
     parties = [
         {
             "domain_id": domain,
-            "state": states.get(domain, "Unknown"),
+            "state": states.get(domain) or names.PENDING,
             "err_msg": ",".join(texts),
             "endpoints": _as_a_map(
                 [
@@ -446,7 +444,11 @@ async def _get(ctx: Context, job_id: str, code: int) -> Object:
 
 
 def _takes_part(ctx: Context, job: Object) -> bool:
-    return ctx.role != "domain" or ctx.source in party_domains(job)
+    return ctx.role != "domain" or _concerns(ctx.source, job)
+
+
+def _concerns(domain_id: str, job: Object) -> bool:
+    return domain_id == job["spec"]["initiator"] or domain_id in party_domains(job)
 
 
 def _not_a_party(verb: str) -> ApiError:
@@ -462,7 +464,8 @@ def _not_a_party(verb: str) -> ApiError:
 @endpoints.add("delete", DeleteJobRequest, _id_response("Delete"), check=_check_id)
 async def delete(ctx: Context, request: Dict) -> Dict:
     job_id = request["job_id"]
-    job = await _get(ctx, job_id, ERR_DELETE)
+    # Who may not see a job that is not there is told so by the check of who it is.
+    job = await _get(ctx, job_id, ERR_AUTH if ctx.role == "domain" else ERR_DELETE)
     if not _takes_part(ctx, job):
         raise _not_a_party("delete")
     try:
@@ -529,6 +532,8 @@ async def _command(
 
 def _check_approve(ctx: Context, request: Dict) -> None:
     _check_id(ctx, request)
+    unknown = request["result"] == ApproveResult.zero
+    require(ctx.node.is_master or not unknown, "approve result must be set")
     legal = ("APPROVE_RESULT_ACCEPT", "APPROVE_RESULT_REJECT")
     require(request["result"] in legal, "request result must be legal")
 
@@ -608,7 +613,7 @@ async def watch(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
 def _may_watch(ctx: Context, job: Object) -> bool:
     if ctx.node.is_master:
         return _takes_part(ctx, job)
-    return ctx.node.domain_id in party_domains(job)
+    return _concerns(ctx.node.domain_id, job)
 
 
 async def _event(ctx: Context, kind: str, job: Object) -> Dict:

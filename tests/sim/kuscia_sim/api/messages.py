@@ -1,4 +1,9 @@
-"""The messages of KusciaAPI apart from jobs: fields in the order of upstream's .proto files (facts 7.4)."""
+"""The messages of KusciaAPI apart from jobs: fields in the order of upstream's .proto files (facts 7.4).
+
+DataMesh declares some of them again in a Go package of its own; what both have is here.
+"""
+
+from typing import Any
 
 from kuscia_sim.protojson import (
     BOOL,
@@ -33,25 +38,23 @@ AuthCenter = message("AuthCenter", authentication_type=STR, token_gen_method=STR
 NodeStatus = message("NodeStatus", name=STR, status=STR, version=STR, last_heartbeat_time=STR, last_transition_time=STR)
 DeployTokenStatus = message("DeployTokenStatus", token=STR, state=STR, last_transition_time=STR)
 Domain = message("Domain", domain_id=STR, role=STR, cert=STR, node_statuses=repeated(NodeStatus))
-CreateDomainRequest = message(
-    "CreateDomainRequest",
-    header=RequestHeader,
-    domain_id=STR,
-    role=STR,
-    cert=STR,
-    auth_center=AuthCenter,
-    master_domain_id=STR,
-)
+
+
+def _domain_request(name: str) -> Message:
+    return message(
+        name,
+        header=RequestHeader,
+        domain_id=STR,
+        role=STR,
+        cert=STR,
+        auth_center=AuthCenter,
+        master_domain_id=STR,
+    )
+
+
+CreateDomainRequest = _domain_request("CreateDomainRequest")
 CreateDomainResponse = status_only("CreateDomainResponse")
-UpdateDomainRequest = message(
-    "UpdateDomainRequest",
-    header=RequestHeader,
-    domain_id=STR,
-    role=STR,
-    cert=STR,
-    auth_center=AuthCenter,
-    master_domain_id=STR,
-)
+UpdateDomainRequest = _domain_request("UpdateDomainRequest")
 UpdateDomainResponse = status_only("UpdateDomainResponse")
 DeleteDomainRequest = message("DeleteDomainRequest", header=RequestHeader, domain_id=STR)
 DeleteDomainResponse = status_only("DeleteDomainResponse")
@@ -142,8 +145,23 @@ BatchQueryDomainRouteStatusResponse = message(
 
 
 # data source
+def data_source(info: Message, **owner: Any) -> Message:
+    """DomainDataSource of either API; `owner` is the field that says whose it is."""
+    return message(
+        "DomainDataSource",
+        info.package,
+        **owner,
+        datasource_id=STR,
+        name=STR,
+        type=STR,
+        status=STR,
+        info=info,
+        info_key=STR,
+        access_directly=BOOL,
+    )
+
+
 def data_source_info(package: str) -> Message:
-    """DataSourceInfo, declared once in each of the two Go packages."""
     return message(
         "DataSourceInfo",
         package,
@@ -173,17 +191,7 @@ def data_source_info(package: str) -> Message:
 
 
 DataSourceInfo = data_source_info("kusciaapi")
-DomainDataSource = message(
-    "DomainDataSource",
-    domain_id=STR,
-    datasource_id=STR,
-    name=STR,
-    type=STR,
-    status=STR,
-    info=DataSourceInfo,
-    info_key=STR,
-    access_directly=BOOL,
-)
+DomainDataSource = data_source(DataSourceInfo, domain_id=STR)
 DomainDataSourceList = message("DomainDataSourceList", datasource_list=repeated(DomainDataSource))
 
 
@@ -228,42 +236,30 @@ BatchQueryDomainDataSourceResponse = message(
 ListDomainDataSourceRequest = message("ListDomainDataSourceRequest", header=RequestHeader, domain_id=STR)
 ListDomainDataSourceResponse = message("ListDomainDataSourceResponse", status=Status, data=DomainDataSourceList)
 
+
 # domaindata
-DomainData = message(
-    "DomainData",
-    domaindata_id=STR,
-    name=STR,
-    type=STR,
-    relative_uri=STR,
-    domain_id=STR,
-    datasource_id=STR,
-    attributes=mapping(),
-    partition=Partition,
-    columns=repeated(DataColumn),
-    vendor=STR,
-    status=STR,
-    author=STR,
-    file_format=FileFormat,
-)
+def table_fields(**owner: Any) -> dict[str, Any]:
+    """The fields of a DomainData that requests and answers of either API have."""
+    return {
+        "domaindata_id": STR,
+        "name": STR,
+        "type": STR,
+        "relative_uri": STR,
+        **owner,
+        "datasource_id": STR,
+        "attributes": mapping(),
+        "partition": Partition,
+        "columns": repeated(DataColumn),
+        "vendor": STR,
+    }
+
+
+DomainData = message("DomainData", **table_fields(domain_id=STR), status=STR, author=STR, file_format=FileFormat)
 DomainDataList = message("DomainDataList", domaindata_list=repeated(DomainData))
 
 
 def _domain_data_request(name: str) -> Message:
-    return message(
-        name,
-        header=RequestHeader,
-        domaindata_id=STR,
-        name=STR,
-        type=STR,
-        relative_uri=STR,
-        domain_id=STR,
-        datasource_id=STR,
-        attributes=mapping(),
-        partition=Partition,
-        columns=repeated(DataColumn),
-        vendor=STR,
-        file_format=FileFormat,
-    )
+    return message(name, header=RequestHeader, **table_fields(domain_id=STR), file_format=FileFormat)
 
 
 CreateDomainDataRequest = _domain_data_request("CreateDomainDataRequest")
@@ -294,29 +290,37 @@ ListDomainDataRequest = message(
 )
 ListDomainDataResponse = message("ListDomainDataResponse", status=Status, data=DomainDataList)
 
+
 # domaindatagrant
-GrantLimit = message(
-    "GrantLimit",
-    expiration_time=INT64,
-    use_count=INT32,
-    flow_id=STR,
-    components=repeated(STR),
-    initiator=STR,
-    input_config=STR,
-)
+def grant_limit(package: str) -> Message:
+    return message(
+        "GrantLimit",
+        package,
+        expiration_time=INT64,
+        use_count=INT32,
+        flow_id=STR,
+        components=repeated(STR),
+        initiator=STR,
+        input_config=STR,
+    )
+
+
+def grant_fields(limit: Message, **author: Any) -> dict[str, Any]:
+    """The fields of a DomainDataGrant that requests and answers of either API have."""
+    return {
+        "domaindatagrant_id": STR,
+        **author,
+        "domaindata_id": STR,
+        "grant_domain": STR,
+        "limit": limit,
+        "description": mapping(),
+    }
+
+
+GrantLimit = grant_limit("kusciaapi")
 DomainDataGrant = message(
     "DomainDataGrant",
-    data=message(
-        "DomainDataGrantData",
-        domaindatagrant_id=STR,
-        author=STR,
-        domaindata_id=STR,
-        grant_domain=STR,
-        limit=GrantLimit,
-        description=mapping(),
-        signature=STR,
-        domain_id=STR,
-    ),
+    data=message("DomainDataGrantData", **grant_fields(GrantLimit, author=STR), signature=STR, domain_id=STR),
     status=message(
         "DomainDataGrantStatus",
         phase=STR,
@@ -327,17 +331,7 @@ DomainDataGrant = message(
 
 
 def _grant_request(name: str) -> Message:
-    return message(
-        name,
-        header=RequestHeader,
-        domaindatagrant_id=STR,
-        domaindata_id=STR,
-        grant_domain=STR,
-        limit=GrantLimit,
-        description=mapping(),
-        signature=STR,
-        domain_id=STR,
-    )
+    return message(name, header=RequestHeader, **grant_fields(GrantLimit), signature=STR, domain_id=STR)
 
 
 CreateDomainDataGrantRequest = _grant_request("CreateDomainDataGrantRequest")
@@ -424,24 +418,17 @@ Container = message(
 DeployTemplate = message(
     "DeployTemplate", name=STR, role=STR, replicas=INT32, restart_policy=STR, containers=repeated(Container)
 )
-QueryAppImageResponseData = message(
-    "QueryAppImageResponseData",
-    name=STR,
-    image=AppImageInfo,
-    config_templates=mapping(),
-    deploy_templates=repeated(DeployTemplate),
-)
+_app_image_fields: dict[str, Any] = {
+    "name": STR,
+    "image": AppImageInfo,
+    "config_templates": mapping(),
+    "deploy_templates": repeated(DeployTemplate),
+}
+QueryAppImageResponseData = message("QueryAppImageResponseData", **_app_image_fields)
 
 
 def _app_image_request(name: str) -> Message:
-    return message(
-        name,
-        header=RequestHeader,
-        name=STR,
-        image=AppImageInfo,
-        config_templates=mapping(),
-        deploy_templates=repeated(DeployTemplate),
-    )
+    return message(name, header=RequestHeader, **_app_image_fields)
 
 
 CreateAppImageRequest = _app_image_request("CreateAppImageRequest")
@@ -479,6 +466,7 @@ BatchQueryConfigResponse = message("BatchQueryConfigResponse", status=Status, da
 # certificate
 GenerateKeyCertsRequest = message(
     "GenerateKeyCertsRequest",
+    "confmanager",
     common_name=STR,
     country=STR,
     organization=STR,
@@ -489,7 +477,9 @@ GenerateKeyCertsRequest = message(
     duration_sec=INT64,
     key_type=STR,
 )
-GenerateKeyCertsResponse = message("GenerateKeyCertsResponse", status=Status, key=STR, cert_chain=repeated(STR))
+GenerateKeyCertsResponse = message(
+    "GenerateKeyCertsResponse", "confmanager", status=Status, key=STR, cert_chain=repeated(STR)
+)
 
 # log
 QueryLogRequest = message(

@@ -24,6 +24,7 @@ endpoints = Endpoints("/api/v1/route/", on_lite="proxied")
 ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_DELETE = 11400, 11401, 11402, 11403
 CODES = {"NotFound": 11404, "AlreadyExists": 11405}
 AUTHENTICATION_TYPES = ("Token", "MTLS", "None")
+MAX_PORT = 65535
 
 
 def _check_key(_ctx: Context, request: Dict) -> None:
@@ -36,7 +37,12 @@ def _check_create(ctx: Context, request: Dict) -> None:
     require(request["authentication_type"], "authentication type can not be empty")
     endpoint, transit = request["endpoint"], request["transit"]
     if transit is None:
-        require(endpoint and endpoint["ports"], "endpoint can not be empty when transit is not set")
+        ports = endpoint["ports"] if endpoint else []
+        require(ports, "endpoint can not be empty when transit is not set")
+        for port in ports:
+            require(
+                0 < port["port"] <= MAX_PORT, f"endpoint port should be positive and less than or equal to {MAX_PORT} "
+            )
     else:
         require(transit["transit_method"], "tranist method is required when transit is not empty")
         if transit["transit_method"] == "THIRD-DOMAIN":
@@ -44,8 +50,6 @@ def _check_create(ctx: Context, request: Dict) -> None:
                 transit["domain"] and transit["domain"]["domain_id"],
                 "domain is required when transit method is third domain",
             )
-    for port in endpoint["ports"] if endpoint else []:
-        require(0 < port["port"] <= 65535, "endpoint port should be positive and less than or equal to 65535 ")
 
 
 def _check_batch(ctx: Context, request: Dict) -> None:
@@ -99,7 +103,7 @@ async def query(ctx: Context, request: Dict) -> Dict:
     spec = route["spec"]
     kind = spec["authenticationType"]
     token, mtls = spec.get("tokenConfig"), spec.get("mTLSConfig")
-    if kind not in AUTHENTICATION_TYPES or (kind == "Token" and not token) or (kind == "MTLS" and not mtls):
+    if (kind == "Token" and not token) or (kind == "MTLS" and not mtls):
         raise Panic(NIL_POINTER)
     endpoint, transit = spec.get("endpoint") or {}, spec.get("transit")
     return {
@@ -259,6 +263,8 @@ def _port(port: Dict) -> Dict:
 
 def _crd_errors(spec: Dict) -> list[str]:
     errors = matches("spec.endpoint.host", spec["endpoint"]["host"], HOST_PATTERN)
+    for index, port in enumerate(spec["endpoint"]["ports"]):
+        errors += in_range(f"spec.endpoint.ports[{index}].port", port["port"], 1, MAX_PORT)
     if "tokenConfig" in spec:
         token = spec["tokenConfig"]
         errors += one_of("spec.tokenConfig.tokenGenMethod", token["tokenGenMethod"], ("RSA-GEN", "UID-RSA-GEN"))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from kuscia_sim.gojson import go_quote
+from kuscia_sim.jobs import quantity
 from kuscia_sim.store import Invalid, Object
 from kuscia_sim.wire import ERR_VALIDATE, ApiError
 
@@ -13,8 +14,6 @@ HOST_PATTERN = (
     r"|^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*"
     r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9])$"
 )
-QUANTITY_PATTERN = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
-QUANTITY_ERROR = f"quantities must match the regular expression '{QUANTITY_PATTERN}'"
 _LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", re.ASCII)
 _LABEL_ERROR = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
@@ -119,8 +118,13 @@ def refuse_invalid(kind: str, name: str, errors: list[str]) -> None:
     raise Invalid(f'{kind}.kuscia.secretflow "{name}" is invalid: {text}')
 
 
-def valid_quantity(value: str) -> bool:
-    return bool(re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", value))
+def quantity_error(value: str) -> str:
+    """Kubernetes' words for what is wrong with a quantity, "" for nothing."""
+    try:
+        quantity.parse(value)
+    except ValueError as err:
+        return str(err)
+    return ""
 
 
 def check_path(namespace: str | None, name: str, code: int) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.appimage import canonical_quantity
-from kuscia_sim.api.rules import QUANTITY_ERROR, check_id, check_path, object_name, refuse_invalid, require
-from kuscia_sim.api.rules import valid_quantity as is_quantity
+from kuscia_sim.api.rules import check_id, check_path, object_name, quantity_error, refuse_invalid, require
 from kuscia_sim.gojson import go_quote
+from kuscia_sim.jobs import quantity
 from kuscia_sim.jobs.engines import select_template
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints
+from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, Panic
 
 endpoints = Endpoints("/api/v1/serving/", on_lite="proxied")
 
@@ -220,9 +220,9 @@ async def _containers(ctx: Context, party: Dict, code: int) -> list[Object]:
             amount = (named.get(name) or {}).get(field) or (named.get("") or {}).get(field) or ""
             if not amount:
                 continue
-            if not is_quantity(amount):
-                text = f"resource {field} {amount} format is invalid for party domain_id/role {where}, {QUANTITY_ERROR}"
-                raise ApiError(code, text)
+            error = quantity_error(amount)
+            text = f"resource {field} {amount} format is invalid for party domain_id/role {where}, {error}"
+            require(not error, text, code)
             resources.setdefault(kind, {})[item] = canonical_quantity(amount)
         if not resources:
             return []
@@ -243,16 +243,32 @@ async def _update_party(ctx: Context, spec: Object, party: Dict) -> None:
         present["replicas"] = party["replicas"]
     if party["update_strategy"] is not None:
         present["strategy"] = _strategy(party, ERR_UPDATE)
-    asked = await _containers(ctx, party, ERR_UPDATE)
-    known = {container["name"]: container["resources"] for container in present["containers"]}
-    if asked:
-        present["containers"] = [
-            {"name": c["name"], "resources": _merged(known.get(c["name"]) or {}, c["resources"])} for c in asked
-        ]
+    if present["containers"]:
+        _update_containers(present["containers"], party)
+    else:
+        present["containers"] = await _containers(ctx, party, ERR_UPDATE)
 
 
-def _merged(old: Object, new: Object) -> Object:
-    return {kind: {**old.get(kind, {}), **new.get(kind, {})} for kind in old.keys() | new.keys()}
+def _update_containers(containers: list[Object], party: Dict) -> None:
+    """Each gets what is for it, or else what is for all (Kuscia's pkg/kusciaapi/service/serving_service.go).
+
+    Raises Panic where there was no limit or no request yet: upstream writes into a map that is nil.
+    """
+    given = {resource["container_name"]: resource for resource in party["resources"]}
+    for container in containers:
+        asked = given.get(container["name"]) or given.get("") or {}
+        for field, (kind, item) in AMOUNTS.items():
+            if not asked.get(field):
+                continue
+            error = quantity_error(asked[field])
+            require(not error, error, ERR_UPDATE)
+            amount = quantity.parse(asked[field])
+            present = container["resources"].get(kind)
+            if amount == quantity.parse((present or {}).get(item, "0")):
+                continue
+            if present is None:
+                raise Panic("assignment to entry in nil map")
+            present[item] = canonical_quantity(asked[field])
 
 
 async def _party(ctx: Context, party: Object) -> Dict:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 
 from kuscia_sim.api import messages as m
+from kuscia_sim.api.rules import check_path
 from kuscia_sim.node import MasterUnreachable
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import StoreError
@@ -93,20 +94,24 @@ async def query_pod_node(ctx: Context, request: Dict) -> Dict:
     try:
         task = await ctx.store.get("kusciatasks", "cross-domain", task_id)
         status = task.get("status") or {}
-        if status.get("phase", "Pending") == "Pending":
+        if status.get("phase") == "Pending":
             raise ApiError(ERR_NODE, f"task {task_id} status pending, please try later")
         found = (status.get("podStatuses") or {}).get(pod)
         if found is None:
             raise ApiError(ERR_NODE, f"task {task_id} hasn't created pod {pod} yet, please try later")
         if found.get("podPhase") == "Pending":
             raise ApiError(ERR_NODE, f"task pod {pod} status pending, please try later")
-        node = await ctx.store.get("nodes", "", found["nodeName"])
     except StoreError as err:
         raise ApiError(ERR_NODE, err.message) from err
+    name = found.get("nodeName", "")
+    failed = f"failed to get node ip for node {name}, err: "
+    try:
+        check_path(None, name, ERR_NODE)
+        node = await ctx.store.get("nodes", "", name)
+    except (StoreError, ApiError) as err:
+        raise ApiError(ERR_NODE, f"{failed}failed to get k8s node, {err}") from err
     addresses = (node.get("status") or {}).get("addresses", [])
     internal = [a["address"] for a in addresses if a["type"] == "InternalIP"]
     if not internal:
-        name = node["metadata"]["name"]
-        text = f"failed to get node ip for node {name}, err: internal ip not exists in node {name}"
-        raise ApiError(ERR_NODE, text)
-    return {"node_name": node["metadata"]["name"], "node_ip": internal[0]}
+        raise ApiError(ERR_NODE, f"{failed}internal ip not exists in node {name}")
+    return {"node_name": name, "node_ip": internal[0]}
