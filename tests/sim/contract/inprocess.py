@@ -1,5 +1,7 @@
 """A master and the lite alice on one store, their applications in this process."""
 
+import asyncio
+import contextlib
 import datetime
 import json
 from collections.abc import AsyncIterator
@@ -12,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from kuscia_sim import api, credentials
 from kuscia_sim.api import datasource
 from kuscia_sim.config import Config
+from kuscia_sim.controllers.grant import run_grant_controller
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.store import LocalStore
@@ -98,7 +101,11 @@ async def serve(directory: Path) -> AsyncIterator[Cluster]:
     internal = Internal(clients["internal"])
     lite.master_api = internal
     await datasource.create_default(Context(lite, "domain", ALICE), "/home/kuscia/var/storage/data")
+    carrying = asyncio.create_task(run_grant_controller(master))
     yield Cluster(clients, internal, store)
+    carrying.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await carrying
     for client in clients.values():
         await client.close()
     await store.close()

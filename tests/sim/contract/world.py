@@ -22,6 +22,7 @@ import yaml
 
 from contract.recording import Line
 from kuscia_sim import credentials
+from kuscia_sim.config import Config
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.store import LocalStore
 
@@ -200,7 +201,8 @@ def _free_offset(first: int) -> int:
 async def _seed(node: NodeProcess, domains: dict[str, dict[str, str]]) -> None:
     path = node.home / "var/k3s/server/db/state.db"
     path.parent.mkdir(parents=True, exist_ok=True)
-    store = await LocalStore.open(datastore_url("", str(path)), node.domain_id)
+    token = Config(mode="master", domain_id=node.domain_id).k3s_token
+    store = await LocalStore.open(datastore_url("", str(path)), token)
     try:
         for domain_id, annotations in domains.items():
             center = {"authenticationType": "Token", "tokenGenMethod": "RSA-GEN"}

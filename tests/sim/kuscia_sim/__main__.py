@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import yaml
 
 from kuscia_sim import credentials
 from kuscia_sim.agent import images
+from kuscia_sim.config import MODES, PROTOCOLS, RESERVED_DOMAIN_ID, DomainKeyError, load_key
 from kuscia_sim.start import VERSION, start
+
+DOMAIN_ID = "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+RUNTIMES = ("runc", "runk", "runp")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         (("-t", "--lite-deploy-token"), ""),
         (("-m", "--master-endpoint"), ""),
         (("-e", "--datastore-endpoint"), ""),
-        (("-p", "--protocol"), "NOTLS"),
+        (("-p", "--protocol"), ""),
     ):
         making.add_argument(*flags, default=default)
     making.add_argument("--enable-workload-approve", action="store_true")
@@ -67,33 +72,40 @@ def image(options: argparse.Namespace) -> int:
     return 0
 
 
+class BadInit(Exception):
+    """What `kuscia init` was given is refused; str() is what Kuscia logs before it exits with status 1."""
+
+
 def init(options: argparse.Namespace) -> int:
-    """Prints a kuscia.yaml with a fresh key, or with the one in a file (Kuscia facts 2.6)."""
-    mode = options.mode.lower()
-    if mode not in ("master", "lite", "autonomy"):
-        print(f"Unsupported mode: {options.mode}", file=sys.stderr)
+    """Prints a kuscia.yaml with a fresh key, or with the one in a file (Kuscia's cmd/kuscia/kusciainit/init.go)."""
+    try:
+        content = _initial(options)
+    except BadInit as err:
+        print(err, file=sys.stderr)
         return 1
-    if options.domain_key_file:
-        try:
-            with open(options.domain_key_file) as file:
-                pem = file.read()
-        except OSError as err:
-            print(f"open {options.domain_key_file}: {(err.strerror or '').lower()}", file=sys.stderr)
-            return 1
-    else:
-        pem = credentials.key_pem(credentials.new_key())
-    content = {
+    sys.stdout.write(yaml.safe_dump(content, sort_keys=False))
+    return 0
+
+
+def _initial(options: argparse.Namespace) -> dict[str, object]:
+    """The configuration. Raises BadInit."""
+    mode = options.mode.lower()
+    if options.domain == RESERVED_DOMAIN_ID:
+        raise BadInit("Input domain id can't be 'master', please choose another name")
+    invalid = _invalid(options, mode)
+    if invalid:
+        raise BadInit(f"Invalid config, err: {invalid}")
+    if mode not in MODES:
+        raise BadInit(f"Unsupported mode: {mode}")
+    content: dict[str, object] = {
         "mode": options.mode,
         "domainID": options.domain,
-        "domainKeyData": credentials.b64(pem),
+        "domainKeyData": credentials.b64(_key_pem(options.domain_key_file)),
         "logLevel": options.log_level,
-        "protocol": options.protocol,
+        **({"protocol": options.protocol} if options.protocol else {}),
     }
     if mode == "lite":
-        content |= {
-            "liteDeployToken": options.lite_deploy_token,
-            "masterEndpoint": options.master_endpoint,
-        }
+        content |= {"liteDeployToken": options.lite_deploy_token, "masterEndpoint": options.master_endpoint}
     else:
         content["datastoreEndpoint"] = options.datastore_endpoint
     if mode != "master":
@@ -101,13 +113,38 @@ def init(options: argparse.Namespace) -> int:
             "runtime": options.runtime,
             "runk": {"namespace": "", "dnsServers": [], "kubeconfigFile": "", "enableLogging": False},
             "capacity": {"cpu": "", "memory": "", "pods": "", "storage": "", "ephemeralStorage": ""},
-            "reservedResources": {"cpu": "0.5", "memory": "500Mi"},
+            "reservedResources": {"cpu": "", "memory": "", "bandwidth": ""},
             "image": {"pullPolicy": "", "defaultRegistry": "", "registries": []},
         }
-    if options.enable_workload_approve:
+    if options.enable_workload_approve and mode != "lite":
         content["enableWorkloadApprove"] = True
-    sys.stdout.write(yaml.safe_dump(content, sort_keys=False))
-    return 0
+    return content
+
+
+def _invalid(options: argparse.Namespace, mode: str) -> str | None:
+    if not options.domain:
+        return "invalid domain: empty not allowed"
+    if not re.fullmatch(DOMAIN_ID, options.domain):
+        return f"invalid domain: must conform to a regular expression `^{DOMAIN_ID}$`"
+    if mode != "master" and options.runtime not in RUNTIMES:
+        return f"unsupported runtime: {options.runtime}"
+    if options.protocol and options.protocol.upper() not in PROTOCOLS:
+        return f"unsupported protocol: {options.protocol}"
+    return None
+
+
+def _key_pem(path: str) -> str:
+    """Raises BadInit when there is no such file, or no RSA key in it."""
+    if not path:
+        return credentials.key_pem(credentials.new_key())
+    try:
+        pem = Path(path).read_text()
+        load_key(credentials.b64(pem))
+    except OSError as err:
+        raise BadInit(f"Init kuscia config err: open {path}: {(err.strerror or '').lower()}") from err
+    except (DomainKeyError, UnicodeDecodeError) as err:
+        raise BadInit(f"Init kuscia config err: {err}") from err
+    return pem
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+from kuscia_sim.agent.provider import HostUnreachable
 from kuscia_sim.capacity import room
 from kuscia_sim.handshake import public_pem
 from kuscia_sim.hostnet import Host
@@ -103,10 +104,17 @@ class NodeRecord:
             await asyncio.sleep(STILL_READY_PAUSE)
 
     async def run(self) -> None:
-        """Reports the node Ready for ever."""
+        """Reports the node Ready for ever; while its host cannot be asked it does not, and is lost after 3 minutes."""
         while True:
             try:
+                if self._node.agent:
+                    await self._node.agent.ping()
                 await self._report("True", "AgentReady", "Agent is ready")
+            except HostUnreachable as err:
+                log.warning(
+                    "framework/node_controller.go:424",
+                    f"Error while handling node ping: error while pinging the node provider, detail-> {err}",
+                )
             except NotFound:
                 await self.register()
                 continue
@@ -148,7 +156,7 @@ class NodeRecord:
         }
 
     def _content(self) -> Object:
-        offered = room(self._node.config)
+        offered = room(self._node.config, self._host.home)
         return {
             "spec": {"taints": [{"key": "kuscia.secretflow/agent", "effect": "NoSchedule"}]},
             "status": {

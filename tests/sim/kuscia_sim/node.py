@@ -31,7 +31,11 @@ class MasterAPI(Protocol):
 
 
 class Agent(Protocol):
-    """What the log endpoint asks of a lite's agent (SIM-JOB registers it as `node.agent`)."""
+    """What the log endpoint and the node's heartbeat ask of a lite's agent, which registers itself as `node.agent`."""
+
+    async def ping(self) -> None:
+        """Raises kuscia_sim.agent.provider.HostUnreachable when engines cannot be looked after just now."""
+        ...
 
     def task_log(self, task_id: str, replica: int, container: str, follow: bool) -> Any:
         """An async iterator over the lines (str, without newline) of that engine's output.

@@ -24,6 +24,8 @@ from kuscia_sim.agent import AgentStartError, run_agent
 from kuscia_sim.api.datasource import create_default
 from kuscia_sim.config import Config, ConfigError, DomainKeyError, Endpoint
 from kuscia_sim.controllers.domain import bootstrap, run_domain_controller
+from kuscia_sim.controllers.grant import run_grant_controller
+from kuscia_sim.controllers.podgc import run_pod_gc
 from kuscia_sim.controllers.route import run_route_controller
 from kuscia_sim.datastore import SHARED_DATASTORE
 from kuscia_sim.datastore_check import DatastoreError, check
@@ -46,6 +48,7 @@ API_PORT, DATAMESH_PORT, METRICS_PORT = 8082, 8070, 9091
 FULL_CAPABILITIES = 0x3FFFFFFFF
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 POLL_PAUSE, POLL_TIMEOUT = 2.0, 300.0
+K3S_READY_TIMEOUT = 30.0
 REGISTER_TRIES, REGISTER_PAUSE = 5, 1.0
 HANDSHAKE_TRIES, HANDSHAKE_PAUSE = 50, 1.0
 CHECK_TRIES = 5
@@ -170,7 +173,7 @@ class Instance:
     def modules(self) -> list[Module]:
         """What runs in this mode, and after what."""
         master = [
-            Module("k3s", self._k3s, ("coredns",)),
+            Module("k3s", self._k3s, ("coredns",), K3S_READY_TIMEOUT),
             Module("controllers", self._controllers, ("k3s",)),
         ]
         lite = [
@@ -259,6 +262,8 @@ class Instance:
         async with asyncio.TaskGroup() as group:
             group.create_task(run_domain_controller(node))
             group.create_task(run_route_controller(node))
+            group.create_task(run_grant_controller(node))
+            group.create_task(run_pod_gc(node))
             group.create_task(run_job_controller(node))
             ready.set()
 

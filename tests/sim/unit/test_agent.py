@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from kuscia_sim import heartbeat
 from kuscia_sim.agent import AgentStartError, run_agent
 from kuscia_sim.agent.agent import Agent
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.podstatus import LOST_MESSAGE
-from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied
+from kuscia_sim.controllers.podgc import PodCollector
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
 from kuscia_sim.jobs.controller import JobController
@@ -28,12 +30,16 @@ class MemoryHost:
         self.files: dict[str, EngineFiles] = {}
         self.errors: list[Exception] = []
         self.lines: list[str] = []
-        self.kept: list[set[str]] = []
+        self.swept: list[tuple[set[str], set[str]]] = []
         self.event = asyncio.Event()
 
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
 
     async def existing(self) -> dict[str, Object]:
         return dict(self.pods)
@@ -49,8 +55,8 @@ class MemoryHost:
     async def delete(self, pod_name: str) -> None:
         self.pods.pop(pod_name, None)
 
-    async def sweep(self, keep: set[str]) -> None:
-        self.kept.append(keep)
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
+        self.swept.append((keep, ready))
 
     async def wait(self, timeout: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -153,9 +159,19 @@ async def test_an_engine_deleted_by_hand_has_failed(store: LocalStore, host: Mem
     assert host.pods == {}
 
 
-async def test_a_new_agent_finds_the_engines_of_the_old_one(
+async def test_a_node_of_the_same_name_finds_the_engines_of_the_old_one(
     store: LocalStore, host: MemoryHost, tmp_path: Path
 ) -> None:
+    await agent(store, host, tmp_path).round()
+    host.move("j-only-0", names.RUNNING)
+    await agent(store, host, tmp_path).round()
+    assert (await pod_status(store))["phase"] == names.RUNNING
+
+
+async def test_a_node_of_another_name_leaves_the_engines_of_the_old_one_alone(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    """The engine goes on, and nobody says so: with its node its pod goes, and the task fails."""
     await agent(store, host, tmp_path).round()
     node = h.make_node(store, "lite", "alice", h.KEY)
     node.hostname = "lite-alice-2"
@@ -163,8 +179,32 @@ async def test_a_new_agent_finds_the_engines_of_the_old_one(
     host.move("j-only-0", names.RUNNING)
     await again.round()
     pod = await store.get("pods", "alice", "j-only-0")
-    assert (pod["status"]["phase"], pod["spec"]["nodeName"]) == (names.RUNNING, "lite-alice-2")
+    assert (pod["status"]["phase"], pod["spec"]["nodeName"]) == (names.PENDING, "lite-alice")
     assert list(host.pods) == ["j-only-0"]
+    await store.delete("nodes", "", "lite-alice")
+    collector = PodCollector(store)
+    for moment in (0, 20, 39):
+        await collector.round(moment)
+    assert await pod_status(store)
+    await collector.round(40)
+    assert await store.list("pods", "alice") == []
+    for _ in range(3):
+        await JobController(store).round()
+    task = (await h.Jobs(store).status("j"))["tasks"][0]
+    assert (task["state"], task["parties"][0]["state"]) == ("Failed", "Failed")
+    assert "Does not find the pod" in {party["err_msg"].rstrip(";") for party in task["parties"]}
+
+
+async def test_a_node_that_comes_back_in_time_keeps_its_pods(store: LocalStore) -> None:
+    node = await store.get("nodes", "", "lite-alice")
+    await store.delete("nodes", "", "lite-alice")
+    collector = PodCollector(store)
+    await collector.round(0)
+    await store.create("nodes", "", "lite-alice", node)
+    await collector.round(20)
+    await store.delete("nodes", "", "lite-alice")
+    await collector.round(50)
+    assert len(await store.list("pods", "alice")) == 1
 
 
 async def test_an_agent_that_died_before_it_wrote_finds_its_pod(
@@ -178,15 +218,19 @@ async def test_an_agent_that_died_before_it_wrote_finds_its_pod(
 
 
 async def test_a_refused_pod_fails_the_task(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
-    host.errors = [PodDenied("violates PodSecurity")]
+    host.errors = [PodDenied("Failed to apply pod")]
     await agent(store, host, tmp_path).round()
     status = await pod_status(store)
     assert (status["phase"], status["reason"], status["message"]) == (
         names.FAILED,
         "Pod was denied by provider",
-        "violates PodSecurity",
+        "Failed to apply pod",
     )
-    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 125
+    assert status["containerStatuses"][0]["state"]["terminated"] == {
+        "exitCode": 125,
+        "reason": "Error",
+        "message": "Pod was not created, so container was not created",
+    }
 
 
 async def test_an_error_of_the_host_is_tried_again(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
@@ -212,7 +256,7 @@ async def test_what_an_earlier_node_left_is_for_the_sweep(store: LocalStore, hos
     host.pods["left-0"] = {"metadata": {"name": "left-0", "labels": labels}, "status": {}}
     await agent(store, host, tmp_path).round()
     assert "left-0" in host.pods
-    assert host.kept == [{"j-only-0"}]
+    assert host.swept == [({"j-only-0"}, {"lite-alice", "lite-bob"})]
 
 
 async def test_a_pod_of_an_earlier_run_makes_way(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
@@ -251,6 +295,33 @@ async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHos
     with pytest.raises(LookupError, match="can't find pod log directory for alice_j-only-7, err: <nil>"):
         await anext(aiter(one.task_log("j-only", 7, "", False)))
     await one.close()
+
+
+async def test_a_node_whose_host_cannot_be_asked_sends_no_heartbeats(
+    store: LocalStore, host: MemoryHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "PING_PERIOD", 0.05)
+    node = h.make_node(store, "lite", "alice", h.KEY)
+    node.hostname = "lite-alice-2"
+    node.agent = agent(store, host, tmp_path)
+    host.errors = [HostUnreachable("forbidden") for _ in range(100)]
+    record = heartbeat.NodeRecord(node, Host(tmp_path, "127.0.0.1", 0, "lite-alice-2", "127.0.0.1", False))
+    await record.register()
+    beating = asyncio.create_task(record.run())
+    await h.eventually(lambda: _fewer(host, 95), "pings of the host")
+    assert not heartbeat.is_ready(await store.get("nodes", "", "lite-alice-2"))
+    host.errors.clear()
+    await h.eventually(lambda: _is_ready(store), "a heartbeat")
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+
+
+async def _fewer(host: MemoryHost, than: int) -> bool:
+    return len(host.errors) < than
+
+
+async def _is_ready(store: LocalStore) -> bool:
+    return heartbeat.is_ready(await store.get("nodes", "", "lite-alice-2"))
 
 
 async def test_an_unknown_runtime_is_refused(store: LocalStore, tmp_path: Path) -> None:

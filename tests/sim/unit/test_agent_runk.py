@@ -15,7 +15,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from kuscia_sim.agent import AgentStartError, runk
 from kuscia_sim.agent.certs import engine_files
-from kuscia_sim.agent.provider import EngineFiles, PodDenied
+from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied
 from kuscia_sim.agent.render import TemplateError, render, variables
 from kuscia_sim.config import Capacity, Config
 from kuscia_sim.jobs import engines, names
@@ -84,7 +84,9 @@ def stored_pod(task_name: str = "sample-1-a", domain: str = "carl", **more: Any)
 
 def test_the_pod_is_the_recorded_one() -> None:
     pod = stored_pod()
-    made = runk.backend_pod(pod, "kuscia-lite-carl-7c44f9589-rgcfn", "kuscia-x-carl", ["10.96.72.188"], {})
+    made = runk.backend_pod(
+        pod, "kuscia-lite-carl-7c44f9589-rgcfn", "kuscia-x-carl", {"nameservers": ["10.96.72.188"]}, {}
+    )
     expected = recorded_pod()
     port = made["spec"]["containers"][0]["ports"][0]["containerPort"]
     assert port in engines.PORT_RANGE
@@ -106,7 +108,9 @@ def test_settings_of_agent_provider_k8s_are_added() -> None:
         "dns": {"policy": "Default", "searches": ["x"]},
         "affinitiesToAdd": {"nodeAffinity": {}},
     }
-    made = runk.backend_pod(stored_pod(), "lite", "engines", ["1.2.3.4"], settings)
+    made = runk.backend_pod(
+        stored_pod(), "lite", "engines", runk.dns_config(["1.2.3.4"], settings, "5.6.7.8"), settings
+    )
     assert made["metadata"]["labels"]["team"] == "a"
     assert made["metadata"]["annotations"]["note"] == "b"
     spec = made["spec"]
@@ -121,7 +125,7 @@ def test_settings_of_agent_provider_k8s_are_added() -> None:
 def test_affinities_that_kuscia_does_not_know_are_dropped() -> None:
     node = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     settings = {"affinitiesToAdd": {**node, "nodeSelector": {"a": "b"}}}
-    assert runk.backend_pod(stored_pod(), "lite", "engines", [], settings)["spec"]["affinity"] == node
+    assert runk.backend_pod(stored_pod(), "lite", "engines", {}, settings)["spec"]["affinity"] == node
 
 
 @pytest.mark.parametrize("given", ["x", [], {"nodeAffinity": []}, {"podAffinity": "x"}])
@@ -277,14 +281,6 @@ async def test_outside_a_pod_there_is_no_in_cluster_config(monkeypatch: pytest.M
             pass
 
 
-@pytest.mark.parametrize("missing", ["cpu", "memory", "storage"])
-async def test_capacity_is_required(missing: str) -> None:
-    given = {"cpu": "1", "memory": "1Gi", "storage": "1Gi"} | {missing: ""}
-    provider = runk.RunkProvider(config("", capacity=Capacity(**given)), "lite", "10.0.0.1")
-    with pytest.raises(AgentStartError, match=r"^capacity config is empty$"):
-        await provider.start()
-
-
 FILES = EngineFiles({"task-config.conf": "x"}, {"ca.crt": "y"})
 CREATE = {"POST configmaps": (201, ""), "POST secrets": (201, ""), "POST pods": (201, "")}
 
@@ -297,18 +293,13 @@ async def test_what_exists_is_left_as_it_is(tmp_path: Path) -> None:
     assert [entry for entry in cluster.seen if entry.startswith("POST")] == list(CREATE)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        'admission webhook "no.example.com" denied the request: privileged',
-        "exceeded quota: q, requested: pods=1",
-    ],
-)
-async def test_a_refused_pod_is_denied_for_good(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("kind", ["configmaps", "secrets", "pods"])
+async def test_what_a_webhook_denied_is_denied_for_good(tmp_path: Path, kind: str) -> None:
     cluster = FakeCluster()
-    cluster.answers = CREATE | {"POST pods": (403, text)}
+    text = 'admission webhook "no.example.com" denied the request: privileged'
+    cluster.answers = CREATE | {f"POST {kind}": (403, text)}
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
-        with pytest.raises(PodDenied, match=text[:20]):
+        with pytest.raises(PodDenied, match=r"^Failed to apply pod\. Request was denied\. .* detail-> " + text):
             await provider.create(stored_pod(), FILES)
 
 
@@ -317,6 +308,9 @@ async def test_a_refused_pod_is_denied_for_good(tmp_path: Path, text: str) -> No
     [
         ("POST pods", 403, 'pods is forbidden: User "x" cannot create resource "pods"'),
         ("POST secrets", 403, 'secrets is forbidden: User "x" cannot create resource "secrets"'),
+        ("POST pods", 403, 'pods "sample-1-a-0" is forbidden: violates PodSecurity "restricted:latest"'),
+        ("POST pods", 403, "exceeded quota: q, requested: pods=1"),
+        ("POST pods", 422, 'Pod "sample-1-a-0" is invalid: spec.containers[0].image: Required value'),
         ("POST pods", 500, "etcdserver: request timed out"),
         ("POST pods", 409, 'object is being deleted: pods "sample-1-a-0" already exists'),
     ],
@@ -335,12 +329,13 @@ def listed(name: str, node: str) -> Object:
 
 
 async def test_the_sweep_takes_pods_of_earlier_nodes_alone(tmp_path: Path) -> None:
-    """Their ConfigMaps and Secrets stay, and so does what the store still knows."""
+    """Their ConfigMaps and Secrets stay, and so does what the store still knows or a Ready node made."""
     cluster = FakeCluster()
-    cluster.items = [listed("own-0", "lite"), listed("left-0", "earlier"), listed("known-0", "earlier")]
+    made = {"own-0": "lite", "left-0": "earlier", "known-0": "earlier", "other-0": "other", "unlabelled-0": ""}
+    cluster.items = [listed(name, node) for name, node in made.items()]
     cluster.answers["GET pods"] = (200, "")
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
-        await provider.sweep({"known-0"})
+        await provider.sweep({"known-0"}, {"other"})
     assert [entry for entry in cluster.seen if entry.startswith("DELETE")] == ["DELETE left-0"]
 
 
@@ -350,8 +345,47 @@ async def test_the_log_of_an_absent_pod(tmp_path: Path) -> None:
             await anext(aiter(provider.log("nosuch", "engine", False)))
 
 
-async def test_names_carry_the_labels_for_cleaning_up() -> None:
-    made = runk.backend_pod(stored_pod(), "lite", "engines", ["1.2.3.4"], {})
-    labels = runk.ownership_labels(made)
-    assert labels[names.LABEL_NAMESPACE] == "carl"
-    assert labels[names.LABEL_POD_UID] == stored_pod()["metadata"]["uid"]
+def test_what_is_made_for_a_pod_names_it_in_an_annotation() -> None:
+    """A label would not hold a name of more than 63 characters."""
+    pod = stored_pod("t" * 62)
+    made = runk.backend_pod(pod, "lite", "engines", {}, {})
+    metadata = runk.owned_metadata(made, "x")
+    assert metadata["annotations"] == {"kuscia.secretflow/owner-pod-name": "t" * 62 + "-0"}
+    assert metadata["labels"] == {
+        names.LABEL_NAMESPACE: "carl",
+        names.LABEL_NODE: "lite",
+        names.LABEL_POD_UID: pod["metadata"]["uid"],
+    }
+
+
+async def test_what_was_made_for_a_pod_goes_with_it(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    owned = {"metadata": {"name": "a-0-certs", "annotations": {runk.OWNER_ANNOTATION: "a-0"}}}
+    cluster.items = [owned, {"metadata": {"name": "b-0-certs", "annotations": {runk.OWNER_ANNOTATION: "b-0"}}}]
+    cluster.answers |= {"GET configmaps": (200, ""), "GET secrets": (200, "")}
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        await provider.delete("a-0")
+    deleted = [entry for entry in cluster.seen if entry.startswith("DELETE")]
+    assert deleted == ["DELETE a-0", "DELETE a-0-certs", "DELETE a-0-certs"]
+
+
+def test_without_servers_of_its_own_an_engine_has_no_search_domains() -> None:
+    settings = {"dns": {"searches": ["x"]}}
+    assert runk.dns_config([], settings, "10.0.0.1") == {"nameservers": ["10.0.0.1"]}
+    assert runk.dns_config(["1.2.3.4"], settings, "10.0.0.1") == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
+
+
+async def test_a_backend_that_kuscia_has_not_ends_the_start() -> None:
+    agent = {"provider": {"k8s": {"backend": {"name": "gke"}}}}
+    provider = runk.RunkProvider(config("", agent=agent), "lite", "10.0.0.1")
+    with pytest.raises(AgentStartError, match='backend plugin "gke" not found'):
+        await provider.start()
+
+
+async def test_a_host_that_refuses_later_takes_the_heartbeat(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
+        await provider.ping()
+        cluster.answers["GET test"] = (403, 'pods "test" is forbidden')
+        with pytest.raises(HostUnreachable, match="is forbidden"):
+            await provider.ping()

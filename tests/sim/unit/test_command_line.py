@@ -31,16 +31,42 @@ def test_own_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load_key(config.domain_key_data).private_numbers() == key.private_numbers()
 
 
+def test_no_protocol_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which makes a lite's API one for client certificates, and its gateway a plain one (facts 2.7)."""
+    assert main(["init", "--mode", "lite", "-d", "alice"]) == 0
+    text = capsys.readouterr().out
+    assert "protocol" not in text
+    assert (parse(text).protocol, parse(text).runtime) == ("", "runc")
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--mode", "bogus"], "Unsupported mode: bogus"),
-        (["--mode", "master", "-f", "/nonexistent"], "open /nonexistent: no such file or directory"),
+        (["--mode", "bogus", "-d", "m"], "Unsupported mode: bogus"),
+        (["--mode", "master"], "Invalid config, err: invalid domain: empty not allowed"),
+        (["--mode", "master", "-d", "master"], "Input domain id can't be 'master', please choose another name"),
+        (
+            ["--mode", "master", "-d", "Alice_1"],
+            "Invalid config, err: invalid domain: must conform to a regular expression "
+            "`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`",
+        ),
+        (["--mode", "lite", "-d", "a", "-r", "runx"], "Invalid config, err: unsupported runtime: runx"),
+        (["--mode", "lite", "-d", "a", "-p", "SSL"], "Invalid config, err: unsupported protocol: SSL"),
+        (
+            ["--mode", "master", "-d", "m", "-f", "/nonexistent"],
+            "Init kuscia config err: open /nonexistent: no such file or directory",
+        ),
     ],
 )
 def test_errors(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", *arguments]) == 1
     assert text in capsys.readouterr().err
+
+
+def test_a_key_file_without_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key.pem").write_text("no key")
+    assert main(["init", "--mode", "master", "-d", "m", "-f", str(tmp_path / "key.pem")]) == 1
+    assert "Init kuscia config err: decode pem data failed" in capsys.readouterr().err
 
 
 def test_built_in_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

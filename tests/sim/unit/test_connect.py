@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from kuscia_sim import credentials, heartbeat
+from kuscia_sim.capacity import BANDWIDTH
 from kuscia_sim.config import Capacity, Config
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.datastore_check import DatastoreError, Target, check, go_text
@@ -169,7 +170,9 @@ async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
 
 
 def node_record(store: LocalStore, domain_id: str, machine: str) -> heartbeat.NodeRecord:
-    config = Config("lite", domain_id, runtime="runk", capacity=Capacity(cpu="4", memory="8Gi", storage="1Gi"))
+    config = Config(
+        "lite", domain_id, runtime="runk", capacity=Capacity(cpu="4", memory="8Gi", storage="1Gi", bandwidth="100")
+    )
     node = Node(
         config=config,
         mode="lite",
@@ -198,7 +201,8 @@ async def test_node_while_the_lite_runs(store: LocalStore) -> None:
     await record.register()
     node = await store.get("nodes", "", "kuscia-lite-0")
     assert not heartbeat.is_ready(node)
-    assert node["status"]["allocatable"] == {"cpu": "4", "memory": "8Gi", "pods": "500", "storage": "1Gi"}
+    offered = {"cpu": "4", "memory": "8Gi", "pods": "500", "storage": "1Gi", BANDWIDTH: "100"}
+    assert node["status"]["allocatable"] == offered
     running = await start(record, store)
     running.cancel()
     await record.remove()

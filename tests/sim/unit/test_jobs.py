@@ -334,28 +334,28 @@ async def test_without_room_a_task_fails_after_its_timeout(
 
 
 async def test_all_parties_are_placed_or_none(store: LocalStore, jobs: h.Jobs) -> None:
-    node = await store.get("nodes", "", "lite-bob")
-    node["status"]["conditions"][0]["status"] = "False"
-    await store.update("nodes", "", "lite-bob", node)
-    await jobs.create(h.job_request("j", "ok"))
+    await _resize(store, "1")
+    request = h.job_request("j", "ok")
+    request["tasks"][0]["parties"][1]["resources"] = {"cpu": "2", "memory": "", "bandwidth": ""}
+    await jobs.create(request)
 
     async def said() -> bool:
         parties = (await jobs.status("j"))["tasks"][0].get("parties", [])
-        return any("not-ready" in entry["err_msg"] for entry in parties)
+        return any("Insufficient cpu" in entry["err_msg"] for entry in parties)
 
     await h.eventually(said, "bob's node named")
     alice = await h.find(store, "pods", "alice", "j-only-0")
     assert alice
     assert "nodeName" not in alice["spec"]
-    await h.eventually(lambda: _make_ready(store), "bob's node Ready again")
+    await _resize(store, "4")
     await report_both(store, "j-only-0", names.SUCCEEDED)
     await h.wait_state(jobs, "j", "Succeeded")
 
 
-async def _make_ready(store: LocalStore) -> bool:
+async def _resize(store: LocalStore, cpu: str) -> None:
     node = await store.get("nodes", "", "lite-bob")
-    node["status"]["conditions"][0]["status"] = "True"
-    return bool(await store.update("nodes", "", "lite-bob", node))
+    node["status"]["allocatable"]["cpu"] = cpu
+    await store.update("nodes", "", "lite-bob", node)
 
 
 async def test_running_pods_take_their_room() -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from unittest.mock import Mock
 
 import pytest
 
 from kuscia_sim import modules
+from kuscia_sim.config import Config
 from kuscia_sim.modules import Manager, Module, ModuleFailed, NotGraceful
+from kuscia_sim.start import Instance
 
 
 def module(name: str, happened: list[str], after: tuple[str, ...] = (), fail: str = "", timeout: float = 5) -> Module:
@@ -76,3 +79,10 @@ async def test_module_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(NotGraceful, match="some modules are not graceful exit, so exit process atonce"):
         await Manager([Module("stubborn", stubborn)]).run(stop)
     release.set()
+
+
+def test_k3s_has_less_time_to_come_up_than_others() -> None:
+    """Kuscia's cmd/kuscia/modules/k3s.go: 30 s."""
+    made = Mock(_config=Config(mode="master", domain_id="kuscia-system"))
+    found = {module.name: module.ready_timeout for module in Instance.modules(made)}
+    assert (found["k3s"], found["domainroute"]) == (30.0, 60.0)

@@ -1,4 +1,8 @@
-"""The agent of a lite: runs the pods that the master bound to this domain and reports on them."""
+"""The agent of a lite: runs the pods that the master bound to this very node and reports on them.
+
+What was bound to an earlier node of the domain is nobody's any more, as Kuscia's pkg/agent/source/apiserver.go has it:
+nothing is reported of such pods, and the master removes them with their node (controllers/podgc.py).
+"""
 
 import asyncio
 import json
@@ -17,6 +21,7 @@ from kuscia_sim.agent.runk import RunkProvider
 from kuscia_sim.agent.runp import RunpProvider
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
+from kuscia_sim.jobs.schedule import is_ready
 from kuscia_sim.node import Node
 from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, owner_reference
 
@@ -32,7 +37,7 @@ SWEEP_SECONDS = 60.0
 
 
 async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event | None = None) -> None:
-    """Runs this domain's engines until cancelled; engines go on when it ends and are found again.
+    """Runs this node's engines until cancelled; engines go on when it ends, and a node of the same name finds them.
 
     Sets `ready` once engines can be run and registers itself as `node.agent`.
     Raises AgentStartError when they cannot: the lite must log that and exit.
@@ -42,7 +47,8 @@ async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event |
     try:
         await provider.start()
         keep_logs = node.config.runtime != "runk" or node.config.runk.enable_logging
-        directory = host.home / (node.config.runk.log_directory or "var/stdout/pods")
+        chosen = node.config.runk.log_directory if node.config.runtime == "runk" else ""
+        directory = host.home / (chosen or "var/stdout") / "pods"
         agent = Agent(node, provider, PodLogs(directory, node.domain_id, provider), keep_logs)
         node.agent = agent
         if ready:
@@ -95,6 +101,10 @@ class Agent:
     async def close(self) -> None:
         await self._logs.close()
 
+    async def ping(self) -> None:
+        """Raises HostUnreachable."""
+        await self._provider.ping()
+
     async def _wait(self, seen: int) -> int:
         timeout = ACTIVE_SECONDS if self._busy else IDLE_SECONDS
         changed = asyncio.ensure_future(self._store.wait_change(seen, timeout))
@@ -110,7 +120,7 @@ class Agent:
     async def round(self) -> None:
         """One comparison. Raises what the store or the host raise when they cannot be asked at all."""
         pods = {pod["metadata"]["name"]: pod for pod in await self._store.list("pods", self._domain)}
-        bound = {name: pod for name, pod in pods.items() if pod["spec"].get("nodeName")}
+        bound = {name: pod for name, pod in pods.items() if pod["spec"].get("nodeName") == self._node.hostname}
         sweep = time.monotonic() - self._swept > SWEEP_SECONDS
         if not bound and not self._busy and not sweep:
             return
@@ -120,7 +130,8 @@ class Agent:
         steps += [self._guard(name, self._remove(present[name])) for name in gone]
         await asyncio.gather(*steps)
         if sweep:
-            await self._provider.sweep(set(pods))
+            ready = {node["metadata"]["name"] for node in await self._store.list("nodes") if is_ready(node)}
+            await self._provider.sweep(set(pods), ready)
             self._swept = time.monotonic()
         self._busy = bool(bound or present)
 
@@ -197,8 +208,6 @@ class Agent:
             return
         annotations[names.ANNOTATION_CREATED] = "true"
         pod["status"] = status
-        # What another agent of this domain bound before a restart is this one's now.
-        pod["spec"]["nodeName"] = self._node.hostname
         await self._store.update("pods", self._domain, pod["metadata"]["name"], pod)
 
     async def _announce(self, pod: Object, address: str) -> None:

@@ -19,6 +19,7 @@ CONTAINER_FIELDS = (
 )
 LOST_MESSAGE = "The container could not be located when the pod was deleted.  The container used to be Running"
 DENIED_REASON = "Pod was denied by provider"
+DENIED_MESSAGE = "Pod was not created, so container was not created"
 
 
 def is_finished(pod: Object) -> bool:
@@ -57,17 +58,17 @@ def lost(pod: Object) -> dict[str, Any]:
 
 
 def denied(pod: Object, why: str) -> dict[str, Any]:
-    """The status of a pod that the host refuses (Kuscia facts 4)."""
+    """The status of a pod that the host refuses (Kuscia's pkg/agent/provider/pod/k8s_provider.go, syncErrAction)."""
     return {
         "phase": names.FAILED,
         "reason": DENIED_REASON,
         "message": why,
         "containerStatuses": [
-            _terminated(container["name"], 125, DENIED_REASON, "") for container in pod["spec"]["containers"]
+            _terminated(container["name"], 125, "Error", DENIED_MESSAGE) for container in pod["spec"]["containers"]
         ],
     }
 
 
 def _terminated(name: str, code: int, reason: str, message: str) -> dict[str, Any]:
-    state = {"exitCode": code, "reason": reason, **({"message": message} if message else {})}
+    state = {"exitCode": code, "reason": reason, "message": message}
     return {"name": name, "ready": False, "restartCount": 0, "state": {"terminated": state}}

@@ -19,6 +19,10 @@ class PodDenied(Exception):
     """The host refuses this engine for good; str() says why."""
 
 
+class HostUnreachable(Exception):
+    """The host does not let engines be looked after just now; str() says why."""
+
+
 class Provider(Protocol):
     """Runs pods of this domain. All methods may raise the host's errors; the agent logs and tries again."""
 
@@ -27,6 +31,10 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        """Asked before each heartbeat of the node. Raises HostUnreachable, and no heartbeat follows."""
+        ...
 
     async def existing(self) -> dict[str, Object]:
         """Everything of this domain that the host runs, by pod name, as core/v1 Pods.
@@ -43,8 +51,8 @@ class Provider(Protocol):
         """Removes a pod and what was made for it; absent ones are no error."""
         ...
 
-    async def sweep(self, keep: set[str]) -> None:
-        """Removes pods of this domain's earlier nodes whose name is not in `keep`."""
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
+        """Removes pods that nodes of this domain made which are not in `ready`, unless their name is in `keep`."""
         ...
 
     async def wait(self, timeout: float) -> None:

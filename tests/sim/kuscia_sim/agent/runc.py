@@ -24,6 +24,8 @@ class RuncProvider:
 
     async def close(self) -> None: ...
 
+    async def ping(self) -> None: ...
+
     async def existing(self) -> dict[str, Object]:
         return {}
 
@@ -32,7 +34,7 @@ class RuncProvider:
 
     async def delete(self, pod_name: str) -> None: ...
 
-    async def sweep(self, keep: set[str]) -> None: ...
+    async def sweep(self, keep: set[str], ready: set[str]) -> None: ...
 
     async def wait(self, timeout: float) -> None:
         await asyncio.sleep(timeout)

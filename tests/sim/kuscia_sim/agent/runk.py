@@ -21,7 +21,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
-from kuscia_sim.agent.provider import EngineFiles, PodDenied, pod_label
+from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied, pod_label
 from kuscia_sim.config import Config
 from kuscia_sim.jobs import names
 from kuscia_sim.store import Object
@@ -34,6 +34,10 @@ CERTS_VOLUME = "certs"
 CERTS_DIRECTORY = "kuscia/certs"
 WATCH_SECONDS = 120
 RETRY_SECONDS = 2.0
+DENIED = "denied the request"
+"""What Kuscia takes for a refusal for good (k8s_provider.go, syncErrAction): an admission webhook's. Pod Security, a
+quota or a pod that is no valid one let it try again for ever, and the task wait."""
+BACKENDS = ("", "sigma")
 HOST_ERRORS = (ApiException, aiohttp.ClientError, TimeoutError, OSError)
 """What a call to the host cluster may raise; all of it may pass."""
 
@@ -55,15 +59,18 @@ class RunkProvider:
         self._core: Any = None
 
     async def start(self) -> None:
-        capacity = self._config.capacity
-        if not (capacity.cpu and capacity.memory and capacity.storage):
-            raise AgentStartError("capacity config is empty")
         if not self._namespace:
             raise AgentStartError("runk.namespace is empty, set it to the namespace for engine pods")
         check_affinities(self._settings.get("affinitiesToAdd"))
+        backend = (self._settings.get("backend") or {}).get("name") or ""
+        if backend not in BACKENDS:
+            raise AgentStartError(f'failed to build pod provider, detail-> backend plugin "{backend}" not found')
         self._api = await self._connect()
         self._core = client.CoreV1Api(self._api)
-        await self._ping()
+        try:
+            await self.ping()
+        except HostUnreachable as err:
+            raise AgentStartError(f"failed to ping backend k8s cluster, detail-> {err}") from err
         self._watcher = asyncio.create_task(self._watch())
 
     async def _connect(self) -> client.ApiClient:
@@ -81,16 +88,13 @@ class RunkProvider:
             raise AgentStartError(f"failed to {where}, detail-> {err}") from err
         return client.ApiClient(configuration)
 
-    async def _ping(self) -> None:
+    async def ping(self) -> None:
         """Kuscia asks for a pod that is not there: 404 means that it may ask."""
         try:
             await self._core.read_namespaced_pod("test", self._namespace, _request_timeout=TIMEOUT)
-        except ApiException as err:
-            if err.status == 404:
-                return
-            raise AgentStartError(f"failed to ping backend k8s cluster, detail-> {api_message(err)}") from err
         except HOST_ERRORS as err:
-            raise AgentStartError(f"failed to ping backend k8s cluster, detail-> {err!r}") from err
+            if not isinstance(err, ApiException) or err.status != 404:
+                raise HostUnreachable(describe(err)) from err
 
     async def close(self) -> None:
         if self._watcher:
@@ -108,12 +112,12 @@ class RunkProvider:
 
     async def create(self, pod: Object, files: EngineFiles) -> None:
         backend = backend_pod(pod, self._hostname, self._namespace, self._dns(), self._settings)
-        metadata = {"namespace": self._namespace, "labels": ownership_labels(backend)}
         for volume in backend["spec"]["volumes"]:
             if "configMap" in volume:
-                body = {"metadata": {**metadata, "name": volume["configMap"]["name"]}, "data": files.config}
+                metadata = owned_metadata(backend, volume["configMap"]["name"])
+                body = {"metadata": metadata, "data": files.config}
                 await self._make("configmap", self._core.create_namespaced_config_map, body)
-        secret = {"metadata": {**metadata, "name": certs_name(pod)}, "stringData": files.certs}
+        secret = {"metadata": owned_metadata(backend, certs_name(pod)), "stringData": files.certs}
         await self._make("secret", self._core.create_namespaced_secret, secret)
         await self._make("pod", self._core.create_namespaced_pod, backend)
 
@@ -125,8 +129,11 @@ class RunkProvider:
             if err.status == 409 and not _is_terminating(err):
                 log.info("%s %s/%s already exists, skip applying", kind, self._namespace, name)
                 return
-            if kind == "pod" and _is_denied(err):
-                raise PodDenied(api_message(err)) from err
+            if DENIED in api_message(err):
+                raise PodDenied(
+                    "Failed to apply pod. Request was denied. Checking host k8s validating admission webhook rules "
+                    f"might be helpful, err detail: failed to create {kind} {name}, detail-> {api_message(err)}"
+                ) from err
             raise
         log.info("Create %s %s/%s successfully", kind, self._namespace, name)
 
@@ -135,13 +142,13 @@ class RunkProvider:
         for kind, listing, deletion in self._sub_resources():
             answer = await listing(self._namespace, label_selector=self._selector, _request_timeout=TIMEOUT)
             for item in answer.items:
-                if (item.metadata.labels or {}).get(_LABEL_POD) == _label_value(pod_name):
+                if (item.metadata.annotations or {}).get(OWNER_ANNOTATION) == pod_name:
                     await self._remove(kind, deletion, item.metadata.name)
 
-    async def sweep(self, keep: set[str]) -> None:
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
         """Kuscia removes the pods alone: their ConfigMaps and Secrets stay for ever."""
         for name, pod in (await self.existing()).items():
-            if pod_label(pod, names.LABEL_NODE) != self._hostname and name not in keep:
+            if pod_label(pod, names.LABEL_NODE) not in {"", self._hostname, *ready} and name not in keep:
                 await self._remove("pod", self._core.delete_namespaced_pod, name)
 
     def _sub_resources(self) -> list[tuple[str, Any, Any]]:
@@ -213,8 +220,16 @@ class RunkProvider:
         finally:
             response.close()
 
-    def _dns(self) -> list[str]:
-        return list(self._config.runk.dns_servers) or [self._pod_ip]
+    def _dns(self) -> dict[str, list[str]]:
+        return dns_config(list(self._config.runk.dns_servers), self._settings, self._pod_ip)
+
+
+def dns_config(servers: list[str], settings: dict[str, Any], pod_ip: str) -> dict[str, list[str]]:
+    """An engine pod's dnsConfig; without servers of its own it has the lite's, and no search domains at all."""
+    if not servers:
+        return {"nameservers": [pod_ip]}
+    searches = (settings.get("dns") or {}).get("searches")
+    return {"nameservers": servers, **({"searches": searches} if searches else {})}
 
 
 AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
@@ -235,19 +250,20 @@ def check_affinities(given: Any) -> None:
             )
 
 
-_LABEL_POD = "kuscia.secretflow/pod-name"
-"""On the ConfigMaps and Secrets only: the pod that each was made for."""
+OWNER_ANNOTATION = "kuscia.secretflow/owner-pod-name"
+"""On ConfigMaps and Secrets: the pod that each was made for (Kuscia's pkg/agent/provider/pod/k8s_provider.go)."""
 
 
-def ownership_labels(pod: Object) -> dict[str, str]:
-    """Labels of what is made for a pod of the host cluster."""
+def owned_metadata(pod: Object, name: str) -> Object:
+    """The metadata of what is made for a pod of the host cluster."""
     metadata = pod["metadata"]
     kept = (names.LABEL_NAMESPACE, names.LABEL_NODE, names.LABEL_POD_UID)
-    return {key: metadata["labels"][key] for key in kept} | {_LABEL_POD: _label_value(metadata["name"])}
-
-
-def _label_value(name: str) -> str:
-    return name if len(name) <= 63 else hashlib.sha256(name.encode()).hexdigest()[:32]
+    return {
+        "name": name,
+        "namespace": metadata["namespace"],
+        "labels": {key: metadata["labels"][key] for key in kept},
+        "annotations": {OWNER_ANNOTATION: metadata["name"]},
+    }
 
 
 def certs_name(pod: Object) -> str:
@@ -257,20 +273,19 @@ def certs_name(pod: Object) -> str:
 
 def fitting_name(name: str) -> str:
     """The name itself, or a hash of it where it is too long for an object's name."""
-    return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()[:32]
+    return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()
 
 
-def backend_pod(pod: Object, hostname: str, namespace: str, dns_servers: list[str], settings: dict[str, Any]) -> Object:
+def backend_pod(
+    pod: Object, hostname: str, namespace: str, dns: dict[str, list[str]], settings: dict[str, Any]
+) -> Object:
     """The pod for the host cluster, from that in the store; `settings`: agent.provider.k8s in kuscia.yaml."""
     name, source = pod["metadata"]["name"], pod["metadata"]
     spec = {
         key: value for key, value in pod["spec"].items() if key not in ("nodeName", "nodeSelector", "schedulerName")
     }
-    dns = settings.get("dns") or {}
-    spec["dnsPolicy"] = dns.get("policy") or "None"
-    spec["dnsConfig"] = {"nameservers": dns_servers}
-    if dns.get("searches"):
-        spec["dnsConfig"]["searches"] = dns["searches"]
+    spec["dnsPolicy"] = (settings.get("dns") or {}).get("policy") or "None"
+    spec["dnsConfig"] = dns
     if settings.get("runtimeClassName"):
         spec["runtimeClassName"] = settings["runtimeClassName"]
     affinities = {key: value for key, value in (settings.get("affinitiesToAdd") or {}).items() if key in AFFINITIES}
@@ -338,8 +353,3 @@ def describe(err: BaseException) -> str:
 
 def _is_terminating(err: ApiException) -> bool:
     return "being deleted" in api_message(err)
-
-
-def _is_denied(err: ApiException) -> bool:
-    """A refusal of this very pod; a missing right ("cannot create resource") may yet be granted."""
-    return err.status in (400, 403, 422) and "cannot create resource" not in api_message(err)

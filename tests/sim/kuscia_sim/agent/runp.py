@@ -86,6 +86,9 @@ class RunpProvider:
     async def close(self) -> None:
         await asyncio.gather(*(self.delete(name) for name in list(self._pods)))
 
+    async def ping(self) -> None:
+        """Engines run beside the lite: it is there."""
+
     async def existing(self) -> dict[str, Object]:
         return {name: self._describe(name, pod) for name, pod in self._pods.items()}
 
@@ -161,7 +164,7 @@ class RunpProvider:
         shutil.rmtree(pod.directory, ignore_errors=True)
         log.info("Pod %s/%s killed successfully", self._domain, pod_name)
 
-    async def sweep(self, keep: set[str]) -> None:
+    async def sweep(self, keep: set[str], ready: set[str]) -> None:
         """Nothing outlives its node here."""
 
     async def wait(self, timeout: float) -> None:

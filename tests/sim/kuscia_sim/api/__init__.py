@@ -8,13 +8,9 @@
 `kuscia_sim.serve.Listener` serves them.
 """
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-
 from aiohttp import web
 
-from kuscia_sim import credentials, domaingrant, wire
+from kuscia_sim import credentials, wire
 from kuscia_sim.api import (
     appimage,
     certificate,
@@ -67,19 +63,7 @@ def kusciaapi_app(node: Node) -> web.Application:
             return None
         return "master", "master"
 
-    app = wire.build_app(node, TABLES, server="api", identify=identify, service_name="KusciaAPI")
-    if node.is_master:
-        app.cleanup_ctx.append(lambda _app: _carry_grants(node))
-    return app
-
-
-async def _carry_grants(node: Node) -> AsyncIterator[None]:
-    """Grants reach the other domains as long as the master's API is served."""
-    task = asyncio.create_task(domaingrant.run_grant_controller(node))
-    yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    return wire.build_app(node, TABLES, server="api", identify=identify, service_name="KusciaAPI")
 
 
 def internal_app(node: Node) -> web.Application:

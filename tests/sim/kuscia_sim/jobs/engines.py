@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+from decimal import Decimal
 from typing import Any
 
 from kuscia_sim.jobs import names, quantity
@@ -340,6 +341,16 @@ def _resources(party: Party, template: dict[str, Any]) -> dict[str, dict[str, st
         for key, value in (party.resources.get(kind) or {}).items():
             merged[kind][key] = quantity.share(str(value), parts)
     return {kind: values for kind, values in merged.items() if values}
+
+
+def requested(party: Party) -> dict[str, Decimal]:
+    """cpu (cores) and memory (bytes) that one pod of the party requests; a limit alone is no request here."""
+    total = {"cpu": Decimal(0), "memory": Decimal(0)}
+    for template in party.template["spec"]["containers"]:
+        requests = _resources(party, template).get("requests", {})
+        for key in total.keys() & requests.keys():
+            total[key] += quantity.parse(requests[key])
+    return total
 
 
 def _compact(value: Any) -> str:

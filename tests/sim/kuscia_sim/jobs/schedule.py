@@ -26,7 +26,7 @@ def place(pods: list[Object], nodes: list[Object], all_pods: list[Object]) -> tu
 
     Returns (node name by "<domain>/<pod>", {}) or ({}, the scheduler's message by "<domain>/<pod>").
     """
-    free = {node["metadata"]["name"]: _free(node, all_pods) for node in nodes}
+    left = {node["metadata"]["name"]: free(node, all_pods) for node in nodes}
     bound: dict[str, str] = {}
     problems: dict[str, str] = {}
     for pod in pods:
@@ -35,13 +35,13 @@ def place(pods: list[Object], nodes: list[Object], all_pods: list[Object]) -> tu
         reasons: dict[str, int] = {}
         for node in nodes:
             name = node["metadata"]["name"]
-            reason = _refusal(pod, node, asked, free[name])
+            reason = _refusal(pod, node, asked, left[name])
             if reason is None:
                 bound[key] = name
                 for resource, value in asked.items():
-                    if resource in free[name]:
-                        free[name][resource] -= value
-                free[name]["pods"] = free[name].get("pods", Decimal(1)) - 1
+                    if resource in left[name]:
+                        left[name][resource] -= value
+                left[name]["pods"] = left[name].get("pods", Decimal(1)) - 1
                 break
             reasons[reason] = reasons.get(reason, 0) + 1
         else:
@@ -59,25 +59,30 @@ def is_ready(node: Object) -> bool:
     return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
-def _free(node: Object, all_pods: list[Object]) -> dict[str, Decimal]:
+def domain_of(node: Object) -> str:
+    """The domain ID of the lite that the node is."""
+    return str((node["metadata"].get("labels") or {}).get(names.LABEL_NAMESPACE, ""))
+
+
+def free(node: Object, all_pods: list[Object]) -> dict[str, Decimal]:
+    """What the pods bound to the node leave of its cpu (cores), memory (bytes) and pods, of those that it states."""
     allocatable: dict[str, Any] = node.get("status", {}).get("allocatable") or {}
-    free = {key: quantity.parse(str(allocatable[key])) for key in ("cpu", "memory", "pods") if allocatable.get(key)}
+    left = {key: quantity.parse(str(allocatable[key])) for key in ("cpu", "memory", "pods") if allocatable.get(key)}
     for pod in all_pods:
         if pod["spec"].get("nodeName") != node["metadata"]["name"]:
             continue
         if pod.get("status", {}).get("phase") in FINISHED_PHASES:
             continue
         for key, value in requests(pod).items():
-            if key in free:
-                free[key] -= value
-        if "pods" in free:
-            free["pods"] -= 1
-    return free
+            if key in left:
+                left[key] -= value
+        if "pods" in left:
+            left["pods"] -= 1
+    return left
 
 
 def _refusal(pod: Object, node: Object, asked: dict[str, Decimal], free: dict[str, Decimal]) -> str | None:
-    labels = node["metadata"].get("labels") or {}
-    if labels.get(names.LABEL_NAMESPACE) != pod["metadata"]["namespace"]:
+    if domain_of(node) != pod["metadata"]["namespace"]:
         return "node(s) didn't match Pod's node affinity/selector"
     if not is_ready(node):
         return "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"

@@ -6,13 +6,14 @@ import uuid
 from typing import Any
 
 from kuscia_sim.gojson import go_quote
-from kuscia_sim.jobs import engines, names, schedule
+from kuscia_sim.jobs import engines, names, permit, schedule
 from kuscia_sim.store import AlreadyExists, NotFound, Object, Store
 
 FINISHED = (names.SUCCEEDED, names.FAILED)
 PHASES = (names.PENDING, names.RUNNING, *FINISHED)
 DEFAULT_LIFECYCLE = 300
 KEEP_FINISHED_PODS = 5
+RESOURCE_CREATED = "ResourceCreated"
 # Reasons of a waiting container that Kuscia takes for a failure; failed pulls are not among them.
 FATAL_WAITING = frozenset(
     {
@@ -30,10 +31,11 @@ FATAL_WAITING = frozenset(
 
 
 class TaskReconciler:
-    """Takes tasks further, step by step; everything it knows lies in the store."""
+    """Takes tasks further, step by step; what it knows lies in the store, but for when a refused task is due."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._waiting = permit.Waiting()
 
     async def reconcile(self, task: Object, now: datetime.datetime) -> None:
         """One step of `task`. Raises StoreError of writes that lost a race: the next round tries again."""
@@ -52,18 +54,30 @@ class TaskReconciler:
             await self._write(task, now)
 
     async def _create(self, task: Object, now: datetime.datetime) -> bool:
+        if not self._waiting.is_due(task, now.timestamp()):
+            return False
         status = task["status"]
         status.setdefault("startTime", rfc3339(now))
         images = {image["metadata"]["name"]: image for image in await self._store.list("appimages")}
         used = await self._used_ports()
         try:
             parties = engines.build_parties(task, images, used)
+            refused = await self._refusals(parties)
+            if refused and not self._waiting.refused(task, now.timestamp()):
+                if status.get("phase") != names.PENDING:
+                    status["phase"] = names.PENDING
+                    await self._write(task, now)
+                return False
+            if refused:
+                raise engines.EngineError("; ".join(refused))
             await self._create_objects(task, parties)
         except engines.EngineError as err:
             status["message"] = f"KusciaTask failed after 3x retry, last error: {err}"
             self._fail(task, now)
             await self._write(task, now)
             return False
+        self._waiting.forget(task)
+        status["conditions"] = [{"type": RESOURCE_CREATED, "status": "True", "lastTransitionTime": rfc3339(now)}]
         status["phase"] = names.PENDING
         status["partyTaskStatus"] = [
             {"domainID": party.domain, "role": party.role, "phase": names.PENDING} for party in parties
@@ -93,6 +107,10 @@ class TaskReconciler:
         }
         await self._write(task, now)
         return True
+
+    async def _refusals(self, parties: list[engines.Party]) -> list[str]:
+        nodes, pods = await self._store.list("nodes"), await self._store.list("pods")
+        return permit.refusals(parties, nodes, pods, await self._store.list("clusterdomainroutes"))
 
     async def _create_objects(self, task: Object, parties: list[engines.Party]) -> None:
         """Makes all of them anew: what a controller left behind that died here has other ports."""
@@ -139,7 +157,7 @@ class TaskReconciler:
             entry = task["status"]["podStatuses"][key]
             entry.update(reason="Unschedulable", message=message)
         lifecycle = int(task["spec"].get("scheduleConfig", {}).get("lifecycleSeconds") or DEFAULT_LIFECYCLE)
-        waited = (now - parse_time(task["status"]["startTime"])).total_seconds()
+        waited = (now - _created(task)).total_seconds()
         # An AppImage with replicas 0 has nothing to schedule and never gets anywhere.
         if (problems or not unbound) and waited >= lifecycle:
             task["status"]["reason"] = "TaskResourceGroupPhaseFailed"
@@ -214,6 +232,7 @@ class TaskReconciler:
         status = task["status"]
         if status.get("cleaned"):
             return
+        self._waiting.forget(task)
         old = (now - parse_time(status.get("completionTime") or rfc3339(now))).total_seconds() >= KEEP_FINISHED_PODS
         left = 0
         for entry in status.get("podStatuses", {}).values():
@@ -317,6 +336,13 @@ def rfc3339(moment: datetime.datetime) -> str:
 
 def parse_time(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
+
+
+def _created(task: Object) -> datetime.datetime:
+    """When the task's pods were made, from which on they have to be scheduled in time."""
+    conditions = task["status"].get("conditions") or []
+    times = [entry["lastTransitionTime"] for entry in conditions if entry["type"] == RESOURCE_CREATED]
+    return parse_time(times[0] if times else task["status"]["startTime"])
 
 
 async def _delete(store: Store, kind: str, namespace: str, name: str) -> None:
