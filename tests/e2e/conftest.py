@@ -45,7 +45,7 @@ def images(demo: Demo, image_refs: dict[str, str]) -> Path:
     return demo.image_values(image_refs)
 
 
-def eventually(check: Callable[[], object], timeout: float, what: str) -> None:
+def eventually(check: Callable[[], object], timeout: float, what: str, every: float = 2) -> None:
     """Wait until `check` is truthy; its last exception or result is part of the failure."""
     deadline = time.monotonic() + timeout
     last: object = None
@@ -56,5 +56,5 @@ def eventually(check: Callable[[], object], timeout: float, what: str) -> None:
                 return
         except Exception as error:
             last = error
-        time.sleep(2)
+        time.sleep(every)
     pytest.fail(f"{what}: not within {timeout:.0f} s; last seen: {last}")
