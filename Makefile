@@ -71,6 +71,9 @@ sim: venv ## Run a stand-in Kuscia in the foreground: make sim CONFIG=kuscia.yam
 # Most of an end-to-end test is waiting: groups that share nothing run side by side.
 SIDE_BY_SIDE := --numprocesses 3
 
+# Set by test-all: what a run writes its report to.
+report =
+
 .PHONY: lint unit chart test-fast test test-all
 lint: deps ## ruff, mypy, yamllint, helm lint
 	ruff check .
@@ -81,11 +84,11 @@ lint: deps ## ruff, mypy, yamllint, helm lint
 	@for v in values/*.yaml; do helm lint --strict --quiet charts/kuscia --values $$v || exit 1; done
 
 unit: deps ## Unit tests of the hooks, the stand-in, the engine
-	pytest -m "not cluster and not long" tests --ignore tests/chart
+	pytest -m "not cluster and not long" tests --ignore tests/chart $(call report,unit)
 
 chart: deps ## helm-unittest suites and template tests
 	helm-unittest --strict charts/kuscia --with-subchart
-	pytest tests/chart
+	pytest tests/chart $(call report,chart)
 
 test-fast: lint chart unit ## All that needs no cluster
 
@@ -94,13 +97,14 @@ e2e: deps ## The main end-to-end tests, on the local cluster
 	@$(PY) -m tests.cluster.demo up
 	pytest -v -m "cluster and not long" tests
 
-e2e-all: deps ## All end-to-end tests; writes reports/e2e.md
+e2e-all: deps ## All end-to-end tests
 	@$(PY) -m tests.cluster.demo up
-	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests --report reports/e2e.md
+	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests $(call report,e2e)
 
 test: test-fast e2e ## What CI runs: test-fast and e2e
 
-test-all: test-fast e2e-all ## test, and the long ones
+test-all: test-fast e2e-all ## test, and the long ones; writes reports/
+test-all: report = --report reports/$(1).md
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
 

@@ -4,6 +4,7 @@ import datetime
 import json
 import platform
 import subprocess
+from collections import Counter
 from pathlib import Path
 from textwrap import indent
 
@@ -16,43 +17,62 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--report", type=Path, help="write a Markdown report of the run to this file")
 
 
+OUTCOMES = ("passed", "failed", "skipped")
+
+
 class Report:
-    """Collects the outcome of every test and keeps the file up to date."""
+    """Collects the outcome of every test and keeps the file up to date.
+
+    A test on the cluster has a row of its own, others one for each file. A test adds a section with
+    `record_property(title, text)`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[tuple[str, str, float]] = []
-        self.failures: list[tuple[str, str]] = []
+        self.outcomes: dict[str, Counter[str]] = {}
+        self.seconds: Counter[str] = Counter()
+        self.sections: list[tuple[str, str]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
-            self.rows.append((report.nodeid, report.outcome, report.duration))
+            alone = {"cluster", "long"} & set(report.keywords)
+            name = report.nodeid if alone else report.nodeid.partition("::")[0]
+            self.outcomes.setdefault(name, Counter())[report.outcome] += 1
+            self.seconds[name] += report.duration
+            self.sections += [(title, str(text)) for title, text in report.user_properties]
             if report.failed:
-                self.failures.append((f"{report.nodeid}, {report.when}", report.longreprtext))
+                self.sections.append((f"{report.nodeid}, {report.when}", report.longreprtext))
             self.write()
 
     def write(self) -> None:
         """Write what is known so far, so that a run that was cut off leaves its report too."""
-        counts = {outcome: sum(row[1] == outcome for row in self.rows) for outcome in ("passed", "failed", "skipped")}
+        counts = sum(self.outcomes.values(), Counter())
         commit = _output("git", "rev-parse", "--short", "HEAD")
         helm = _output("helm", "version", "--short")
         kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
         lines = [
-            "# `make e2e-all`, last run",
+            f"# {self.path.stem}: last run of `make test-all`",
             "",
             f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit}: "
-            f"{', '.join(f'{count} {outcome}' for outcome, count in counts.items())}",
+            f"{', '.join(f'{counts[outcome]} {outcome}' for outcome in OUTCOMES)}",
             "",
             f"Python {platform.python_version()}, helm {helm}, Kubernetes {kubernetes}",
             "",
             "| test | outcome | seconds |",
             "|---|---|---|",
-            *(f"| `{name}` | {outcome} | {seconds:.1f} |" for name, outcome, seconds in self.rows),
+            *(f"| `{name}` | {_shown(self.outcomes[name])} | {self.seconds[name]:.1f} |" for name in self.outcomes),
             "",
-            *(line for name, text in self.failures for line in (f"## {name}", "", indent(text, "    "), "")),
+            *(line for title, text in self.sections for line in (f"## {title}", "", indent(text, "    "), "")),
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n".join(lines))
+
+
+def _shown(outcomes: Counter[str]) -> str:
+    """`passed` of one test, `3 passed, 1 failed` of several."""
+    if outcomes.total() == 1:
+        return next(iter(outcomes))
+    return ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome])
 
 
 def _output(*argv: str) -> str:

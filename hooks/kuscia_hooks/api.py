@@ -30,9 +30,10 @@ _EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
 _TRANSIENT_TEXT = re.compile(
     r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests"
     r"|try again|object has been modified|no such host|etcdserver|leader|being terminated"
-    r"|namespaces \"[^\"]*\" not found",
+    r"|namespaces \"\" not found",
     re.IGNORECASE,
 )
+_QUOTED_NAME = re.compile(r"\"[^\"]*\"|\[[^\]]*\]")
 _TRANSIENT_CODES = {11103}
 
 
@@ -75,10 +76,13 @@ def _pause() -> None:
 
 
 def error_for(path: str, code: int, text: str) -> ApiError:
-    """The exception for a business error (Kuscia facts 7.3)."""
+    """The exception for a business error (Kuscia facts 7.3).
+
+    What an object is called says nothing about the error: a domain may be named "leader".
+    """
     if code in _EXISTS or _EXISTS_TEXT.search(text):
         return Exists(path, code, text)
-    if code in _TRANSIENT_CODES or _TRANSIENT_TEXT.search(text):
+    if code in _TRANSIENT_CODES or _TRANSIENT_TEXT.search(_QUOTED_NAME.sub('""', text)):
         return Busy(path, code, text)
     if code in _MISSING or _MISSING_TEXT.search(text):
         return Missing(path, code, text)

@@ -20,7 +20,8 @@ _ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _RESERVED = {"default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"}
 
 
-def _domain_id(value: str) -> str:
+def valid_domain_id(value: str) -> str:
+    """`value`, where it is a domain ID. Raises ValueError."""
     if not _LABEL.fullmatch(value):
         raise ValueError("a domain ID is 1 to 63 of a-z, 0-9 and '-', not at the ends, for example alice")
     if value in _RESERVED:
@@ -42,7 +43,8 @@ def split_endpoint(value: str) -> SplitResult:
     return parts
 
 
-def _endpoint(value: str) -> str:
+def valid_endpoint(value: str) -> str:
+    """`value` without a slash at its end, where it is an endpoint as `split_endpoint` takes it. Raises ValueError."""
     split_endpoint(value)
     return value.rstrip("/")
 
@@ -64,8 +66,8 @@ def _url(value: str) -> str:
     return value
 
 
-DomainId = Annotated[str, AfterValidator(_domain_id)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
+DomainId = Annotated[str, AfterValidator(valid_domain_id)]
+Endpoint = Annotated[str, AfterValidator(valid_endpoint)]
 Name = Annotated[str, Field(min_length=1)]
 KusciaId = Annotated[str, AfterValidator(_kuscia_id)]
 Url = Annotated[str, AfterValidator(_url)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from kuscia_hooks.config import Doctor, split_endpoint
+from kuscia_hooks.config import Doctor, split_endpoint, valid_domain_id, valid_endpoint
 from kuscia_hooks.errors import ConfigError, NeedsHuman
 from kuscia_hooks.kube import Kube
 
@@ -27,7 +27,8 @@ def endpoint(config: Doctor, kube: Kube) -> tuple[str, str]:
             "master.ingress, or give the address of your own: kubectl kuscia invite DOMAIN --endpoint URL"
         )
     if external.type == "Ingress":
-        return str(external.url), ""
+        url = str(external.url)
+        return url, "put in the host name at which the Ingress controller is reached" if "<" in url else ""
     name = str(external.service)
     show = f"kubectl get service {name} -n {config.namespace}"
     service = kube.service(config.namespace, name)
@@ -99,7 +100,7 @@ def attempt(config: Doctor, kube: Kube, domain: str, given: str) -> str:
         given: an address of the operator's own; "" to find one.
 
     Raises:
-        ConfigError: this is a lite.
+        ConfigError: this is a lite, or `domain` or `given` are wrong.
         NeedsHuman: the address is not known.
     """
     if config.mode != "master":
@@ -107,5 +108,18 @@ def attempt(config: Doctor, kube: Kube, domain: str, given: str) -> str:
             f"{config.domain_id} is a lite, and only a master invites: kubectl kuscia invite {domain} -n "
             "<the master's namespace>"
         )
+    _check(domain, given)
     address, note = (given, "") if given else endpoint(config, kube)
     return letter(config, domain, address, note)
+
+
+def _check(domain: str, given: str) -> None:
+    errors = []
+    for what, value, valid in (("DOMAIN", domain, valid_domain_id), ("--endpoint", given or None, valid_endpoint)):
+        try:
+            if value is not None:
+                valid(value)
+        except ValueError as error:
+            errors.append(f"  {what} {value!r}: {error}")
+    if errors:
+        raise ConfigError("\n".join(["the invitation would be wrong:", *errors]))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks import admission, credentials, datastore, engines, gateway
 from kuscia_hooks.config import Database, Engines, Prepare, SecretKey
@@ -144,12 +143,11 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     base = load_base(base_path, config)
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
-    values = [(config.key_secret, key)]
     extra = config.extra_config_secret
     what = f"the configuration in Secret {config.namespace}/{extra.name}" if extra else "the configuration"
     complete, raw = until(what, lambda: _complete(config, base, kube), deadline)
-    endpoint = token = None
-    kubeconfig = None
+    endpoint = token = kubeconfig = None
+    values: list[tuple[SecretKey, bytes]] = []
     settings = config.engines
     if settings is not None:
         where = f"the namespace of engines, {settings.namespace},"
@@ -167,7 +165,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         until("the master's gateway", lambda: gateway.probe(master), deadline)
         logger.info("the master's gateway answers at %s", master)
         until(f"the master to know domain {config.domain_id}", lambda: _known(config, master), deadline)
-        token = until("the master to admit the domain", lambda: _admitted(config, kube, master), deadline)
+        key, token = until("the master to admit the domain", lambda: _admitted(config, kube, master), deadline)
     dns = []
     if config.dns_service:
         dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
@@ -177,7 +175,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
         write(str(Path(output).parent / "kubeconfig"), kubeconfig)
     write(output, render(complete, key, endpoint, token, dns))
     if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(json.dumps(used(key, values, dns)))
+        TERMINATION_LOG.write_text(json.dumps(used(key, [(config.key_secret, key), *values], dns)))
     logger.info("wrote %s", output)
 
 
@@ -260,24 +258,28 @@ def _known(config: Prepare, master: str) -> None:
     )
 
 
-def _admitted(config: Prepare, kube: Kube, master: str) -> str:
-    """The token to start with, once the master takes it. Key and token are read again at every try."""
-    key = credentials.load_key(_key(config, kube))
+def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
+    """The domain key, PEM, and the token to start with, once the master takes both.
+
+    They are read again at every try: a wrong one is mended in its Secret.
+    """
+    pem = _key(config, kube)
     secret = config.deploy_token
     if secret is None:
-        return _register(config, master, NO_TOKEN, key, f"the master has another certificate for it. {_OWN_CERT}")
+        reason = f"the master has another certificate for it. {_OWN_CERT}"
+        return pem, _register(config, master, NO_TOKEN, pem, reason)
     raw = kube.secret_value(secret.namespace, secret.name, secret.key)
     reason = (
         f"the token in Secret {secret.namespace}/{secret.name}, key {secret.key}, is not the domain's unused "
         "one. If the lite's key was lost or replaced, restore it, or set master.domains.<id>.allowRekey: "
         "true once"
     )
-    return _register(config, master, raw.decode(errors="replace").strip(), key, reason)
+    return pem, _register(config, master, raw.decode(errors="replace").strip(), pem, reason)
 
 
-def _register(config: Prepare, master: str, token: str, key: RSAPrivateKey, reason: str) -> str:
+def _register(config: Prepare, master: str, token: str, pem: bytes, reason: str) -> str:
     try:
-        admission.register(master, config.domain_id, token, key)
+        admission.register(master, config.domain_id, token, credentials.load_key(pem))
     except NotYet as error:
         raise NotYet(f"{error.message} ({reason})", error.show) from error
     return token

@@ -85,6 +85,7 @@ VARIANTS = (
         },
         "master",
     ),
+    with_values("ingress-for-any-host", {"master": {"ingress": {"enabled": True, "path": "/kuscia"}}}, "master"),
     with_values(
         "runk-apart",
         {

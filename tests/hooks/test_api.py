@@ -79,6 +79,18 @@ def test_an_api_server_in_trouble_is_not_final(text: str) -> None:
     assert isinstance(error_for("domain/create", 11300, text), Busy)
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (11305, 'domains.kuscia.secretflow "leader" not found'),
+        (11506, 'domaindatas.kuscia.secretflow "timeouts" not found'),
+        (13105, 'appimages.kuscia.secretflow "unavailable" not found'),
+    ],
+)
+def test_what_an_object_is_called_says_nothing_about_the_error(code: int, text: str) -> None:
+    assert type(error_for("query", code, text)) is Missing
+
+
 def test_master_not_reached_from_a_lite_is_not_final() -> None:
     assert isinstance(error_for("domain/query", 11103, "can't reach master"), NotYet)
 

@@ -46,6 +46,13 @@ def test_address_of_an_ingress(kube: Kube) -> None:
     assert endpoint(letter) == "https://kuscia.example.com/kuscia"
 
 
+def test_address_of_an_ingress_for_any_host(kube: Kube) -> None:
+    url = "https://<host of the Ingress controller>/kuscia"
+    letter = attempt(exposed(type="Ingress", url=url), kube, "carl", "")
+    assert endpoint(letter) == url
+    assert "put in the host name" in letter
+
+
 @pytest.mark.parametrize("place", [{"ip": "1.2.3.4"}, {"hostname": "1.2.3.4"}])
 def test_address_of_a_load_balancer(core: FakeCore, kube: Kube, place: dict[str, str]) -> None:
     status = {"loadBalancer": {"ingress": [place]}}
@@ -73,3 +80,10 @@ def test_address_of_a_node_port(core: FakeCore, kube: Kube) -> None:
 def test_a_lite_invites_nobody(kube: Kube) -> None:
     with pytest.raises(ConfigError, match="only a master invites"):
         attempt(LITE, kube, "carl", "")
+
+
+def test_wrong_words_are_named_all_at_once(kube: Kube) -> None:
+    with pytest.raises(ConfigError) as refused:
+        attempt(MASTER, kube, "Bad ID", "kuscia.example.com")
+    assert "DOMAIN 'Bad ID': a domain ID is" in str(refused.value)
+    assert "--endpoint 'kuscia.example.com': an endpoint is http(s)://" in str(refused.value)

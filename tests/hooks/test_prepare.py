@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks import admission, credentials, datastore, engines, gateway, prepare
 from kuscia_hooks.config import Prepare
@@ -72,6 +73,33 @@ def test_order(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) ->
     """The token is read last: an earlier one may be stale (design: how a lite is admitted)."""
     run(lite(), base, kube, fake_time)
     assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token"]
+
+
+def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
+    base: Path,
+    core: FakeCore,
+    kube: Kube,
+    key_pem: bytes,
+    other_key_pem: bytes,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def refused_until_mended(_master: str, _domain: str, _token: str, key: RSAPrivateKey) -> None:
+        if credentials.public_der(key) == credentials.public_der(credentials.load_key(key_pem)):
+            core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": other_key_pem}))
+            raise NotYet("deploy token found but used", "kubectl get secret")
+
+    monkeypatch.setattr(admission, "register", refused_until_mended)
+    termination = tmp_path / "termination-log"
+    termination.touch()
+    monkeypatch.setattr(prepare, "TERMINATION_LOG", termination)
+    made = run(lite(), base, kube, fake_time)
+    assert base64.b64decode(made["domainKeyData"]) == other_key_pem
+    assert json.loads(termination.read_text())["secrets"] == {
+        "key/domain.key": credentials.fingerprint(other_key_pem, other_key_pem),
+    }
 
 
 def test_admitted_by_certificate(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:

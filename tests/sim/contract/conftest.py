@@ -7,13 +7,6 @@ import pytest
 
 from contract import inprocess
 from contract.hostcluster import ABSENT_IMAGES, HostClusterServer
-from contract.replay import Result, table
-
-RESULTS = pytest.StashKey[dict[str, list[Result]]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RESULTS] = {}
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +22,9 @@ async def cluster(tmp_path: Path) -> AsyncIterator[inprocess.Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def results(request: pytest.FixtureRequest) -> dict[str, list[Result]]:
-    return request.config.stash[RESULTS]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, replayed in config.stash[RESULTS].items():
-        terminalreporter.section(name)
-        terminalreporter.write_line(table(replayed))
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for title, text in report.user_properties:
+                terminalreporter.section(title)
+                terminalreporter.write_line(text)

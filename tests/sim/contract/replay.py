@@ -11,7 +11,6 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from contract.client import Answer, send, tls_context
@@ -261,7 +260,3 @@ def table(results: list[Result]) -> str:
             rows.append(f"\n{result.line.name}\n    {result.line.method} {result.line.path} {result.line.body}")
             rows += [f"    {problem}" for problem in result.problems]
     return "\n".join(rows)
-
-
-def write_table(path: Path, results: list[Result]) -> None:
-    path.write_text(table(results) + "\n")

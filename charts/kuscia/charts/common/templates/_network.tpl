@@ -81,15 +81,18 @@ where its annotations are used.
 {{- if contains "nginx.ingress.kubernetes.io/" (keys (.Values.ingress.annotations | default dict) | join " ") -}}true{{- end -}}
 {{- end -}}
 
-{{/*
-The gateway's addresses for the world outside, one a line; empty when there is none. The path is what comes before the
-regular expression that takes it away.
-*/}}
+{{/* The gateway's URL behind the Ingress. The path is what comes before the regular expression that takes it away. */}}
+{{- define "kuscia.ingressEndpoint" -}}
+{{- $ingress := .Values.ingress -}}
+{{- ternary "https" "http" (not (empty $ingress.tls)) }}://{{ $ingress.host | default "<host of the Ingress controller>" }}{{ regexReplaceAll "\\(.*$" $ingress.path "" | trimSuffix "/" }}
+{{- end -}}
+
+{{/* The gateway's addresses for the world outside, one a line; empty when there is none. */}}
 {{- define "kuscia.publicEndpoints" -}}
 {{- $ingress := .Values.ingress -}}
 {{- $external := .Values.service.external -}}
 {{- if $ingress.enabled }}
-{{ ternary "https" "http" (not (empty $ingress.tls)) }}://{{ $ingress.host | default "<host of the Ingress controller>" }}{{ regexReplaceAll "\\(.*$" $ingress.path "" | trimSuffix "/" }}
+{{ include "kuscia.ingressEndpoint" . }}
 {{- end }}
 {{- if $external.enabled }}
 {{ include "kuscia.gatewayScheme" . }}://

@@ -154,10 +154,9 @@ external: {{ include "master.external" . | fromYaml | default nil | toJson }}
 
 {{/* How partners outside the cluster reach the gateway, a dict as YAML; empty when they do not. */}}
 {{- define "master.external" -}}
-{{- $ingress := .Values.ingress -}}
-{{- if $ingress.enabled -}}
+{{- if .Values.ingress.enabled -}}
 type: Ingress
-url: {{ printf "%s://%s%s" (ternary "https" "http" (not (empty $ingress.tls))) $ingress.host (trimSuffix "/" $ingress.path) }}
+url: {{ include "kuscia.ingressEndpoint" . | quote }}
 {{- else if .Values.service.external.enabled -}}
 type: {{ .Values.service.external.type }}
 service: {{ include "kuscia.fullname" . }}-external
