@@ -77,6 +77,11 @@ def state(made: Variant) -> dict[str, Any]:
     return found
 
 
+def pods(made: Variant, lites: tuple[str, ...] = LITES) -> dict[str, str]:
+    """Lite -> its pod, by UID."""
+    return {party: made.pod(party)["metadata"]["uid"] for party in lites}
+
+
 def versions(made: Variant, lites: tuple[str, ...] = LITES) -> dict[str, str]:
     """Lite -> the Kuscia version of its Ready node, as the master knows it; "" when no node is Ready."""
     found = {}

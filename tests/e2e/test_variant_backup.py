@@ -63,6 +63,22 @@ def test_all_lost_and_restored(made: Variant, tmp_path: Path) -> None:
     assert "example job: " in made.test()
 
 
+def test_master_lost_and_restored_while_its_lites_run(made: Variant, tmp_path: Path) -> None:
+    """They reconnect by themselves: nobody touches them, and their pods stay."""
+    kept, pods = parties.state(made), parties.pods(made)
+    save(made, tmp_path, "master")
+    shell(made, tmp_path, "master", STATE_POD, *SAVE_STATE)
+    uninstall(made.kubectl, made.release("master"))
+
+    shell(made, tmp_path, "master", STATE_POD, KEYS, STATE, RELEASE)
+    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites are back")
+    assert parties.state(made) == kept
+    assert parties.pods(made) == pods
+    assert "Domain" not in step_log(made, "master", "register")
+    assert "created=0" in step_log(made, "master", "routes")
+    assert "example job: " in made.test()
+
+
 def test_master_without_its_state(made: Variant, tmp_path: Path) -> None:
     """The keys are there, the state is not, and the lites went on running."""
     kept = parties.state(made)

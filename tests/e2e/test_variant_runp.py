@@ -25,6 +25,7 @@ from tests.cluster.kubectl import CommandError
 from tests.cluster.kusciaapi import kusciaapi
 from tests.cluster.releases import BOB, image_values
 from tests.e2e.conftest import eventually
+from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -168,6 +169,24 @@ def test_engines_ran_as_processes_of_the_lite(runp: Variant, party: str) -> None
     eventually(lambda: not any(name in processes() for name in ENGINES), 60, f"no engine runs in {party}'s lite")
     pods = runp.kubectl.get("pods", "-n", runp.namespace(party))["items"]
     assert [pod for pod in pods if "kuscia.secretflow/namespace" in pod["metadata"].get("labels", {})] == []
+
+
+@pytest.mark.parametrize("party", ["alice", "bob"])
+def test_logs_are_those_of_the_processes(runp: Variant, layer: Path, party: str) -> None:
+    """`kubectl kuscia logs` of a job that failed, for its input is empty."""
+    job = f"idle-{party}"
+    runp.run_engine(json.loads(layer.read_text())["master"]["exampleJob"]["appImage"], job, party)
+    try:
+        with kusciaapi(runp.kubectl, runp.release("master")) as api:
+            body = {"job_id": job}
+            eventually(lambda: api.call("job/query", body)["status"]["state"] == "Failed", 120, f"{job} fails")
+        said = kuscia(runp.kubectl, "logs", job, "-n", runp.namespace(party))
+    finally:
+        runp.end_job(job)
+    assert said.code == 0, said
+    printed = [line for line in said.text.splitlines() if line.startswith(f"{party} | ")]
+    assert any("sf_" in line for line in printed), said
+    assert "printed=1 lost=0" in said.text
 
 
 def empty_bucket(made: Variant) -> None:
