@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, PRESETS, find, render
+from tests.chart.render import CHART, PRESETS, Object, find, parse, pod_template, render, template_once, with_values
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -130,3 +130,39 @@ def test_global_and_pass_through_blocks_are_open() -> None:
         },
     }
     assert render(values)
+
+
+BY_THE_CLUSTER: Object = {
+    "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None, "supplementalGroups": [1000680000]},
+    "securityContext": {"runAsUser": None, "runAsGroup": None, "readOnlyRootFilesystem": False},
+}
+
+
+@pytest.mark.parametrize("helm", ["helm", "helm3"])
+@pytest.mark.parametrize("part", ["master", "lite"])
+def test_the_steps_users_may_be_left_to_the_cluster(helm: str, part: str) -> None:
+    """A key of the values takes the place of the chart's, null takes it away; what has to be root stays root."""
+    text = template_once(with_values("", {part: {"jobs": BY_THE_CLUSTER}}, "master-and-alice"), helm)
+    steps = 0
+    for item in parse(text):
+        template = pod_template(item)
+        if template is None or f"kuscia-{part}" not in item["metadata"]["name"]:
+            continue
+        spec = template["spec"]
+        step_containers = spec.get("initContainers", [])
+        if item["kind"] != "Deployment":
+            assert spec["securityContext"] == {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "supplementalGroups": [1000680000],
+            }
+            step_containers = spec["containers"]
+        for container in step_containers:
+            context = container["securityContext"]
+            root = {"runAsUser": 0, "runAsGroup": 0}
+            is_root = part == "master" and container["name"] == "prepare"
+            assert {key: context[key] for key in root if key in context} == (root if is_root else {})
+            assert context["readOnlyRootFilesystem"] is False
+            assert context["allowPrivilegeEscalation"] is False
+            steps += 1
+    assert steps >= 4
