@@ -1,4 +1,4 @@
-"""docs/backup.md's commands for the state of a master on sqlite, with a kubectl that answers from a rendered release."""
+"""docs/backup.md's commands for a master's state on sqlite, with a kubectl that answers from a rendered release."""
 
 import re
 import shlex
