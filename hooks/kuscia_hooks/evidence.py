@@ -14,7 +14,8 @@ from kuscia_hooks.kube import Kube
 from kuscia_hooks.logs import DOMAIN_LABEL, TASK_ANNOTATION
 
 LINES = 1000
-JOB_LABEL = "batch.kubernetes.io/job-name"
+# Its namesake below batch.kubernetes.io came with Kubernetes 1.27; every version sets this one.
+JOB_LABEL = "job-name"
 STEPS = ("keys", "register", "routes", "data")
 
 

@@ -1,11 +1,14 @@
 """Each wrong value, and what the user is told."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.chart.render import Object, RenderError, render
+from tests.chart.render import Object, RenderError, Scenario, find, parse, render, template_once, with_values
 
 LITE: Object = {
     "enabled": True,
@@ -715,3 +718,45 @@ def test_right_routes_are_taken(period: int | None) -> None:
 @pytest.mark.parametrize("domain", ["a", "1", "alice", "0-0", "a" * 63])
 def test_right_domain_ids_are_taken(domain: str) -> None:
     assert render(_lite(domainId=domain))
+
+
+OF_A_BUCKET = {
+    "endpoint": "https://s3.example.com",
+    "bucket": "b",
+    "prefix": "tables",
+    "virtualhost": False,
+    "version": "s3v4",
+    "storageType": "oss",
+    "createBucket": True,
+    "credentialsSecret": {"name": "s"},
+}
+
+
+@pytest.mark.parametrize("helm", ["helm", "helm3"])
+@pytest.mark.parametrize(
+    ("below", "on_top", "left"),
+    [
+        (OF_A_BUCKET, {"type": "localfs", "path": LOCAL["path"]}, list(OF_A_BUCKET)),
+        ({"path": LOCAL["path"]}, {"type": "oss", "path": LOCAL["path"], **OF_A_BUCKET}, ["path"]),
+    ],
+    ids=["bucket-below-files", "files-below-bucket"],
+)
+def test_what_another_file_left_is_taken_away_as_the_example_says(
+    helm: str, below: Object, on_top: Object, left: list[str], tmp_path: Path
+) -> None:
+    """null in the file on top, for each key that the message names; the steps then get none of them."""
+    (tmp_path / "copy.yaml").write_text(json.dumps({"lite": {"data": {"source": below}}}))
+    presets = ("alice", "runp", str(tmp_path / "copy"))
+
+    def scenario(source: Object) -> Scenario:
+        return with_values("", {"lite": {"data": {"source": source}}}, *presets)
+
+    with pytest.raises(RenderError) as error:
+        template_once(scenario(on_top), helm)
+    examples = re.findall(r"example: (lite\.data\.source\.(\w+): null)$", str(error.value), re.MULTILINE)
+    assert {key for _, key in examples} == set(left)
+    mended = on_top | {key: yaml.safe_load(text)[f"lite.data.source.{key}"] for text, key in examples}
+    objects = parse(template_once(scenario(mended), helm))
+    config = yaml.safe_load(find(objects, "ConfigMap", "kuscia-lite-alice-data")["data"]["data.yaml"])
+    assert not set(config["source"]) & set(left)
+    assert config["source"]["type"] == on_top["type"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, PRESETS, find, render
+from tests.chart.render import CHART, PRESETS, Object, find, parse, pod_template, render, template_once, with_values
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -24,33 +24,53 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keys(node: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
-    """(path, key) of every key that the schema knows, below keys with a fixed name."""
+    """(path, key) of every key that the schema knows; entries of a list or a map have the path of that."""
     node = _resolve(node)
     found = []
     for key, value in node.get("properties", {}).items():
         found.append((path, key))
         found += _keys(value, f"{path}.{key}")
+    for entries in (node.get("items"), node.get("additionalProperties")):
+        if isinstance(entries, dict):
+            found += _keys(entries, path)
     return found
 
 
+def _block(path: str) -> str:
+    """The lines of values.yaml below a path, or below as much of it as is written there; comments are among them, and
+    so are what is said right above and the examples (#  key: …) that follow an empty map or list.
+    """
+    block = TEXT.splitlines()
+    for depth, key in enumerate(path.split(".")[1:]):
+        start = [i for i, line in enumerate(block) if line.startswith(f"{'  ' * depth}{key}:")]
+        if not start:
+            break
+        first = start[0]
+        # What is said right above it.
+        while first and re.match(rf"{'  ' * depth}# ", block[first - 1]):
+            first -= 1
+        inner = ("  " * (depth + 1), f"{'  ' * depth}#  ")
+        ended = (i for i in range(start[0] + 1, len(block)) if block[i].strip() and not block[i].startswith(inner))
+        block = block[first : next(ended, len(block))]
+    return "\n".join(block)
+
+
+def _explained(path: str, key: str) -> bool:
+    """Whether the block of a path shows a key: as a default, or in a comment."""
+    if step := re.fullmatch(r"(\.\w+\.jobs)\.(\w+)", path):
+        # Said once for all steps, in a sentence that names them.
+        told = re.sub(r"\s*#\s*", " ", _block(step[1]))
+        sentence = re.search(r"keys, [^:]* of their own, doctor resources\.", told)
+        if sentence and step[2] in sentence[0] and key in sentence[0]:
+            return True
+    return bool(re.search(rf"(?<![\w/-]){re.escape(key)}:", _block(path)))
+
+
 def test_every_key_of_the_schema_is_in_values_yaml() -> None:
-    """As a default, or in a comment that shows it."""
+    """In the block where it belongs, as a default or in a comment that shows it."""
     not_ours = {("", "common"), (".master", "global"), (".lite", "global")}
-    rare = {
-        "comment",
-        "ephemeralStorage",
-        "bandwidth",
-        "version",
-        "storageType",
-        "accessDirectly",
-        "path",
-        "file",
-        "type",
-    }
     missing = [
-        f"{path}.{key}"
-        for path, key in _keys(SCHEMA)
-        if (path, key) not in not_ours and key not in rare and not re.search(rf"\b{re.escape(key)}\b", TEXT)
+        f"{path}.{key}" for path, key in _keys(SCHEMA) if (path, key) not in not_ours and not _explained(path, key)
     ]
     assert not missing
 
@@ -130,3 +150,39 @@ def test_global_and_pass_through_blocks_are_open() -> None:
         },
     }
     assert render(values)
+
+
+BY_THE_CLUSTER: Object = {
+    "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None, "supplementalGroups": [1000680000]},
+    "securityContext": {"runAsUser": None, "runAsGroup": None, "readOnlyRootFilesystem": False},
+}
+
+
+@pytest.mark.parametrize("helm", ["helm", "helm3"])
+@pytest.mark.parametrize("part", ["master", "lite"])
+def test_the_steps_users_may_be_left_to_the_cluster(helm: str, part: str) -> None:
+    """A key of the values takes the place of the chart's, null takes it away; what has to be root stays root."""
+    text = template_once(with_values("", {part: {"jobs": BY_THE_CLUSTER}}, "master-and-alice"), helm)
+    steps = 0
+    for item in parse(text):
+        template = pod_template(item)
+        if template is None or f"kuscia-{part}" not in item["metadata"]["name"]:
+            continue
+        spec = template["spec"]
+        step_containers = spec.get("initContainers", [])
+        if item["kind"] != "Deployment":
+            assert spec["securityContext"] == {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "supplementalGroups": [1000680000],
+            }
+            step_containers = spec["containers"]
+        for container in step_containers:
+            context = container["securityContext"]
+            root = {"runAsUser": 0, "runAsGroup": 0}
+            is_root = part == "master" and container["name"] == "prepare"
+            assert {key: context[key] for key in root if key in context} == (root if is_root else {})
+            assert context["readOnlyRootFilesystem"] is False
+            assert context["allowPrivilegeEscalation"] is False
+            steps += 1
+    assert steps >= 4

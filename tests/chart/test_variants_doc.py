@@ -3,7 +3,9 @@
 import ast
 import re
 
-from tests.chart.render import PRESETS, ROOT
+import pytest
+
+from tests.chart.render import PRESETS, ROOT, find, render
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
@@ -36,3 +38,25 @@ def test_every_named_preset_exists() -> None:
 def test_every_variant_test_has_a_row() -> None:
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests/e2e").glob("test_variant_*.py")}
     assert files <= {name.partition("::")[0] for name in TESTS}
+
+
+@pytest.mark.parametrize("page", ["variants.md", "variants.zh-CN.md"])
+def test_a_kubeconfig_needs_what_the_role_of_runk_has(page: str) -> None:
+    values = {"lite": {"runk": {"enableLogging": True}}}
+    role = find(render(values, "alice", "alice-engines-apart"), "Role", "kuscia-lite-alice-runk")
+    wanted = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+    told = set()
+    for resources, verbs in re.findall(
+        r"^    kubectl .* create role \S+ --resource=(\S+) --verb=(\S+)$",
+        (ROOT / "docs" / page).read_text(),
+        re.MULTILINE,
+    ):
+        told |= {(resource, verb) for resource in resources.split(",") for verb in verbs.split(",")}
+    assert told == wanted
+
+
+@pytest.mark.parametrize("page", ["variants.md", "variants.zh-CN.md"])
+def test_commands_in_a_pod_say_whose_namespace(page: str) -> None:
+    for command in re.findall(r"`(kubectl [^`]*)`", (ROOT / "docs" / page).read_text()):
+        if re.search(r"\b(exec|cp)\b", command):
+            assert "-n lite-alice" in command

@@ -160,7 +160,7 @@ def test_crash_loop(well: FakeCore, kube: Kube) -> None:
 
 
 def test_newest_node_and_newest_pod_of_each_job(well: FakeCore, kube: Kube) -> None:
-    job = "batch.kubernetes.io/job-name"
+    job = "job-name"
     pods = [
         pod("m-2", "master", created=5),
         pod("register-1", "register", created=1, phase="Failed"),

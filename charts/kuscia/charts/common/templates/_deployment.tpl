@@ -156,7 +156,7 @@ A step as an init container: {ctx, verb, args, mounts, root}. Its config is a fi
   resources:
     {{- toYaml $values.jobs.resources | nindent 4 }}
   securityContext:
-    {{- $security := include "kuscia.restrictedContainer" .ctx | fromYaml }}
+    {{- $security := include "kuscia.stepSecurityContext" .ctx | fromYaml }}
     {{- if .root }}
     {{- $security = mergeOverwrite $security (dict
       "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0

@@ -45,10 +45,7 @@ automountServiceAccountToken: true
 enableServiceLinks: false
 restartPolicy: {{ .restartPolicy }}
 securityContext:
-  {{- include "kuscia.restrictedPod" . | nindent 2 }}
-  {{- with .groups }}
-  supplementalGroups: {{ toJson . }}
-  {{- end }}
+  {{- include "kuscia.stepPodSecurityContext" . | nindent 2 }}
 {{- with include "kuscia.imagePullSecrets" .ctx }}
 {{ . }}
 {{- end }}
@@ -68,7 +65,7 @@ containers:
     resources:
       {{- toYaml ($step.resources | default $values.jobs.resources) | nindent 6 }}
     securityContext:
-      {{- include "kuscia.restrictedContainer" . | nindent 6 }}
+      {{- include "kuscia.stepSecurityContext" .ctx | nindent 6 }}
     volumeMounts:
       - name: tmp
         mountPath: /tmp

@@ -161,13 +161,18 @@ spec:
       {{- include "kuscia.selectorLabels" $ctx | nindent 6 }}
   policyTypes: [Ingress]
   ingress:
-    # The gateway checks who speaks; partners may be anywhere.
+    # The gateway checks who speaks; partners may be anywhere. Where the values say who, the release's own pods are never
+    # shut out: its steps ask its gateways, and a lite of the same release its master's.
     - ports:
         - port: 1080
           protocol: TCP
       {{- with $policy.gatewayFrom }}
       from:
         {{- toYaml . | nindent 8 }}
+        - podSelector:
+            matchLabels:
+              app.kubernetes.io/name: kuscia
+              app.kubernetes.io/instance: {{ $ctx.Release.Name }}
       {{- end }}
     # KusciaAPI: this release's own steps, and what the values add.
     - from:

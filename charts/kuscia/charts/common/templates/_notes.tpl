@@ -30,7 +30,7 @@
     {{- end }}
   Kept when the release is uninstalled, and taken again by the next one. To remove the domain for good:
     kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
-    kubectl -n {{ $ns }} delete jobs -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}
+    kubectl -n {{ $ns }} delete jobs,pods -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}
     {{- if include "kuscia.ownsClaim" . }}
     kubectl -n {{ $ns }} delete pvc/{{ include "kuscia.claimName" . }} --ignore-not-found
     {{- end }}

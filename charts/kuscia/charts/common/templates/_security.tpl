@@ -1,23 +1,30 @@
-{{/* What Pod Security "restricted" asks of a pod and of its containers; uid and gid are those of Kuscia's own user. */}}
-{{- define "kuscia.restrictedPod" -}}
-runAsNonRoot: true
-runAsUser: 1000
-runAsGroup: 1000
-fsGroup: 1000
-seccompProfile:
-  type: RuntimeDefault
+{{/*
+What Pod Security "restricted" asks of a step's pod and of its containers; uid and gid are those of Kuscia's own user.
+jobs.podSecurityContext and jobs.securityContext win. The pod's: {ctx, groups}; the container's: the component's context.
+*/}}
+{{- define "kuscia.stepPodSecurityContext" -}}
+{{- $context := dict
+  "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000 "fsGroup" 1000
+  "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- with .groups }}{{ $_ := set $context "supplementalGroups" . }}{{ end -}}
+{{- include "kuscia.keysReplaced" (dict "base" $context "by" .ctx.Values.jobs.podSecurityContext) -}}
 {{- end -}}
 
-{{- define "kuscia.restrictedContainer" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-runAsUser: 1000
-runAsGroup: 1000
-capabilities:
-  drop: [ALL]
-seccompProfile:
-  type: RuntimeDefault
+{{- define "kuscia.stepSecurityContext" -}}
+{{- $context := dict
+  "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true
+  "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000
+  "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- include "kuscia.keysReplaced" (dict "base" $context "by" .Values.jobs.securityContext) -}}
+{{- end -}}
+
+{{/* {base, by}, two dicts: the first with the keys of the second in their place; null takes a key away. */}}
+{{- define "kuscia.keysReplaced" -}}
+{{- $base := .base -}}
+{{- range $key, $value := .by | default dict -}}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $base $key }}{{ else }}{{ $_ := set $base $key $value }}{{ end -}}
+{{- end -}}
+{{- toYaml $base -}}
 {{- end -}}
 
 {{/*
