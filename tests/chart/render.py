@@ -69,12 +69,12 @@ def template(scenario: Scenario, helm: str = "helm") -> str:
     return template_once(scenario, helm)
 
 
-def template_once(scenario: Scenario, helm: str = "helm") -> str:
+def template_once(scenario: Scenario, helm: str = "helm", kube_version: str = KUBE_VERSION) -> str:
     """As `template`, rendered anew."""
     files = [f"--values={PRESETS / preset}.yaml" for preset in scenario.presets]
     command = [tool(helm), "template", scenario.release, str(CHART), "--namespace", scenario.namespace]
     done = subprocess.run(
-        [*command, "--kube-version", KUBE_VERSION, *files, "--values=-"],
+        [*command, "--kube-version", kube_version, *files, "--values=-"],
         input=scenario.values,
         text=True,
         capture_output=True,

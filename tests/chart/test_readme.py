@@ -4,10 +4,11 @@ import re
 import shlex
 
 import pytest
-import yaml
 
-from tests.chart.render import CHART, ROOT, Object, parse, pod_template, template_once, with_values
+from tests.chart.render import ROOT, Object, RenderError, Scenario, parse, pod_template, template_once, with_values
 
+# podFailurePolicy of Jobs is on by default since then.
+OLDEST_MINOR = 26
 PAGES = ["README.md", "README.zh-CN.md"]
 
 
@@ -60,12 +61,15 @@ def test_the_installs_take_the_image_that_was_pushed(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_oldest_kubernetes_is_named(page: str) -> None:
-    wanted = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
-    minor = re.fullmatch(r">=1\.(\d+)\.0-0", wanted)
-    assert minor, wanted
-    # podFailurePolicy is on by default since then.
-    assert int(minor[1]) >= 26
-    assert f"Kubernetes 1.{minor[1]} " in (ROOT / page).read_text()
+    assert template_once(Scenario("default"), kube_version=f"1.{OLDEST_MINOR}.0-rc.1")
+    with pytest.raises(RenderError, match=f"Jobs need podFailurePolicy, .* since Kubernetes 1.{OLDEST_MINOR}"):
+        template_once(Scenario("default"), kube_version=f"1.{OLDEST_MINOR - 1}.16+k3s1")
+    assert f"Kubernetes 1.{OLDEST_MINOR} " in (ROOT / page).read_text()
+
+
+def test_a_helm_without_version_stamps_renders() -> None:
+    """It takes the cluster that it does not ask for Kubernetes 1.20."""
+    assert template_once(Scenario("default"), "helm3", kube_version="1.20.0")
 
 
 def test_no_label_of_later_versions() -> None:

@@ -145,7 +145,7 @@ def test_logs_of_every_party(well: Variant) -> None:
 
 
 def test_logs_of_every_party_at_once(well: Variant) -> None:
-    """With -A: those of the parties whose namespaces one may look at; others know nothing of the job, and say so."""
+    """With -A; releases of other masters know nothing of the job, and say so."""
     job = submit(well)
     said = kuscia(well.kubectl, "logs", job, "--follow", "-A")
     assert talk(said, "alice") == ALL_LINES, said
