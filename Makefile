@@ -93,9 +93,9 @@ chart: deps ## helm-unittest suites and template tests
 test-fast: lint chart unit ## All that needs no cluster
 
 .PHONY: e2e e2e-all
-e2e: deps ## The main end-to-end tests, on the local cluster
+e2e: deps ## End-to-end tests of the demo and of the quicker variants
 	@$(PY) -m tests.cluster.demo up
-	pytest -v -m "cluster and not long" tests
+	pytest -v -m "cluster and not long" $(SIDE_BY_SIDE) tests
 
 e2e-all: deps ## All end-to-end tests
 	@$(PY) -m tests.cluster.demo up

@@ -12,7 +12,7 @@ from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 
 SECRETFLOW = "secretflow-image"
 

@@ -12,7 +12,7 @@ from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.datasources import Stores, stores
 from tests.e2e.variants import variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 
 PARTIES = ("alice", "bob")
 

@@ -21,7 +21,7 @@ from tests.e2e.datastores import (
     wrong_password,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,6 +44,7 @@ def test_wrong_password(one: Master) -> None:
     wrong_password(one, "1045 Access denied for user 'kuscia'")
 
 
+@pytest.mark.long
 def test_secret_that_is_missing(one: Master) -> None:
     secret_that_is_missing(one)
 
@@ -58,18 +59,22 @@ def test_no_database(demo: Demo, images: Path) -> None:
         assert "the database name my-kuscia holds a '-'" in one.prepare_log()
 
 
+@pytest.mark.long
 def test_database_that_comes_late(one: Master) -> None:
     comes_late(one, "2003 Can't connect to MySQL server on")
 
 
+@pytest.mark.long
 def test_changed_password(one: Master) -> None:
     changed_password(one, "Error 1045")
 
 
+@pytest.mark.long
 def test_changed_cluster_token(one: Master) -> None:
     changed_cluster_token(one)
 
 
+@pytest.mark.long
 def test_user_without_rights(one: Master) -> None:
     one.make_user()
     one.make_database()

@@ -17,7 +17,7 @@ from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,7 @@ def test_notes_warn_of_an_open_api(installed: Variant, case: Case) -> None:
     assert ("master.protocol is NOTLS" in notes) == (case.api == "NOTLS")
 
 
+@pytest.mark.long
 def test_changed_protocol_of_a_lite_remakes_the_routes_to_it(demo: Demo, images: Path) -> None:
     """bob goes from TLS to NOTLS: first its release, then the master's, which alone knows the routes."""
     with variant(demo, images, "protocol-change", parties=("master", "alice", "bob")) as made:
@@ -163,6 +164,7 @@ def test_changed_protocol_of_a_lite_remakes_the_routes_to_it(demo: Demo, images:
         made.test()
 
 
+@pytest.mark.long
 def test_changed_protocol_of_the_master_is_followed_by_its_lites(demo: Demo, images: Path) -> None:
     """TLS to NOTLS: the master's release first, then each lite's with the new scheme; a lite's own protocol stays."""
     with variant(demo, images, "protocol-master") as made:

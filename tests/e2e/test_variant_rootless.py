@@ -9,7 +9,7 @@ from tests.cluster.demo import Demo
 from tests.cluster.kubectl import CommandError
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 # The local cluster's volumes are hostPath ones, which belong to root whatever fsGroup says.
 NO_VOLUME = {"master": {"persistence": {"enabled": False}}}
 

@@ -11,7 +11,7 @@ from tests.cluster.kubectl import CommandError
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 PRESET = "alice-runc"
 # All that Kuscia asks for (Kuscia facts 1.6), and those of an ordinary container (recordings/startup-cases/runc.log).
 FULL, ORDINARY = 0x3FFFFFFFF, 0xA80425FB

@@ -11,7 +11,7 @@ from tests.e2e.conftest import eventually
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 JOB = "sleeps"
 VERBS = ("get", "list", "watch", "create", "delete")
 KINDS = ("pods", "configmaps", "secrets")

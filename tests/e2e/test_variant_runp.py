@@ -28,7 +28,7 @@ from tests.e2e.conftest import eventually
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 DATA = "/home/kuscia/var/storage/data"
 OWN = "id1,age\n1,2\n"
 # Command lines of engines, as /proc has them.

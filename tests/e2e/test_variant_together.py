@@ -10,7 +10,7 @@ from tests.cluster.demo import Demo
 from tests.cluster.kusciaapi import kusciaapi
 from tests.e2e.variants import Variant, variant
 
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = pytest.mark.cluster
 RELEASE = "master-and-alice"
 
 
