@@ -41,6 +41,7 @@ def parse(model, data):
     [
         (config.Prepare, MASTER),
         (config.Prepare, {**MASTER, "datastore": MYSQL}),
+        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "params": {"tls": True, "loc": "Local"}}}),
         (
             config.Prepare,
             {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": "disable"}}},
@@ -98,6 +99,16 @@ def test_valid(model, data) -> None:
         (config.Prepare, {**MASTER, "datastore": {**MYSQL, "user": "a:b"}}, ["datastore", "':'"]),
         (config.Prepare, {**MASTER, "datastore": {**MYSQL, "database": "a/b"}}, ["datastore.database"]),
         (config.Prepare, {**MASTER, "datastore": {**MYSQL, "port": 0}}, ["datastore.port"]),
+        (
+            config.Prepare,
+            {**MASTER, "datastore": {**MYSQL, "params": {"tls": "required"}}},
+            ["params.tls is 'required'", "true, false, skip-verify, preferred"],
+        ),
+        (
+            config.Prepare,
+            {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": True}}},
+            ["params.sslmode is 'true'", "verify-full"],
+        ),
         (
             config.Register,
             {**WRITING, "domains": {}, "api": {"endpoint": "http://m:8082", "protocol": "TLS"}},
