@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
-from kuscia_hooks import credentials
+from kuscia_hooks import credentials, transfer
 from kuscia_hooks.content import Content
 from kuscia_hooks.errors import NeedsHuman, NotYet
 from kuscia_hooks.s3 import Location, Store
@@ -82,8 +83,13 @@ def wait(what: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def test_in_parts(store: Store, client: Minio, big: Path) -> None:
+def test_in_parts(
+    store: Store, client: Minio, big: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transfer, "REPORT_SECONDS", 1e-6)
     assert store.upload("big.csv", Content(big)) is True
+    told = re.findall(r"^big\.csv: ([\d.]+) MB of 50\.3 MB sent, [\d.]+ MB/s$", capsys.readouterr().out, re.MULTILINE)
+    assert told == ["8.4", "16.8", "25.2", "33.6", "41.9", "50.3", "50.3"], "one line a part, the last is four bytes"
     assert str(client.stat_object("bkt", "big.csv").etag).endswith("-7")
     assert store.size("big.csv") == big.stat().st_size
     assert store.header("big.csv") == ["id1"]
