@@ -138,13 +138,15 @@ def _take(url: str, login: Login, response: httpx.Response, file: Path, validato
     if size is not None and total is not None and total != size:
         file.unlink(missing_ok=True)
         raise NeedsHuman(f"{shown(url)} has {total} bytes, not the {size} of `size`")
-    # A weak ETag promises nothing about single bytes (RFC 9110, 13.1.5).
-    etag = response.headers.get("ETag", "")
-    mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-    if mark:
-        validator.write_text(mark)
-    else:
+    if status == 200:
+        # In this order, or a kill in between would leave a part of one version under the name of another.
+        file.unlink(missing_ok=True)
         validator.unlink(missing_ok=True)
+        # A weak ETag promises nothing about single bytes (RFC 9110, 13.1.5).
+        etag = response.headers.get("ETag", "")
+        mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+        if mark:
+            validator.write_text(mark)
     progress = Progress(shown(url), "fetched", total)
     progress.update(there)
     with file.open("ab" if there else "wb") as target:

@@ -77,6 +77,24 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
     assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
 
 
+@pytest.mark.parametrize("at", ["Progress", "Path.write_text", "Path.open"])
+def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """The part of the former version goes before the new one gets its mark."""
+    server = Server(broken_after=(2 << 20) + 1000)
+    with pytest.raises(NotYet):
+        fetch(server, tmp_path)
+    server.content, server.etag = BYTES[::-1], '"2"'
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"kuscia_hooks.download.{at}", kill)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(server, tmp_path)
+    assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
+
+
 def test_what_is_there_whole_is_not_fetched_again(tmp_path: Path) -> None:
     server = Server()
     fetch(server, tmp_path)
