@@ -77,11 +77,7 @@ def read_password(database: Database, namespace: str, kube: Kube) -> str:
     """
     secret = database.password_secret
     where = f"Secret {namespace}/{secret.name}, key {secret.key}"
-    raw = kube.secret_value(namespace, secret.name, secret.key)
-    try:
-        password = raw.decode()
-    except UnicodeDecodeError as error:
-        raise NotYet(f"the password in {where} is not UTF-8") from error
+    password = kube.secret_text(namespace, secret.name, secret.key)
     if password.endswith("\n"):
         raise NotYet(
             f"the password in {where} ends with a newline; write it with --from-literal, or with printf into a file"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.kube import Kube, text_of
 from kuscia_hooks.log import hide, logger
 from kuscia_hooks.transfer import Progress, megabytes
 
@@ -37,14 +37,16 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
     """What a Secret holds: `token`, or `username` and `password`, or `query` of a signed URL.
 
     Raises:
-        NotYet: the Secret is missing, or has none of these.
+        NotYet: the Secret is missing, has none of these, or one of them is no text.
     """
     show = f"kubectl get secret {name} -n {namespace}"
     data = kube.secret(namespace, name, public=("username",))
     where = f"Secret {namespace}/{name}"
     if data is None:
         raise NotYet(f"{where} does not exist", show)
-    values = {key: value.decode().strip() for key, value in data.items() if value.strip()}
+    # What else is in it may be no text.
+    used = [key for key in ("token", "username", "password", "query") if data.get(key, b"").strip()]
+    values = {key: text_of(data[key], namespace, name, key).strip() for key in used}
     if "token" in values:
         hide(values["token"])
         return Login(headers={"Authorization": f"Bearer {values['token']}"}, secret=where)

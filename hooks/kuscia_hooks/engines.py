@@ -57,7 +57,7 @@ def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | Non
     secret = engines.kubeconfig_secret
     if secret is None:
         return kube, None
-    text = kube.secret_value(namespace, secret.name, secret.key).decode(errors="replace")
+    text = kube.secret_text(namespace, secret.name, secret.key)
     try:
         return Kube.of_kubeconfig(text), text
     except ValueError as error:

@@ -76,6 +76,14 @@ class Kube:
             raise NotYet(f"Secret {namespace}/{name} has no value under {key} (it has {has})", show)
         return data[key]
 
+    def secret_text(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> str:
+        """One value of a Secret that is text; see `secret_value`.
+
+        Raises:
+            NotYet: as there, or it is not UTF-8.
+        """
+        return text_of(self.secret_value(namespace, name, key, public), namespace, name, key)
+
     def create_secret(
         self,
         namespace: str,
@@ -229,6 +237,16 @@ class Kube:
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
             raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
+
+
+def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
+    """A value of a Secret as text. Raises NotYet when it is none: it heals when the Secret is corrected."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise NotYet(
+            f"{key} of Secret {namespace}/{name} is not UTF-8 text", f"kubectl describe secret {name} -n {namespace}"
+        ) from error
 
 
 def _connect() -> Any:

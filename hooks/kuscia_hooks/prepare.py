@@ -268,13 +268,13 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
     if secret is None:
         reason = f"the master has another certificate for it. {_OWN_CERT}"
         return pem, _register(config, master, NO_TOKEN, pem, reason)
-    raw = kube.secret_value(secret.namespace, secret.name, secret.key)
+    token = kube.secret_text(secret.namespace, secret.name, secret.key).strip()
     reason = (
         f"the token in Secret {secret.namespace}/{secret.name}, key {secret.key}, is not the domain's unused "
         "one. If the lite's key was lost or replaced, restore it, or set master.domains.<id>.allowRekey: "
         "true once"
     )
-    return pem, _register(config, master, raw.decode(errors="replace").strip(), pem, reason)
+    return pem, _register(config, master, token, pem, reason)
 
 
 def _register(config: Prepare, master: str, token: str, pem: bytes, reason: str) -> str:

@@ -170,5 +170,17 @@ def test_a_secret_that_is_missing_or_incomplete(core: FakeCore, kube: Kube) -> N
         download.login(kube, "ns", "files")
 
 
+@pytest.mark.parametrize("key", ["token", "username", "query"])
+def test_a_login_that_is_no_text(core: FakeCore, kube: Kube, key: str) -> None:
+    core.put("secrets", "ns", "files", data=secret_data(**{"password": "x", key: b"\xff"}))
+    with pytest.raises(NotYet, match=f"{key} of Secret ns/files is not UTF-8 text"):
+        download.login(kube, "ns", "files")
+
+
+def test_what_is_not_read_of_a_login_may_be_anything(core: FakeCore, kube: Kube) -> None:
+    core.put("secrets", "ns", "files", data=secret_data(token="hunter2", keystore=b"\xff"))
+    assert download.login(kube, "ns", "files").headers == {"Authorization": "Bearer hunter2"}
+
+
 def test_a_signature_is_not_shown() -> None:
     assert download.shown(f"{URL}?sig=hunter2") == f"{URL}?…"
