@@ -14,8 +14,9 @@ from tests.hooks.fakes import FakeCore, api_exception
 ENGINES = {"namespace": "engines", "lite": "ns/kuscia-lite-alice", "kubeconfigSecret": None}
 MINE = {"domain": "alice", "lite": "ns/kuscia-lite-alice"}
 BOBS = {"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"}
+SERVER = {"server": "https://elsewhere:6443"}
 KUBECONFIG: dict[str, Any] = {
-    "clusters": [{"name": "c", "cluster": {"server": "https://elsewhere:6443"}}],
+    "clusters": [{"name": "c", "cluster": SERVER}],
     "users": [{"name": "u", "user": {"token": "t0ken"}}],
     "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
     "current-context": "x",
@@ -158,7 +159,7 @@ def edited(**changes: Any) -> str:
         (edited(**{"current-context": ""}), "no clusters or no current-context"),
         (edited(users=[{"name": "u", "user": {"exec": {"command": "aws"}}}]), "users.u has exec"),
         (edited(users=[{"name": "u", "user": {"tokenFile": "/x"}}]), "users.u has tokenFile"),
-        (edited(clusters=[{"name": "c", "cluster": {"server": "https://e", "certificate-authority": "/x"}}]), "clusters.c has cert"),
+        (edited(clusters=[{"name": "c", "cluster": {**SERVER, "certificate-authority": "/x"}}]), "clusters.c has cert"),
         (edited(**{"current-context": "y"}), "Expected object with name y"),
         (edited(**{"current-context": ["x"]}), "at current-context (Input should be a valid string)"),
         (edited(clusters="hello"), "at clusters (Input should be a valid list)"),
