@@ -217,6 +217,21 @@ class Kube:
             raise NotYet(f"ServiceAccount {namespace}/{name} does not exist", f"kubectl get namespace {namespace}")
         return [entry.name for entry in found.image_pull_secrets or []]
 
+    def may(self, verb: str, resource: str, namespace: str) -> bool:
+        """Whether the API server would let this user do that to any such object of the core API group; whoever is
+        logged in may ask (SelfSubjectAccessReview).
+
+        Args:
+            resource: such as `secrets` or `pods/log`.
+        """
+        from kubernetes import client
+
+        kind, _, subresource = resource.partition("/")
+        attributes = {"namespace": namespace, "verb": verb, "resource": kind, "subresource": subresource}
+        body = {"spec": {"resourceAttributes": attributes}}
+        ask = client.AuthorizationV1Api(self._core.api_client).create_self_subject_access_review
+        return bool(self._call("create", "selfsubjectaccessreviews", namespace, "", ask, body).status.allowed)
+
     def _list(self, resource: str, namespace: str, function: Any, **selector: str) -> list[dict[str, Any]]:
         response = self._call("list", resource, namespace, "", function, namespace, _preload_content=False, **selector)
         return list(json.loads(response.data)["items"])
@@ -363,7 +378,13 @@ def _api_error(status: int, message: str, verb: str, resource: str, namespace: s
     where = f"{namespace}/{name}" if name else f"in {namespace}"
     account = "--as=system:serviceaccount:<namespace>:<name>"
     show = f"kubectl auth can-i {verb} {resource}{'/' if name else ''}{name} -n {namespace} {account}"
-    if status in (401, 403):
+    if status == 401:
+        return NotYet(
+            f"the API server refuses to {verb} {resource} {where} (401: {message}): it does not take the token or "
+            "certificate, or does no longer",
+            "kubectl auth whoami",
+        )
+    if status == 403:
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
         return NotYet(
             f"the API server refuses to {verb} {resource} {where} ({status}: {message}). "

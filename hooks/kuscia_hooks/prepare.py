@@ -192,6 +192,8 @@ def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadli
     settings, kubeconfig_secret = config.engines, _kubeconfig_secret(config)
     if settings is not None:
         where = f"the namespace of engines, {settings.namespace},"
+        # By itself, since it asks the API server for a lot: the wait for the namespace may be long.
+        until(where, lambda: _rights(config, base, settings, kube), deadline)
         taken.kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
         if kubeconfig_secret is not None and taken.kubeconfig is not None:
             taken.secrets[kubeconfig_secret] = taken.kubeconfig.encode()
@@ -245,6 +247,11 @@ def _key(config: Prepare, kube: Kube) -> bytes:
             f"kubectl describe secret {secret.name} -n {config.namespace}",
         ) from error
     return pem
+
+
+def _rights(config: Prepare, base: Mapping[str, Any], settings: Engines, kube: Kube) -> None:
+    where, _ = engines.reach(settings, config.namespace, kube)
+    engines.check_rights(settings, bool((base.get("runk") or {}).get("enableLogging")), where)
 
 
 def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:

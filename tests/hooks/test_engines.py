@@ -1,4 +1,5 @@
 import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,41 @@ def test_prepare_names_the_role_that_is_missing(core: FakeCore, kube: Kube) -> N
     core.fail = fail
     with pytest.raises(NotYet, match=r"refuses to list pods in engines .*resources \[pods\], verbs \[list\]"):
         engines.report_left_behind(settings(), "alice", kube)
+
+
+ALL = {(verb, resource) for resource in engines.RESOURCES for verb in engines.VERBS}
+
+
+def test_rights_that_are_there(core: FakeCore, kube: Kube) -> None:
+    core.refused = {("get", "pods/log"), ("update", "pods")}
+    engines.check_rights(settings(), False, kube)
+    assert {name for _, _, name in core.calls} == {" ".join(right) for right in ALL}
+
+
+def test_all_rights_that_lack_are_named_at_once(core: FakeCore, kube: Kube) -> None:
+    """Kuscia would wait for its informers of what it cannot list or watch, without a word."""
+    core.refused = {("watch", "secrets"), ("list", "secrets"), ("delete", "pods"), ("get", "pods/log")}
+    with pytest.raises(NotYet, match="refuses what RunK does in engines: the user of the kubeconfig may not ") as error:
+        engines.check_rights(settings(**KC), True, kube)
+    assert "may not delete pods; list, watch secrets; get pods/log. Expected is a Role" in error.value.message
+    assert error.value.show == (
+        "kubectl -n engines create role kuscia --resource=pods,configmaps,secrets --verb=get,list,watch,create,delete "
+        "&& kubectl -n engines create role kuscia-logs --resource=pods/log --verb=get"
+    )
+
+
+def test_the_releases_own_role_lacks(core: FakeCore, kube: Kube) -> None:
+    core.refused = ALL
+    with pytest.raises(NotYet, match="Expected are Role and RoleBinding kuscia-lite-alice-runk of this") as error:
+        engines.check_rights(settings(), False, kube)
+    assert "this lite's ServiceAccount may not get, list, watch, create, delete pods; " in error.value.message
+
+
+def test_the_command_is_the_documents() -> None:
+    for document in ("variants.md", "variants.zh-CN.md"):
+        text = (Path(__file__).parents[2] / "docs" / document).read_text()
+        for command in engines.role_command("alice-engines", logs=True).split(" && "):
+            assert f"    {command}\n" in text
 
 
 def test_what_was_left_behind_is_named(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:

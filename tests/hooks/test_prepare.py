@@ -577,6 +577,32 @@ def test_prepare_waits_until_the_namespace_is_its_own(
     assert "holds the engines of domain bob (lite-bob/kuscia-lite-bob)" in said
 
 
+@pytest.mark.parametrize("logging", [False, True])
+def test_prepare_waits_for_the_rights_of_runk(
+    core: FakeCore,
+    kube: Kube,
+    base: Path,
+    fake_time: FakeTime,
+    ready: list[str],
+    capsys: pytest.CaptureFixture[str],
+    logging: bool,
+) -> None:
+    content = yaml.safe_load(base.read_text())
+    base.write_text(yaml.safe_dump({**content, "runk": {**content["runk"], "enableLogging": logging}}))
+    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    core.refused = {("list", "secrets"), ("get", "pods/log")}
+
+    def grant(_verb: str, _kind: str, _name: str) -> None:
+        if fake_time.time > 3:
+            core.refused = set()
+
+    core.fail = grant
+    run(lite(engines=ENGINES), base, kube, fake_time)
+    said = capsys.readouterr().out
+    assert "waiting for the namespace of engines, engines, (0 of 30 s): the API server refuses what RunK does" in said
+    assert f"may not list secrets{'; get pods/log' if logging else ''}. Expected" in said
+
+
 def test_prepare_brings_the_kubeconfig(
     kube: Kube,
     through_kubeconfig: FakeCore,
