@@ -352,6 +352,12 @@ class Oss(_Model):
     access_directly: bool = True
     credentials_secret: Credentials
 
+    @model_validator(mode="after")
+    def _no_path(self) -> "Oss":
+        if split_endpoint(self.endpoint).path:
+            raise ValueError("the endpoint of a store has no path: bucket and prefix are values of their own")
+        return self
+
 
 class LocalFs(_Model):
     """A directory of the lite's own volume; only RunP and RunC engines see it."""

@@ -505,6 +505,12 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"http://s3:9000"',
         "short names",
     ),
+    (
+        _data(source={**SOURCE, "endpoint": "https://s3.example.com/alice"}),
+        "lite.data.source.endpoint",
+        '"https://s3.example.com/alice"',
+        "the endpoint of a store has no path",
+    ),
     (_data(source={**SOURCE, "bucket": ""}), "lite.data.source.bucket", '""', "needs a bucket"),
     (
         _data(source={**SOURCE, "credentialsSecret": {}}),

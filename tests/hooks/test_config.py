@@ -144,6 +144,7 @@ def test_valid(model, data) -> None:
             ["alice is this domain itself"],
         ),
         (config.Data, {**DATA, "source": {**OSS, "bucket": ""}}, ["source.bucket"]),
+        (config.Data, {**DATA, "source": {**OSS, "endpoint": "https://s3.example.com/b"}}, ["source", "has no path"]),
         (
             config.Data,
             {
