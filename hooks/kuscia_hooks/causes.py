@@ -293,7 +293,7 @@ STEP: tuple[Known, ...] = (
     ),
     Known(
         "runk-forbidden",
-        r"refuses to (list pods in|\w+ configmaps \S+/kuscia-engines)",
+        r"refuses (what RunK does in|to (list pods in|\w+ configmaps \S+/kuscia-engines))",
         "RunK may not make engine pods in {engines}: {line}",
         "{upgrade}   # makes Role and RoleBinding {fullname}-runk in {engines}; with lite.runk.kubeconfigSecret they "
         "are yours to make",

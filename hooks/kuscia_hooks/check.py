@@ -250,9 +250,7 @@ def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) ->
     """Kuscia's copy of the keys against the Secret: engines use the copy."""
     secret = source.credentials_secret
     names = secret.access_key_id_key, secret.access_key_secret_key
-    wanted = [
-        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip() for name in names
-    ]
+    wanted = [kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names]
     oss = _data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
     if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
         raise NotYet(

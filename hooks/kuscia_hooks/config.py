@@ -106,13 +106,30 @@ class Api(_Model):
         return self
 
 
+def param_text(value: str | int | bool) -> str:
+    """A parameter of a database's address as it is written there."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Sqlite(_Model):
     type: Literal["sqlite"]
     path: Name
 
 
+# What the drivers that Kuscia and its K3s use know (go-sql-driver/mysql, and pgx, which kine has); with another value
+# the driver refuses its address, and Kuscia ends.
+TLS_PARAM = {
+    "mysql": ("tls", ("true", "false", "skip-verify", "preferred")),
+    "postgres": ("sslmode", ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
+}
+
+
 class Database(_Model):
-    """A MySQL or PostgreSQL server that keeps the state; `database` has to exist."""
+    """A MySQL or PostgreSQL server that keeps the state; `database` has to exist.
+
+    Args:
+        params: of the address; `tls` (MySQL) and `sslmode` (PostgreSQL) are among `TLS_PARAM`.
+    """
 
     type: Literal["mysql", "postgres"]
     host: Name
@@ -127,6 +144,18 @@ class Database(_Model):
         if self.type == "mysql" and ":" in self.user:
             raise ValueError("Kuscia's MySQL driver cannot take a ':' in a user's name")
         return self
+
+    @model_validator(mode="after")
+    def _tls(self) -> "Database":
+        name, known = TLS_PARAM[self.type]
+        if self.tls and self.tls not in known:
+            raise ValueError(f"params.{name} is {self.tls!r}; Kuscia's driver knows {', '.join(known)}")
+        return self
+
+    @property
+    def tls(self) -> str:
+        """`tls` or `sslmode` of the address; "" where it is left to the driver."""
+        return param_text(self.params.get(TLS_PARAM[self.type][0], ""))
 
 
 Datastore = Annotated[Sqlite | Database, Field(discriminator="type")]
@@ -322,6 +351,12 @@ class Oss(_Model):
     create_bucket: bool = False
     access_directly: bool = True
     credentials_secret: Credentials
+
+    @model_validator(mode="after")
+    def _no_path(self) -> "Oss":
+        if split_endpoint(self.endpoint).path:
+            raise ValueError("the endpoint of a store has no path: bucket and prefix are values of their own")
+        return self
 
 
 class LocalFs(_Model):

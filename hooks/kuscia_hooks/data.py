@@ -230,9 +230,7 @@ def _keys(config: Data, kube: Kube) -> tuple[str, str]:
     secret = config.source.credentials_secret
     names = secret.access_key_id_key, secret.access_key_secret_key
     # An access key's id is no secret, and is often a word that the log needs.
-    identity, key = (
-        kube.secret_value(config.namespace, secret.name, name, public=names[:1]).decode().strip() for name in names
-    )
+    identity, key = (kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names)
     return identity, key
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from kuscia_hooks.config import Database, Sqlite
+from kuscia_hooks.config import Database, Sqlite, param_text
 from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.log import hide, logger
@@ -26,6 +26,8 @@ _RIGHTS = {
     "UPDATE": f"UPDATE {TABLE} SET name = 'x' WHERE 1=0",  # noqa: S608
     "DELETE": f"DELETE FROM {TABLE} WHERE 1=0",  # noqa: S608
 }
+# MySQL before 8.0 takes no WHERE without FROM; PostgreSQL has no DUAL.
+_MYSQL_RIGHTS = _RIGHTS | {"INSERT": f"INSERT INTO {TABLE} (name) SELECT 'x' FROM DUAL WHERE 1=0"}  # noqa: S608
 # To make the table, on top of the rights to use it. Neither makes anything: there is no such table.
 _MYSQL_MAKE = {
     "CREATE": f"CREATE TABLE {TABLE}_is_not_here LIKE {TABLE}",
@@ -75,11 +77,7 @@ def read_password(database: Database, namespace: str, kube: Kube) -> str:
     """
     secret = database.password_secret
     where = f"Secret {namespace}/{secret.name}, key {secret.key}"
-    raw = kube.secret_value(namespace, secret.name, secret.key)
-    try:
-        password = raw.decode()
-    except UnicodeDecodeError as error:
-        raise NotYet(f"the password in {where} is not UTF-8") from error
+    password = kube.secret_text(namespace, secret.name, secret.key)
     if password.endswith("\n"):
         raise NotYet(
             f"the password in {where} ends with a newline; write it with --from-literal, or with printf into a file"
@@ -98,7 +96,7 @@ def endpoint(database: Database, password: str) -> str:
     URL.
     """
     # The MySQL driver splits `charset` at commas without unescaping it.
-    params = "&".join(f"{name}={quote(_param(value), safe=',')}" for name, value in database.params.items())
+    params = "&".join(f"{name}={quote(param_text(value), safe=',')}" for name, value in database.params.items())
     query = f"?{params}" if params else ""
     if database.type == "mysql":
         address = f"tcp({database.host}:{database.port})"
@@ -108,10 +106,6 @@ def endpoint(database: Database, password: str) -> str:
         result = f"postgres://{user}:{secret}@{database.host}:{database.port}/{database.database}{query}"
     hide(result)
     return result
-
-
-def _param(value: str | int | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check_sqlite(store: Sqlite) -> None:
@@ -235,7 +229,7 @@ def _mark(token: str) -> str:
 def _check_mysql(execute: Execute, database: Database) -> list[str]:
     # A user with no right at all to a table does not see it; then the rights to make it are missed.
     there = bool(execute(f"SHOW TABLES LIKE '{TABLE}'"))
-    missing = _missing(execute, _RIGHTS)
+    missing = _missing(execute, _MYSQL_RIGHTS)
     if not there:
         # Without SELECT nothing can be said about CREATE: the statement needs both.
         missing += _missing(execute, _MYSQL_MAKE)
@@ -285,16 +279,17 @@ def _check_postgres(execute: Execute, database: Database) -> list[str]:
     sequence = execute(f"SELECT pg_get_serial_sequence('{TABLE}', 'id')")[0][0]
     if sequence and not execute(f"SELECT has_sequence_privilege(current_user, '{sequence}', 'USAGE')")[0][0]:
         missing.append(f"USAGE on sequence {sequence}")
-    _need(database, missing, there)
+    # kine asks for its table and indexes again at every start (CREATE … IF NOT EXISTS), which a server refuses to
+    # those who could not make them.
     owner = execute(
         f"SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = '{TABLE}'::regclass"  # noqa: S608
     )[0][0]
-    if owner and may_create:
-        return []
-    return [
-        f"user {database.user} does not own table {TABLE}, or lacks CREATE on its schema; kine needs both, "
-        "since it checks its indexes at every start"
-    ]
+    if not owner:
+        missing.append(f'OWNER (ALTER TABLE {TABLE} OWNER TO "{database.user}")')
+    if not may_create:
+        missing.append("CREATE on the schema")
+    _need(database, missing, there)
+    return []
 
 
 @contextmanager
@@ -313,7 +308,7 @@ def _mysql(database: Database, password: str) -> Iterator[Execute]:
             connect_timeout=TIMEOUT,
             read_timeout=TIMEOUT,
             write_timeout=TIMEOUT,
-            ssl=_mysql_tls(database),
+            **_mysql_tls(database),
         )
     except (pymysql.MySQLError, OSError) as error:
         raise ServerError(database, error) from error
@@ -332,24 +327,29 @@ def _mysql(database: Database, password: str) -> Iterator[Execute]:
         connection.close()
 
 
-def _mysql_tls(database: Database) -> Any:
-    """go-sql-driver's parameter `tls` as PyMySQL's argument."""
+def _mysql_tls(database: Database) -> dict[str, Any]:
+    """go-sql-driver's parameter `tls` as PyMySQL's arguments.
+
+    Kuscia's driver uses no TLS unless told to; PyMySQL uses it wherever the server can, which is `preferred` there.
+    """
     import ssl
 
-    tls = str(database.params.get("tls", "")).lower()
-    if tls in ("", "false"):
-        return None
+    if database.tls in ("", "false"):
+        return {"ssl_disabled": True}
+    if database.tls == "preferred":
+        return {}
     context = ssl.create_default_context()
-    if tls in ("skip-verify", "preferred"):
+    if database.tls == "skip-verify":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return context
+    return {"ssl": context}
 
 
 @contextmanager
 def _postgres(database: Database, password: str) -> Iterator[Execute]:
     import pg8000.native  # type: ignore[import-untyped]
     from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
+    from scramp import ScramException  # type: ignore[import-untyped]
 
     try:
         connection = pg8000.native.Connection(
@@ -361,6 +361,14 @@ def _postgres(database: Database, password: str) -> Iterator[Execute]:
             timeout=TIMEOUT,
             ssl_context=_postgres_tls(database),
         )
+    except ScramException as error:
+        # Which characters these are is not said: they are part of a secret.
+        raise NotYet(
+            f"{_where(database)}: the password cannot be checked here ({error}): this driver refuses emoji and other "
+            "characters newer than Unicode 3.2, those of private use, invisible ones, and letters of both writing "
+            "directions in one password. Set another for the user, and in the Secret",
+            _show(database),
+        ) from error
     except (DatabaseError, InterfaceError, OSError) as error:
         raise ServerError(database, error) from error
 
@@ -377,10 +385,15 @@ def _postgres(database: Database, password: str) -> Iterator[Execute]:
 
 
 def _postgres_tls(database: Database) -> Any:
-    """libpq's parameter `sslmode` as pg8000's argument."""
+    """`sslmode` as pg8000's argument.
+
+    kine takes it as libpq does: since 0.10 it has pgx, whose default is `prefer`, TLS where the server can, with
+    whatever certificate. (Before, it had lib/pq, which insists on TLS when nothing is said.) `allow` is tried in the
+    other order there, and comes to the same with a server that takes both.
+    """
     import ssl
 
-    mode = str(database.params.get("sslmode", "prefer"))
+    mode = database.tls or "prefer"
     if mode == "disable":
         return False
     if mode in ("verify-ca", "verify-full"):

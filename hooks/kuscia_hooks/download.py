@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.kube import Kube, text_of
 from kuscia_hooks.log import hide, logger
 from kuscia_hooks.transfer import Progress, megabytes
 
@@ -37,14 +37,16 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
     """What a Secret holds: `token`, or `username` and `password`, or `query` of a signed URL.
 
     Raises:
-        NotYet: the Secret is missing, or has none of these.
+        NotYet: the Secret is missing, has none of these, or one of them is no text.
     """
     show = f"kubectl get secret {name} -n {namespace}"
     data = kube.secret(namespace, name, public=("username",))
     where = f"Secret {namespace}/{name}"
     if data is None:
         raise NotYet(f"{where} does not exist", show)
-    values = {key: value.decode().strip() for key, value in data.items() if value.strip()}
+    # What else is in it may be no text.
+    used = [key for key in ("token", "username", "password", "query") if data.get(key, b"").strip()]
+    values = {key: text_of(data[key], namespace, name, key).strip() for key in used}
     if "token" in values:
         hide(values["token"])
         return Login(headers={"Authorization": f"Bearer {values['token']}"}, secret=where)
@@ -138,13 +140,15 @@ def _take(url: str, login: Login, response: httpx.Response, file: Path, validato
     if size is not None and total is not None and total != size:
         file.unlink(missing_ok=True)
         raise NeedsHuman(f"{shown(url)} has {total} bytes, not the {size} of `size`")
-    # A weak ETag promises nothing about single bytes (RFC 9110, 13.1.5).
-    etag = response.headers.get("ETag", "")
-    mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-    if mark:
-        validator.write_text(mark)
-    else:
+    if status == 200:
+        # In this order, or a kill in between would leave a part of one version under the name of another.
+        file.unlink(missing_ok=True)
         validator.unlink(missing_ok=True)
+        # A weak ETag promises nothing about single bytes (RFC 9110, 13.1.5).
+        etag = response.headers.get("ETag", "")
+        mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+        if mark:
+            validator.write_text(mark)
     progress = Progress(shown(url), "fetched", total)
     progress.update(there)
     with file.open("ab" if there else "wb") as target:

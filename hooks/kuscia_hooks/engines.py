@@ -25,6 +25,11 @@ DOMAIN_LABEL = "kuscia.secretflow/namespace"
 """On every engine pod, with its ConfigMap and Secret: the domain it works for (recordings/runk-task-pod.yaml)."""
 ACCOUNT = "default"
 """The ServiceAccount of engine pods, which Kuscia gives no choice of."""
+VERBS = ("get", "list", "watch", "create", "delete")
+"""What RunK does to `RESOURCES` (Kuscia facts, chapter 4)."""
+RESOURCES = ("pods", "configmaps", "secrets")
+LOGS = "pods/log"
+"""What it gets besides where it keeps logs of engines."""
 SHOWN = 10
 
 
@@ -57,7 +62,7 @@ def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | Non
     secret = engines.kubeconfig_secret
     if secret is None:
         return kube, None
-    text = kube.secret_value(namespace, secret.name, secret.key).decode(errors="replace")
+    text = kube.secret_text(namespace, secret.name, secret.key)
     try:
         return Kube.of_kubeconfig(text), text
     except ValueError as error:
@@ -65,6 +70,41 @@ def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | Non
             f"{secret.key} of Secret {namespace}/{secret.name} is no kubeconfig for engine pods: {error}",
             f"kubectl describe secret {secret.name} -n {namespace}",
         ) from error
+
+
+def check_rights(engines: Engines, keeps_logs: bool, where: Kube) -> None:
+    """Make sure that Kuscia may do there all that it will. Kuscia itself would wait without a word.
+
+    Raises:
+        NotYet: it may not; the message lists all that lacks.
+    """
+    wanted = [(resource, verb) for resource in RESOURCES for verb in VERBS] + [(LOGS, "get")] * keeps_logs
+    lacking: dict[str, list[str]] = {}
+    for resource, verb in wanted:
+        if not where.may(verb, resource, engines.namespace):
+            lacking.setdefault(resource, []).append(verb)
+    if not lacking:
+        return
+    listed = "; ".join(f"{', '.join(verbs)} {resource}" for resource, verbs in lacking.items())
+    refused = f"the API server refuses what RunK does in {engines.namespace}:"
+    if engines.kubeconfig_secret is None:
+        role = f"{engines.lite.rpartition('/')[2]}-runk"
+        raise NotYet(
+            f"{refused} this lite's ServiceAccount may not {listed}. Expected are Role and RoleBinding {role} of this "
+            "release",
+            f"kubectl describe roles,rolebindings -n {engines.namespace}",
+        )
+    raise NotYet(
+        f"{refused} the user of the kubeconfig may not {listed}. Expected is a Role there with all that, bound to it",
+        role_command(engines.namespace, logs=LOGS in lacking),
+    )
+
+
+def role_command(namespace: str, logs: bool) -> str:
+    """The commands that make the Role for a kubeconfig's user (docs/variants.md)."""
+    create = f"kubectl -n {namespace} create role"
+    command = f"{create} kuscia --resource={','.join(RESOURCES)} --verb={','.join(VERBS)}"
+    return f"{command} && {create} kuscia-logs --resource={LOGS} --verb=get" if logs else command
 
 
 def claim(engines: Engines, domain_id: str, where: Kube) -> None:

@@ -4,9 +4,10 @@ import base64
 import json
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError
 
 from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.log import hide
@@ -75,6 +76,14 @@ class Kube:
             has = ", ".join(data) or "no key"
             raise NotYet(f"Secret {namespace}/{name} has no value under {key} (it has {has})", show)
         return data[key]
+
+    def secret_text(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> str:
+        """One value of a Secret that is text; see `secret_value`.
+
+        Raises:
+            NotYet: as there, or it is not UTF-8.
+        """
+        return text_of(self.secret_value(namespace, name, key, public), namespace, name, key)
 
     def create_secret(
         self,
@@ -208,6 +217,21 @@ class Kube:
             raise NotYet(f"ServiceAccount {namespace}/{name} does not exist", f"kubectl get namespace {namespace}")
         return [entry.name for entry in found.image_pull_secrets or []]
 
+    def may(self, verb: str, resource: str, namespace: str) -> bool:
+        """Whether the API server would let this user do that to any such object of the core API group; whoever is
+        logged in may ask (SelfSubjectAccessReview).
+
+        Args:
+            resource: such as `secrets` or `pods/log`.
+        """
+        from kubernetes import client
+
+        kind, _, subresource = resource.partition("/")
+        attributes = {"namespace": namespace, "verb": verb, "resource": kind, "subresource": subresource}
+        body = {"spec": {"resourceAttributes": attributes}}
+        ask = client.AuthorizationV1Api(self._core.api_client).create_self_subject_access_review
+        return bool(self._call("create", "selfsubjectaccessreviews", namespace, "", ask, body).status.allowed)
+
     def _list(self, resource: str, namespace: str, function: Any, **selector: str) -> list[dict[str, Any]]:
         response = self._call("list", resource, namespace, "", function, namespace, _preload_content=False, **selector)
         return list(json.loads(response.data)["items"])
@@ -229,6 +253,16 @@ class Kube:
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
             raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
+
+
+def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
+    """A value of a Secret as text. Raises NotYet when it is none: it heals when the Secret is corrected."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise NotYet(
+            f"{key} of Secret {namespace}/{name} is not UTF-8 text", f"kubectl describe secret {name} -n {namespace}"
+        ) from error
 
 
 def _connect() -> Any:
@@ -256,6 +290,7 @@ def parse_kubeconfig(text: str) -> dict[str, Any]:
         raise ValueError("it is not YAML") from error
     if not isinstance(found, dict) or not found.get("clusters") or not found.get("current-context"):
         raise ValueError("it has no clusters or no current-context")
+    _check_shape(found)
     for kind, key in (("clusters", "cluster"), ("users", "user")):
         for entry in found.get(kind) or []:
             for name in _NOT_CARRIED & (entry.get(key) or {}).keys():
@@ -264,6 +299,60 @@ def parse_kubeconfig(text: str) -> dict[str, Any]:
                     "container; use …-data, token, or `kubectl config view --flatten`"
                 )
     return found
+
+
+class _Cluster(BaseModel):
+    # Without one the client would ask localhost.
+    server: Annotated[str, Field(pattern=r"^https?://[^/]")]
+    certificate_authority_data: str | None = Field(None, alias="certificate-authority-data")
+
+
+class _NamedCluster(BaseModel):
+    name: str
+    cluster: _Cluster
+
+
+class _User(BaseModel):
+    token: str | None = None
+    client_certificate_data: str | None = Field(None, alias="client-certificate-data")
+    client_key_data: str | None = Field(None, alias="client-key-data")
+
+
+class _NamedUser(BaseModel):
+    name: str
+    user: _User | None
+
+
+class _Context(BaseModel):
+    cluster: str
+    user: str | None = None
+
+
+class _NamedContext(BaseModel):
+    name: str
+    context: _Context
+
+
+class _Kubeconfig(BaseModel):
+    """What the client takes for granted of a kubeconfig; all else it looks at itself."""
+
+    clusters: list[_NamedCluster]
+    users: list[_NamedUser] | None = None
+    contexts: list[_NamedContext]
+    current_context: str = Field(alias="current-context")
+
+
+def _check_shape(found: dict[Any, Any]) -> None:
+    try:
+        parsed = _Kubeconfig.model_validate(found)
+    except ValidationError as error:
+        # Only where and what, since the values are secrets.
+        wrong = (f"{'.'.join(map(str, one['loc']))} ({one['msg']})" for one in error.errors(include_input=False))
+        raise ValueError(f"it has not the shape of one at {', '.join(wrong)}") from None
+    users = {entry.name for entry in parsed.users or []}
+    for entry in parsed.contexts:
+        if entry.name == parsed.current_context and entry.context.user and entry.context.user not in users:
+            raise ValueError(f"its users lack {entry.context.user}, whom contexts.{entry.name} names")
 
 
 _NOT_CARRIED = {"certificate-authority", "client-certificate", "client-key", "tokenFile", "exec", "auth-provider"}
@@ -289,7 +378,13 @@ def _api_error(status: int, message: str, verb: str, resource: str, namespace: s
     where = f"{namespace}/{name}" if name else f"in {namespace}"
     account = "--as=system:serviceaccount:<namespace>:<name>"
     show = f"kubectl auth can-i {verb} {resource}{'/' if name else ''}{name} -n {namespace} {account}"
-    if status in (401, 403):
+    if status == 401:
+        return NotYet(
+            f"the API server refuses to {verb} {resource} {where} (401: {message}): it does not take the token or "
+            "certificate, or does no longer",
+            "kubectl auth whoami",
+        )
+    if status == 403:
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
         return NotYet(
             f"the API server refuses to {verb} {resource} {where} ({status}: {message}). "

@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -133,50 +134,106 @@ def write(path: str, text: str, mode: int = 0o640) -> None:
     os.replace(temporary, target)
 
 
+@dataclass
+class _Taken:
+    """What the needs were met with.
+
+    Args:
+        kuscia_yaml: without what is a secret of its own.
+        secrets: what was read of which Secret, but for the deploy token, which is used up once the master takes it.
+    """
+
+    key: bytes
+    kuscia_yaml: dict[str, Any]
+    secrets: dict[SecretKey, bytes]
+    endpoint: str | None = None
+    token: str | None = None
+    kubeconfig: str | None = None
+    dns: list[str] = field(default_factory=list)
+
+
 def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Deadline) -> None:
     """Wait for each need in turn, then write.
+
+    A wait may last for days, and what was read before it may be another by then: what is written was all there at the
+    same time.
 
     Raises:
         ConfigError: the step's own configuration is wrong.
         TimeUp: the deadline passed.
     """
     base = load_base(base_path, config)
+    if config.datastore is not None:
+        for warning in datastore.warnings(config.datastore):
+            logger.warning("%s", warning)
+    taken = _take(config, base, kube, deadline)
+    while changed := _changed(config.namespace, taken.secrets, kube):
+        logger.info("looking again at everything, for this changed meanwhile: %s", ", ".join(changed))
+        taken = _take(config, base, kube, deadline)
+    if config.rootless:
+        write_resolv_confs(Path(output).parent)
+    if taken.kubeconfig is not None:
+        write(str(Path(output).parent / "kubeconfig"), taken.kubeconfig)
+    write(output, render(taken.kuscia_yaml, taken.key, taken.endpoint, taken.token, taken.dns))
+    if TERMINATION_LOG.exists():
+        recorded = [(secret, value) for secret, value in taken.secrets.items() if secret != _kubeconfig_secret(config)]
+        TERMINATION_LOG.write_text(json.dumps(used(taken.key, recorded, taken.dns)))
+    logger.info("wrote %s", output)
+
+
+def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadline) -> _Taken:
+    """Wait for each need in turn."""
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
     extra = config.extra_config_secret
     what = f"the configuration in Secret {config.namespace}/{extra.name}" if extra else "the configuration"
     complete, raw = until(what, lambda: _complete(config, base, kube), deadline)
-    endpoint = token = kubeconfig = None
-    values: list[tuple[SecretKey, bytes]] = []
-    settings = config.engines
+    taken = _Taken(key, complete, {config.key_secret: key})
+    settings, kubeconfig_secret = config.engines, _kubeconfig_secret(config)
     if settings is not None:
         where = f"the namespace of engines, {settings.namespace},"
-        kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
+        # By itself, since it asks the API server for a lot: the wait for the namespace may be long.
+        until(where, lambda: _rights(config, base, settings, kube), deadline)
+        taken.kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
+        if kubeconfig_secret is not None and taken.kubeconfig is not None:
+            taken.secrets[kubeconfig_secret] = taken.kubeconfig.encode()
     if config.datastore is not None:
-        for warning in datastore.warnings(config.datastore):
-            logger.warning("%s", warning)
-        complete, raw, endpoint, password = until("the datastore", lambda: _datastore(config, base, kube), deadline)
+        taken.kuscia_yaml, raw, taken.endpoint, password = until(
+            "the datastore", lambda: _datastore(config, base, kube), deadline
+        )
         if isinstance(config.datastore, Database) and password is not None:
-            values.append((config.datastore.password_secret, password))
+            taken.secrets[config.datastore.password_secret] = password
     if extra is not None and raw is not None:
-        values.append((extra, raw))
+        taken.secrets[extra] = raw
     if config.master is not None:
         master = config.master.endpoint
         until("the master's gateway", lambda: gateway.probe(master), deadline)
         logger.info("the master's gateway answers at %s", master)
         until(f"the master to know domain {config.domain_id}", lambda: _known(config, master), deadline)
-        key, token = until("the master to admit the domain", lambda: _admitted(config, kube, master), deadline)
-    dns = []
+        taken.key, taken.token = until(
+            "the master to admit the domain", lambda: _admitted(config, kube, master), deadline
+        )
+        taken.secrets[config.key_secret] = taken.key
     if config.dns_service:
-        dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
-    if config.rootless:
-        write_resolv_confs(Path(output).parent)
-    if kubeconfig is not None:
-        write(str(Path(output).parent / "kubeconfig"), kubeconfig)
-    write(output, render(complete, key, endpoint, token, dns))
-    if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(json.dumps(used(key, [(config.key_secret, key), *values], dns)))
-    logger.info("wrote %s", output)
+        taken.dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
+    return taken
+
+
+def _changed(namespace: str, secrets: Mapping[SecretKey, bytes], kube: Kube) -> list[str]:
+    """Which of the Secrets hold another value by now, or cannot be read."""
+
+    def now(secret: SecretKey) -> bytes | None:
+        try:
+            return kube.secret_value(namespace, secret.name, secret.key)
+        except NotYet:
+            # Whoever reads it next says why, and waits.
+            return None
+
+    return [f"Secret {namespace}/{secret.name}" for secret, value in secrets.items() if now(secret) != value]
+
+
+def _kubeconfig_secret(config: Prepare) -> SecretKey | None:
+    return config.engines.kubeconfig_secret if config.engines else None
 
 
 def _key(config: Prepare, kube: Kube) -> bytes:
@@ -190,6 +247,11 @@ def _key(config: Prepare, kube: Kube) -> bytes:
             f"kubectl describe secret {secret.name} -n {config.namespace}",
         ) from error
     return pem
+
+
+def _rights(config: Prepare, base: Mapping[str, Any], settings: Engines, kube: Kube) -> None:
+    where, _ = engines.reach(settings, config.namespace, kube)
+    engines.check_rights(settings, bool((base.get("runk") or {}).get("enableLogging")), where)
 
 
 def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:
@@ -268,13 +330,13 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
     if secret is None:
         reason = f"the master has another certificate for it. {_OWN_CERT}"
         return pem, _register(config, master, NO_TOKEN, pem, reason)
-    raw = kube.secret_value(secret.namespace, secret.name, secret.key)
+    token = kube.secret_text(secret.namespace, secret.name, secret.key).strip()
     reason = (
         f"the token in Secret {secret.namespace}/{secret.name}, key {secret.key}, is not the domain's unused "
         "one. If the lite's key was lost or replaced, restore it, or set master.domains.<id>.allowRekey: "
         "true once"
     )
-    return pem, _register(config, master, raw.decode(errors="replace").strip(), pem, reason)
+    return pem, _register(config, master, token, pem, reason)
 
 
 def _register(config: Prepare, master: str, token: str, pem: bytes, reason: str) -> str:

@@ -230,11 +230,16 @@ class Store:
         return str(found.etag or "").strip('"') == content.md5()
 
     def _do(self, what: str, work: Any) -> Any:
+        from xml.etree.ElementTree import ParseError
+
         from minio.error import MinioException, S3Error
         from urllib3.exceptions import HTTPError
 
         try:
             return work()
+        except (ParseError, UnicodeDecodeError) as error:
+            # Whatever is answered with 200 the client takes for an S3 store's answer.
+            raise self._no_store(what, error) from error
         except ValueError as error:
             # The client refuses names that no store takes, and bad endpoints.
             raise NeedsHuman(f"{what} failed: {error}") from error
@@ -243,9 +248,7 @@ class Store:
         except MinioException as error:
             if _TLS_WANTED.search(str(error)):
                 raise NeedsHuman(f"{what} failed: {self._scheme('https')}") from error
-            raise NotYet(
-                f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})", self._show()
-            ) from error
+            raise self._no_store(what, error) from error
         except (HTTPError, OSError) as error:
             if "WRONG_VERSION_NUMBER" in str(error):
                 raise NeedsHuman(f"{what} failed: {self._scheme('http')}") from error
@@ -254,6 +257,9 @@ class Store:
                     f"{what} failed: the certificate of {self.location.endpoint} is not trusted ({error})"
                 ) from error
             raise NotYet(f"{what} failed: {self.location.endpoint} is not reached ({error})", self._show()) from error
+
+    def _no_store(self, what: str, error: Exception) -> HookError:
+        return NotYet(f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})", self._show())
 
     def _scheme(self, right: str) -> str:
         """The endpoint was given with the other scheme than its server speaks."""

@@ -285,6 +285,18 @@ OURS: list[tuple[Object, str, str, str]] = [
         "name of a database",
     ),
     (_master(datastore={**MYSQL, "user": "a:b"}), "master.datastore.user", '"a:b"', "cannot take a ':'"),
+    (
+        _master(datastore={**MYSQL, "params": {"tls": "required"}}),
+        "master.datastore.params.tls",
+        '"required"',
+        "one of true, false, skip-verify, preferred",
+    ),
+    (
+        _master(datastore={**MYSQL, "type": "postgres", "params": {"sslmode": "verify"}}),
+        "master.datastore.params.sslmode",
+        '"verify"',
+        "one of disable, allow, prefer, require, verify-ca, verify-full",
+    ),
     (_master(routes="some"), "master.routes", '"some"', "'all', or a list"),
     (_master(routes={"a": "b"}), "master.routes", '{"a":"b"}', "'all', or a list"),
     (
@@ -495,6 +507,12 @@ OURS: list[tuple[Object, str, str, str]] = [
         "lite.data.source.endpoint",
         '"http://s3:9000"',
         "short names",
+    ),
+    (
+        _data(source={**SOURCE, "endpoint": "https://s3.example.com/alice"}),
+        "lite.data.source.endpoint",
+        '"https://s3.example.com/alice"',
+        "the endpoint of a store has no path",
     ),
     (_data(source={**SOURCE, "bucket": ""}), "lite.data.source.bucket", '""', "needs a bucket"),
     (

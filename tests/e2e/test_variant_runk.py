@@ -235,14 +235,14 @@ KUBECONFIG_ROLE = [
 ]
 
 
-def kubeconfig(made: Variant, account: str) -> str:
+def kubeconfig(made: Variant, account: str, rules: list[dict[str, Any]] = KUBECONFIG_ROLE) -> str:
     """A kubeconfig for a ServiceAccount of the engine namespace, made as an administrator would."""
     engines = made.namespace("engines")
     rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": account, "namespace": engines}}
     subject = {"kind": "ServiceAccount", "name": account, "namespace": engines}
     for item in (
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": rbac["metadata"]},
-        {**rbac, "kind": "Role", "rules": KUBECONFIG_ROLE},
+        {**rbac, "kind": "Role", "rules": rules},
         {
             **rbac,
             "kind": "RoleBinding",
@@ -297,6 +297,11 @@ def test_a_kubeconfig_that_is_missing_or_wrong(through_kubeconfig: Variant) -> N
     wrong["users"][0]["user"]["token"] = "nonsense"
     made.secret(alice, name, {"kubeconfig": yaml.safe_dump(wrong)})
     says("(401: Unauthorized)")
+    poor = [{**KUBECONFIG_ROLE[0], "resources": ["pods", "configmaps"]}]
+    made.secret(alice, name, {"kubeconfig": kubeconfig(made, "half-of-alice", poor)})
+    says(f"the user of the kubeconfig may not {', '.join(VERBS)} secrets. Expected is a Role there")
+    engines = made.namespace("engines")
+    made.kubectl.run("delete", "role/half-of-alice", "rolebinding/half-of-alice", "-n", engines)
     made.secret(alice, name, {"kubeconfig": right})
     made.kubectl.run("rollout", "status", "deployment/kuscia-lite-alice", "-n", alice, "--timeout=180s", timeout=200)
     assert yaml.safe_load(right)["users"][0]["user"]["token"] not in made.log("alice", "prepare")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
 from kuscia_hooks.waiting import Clock, Deadline
@@ -30,6 +31,9 @@ class FakeCore:
         self.pods: dict[str, list[dict[str, Any]]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.logs: dict[tuple[str, str, str, bool], bytes] = {}
+        # What the API server would refuse: (verb, resource).
+        self.refused: set[tuple[str, str]] = set()
+        self.api_client = FakeApiClient(self)
 
     def put(self, kind: str, namespace: str, name: str, **fields: Any) -> None:
         self.objects[kind, namespace, name] = {"metadata": {"name": name, "uid": f"uid-{name}"}, **fields}
@@ -127,6 +131,22 @@ class FakeCore:
         if log is None:
             raise api_exception(400, f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
         return Raw(log)
+
+
+class FakeApiClient(ApiClient):
+    """Answers SelfSubjectAccessReviews."""
+
+    def __init__(self, core: FakeCore) -> None:
+        super().__init__()
+        self._core = core
+
+    def call_api(self, resource_path: str, method: str, *_: Any, body: Any = None, **__: Any) -> SimpleNamespace:
+        assert (method, resource_path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        asked = body["spec"]["resourceAttributes"]
+        resource = "/".join(filter(None, (asked["resource"], asked["subresource"])))
+        self._core._called("create", "selfsubjectaccessreviews", f"{asked['verb']} {resource}")
+        allowed = (asked["verb"], resource) not in self._core.refused
+        return SimpleNamespace(status=SimpleNamespace(allowed=allowed))
 
 
 class Raw:

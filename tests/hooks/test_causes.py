@@ -192,6 +192,8 @@ def test_an_end_that_is_not_known_is_said() -> None:
         ("the API server refuses to get configmaps engines/kuscia-engines (403: configmaps \"kuscia-engines\" is "
          "forbidden: User \"x\" cannot get resource). Expected is a Role …", "runk-forbidden", "helm upgrade"),
         ("the API server refuses to list pods in engines (403: …)", "runk-forbidden", "helm upgrade"),
+        ("the API server refuses what RunK does in engines: this lite's ServiceAccount may not get secrets. …",
+         "runk-forbidden", "helm upgrade"),
         ("Secret ns/own-domain-key does not exist", "no-secret", "kubectl get secret -n ns"),
     ],
 )  # fmt: skip

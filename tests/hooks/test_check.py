@@ -231,6 +231,13 @@ def test_keys_that_were_changed_since(core: FakeCore, kube: Kube, endpoint: str,
     assert "other keys than Secret ns/oss; the data step updates it" in failed
 
 
+def test_keys_that_are_no_text(core: FakeCore, kube: Kube, endpoint: str, capsys) -> None:
+    core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret=b"\xff"))
+    assert attempt(lite(endpoint), kube).failed == 1
+    (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
+    assert "access_key_secret of Secret ns/oss is not UTF-8 text" in failed
+
+
 def test_a_large_table_is_not_read_whole(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
     monkeypatch.setattr(check, "COUNTED_BYTES", 10)
     attempt(lite(endpoint), kube)

@@ -41,6 +41,7 @@ def parse(model, data):
     [
         (config.Prepare, MASTER),
         (config.Prepare, {**MASTER, "datastore": MYSQL}),
+        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "params": {"tls": True, "loc": "Local"}}}),
         (
             config.Prepare,
             {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": "disable"}}},
@@ -99,6 +100,16 @@ def test_valid(model, data) -> None:
         (config.Prepare, {**MASTER, "datastore": {**MYSQL, "database": "a/b"}}, ["datastore.database"]),
         (config.Prepare, {**MASTER, "datastore": {**MYSQL, "port": 0}}, ["datastore.port"]),
         (
+            config.Prepare,
+            {**MASTER, "datastore": {**MYSQL, "params": {"tls": "required"}}},
+            ["params.tls is 'required'", "true, false, skip-verify, preferred"],
+        ),
+        (
+            config.Prepare,
+            {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": True}}},
+            ["params.sslmode is 'true'", "verify-full"],
+        ),
+        (
             config.Register,
             {**WRITING, "domains": {}, "api": {"endpoint": "http://m:8082", "protocol": "TLS"}},
             ["api: protocol TLS needs an endpoint that begins with https://"],
@@ -133,6 +144,7 @@ def test_valid(model, data) -> None:
             ["alice is this domain itself"],
         ),
         (config.Data, {**DATA, "source": {**OSS, "bucket": ""}}, ["source.bucket"]),
+        (config.Data, {**DATA, "source": {**OSS, "endpoint": "https://s3.example.com/b"}}, ["source", "has no path"]),
         (
             config.Data,
             {

@@ -233,10 +233,14 @@ def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeMinio) -> None:
 
 @pytest.mark.parametrize(
     ("values", "says"),
-    [(None, "Secret ns/oss does not exist"), ({"access_key_id": "a"}, "no value under access_key_secret")],
+    [
+        (None, "Secret ns/oss does not exist"),
+        ({"access_key_id": "a"}, "no value under access_key_secret"),
+        ({"access_key_id": "a", "access_key_secret": b"\xff"}, "access_key_secret of Secret ns/oss is not UTF-8 text"),
+    ],
 )
 def test_missing_credentials(
-    core: FakeCore, kube: Kube, endpoint: str, values: dict[str, str] | None, says: str
+    core: FakeCore, kube: Kube, endpoint: str, values: dict[str, str | bytes] | None, says: str
 ) -> None:
     core.objects.pop(("secrets", "ns", "oss"))
     if values is not None:

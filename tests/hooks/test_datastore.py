@@ -1,6 +1,10 @@
 import hashlib
 import json
 import re
+import socketserver
+import ssl
+import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +66,6 @@ def test_the_address_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (b"sec\tret", "control character"),
         (b"sec\x00ret", "control character"),
         ("sec\x85ret".encode(), "control character"),
-        (b"\xff\xfe", "not UTF-8"),
     ],
 )
 def test_passwords_that_cannot_be_carried(kube: Kube, raw: bytes, says: str) -> None:
@@ -70,6 +73,12 @@ def test_passwords_that_cannot_be_carried(kube: Kube, raw: bytes, says: str) -> 
     with pytest.raises(NotYet, match=says) as error:
         datastore.read_password(database(), "ns", kube)
     assert "Secret ns/p, key password" in str(error.value)
+
+
+def test_a_password_that_is_no_text(kube: Kube) -> None:
+    kube.create_secret("ns", "p", {"password": b"\xff\xfe"}, {})
+    with pytest.raises(NotYet, match="password of Secret ns/p is not UTF-8 text"):
+        datastore.read_password(database(), "ns", kube)
 
 
 def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +134,7 @@ def test_mysql_is_not_written_to(monkeypatch: pytest.MonkeyPatch, there: bool) -
     writing = [s for s in server.statements if s.split()[0] in ("INSERT", "UPDATE", "DELETE")]
     assert len(writing) == 3
     assert all(statement.endswith("WHERE 1=0") for statement in writing)
+    assert "INSERT INTO kine (name) SELECT 'x' FROM DUAL WHERE 1=0" in writing, "MySQL 5.7 takes no WHERE without FROM"
     assert any(statement.startswith("CREATE TABLE") for statement in server.statements) is not there
 
 
@@ -197,7 +207,7 @@ def test_postgres_as_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "kine",
             {"UPDATE": refused("42501"), "SELECT has_sequence_privilege": [(False,)]},
-            "on table kine: UPDATE, USAGE on sequence public.kine_id_seq; grant them$",
+            "on table kine: UPDATE, USAGE on sequence public.kine_id_seq, CREATE on the schema; grant them$",
         ),
         ("kine", {"DELETE": refused("57P01")}, r"refused \(57P01\)"),
     ],
@@ -210,10 +220,18 @@ def test_postgres_rights(
     assert re.search(says, error.value.message)
 
 
-@pytest.mark.parametrize(("create", "owner"), [(False, True), (True, False)])
-def test_postgres_table_of_another(monkeypatch: pytest.MonkeyPatch, create: bool, owner: bool) -> None:
-    unwise = check_postgres(monkeypatch, "kine", create, **{"SELECT pg_has_role": [(owner,)]})
-    assert "does not own table kine, or lacks CREATE" in unwise[0]
+@pytest.mark.parametrize(
+    ("create", "owner", "says"),
+    [
+        (False, True, "on table kine: CREATE on the schema; grant them$"),
+        (True, False, r"on table kine: OWNER \(ALTER TABLE kine OWNER TO \"root\"\); grant them$"),
+    ],
+)
+def test_postgres_table_of_another(monkeypatch: pytest.MonkeyPatch, create: bool, owner: bool, says: str) -> None:
+    """kine makes what is not there at every start, and is refused before the server looks whether it is."""
+    with pytest.raises(NotYet) as error:
+        check_postgres(monkeypatch, "kine", create, **{"SELECT pg_has_role": [(owner,)]})
+    assert re.search(says, error.value.message)
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgres"])
@@ -327,3 +345,119 @@ def test_a_missing_database_is_explained(monkeypatch: pytest.MonkeyPatch, code: 
     monkeypatch.setattr(pymysql, "connect", connect)
     with pytest.raises(NotYet, match=says):
         datastore.check_database(database(), "secret")
+
+
+@pytest.mark.parametrize(
+    ("tls", "wanted"),
+    [
+        (None, {"ssl_disabled": True}),
+        (False, {"ssl_disabled": True}),
+        ("false", {"ssl_disabled": True}),
+        ("preferred", {}),
+        ("skip-verify", {"ssl": (False, ssl.CERT_NONE)}),
+        (True, {"ssl": (True, ssl.CERT_REQUIRED)}),
+        ("true", {"ssl": (True, ssl.CERT_REQUIRED)}),
+    ],
+)
+def test_mysql_tls_is_as_kuscias_driver_has_it(
+    monkeypatch: pytest.MonkeyPatch, tls: str | bool | None, wanted: dict[str, Any]
+) -> None:
+    """PyMySQL left alone takes TLS where the server can; go-sql-driver left alone takes none."""
+    import pymysql
+
+    seen: dict[str, Any] = {}
+
+    def connect(**given: Any) -> None:
+        seen.update(given)
+        raise pymysql.OperationalError(3159, "Connections using insecure transport are prohibited")
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    with pytest.raises(NotYet, match="3159"):
+        datastore.check_database(database(params={} if tls is None else {"tls": tls}), "secret")
+    given = {name: value for name, value in seen.items() if name.startswith("ssl")}
+    if isinstance(given.get("ssl"), ssl.SSLContext):
+        given["ssl"] = given["ssl"].check_hostname, given["ssl"].verify_mode
+    assert given == wanted
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted"),
+    [
+        (None, None),
+        ("prefer", None),
+        ("allow", None),
+        ("disable", False),
+        ("require", (False, ssl.CERT_NONE)),
+        ("verify-ca", (False, ssl.CERT_REQUIRED)),
+        ("verify-full", (True, ssl.CERT_REQUIRED)),
+    ],
+)
+def test_postgres_tls(monkeypatch: pytest.MonkeyPatch, mode: str | None, wanted: Any) -> None:
+    import pg8000.native
+
+    seen: dict[str, Any] = {}
+
+    def connect(_user: str, **given: Any) -> None:
+        seen.update(given)
+        raise pg8000.native.InterfaceError("Server refuses SSL")
+
+    monkeypatch.setattr(pg8000.native, "Connection", connect)
+    with pytest.raises(NotYet, match="Server refuses SSL"):
+        datastore.check_database(database("postgres", params={"sslmode": mode} if mode else {}), "secret")
+    given = seen["ssl_context"]
+    if isinstance(given, ssl.SSLContext):
+        given = given.check_hostname, given.verify_mode
+    assert given == wanted
+
+
+# What PostgreSQL takes as it is, since SASLprep (RFC 4013) refuses it.
+NO_SASLPREP = ["密码🔑", "a\u200eb", "a\ue000b", "אa"]
+
+
+@contextmanager
+def scram_server() -> Iterator[int]:
+    """A PostgreSQL server as far as that it asks for SCRAM; yields its port."""
+
+    class Ask(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            (length,) = struct.unpack("!I", self.request.recv(4))
+            self.request.recv(length - 4)
+            asked = struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0"
+            self.request.sendall(b"R" + struct.pack("!I", 4 + len(asked)) + asked)
+            self.request.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Ask) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("use", [datastore.check_database, datastore.count_rows])
+@pytest.mark.parametrize("password", NO_SASLPREP)
+def test_a_password_that_the_driver_refuses(password: str, use: Any) -> None:
+    """It is said, without its characters, and goes on once it is another."""
+    with scram_server() as port:
+        store = database("postgres", host="127.0.0.1", port=port, params={"sslmode": "disable"})
+        with pytest.raises(NotYet, match="the password cannot be checked here") as error:
+            use(store, password)
+    assert not set(str(error.value)) & {character for character in password if not character.isascii()}
+
+
+@pytest.mark.parametrize("password", NO_SASLPREP)
+def test_the_mysql_driver_refuses_no_password(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    import pymysql
+
+    seen: list[bytes] = []
+
+    def connect(**given: Any) -> None:
+        seen.append(given["password"])
+        raise pymysql.OperationalError(1045, "Access denied")
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    with pytest.raises(NotYet, match="1045"):
+        datastore.check_database(database(), password)
+    assert seen == [password.encode()]

@@ -77,6 +77,24 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
     assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
 
 
+@pytest.mark.parametrize("at", ["Progress", "Path.write_text", "Path.open"])
+def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """The part of the former version goes before the new one gets its mark."""
+    server = Server(broken_after=(2 << 20) + 1000)
+    with pytest.raises(NotYet):
+        fetch(server, tmp_path)
+    server.content, server.etag = BYTES[::-1], '"2"'
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"kuscia_hooks.download.{at}", kill)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(server, tmp_path)
+    assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
+
+
 def test_what_is_there_whole_is_not_fetched_again(tmp_path: Path) -> None:
     server = Server()
     fetch(server, tmp_path)
@@ -150,6 +168,18 @@ def test_a_secret_that_is_missing_or_incomplete(core: FakeCore, kube: Kube) -> N
     core.put("secrets", "ns", "files", data=secret_data(username="me"))
     with pytest.raises(NotYet, match="neither token, nor username and password, nor query \\(it has username\\)"):
         download.login(kube, "ns", "files")
+
+
+@pytest.mark.parametrize("key", ["token", "username", "query"])
+def test_a_login_that_is_no_text(core: FakeCore, kube: Kube, key: str) -> None:
+    core.put("secrets", "ns", "files", data=secret_data(**{"password": "x", key: b"\xff"}))
+    with pytest.raises(NotYet, match=f"{key} of Secret ns/files is not UTF-8 text"):
+        download.login(kube, "ns", "files")
+
+
+def test_what_is_not_read_of_a_login_may_be_anything(core: FakeCore, kube: Kube) -> None:
+    core.put("secrets", "ns", "files", data=secret_data(token="hunter2", keystore=b"\xff"))
+    assert download.login(kube, "ns", "files").headers == {"Authorization": "Bearer hunter2"}
 
 
 def test_a_signature_is_not_shown() -> None:

@@ -1,4 +1,5 @@
 import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from tests.hooks.fakes import FakeCore, api_exception
 ENGINES = {"namespace": "engines", "lite": "ns/kuscia-lite-alice", "kubeconfigSecret": None}
 MINE = {"domain": "alice", "lite": "ns/kuscia-lite-alice"}
 BOBS = {"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"}
+SERVER = {"server": "https://elsewhere:6443"}
 KUBECONFIG: dict[str, Any] = {
-    "clusters": [{"name": "c", "cluster": {"server": "https://elsewhere:6443"}}],
+    "clusters": [{"name": "c", "cluster": SERVER}],
     "users": [{"name": "u", "user": {"token": "t0ken"}}],
     "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
     "current-context": "x",
@@ -81,6 +83,41 @@ def test_prepare_names_the_role_that_is_missing(core: FakeCore, kube: Kube) -> N
     core.fail = fail
     with pytest.raises(NotYet, match=r"refuses to list pods in engines .*resources \[pods\], verbs \[list\]"):
         engines.report_left_behind(settings(), "alice", kube)
+
+
+ALL = {(verb, resource) for resource in engines.RESOURCES for verb in engines.VERBS}
+
+
+def test_rights_that_are_there(core: FakeCore, kube: Kube) -> None:
+    core.refused = {("get", "pods/log"), ("update", "pods")}
+    engines.check_rights(settings(), False, kube)
+    assert {name for _, _, name in core.calls} == {" ".join(right) for right in ALL}
+
+
+def test_all_rights_that_lack_are_named_at_once(core: FakeCore, kube: Kube) -> None:
+    """Kuscia would wait for its informers of what it cannot list or watch, without a word."""
+    core.refused = {("watch", "secrets"), ("list", "secrets"), ("delete", "pods"), ("get", "pods/log")}
+    with pytest.raises(NotYet, match="refuses what RunK does in engines: the user of the kubeconfig may not ") as error:
+        engines.check_rights(settings(**KC), True, kube)
+    assert "may not delete pods; list, watch secrets; get pods/log. Expected is a Role" in error.value.message
+    assert error.value.show == (
+        "kubectl -n engines create role kuscia --resource=pods,configmaps,secrets --verb=get,list,watch,create,delete "
+        "&& kubectl -n engines create role kuscia-logs --resource=pods/log --verb=get"
+    )
+
+
+def test_the_releases_own_role_lacks(core: FakeCore, kube: Kube) -> None:
+    core.refused = ALL
+    with pytest.raises(NotYet, match="Expected are Role and RoleBinding kuscia-lite-alice-runk of this") as error:
+        engines.check_rights(settings(), False, kube)
+    assert "this lite's ServiceAccount may not get, list, watch, create, delete pods; " in error.value.message
+
+
+def test_the_command_is_the_documents() -> None:
+    for document in ("variants.md", "variants.zh-CN.md"):
+        text = (Path(__file__).parents[2] / "docs" / document).read_text()
+        for command in engines.role_command("alice-engines", logs=True).split(" && "):
+            assert f"    {command}\n" in text
 
 
 def test_what_was_left_behind_is_named(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,8 +195,21 @@ def edited(**changes: Any) -> str:
         (edited(**{"current-context": ""}), "no clusters or no current-context"),
         (edited(users=[{"name": "u", "user": {"exec": {"command": "aws"}}}]), "users.u has exec"),
         (edited(users=[{"name": "u", "user": {"tokenFile": "/x"}}]), "users.u has tokenFile"),
-        (edited(clusters=[{"name": "c", "cluster": {"certificate-authority": "/x"}}]), "clusters.c has cert"),
+        (edited(clusters=[{"name": "c", "cluster": {**SERVER, "certificate-authority": "/x"}}]), "clusters.c has cert"),
         (edited(**{"current-context": "y"}), "Expected object with name y"),
+        (edited(**{"current-context": ["x"]}), "at current-context (Input should be a valid string)"),
+        (edited(clusters="hello"), "at clusters (Input should be a valid list)"),
+        (edited(clusters=["hello"]), "at clusters.0 ("),
+        (edited(clusters=[{"name": "c"}]), "at clusters.0.cluster (Field required)"),
+        (edited(clusters=[{"name": "c", "cluster": {}}]), "at clusters.0.cluster.server (Field required)"),
+        (edited(clusters=[{"name": "c", "cluster": {"server": "hello"}}]), "at clusters.0.cluster.server ("),
+        (edited(clusters=[{"name": "c", "cluster": {"server": 7}}]), "at clusters.0.cluster.server ("),
+        (edited(users=["t0ken"]), "at users.0 ("),
+        (edited(users=[{"name": "u", "user": "t0ken"}]), "at users.0.user ("),
+        (edited(users=[{"name": "u", "user": {"token": 7}}]), "at users.0.user.token ("),
+        (edited(users=[]), "its users lack u, whom contexts.x names"),
+        (edited(contexts="hello"), "at contexts (Input should be a valid list)"),
+        (edited(contexts=[{"name": "x"}]), "at contexts.0.context (Field required)"),
     ],
 )  # fmt: skip
 def test_a_kubeconfig_that_does_not_work_in_a_container(core: FakeCore, kube: Kube, text: str, says: str) -> None:

@@ -72,7 +72,7 @@ def test_lite(base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready
 def test_order(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
     """The token is read last: an earlier one may be stale (design: how a lite is admitted)."""
     run(lite(), base, kube, fake_time)
-    assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token"]
+    assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token", "key"]
 
 
 def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
@@ -100,6 +100,92 @@ def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
     assert json.loads(termination.read_text())["secrets"] == {
         "key/domain.key": credentials.fingerprint(other_key_pem, other_key_pem),
     }
+
+
+def test_a_configuration_that_changes_while_the_master_is_waited_for(
+    base: Path,
+    core: FakeCore,
+    kube: Kube,
+    key_pem: bytes,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Changed, and then refused: what is written is what is there in the end."""
+
+    def config(text: str) -> None:
+        core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
+
+    def probe(_: str) -> None:
+        if fake_time.time < 3:
+            config("protocol: NOTLS" if fake_time.time > 1 else "clusterToken: early")
+            raise NotYet("no Kuscia gateway answers at https://m:1080")
+
+    def mend(_verb: str, _kind: str, _name: str) -> None:
+        if fake_time.time > 8:
+            config("clusterToken: late")
+
+    config("clusterToken: first")
+    core.fail = mend
+    monkeypatch.setattr(gateway, "probe", probe)
+    assert run(lite(**EXTRA), base, kube, fake_time)["clusterToken"] == "late"
+    out = capsys.readouterr().out
+    assert "looking again at everything, for this changed meanwhile: Secret ns/more" in out
+    assert "protocol (has a value of its own)" in out
+
+
+def test_a_masters_key_that_changes_while_the_datastore_is_waited_for(
+    base: Path,
+    core: FakeCore,
+    kube: Kube,
+    other_key_pem: bytes,
+    fake_time: FakeTime,
+    ready: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def check(_: Any) -> None:
+        if fake_time.time < 3:
+            core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": other_key_pem}))
+            raise NotYet("the volume cannot be written to")
+
+    monkeypatch.setattr(datastore, "check_sqlite", check)
+    record = tmp_path / "termination-log"
+    record.touch()
+    monkeypatch.setattr(prepare, "TERMINATION_LOG", record)
+    made = run(master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
+    assert base64.b64decode(made["domainKeyData"]) == other_key_pem
+    assert json.loads(record.read_text())["secrets"] == {
+        "key/domain.key": credentials.fingerprint(other_key_pem, other_key_pem)
+    }
+
+
+def test_a_secret_that_goes_while_the_master_is_waited_for(
+    base: Path,
+    core: FakeCore,
+    kube: Kube,
+    key_pem: bytes,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is waited for again, with its own words."""
+
+    def register(*_: Any) -> None:
+        if fake_time.time < 1:
+            core.objects.pop(("secrets", "ns", "key"))
+            fake_time.time = 1
+
+    def restore(_verb: str, _kind: str, _name: str) -> None:
+        if fake_time.time > 5:
+            core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+
+    core.fail = restore
+    monkeypatch.setattr(admission, "register", register)
+    assert base64.b64decode(run(lite(), base, kube, fake_time)["domainKeyData"]) == key_pem
+    assert "waiting for the domain key in Secret ns/key (1 of 30 s): Secret ns/key does not" in capsys.readouterr().out
 
 
 def test_admitted_by_certificate(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
@@ -491,6 +577,32 @@ def test_prepare_waits_until_the_namespace_is_its_own(
     assert "holds the engines of domain bob (lite-bob/kuscia-lite-bob)" in said
 
 
+@pytest.mark.parametrize("logging", [False, True])
+def test_prepare_waits_for_the_rights_of_runk(
+    core: FakeCore,
+    kube: Kube,
+    base: Path,
+    fake_time: FakeTime,
+    ready: list[str],
+    capsys: pytest.CaptureFixture[str],
+    logging: bool,
+) -> None:
+    content = yaml.safe_load(base.read_text())
+    base.write_text(yaml.safe_dump({**content, "runk": {**content["runk"], "enableLogging": logging}}))
+    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    core.refused = {("list", "secrets"), ("get", "pods/log")}
+
+    def grant(_verb: str, _kind: str, _name: str) -> None:
+        if fake_time.time > 3:
+            core.refused = set()
+
+    core.fail = grant
+    run(lite(engines=ENGINES), base, kube, fake_time)
+    said = capsys.readouterr().out
+    assert "waiting for the namespace of engines, engines, (0 of 30 s): the API server refuses what RunK does" in said
+    assert f"may not list secrets{'; get pods/log' if logging else ''}. Expected" in said
+
+
 def test_prepare_brings_the_kubeconfig(
     kube: Kube,
     through_kubeconfig: FakeCore,
@@ -501,6 +613,30 @@ def test_prepare_brings_the_kubeconfig(
     run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
     assert (base.parent / "kubeconfig").read_text() == "clusters: []"
     assert through_kubeconfig.data("configmaps", "engines", engines.MARKER) == MINE
+
+
+def test_a_kubeconfig_that_changes_while_the_master_is_waited_for(
+    core: FakeCore,
+    kube: Kube,
+    through_kubeconfig: FakeCore,
+    base: Path,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def probe(_: str) -> None:
+        if fake_time.time < 3:
+            core.put("secrets", "ns", "kc", data=secret_data(kubeconfig="clusters: [another]"))
+            raise NotYet("no Kuscia gateway answers at https://m:1080")
+
+    monkeypatch.setattr(gateway, "probe", probe)
+    record = tmp_path / "termination-log"
+    record.touch()
+    monkeypatch.setattr(prepare, "TERMINATION_LOG", record)
+    run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    assert (base.parent / "kubeconfig").read_text() == "clusters: [another]"
+    assert set(json.loads(record.read_text())["secrets"]) == {"key/domain.key"}
 
 
 def test_without_a_kubeconfig_there_is_no_file(

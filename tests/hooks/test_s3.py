@@ -103,7 +103,7 @@ def test_rows(minio: FakeMinio, store: Store, content: bytes, rows: int, columns
         (s3_error("SlowDown"), NotYet, "SlowDown"),
         (s3_error("ServiceUnavailable"), NotYet, "ServiceUnavailable"),
         (s3_error("EntityTooLarge"), NeedsHuman, "EntityTooLarge"),
-        (InvalidResponseError(200, "text/html", "<html>"), NotYet, "answers like no S3 store"),
+        (InvalidResponseError(502, "text/html", "<html>"), NotYet, "answers like no S3 store"),
         (MaxRetryError(None, "/", "refused"), NotYet, "is not reached"),  # type: ignore[arg-type]
         (OSError("reset"), NotYet, "is not reached"),
         (ValueError("invalid bucket name b"), NeedsHuman, "invalid bucket name b"),

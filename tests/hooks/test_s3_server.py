@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -9,14 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from minio import Minio
 
-from kuscia_hooks import credentials
+from kuscia_hooks import credentials, transfer
 from kuscia_hooks.content import Content
-from kuscia_hooks.errors import NeedsHuman
+from kuscia_hooks.errors import NeedsHuman, NotYet
 from kuscia_hooks.s3 import Location, Store
 from tests.cluster import s3
 
@@ -81,8 +83,13 @@ def wait(what: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def test_in_parts(store: Store, client: Minio, big: Path) -> None:
+def test_in_parts(
+    store: Store, client: Minio, big: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transfer, "REPORT_SECONDS", 1e-6)
     assert store.upload("big.csv", Content(big)) is True
+    told = re.findall(r"^big\.csv: ([\d.]+) MB of 50\.3 MB sent, [\d.]+ MB/s$", capsys.readouterr().out, re.MULTILINE)
+    assert told == ["8.4", "16.8", "25.2", "33.6", "41.9", "50.3", "50.3"], "one line a part, the last is four bytes"
     assert str(client.stat_object("bkt", "big.csv").etag).endswith("-7")
     assert store.size("big.csv") == big.stat().st_size
     assert store.header("big.csv") == ["id1"]
@@ -121,6 +128,44 @@ def test_wrong_keys_and_buckets(endpoint: str) -> None:
         Store(Location(endpoint, "nowhere", "", "alice", "alice-pw")).ensure_bucket(create=False)
     with pytest.raises(NeedsHuman, match="does not speak https; try http://"):
         Store(location(endpoint.replace("http:", "https:"))).ensure_bucket(create=False)
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[str]:
+    """A web server that answers every GET and HEAD with 200 and a page; yields its URL."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<!doctype html><html><head><meta charset=utf-8></head></html>", b"", b"\xff\xfe"],
+    ids=["page", "none", "bytes"],
+)
+def test_no_store_at_all(body: bytes) -> None:
+    """A store's console, or a login page: the client takes every 200 for an answer of S3."""
+    with answering(body) as url, pytest.raises(NotYet, match=f"{url} answers like no S3 store") as error:
+        Store(location(url)).ensure_bucket(create=False)
+    assert error.value.show == f"curl -sv {url}"
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:

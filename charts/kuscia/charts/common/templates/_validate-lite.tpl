@@ -251,6 +251,10 @@
 {{- if eq (toString $source.type) "oss" }}
 {{- include "kuscia.check.endpoint" (dict
   "path" "lite.data.source.endpoint" "value" $source.endpoint "example" "lite.data.source.endpoint: https://oss.example.com") }}
+{{- if regexMatch "^https?://[^/]+/+[^/]" (toString $source.endpoint) }}
+{{- include "kuscia.error" (dict "path" "lite.data.source.endpoint" "value" (toJson $source.endpoint)
+  "rule" "the endpoint of a store has no path: bucket and prefix are values of their own" "example" "lite.data.source.endpoint: https://oss.example.com") }}
+{{- end }}
 {{- include "kuscia.check.given" (dict "path" "lite.data.source.bucket" "value" $source.bucket
   "rule" "an OSS data source needs a bucket" "example" "lite.data.source.bucket: alice") }}
 {{- include "kuscia.check.given" (dict

@@ -37,6 +37,15 @@
 {{- include "kuscia.error" (dict "path" "master.datastore.user" "value" (toJson .user)
   "rule" "Kuscia's MySQL driver cannot take a ':' in a user's name" "example" "master.datastore.user: kuscia") }}
 {{- end }}
+{{- $tls := dict "mysql" (dict "param" "tls" "known" (list "true" "false" "skip-verify" "preferred"))
+  "postgres" (dict "param" "sslmode" "known" (list "disable" "allow" "prefer" "require" "verify-ca" "verify-full")) }}
+{{- $tls = get $tls .type }}
+{{- $given := get (.params | default dict) $tls.param }}
+{{- if not (has (toString $given) (concat (list "" "<nil>") $tls.known)) }}
+{{- include "kuscia.error" (dict "path" (printf "master.datastore.params.%s" $tls.param) "value" (toJson $given)
+  "rule" (printf "Kuscia's driver refuses an address with another value than one of %s" (join ", " $tls.known))
+  "example" (printf "master.datastore.params.%s: %s" $tls.param (last $tls.known))) }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
