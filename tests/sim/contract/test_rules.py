@@ -60,13 +60,18 @@ async def test_without_its_master_a_lite_says_11103(cluster: Cluster) -> None:
     assert await cluster.refused(ALICE, "domain/query", {"domain_id": ALICE}) == (11103, "connection refused")
 
 
-async def test_a_refusal_of_the_masters_framework_comes_through_a_lite_as_it_is(cluster: Cluster) -> None:
+async def test_a_lite_cannot_read_a_refusal_of_the_masters_framework(cluster: Cluster) -> None:
     bad = {"source": "bob", "destination": ALICE, "authentication_type": "MTLS",
            "endpoint": {"host": "h", "ports": [{"name": "http", "port": 1, "protocol": "GRPCS"}]}}  # fmt: skip
     await cluster.ok("master", "route/create", bad)
-    answer = await cluster.ask(ALICE, "route/query", {"source": "bob", "destination": ALICE})
+    key = {"source": "bob", "destination": ALICE}
     text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
-    assert answer == {"status": {"code": 11101, "message": text}}
+    assert await cluster.ask("master", "route/query", key) == {"status": {"code": 11101, "message": text}}
+    text = "proto: cannot parse invalid wire-format data"
+    assert await cluster.ask(ALICE, "route/query", key) == {
+        "status": {"code": 11103, "message": text, "details": []},
+        "data": None,
+    }
 
 
 @pytest.mark.parametrize(

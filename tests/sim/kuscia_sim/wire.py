@@ -358,10 +358,10 @@ async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
         raise ApiError(ERR_MASTER, str(err)) from err
     data: Dict = json.loads(answer)
     status = data.get("status") or {}
-    if status and "details" not in status:  # the master's framework refused it
-        if status["code"] == ERR_UNEXPECTED:
-            raise Panic(status["message"].removeprefix("doBizProcess panic, err: "))
-        raise InvalidRequest(status["message"])
+    if status and "details" not in status:
+        # Kuscia's proxy speaks protobuf, and its framework words what it refuses itself in JSON all the same
+        # (pkg/kusciaapi/proxy/client.go, pkg/web/decorator).
+        raise ApiError(ERR_MASTER, protowire.INVALID)
     return data
 
 
