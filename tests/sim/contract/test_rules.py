@@ -177,6 +177,52 @@ async def test_names_the_api_server_refuses_although_the_regex_takes_them(cluste
     assert (code, text) == (11301, """invalid resource name "a/b": [may not contain '/']""")
 
 
+NO_NAMESPACE = """invalid namespace "a/b": [may not contain '/']"""
+NO_NAME = """invalid resource name "a/b": [may not contain '/']"""
+
+
+@pytest.mark.parametrize(
+    ("node", "path", "body", "code", "text"),
+    [
+        ("master", "log/node/query", {}, 13201, "resource name may not be empty"),
+        (ALICE, "log/node/query", {"task_id": "a/b"}, 13201, NO_NAME),
+        (ALICE, "log/task/query", {}, 13200,
+         "failed to get pod node from master, err: resource name may not be empty"),
+        ("master", "job/query", {"job_id": "a/b"}, 11202, NO_NAME),
+        ("master", "job/status/batchQuery", {"job_ids": ["a/b"]}, 11203, NO_NAME),
+        ("master", "job/delete", {"job_id": "a/b%"}, 11204,
+         """invalid resource name "a/b%": [may not contain '/' may not contain '%']"""),
+        ("master", "job/stop", {"job_id": ".."}, 11205, """invalid resource name "..": [may not be '..']"""),
+        (ALICE, "domaindata/create", table(datasource_id="a/b"), 11802, NO_NAME),
+        ("master", "domaindata/list", {"data": {"domain_id": "a/b"}}, 11503, NO_NAMESPACE),
+        ("master", "domaindatagrant/list", {"data": {"domain_id": "a/b"}}, 11503, NO_NAMESPACE),
+        ("master", "domaindatasource/list", {"domain_id": "a/b"}, 11808, NO_NAMESPACE),
+    ],
+)  # fmt: skip
+async def test_names_the_client_does_not_ask_for(
+    cluster: Cluster, node: str, path: str, body: Any, code: int, text: str
+) -> None:
+    assert await cluster.refused(node, path, body) == (code, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "text"),
+    [
+        ("domaindatasource/query", {"datasource_id": "a/b"}, 12302, NO_NAME),
+        ("domaindata/query", {"domaindata_id": "a/b"}, 12201, NO_NAME),
+        ("domaindata/update", {"domaindata_id": "a/b"}, 12202, NO_NAME),
+        ("domaindata/delete", {"domaindata_id": "a/b"}, 12205, NO_NAME),
+        ("domaindata/create", {"datasource_id": "a/b", "type": "t", "relative_uri": "u"}, 12306,
+         f"query DataSource a/b of DomainData fail: {NO_NAME}"),
+        ("domaindatagrant/query", {"domaindatagrant_id": "a/b"}, 12402, NO_NAME),
+        ("domaindatagrant/delete", {"domaindatagrant_id": "a/b"}, 12403,
+         f"Delete domainDataGrantId:a/b failed, detail:{NO_NAME}"),
+    ],
+)  # fmt: skip
+async def test_names_datamesh_does_not_ask_for(cluster: Cluster, path: str, body: Any, code: int, text: str) -> None:
+    assert await cluster.refused("mesh", f"datamesh/{path}", body) == (code, text)
+
+
 async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
     await cluster.ok("master", "domain/create", {"domain_id": "p", "role": "partner"})
     found = await cluster.ok("master", "domain/query", {"domain_id": "p"})

@@ -2,7 +2,7 @@
 
 from kuscia_sim import domaindata, domaingrant
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, domaingrant_errors, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, refuse_invalid, require
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error
@@ -121,6 +121,7 @@ async def batch_query(ctx: Context, request: Dict) -> Dict:
 async def list_grants(ctx: Context, request: Dict) -> Dict:
     wanted = request["data"]
     require(wanted and wanted["domain_id"], "domain id can not be empty")
+    check_namespace(wanted["domain_id"], ERR_LIST)
     try:
         items = await ctx.store.list("domaindatagrants", wanted["domain_id"])
     except StoreError as err:
