@@ -312,6 +312,29 @@ async def test_configuration_values(cluster: Cluster) -> None:
     assert await cluster.refused("master", "config/create", empty) == (11100, text)
 
 
+CONFIG_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("bad key!", CONFIG_KEY),
+        ("k" * 254, "must be no more than 253 characters"),
+        ("..", "must not be '..'"),
+        ("..a", "must not start with '..'"),
+    ],
+)
+async def test_a_key_of_the_configuration_is_one_of_a_config_map(cluster: Cluster, key: str, text: str) -> None:
+    told = f'ConfigMap "domain-config" is invalid: data[{key}]: Invalid value: "{key}": {text}'
+    wanted = {"data": [{"key": key, "value": "v"}]}
+    assert await cluster.refused(ALICE, "config/create", wanted) == (11900, told)
+    assert await cluster.refused(ALICE, "config/update", wanted) == (11902, told)
+    await cluster.ok(ALICE, "config/create", {"data": [{"key": "Good-key_1.x", "value": "v"}]})
+
+
 async def test_tables_are_completed_and_merged(cluster: Cluster) -> None:
     made = await cluster.ok(ALICE, "domaindata/create", table(relative_uri="/d/My File.csv", domaindata_id=""))
     assert re.fullmatch(r"myfilecsv-[0-9a-f]{32}", made["domaindata_id"])

@@ -20,6 +20,11 @@ _LABEL_ERROR = (
     "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
     "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+", re.ASCII)
+_CONFIG_KEY_ERROR = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
 _NAME_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]", re.ASCII)
 _NAME_PART_ERROR = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
@@ -105,6 +110,18 @@ def label_key(prefix: str, name: str) -> list[str]:
     return [f"metadata.labels: Invalid value: {go_quote(key)}: {error}" for error in errors]
 
 
+def configmap_key(key: str) -> list[str]:
+    """The API server's errors of a key of a ConfigMap (IsConfigMapKey)."""
+    errors = [too_long(MAX_NAME)] if len(key.encode()) > MAX_NAME else []
+    if not _CONFIG_KEY.fullmatch(key):
+        errors.append(_CONFIG_KEY_ERROR)
+    if key in (".", ".."):
+        errors.append(f"must not be '{key}'")
+    elif key.startswith(".."):
+        errors.append("must not start with '..'")
+    return [f"data[{key}]: Invalid value: {go_quote(key)}: {error}" for error in errors]
+
+
 def label_value(value: str) -> list[str]:
     """The API server's errors of one label value."""
     errors = []
@@ -139,11 +156,12 @@ def domaindata_errors(data: Object, name: str) -> list[str]:
 
 
 def refuse_invalid(kind: str, name: str, errors: list[str]) -> None:
-    """Raises Invalid with the API server's words when there are errors; kind e.g. "ClusterDomainRoute"."""
+    """Raises Invalid with the API server's words when there are errors; kind is "ConfigMap" or one of Kuscia's."""
     if not errors:
         return
     text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
-    raise Invalid(f'{kind}.kuscia.secretflow "{name}" is invalid: {text}')
+    group = "" if kind == "ConfigMap" else ".kuscia.secretflow"
+    raise Invalid(f'{kind}{group} "{name}" is invalid: {text}')
 
 
 def quantity_error(value: str) -> str:
