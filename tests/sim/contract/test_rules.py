@@ -439,6 +439,46 @@ async def test_lists_are_filtered(cluster: Cluster) -> None:
         assert [item["domaindata_id"] for item in found["domaindata_list"]] == names
 
 
+LABEL = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
+    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
+    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("bad vendor!", "found 'vendor', expected: ',' or 'end of string'"),
+        ("a!=b", "found '!', expected: ',' or 'end of string'"),
+        ("a>b", "found '>', expected: ',' or 'end of string'"),
+        ("(a)", "unable to parse requirement: found '(', expected: identifier"),
+        ("!", "unable to parse requirement: found '!', expected: identifier"),
+        ("a,b", f'unable to parse requirement: values[0][{{}}]: Invalid value: "a\\\\": {LABEL}'),
+        ("a\\b", f'unable to parse requirement: values[0][{{}}]: Invalid value: "a\\\\\\\\b": {LABEL}'),
+        ("-a b", f'unable to parse requirement: values[0][{{}}]: Invalid value: "-a": {LABEL}'),
+        ("中文", f'unable to parse requirement: values[0][{{}}]: Invalid value: "中文": {LABEL}'),
+        ("x" * 64, f'unable to parse requirement: values[0][{{}}]: Invalid value: "{"x" * 64}": '
+                   "must be no more than 63 characters"),
+    ],
+)  # fmt: skip
+async def test_filters_that_are_no_label_values(cluster: Cluster, value: str, text: str) -> None:
+    """Texts by apimachinery's own parser."""
+    for path, field, label in (
+        ("domaindata/list", "domaindata_type", "domaindata-type"),
+        ("domaindata/list", "domaindata_vendor", "domaindata-vendor"),
+        ("domaindatagrant/list", "grant_domain", "domaindatagrant-domain"),
+    ):
+        told = (11503, text.format(f"kuscia.secretflow/{label}"))
+        assert await cluster.refused(ALICE, path, {"data": {"domain_id": ALICE, field: value}}) == told
+
+
+async def test_a_filter_is_read_without_its_spaces(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table(vendor="in"))
+    found = await cluster.ok(ALICE, "domaindata/list", {"data": {"domain_id": ALICE, "domaindata_vendor": " in "}})
+    assert [item["domaindata_id"] for item in found["domaindata_list"]] == ["t"]
+
+
 async def test_a_grant_brings_the_table_and_takes_it_away(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table(name="first"))
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}

@@ -7,6 +7,7 @@ from kuscia_sim import domaindata
 from kuscia_sim.api import datasource, objectstore, sqltable
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, refuse_invalid, require
+from kuscia_sim.api.selector import select
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, InvalidRequest, store_error
@@ -221,12 +222,8 @@ async def list_data(ctx: Context, request: Dict) -> Dict:
         items = await ctx.store.list("domaindatas", wanted["domain_id"])
     except StoreError as err:
         raise ApiError(ERR_LIST, err.message) from err
-    for field, label in (
-        ("domaindata_type", domaindata.LABEL_TYPE),
-        ("domaindata_vendor", domaindata.LABEL_VENDOR),
-    ):
-        if wanted[field]:
-            items = [i for i in items if (i["metadata"].get("labels") or {}).get(label) == wanted[field]]
+    labels = {domaindata.LABEL_TYPE: wanted["domaindata_type"], domaindata.LABEL_VENDOR: wanted["domaindata_vendor"]}
+    items = select(items, labels, ERR_LIST)
     return {"data": {"domaindata_list": [_describe(item) for item in items]}}
 
 

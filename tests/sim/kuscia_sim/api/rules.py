@@ -124,12 +124,13 @@ def configmap_key(key: str) -> list[str]:
 
 def label_value(value: str) -> list[str]:
     """The API server's errors of one label value."""
-    errors = []
-    if len(value.encode()) > MAX_LABEL:
-        errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: {too_long(MAX_LABEL)}")
-    if not _LABEL.fullmatch(value):
-        errors.append(f"metadata.labels: Invalid value: {go_quote(value)}: {_LABEL_ERROR}")
-    return errors
+    return [f"metadata.labels: Invalid value: {go_quote(value)}: {problem}" for problem in label_problems(value)]
+
+
+def label_problems(value: str) -> list[str]:
+    """Why this is no label value (IsValidLabelValue)."""
+    problems = [too_long(MAX_LABEL)] if len(value.encode()) > MAX_LABEL else []
+    return problems if _LABEL.fullmatch(value) else [*problems, _LABEL_ERROR]
 
 
 def object_name(value: str) -> list[str]:
