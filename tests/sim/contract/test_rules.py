@@ -413,6 +413,12 @@ async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) ->
     assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
 
 
+async def test_both_ways_to_delete_a_table_take_the_same_request(cluster: Cluster) -> None:
+    text = "json: cannot unmarshal number into Go struct field DeleteDomainDataRequest.domain_id of type string"
+    for path in ("domaindata/delete", "domaindata/deleteDataAndRaw"):
+        assert await cluster.refused(ALICE, path, {"domain_id": 5}) == (11101, text)
+
+
 @pytest.mark.parametrize(
     ("type_", "text"),
     [

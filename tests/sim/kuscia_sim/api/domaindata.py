@@ -112,7 +112,7 @@ async def delete(ctx: Context, request: Dict) -> Dict:
     return {}
 
 
-@endpoints.add("deleteDataAndRaw", m.DeleteDomainDataAndRawRequest, m.DeleteDomainDataAndRawResponse)
+@endpoints.add("deleteDataAndRaw", m.DeleteDomainDataRequest, m.DeleteDomainDataResponse)
 async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
     """Removes the table and the file, object or database table it describes.
 
