@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from kuscia_sim import gojson, protowire
+from kuscia_sim import binding, gojson, protowire
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.protojson import (
     ANY,
@@ -290,6 +290,10 @@ async def _bind(request: web.Request, type_: Message) -> Dict:
         return parse_go(await request.read(), type_)
     if content_type == PROTOBUF_TYPE:
         return protowire.decode(await request.read(), type_)
+    header = request.headers.get("Content-Type", "")
+    bound = binding.bind(content_type, header, await request.read(), type_)
+    if bound is not None:
+        return bound
     query = dict(request.query)
     if content_type == FORM_TYPE:
         query = {**query, **{k: v for k, v in (await request.post()).items() if isinstance(v, str)}}
