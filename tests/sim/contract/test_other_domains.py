@@ -57,6 +57,7 @@ async def store(tmp_path: Path) -> AsyncIterator[RemoteStore]:
         ("list", {"data": {"domain_id": "bob"}}, 11503, refusal("list", name="")),
         ("query", KEY, 11702, refusal("get")),
         ("query", {**KEY, "domain_id": "nobody"}, 11702, refusal("get", namespace="nobody")),
+        ("query", {**KEY, "domain_id": "cross-domain"}, 11702, refusal("get", namespace="cross-domain")),
         ("delete", KEY, 11703, refusal("delete")),
         ("delete", {**KEY, "domaindatagrant_id": "none"}, 11703, refusal("delete", name="none")),
         ("update", {**KEY, "domaindata_id": "t", "grant_domain": ALICE}, 11100, "domaindata can't be found"),

@@ -40,6 +40,7 @@ STATUS = {NotFound: 404, AlreadyExists: 409, Conflict: 409, Forbidden: 403, Inva
 CROSS_DOMAIN = "cross-domain"
 NODE_NAMESPACE_LABEL = "kuscia.secretflow/namespace"
 READ_BY_ALL = frozenset({"appimages"})
+JOB_KINDS = frozenset({"kusciajobs", "kusciatasks"})
 
 log = Log(__name__)
 
@@ -260,9 +261,12 @@ def _check_namespace(caller: str, verb: str, kind: str, namespace: str, name: st
     """Raises Forbidden for another domain's namespace, whether or not what is asked for exists.
 
     The API server asks RBAC before it looks anything up, and a domain's role is that of its own namespace
-    (Kuscia's etc/conf/domain-namespace-res.yaml; `cross-domain` is the stand-in's own way to jobs and tasks).
+    (Kuscia's etc/conf/domain-namespace-res.yaml). Jobs and tasks are the stand-in's exception: a lite reads its
+    own in `cross-domain`.
     """
-    if kind not in CLUSTER_SCOPED and namespace not in (caller, CROSS_DOMAIN):
+    if kind in CLUSTER_SCOPED or namespace == caller:
+        return
+    if namespace != CROSS_DOMAIN or kind not in JOB_KINDS:
         raise _forbidden(caller, verb, kind, namespace, name)
 
 
