@@ -64,12 +64,17 @@ VALUES: dict[str, Callable[[str], bool]] = {
 RECORDED_PRIVATE_KEY = "(a private key)"
 """Stands in the recordings for the key that certificate/generate made."""
 
-UNORDERED = {"parties", "endpoints", "stage_status_list", "approve_status_list", "tasks"}
-"""Lists of job answers; Go fills them from maps (Kuscia facts 7.4)."""
+UNORDERED = {"parties", "endpoints", "stage_status_list", "approve_status_list", "tasks", "party_statuses"}
+"""Lists of job and serving answers; Go fills them from maps (Kuscia facts 7.4)."""
+UNORDERED_DATA = "/config/batchQuery"
+"""The endpoint whose `data` is filled from a map, too (Kuscia's pkg/confmanager/service/config.go)."""
 
 _ROUTE_STATE = re.compile(r'\{"status":"(?:Succeeded|Failed)","reason":"[^"]*"\}')
 TRANSIENT = re.compile(r"[1-5]s after create")
 """Notes of lines sent while routes became ready: either state of a route is right."""
+
+_PROTO, _PROTO_NBSP = "proto: ", "proto:\u00a0"
+"""Go's protobuf library writes one or the other, at random for each build."""
 
 _UNFINISHED = ("Pending", "Running")
 _PROGRESS = {"state", "err_msg", "create_time", "start_time", "end_time"}
@@ -154,7 +159,7 @@ def parse_stream(text: str) -> list[Any]:
 
 
 def _body_differences(line: Line, body: str) -> list[str]:
-    answer = line.answer
+    answer, body = (text.replace(_PROTO_NBSP, _PROTO) for text in (line.answer, body))
     if TRANSIENT.search(line.note):
         answer, body = (_ROUTE_STATE.sub('"any"', text) for text in (answer, body))
     if body == answer:
@@ -170,8 +175,17 @@ def _body_differences(line: Line, body: str) -> list[str]:
         return [f"body: {len(recorded)} JSON values recorded, {len(now)} now"]
     found = []
     for left, right in zip(recorded, now, strict=True):
+        if line.path.endswith(UNORDERED_DATA):
+            left, right = _in_order(left), _in_order(right)
         found += list(value_differences(left, right, ()))
     return found
+
+
+def _in_order(value: Any) -> Any:
+    """The answer with its `data` sorted."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        return {**value, "data": sorted(value["data"], key=lambda item: json.dumps(item, sort_keys=True))}
+    return value
 
 
 def _stream_differences(recorded: list[Any], now: list[Any]) -> list[str]:
@@ -227,7 +241,7 @@ def _without_progress(value: Any, scheduled: bool) -> Any:
 
 def _order(item: Any) -> str:
     if isinstance(item, dict):
-        names = ("domain_id", "port_name", "alias", "task_id")
+        names = ("domain_id", "role", "port_name", "alias", "task_id")
         return "/".join(str(item.get(name, "")) for name in names)
     return json.dumps(item, sort_keys=True)
 

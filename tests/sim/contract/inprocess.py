@@ -17,7 +17,7 @@ from kuscia_sim.config import Config
 from kuscia_sim.controllers.grant import run_grant_controller
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.node import MasterUnreachable, Node
-from kuscia_sim.store import LocalStore
+from kuscia_sim.store import LocalStore, Store
 from kuscia_sim.wire import Context
 
 Client = TestClient[web.Request, web.Application]
@@ -64,7 +64,7 @@ class Cluster:
         return status["code"], status["message"]
 
 
-def make_node(mode: str, domain_id: str, store: LocalStore, protocol: str = "NOTLS") -> Node:
+def make_node(mode: str, domain_id: str, store: Store, protocol: str = "NOTLS") -> Node:
     return Node(
         config=Config(mode=mode, domain_id=domain_id, protocol=protocol),
         mode=mode,

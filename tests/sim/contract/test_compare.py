@@ -67,3 +67,47 @@ def test_another_token_and_time_are_forgiven() -> None:
 def test_status_and_headers_count(change: dict[str, object]) -> None:
     line = LINES[0]
     assert differences(line, dataclasses.replace(_answer(line), **change))  # type: ignore[arg-type]
+
+
+def _line(path: str, answer: str) -> Line:
+    return dataclasses.replace(LINES[0], path=path, answer=answer, answer_headers={}, status=200)
+
+
+def _said(body: str) -> Answer:
+    return Answer(200, {}, body, "")
+
+
+@pytest.mark.parametrize(
+    ("path", "recorded", "now"),
+    [
+        ("/api/v1/config/batchQuery", {"data": [{"key": "a"}, {"key": "b"}]}, {"data": [{"key": "b"}, {"key": "a"}]}),
+        (
+            "/api/v1/serving/query",
+            {
+                "data": {
+                    "status": {"party_statuses": [{"domain_id": "a", "role": "x"}, {"domain_id": "a", "role": "y"}]}
+                }
+            },
+            {
+                "data": {
+                    "status": {"party_statuses": [{"domain_id": "a", "role": "y"}, {"domain_id": "a", "role": "x"}]}
+                }
+            },
+        ),
+    ],
+)
+def test_lists_from_maps_have_no_order(path: str, recorded: dict[str, object], now: dict[str, object]) -> None:
+    assert differences(_line(path, json.dumps(recorded)), _said(json.dumps(now))) == []
+
+
+def test_data_has_an_order_elsewhere() -> None:
+    recorded, now = '{"data":[{"key":"a"},{"key":"b"}]}', '{"data":[{"key":"b"},{"key":"a"}]}'
+    assert differences(_line("/api/v1/appimage/batchQuery", recorded), _said(now))
+    assert differences(_line("/api/v1/config/batchQuery", recorded), _said('{"data":[{"key":"b"},{"key":"c"}]}'))
+
+
+def test_the_space_of_protobufs_errors_is_any() -> None:
+    recorded = '{"status":{"code":11103,"message":"proto:\u00a0cannot parse invalid wire-format data"}}'
+    now = recorded.replace("\u00a0", " ")
+    for left, right in ((recorded, now), (now, recorded)):
+        assert differences(_line("/api/v1/domain/query", left), _said(right)) == []

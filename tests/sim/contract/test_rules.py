@@ -60,13 +60,18 @@ async def test_without_its_master_a_lite_says_11103(cluster: Cluster) -> None:
     assert await cluster.refused(ALICE, "domain/query", {"domain_id": ALICE}) == (11103, "connection refused")
 
 
-async def test_a_refusal_of_the_masters_framework_comes_through_a_lite_as_it_is(cluster: Cluster) -> None:
+async def test_a_lite_cannot_read_a_refusal_of_the_masters_framework(cluster: Cluster) -> None:
     bad = {"source": "bob", "destination": ALICE, "authentication_type": "MTLS",
            "endpoint": {"host": "h", "ports": [{"name": "http", "port": 1, "protocol": "GRPCS"}]}}  # fmt: skip
     await cluster.ok("master", "route/create", bad)
-    answer = await cluster.ask(ALICE, "route/query", {"source": "bob", "destination": ALICE})
+    key = {"source": "bob", "destination": ALICE}
     text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
-    assert answer == {"status": {"code": 11101, "message": text}}
+    assert await cluster.ask("master", "route/query", key) == {"status": {"code": 11101, "message": text}}
+    text = "proto: cannot parse invalid wire-format data"
+    assert await cluster.ask(ALICE, "route/query", key) == {
+        "status": {"code": 11103, "message": text, "details": []},
+        "data": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -172,6 +177,52 @@ async def test_names_the_api_server_refuses_although_the_regex_takes_them(cluste
     assert (code, text) == (11301, """invalid resource name "a/b": [may not contain '/']""")
 
 
+NO_NAMESPACE = """invalid namespace "a/b": [may not contain '/']"""
+NO_NAME = """invalid resource name "a/b": [may not contain '/']"""
+
+
+@pytest.mark.parametrize(
+    ("node", "path", "body", "code", "text"),
+    [
+        ("master", "log/node/query", {}, 13201, "resource name may not be empty"),
+        (ALICE, "log/node/query", {"task_id": "a/b"}, 13201, NO_NAME),
+        (ALICE, "log/task/query", {}, 13200,
+         "failed to get pod node from master, err: resource name may not be empty"),
+        ("master", "job/query", {"job_id": "a/b"}, 11202, NO_NAME),
+        ("master", "job/status/batchQuery", {"job_ids": ["a/b"]}, 11203, NO_NAME),
+        ("master", "job/delete", {"job_id": "a/b%"}, 11204,
+         """invalid resource name "a/b%": [may not contain '/' may not contain '%']"""),
+        ("master", "job/stop", {"job_id": ".."}, 11205, """invalid resource name "..": [may not be '..']"""),
+        (ALICE, "domaindata/create", table(datasource_id="a/b"), 11802, NO_NAME),
+        ("master", "domaindata/list", {"data": {"domain_id": "a/b"}}, 11503, NO_NAMESPACE),
+        ("master", "domaindatagrant/list", {"data": {"domain_id": "a/b"}}, 11503, NO_NAMESPACE),
+        ("master", "domaindatasource/list", {"domain_id": "a/b"}, 11808, NO_NAMESPACE),
+    ],
+)  # fmt: skip
+async def test_names_the_client_does_not_ask_for(
+    cluster: Cluster, node: str, path: str, body: Any, code: int, text: str
+) -> None:
+    assert await cluster.refused(node, path, body) == (code, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "text"),
+    [
+        ("domaindatasource/query", {"datasource_id": "a/b"}, 12302, NO_NAME),
+        ("domaindata/query", {"domaindata_id": "a/b"}, 12201, NO_NAME),
+        ("domaindata/update", {"domaindata_id": "a/b"}, 12202, NO_NAME),
+        ("domaindata/delete", {"domaindata_id": "a/b"}, 12205, NO_NAME),
+        ("domaindata/create", {"datasource_id": "a/b", "type": "t", "relative_uri": "u"}, 12306,
+         f"query DataSource a/b of DomainData fail: {NO_NAME}"),
+        ("domaindatagrant/query", {"domaindatagrant_id": "a/b"}, 12402, NO_NAME),
+        ("domaindatagrant/delete", {"domaindatagrant_id": "a/b"}, 12403,
+         f"Delete domainDataGrantId:a/b failed, detail:{NO_NAME}"),
+    ],
+)  # fmt: skip
+async def test_names_datamesh_does_not_ask_for(cluster: Cluster, path: str, body: Any, code: int, text: str) -> None:
+    assert await cluster.refused("mesh", f"datamesh/{path}", body) == (code, text)
+
+
 async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
     await cluster.ok("master", "domain/create", {"domain_id": "p", "role": "partner"})
     found = await cluster.ok("master", "domain/query", {"domain_id": "p"})
@@ -261,6 +312,29 @@ async def test_configuration_values(cluster: Cluster) -> None:
     assert await cluster.refused("master", "config/create", empty) == (11100, text)
 
 
+CONFIG_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("bad key!", CONFIG_KEY),
+        ("k" * 254, "must be no more than 253 characters"),
+        ("..", "must not be '..'"),
+        ("..a", "must not start with '..'"),
+    ],
+)
+async def test_a_key_of_the_configuration_is_one_of_a_config_map(cluster: Cluster, key: str, text: str) -> None:
+    told = f'ConfigMap "domain-config" is invalid: data[{key}]: Invalid value: "{key}": {text}'
+    wanted = {"data": [{"key": key, "value": "v"}]}
+    assert await cluster.refused(ALICE, "config/create", wanted) == (11900, told)
+    assert await cluster.refused(ALICE, "config/update", wanted) == (11902, told)
+    await cluster.ok(ALICE, "config/create", {"data": [{"key": "Good-key_1.x", "value": "v"}]})
+
+
 async def test_tables_are_completed_and_merged(cluster: Cluster) -> None:
     made = await cluster.ok(ALICE, "domaindata/create", table(relative_uri="/d/My File.csv", domaindata_id=""))
     assert re.fullmatch(r"myfilecsv-[0-9a-f]{32}", made["domaindata_id"])
@@ -339,6 +413,12 @@ async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) ->
     assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
 
 
+async def test_both_ways_to_delete_a_table_take_the_same_request(cluster: Cluster) -> None:
+    text = "json: cannot unmarshal number into Go struct field DeleteDomainDataRequest.domain_id of type string"
+    for path in ("domaindata/delete", "domaindata/deleteDataAndRaw"):
+        assert await cluster.refused(ALICE, path, {"domain_id": 5}) == (11101, text)
+
+
 @pytest.mark.parametrize(
     ("type_", "text"),
     [
@@ -363,6 +443,46 @@ async def test_lists_are_filtered(cluster: Cluster) -> None:
     for wanted, names in (({"domaindata_type": "table"}, ["t0", "t2"]), ({"domaindata_vendor": "v1"}, ["t1"])):
         found = await cluster.ok(ALICE, "domaindata/list", {"data": {"domain_id": ALICE, **wanted}})
         assert [item["domaindata_id"] for item in found["domaindata_list"]] == names
+
+
+LABEL = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
+    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
+    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("bad vendor!", "found 'vendor', expected: ',' or 'end of string'"),
+        ("a!=b", "found '!', expected: ',' or 'end of string'"),
+        ("a>b", "found '>', expected: ',' or 'end of string'"),
+        ("(a)", "unable to parse requirement: found '(', expected: identifier"),
+        ("!", "unable to parse requirement: found '!', expected: identifier"),
+        ("a,b", f'unable to parse requirement: values[0][{{}}]: Invalid value: "a\\\\": {LABEL}'),
+        ("a\\b", f'unable to parse requirement: values[0][{{}}]: Invalid value: "a\\\\\\\\b": {LABEL}'),
+        ("-a b", f'unable to parse requirement: values[0][{{}}]: Invalid value: "-a": {LABEL}'),
+        ("中文", f'unable to parse requirement: values[0][{{}}]: Invalid value: "中文": {LABEL}'),
+        ("x" * 64, f'unable to parse requirement: values[0][{{}}]: Invalid value: "{"x" * 64}": '
+                   "must be no more than 63 characters"),
+    ],
+)  # fmt: skip
+async def test_filters_that_are_no_label_values(cluster: Cluster, value: str, text: str) -> None:
+    """Texts by apimachinery's own parser."""
+    for path, field, label in (
+        ("domaindata/list", "domaindata_type", "domaindata-type"),
+        ("domaindata/list", "domaindata_vendor", "domaindata-vendor"),
+        ("domaindatagrant/list", "grant_domain", "domaindatagrant-domain"),
+    ):
+        told = (11503, text.format(f"kuscia.secretflow/{label}"))
+        assert await cluster.refused(ALICE, path, {"data": {"domain_id": ALICE, field: value}}) == told
+
+
+async def test_a_filter_is_read_without_its_spaces(cluster: Cluster) -> None:
+    await cluster.ok(ALICE, "domaindata/create", table(vendor="in"))
+    found = await cluster.ok(ALICE, "domaindata/list", {"data": {"domain_id": ALICE, "domaindata_vendor": " in "}})
+    assert [item["domaindata_id"] for item in found["domaindata_list"]] == ["t"]
 
 
 async def test_a_grant_brings_the_table_and_takes_it_away(cluster: Cluster) -> None:
@@ -485,8 +605,30 @@ async def test_app_images_are_listed_in_pages(cluster: Cluster) -> None:
     rest = await cluster.ok("master", "appimage/list", {"page_token": page["next_page_token"]})
     assert [image["name"] for image in rest["appimage_list"]] == ["c"]
     assert rest["next_page_token"] == ""
-    code, _ = await cluster.refused("master", "appimage/list", {"page_token": "?"})
-    assert code == 13107
+
+
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        ("bogus", "illegal base64 data at input byte 4"),
+        ("!!!", "illegal base64 data at input byte 0"),
+        ("abc=", "illegal base64 data at input byte 3"),
+        ("YQ", "invalid character 'a' looking for beginning of value"),
+        ("MTI", "json: cannot unmarshal number into Go value of type storage.continueToken"),
+        ("eyJ2IjoxfQ", "json: cannot unmarshal number into Go struct field continueToken.v of type string"),
+        ("e30", "server does not recognize this encoded version "),
+        ('{"v":"x"}', "server does not recognize this encoded version x"),
+        ('{"v":"meta.k8s.io/v1"}', "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+        ('{"v":"meta.k8s.io/v1","rv":5}', "encoded start key empty (version meta.k8s.io/v1)"),
+        ('{"v":"meta.k8s.io/v1","rv":5,"start":"/a/../b"}', "/a/../b"),
+    ],
+)
+async def test_tokens_of_no_page(cluster: Cluster, token: str, text: str) -> None:
+    """Texts by Go's encoding/base64 and encoding/json."""
+    if token.startswith("{"):
+        token = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    told = (13107, f"invalid continue token: continue key is not valid: {text}")
+    assert await cluster.refused("master", "appimage/list", {"page_token": token}) == told
 
 
 async def test_logs_are_asked_for_by_way_of_the_master(cluster: Cluster) -> None:

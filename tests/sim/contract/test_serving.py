@@ -144,3 +144,20 @@ async def test_a_lite_handles_only_those_it_takes_part_in(cluster: Cluster) -> N
         assert await cluster.refused(ALICE, f"serving/{path}", {"serving_id": "s"}) == (code, "serving not found")
     batch = await cluster.ok(ALICE, "serving/status/batchQuery", {"serving_ids": ["s"]})
     assert batch["servings"] == []
+
+
+@pytest.mark.parametrize("prefix", ["Bad", "1a", "a-", "a.b", "a" * 49, "a\n"])
+async def test_a_service_name_prefix_that_is_none(cluster: Cluster, prefix: str) -> None:
+    shown = prefix.replace("\n", "\\n")
+    text = (
+        'service name prefix is invalid in parties[0], field "service_name_prefix" is invalid, '
+        f'invalid value: "{shown}": regex used for validation is "^[a-z]([-a-z0-9]{{0,46}}[a-z0-9])?$" '
+    )
+    wanted = serving(parties=party(service_name_prefix=prefix))
+    for node in ("master", ALICE):
+        assert await cluster.refused(node, "serving/create", wanted) == (11100, text)
+
+
+async def test_a_service_name_prefix(cluster: Cluster) -> None:
+    await cluster.ok("master", "appimage/create", IMAGE)
+    await cluster.ok("master", "serving/create", serving(parties=party(service_name_prefix="a" * 48)))

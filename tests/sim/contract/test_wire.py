@@ -100,9 +100,59 @@ async def test_content_types_that_are_json(cluster: Cluster, headers: dict[str, 
 
 
 async def test_another_content_type_loses_the_body(cluster: Cluster) -> None:
-    for kind in ("application/x-www-form-urlencoded", "application/xml", "application/octet-stream"):
+    for kind in ("application/x-www-form-urlencoded", "application/x-yaml", "application/octet-stream"):
         _, _, body = await post(cluster, "domain/query", b'{"domain_id": "bob"}', {"Content-Type": kind})
         assert json.loads(body)["status"]["message"] == "domain id can not be empty", kind
+
+
+MSGPACK = "msgpack decode error [pos 1]: only encoded map or array can decode into struct"
+NO_BOUNDARY = "no multipart boundary param in Content-Type"
+PART = b'--x\r\nContent-Disposition: form-data; name="DomainId"\r\n\r\n%s\r\n--x--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        ("application/xml", b'{"domain_id": "bob"}', "EOF"),
+        ("text/xml; charset=utf-8", b"", "EOF"),
+        ("text/xml", b"<a>", "XML syntax error on line 1: unexpected EOF"),
+        ("application/x-yaml", b"", "EOF"),
+        ("application/x-yaml", b"x", "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` into "
+                                     "kusciaapi.QueryDomainRequest"),
+        ("application/toml", b'{"domain_id": "bob"}', "toml: invalid character at start of key: {"),
+        ("application/toml", b"[]", "toml: invalid character at start of key: ]"),
+        ("application/toml", b"domain_id: bob", "toml: expected character ="),
+        ("application/msgpack", b'{"domain_id": "bob"}', MSGPACK),
+        ("application/x-msgpack", b"", "EOF"),
+        ("multipart/form-data", b'{"domain_id": "bob"}', NO_BOUNDARY),
+        ("multipart/form-data; boundary=x", b'{"domain_id": "bob"}', "multipart: NextPart: EOF"),
+        ("multipart/form-data; boundary=x", b"", "multipart: NextPart: EOF"),
+    ],
+)  # fmt: skip
+async def test_bodies_that_gin_does_not_bind(cluster: Cluster, kind: str, body: bytes, text: str) -> None:
+    """Texts by gin 1.9.1 itself."""
+    _, _, answer = await post(cluster, "domain/query", body, {"Content-Type": kind})
+    assert json.loads(answer) == {"status": {"code": 11101, "message": text}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "found"),
+    [
+        ("application/xml", b"<R><DomainId>bob</DomainId></R>", True),
+        ("application/xml", b"<R><domain_id>bob</domain_id></R>", False),
+        ("application/x-yaml", b"domainid: bob", True),
+        ("application/x-yaml", b"null", False),
+        ("application/toml", b'DomainId = "bob"', True),
+        ("application/toml", b"", False),
+        ("application/msgpack", b"\xc0", False),
+        ("multipart/form-data; boundary=x", PART % b"bob", True),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", False),
+    ],
+)
+async def test_bodies_that_gin_binds(cluster: Cluster, kind: str, body: bytes, found: bool) -> None:
+    _, _, answer = await post(cluster, "domain/query", body, {"Content-Type": kind})
+    status = json.loads(answer)["status"]
+    assert (status["code"], status["message"]) == ((0, "success") if found else (11100, "domain id can not be empty"))
 
 
 @pytest.mark.parametrize("protocol", ["NOTLS", "TLS", "MTLS", ""])

@@ -175,10 +175,10 @@ def parse_go(body: bytes, type_: Message) -> Dict:
     return _GoDecoder(type_, strict=False).decode(value)
 
 
-def unmarshal_go(text: str, type_: Message) -> Dict:
+def unmarshal_go(text: str | bytes, type_: Message) -> Dict:
     """json.Unmarshal of a whole text, unknown fields ignored. Raises DecodeError."""
     try:
-        value = decode_whole(text.encode())
+        value = decode_whole(text.encode() if isinstance(text, str) else text)
     except JSONSyntaxError as err:
         raise DecodeError(str(err)) from None
     return _GoDecoder(type_, strict=False).decode(value)

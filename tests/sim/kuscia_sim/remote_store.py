@@ -17,6 +17,7 @@ from kuscia_sim.hostnet import Host
 from kuscia_sim.log import Log
 from kuscia_sim.node import MasterUnreachable
 from kuscia_sim.store import (
+    CLUSTER_SCOPED,
     ERRORS,
     AlreadyExists,
     Conflict,
@@ -39,6 +40,7 @@ STATUS = {NotFound: 404, AlreadyExists: 409, Conflict: 409, Forbidden: 403, Inva
 CROSS_DOMAIN = "cross-domain"
 NODE_NAMESPACE_LABEL = "kuscia.secretflow/namespace"
 READ_BY_ALL = frozenset({"appimages"})
+JOB_KINDS = frozenset({"kusciajobs", "kusciatasks"})
 
 log = Log(__name__)
 
@@ -192,11 +194,15 @@ class _Server:
 
     async def _list(self, request: web.Request) -> web.Response:
         caller, kind = request.headers["Kuscia-Source"], request.match_info["kind"]
-        items = await self._store.list(kind, request.query.get("namespace"))
+        namespace = request.query.get("namespace")
+        if namespace is not None:
+            _check_namespace(caller, "list", kind, namespace)
+        items = await self._store.list(kind, namespace)
         return web.json_response({"items": [item for item in items if may_see(caller, kind, item)]})
 
     async def _get(self, request: web.Request) -> web.Response:
         caller, kind, namespace, name = _asked(request)
+        _check_namespace(caller, "get", kind, namespace, name)
         obj = await self._store.get(kind, namespace, name)
         if not may_see(caller, kind, obj):
             raise _forbidden(caller, "get", kind, namespace, name)
@@ -204,6 +210,7 @@ class _Server:
 
     async def _create(self, request: web.Request) -> web.Response:
         caller, kind, namespace, name = _asked(request)
+        _check_namespace(caller, "create", kind, namespace, name)
         obj = await request.json()
         wanted = {**obj, "metadata": {**obj.get("metadata", {}), "namespace": namespace, "name": name}}
         if not may_change(caller, kind, wanted):
@@ -212,12 +219,14 @@ class _Server:
 
     async def _update(self, request: web.Request) -> web.Response:
         caller, kind, namespace, name = _asked(request)
+        _check_namespace(caller, "update", kind, namespace, name)
         if not may_change(caller, kind, await self._store.get(kind, namespace, name)):
             raise _forbidden(caller, "update", kind, namespace, name)
         return web.json_response(await self._store.update(kind, namespace, name, await request.json()))
 
     async def _delete(self, request: web.Request) -> web.Response:
         caller, kind, namespace, name = _asked(request)
+        _check_namespace(caller, "delete", kind, namespace, name)
         if not may_change(caller, kind, await self._store.get(kind, namespace, name)):
             raise _forbidden(caller, "delete", kind, namespace, name)
         await self._store.delete(kind, namespace, name)
@@ -248,10 +257,25 @@ def _path(kind: str, namespace: str, name: str) -> str:
     return f"/objects/{kind}/{quote(namespace or NO_NAMESPACE, safe='')}/{quote(name, safe='')}"
 
 
+def _check_namespace(caller: str, verb: str, kind: str, namespace: str, name: str = "") -> None:
+    """Raises Forbidden for another domain's namespace, whether or not what is asked for exists.
+
+    The API server asks RBAC before it looks anything up, and a domain's role is that of its own namespace
+    (Kuscia's etc/conf/domain-namespace-res.yaml). Jobs and tasks are the stand-in's exception: a lite reads its
+    own in `cross-domain`.
+    """
+    if kind in CLUSTER_SCOPED or namespace == caller:
+        return
+    if namespace != CROSS_DOMAIN or kind not in JOB_KINDS:
+        raise _forbidden(caller, verb, kind, namespace, name)
+
+
 def _forbidden(caller: str, verb: str, kind: str, namespace: str, name: str) -> Forbidden:
+    """In the API server's words; a list has no name. A lite comes with its domain's service account."""
     plural, _, group = resource(kind).partition(".")
+    what = f'{resource(kind)} "{name}"' if name else resource(kind)
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    user = f"system:serviceaccount:{caller}:{caller}"
     return Forbidden(
-        f'{resource(kind)} "{name}" is forbidden: User "{caller}" cannot {verb} resource "{plural}" '
-        f'in API group "{group}" {where}'
+        f'{what} is forbidden: User "{user}" cannot {verb} resource "{plural}" in API group "{group}" {where}'
     )

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from kuscia_sim import gojson, protowire
+from kuscia_sim import binding, gojson, protowire
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.protojson import (
     ANY,
@@ -290,6 +290,10 @@ async def _bind(request: web.Request, type_: Message) -> Dict:
         return parse_go(await request.read(), type_)
     if content_type == PROTOBUF_TYPE:
         return protowire.decode(await request.read(), type_)
+    header = request.headers.get("Content-Type", "")
+    bound = binding.bind(content_type, header, await request.read(), type_)
+    if bound is not None:
+        return bound
     query = dict(request.query)
     if content_type == FORM_TYPE:
         query = {**query, **{k: v for k, v in (await request.post()).items() if isinstance(v, str)}}
@@ -358,10 +362,10 @@ async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
         raise ApiError(ERR_MASTER, str(err)) from err
     data: Dict = json.loads(answer)
     status = data.get("status") or {}
-    if status and "details" not in status:  # the master's framework refused it
-        if status["code"] == ERR_UNEXPECTED:
-            raise Panic(status["message"].removeprefix("doBizProcess panic, err: "))
-        raise InvalidRequest(status["message"])
+    if status and "details" not in status:
+        # Kuscia's proxy speaks protobuf, and its framework words what it refuses itself in JSON all the same
+        # (pkg/kusciaapi/proxy/client.go, pkg/web/decorator).
+        raise ApiError(ERR_MASTER, protowire.INVALID)
     return data
 
 

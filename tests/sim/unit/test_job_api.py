@@ -51,6 +51,13 @@ async def master(store: LocalStore) -> AsyncIterator[Caller]:
         yield caller
 
 
+NAME_PART = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+
+
 def request(job_id: str = "j", *parties: str, **more: Any) -> dict[str, Any]:
     domains = parties or h.DOMAINS
     task = {"app_image": "ok", "alias": "a", "parties": [{"domain_id": domain} for domain in domains]}
@@ -107,8 +114,24 @@ async def test_what_was_given_comes_back(master: Caller) -> None:
     ("more", "text"),
     [
         ({"max_parallelism": 500}, "spec.maxParallelism in body should be less than or equal to 128"),
-        ({"custom_fields": {"k" * 39: "v"}}, "name part must be no more than 63 bytes"),
-        ({"custom_fields": {"k": "v" * 64}}, "must be no more than 63 bytes"),
+        (
+            {"custom_fields": {"k" * 64: "v"}},
+            f'"kuscia.job.custom-fields/{"k" * 64}": name part must be no more than 63 characters',
+        ),
+        ({"custom_fields": {"k": "v" * 64}}, "must be no more than 63 characters"),
+        (
+            {"custom_fields": {"bad key!": "v"}},
+            f'metadata.labels: Invalid value: "kuscia.job.custom-fields/bad key!": name part {NAME_PART}',
+        ),
+        (
+            {"custom_fields": {"": "v"}},
+            '[metadata.labels: Invalid value: "kuscia.job.custom-fields/": name part must be non-empty, '
+            f'metadata.labels: Invalid value: "kuscia.job.custom-fields/": name part {NAME_PART}]',
+        ),
+        (
+            {"custom_fields": {"a/b": "v"}},
+            f"a qualified name {NAME_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        ),
     ],
 )
 async def test_what_the_crd_refuses(master: Caller, more: dict[str, Any], text: str) -> None:
@@ -116,6 +139,19 @@ async def test_what_the_crd_refuses(master: Caller, more: dict[str, Any], text: 
     assert status["code"] == 11201
     assert status["message"].startswith('KusciaJob.kuscia.secretflow "j" is invalid: ')
     assert text in status["message"]
+
+
+async def test_a_custom_field_is_a_label(master: Caller) -> None:
+    fields = {"k" * 63: "v" * 63, "a.b_c-D": ""}
+    assert (await master.post("create", request(custom_fields=fields)))["status"]["code"] == 0
+    assert (await master.post("query", {"job_id": "j"}))["data"]["custom_fields"] == fields
+
+
+async def test_an_id_that_is_no_name(master: Caller) -> None:
+    status = (await master.post("create", request(job_id="a..b")))["status"]
+    assert status["code"] == 11201
+    name = 'KusciaJob.kuscia.secretflow "a..b" is invalid: metadata.name: Invalid value: "a..b": '
+    assert status["message"].startswith(f"{name}a lowercase RFC 1123 subdomain must consist of ")
 
 
 async def test_128_tasks_are_the_most(master: Caller) -> None:

@@ -1,11 +1,9 @@
 """App images: /api/v1/appimage/... (facts 7.4, 9); master only."""
 
-import base64
-import binascii
-import json
 from decimal import Decimal
 
 from kuscia_sim.api import messages as m
+from kuscia_sim.api import paging
 from kuscia_sim.api.rules import (
     check_id,
     check_path,
@@ -71,14 +69,17 @@ async def batch_query(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("list", m.ListAppImageRequest, m.ListAppImageResponse)
 async def list_images(ctx: Context, request: Dict) -> Dict:
-    start, revision = _read_token(request["page_token"])
+    try:
+        start, revision = paging.read_token(request["page_token"])
+    except ValueError as err:
+        raise ApiError(ERR_LIST, str(err)) from err
     images = [i for i in await ctx.store.list("appimages") if i["metadata"]["name"] >= start]
     size = request["page_size"] if request["page_size"] > 0 else PAGE_SIZE
     page = images[:size]
     token = ""
     if len(images) > size:
         revision = revision or max(int(image["metadata"]["resourceVersion"]) for image in images)
-        token = _write_token(page[-1]["metadata"]["name"], revision)
+        token = paging.write_token(page[-1]["metadata"]["name"], revision)
     return {"data": {"appimage_list": [_describe(image) for image in page], "next_page_token": token}}
 
 
@@ -133,22 +134,6 @@ def _check_templates(templates: list[Dict]) -> None:
         require(template["replicas"] >= 0, "replicas can not be less than 0")
         for container in template["containers"]:
             require(container["name"], "container name can not be empty")
-
-
-def _write_token(last: str, revision: int) -> str:
-    """The API server's continue token: what was listed up to, and at which revision."""
-    data = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": f"/{last}\0"}, separators=(",", ":"))
-    return base64.urlsafe_b64encode(data.encode()).decode().rstrip("=")
-
-
-def _read_token(token: str) -> tuple[str, int]:
-    if not token:
-        return "", 0
-    try:
-        data = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return str(data["start"]).removeprefix("/"), int(data["rv"])
-    except (binascii.Error, ValueError, KeyError, TypeError) as err:
-        raise ApiError(ERR_LIST, f"continue key is not valid: {err}") from err
 
 
 def _quantity(value: str, what: str, shown: str, code: int) -> str:

@@ -8,9 +8,9 @@ import time
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import require
+from kuscia_sim.api.rules import configmap_key, refuse_invalid, require
 from kuscia_sim.protojson import Dict
-from kuscia_sim.store import AlreadyExists, NotFound, Object, StoreError
+from kuscia_sim.store import AlreadyExists, Invalid, NotFound, Object, StoreError
 from kuscia_sim.wire import ApiError, Context, Endpoints
 
 endpoints = Endpoints("/api/v1/config/")
@@ -60,6 +60,11 @@ async def _write(ctx: Context, values: dict[str, str | None], code: int) -> None
             data.pop(key, None)
         else:
             data[key] = credentials.encrypt(ctx.node.key.public_key(), value.encode())
+    try:
+        errors = [error for key in data for error in configmap_key(key)]
+        refuse_invalid("ConfigMap", NAME, errors)
+    except Invalid as err:
+        raise ApiError(code, err.message) from err
     config |= {"former": _seen(config), "data": data, _WRITTEN: time.time()}
     try:
         if "metadata" in config:

@@ -8,6 +8,7 @@ from kuscia_sim.api import datasource
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import (
     check_id,
+    check_path,
     domaindata_errors,
     domaingrant_errors,
     refuse_invalid,
@@ -130,6 +131,7 @@ _needs_data = _needs("domaindata_id", "domaindata id should not be empty")
     check=_needs("datasource_id", "datasource id should not be empty"),
 )
 async def query_source(ctx: Context, request: Dict) -> Dict:
+    check_path(ctx.node.domain_id, request["datasource_id"], ERR_QUERY_SOURCE)
     try:
         source = await ctx.store.get("domaindatasources", ctx.node.domain_id, request["datasource_id"])
     except StoreError as err:
@@ -158,8 +160,9 @@ async def _check_source(ctx: Context, request: Dict, source_id: str) -> None:
     (Kuscia's pkg/datamesh/metaserver/service/domaindata.go).
     """
     try:
+        check_path(ctx.node.domain_id, source_id, ERR_GET_SOURCE)
         source = await ctx.store.get("domaindatasources", ctx.node.domain_id, source_id)
-    except StoreError as err:
+    except (StoreError, ApiError) as err:
         text = f"query DataSource {source_id} of DomainData fail: {err}"
         raise ApiError(ERR_GET_SOURCE, text) from err
     if not source["spec"].get("accessDirectly", False):
@@ -226,6 +229,7 @@ async def _find_data(ctx: Context, data_id: str) -> Object | None:
 )
 async def update_data(ctx: Context, request: Dict) -> Dict:
     domain_id, data_id = ctx.node.domain_id, request["domaindata_id"]
+    check_path(domain_id, data_id, ERR_GET_DATA)
     try:
         old = await ctx.store.get("domaindatas", domain_id, data_id)
     except StoreError as err:
@@ -244,6 +248,7 @@ async def update_data(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("domaindata/query", _data_key("QueryDomainDataRequest"), _QueryDataResponse, check=_needs_data)
 async def query_data(ctx: Context, request: Dict) -> Dict:
+    check_path(ctx.node.domain_id, request["domaindata_id"], ERR_QUERY_DATA)
     try:
         data = await ctx.store.get("domaindatas", ctx.node.domain_id, request["domaindata_id"])
     except StoreError as err:
@@ -258,6 +263,7 @@ async def query_data(ctx: Context, request: Dict) -> Dict:
     check=_needs_data,
 )
 async def delete_data(ctx: Context, request: Dict) -> Dict:
+    check_path(ctx.node.domain_id, request["domaindata_id"], ERR_DELETE_DATA)
     try:
         await ctx.store.delete("domaindatas", ctx.node.domain_id, request["domaindata_id"])
     except StoreError as err:
@@ -318,6 +324,7 @@ async def _find_grant(ctx: Context, grant_id: str) -> Object | None:
     check=_needs("domaindatagrant_id", "domaindatagrantid should not be empty"),
 )
 async def query_grant(ctx: Context, request: Dict) -> Dict:
+    check_path(ctx.node.domain_id, request["domaindatagrant_id"], ERR_QUERY_GRANT)
     try:
         grant = await ctx.store.get("domaindatagrants", ctx.node.domain_id, request["domaindatagrant_id"])
     except StoreError as err:
@@ -356,6 +363,7 @@ async def update_grant(ctx: Context, request: Dict) -> Dict:
     require(data, "domaindata cant be found", ERR_INVALID)
     require(request["grant_domain"], "grantdomain cant be null", ERR_INVALID)
     require(request["grant_domain"] != domain_id, "grantdomain cant be self", ERR_INVALID)
+    check_path(domain_id, grant_id, ERR_UPDATE_GRANT)
     try:
         grant = await ctx.store.get("domaindatagrants", domain_id, grant_id)
         grant["spec"] = domaingrant.spec(request, domain_id)
@@ -375,8 +383,9 @@ async def update_grant(ctx: Context, request: Dict) -> Dict:
 async def delete_grant(ctx: Context, request: Dict) -> Dict:
     grant_id = request["domaindatagrant_id"]
     try:
+        check_path(ctx.node.domain_id, grant_id, ERR_DELETE_GRANT)
         await ctx.store.delete("domaindatagrants", ctx.node.domain_id, grant_id)
-    except StoreError as err:
+    except (StoreError, ApiError) as err:
         text = f"Delete domainDataGrantId:{grant_id} failed, detail:{err}"
         raise ApiError(ERR_DELETE_GRANT, text) from err
     return {}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from kuscia_sim import credentials
 from kuscia_sim.api import config
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, object_name, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, object_name, refuse_invalid, require
 from kuscia_sim.gojson import go_quote
 from kuscia_sim.protojson import DecodeError, Dict, Message, render_go, unmarshal_go
 from kuscia_sim.store import NotFound, Object, StoreError
@@ -256,6 +256,7 @@ async def list_sources(ctx: Context, request: Dict) -> Dict:
     require(domain_id, "request domainID can't be empty")
     if not ctx.node.is_master:
         _check_owner(ctx, domain_id, ERR_LIST)
+    check_namespace(domain_id, ERR_LIST)
     sources = await ctx.store.list("domaindatasources", domain_id)
     return {"data": {"datasource_list": [await _describe(ctx, s, ERR_LIST) for s in sources]}}
 

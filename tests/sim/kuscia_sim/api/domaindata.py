@@ -6,7 +6,8 @@ import posixpath
 from kuscia_sim import domaindata
 from kuscia_sim.api import datasource, objectstore, sqltable
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, domaindata_errors, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, refuse_invalid, require
+from kuscia_sim.api.selector import select
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, InvalidRequest, store_error
@@ -48,6 +49,7 @@ def _check_ids(ctx: Context, key: Dict | None) -> Dict:
 
 
 async def _check_source(ctx: Context, domain_id: str, source_id: str) -> None:
+    check_path(domain_id, source_id, ERR_QUERY_SOURCE)
     try:
         await ctx.store.get("domaindatasources", domain_id, source_id)
     except NotFound as err:
@@ -110,7 +112,7 @@ async def delete(ctx: Context, request: Dict) -> Dict:
     return {}
 
 
-@endpoints.add("deleteDataAndRaw", m.DeleteDomainDataAndRawRequest, m.DeleteDomainDataAndRawResponse)
+@endpoints.add("deleteDataAndRaw", m.DeleteDomainDataRequest, m.DeleteDomainDataResponse)
 async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
     """Removes the table and the file, object or database table it describes.
 
@@ -215,16 +217,13 @@ async def list_data(ctx: Context, request: Dict) -> Dict:
     wanted = request["data"]
     _check_own(ctx, wanted["domain_id"])
     _check_caller(ctx, wanted["domain_id"])
+    check_namespace(wanted["domain_id"], ERR_LIST)
     try:
         items = await ctx.store.list("domaindatas", wanted["domain_id"])
     except StoreError as err:
         raise ApiError(ERR_LIST, err.message) from err
-    for field, label in (
-        ("domaindata_type", domaindata.LABEL_TYPE),
-        ("domaindata_vendor", domaindata.LABEL_VENDOR),
-    ):
-        if wanted[field]:
-            items = [i for i in items if (i["metadata"].get("labels") or {}).get(label) == wanted[field]]
+    labels = {domaindata.LABEL_TYPE: wanted["domaindata_type"], domaindata.LABEL_VENDOR: wanted["domaindata_vendor"]}
+    items = select(items, labels, ERR_LIST)
     return {"data": {"domaindata_list": [_describe(item) for item in items]}}
 
 

@@ -2,7 +2,8 @@
 
 from kuscia_sim import domaindata, domaingrant
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, domaingrant_errors, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, refuse_invalid, require
+from kuscia_sim.api.selector import select
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error
@@ -121,16 +122,16 @@ async def batch_query(ctx: Context, request: Dict) -> Dict:
 async def list_grants(ctx: Context, request: Dict) -> Dict:
     wanted = request["data"]
     require(wanted and wanted["domain_id"], "domain id can not be empty")
+    check_namespace(wanted["domain_id"], ERR_LIST)
     try:
         items = await ctx.store.list("domaindatagrants", wanted["domain_id"])
     except StoreError as err:
         raise store_error(err, ERR_LIST, **CODES) from err
-    for field, label in (
-        ("domaindata_vendor", domaindata.LABEL_GRANT_VENDOR),
-        ("grant_domain", domaindata.LABEL_GRANT_DOMAIN),
-    ):
-        if wanted[field]:
-            items = [i for i in items if (i["metadata"].get("labels") or {}).get(label) == wanted[field]]
+    labels = {
+        domaindata.LABEL_GRANT_VENDOR: wanted["domaindata_vendor"],
+        domaindata.LABEL_GRANT_DOMAIN: wanted["grant_domain"],
+    }
+    items = select(items, labels, ERR_LIST)
     return {"data": {"domaindatagrant_list": [_describe(item) for item in items]}}
 
 

@@ -253,12 +253,9 @@ def _new_party(party: Dict) -> Object:
 def _check_crd(job: Object) -> None:
     """What the API server behind KusciaAPI refuses. Raises Invalid."""
     spec, name = job["spec"], job["metadata"]["name"]
-    errors = []
+    errors = rules.object_name(name)
     for key, value in job["metadata"]["labels"].items():
-        if len(key.encode()) > rules.MAX_LABEL:
-            limit = f"name part must be no more than {rules.MAX_LABEL} bytes"
-            errors.append(f'metadata.labels: Invalid value: "{key}": {limit}')
-        errors += rules.label_value(value)
+        errors += rules.label_key(*key.split("/", 1)) + rules.label_value(value)
     errors += rules.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
     if len(spec["tasks"]) > MAX_TASKS:
         errors.append(f"spec.tasks: Too many: {len(spec['tasks'])}: must have at most {MAX_TASKS} items")
@@ -436,6 +433,7 @@ async def _readable(ctx: Context, job_id: str, code: int) -> Object:
 
 
 async def _get(ctx: Context, job_id: str, code: int) -> Object:
+    rules.check_path(names.CROSS_DOMAIN, job_id, code)
     try:
         job: Object = await ctx.store.get("kusciajobs", names.CROSS_DOMAIN, job_id)
     except StoreError as err:

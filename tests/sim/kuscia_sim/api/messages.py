@@ -272,10 +272,6 @@ UpdateDomainDataRequest = _domain_data_request("UpdateDomainDataRequest")
 UpdateDomainDataResponse = status_only("UpdateDomainDataResponse")
 DeleteDomainDataRequest = message("DeleteDomainDataRequest", header=RequestHeader, domain_id=STR, domaindata_id=STR)
 DeleteDomainDataResponse = status_only("DeleteDomainDataResponse")
-DeleteDomainDataAndRawRequest = message(
-    "DeleteDomainDataAndRawRequest", header=RequestHeader, domain_id=STR, domaindata_id=STR
-)
-DeleteDomainDataAndRawResponse = status_only("DeleteDomainDataAndRawResponse")
 QueryDomainDataRequestData = message("QueryDomainDataRequestData", domain_id=STR, domaindata_id=STR)
 QueryDomainDataRequest = message("QueryDomainDataRequest", header=RequestHeader, data=QueryDomainDataRequestData)
 QueryDomainDataResponse = message("QueryDomainDataResponse", status=Status, data=DomainData)

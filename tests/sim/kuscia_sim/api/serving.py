@@ -3,6 +3,7 @@
 Deployments are kept, checked and shown; the stand-in runs no engines for them, so they stay `Progressing`.
 """
 
+import re
 from typing import Any
 
 from kuscia_sim.api import messages as m
@@ -21,6 +22,7 @@ ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_UPDATE, ERR_DELETE = 11600, 11601, 11602,
 KIND, NAMESPACE = "kusciadeployments", "cross-domain"
 ROLLING, RECREATE = "RollingUpdate", "Recreate"
 SHARE = "25%"
+PREFIX_PATTERN = "[a-z]([-a-z0-9]{0,46}[a-z0-9])?"
 AMOUNTS = {
     "min_cpu": ("requests", "cpu"),
     "min_memory": ("requests", "memory"),
@@ -50,8 +52,19 @@ def _check_create(ctx: Context, request: Dict) -> None:
     for index, party in enumerate(request["parties"]):
         require(party["app_image"], f"appimage can't be empty in parties[{index}]")
         require(party["domain_id"], f"domain id can't be empty in parties[{index}]")
+        _check_prefix(party["service_name_prefix"], index)
     found = any(party["domain_id"] == initiator for party in request["parties"])
     require(found, f"initiator {initiator} should be one of the parties")
+
+
+def _check_prefix(prefix: str, index: int) -> None:
+    """Kuscia's pkg/utils/resources/service.go. Raises ApiError."""
+    pattern = f"^{PREFIX_PATTERN}$"
+    require(
+        not prefix or re.fullmatch(PREFIX_PATTERN, prefix, re.ASCII),
+        f'service name prefix is invalid in parties[{index}], field "service_name_prefix" is invalid, '
+        f'invalid value: {go_quote(prefix)}: regex used for validation is "{pattern}" ',
+    )
 
 
 @endpoints.add("create", m.CreateServingRequest, m.CreateServingResponse, check=_check_create)

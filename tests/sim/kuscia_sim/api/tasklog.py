@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_path
+from kuscia_sim.jobs.names import CROSS_DOMAIN
 from kuscia_sim.node import MasterUnreachable
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import StoreError
@@ -91,8 +92,9 @@ async def query_pod_node(ctx: Context, request: Dict) -> Dict:
     """The node an engine runs on, by the task's status."""
     task_id = request["task_id"]
     pod = f"{request['domain']}/{task_id}-{request['replica_idx']}"
+    check_path(CROSS_DOMAIN, task_id, ERR_NODE)
     try:
-        task = await ctx.store.get("kusciatasks", "cross-domain", task_id)
+        task = await ctx.store.get("kusciatasks", CROSS_DOMAIN, task_id)
         status = task.get("status") or {}
         if status.get("phase") == "Pending":
             raise ApiError(ERR_NODE, f"task {task_id} status pending, please try later")

@@ -19,7 +19,7 @@ LABEL_JOB_STAGE_VERSION = PREFIX + "job-stage-version"
 LABEL_NAMESPACE = PREFIX + "namespace"
 LABEL_NODE = PREFIX + "node"
 LABEL_POD_UID = PREFIX + "pod-uid"
-LABEL_CUSTOM_FIELD = "kuscia.job.custom-fields."
+LABEL_CUSTOM_FIELD = "kuscia.job.custom-fields/"
 
 ANNOTATION_JOB_ID = PREFIX + "job-id"
 ANNOTATION_TASK_ID = PREFIX + "task-id"

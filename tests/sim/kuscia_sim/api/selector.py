@@ -1,0 +1,40 @@
+"""Lists with a label selector, which Kuscia writes as `label=value` whatever the value (Kuscia facts 7.4)."""
+
+import re
+from collections.abc import Mapping
+
+from kuscia_sim.api.rules import label_problems
+from kuscia_sim.gojson import go_quote
+from kuscia_sim.store import Object
+from kuscia_sim.wire import ApiError
+
+_TOKEN = re.compile(r"[=!(),><]|[^=!(),> \t\r\n<]+")
+
+
+def select(items: list[Object], wanted: Mapping[str, str], code: int) -> list[Object]:
+    """The items with these labels; an empty value selects nothing out.
+
+    Raises ApiError(code) with the words of apimachinery's labels.Parse (0.33) for what is no label value.
+    """
+    for label, given in wanted.items():
+        if given:
+            value = _parse(label, given, code)
+            items = [item for item in items if (item["metadata"].get("labels") or {}).get(label) == value]
+    return items
+
+
+def _parse(label: str, given: str, code: int) -> str:
+    """The value as the API server reads it out of the selector."""
+    # Upstream writes a field selector, whose backslashes mean nothing to a label selector.
+    tokens: list[str] = _TOKEN.findall(re.sub(r"([\\,=])", r"\\\1", given))
+    if not tokens:
+        return ""
+    value, *more = tokens
+    if value in "=!(),><":
+        raise ApiError(code, f"unable to parse requirement: found '{value}', expected: identifier")
+    if problems := label_problems(value):
+        text = f"values[0][{label}]: Invalid value: {go_quote(value)}: {'; '.join(problems)}"
+        raise ApiError(code, f"unable to parse requirement: {text}")
+    if more:
+        raise ApiError(code, f"found '{more[0]}', expected: ',' or 'end of string'")
+    return value
