@@ -19,6 +19,7 @@ from kubernetes_asyncio import config as kube_config
 from kubernetes_asyncio import watch as kube_watch
 from kubernetes_asyncio.client.exceptions import ApiException
 
+from kuscia_sim.agent.certs import DIRECTORY as CERTS_DIRECTORY
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied, pod_label
@@ -31,7 +32,6 @@ log = logging.getLogger("runk")
 TIMEOUT = 10
 MAX_NAME = 253
 CERTS_VOLUME = "certs"
-CERTS_DIRECTORY = "kuscia/certs"
 WATCH_SECONDS = 120
 RETRY_SECONDS = 2.0
 DENIED = "denied the request"

@@ -287,24 +287,18 @@ def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Ob
 def _container(party: Party, pod: EnginePod, template: dict[str, Any]) -> dict[str, Any]:
     numbers = {port["name"]: port["port"] for port in pod.ports}
     own_ports = [(port["name"], numbers[port["name"]]) for port in template.get("ports") or []]
-    resources = _resources(party, template)
     env = [dict(entry) for entry in template.get("env") or []]
     env += [
         {"name": f"KUSCIA_PORT_{name}_NUMBER".upper().replace("-", "_"), "value": str(number)}
         for name, number in numbers.items()
     ]
-    limits = resources.get("limits", {})
-    if "cpu" in limits:
-        env.append({"name": "CONTAINER_CPU_LIMIT", "value": str(quantity.ceil(limits["cpu"]))})
-    if "memory" in limits:
-        env.append({"name": "CONTAINER_MEM_LIMIT", "value": limits["memory"]})
     container: dict[str, Any] = {
         "name": template["name"],
         "image": party.image,
         "imagePullPolicy": template.get("imagePullPolicy") or "IfNotPresent",
         "env": env,
         "ports": [{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in own_ports],
-        "resources": resources,
+        "resources": _resources(party, template),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {
