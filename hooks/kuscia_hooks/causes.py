@@ -68,7 +68,9 @@ KUSCIA: tuple[Known, ...] = (
     ),
     Known(
         "bad-key",
-        r"Decoded keyData error|load key failed|illegal base64 data",
+        # A master's, then a lite's, which says it before it has a log.
+        r"Decoded keyData error|load key (data |file )?failed|illegal base64 data|can't parse key|"
+        r"Domain key data is empty|Load domain key file error|Decode domain key data error|init key failed",
         "the domain key is not one that Kuscia can read",
         _KEY,
     ),

@@ -147,6 +147,12 @@ def test_a_ready_node_is_not_judged_by_its_past() -> None:
         (MASTER, "ping datastore endpoint error: this authentication plugin is not supported", "database-other"),
         (MASTER, "FATAL error building kubernetes client config from token, detail-> stat "
          "/home/kuscia/etc/kubeconfig: no such file or directory", "state-of-another-domain"),
+        (MASTER, "ERROR tls/crypt.go:337 load key data failed: invalid private key, should be PEM block format, try "
+         "key file", "bad-key"),
+        (MASTER, "FATAL modules/runtime.go:195 can't parse key", "bad-key"),
+        (LITE, "Domain key data is empty. Please provide a valid domainKeyData.", "bad-key"),
+        (LITE, "Load domain key file error: illegal base64 data at input byte 4", "bad-key"),
+        (LITE, "Decode domain key data error: can't parse key", "bad-key"),
         (MASTER, "Load kuscia config failed. protocol: XTLS is unsupported", "bad-protocol"),
     ],
 )  # fmt: skip

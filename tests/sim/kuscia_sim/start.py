@@ -102,13 +102,14 @@ def start(config_path: str, hot_reload: bool = True) -> int:
 
 
 def _key(config: Config, host: Host) -> RSAPrivateKey:
+    kept = host.home / "var/certs/ca.key"
     try:
-        return configuration.load_key(config.domain_key_data)
+        return configuration.load_key(config.domain_key_data, kept)
     except DomainKeyError as err:
-        logger.error("tls/crypt.go:310", f"Decoded keyData error: {err}")
+        if err.before:
+            logger.error(*err.before)
         absent = str(not config.domain_key_data).lower()
-        path = host.home / "var/certs/ca.key"
-        logger.error("modules/runtime.go:72", f"load key failed: key: {absent}, file: {path}")
+        logger.error("modules/runtime.go:72", f"load key failed: key: {absent}, file: {kept}")
         raise Fatal("modules/runtime.go:195", str(err)) from err
 
 

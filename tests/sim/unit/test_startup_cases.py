@@ -3,6 +3,7 @@
 Each case names the recording in recordings/startup-cases and the lines in it that decide.
 """
 
+import base64
 import http.server
 import os
 import re
@@ -110,10 +111,37 @@ def test_key_that_is_no_base64(run: Any) -> None:
     assert recorded("badkey", "FATAL").startswith("FATAL modules/runtime.go:195 illegal base64 data at input byte")
 
 
-def test_lite_without_a_key(run: Any) -> None:
-    node = run(lite_config("carl", "http://127.0.0.1:1", domainKeyData=""))
+@pytest.mark.parametrize(
+    ("pem", "line"),
+    [
+        (b"no key", "load key data failed: invalid private key, should be PEM block format, try key file"),
+        (b"", "load key file failed: open {home}/var/certs/ca.key: no such file or directory"),
+    ],
+)
+def test_a_master_without_a_key(run: Any, pem: bytes, line: str) -> None:
+    node = run({"mode": "master", "domainID": MASTER_ID, "domainKeyData": base64.b64encode(pem).decode()})
     assert node.wait_exit() == 1
-    assert "FATAL" in node.output()
+    said = node.output()
+    assert line.format(home=node.home) in said
+    assert f"ERROR modules/runtime.go:72 load key failed: key: {'false' if pem else 'true'}, file: {node.home}" in said
+    assert said.rstrip().endswith("FATAL modules/runtime.go:195 can't parse key")
+    assert same_cause("badkey", said)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ("", "Domain key data is empty. Please provide a valid domainKeyData."),
+        ("not base64!", "Load domain key file error: illegal base64 data at input byte 3"),
+        ("bm8ga2V5", "Decode domain key data error: can't parse key"),
+    ],
+)
+def test_a_lite_without_a_key(run: Any, data: str, line: str) -> None:
+    """Said before there is a log: no time, no level."""
+    node = run(lite_config("carl", "http://127.0.0.1:1", domainKeyData=data))
+    assert node.wait_exit() == 1
+    assert node.output().splitlines()[-1] == line
+    assert same_cause("badkey", node.output())
 
 
 def test_runc_without_privilege(run: Any) -> None:
