@@ -150,6 +150,26 @@ async def _run(config: Config, host: Host, key: RSAPrivateKey, certs: Certs, fau
     return 0
 
 
+def _k3s_gave_up(err: Exception, seconds: float) -> str:
+    """Logs what a Kuscia says whose K3s ends at once, and returns with what its module ends.
+
+    The supervisor's words are recorded of other processes (recordings/startup-cases/badendpoint.log). Versions before
+    said nothing but SHARED_DATASTORE (Kuscia facts 12.6); those who read logs find it here too.
+    """
+    if isinstance(err, SharedDatastore):
+        reason = "bootstrap data already found and encrypted with different token"
+    else:
+        reason = f"creating storage endpoint: building kine: {getattr(err, 'orig', None) or err}"
+    said = f'level=fatal msg="starting kubernetes: preparing server: {reason}"'
+    process = f"[k3s][{os.getpid()}]"
+    ended = f"process {process} only existed {seconds * 1000:.0f} ms, less than 3000 ms, with error: exit status 1"
+    logger.warning("supervisor/supervisor.go:155", f"Process {process} exit with error: exit status 1")
+    logger.warning("supervisor/supervisor.go:110", f"[k3s] run process failed, detail -> {ended}")
+    logger.error("", f"[k3s] Log content:\n{said}\n[k3s] Log end")
+    logger.error("modules/k3s.go:180", SHARED_DATASTORE)
+    return f"startup process failed at first time, so stop at once, error: {ended}"
+
+
 class Instance:
     """The parts of one node, as modules for the manager."""
 
@@ -240,13 +260,12 @@ class Instance:
         except (DatastoreError, OSError) as err:
             logger.error("modules/k3s.go:114", f"k3s check datastore endpoint failed with: {err}")
             raise ModuleFailed(str(err)) from err
+        begun = asyncio.get_running_loop().time()
         try:
             self._local = await LocalStore.open(url, self._config.k3s_token)
         except (SharedDatastore, sqlalchemy.exc.SQLAlchemyError) as err:
-            # Another domain's state, or no table and no right to make one (Kuscia facts 12.6).
-            logger.error("", f"open datastore: {err}")
-            self.fatal = Fatal("modules/k3s.go:180", SHARED_DATASTORE)
-            raise ModuleFailed(SHARED_DATASTORE) from err
+            # Another domain's state, or no table and no right to make one.
+            raise ModuleFailed(_k3s_gave_up(err, asyncio.get_running_loop().time() - begun)) from err
         write_kubeconfig(self._host, self._host.port(envoy.APISERVER_PORT))
         self._node = self._make_node(self._local, self._config.domain_id)
         await bootstrap(self._node)
