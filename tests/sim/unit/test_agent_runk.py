@@ -214,6 +214,56 @@ def test_party_resources_replace_those_of_the_app_image() -> None:
     ] * 2
 
 
+def test_where_an_engines_metrics_are() -> None:
+    pod = stored_pod(metricProbe={"path": "/metrics", "port": "spu"})
+    port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
+    annotations = runk.backend_pod(pod, "lite", "engines", {}, {})["metadata"]["annotations"]
+    assert {key: value for key, value in annotations.items() if "metric" in key or "scraped" in key} == {
+        "kuscia.secretflow/should_be_scraped": "true",
+        "kuscia.secretflow/metric_path": "/metrics",
+        "kuscia.secretflow/metric_port": str(port),
+    }
+    with pytest.raises(engines.EngineError, match=r"metric port name nosuch not found for pod sample-1-a-0$"):
+        stored_pod(metricProbe={"path": "/metrics", "port": "nosuch"})
+    assert "metric_path" not in str(stored_pod(metricProbe={"path": "/metrics"}))
+
+
+A, B = {"name": "a", "role": ""}, {"name": "b", "role": ""}
+GUEST, BOTH = {"name": "guest", "role": "guest"}, {"name": "both", "role": ",host,guest,"}
+
+
+@pytest.mark.parametrize(
+    ("templates", "role", "chosen"),
+    [
+        ([A, B], "guest", "b"),
+        ([A, B], "", "a"),
+        ([GUEST, BOTH], "", "guest"),
+        ([A, BOTH, GUEST], "guest", "both"),
+        ([GUEST, A], "host", "a"),
+        ([GUEST], "host", None),
+        ([], "", None),
+    ],
+)
+def test_template_of_a_role(templates: list[dict[str, str]], role: str, chosen: str | None) -> None:
+    found = engines.select_template(templates, role)
+    assert (found and found["name"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("templates", "reason"),
+    [([], "deploy templates are empty"), ([{"role": "guest"}], 'not found deploy template for role "host"')],
+)
+def test_no_template_for_a_role(templates: list[Any], reason: str) -> None:
+    party = {"domainID": "alice", "role": "host", "appImageRef": "i"}
+    image = {"spec": {"image": {"name": "x"}, "deployTemplates": templates}}
+    with pytest.raises(engines.EngineError) as error:
+        engines.build_parties({"metadata": {"name": "t"}, "spec": {"parties": [party]}}, {"i": image}, {})
+    assert str(error.value) == (
+        "failed to build domain alice kit info, failed to select appropriate deploy template from appImage "
+        f'"i" for party alice/host, {reason}'
+    )
+
+
 def test_long_names_are_hashed() -> None:
     pod = engines.EnginePod("t" * 60 + "-0", 0, [])
     assert len(pod.service("psi")) <= 63
