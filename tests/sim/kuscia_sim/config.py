@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 MODES = ("master", "lite", "autonomy")
 PROTOCOLS = ("NOTLS", "TLS", "MTLS")
 RESERVED_DOMAIN_ID = "master"
+COMMON = ("mode", "domainID", "domainKeyData", "logLevel")
+"""Read once before the rest, and with other words when one has a wrong type (Kuscia's cmd/kuscia/start/start.go)."""
 _PEM = re.compile(rb"-----BEGIN ([^\n]*?)-----\s.*?-----END \1-----", re.DOTALL)
 BASE64_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/")
 
@@ -167,13 +169,12 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
         raise ConfigError("Load kuscia common config failed. yaml: unmarshal errors: the file is no mapping")
 
     protocol = _protocol(raw)
-    domain_id = _text(raw, "domainID")
+    mode, domain_id, domain_key_data, log_level = (_text(raw, key) for key in COMMON)
     if domain_id == RESERVED_DOMAIN_ID:
         raise ConfigError(f"Domain id can't be 'master', please check input config file({path})")
-    given_mode = _text(raw, "mode")
-    mode = given_mode.lower()
+    mode = mode.lower()
     if mode not in MODES:
-        raise ConfigError(f"Load kuscia config failed. not support run mode: {given_mode}")
+        raise ConfigError(f"Load kuscia config failed. not support run mode: {mode}")
     if not domain_id:
         raise ConfigError("Load kuscia config failed. kuscia config domain should not be empty")
 
@@ -182,8 +183,8 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
     return Config(
         mode=mode,
         domain_id=domain_id,
-        domain_key_data=_text(raw, "domainKeyData"),
-        log_level=_text(raw, "logLevel") or "INFO",
+        domain_key_data=domain_key_data,
+        log_level=log_level or "INFO",
         protocol=protocol,
         kuscia_api_sans=_texts(raw, "kusciaAPISans"),
         datastore_endpoint=_text(raw, "datastoreEndpoint"),
@@ -350,7 +351,7 @@ def _block(raw: dict[str, Any], key: str) -> dict[str, Any]:
 def _mismatch(key: str, value: object, wanted: str) -> ConfigError:
     given = {dict: "!!map", list: "!!seq", str: "!!str", bool: "!!bool", int: "!!int"}.get(type(value), "!!float")
     text = f"yaml: unmarshal errors: cannot unmarshal {given} into {wanted} ({key})"
-    return ConfigError(f"Load kuscia config failed. {text}")
+    return ConfigError(f"Load kuscia {'common ' if key in COMMON else ''}config failed. {text}")
 
 
 def _one_line(err: Exception) -> str:

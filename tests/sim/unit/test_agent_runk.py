@@ -175,6 +175,31 @@ def test_settings_of_agent_provider_k8s_are_added() -> None:
     assert spec["dnsConfig"] == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
 
 
+async def test_a_resolver_configuration_is_mounted(tmp_path: Path) -> None:
+    file = tmp_path / "resolv"
+    cluster = FakeCluster()
+    cluster.answers = dict(CREATE)
+    async with cluster.serve(tmp_path) as kubeconfig:
+        agent = {"provider": {"k8s": {"dns": {"resolverConfig": str(file)}}}}
+        provider = runk.RunkProvider(config(kubeconfig, agent=agent), "lite", "10.0.0.1")
+        with pytest.raises(AgentStartError, match=r"read resolver config file, detail-> open .*: no such file"):
+            await provider.start()
+        file.write_text("nameserver 1.2.3.4\n")
+        try:
+            await provider.start()
+            await provider.create(stored_pod(), FILES)
+        finally:
+            await provider.close()
+    made = {(body["kind"], body["metadata"]["name"]): body for body in cluster.bodies}
+    assert made["ConfigMap", "sample-1-a-0-resolv-config"]["data"] == {"resolv.conf": "nameserver 1.2.3.4\n"}
+    assert made["ConfigMap", "sample-1-a-0-sample-1-a-configtemplate"]["data"] == FILES.config
+    spec = made["Pod", "sample-1-a-0"]["spec"]
+    assert [volume["name"] for volume in spec["volumes"]] == ["config-template", "resolv-config", "certs"]
+    assert spec["volumes"][1]["configMap"] == {"name": "sample-1-a-0-resolv-config"}
+    mount = {"name": "resolv-config", "mountPath": "/etc/resolv.conf", "subPath": "resolv.conf"}
+    assert spec["containers"][0]["volumeMounts"][1] == mount
+
+
 def test_affinities_that_kuscia_does_not_know_are_dropped() -> None:
     node = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     settings = {"affinitiesToAdd": {**node, "nodeSelector": {"a": "b"}}}
@@ -318,10 +343,14 @@ class FakeCluster:
         self.answers: dict[str, tuple[int, str]] = {}
         self.seen: list[str] = []
         self.items: list[Object] = []
+        self.bodies: list[Object] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         last = request.path.rstrip("/").rsplit("/", 1)[-1]
         self.seen.append(f"{request.method} {last}")
+        if request.method == "POST":
+            kind = {"configmaps": "ConfigMap", "secrets": "Secret", "pods": "Pod"}[last]
+            self.bodies.append({"kind": kind, **await request.json()})
         if request.query.get("watch"):
             await asyncio.sleep(60)
         status, message = self.answers.get(f"{request.method} {last}", (404, f'"{last}" not found'))

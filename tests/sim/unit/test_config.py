@@ -68,6 +68,7 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
     ("text", "message"),
     [
         ("mode: bogus\ndomainID: a", "Load kuscia config failed. not support run mode: bogus"),
+        ("mode: Bogus\ndomainID: a", "Load kuscia config failed. not support run mode: bogus"),
         ("mode: lite", "Load kuscia config failed. kuscia config domain should not be empty"),
         (
             "mode: lite\ndomainID: master",
@@ -80,7 +81,15 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
             "mode: lite\ndomainID: a\nrunk: {dnsServers: x}",
             "cannot unmarshal !!str into []string (dnsServers)",
         ),
-        ("mode: lite\ndomainID: {a: b}", "cannot unmarshal !!map into string (domainID)"),
+        (
+            "mode: bogus\ndomainID: {a: b}",
+            "Load kuscia common config failed. yaml: unmarshal errors: cannot unmarshal !!map into string (domainID)",
+        ),
+        (
+            "mode: lite\ndomainID: a\nruntime: [x]",
+            "Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal !!seq into string (runtime)",
+        ),
+        ("mode: lite\ndomainID: master\nlogLevel: [x]", "Load kuscia common config failed. "),
         ("a: b: c", "Load kuscia common config failed. yaml: "),
         ("- a", "the file is no mapping"),
         ("", "not support run mode: "),
