@@ -148,5 +148,5 @@ async def _tcp(port: int, name: str, kind: str = "A") -> DNSRecord:
 
 def test_without_eth0_there_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hostnet, "INTERFACES", ("nosuch0",))
-    with pytest.raises(HostIPUnknown, match="^host IP unknown$"):
+    with pytest.raises(HostIPUnknown, match=r"^host IP unknown$"):
         interface_ip()
