@@ -68,7 +68,9 @@ KUSCIA: tuple[Known, ...] = (
     ),
     Known(
         "bad-key",
-        r"Decoded keyData error|load key failed|illegal base64 data",
+        # A master's, then a lite's, which says it before it has a log.
+        r"Decoded keyData error|load key (data |file )?failed|illegal base64 data|can't parse key|"
+        r"Domain key data is empty|Load domain key file error|Decode domain key data error|init key failed",
         "the domain key is not one that Kuscia can read",
         _KEY,
     ),
@@ -122,10 +124,21 @@ KUSCIA: tuple[Known, ...] = (
     ),
     Known(
         "state-of-another-domain",
-        r"etc/kubeconfig: no such file or directory",
+        # Of a K3s that Kuscia supervises, and of earlier versions. It is interrupted whenever another module fails,
+        # and what ends itself has another status than that.
+        r"encrypted with different token|etc/kubeconfig: no such file or directory|"
+        r"process \[k3s\]\[\d+\] only existed[^\n]*with error: exit status",
         "the state belongs to another domain ID or clusterToken, or its table can neither be found nor made",
         "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # give back the former domainId and "
         "clusterToken, or a database of its own",
+    ),
+    Known(
+        "k3s-not-ready",
+        r"\[Module\] k3s wait ready failed",
+        "K3s was not ready in 30 s: the database or the volume is slow, or the state belongs to another domain ID or "
+        "clusterToken",
+        "kubectl exec deploy/{fullname} -n {namespace} -c {node} -- tail -n 50 var/logs/k3s.log   # its words; then: "
+        "{restart}",
     ),
     Known(
         "wrong-scheme",

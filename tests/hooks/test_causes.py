@@ -147,6 +147,18 @@ def test_a_ready_node_is_not_judged_by_its_past() -> None:
         (MASTER, "ping datastore endpoint error: this authentication plugin is not supported", "database-other"),
         (MASTER, "FATAL error building kubernetes client config from token, detail-> stat "
          "/home/kuscia/etc/kubeconfig: no such file or directory", "state-of-another-domain"),
+        (MASTER, 'time="2026" level=fatal msg="starting kubernetes: preparing server: bootstrap data already found and '
+         'encrypted with different token"', "state-of-another-domain"),
+        (MASTER, "[Module] k3s is finished with err=startup process failed at first time, so stop at once, error: "
+         "process [k3s][17] only existed 812 ms, less than 3000 ms, with error: exit status 1",
+         "state-of-another-domain"),
+        (MASTER, "[Module] k3s wait ready failed with wait k3s ready timeout, so start gracefulExit", "k3s-not-ready"),
+        (MASTER, "ERROR tls/crypt.go:337 load key data failed: invalid private key, should be PEM block format, try "
+         "key file", "bad-key"),
+        (MASTER, "FATAL modules/runtime.go:195 can't parse key", "bad-key"),
+        (LITE, "Domain key data is empty. Please provide a valid domainKeyData.", "bad-key"),
+        (LITE, "Load domain key file error: illegal base64 data at input byte 4", "bad-key"),
+        (LITE, "Decode domain key data error: can't parse key", "bad-key"),
         (MASTER, "Load kuscia config failed. protocol: XTLS is unsupported", "bad-protocol"),
     ],
 )  # fmt: skip
@@ -154,6 +166,13 @@ def test_line_of_kuscia(config: Doctor, line: str, cause: str) -> None:
     found = only(judge(config, kuscia(config, f"2026-11-24 01:10:07.475 INFO a.go:1 begin\n{line}\nmore\n")))
     assert found.name == cause
     assert found.seen.endswith(line.strip())
+
+
+def test_a_k3s_that_was_interrupted_is_no_cause() -> None:
+    """Another module failed; the supervisor says that of all that was just started."""
+    line = "process [k3s][17] only existed 812 ms, less than 3000 ms, with error: signal: interrupt"
+    found = only(judge(MASTER, kuscia(MASTER, f"{line}\n[Module] coredns is finished with err=x\n")))
+    assert found.name == "unknown-end"
 
 
 def test_scheme_of_a_short_address_is_turned() -> None:

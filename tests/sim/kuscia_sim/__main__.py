@@ -10,7 +10,7 @@ import yaml
 
 from kuscia_sim import credentials
 from kuscia_sim.agent import images
-from kuscia_sim.config import MODES, PROTOCOLS, RESERVED_DOMAIN_ID, DomainKeyError, load_key
+from kuscia_sim.config import MODES, PROTOCOLS, RESERVED_DOMAIN_ID, parse_rsa_key
 from kuscia_sim.start import VERSION, start
 
 DOMAIN_ID = "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
@@ -139,10 +139,10 @@ def _key_pem(path: str) -> str:
         return credentials.key_pem(credentials.new_key())
     try:
         pem = Path(path).read_text()
-        load_key(credentials.b64(pem))
+        parse_rsa_key(pem.encode())
     except OSError as err:
         raise BadInit(f"Init kuscia config err: open {path}: {(err.strerror or '').lower()}") from err
-    except (DomainKeyError, UnicodeDecodeError) as err:
+    except ValueError as err:
         raise BadInit(f"Init kuscia config err: {err}") from err
     return pem
 

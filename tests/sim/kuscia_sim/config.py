@@ -1,21 +1,25 @@
 """kuscia.yaml: what a node is told (Kuscia facts 2)."""
 
 import base64
-import binascii
 import dataclasses
 import hashlib
+import re
 import string
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 MODES = ("master", "lite", "autonomy")
 PROTOCOLS = ("NOTLS", "TLS", "MTLS")
 RESERVED_DOMAIN_ID = "master"
+COMMON = ("mode", "domainID", "domainKeyData", "logLevel")
+"""Read once before the rest, and with other words when one has a wrong type (Kuscia's cmd/kuscia/start/start.go)."""
+_PEM = re.compile(rb"-----BEGIN ([^\n]*?)-----\s.*?-----END \1-----", re.DOTALL)
 BASE64_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/")
 
 
@@ -24,7 +28,14 @@ class ConfigError(Exception):
 
 
 class DomainKeyError(Exception):
-    """domainKeyData holds no usable RSA key; str() is the text of Kuscia's FATAL line."""
+    """There is no usable RSA key; str() is the text of Kuscia's FATAL line.
+
+    before: its ERROR line before that, if any: place and text.
+    """
+
+    def __init__(self, text: str, before: tuple[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.before = before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,14 +142,19 @@ class Config:
 def load(path: str) -> Config:
     """The configuration in the file `path`.
 
-    Raises ConfigError with the text that Kuscia prints (recordings/startup-cases: badmode, noid, reserved).
+    Raises ConfigError with the text that Kuscia prints (recordings/startup-cases: badmode, noid, reserved). For a lite
+    that includes its key: Kuscia makes the certificate request while it reads the file, before there is a log
+    (GenerateCsrData in cmd/kuscia/confloader/kuscia_config.go).
     """
     try:
         text = Path(path).read_text()
     except OSError as err:
         reason = (err.strerror or str(err)).lower()
         raise ConfigError(f"Load kuscia common config failed. open {path}: {reason}") from err
-    return parse(text, path)
+    config = parse(text, path)
+    if config.mode == "lite":
+        _check_key_of_lite(config.domain_key_data)
+    return config
 
 
 def parse(text: str, path: str = "kuscia.yaml") -> Config:
@@ -153,13 +169,12 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
         raise ConfigError("Load kuscia common config failed. yaml: unmarshal errors: the file is no mapping")
 
     protocol = _protocol(raw)
-    domain_id = _text(raw, "domainID")
+    mode, domain_id, domain_key_data, log_level = (_text(raw, key) for key in COMMON)
     if domain_id == RESERVED_DOMAIN_ID:
         raise ConfigError(f"Domain id can't be 'master', please check input config file({path})")
-    given_mode = _text(raw, "mode")
-    mode = given_mode.lower()
+    mode = mode.lower()
     if mode not in MODES:
-        raise ConfigError(f"Load kuscia config failed. not support run mode: {given_mode}")
+        raise ConfigError(f"Load kuscia config failed. not support run mode: {mode}")
     if not domain_id:
         raise ConfigError("Load kuscia config failed. kuscia config domain should not be empty")
 
@@ -168,8 +183,8 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
     return Config(
         mode=mode,
         domain_id=domain_id,
-        domain_key_data=_text(raw, "domainKeyData"),
-        log_level=_text(raw, "logLevel") or "INFO",
+        domain_key_data=domain_key_data,
+        log_level=log_level or "INFO",
         protocol=protocol,
         kuscia_api_sans=_texts(raw, "kusciaAPISans"),
         datastore_endpoint=_text(raw, "datastoreEndpoint"),
@@ -203,24 +218,68 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
     )
 
 
-def load_key(domain_key_data: str) -> RSAPrivateKey:
-    """The RSA key in `domainKeyData` (base64 of a PKCS#1 or PKCS#8 PEM).
+def load_key(domain_key_data: str, kept: Path | None = None) -> RSAPrivateKey:
+    """The RSA key in `domainKeyData` (base64 of a PKCS#1 or PKCS#8 PEM); without that, the one in the file `kept`.
 
-    Raises DomainKeyError with the text of Kuscia's FATAL line (recordings/startup-cases/badkey.log).
+    Raises DomainKeyError with the texts of Kuscia's pkg/utils/tls/crypt.go (ParseEncodedKey; recorded:
+    recordings/startup-cases/badkey.log).
     """
+    if domain_key_data:
+        wrong = first_illegal_base64(domain_key_data)
+        if wrong is not None:
+            text = f"illegal base64 data at input byte {wrong}"
+            raise DomainKeyError(text, ("tls/crypt.go:310", f"Decoded keyData error: {text}"))
+        return _parse_key(base64.b64decode(domain_key_data))
+    if kept is None:
+        raise DomainKeyError("init key failed: should not all empty")
+    try:
+        return parse_rsa_key(kept.read_bytes())
+    except (OSError, ValueError) as err:
+        text = f"open {kept}: {(err.strerror or str(err)).lower()}" if isinstance(err, OSError) else str(err)
+        raise DomainKeyError("can't parse key", ("tls/crypt.go:344", f"load key file failed: {text}")) from err
+
+
+def parse_rsa_key(data: bytes) -> RSAPrivateKey:
+    """The key in the first PEM block. Raises ValueError with the text of Kuscia's ParseRSAPrivateKeyData.
+
+    What Go says of a block that holds no key of its kind, its ASN.1 in detail, is not repeated here.
+    """
+    block = _PEM.search(data)
+    if block is None:
+        raise ValueError("invalid private key, should be PEM block format")
+    kind = block[1].decode(errors="replace")
+    if kind not in ("RSA PRIVATE KEY", "PRIVATE KEY"):
+        raise ValueError(f"private key type [{kind}] not supported, must be RSA")
+    try:
+        key = serialization.load_pem_private_key(block[0], password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as err:
+        raise ValueError("asn1: structure error") from err
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("invalid PKCS8 private key")
+    return key
+
+
+def _parse_key(pem: bytes) -> RSAPrivateKey:
+    if not pem:
+        raise DomainKeyError("init key failed: should not all empty")
+    try:
+        return parse_rsa_key(pem)
+    except ValueError as err:
+        before = ("tls/crypt.go:337", f"load key data failed: {err}, try key file")
+        raise DomainKeyError("can't parse key", before) from err
+
+
+def _check_key_of_lite(domain_key_data: str) -> None:
     if not domain_key_data:
-        raise DomainKeyError("domain key data is empty")
+        raise ConfigError("Domain key data is empty. Please provide a valid domainKeyData.")
     wrong = first_illegal_base64(domain_key_data)
     if wrong is not None:
-        raise DomainKeyError(f"illegal base64 data at input byte {wrong}")
-    pem = base64.b64decode(domain_key_data)
+        raise ConfigError(f"Load domain key file error: illegal base64 data at input byte {wrong}")
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, binascii.Error) as err:
-        raise DomainKeyError("decode pem data failed") from err
-    if not isinstance(key, RSAPrivateKey):
-        raise DomainKeyError("key type is not RSA")
-    return key
+        load_key(domain_key_data)
+    except DomainKeyError as err:
+        before = f"{err.before[1]}\n" if err.before else ""
+        raise ConfigError(f"{before}Decode domain key data error: {err}") from err
 
 
 def first_illegal_base64(text: str) -> int | None:
@@ -292,7 +351,7 @@ def _block(raw: dict[str, Any], key: str) -> dict[str, Any]:
 def _mismatch(key: str, value: object, wanted: str) -> ConfigError:
     given = {dict: "!!map", list: "!!seq", str: "!!str", bool: "!!bool", int: "!!int"}.get(type(value), "!!float")
     text = f"yaml: unmarshal errors: cannot unmarshal {given} into {wanted} ({key})"
-    return ConfigError(f"Load kuscia config failed. {text}")
+    return ConfigError(f"Load kuscia {'common ' if key in COMMON else ''}config failed. {text}")
 
 
 def _one_line(err: Exception) -> str:

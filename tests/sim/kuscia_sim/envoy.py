@@ -144,12 +144,15 @@ def external_routes(routing: Routing) -> dict[str, Any]:
         "kuscia": routing.version,
         "reason": "unauthorized.",
     }
+    # Kuscia's filter puts Kuscia-Host into the place of Host where it is given; without it Host counts.
+    unnamed = {"name": "kuscia-host", "present_match": True, "invert_match": True}
     routes: list[dict[str, Any]] = [
         {
-            "match": {"prefix": "/", "headers": [_exactly("kuscia-host", name)]},
+            "match": {"prefix": "/", "headers": headers},
             "route": {"cluster": HANDSHAKE_CLUSTER, "timeout": "0s"},
         }
         for name in routing.handshake_hosts
+        for headers in ([_exactly("kuscia-host", name)], [unnamed, _exactly(":authority", name)])
     ]
     for source, tokens in routing.callers:
         caller = [

@@ -68,7 +68,7 @@ def interface_ip() -> str:
             except OSError:
                 continue
             return socket.inet_ntoa(answer[20:24])
-    raise HostIPUnknown("host IP unknown; known host IPs: none on eth0 or en0")
+    raise HostIPUnknown("host IP unknown")
 
 
 def take_over_resolv_conf(host: Host, path: Path = Path("/etc/resolv.conf")) -> Path:

@@ -102,13 +102,14 @@ def start(config_path: str, hot_reload: bool = True) -> int:
 
 
 def _key(config: Config, host: Host) -> RSAPrivateKey:
+    kept = host.home / "var/certs/ca.key"
     try:
-        return configuration.load_key(config.domain_key_data)
+        return configuration.load_key(config.domain_key_data, kept)
     except DomainKeyError as err:
-        logger.error("tls/crypt.go:310", f"Decoded keyData error: {err}")
+        if err.before:
+            logger.error(*err.before)
         absent = str(not config.domain_key_data).lower()
-        path = host.home / "var/certs/ca.key"
-        logger.error("modules/runtime.go:72", f"load key failed: key: {absent}, file: {path}")
+        logger.error("modules/runtime.go:72", f"load key failed: key: {absent}, file: {kept}")
         raise Fatal("modules/runtime.go:195", str(err)) from err
 
 
@@ -147,6 +148,26 @@ async def _run(config: Config, host: Host, key: RSAPrivateKey, certs: Certs, fau
         raise instance.fatal
     logger.info("start/start.go:154", f"Kuscia Instance [{config.domain_id}] shut down")
     return 0
+
+
+def _k3s_gave_up(err: Exception, seconds: float) -> str:
+    """Logs what a Kuscia says whose K3s ends at once, and returns with what its module ends.
+
+    The supervisor's words are recorded of other processes (recordings/startup-cases/badendpoint.log). Versions before
+    said nothing but SHARED_DATASTORE (Kuscia facts 12.6); those who read logs find it here too.
+    """
+    if isinstance(err, SharedDatastore):
+        reason = "bootstrap data already found and encrypted with different token"
+    else:
+        reason = f"creating storage endpoint: building kine: {getattr(err, 'orig', None) or err}"
+    said = f'level=fatal msg="starting kubernetes: preparing server: {reason}"'
+    process = f"[k3s][{os.getpid()}]"
+    ended = f"process {process} only existed {seconds * 1000:.0f} ms, less than 3000 ms, with error: exit status 1"
+    logger.warning("supervisor/supervisor.go:155", f"Process {process} exit with error: exit status 1")
+    logger.warning("supervisor/supervisor.go:110", f"[k3s] run process failed, detail -> {ended}")
+    logger.error("", f"[k3s] Log content:\n{said}\n[k3s] Log end")
+    logger.error("modules/k3s.go:180", SHARED_DATASTORE)
+    return f"startup process failed at first time, so stop at once, error: {ended}"
 
 
 class Instance:
@@ -239,13 +260,12 @@ class Instance:
         except (DatastoreError, OSError) as err:
             logger.error("modules/k3s.go:114", f"k3s check datastore endpoint failed with: {err}")
             raise ModuleFailed(str(err)) from err
+        begun = asyncio.get_running_loop().time()
         try:
             self._local = await LocalStore.open(url, self._config.k3s_token)
         except (SharedDatastore, sqlalchemy.exc.SQLAlchemyError) as err:
-            # Another domain's state, or no table and no right to make one (Kuscia facts 12.6).
-            logger.error("", f"open datastore: {err}")
-            self.fatal = Fatal("modules/k3s.go:180", SHARED_DATASTORE)
-            raise ModuleFailed(SHARED_DATASTORE) from err
+            # Another domain's state, or no table and no right to make one.
+            raise ModuleFailed(_k3s_gave_up(err, asyncio.get_running_loop().time() - begun)) from err
         write_kubeconfig(self._host, self._host.port(envoy.APISERVER_PORT))
         self._node = self._make_node(self._local, self._config.domain_id)
         await bootstrap(self._node)

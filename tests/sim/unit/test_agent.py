@@ -8,18 +8,25 @@ from typing import Any
 
 import pytest
 
-from kuscia_sim import heartbeat
+from kuscia_sim import credentials, heartbeat
 from kuscia_sim.agent import AgentStartError, run_agent
 from kuscia_sim.agent.agent import Agent
+from kuscia_sim.agent.environment import EnvImport
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.podstatus import LOST_MESSAGE
 from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied
+from kuscia_sim.api import config as config_api
+from kuscia_sim.capacity import Room
 from kuscia_sim.controllers.podgc import PodCollector
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
 from kuscia_sim.jobs.controller import JobController
 from kuscia_sim.store import LocalStore, Object
+from kuscia_sim.wire import Context
 from tests.sim.unit import job_harness as h
+
+ROOM = {"cpu": "4", "memory": "8Gi"}
+ENV_IMPORT = EnvImport({}, Room(ROOM, ROOM), by_image=False)
 
 
 class MemoryHost:
@@ -28,6 +35,7 @@ class MemoryHost:
     def __init__(self) -> None:
         self.pods: dict[str, Object] = {}
         self.files: dict[str, EngineFiles] = {}
+        self.started: dict[str, Object] = {}
         self.errors: list[Exception] = []
         self.lines: list[str] = []
         self.swept: list[tuple[set[str], set[str]]] = []
@@ -51,6 +59,7 @@ class MemoryHost:
         labels = {names.LABEL_POD_UID: pod["metadata"]["uid"], names.LABEL_NODE: pod["spec"]["nodeName"]}
         self.pods[name] = {"metadata": {"name": name, "labels": labels}, "status": {"phase": names.PENDING}}
         self.files[name] = files
+        self.started[name] = pod
 
     async def delete(self, pod_name: str) -> None:
         self.pods.pop(pod_name, None)
@@ -92,7 +101,7 @@ def host() -> MemoryHost:
 
 def agent(store: LocalStore, host: MemoryHost, path: Path, keep_logs: bool = False) -> Agent:
     node = h.make_node(store, "lite", "alice", h.KEY)
-    return Agent(node, host, PodLogs(path / "stdout", "alice", host), keep_logs)
+    return Agent(node, host, PodLogs(path / "stdout", "alice", host), keep_logs, ENV_IMPORT)
 
 
 async def pod_status(store: LocalStore) -> dict[str, Any]:
@@ -108,6 +117,63 @@ async def test_a_pod_is_started_with_its_configuration(store: LocalStore, host: 
     assert r'"task_input_config": "{\"a\":\"b\"}"' in files.config["task-config.conf"]
     assert r"\"selfPartyIdx\":0" in files.config["task-config.conf"]
     assert sorted(files.certs) == ["ca.crt", "client.crt", "client.key", "server.crt", "server.key"]
+
+
+async def test_what_a_container_is_started_with_is_not_kept(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    await agent(store, host, tmp_path).round()
+    env = {entry["name"]: entry["value"] for entry in host.started["j-only-0"]["spec"]["containers"][0]["env"]}
+    assert (env["CONTAINER_CPU_LIMIT"], env["CONTAINER_MEM_LIMIT"]) == ("3.20", "6553Mi")
+    kept = await store.get("pods", "alice", "j-only-0")
+    assert "CONTAINER_CPU_LIMIT" not in str(kept)
+
+
+async def set_template(store: LocalStore, text: str) -> None:
+    templates = await store.get("configmaps", "alice", "j-only-configtemplate")
+    templates["data"]["task-config.conf"] = text
+    await store.update("configmaps", "alice", "j-only-configtemplate", templates)
+
+
+async def test_a_template_names_keys_of_the_nodes_configuration(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    one = agent(store, host, tmp_path)
+    await set_template(
+        store, "{{.DB}} {{{.DB.users[1].name}}} {{.CONTAINER_CPU_LIMIT}} {{.NO_KEY}}|{{.SERVER_CERT_FILE}}"
+    )
+    node = h.make_node(store, "lite", "alice", h.KEY)
+    encrypted = credentials.encrypt(h.KEY.public_key(), b'{"users":[{"name":"a"},{"name":"b"}]}')
+    await store.create("configmaps", "alice", "domain-config", {"data": {"DB": encrypted}})
+    assert await config_api.read(Context(node, "domain", "alice"), "DB")
+    await one.round()
+    assert host.files["j-only-0"].config["task-config.conf"] == (
+        r"{\"users\":[{\"name\":\"a\"},{\"name\":\"b\"}]} b 3.20 |kuscia/certs/server.crt"
+    )
+
+
+@pytest.mark.parametrize("template", ["{{foo .X}}", "{{.X"])
+async def test_a_template_that_is_none_leaves_the_pod_waiting(
+    store: LocalStore, host: MemoryHost, tmp_path: Path, template: str
+) -> None:
+    """As any error of a hook does; only what a webhook of the host cluster denied fails the pod."""
+    one = agent(store, host, tmp_path)
+    await set_template(store, template)
+    await one.round()
+    assert ((await pod_status(store))["phase"], host.pods) == (names.PENDING, {})
+    await set_template(store, "x")
+    await one.round()
+    assert list(host.pods) == ["j-only-0"]
+
+
+async def test_a_template_that_only_kuscia_renders_fails_the_pod(
+    store: LocalStore, host: MemoryHost, tmp_path: Path
+) -> None:
+    await set_template(store, "{{range .X}}{{end}}")
+    await agent(store, host, tmp_path).round()
+    status = await pod_status(store)
+    assert status["phase"] == names.FAILED
+    assert "renders variables alone" in status["message"]
 
 
 async def test_endpoints_live_as_long_as_the_engine(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
@@ -175,7 +241,7 @@ async def test_a_node_of_another_name_leaves_the_engines_of_the_old_one_alone(
     await agent(store, host, tmp_path).round()
     node = h.make_node(store, "lite", "alice", h.KEY)
     node.hostname = "lite-alice-2"
-    again = Agent(node, host, PodLogs(tmp_path / "stdout", "alice", host), False)
+    again = Agent(node, host, PodLogs(tmp_path / "stdout", "alice", host), False, ENV_IMPORT)
     host.move("j-only-0", names.RUNNING)
     await again.round()
     pod = await store.get("pods", "alice", "j-only-0")

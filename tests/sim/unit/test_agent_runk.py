@@ -15,8 +15,10 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from kuscia_sim.agent import AgentStartError, runk
 from kuscia_sim.agent.certs import engine_files
+from kuscia_sim.agent.environment import EnvImport
 from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied
-from kuscia_sim.agent.render import TemplateError, render, variables
+from kuscia_sim.agent.render import TemplateError, Unsupported, render, unknown_keys, variables
+from kuscia_sim.capacity import Room
 from kuscia_sim.config import Capacity, Config
 from kuscia_sim.jobs import engines, names
 from kuscia_sim.store import Object
@@ -82,8 +84,17 @@ def stored_pod(task_name: str = "sample-1-a", domain: str = "carl", **more: Any)
     return pod
 
 
+ROOM = {"cpu": "4", "memory": "8Gi"}
+
+
+def env_import(**config: Any) -> EnvImport:
+    """The plugin of a node that offers ROOM; kuscia.yaml gives it `config`."""
+    agent = {"plugins": [{"name": "env-import", "config": config}]}
+    return EnvImport(agent, Room(ROOM, ROOM), by_image=False)
+
+
 def test_the_pod_is_the_recorded_one() -> None:
-    pod = stored_pod()
+    pod = env_import().add_to(stored_pod(), {})
     made = runk.backend_pod(
         pod, "kuscia-lite-carl-7c44f9589-rgcfn", "kuscia-x-carl", {"nameservers": ["10.96.72.188"]}, {}
     )
@@ -98,6 +109,48 @@ def test_the_pod_is_the_recorded_one() -> None:
     bound_by_master = {key for key in wanted if key.endswith(("task-resource", "reserving-timestamp"))}
     assert annotations.keys() == wanted.keys() - bound_by_master
     assert made["metadata"]["name"] == expected["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "cpu", "memory"),
+    [
+        ({"cpu": "2", "memory": "4Gi"}, "2", "4096Mi"),
+        ({"cpu": "1.5"}, "2", "6553Mi"),
+        ({"memory": "1Gi"}, "3.20", "1024Mi"),
+        ({"cpu": "0", "memory": "1M"}, "0", "0Mi"),
+        ({}, "3.20", "6553Mi"),
+    ],
+)
+def test_limits_that_an_engine_is_told(limits: dict[str, str], cpu: str, memory: str) -> None:
+    """Always both: its own, or a share of what the node has (env_import_test.go has most of these)."""
+    pod = {"spec": {"containers": [{"env": [], "resources": {"limits": limits} if limits else {}}]}}
+    env = env_import().add_to(pod, {})["spec"]["containers"][0]["env"]
+    assert env == [{"name": "CONTAINER_CPU_LIMIT", "value": cpu}, {"name": "CONTAINER_MEM_LIMIT", "value": memory}]
+
+
+def test_environment_by_label_of_the_pod() -> None:
+    chosen = {"envs": [{"name": "A", "value": True}], "selectors": [{"key": "role", "value": "guest"}]}
+    everywhere = {"envs": [{"name": "B", "value": 1}]}
+    plugin = env_import(envList=[chosen, everywhere])
+    pod = {"spec": {"containers": [{"env": [{"name": "own", "value": "x"}]}]}}
+    guest = plugin.add_to(pod, {"role": "guest"})["spec"]["containers"][0]["env"]
+    assert [(entry["name"], entry["value"]) for entry in guest][:3] == [("own", "x"), ("A", "true"), ("B", "1")]
+    host = plugin.add_to(pod, {"role": "host"})["spec"]["containers"][0]["env"]
+    assert [entry["name"] for entry in host][:2] == ["own", "B"]
+    assert len(pod["spec"]["containers"][0]["env"]) == 1
+    by_image = EnvImport(
+        {"plugins": [{"name": "env-import", "config": {"usePodLabels": False, "envList": [chosen]}}]},
+        Room(ROOM, ROOM),
+        by_image=True,
+    )
+    added = by_image.add_to(pod, {"role": "guest"})["spec"]["containers"][0]["env"]
+    assert [entry["name"] for entry in added] == ["CONTAINER_CPU_LIMIT", "CONTAINER_MEM_LIMIT", "own"]
+
+
+def test_a_plugin_of_another_form_ends_the_start() -> None:
+    for config in ({"envList": "x"}, {"envList": [{"envs": [{"name": "A", "value": []}]}]}):
+        with pytest.raises(AgentStartError, match=r"failed to init plugin hook\.env-import"):
+            env_import(**config)
 
 
 def test_settings_of_agent_provider_k8s_are_added() -> None:
@@ -120,6 +173,31 @@ def test_settings_of_agent_provider_k8s_are_added() -> None:
         {"nodeAffinity": {}},
     )
     assert spec["dnsConfig"] == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
+
+
+async def test_a_resolver_configuration_is_mounted(tmp_path: Path) -> None:
+    file = tmp_path / "resolv"
+    cluster = FakeCluster()
+    cluster.answers = dict(CREATE)
+    async with cluster.serve(tmp_path) as kubeconfig:
+        agent = {"provider": {"k8s": {"dns": {"resolverConfig": str(file)}}}}
+        provider = runk.RunkProvider(config(kubeconfig, agent=agent), "lite", "10.0.0.1")
+        with pytest.raises(AgentStartError, match=r"read resolver config file, detail-> open .*: no such file"):
+            await provider.start()
+        file.write_text("nameserver 1.2.3.4\n")
+        try:
+            await provider.start()
+            await provider.create(stored_pod(), FILES)
+        finally:
+            await provider.close()
+    made = {(body["kind"], body["metadata"]["name"]): body for body in cluster.bodies}
+    assert made["ConfigMap", "sample-1-a-0-resolv-config"]["data"] == {"resolv.conf": "nameserver 1.2.3.4\n"}
+    assert made["ConfigMap", "sample-1-a-0-sample-1-a-configtemplate"]["data"] == FILES.config
+    spec = made["Pod", "sample-1-a-0"]["spec"]
+    assert [volume["name"] for volume in spec["volumes"]] == ["config-template", "resolv-config", "certs"]
+    assert spec["volumes"][1]["configMap"] == {"name": "sample-1-a-0-resolv-config"}
+    mount = {"name": "resolv-config", "mountPath": "/etc/resolv.conf", "subPath": "resolv.conf"}
+    assert spec["containers"][0]["volumeMounts"][1] == mount
 
 
 def test_affinities_that_kuscia_does_not_know_are_dropped() -> None:
@@ -161,6 +239,56 @@ def test_party_resources_replace_those_of_the_app_image() -> None:
     ] * 2
 
 
+def test_where_an_engines_metrics_are() -> None:
+    pod = stored_pod(metricProbe={"path": "/metrics", "port": "spu"})
+    port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
+    annotations = runk.backend_pod(pod, "lite", "engines", {}, {})["metadata"]["annotations"]
+    assert {key: value for key, value in annotations.items() if "metric" in key or "scraped" in key} == {
+        "kuscia.secretflow/should_be_scraped": "true",
+        "kuscia.secretflow/metric_path": "/metrics",
+        "kuscia.secretflow/metric_port": str(port),
+    }
+    with pytest.raises(engines.EngineError, match=r"metric port name nosuch not found for pod sample-1-a-0$"):
+        stored_pod(metricProbe={"path": "/metrics", "port": "nosuch"})
+    assert "metric_path" not in str(stored_pod(metricProbe={"path": "/metrics"}))
+
+
+A, B = {"name": "a", "role": ""}, {"name": "b", "role": ""}
+GUEST, BOTH = {"name": "guest", "role": "guest"}, {"name": "both", "role": ",host,guest,"}
+
+
+@pytest.mark.parametrize(
+    ("templates", "role", "chosen"),
+    [
+        ([A, B], "guest", "b"),
+        ([A, B], "", "a"),
+        ([GUEST, BOTH], "", "guest"),
+        ([A, BOTH, GUEST], "guest", "both"),
+        ([GUEST, A], "host", "a"),
+        ([GUEST], "host", None),
+        ([], "", None),
+    ],
+)
+def test_template_of_a_role(templates: list[dict[str, str]], role: str, chosen: str | None) -> None:
+    found = engines.select_template(templates, role)
+    assert (found and found["name"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("templates", "reason"),
+    [([], "deploy templates are empty"), ([{"role": "guest"}], 'not found deploy template for role "host"')],
+)
+def test_no_template_for_a_role(templates: list[Any], reason: str) -> None:
+    party = {"domainID": "alice", "role": "host", "appImageRef": "i"}
+    image = {"spec": {"image": {"name": "x"}, "deployTemplates": templates}}
+    with pytest.raises(engines.EngineError) as error:
+        engines.build_parties({"metadata": {"name": "t"}, "spec": {"parties": [party]}}, {"i": image}, {})
+    assert str(error.value) == (
+        "failed to build domain alice kit info, failed to select appropriate deploy template from appImage "
+        f'"i" for party alice/host, {reason}'
+    )
+
+
 def test_long_names_are_hashed() -> None:
     pod = engines.EnginePod("t" * 60 + "-0", 0, [])
     assert len(pod.service("psi")) <= 63
@@ -172,8 +300,31 @@ def test_template_variables_are_escaped_for_json() -> None:
     values = variables({"TASK_INPUT_CONFIG": '{"a":"b\n"}', "lower": "1"}, {"LOWER": "2"})
     text = render('{"input": "{{.TASK_INPUT_CONFIG}}", "x": "{{ .LOWER }}{{.NOSUCH}}"}', values)
     assert json.loads(text) == {"input": '{"a":"b\n"}', "x": "2"}
-    with pytest.raises(TemplateError, match="range"):
+    with pytest.raises(Unsupported, match="range"):
         render("{{range .X}}", values)
+    with pytest.raises(TemplateError, match='function "foo" not defined'):
+        render("{{foo}}", values)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("V.a", "1"),
+        ("V.b", '["x",{"c":"<"}]'.replace("<", "\\u003c")),
+        ("V.b[0]", "x"),
+        ("V.b[-1].c", "<"),
+        ("V.b[9]", ""),
+        ("V.b[c=<].c", "<"),
+        ("V.none.more", ""),
+        ("T", "plain"),
+        ("NONE", ""),
+    ],
+)
+def test_paths_into_json(path: str, text: str) -> None:
+    """Kuscia's QueryByFields."""
+    values = {"V": '{"b":["x",{"c":"<"}],"a":1}', "T": "plain"}
+    assert render("{{{." + path + "}}}", values) == text
+    assert unknown_keys("{{{." + path + "}}}", values) == ({"NONE"} if path == "NONE" else set())
 
 
 def test_certificates_are_signed_by_the_domain_key() -> None:
@@ -192,10 +343,14 @@ class FakeCluster:
         self.answers: dict[str, tuple[int, str]] = {}
         self.seen: list[str] = []
         self.items: list[Object] = []
+        self.bodies: list[Object] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         last = request.path.rstrip("/").rsplit("/", 1)[-1]
         self.seen.append(f"{request.method} {last}")
+        if request.method == "POST":
+            kind = {"configmaps": "ConfigMap", "secrets": "Secret", "pods": "Pod"}[last]
+            self.bodies.append({"kind": kind, **await request.json()})
         if request.query.get("watch"):
             await asyncio.sleep(60)
         status, message = self.answers.get(f"{request.method} {last}", (404, f'"{last}" not found'))

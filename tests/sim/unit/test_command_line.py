@@ -66,7 +66,7 @@ def test_errors(arguments: list[str], text: str, capsys: pytest.CaptureFixture[s
 def test_a_key_file_without_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "key.pem").write_text("no key")
     assert main(["init", "--mode", "master", "-d", "m", "-f", str(tmp_path / "key.pem")]) == 1
-    assert "Init kuscia config err: decode pem data failed" in capsys.readouterr().err
+    assert "Init kuscia config err: invalid private key, should be PEM block format" in capsys.readouterr().err
 
 
 def test_built_in_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,11 @@
 
 import base64
 import binascii
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kuscia_sim import credentials
 from kuscia_sim.config import (
@@ -65,6 +68,7 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
     ("text", "message"),
     [
         ("mode: bogus\ndomainID: a", "Load kuscia config failed. not support run mode: bogus"),
+        ("mode: Bogus\ndomainID: a", "Load kuscia config failed. not support run mode: bogus"),
         ("mode: lite", "Load kuscia config failed. kuscia config domain should not be empty"),
         (
             "mode: lite\ndomainID: master",
@@ -77,7 +81,15 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
             "mode: lite\ndomainID: a\nrunk: {dnsServers: x}",
             "cannot unmarshal !!str into []string (dnsServers)",
         ),
-        ("mode: lite\ndomainID: {a: b}", "cannot unmarshal !!map into string (domainID)"),
+        (
+            "mode: bogus\ndomainID: {a: b}",
+            "Load kuscia common config failed. yaml: unmarshal errors: cannot unmarshal !!map into string (domainID)",
+        ),
+        (
+            "mode: lite\ndomainID: a\nruntime: [x]",
+            "Load kuscia config failed. yaml: unmarshal errors: cannot unmarshal !!seq into string (runtime)",
+        ),
+        ("mode: lite\ndomainID: master\nlogLevel: [x]", "Load kuscia common config failed. "),
         ("a: b: c", "Load kuscia common config failed. yaml: "),
         ("- a", "the file is no mapping"),
         ("", "not support run mode: "),
@@ -101,17 +113,67 @@ def test_keys_of_both_kinds(pkcs8: bool) -> None:
     assert load_key(data).private_numbers() == KEY.private_numbers()
 
 
+EC_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+)
+EC_PKCS8 = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+NO_KEY = b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("pem", "reason"),
+    [
+        (b"no PEM", "invalid private key, should be PEM block format"),
+        (EC_KEY, "private key type [EC PRIVATE KEY] not supported, must be RSA"),
+        (EC_PKCS8, "invalid PKCS8 private key"),
+        (NO_KEY, "asn1: structure error"),
+    ],
+)
+def test_keys_that_are_none(pem: bytes, reason: str) -> None:
+    with pytest.raises(DomainKeyError, match=r"^can't parse key$") as error:
+        load_key(base64.b64encode(pem).decode())
+    assert error.value.before == ("tls/crypt.go:337", f"load key data failed: {reason}, try key file")
+
+
+def test_a_key_that_is_no_base64() -> None:
+    with pytest.raises(DomainKeyError, match=r"^illegal base64 data at input byte 3$") as error:
+        load_key("not base64")
+    assert error.value.before == (
+        "tls/crypt.go:310", "Decoded keyData error: illegal base64 data at input byte 3"
+    )  # fmt: skip
+
+
+def test_without_a_key_the_kept_one_counts(tmp_path: Path) -> None:
+    kept = tmp_path / "ca.key"
+    with pytest.raises(DomainKeyError, match=r"^can't parse key$") as error:
+        load_key("", kept)
+    text = f"load key file failed: open {kept}: no such file or directory"
+    assert error.value.before == ("tls/crypt.go:344", text)
+    kept.write_text(credentials.key_pem(KEY))
+    assert load_key("", kept).private_numbers() == KEY.private_numbers()
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", "empty"),
-        ("not base64", "illegal base64 data at input byte 3"),
-        (base64.b64encode(b"no PEM").decode(), "decode pem data failed"),
+        ("", "Domain key data is empty. Please provide a valid domainKeyData."),
+        ("not base64", "Load domain key file error: illegal base64 data at input byte 3"),
+        (
+            credentials.b64("no PEM"),
+            "load key data failed: invalid private key, should be PEM block format, try key file\n"
+            "Decode domain key data error: can't parse key",
+        ),
     ],
 )
-def test_keys_that_are_none(data: str, message: str) -> None:
-    with pytest.raises(DomainKeyError, match=message):
-        load_key(data)
+def test_a_lite_needs_its_key_while_the_file_is_read(tmp_path: Path, data: str, message: str) -> None:
+    for mode in ("lite", "master"):
+        (tmp_path / mode).write_text(f"mode: {mode}\ndomainID: alice\ndomainKeyData: '{data}'\n")
+    assert load(str(tmp_path / "master")).domain_key_data == data
+    with pytest.raises(ConfigError) as error:
+        load(str(tmp_path / "lite"))
+    assert str(error.value) == message
 
 
 def test_illegal_base64_agrees_with_the_decoder() -> None:

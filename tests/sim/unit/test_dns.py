@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
-from kuscia_sim import dns
-from kuscia_sim.hostnet import Host, nameservers, take_over_resolv_conf
+from kuscia_sim import dns, hostnet
+from kuscia_sim.hostnet import Host, HostIPUnknown, interface_ip, nameservers, take_over_resolv_conf
 
 POD = "10.244.0.9"
 OWN = frozenset({"job-0-psi.alice.svc"})
@@ -144,3 +144,9 @@ async def _tcp(port: int, name: str, kind: str = "A") -> DNSRecord:
     answer = await reader.readexactly(length)
     writer.close()
     return DNSRecord.parse(answer)
+
+
+def test_without_eth0_there_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostnet, "INTERFACES", ("nosuch0",))
+    with pytest.raises(HostIPUnknown, match=r"^host IP unknown$"):
+        interface_ip()

@@ -2,12 +2,15 @@
 
 import asyncio
 import datetime
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from kuscia_sim import credentials, handshake
 from kuscia_sim.datastore import datastore_url
@@ -105,7 +108,12 @@ async def test_two_newest_tokens_are_kept(store: LocalStore, server: handshake.S
 @pytest.mark.parametrize(
     ("changes", "name", "text"),
     [
-        ({"domain_id": "carol"}, "carol-bob", "domainRoute [carol-bob] not found in dest domain [bob]"),
+        (
+            {"domain_id": "carol"},
+            "carol-bob",
+            "domainRoute [carol-bob] get error in dest domain [bob]: "
+            'domainroute.kuscia.secretflow "carol-bob" not found',
+        ),
         ({"type": "UID"}, NAME, "handshake type [UID] mismatch in domainroute [RSA-GEN]"),
         (
             {"token_config": {"token": "", "pubhash": "x"}},
@@ -123,6 +131,45 @@ async def test_refusals(server: handshake.Server, changes: Object, name: str, te
     with pytest.raises(handshake.HandshakeFailed) as failed:
         await server._reply(request(**changes), name)
     assert str(failed.value) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        (b"", 400, "EOF"),
+        (b"nope", 400, "invalid character 'o' in literal null (expecting 'u')"),
+        (b"[]", 400, "json: cannot unmarshal array into Go value of type handshake.HandShakeRequest"),
+        (
+            b'{"token_config": {"token": 1}}',
+            400,
+            "json: cannot unmarshal number into Go struct field TokenConfig.token_config.token of type string",
+        ),
+        (b'{"domain_id": "carol"} trailing', 200, "carol-bob"),
+        (b"null", 200, "domainRoute [-bob] get error"),
+    ],
+)
+async def test_bodies_as_go_reads_them(server: handshake.Server, body: bytes, status: int, text: str) -> None:
+    async with TestClient(TestServer(server.app())) as client:
+        answer = await client.post("/handshake", data=body)
+        said = await answer.text()
+    assert (answer.status, text in said) == (status, True), said
+    if status == 200:
+        assert json.loads(said)["status"]["code"] == 500
+
+
+async def test_a_good_handshake_has_an_empty_status(store: LocalStore, server: handshake.Server) -> None:
+    gateway = asyncio.create_task(let_in(store, "pod-b"))
+    async with TestClient(TestServer(server.app())) as client:
+        said = await (await client.post("/handshake", json=request())).text()
+    gateway.cancel()
+    assert said.startswith('{"status":{},"token":{"token":"')
+
+
+async def test_rsa_without_a_half_ends_the_connection(server: handshake.Server) -> None:
+    async with TestClient(TestServer(server.app())) as client:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await client.post("/handshake", json={"domain_id": "alice", "type": "RSA"})
+        assert (await client.get("/handshake")).status == 200
 
 
 async def test_dead_gateway_holds_up_the_handshake_while_it_counts(

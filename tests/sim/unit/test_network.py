@@ -96,6 +96,22 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
         assert request(nodes[destination], host)[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "headers", "status"),
+    [
+        ("kuscia-handshake.alice.svc", {}, 400),
+        ("x", {"Kuscia-Host": "kuscia-handshake.alice.svc"}, 400),
+        ("kuscia-handshake.alice.svc", {"Kuscia-Host": "elsewhere"}, 401),
+        ("x", {}, 401),
+    ],
+)
+def test_a_handshake_is_named_by_either_header(
+    nodes: dict[str, Node], host: str, headers: dict[str, str], status: int
+) -> None:
+    """400 is the handshake server's word for an empty body."""
+    assert request(nodes["alice"], host, path="/handshake", headers=headers, port=1080)[0] == status
+
+
 def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engine: int) -> None:
     alice, bob = nodes["alice"], nodes["bob"]
     offer(bob, "job-1-local", engine, scope="Local")

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from cryptography import x509
 
 from kuscia_sim import credentials
 from kuscia_sim.datastore import datastore_url
-from kuscia_sim.register import Refused, register, request
+from kuscia_sim.register import GoPanic, Refused, register, request
 from kuscia_sim.store import LocalStore
 
 MASTER_KEY, LITE_KEY, OTHER_KEY = (credentials.new_key() for _ in range(3))
@@ -30,8 +31,8 @@ async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
 
 
 async def ask(store: LocalStore, domain_id: str, token: str, key: Any = LITE_KEY) -> dict[str, str]:
-    body, jwt = request(domain_id, token, key)
-    return await register(store, "kuscia-system", MASTER_KEY, json.dumps(body).encode(), jwt)
+    body, signature = request(domain_id, token, key)
+    return await register(store, "kuscia-system", MASTER_KEY, json.dumps(body).encode(), signature)
 
 
 async def test_new_domain_with_an_unused_token(store: LocalStore) -> None:
@@ -90,8 +91,8 @@ async def test_new_key_with_an_old_token(store: LocalStore) -> None:
 
 
 def _body(**changes: Any) -> tuple[bytes, str]:
-    body, jwt = request("alice", UNUSED, LITE_KEY)
-    return json.dumps({**body, **changes}).encode(), jwt
+    body, token = request("alice", UNUSED, LITE_KEY)
+    return json.dumps({**body, **changes}).encode(), token
 
 
 @pytest.mark.parametrize(
@@ -107,8 +108,19 @@ def _body(**changes: Any) -> tuple[bytes, str]:
         ),
         (_body(domain_id="bob")[0], "the csr subject common name must be domainID: alice not bob"),
         (_body(request_time=5)[0], "verify jwt failed, detail: "),
-        (b"not json", "invalid character"),
-        (b'{"domain_id": 5}', "cannot unmarshal"),
+        (_body(request_time=5)[0], "verify jwt failed, detail: verify jwt failed, detail: the request content"),
+        (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
+        (b"[]", "json: cannot unmarshal array into Go value of type handshake.RegisterRequest"),
+        (
+            b'{"domain_id": 1}',
+            "json: cannot unmarshal number into Go struct field RegisterRequest.domain_id of type string",
+        ),
+        (
+            b'{"request_time": 1.5}',
+            "json: cannot unmarshal number 1.5 into Go struct field RegisterRequest.request_time of type int64",
+        ),
+        (b"null", "pem decode csr error"),
+        (b"{} trailing", "pem decode csr error"),
     ],
 )
 async def test_refused_requests(store: LocalStore, body: bytes, text: str) -> None:
@@ -118,10 +130,37 @@ async def test_refused_requests(store: LocalStore, body: bytes, text: str) -> No
     assert text in str(refused.value)
 
 
-async def test_jwt_of_another_key(store: LocalStore) -> None:
-    body, _ = request("alice", UNUSED, LITE_KEY)
-    _, jwt = request("alice", UNUSED, OTHER_KEY)
-    with pytest.raises(Refused, match="verify jwt failed"):
-        await register(store, "kuscia-system", MASTER_KEY, json.dumps(body).encode(), jwt)
-    with pytest.raises(Refused, match="verify jwt failed"):
-        await register(store, "kuscia-system", MASTER_KEY, json.dumps(body).encode(), "")
+def claims(**changes: Any) -> dict[str, Any]:
+    token = request("alice", UNUSED, LITE_KEY)[1]
+    return {**jwt.decode(token, options={"verify_signature": False}), **changes}
+
+
+def signed(claims: dict[str, Any], algorithm: str = "RS256", key: Any = LITE_KEY) -> str:
+    return jwt.encode(claims, credentials.key_pem(key) if algorithm[:2] == "RS" else "k" * 32, algorithm=algorithm)
+
+
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        ("", "token is malformed: token contains an invalid number of segments"),
+        ("a.b", "token is malformed: token contains an invalid number of segments"),
+        ("!.b.c", "token is malformed: "),
+        (request("alice", UNUSED, OTHER_KEY)[1], "token signature is invalid: crypto/rsa: verification error"),
+        (signed(claims(exp=1)), "token has invalid claims: token is expired"),
+        (signed(claims(nbf=1 << 40)), "token has invalid claims: token is not valid yet"),
+        (signed(claims(), "HS256"), "token signature is invalid: key is of invalid type"),
+        (signed(claims(req_hash=[0] * 32)), "verify jwt failed, detail: the request content doesn't match the hash"),
+    ],
+)
+async def test_tokens_that_are_refused(store: LocalStore, token: str, text: str) -> None:
+    """The words of golang-jwt."""
+    with pytest.raises(Refused) as refused:
+        await register(store, "kuscia-system", MASTER_KEY, _body()[0], token)
+    assert refused.value.status == 400
+    assert str(refused.value).startswith(f"verify jwt failed, detail: {text}")
+
+
+async def test_a_token_without_an_end_is_no_answer(store: LocalStore) -> None:
+    without = {key: value for key, value in claims().items() if key != "exp"}
+    with pytest.raises(GoPanic):
+        await register(store, "kuscia-system", MASTER_KEY, _body()[0], signed(without))

@@ -35,12 +35,14 @@ ROUTING = Routing(
 def test_order_of_external_routes_decides() -> None:
     routes = external_routes(ROUTING)["virtual_hosts"][0]["routes"]
     answers = [route.get("direct_response", {}).get("status") or route["route"]["cluster"] for route in routes]
-    assert answers == ["handshake-cluster", "service-a", "alice-to-bob-http", 404, 401]
-    source, token, wanted = routes[1]["match"]["headers"]
+    assert answers == ["handshake-cluster", "handshake-cluster", "service-a", "alice-to-bob-http", 404, 401]
+    absent, authority = routes[1]["match"]["headers"]
+    assert (absent["name"], absent["invert_match"], authority["name"]) == ("kuscia-host", True, ":authority")
+    source, token, wanted = routes[2]["match"]["headers"]
     assert source["string_match"] == {"exact": "bob"}
     assert token["string_match"]["safe_regex"]["regex"] == r"new\+token=|old/token="
     assert wanted["string_match"]["safe_regex"]["regex"] == r"job\-0\-psi\.alice\.svc"
-    assert routes[1]["route"]["host_rewrite_header"] == "kuscia-host"
+    assert routes[2]["route"]["host_rewrite_header"] == "kuscia-host"
     assert routes[-1]["direct_response"]["body"]["inline_string"] == (
         '{"domain":"alice","instance":"pod-a","kuscia":"v1","reason":"unauthorized."}\n'
     )
@@ -68,14 +70,15 @@ def test_bodies_of_an_encrypted_route_go_through_the_cipher() -> None:
     assert out["route"]["cluster"] == "body-cipher"
     added = {item["header"]["key"]: item["header"]["value"] for item in out["request_headers_to_add"]}
     assert added["kuscia-sim-cipher"] == "seal alice-bob alice-to-bob-http"
-    sealed, plain = external_routes(routing)["virtual_hosts"][0]["routes"][1:3]
+    sealed, plain = external_routes(routing)["virtual_hosts"][0]["routes"][2:4]
     assert (sealed["route"]["cluster"], plain["route"]["cluster"]) == ("body-cipher", "service-a")
     assert sealed["match"]["headers"][-1] == {"name": "kuscia-origin-source", "string_match": {"exact": "carol"}}
 
 
 def test_without_callers_only_handshakes_pass() -> None:
     routes = external_routes(dataclasses.replace(ROUTING, callers=()))["virtual_hosts"][0]["routes"]
-    assert [route["match"].get("headers", [{}])[0].get("name") for route in routes] == ["kuscia-host", None]
+    wanted = [[header["name"] for header in route["match"].get("headers", [])] for route in routes]
+    assert wanted == [["kuscia-host"], ["kuscia-host", ":authority"], []]
 
 
 def test_calls_to_a_peer_carry_its_token() -> None:

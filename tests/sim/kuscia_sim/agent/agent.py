@@ -12,18 +12,22 @@ from collections.abc import AsyncIterator, Awaitable
 
 from kuscia_sim import credentials
 from kuscia_sim.agent import podstatus, render
-from kuscia_sim.agent.certs import engine_files
+from kuscia_sim.agent.certs import DIRECTORY, ENVIRONMENT, engine_files
+from kuscia_sim.agent.environment import EnvImport
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.provider import EngineFiles, PodDenied, Provider, pod_label
 from kuscia_sim.agent.runc import RuncProvider
 from kuscia_sim.agent.runk import RunkProvider
 from kuscia_sim.agent.runp import RunpProvider
+from kuscia_sim.api.config import read as read_config
+from kuscia_sim.capacity import room
 from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
 from kuscia_sim.jobs.schedule import is_ready
 from kuscia_sim.node import Node
 from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, owner_reference
+from kuscia_sim.wire import ApiError, Context
 
 log = logging.getLogger("agent")
 
@@ -44,12 +48,13 @@ async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event |
     """
     host = host or Host.from_environment()
     provider = make_provider(node, host)
+    env_import = EnvImport(node.config.agent, room(node.config, host.home), node.config.runtime != "runk")
     try:
         await provider.start()
         keep_logs = node.config.runtime != "runk" or node.config.runk.enable_logging
         chosen = node.config.runk.log_directory if node.config.runtime == "runk" else ""
         directory = host.home / (chosen or "var/stdout") / "pods"
-        agent = Agent(node, provider, PodLogs(directory, node.domain_id, provider), keep_logs)
+        agent = Agent(node, provider, PodLogs(directory, node.domain_id, provider), keep_logs, env_import)
         node.agent = agent
         if ready:
             ready.set()
@@ -76,13 +81,14 @@ def make_provider(node: Node, host: Host) -> Provider:
 class Agent:
     """Brings what the host runs in line with the pods in the store, one round at a time."""
 
-    def __init__(self, node: Node, provider: Provider, logs: PodLogs, keep_logs: bool) -> None:
+    def __init__(self, node: Node, provider: Provider, logs: PodLogs, keep_logs: bool, env_import: EnvImport) -> None:
         self._node = node
         self._store = node.store
         self._domain = node.domain_id
         self._provider = provider
         self._logs = logs
         self._keep_logs = keep_logs
+        self._env_import = env_import
         self._busy = True
         self._swept = float("-inf")
 
@@ -165,9 +171,10 @@ class Agent:
 
     async def _start(self, pod: Object) -> None:
         name = pod["metadata"]["name"]
+        started = self._env_import.add_to(pod, self._labels(pod))
         try:
-            await self._provider.create(pod, await self._files(pod))
-        except (PodDenied, render.TemplateError) as err:
+            await self._provider.create(started, await self._files(pod, started))
+        except (PodDenied, render.Unsupported) as err:
             log.warning("pod %s/%s is refused: %s", self._domain, name, err)
             await self._provider.delete(name)
             await self._report(pod, podstatus.denied(pod, str(err)))
@@ -175,28 +182,49 @@ class Agent:
         pod["metadata"]["annotations"][names.ANNOTATION_CREATED] = "true"
         await self._store.update("pods", self._domain, name, pod)
 
-    async def _files(self, pod: Object) -> EngineFiles:
+    def _labels(self, pod: Object) -> dict[str, str]:
+        """What env-import selects by: under RunK the labels of the host cluster's pod, without `labelsToAdd`."""
+        labels = dict(pod["metadata"].get("labels") or {})
+        if self._node.config.runtime != "runk":
+            return labels
+        own = {names.LABEL_NAMESPACE: self._domain, names.LABEL_NODE: self._node.hostname}
+        return {**labels, **own, names.LABEL_POD_UID: pod["metadata"]["uid"]}
+
+    async def _files(self, pod: Object, started: Object) -> EngineFiles:
         node, name = self._node, pod["metadata"]["name"]
         config: dict[str, str] = {}
         gen_conf = pod["metadata"]["annotations"].get(names.ANNOTATION_GEN_CONF)
         if gen_conf:
             values = (await self._store.get("configmaps", self._domain, gen_conf))["data"][name]
-            env = {
-                entry["name"]: str(entry.get("value", ""))
-                for container in pod["spec"]["containers"]
-                for entry in container["env"]
-            }
             own = {
                 "KUSCIA_API_PROTOCOL": node.config.api_protocol,
                 "KUSCIA_API_TOKEN": credentials.api_token(node.key, node.domain_id),
                 "KUSCIA_DOMAIN_KEY_DATA": node.config.domain_key_data,
             }
-            variables = render.variables(env, own, json.loads(values))
+            variables = render.variables(self._environment(pod, started), own, json.loads(values))
             source = pod["spec"]["volumes"][0]["configMap"]["name"]
             templates = (await self._store.get("configmaps", self._domain, source))["data"]
-            config = {file: render.render(text, variables) for file, text in templates.items()}
+            for file, text in templates.items():
+                variables |= await self._node_config(render.unknown_keys(text, variables))
+                config[file] = render.render(text, variables)
         certs = await asyncio.to_thread(engine_files, node.key, node.domain_id, name)
         return EngineFiles(config, certs)
+
+    def _environment(self, pod: Object, started: Object) -> dict[str, str]:
+        """What templates see of it: a container's own wins over what is added, the first container over others."""
+        env: dict[str, str] = {}
+        for container in [*pod["spec"]["containers"], *started["spec"]["containers"]]:
+            for entry in container["env"]:
+                env.setdefault(entry["name"], str(entry.get("value", "")))
+        return {key: f"{DIRECTORY}/{file}" for key, file in ENVIRONMENT.items()} | env
+
+    async def _node_config(self, keys: set[str]) -> dict[str, str]:
+        """Values of the node's own configuration; a key that it does not have is empty. Raises TemplateError."""
+        ctx = Context(self._node, "domain", self._domain)
+        try:
+            return {key: await read_config(ctx, key) for key in keys}
+        except ApiError as err:
+            raise render.TemplateError(f"failed to get config keys {sorted(keys)} from cm, {err}") from err
 
     async def _report(self, pod: Object, status: Object) -> None:
         if self._keep_logs:

@@ -5,6 +5,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from kuscia_sim import credentials
 
 SERVER_SANS = ["0.0.0.0", "127.0.0.1", "*.svc"]
+DIRECTORY = "kuscia/certs"
+"""Below the engine's working directory."""
 ENVIRONMENT = {
     "SERVER_CERT_FILE": "server.crt",
     "SERVER_PRIVATE_KEY_FILE": "server.key",

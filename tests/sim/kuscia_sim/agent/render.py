@@ -1,30 +1,130 @@
-"""The AppImage's configuration templates: `{{.TASK_ID}}` becomes the variable's value (Kuscia facts 16.4)."""
+"""The AppImage's configuration templates: `{{.TASK_ID}}` becomes the variable's value (Kuscia facts 16.4).
 
+`{{{.KEY.path[0]}}}` goes into a value that is JSON. What is neither a variable of the engine nor of its job is a key of
+the node's own configuration (/api/v1/config). Source: pkg/agent/middleware/plugins/hook/configrender/config_render.go.
+"""
+
+import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from kuscia_sim.gojson import go_quote
+from kuscia_sim.gojson import encode, go_quote
 
+_KEY = re.compile(r"\{\{?\{\.([^{}]+)\}\}?\}")
+_PATH = re.compile(r"\{\{\{\.([^{}]+)\}\}?\}")
+_BRACKETS = re.compile(r"\[(.*?)\]")
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)")
+_FIELD = re.compile(r"^(.+)\[(.+)\]$")
+_WORD_OF_GO = re.compile(
+    "if|else|end|range|break|continue|template|block|with|define|and|or|not|call|html|index|slice|js|len|print|printf|"
+    "println|urlquery|eq|ne|lt|le|gt|ge|kuscia"
+)
 
 
 class TemplateError(ValueError):
-    """A template uses what is not a plain variable."""
+    """A template that Go would not take either. The pod waits, and it is tried again."""
+
+
+class Unsupported(Exception):
+    """A template of Go's that this stand-in cannot render; str() says so."""
 
 
 def variables(*sources: Mapping[str, str]) -> dict[str, str]:
-    """Template variables from maps, later ones win: names in capitals, values as in a JSON string."""
-    return {name.upper(): go_quote(value).strip('"') for source in sources for name, value in source.items()}
+    """Template variables from maps, later ones win: names in capitals."""
+    return {name.upper(): value for source in sources for name, value in source.items()}
+
+
+def unknown_keys(template: str, values: Mapping[str, str]) -> set[str]:
+    """What a template names that is no variable."""
+    return {match[1].split(".")[0] for match in _KEY.finditer(template)} - values.keys()
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """The template with its variables filled in; an unknown one is empty. Raises TemplateError."""
+    """The template with its variables filled in, as in a JSON string; an unknown one is empty.
 
+    Raises TemplateError and Unsupported.
+    """
+    pieces, end = [], 0
+    for match in _PATH.finditer(template):
+        pieces += [_render(template[end : match.start()], values), _query(match[1], values)]
+        end = match.end()
+    return "".join([*pieces, _render(template[end:], values)])
+
+
+def _render(template: str, values: Mapping[str, str]) -> str:
     def replace(match: "re.Match[str]") -> str:
         variable = _VARIABLE.fullmatch(match[1])
-        if variable is None:
-            raise TemplateError(f"failed to parse config template, detail-> unsupported action {match[0]!r}")
-        return values.get(variable[1], "")
+        if variable:
+            return go_quote(values.get(variable[1], "")).strip('"')
+        word = re.match(r"\w*", match[1])
+        if word and word[0] and not _WORD_OF_GO.fullmatch(word[0]):
+            raise TemplateError(f'failed to parse config template, detail-> function "{word[0]}" not defined')
+        if not match[1]:
+            raise TemplateError("failed to parse config template, detail-> missing value for command")
+        raise Unsupported(
+            f"this stand-in for Kuscia renders variables alone, and the config template has {match[0]!r}: run the job "
+            "on a real Kuscia"
+        )
 
-    return _ACTION.sub(replace, template)
+    rendered = _ACTION.sub(replace, template)
+    if "{{" in _ACTION.sub("", template):
+        raise TemplateError("failed to parse config template, detail-> unclosed action")
+    return rendered
+
+
+def _query(path: str, values: Mapping[str, str]) -> str:
+    """As Kuscia's QueryByFields (pkg/utils/common): what is no string is written as JSON, what is not there as nothing.
+
+    A dot within brackets does not part fields: it becomes a #.
+    """
+    value: Any = {name: _structure(text) for name, text in values.items()}
+    for field in _BRACKETS.sub(lambda match: match[0].replace(".", "#"), path).split("."):
+        if value is None:
+            return ""
+        if not field:
+            continue
+        if "[" not in field:
+            value = _member(value, field)
+            continue
+        parts = _FIELD.match(field)
+        value = _element(_member(value, parts[1]), parts[2]) if parts else None
+    return "" if value is None else value if isinstance(value, str) else encode(_sorted(value))
+
+
+def _structure(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, dict | list) else text
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _element(items: Any, which: str) -> Any:
+    if not isinstance(items, list):
+        return None
+    if "=" in which:
+        key, _, wanted = which.partition("=")
+        found = (item for item in items if _as_text(_member(item, key)) == wanted)
+        return next(found, None)
+    try:
+        index = int(which)
+    except ValueError:
+        return None
+    return items[index] if -len(items) < index < len(items) else None
+
+
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else encode(_sorted(value))
+
+
+def _sorted(value: Any) -> Any:
+    """Maps in the order in which Go writes them."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import aiohttp
@@ -19,6 +19,7 @@ from kubernetes_asyncio import config as kube_config
 from kubernetes_asyncio import watch as kube_watch
 from kubernetes_asyncio.client.exceptions import ApiException
 
+from kuscia_sim.agent.certs import DIRECTORY as CERTS_DIRECTORY
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied, pod_label
@@ -31,7 +32,7 @@ log = logging.getLogger("runk")
 TIMEOUT = 10
 MAX_NAME = 253
 CERTS_VOLUME = "certs"
-CERTS_DIRECTORY = "kuscia/certs"
+RESOLVER_VOLUME, RESOLVER_FILE = "resolv-config", "resolv.conf"
 WATCH_SECONDS = 120
 RETRY_SECONDS = 2.0
 DENIED = "denied the request"
@@ -53,6 +54,7 @@ class RunkProvider:
         self._pod_ip = pod_ip
         self._settings: dict[str, Any] = ((config.agent.get("provider") or {}).get("k8s")) or {}
         self._selector = f"{names.LABEL_NAMESPACE}={self._domain}"
+        self._resolver = ""
         self._event = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._api: client.ApiClient | None = None
@@ -61,6 +63,7 @@ class RunkProvider:
     async def start(self) -> None:
         if not self._namespace:
             raise AgentStartError("runk.namespace is empty, set it to the namespace for engine pods")
+        self._resolver = read_resolver(self._settings)
         check_affinities(self._settings.get("affinitiesToAdd"))
         backend = (self._settings.get("backend") or {}).get("name") or ""
         if backend not in BACKENDS:
@@ -111,11 +114,12 @@ class RunkProvider:
         return {pod["metadata"]["name"]: pod for pod in items}
 
     async def create(self, pod: Object, files: EngineFiles) -> None:
-        backend = backend_pod(pod, self._hostname, self._namespace, self._dns(), self._settings)
+        backend = backend_pod(pod, self._hostname, self._namespace, self._dns(), self._settings, self._resolver)
         for volume in backend["spec"]["volumes"]:
             if "configMap" in volume:
                 metadata = owned_metadata(backend, volume["configMap"]["name"])
-                body = {"metadata": metadata, "data": files.config}
+                data = {RESOLVER_FILE: self._resolver} if volume["name"] == RESOLVER_VOLUME else files.config
+                body = {"metadata": metadata, "data": data}
                 await self._make("configmap", self._core.create_namespaced_config_map, body)
         secret = {"metadata": owned_metadata(backend, certs_name(pod)), "stringData": files.certs}
         await self._make("secret", self._core.create_namespaced_secret, secret)
@@ -232,6 +236,22 @@ def dns_config(servers: list[str], settings: dict[str, Any], pod_ip: str) -> dic
     return {"nameservers": servers, **({"searches": searches} if searches else {})}
 
 
+def read_resolver(settings: dict[str, Any]) -> str:
+    """The text of the file that agent.provider.k8s.dns.resolverConfig names (Kuscia's k8s_provider.go); "" without it.
+
+    Raises AgentStartError when it cannot be read.
+    """
+    path = (settings.get("dns") or {}).get("resolverConfig")
+    if not path:
+        return ""
+    try:
+        return Path(str(path)).read_text()
+    except (OSError, UnicodeDecodeError) as err:
+        reason = (err.strerror or "").lower() if isinstance(err, OSError) else str(err)
+        text = f"failed to read resolver config file, detail-> open {path}: {reason}"
+        raise AgentStartError(f"failed to build pod provider, detail-> {text}") from err
+
+
 AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
 
 
@@ -277,9 +297,19 @@ def fitting_name(name: str) -> str:
 
 
 def backend_pod(
-    pod: Object, hostname: str, namespace: str, dns: dict[str, list[str]], settings: dict[str, Any]
+    pod: Object,
+    hostname: str,
+    namespace: str,
+    dns: dict[str, list[str]],
+    settings: dict[str, Any],
+    resolver: str = "",
 ) -> Object:
-    """The pod for the host cluster, from that in the store; `settings`: agent.provider.k8s in kuscia.yaml."""
+    """The pod for the host cluster, from that in the store.
+
+    Args:
+        settings: agent.provider.k8s in kuscia.yaml.
+        resolver: an /etc/resolv.conf for all containers; their cluster's own when empty.
+    """
     name, source = pod["metadata"]["name"], pod["metadata"]
     spec = {
         key: value for key, value in pod["spec"].items() if key not in ("nodeName", "nodeSelector", "schedulerName")
@@ -292,12 +322,15 @@ def backend_pod(
     if affinities:
         spec["affinity"] = affinities
     volumes = []
-    for volume in spec.get("volumes", []):
+    given = [*spec.get("volumes", [])]
+    if resolver:
+        given.append({"name": RESOLVER_VOLUME, "configMap": {"name": RESOLVER_VOLUME}})
+    for volume in given:
         renamed = fitting_name(f"{name}-{volume['configMap']['name']}")
         volumes.append({**volume, "configMap": {"name": renamed}})
     volumes.append({"name": CERTS_VOLUME, "secret": {"secretName": certs_name(pod)}})
     spec["volumes"] = volumes
-    spec["containers"] = [_backend_container(container) for container in spec["containers"]]
+    spec["containers"] = [_backend_container(container, bool(resolver)) for container in spec["containers"]]
     annotations = {
         key: value
         for key, value in source.get("annotations", {}).items()
@@ -324,13 +357,16 @@ def backend_pod(
     }
 
 
-def _backend_container(container: dict[str, Any]) -> dict[str, Any]:
+def _backend_container(container: dict[str, Any], resolver: bool) -> dict[str, Any]:
     directory = PurePosixPath(container.get("workingDir") or "/") / CERTS_DIRECTORY
     env = [
         *container["env"],
         *({"name": key, "value": f"{CERTS_DIRECTORY}/{file}"} for key, file in ENVIRONMENT.items()),
     ]
-    mounts = [*container["volumeMounts"], {"name": CERTS_VOLUME, "mountPath": str(directory)}]
+    mounts = [*container["volumeMounts"]]
+    if resolver:
+        mounts.append({"name": RESOLVER_VOLUME, "mountPath": "/etc/resolv.conf", "subPath": RESOLVER_FILE})
+    mounts.append({"name": CERTS_VOLUME, "mountPath": str(directory)})
     return {**container, "env": env, "volumeMounts": mounts}
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kuscia_sim.agent import images
+from kuscia_sim.agent.certs import DIRECTORY as CERTS_DIRECTORY
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.provider import EngineFiles, PodDenied
@@ -26,7 +27,6 @@ from kuscia_sim.store import Object
 
 log = logging.getLogger("runp")
 
-CERTS_DIRECTORY = "kuscia/certs"
 LOG_POLL_SECONDS = 0.2
 MESSAGE_BYTES = 2048
 # Of the environment, what is this stand-in's and not Kuscia's.
@@ -248,12 +248,12 @@ class Layout:
             (certs / name).write_text(text)
 
     def environment(self, image: images.Image) -> dict[str, str]:
-        """Kuscia's own, then the image's, then the pod's, each winning over those before."""
+        """Kuscia's own, then the image's, the certificates', the pod's, each winning over those before."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_ENVIRONMENT)}
         of_image = {name: value for name, _, value in (line.partition("=") for line in image.env)}
         own = {entry["name"].upper(): str(entry.get("value", "")) for entry in self._container["env"]}
         certs = {key: f"{CERTS_DIRECTORY}/{name}" for key, name in ENVIRONMENT.items()}
-        return inherited | of_image | own | certs
+        return inherited | of_image | certs | own
 
     def _below(self, path: str) -> Path:
         return self._root / path.lstrip("/")

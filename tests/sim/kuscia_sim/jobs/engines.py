@@ -12,6 +12,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
+from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import names, quantity
 from kuscia_sim.store import Object, owner_reference
 
@@ -84,10 +85,13 @@ def _build_party(task: Object, spec: dict[str, Any], app_images: dict[str, Objec
     if name not in app_images:
         raise EngineError(f'failed to get appImage "{name}" from cache, appimage.kuscia.secretflow "{name}" not found')
     app_image = app_images[name]["spec"]
-    template = select_template(app_image.get("deployTemplates", []), role)
+    templates = app_image.get("deployTemplates") or []
+    template = select_template(templates, role)
     if template is None:
+        reason = f"not found deploy template for role {go_quote(role)}" if templates else "deploy templates are empty"
         raise EngineError(
-            f'failed to find a deploy template of appImage "{name}" for party {domain}/{role}: none is for role {role}'
+            f"failed to select appropriate deploy template from appImage {go_quote(name)} for party {domain}/{role}, "
+            f"{reason}"
         )
     ports = _ports(name, template)
     replicas = template.get("replicas")
@@ -108,13 +112,19 @@ def _build_party(task: Object, spec: dict[str, Any], app_images: dict[str, Objec
 
 
 def select_template(templates: list[dict[str, Any]], role: str) -> dict[str, Any] | None:
-    """The template for the role; one without a role serves every role."""
-    exact = [entry for entry in templates if role and role in str(entry.get("role") or "").split(",")]
-    general = [entry for entry in templates if not entry.get("role")]
-    if not role and templates and not general:
-        general = templates
-    found = exact or general
-    return found[0] if found else None
+    """The first template that names the role; else the last one without a role, which serves every role; else, for no
+    role, the first at all (SelectDeployTemplate in Kuscia's pkg/utils/resources).
+    """
+    general = None
+    for template in templates:
+        given = str(template.get("role") or "")
+        if role in given.strip(",").split(","):
+            return template
+        if not given:
+            general = template
+    if general is None and not role and templates:
+        return templates[0]
+    return general
 
 
 def _ports(app_image: str, template: dict[str, Any]) -> list[dict[str, Any]]:
@@ -225,7 +235,7 @@ def config_maps(task: Object, parties: list[Party], domain: str) -> list[Object]
 
 
 def pods(task: Object, parties: list[Party], party: Party) -> list[Object]:
-    """The party's pods, not yet bound to a node."""
+    """The party's pods, not yet bound to a node. Raises EngineError when one cannot be described."""
     return [_pod(task, parties, party, pod) for pod in party.pods]
 
 
@@ -240,6 +250,7 @@ def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Ob
     }
     if party.image_id:
         annotations[names.PREFIX + "image-id"] = party.image_id
+    annotations |= _metric_annotations(party, pod)
     containers = [_container(party, pod, template) for template in party.template["spec"]["containers"]]
     spec: dict[str, Any] = {
         "restartPolicy": party.template["spec"].get("restartPolicy") or "Never",
@@ -284,27 +295,40 @@ def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Ob
     }
 
 
+def _metric_annotations(party: Party, pod: EnginePod) -> dict[str, str]:
+    """Where the engine's metrics are (Kuscia facts 13.2); of containers that have some the last counts."""
+    found: dict[str, str] = {}
+    numbers = {port["name"]: port["port"] for port in pod.ports}
+    for container in party.template["spec"]["containers"]:
+        probe = container.get("metricProbe") or {}
+        path, port = probe.get("path"), probe.get("port")
+        if not path or not port:
+            continue
+        if port not in numbers:
+            raise EngineError(
+                f"failed to create resource for party '{party.domain}/{party.role}', failed to generate pod "
+                f"{go_quote(pod.name)} spec, metric port name {port} not found for pod {pod.name}"
+            )
+        values = {"should_be_scraped": "true", "metric_path": path, "metric_port": str(numbers[port])}
+        found |= {names.PREFIX + name: value for name, value in values.items()}
+    return found
+
+
 def _container(party: Party, pod: EnginePod, template: dict[str, Any]) -> dict[str, Any]:
     numbers = {port["name"]: port["port"] for port in pod.ports}
     own_ports = [(port["name"], numbers[port["name"]]) for port in template.get("ports") or []]
-    resources = _resources(party, template)
     env = [dict(entry) for entry in template.get("env") or []]
     env += [
         {"name": f"KUSCIA_PORT_{name}_NUMBER".upper().replace("-", "_"), "value": str(number)}
         for name, number in numbers.items()
     ]
-    limits = resources.get("limits", {})
-    if "cpu" in limits:
-        env.append({"name": "CONTAINER_CPU_LIMIT", "value": str(quantity.ceil(limits["cpu"]))})
-    if "memory" in limits:
-        env.append({"name": "CONTAINER_MEM_LIMIT", "value": limits["memory"]})
     container: dict[str, Any] = {
         "name": template["name"],
         "image": party.image,
         "imagePullPolicy": template.get("imagePullPolicy") or "IfNotPresent",
         "env": env,
         "ports": [{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in own_ports],
-        "resources": resources,
+        "resources": _resources(party, template),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {
