@@ -18,6 +18,8 @@ from kuscia_hooks.log import hide, logger
 
 TIMEOUT = 5
 TABLE = "kine"
+SQLITE_STATE = "server/db/state.db"
+"""Where K3s keeps it below its directory (Kuscia facts 3)."""
 # Rights are asked for without writing: no row fulfils the condition, and a server looks at rights before it
 # looks for the table.
 _RIGHTS = {
@@ -109,7 +111,7 @@ def endpoint(database: Database, password: str) -> str:
 
 
 def check_sqlite(store: Sqlite) -> None:
-    """Raise unless the volume can be written to."""
+    """Raise unless the volume can be written to, and the state in it, which may have been restored for another user."""
     path = Path(store.path)
     if not path.is_dir():
         raise ConfigError(f"{path} is not there: the volume for the master's state is not mounted")
@@ -118,6 +120,13 @@ def check_sqlite(store: Sqlite) -> None:
             pass
     except OSError as error:
         raise NotYet(f"{path}, the volume for the master's state, cannot be written to: {error.strerror}") from error
+    state = path / SQLITE_STATE
+    try:
+        if state.exists():
+            with state.open("ab"):
+                pass
+    except OSError as error:
+        raise NotYet(f"{state}, the master's state, cannot be written to: {error.strerror}") from error
 
 
 def check_database(database: Database, password: str, token: str | None = None) -> list[str]:

@@ -95,6 +95,22 @@ def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         datastore.check_sqlite(Sqlite(type="sqlite", path=str(tmp_path)))
 
 
+def test_sqlite_state_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Sqlite(type="sqlite", path=str(tmp_path))
+    state = tmp_path / "server/db/state.db"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"state")
+    datastore.check_sqlite(store)
+    assert state.read_bytes() == b"state"
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(datastore.Path, "open", refuse)
+    with pytest.raises(NotYet, match=r"state\.db, the master's state, cannot be written to: Permission denied"):
+        datastore.check_sqlite(store)
+
+
 class Server:
     """Answers statements by their beginning; an exception is raised."""
 
