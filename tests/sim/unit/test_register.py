@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,20 +142,23 @@ def signed(claims: dict[str, Any], algorithm: str = "RS256", key: Any = LITE_KEY
 @pytest.mark.parametrize(
     ("token", "text"),
     [
-        ("", "token is malformed: token contains an invalid number of segments"),
-        ("a.b", "token is malformed: token contains an invalid number of segments"),
-        ("!.b.c", "token is malformed: "),
-        (request("alice", UNUSED, OTHER_KEY)[1], "token signature is invalid: crypto/rsa: verification error"),
-        (signed(claims(exp=1)), "token has invalid claims: token is expired"),
-        (signed(claims(nbf=1 << 40)), "token has invalid claims: token is not valid yet"),
-        (signed(claims(), "HS256"), "token signature is invalid: key is of invalid type"),
-        (signed(claims(req_hash=[0] * 32)), "verify jwt failed, detail: the request content doesn't match the hash"),
+        (lambda: "", "token is malformed: token contains an invalid number of segments"),
+        (lambda: "a.b", "token is malformed: token contains an invalid number of segments"),
+        (lambda: "!.b.c", "token is malformed: "),
+        (lambda: request("alice", UNUSED, OTHER_KEY)[1], "token signature is invalid: crypto/rsa: verification error"),
+        (lambda: signed(claims(exp=1)), "token has invalid claims: token is expired"),
+        (lambda: signed(claims(nbf=1 << 40)), "token has invalid claims: token is not valid yet"),
+        (lambda: signed(claims(), "HS256"), "token signature is invalid: key is of invalid type"),
+        (
+            lambda: signed(claims(req_hash=[0] * 32)),
+            "verify jwt failed, detail: the request content doesn't match the hash",
+        ),
     ],
 )
-async def test_tokens_that_are_refused(store: LocalStore, token: str, text: str) -> None:
-    """The words of golang-jwt."""
+async def test_tokens_that_are_refused(store: LocalStore, token: Callable[[], str], text: str) -> None:
+    """The words of golang-jwt. A token is made when it is used: it expires after five minutes."""
     with pytest.raises(Refused) as refused:
-        await register(store, "kuscia-system", MASTER_KEY, _body()[0], token)
+        await register(store, "kuscia-system", MASTER_KEY, _body()[0], token())
     assert refused.value.status == 400
     assert str(refused.value).startswith(f"verify jwt failed, detail: {text}")
 
