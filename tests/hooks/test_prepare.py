@@ -55,6 +55,15 @@ def ready(core: FakeCore, key_pem: bytes, monkeypatch: pytest.MonkeyPatch) -> li
     return asked
 
 
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the kubelet looks for what a container says of its end."""
+    path = tmp_path / "termination-log"
+    path.touch()
+    monkeypatch.setattr(prepare, "TERMINATION_LOG", path)
+    return path
+
+
 def run(config: Prepare, base: Path, kube: Kube, fake_time: FakeTime, seconds: float = 30) -> dict[str, Any]:
     output = base.parent / "kuscia.yaml"
     prepare.run(config, str(base), str(output), kube, fake_time.deadline(seconds))
@@ -84,7 +93,7 @@ def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
     fake_time: FakeTime,
     ready: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    record: Path,
 ) -> None:
     def refused_until_mended(_master: str, _domain: str, _token: str, key: RSAPrivateKey) -> None:
         if credentials.public_der(key) == credentials.public_der(credentials.load_key(key_pem)):
@@ -92,12 +101,9 @@ def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
             raise NotYet("deploy token found but used", "kubectl get secret")
 
     monkeypatch.setattr(admission, "register", refused_until_mended)
-    termination = tmp_path / "termination-log"
-    termination.touch()
-    monkeypatch.setattr(prepare, "TERMINATION_LOG", termination)
     made = run(lite(), base, kube, fake_time)
     assert base64.b64decode(made["domainKeyData"]) == other_key_pem
-    assert json.loads(termination.read_text())["secrets"] == {
+    assert json.loads(record.read_text())["secrets"] == {
         "key/domain.key": credentials.fingerprint(other_key_pem, other_key_pem),
     }
 
@@ -144,6 +150,7 @@ def test_a_masters_key_that_changes_while_the_datastore_is_waited_for(
     ready: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    record: Path,
 ) -> None:
     def check(_: Any) -> None:
         if fake_time.time < 3:
@@ -151,9 +158,6 @@ def test_a_masters_key_that_changes_while_the_datastore_is_waited_for(
             raise NotYet("the volume cannot be written to")
 
     monkeypatch.setattr(datastore, "check_sqlite", check)
-    record = tmp_path / "termination-log"
-    record.touch()
-    monkeypatch.setattr(prepare, "TERMINATION_LOG", record)
     made = run(master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
     assert base64.b64decode(made["domainKeyData"]) == other_key_pem
     assert json.loads(record.read_text())["secrets"] == {
@@ -343,13 +347,10 @@ def test_what_was_used_is_recorded(
     key_pem: bytes,
     fake_time: FakeTime,
     ready: list[str],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    record: Path,
 ) -> None:
     """A mark for each Secret that counts at the start only, none of their values."""
-    record = tmp_path / "termination-log"
-    record.touch()
-    monkeypatch.setattr(prepare, "TERMINATION_LOG", record)
     text = "clusterToken: hidden-token"
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
     core.put("secrets", "ns", "db", data=secret_data(password="hidden-password"))
@@ -417,7 +418,14 @@ def test_master_on_sqlite(base: Path, kube: Kube, fake_time: FakeTime, ready: li
 
 
 def test_master_on_mysql(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys, tmp_path
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    monkeypatch,
+    capsys,
+    record: Path,
 ) -> None:
     """A wrong password is reported, and heals when the Secret is corrected."""
     core.put("secrets", "ns", "db", data=secret_data(password="wrong-password"))
@@ -438,9 +446,6 @@ def test_master_on_mysql(
         return ["MySQL is old"]
 
     monkeypatch.setattr(datastore, "check_database", check)
-    recorded = tmp_path / "termination-log"
-    recorded.touch()
-    monkeypatch.setattr(prepare, "TERMINATION_LOG", recorded)
     made = run(master(store), master_base(base), kube, fake_time)
     assert made["datastoreEndpoint"] == "mysql://root:right@/pässword@tcp(db:3306)/my-kine"
     out = capsys.readouterr().out
@@ -448,9 +453,9 @@ def test_master_on_mysql(
     assert out.count("WARNING the database name my-kine holds a '-'") == 1
     assert out.count("WARNING MySQL is old") == 1
     assert "wrong-password" not in out
-    marks = json.loads(recorded.read_text())["secrets"]
+    marks = json.loads(record.read_text())["secrets"]
     assert set(marks) == {"key/domain.key", "db/password"}
-    assert "pässword" not in recorded.read_text()
+    assert "pässword" not in record.read_text()
 
 
 def test_a_database_secret_that_is_missing_heals_in_place(
@@ -623,7 +628,7 @@ def test_a_kubeconfig_that_changes_while_the_master_is_waited_for(
     fake_time: FakeTime,
     ready: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    record: Path,
 ) -> None:
     def probe(_: str) -> None:
         if fake_time.time < 3:
@@ -631,9 +636,6 @@ def test_a_kubeconfig_that_changes_while_the_master_is_waited_for(
             raise NotYet("no Kuscia gateway answers at https://m:1080")
 
     monkeypatch.setattr(gateway, "probe", probe)
-    record = tmp_path / "termination-log"
-    record.touch()
-    monkeypatch.setattr(prepare, "TERMINATION_LOG", record)
     run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
     assert (base.parent / "kubeconfig").read_text() == "clusters: [another]"
     assert set(json.loads(record.read_text())["secrets"]) == {"key/domain.key"}
