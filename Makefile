@@ -69,7 +69,7 @@ sim: venv ## Run a stand-in Kuscia in the foreground: make sim CONFIG=kuscia.yam
 # --- checks -------------------------------------------------------------------
 
 # Most of an end-to-end test is waiting: groups that share nothing run side by side.
-SIDE_BY_SIDE := --numprocesses 3
+SIDE_BY_SIDE := --numprocesses 4
 
 # Set by test-all: what a run writes its report to.
 report =

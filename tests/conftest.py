@@ -32,6 +32,10 @@ class Report:
         self.outcomes: dict[str, Counter[str]] = {}
         self.seconds: Counter[str] = Counter()
         self.sections: list[tuple[str, str]] = []
+        kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
+        helm = _output("helm", "version", "--short")
+        self.versions = f"Python {platform.python_version()}, helm {helm}, Kubernetes {kubernetes}"
+        self.commit = _output("git", "rev-parse", "--short", "HEAD")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -47,16 +51,13 @@ class Report:
     def write(self) -> None:
         """Write what is known so far, so that a run that was cut off leaves its report too."""
         counts = sum(self.outcomes.values(), Counter())
-        commit = _output("git", "rev-parse", "--short", "HEAD")
-        helm = _output("helm", "version", "--short")
-        kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
         lines = [
             f"# {self.path.stem}: last run of `make test-all`",
             "",
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit}: "
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {self.commit}: "
             f"{', '.join(f'{counts[outcome]} {outcome}' for outcome in OUTCOMES)}",
             "",
-            f"Python {platform.python_version()}, helm {helm}, Kubernetes {kubernetes}",
+            self.versions,
             "",
             "| test | outcome | seconds |",
             "|---|---|---|",

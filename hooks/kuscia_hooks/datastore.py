@@ -371,6 +371,8 @@ def _postgres(database: Database, password: str) -> Iterator[Execute]:
             ssl_context=_postgres_tls(database),
         )
     except ScramException as error:
+        if _takes(password):
+            raise ServerError(database, error) from error
         # Which characters these are is not said: they are part of a secret.
         raise NotYet(
             f"{_where(database)}: the password cannot be checked here ({error}): this driver refuses emoji and other "
@@ -391,6 +393,17 @@ def _postgres(database: Database, password: str) -> Iterator[Execute]:
         yield execute
     finally:
         connection.close()
+
+
+def _takes(password: str) -> bool:
+    """Whether the driver of PostgreSQL can use it (RFC 4013)."""
+    from scramp.utils import ScramException, saslprep  # type: ignore[import-untyped]
+
+    try:
+        saslprep(password)
+    except ScramException:
+        return False
+    return True
 
 
 def _postgres_tls(database: Database) -> Any:

@@ -94,17 +94,22 @@ def check_rights(engines: Engines, keeps_logs: bool, where: Kube) -> None:
             "release",
             f"kubectl describe roles,rolebindings -n {engines.namespace}",
         )
+    role, logs = role_commands(engines.namespace)
+    lacks = [role] * bool(lacking.keys() - {LOGS}) + [logs] * (LOGS in lacking)
     raise NotYet(
         f"{refused} the user of the kubeconfig may not {listed}. Expected is a Role there with all that, bound to it",
-        role_command(engines.namespace, logs=LOGS in lacking),
+        # A Role of that name may be there, and lack something.
+        " && ".join(f"{command} --dry-run=client -o yaml | kubectl apply -f -" for command in lacks),
     )
 
 
-def role_command(namespace: str, logs: bool) -> str:
-    """The commands that make the Role for a kubeconfig's user (docs/variants.md)."""
+def role_commands(namespace: str) -> tuple[str, str]:
+    """What makes the Roles for a kubeconfig's user, the second of them for logs (docs/variants.md)."""
     create = f"kubectl -n {namespace} create role"
-    command = f"{create} kuscia --resource={','.join(RESOURCES)} --verb={','.join(VERBS)}"
-    return f"{command} && {create} kuscia-logs --resource={LOGS} --verb=get" if logs else command
+    return (
+        f"{create} kuscia --resource={','.join(RESOURCES)} --verb={','.join(VERBS)}",
+        f"{create} kuscia-logs --resource={LOGS} --verb=get",
+    )
 
 
 def claim(engines: Engines, domain_id: str, where: Kube) -> None:

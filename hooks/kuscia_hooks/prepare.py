@@ -168,7 +168,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
             logger.warning("%s", warning)
     taken = _take(config, base, kube, deadline)
     while changed := _changed(config.namespace, taken.secrets, kube):
-        logger.info("looking again at everything, for this changed meanwhile: %s", ", ".join(changed))
+        logger.info("looking again at everything, for this changed or cannot be read: %s", ", ".join(changed))
         taken = _take(config, base, kube, deadline)
     if config.rootless:
         write_resolv_confs(Path(output).parent)

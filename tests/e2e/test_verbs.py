@@ -144,14 +144,6 @@ def test_logs_of_every_party(well: Variant) -> None:
     assert run(well, "logs", "bob", "nosuch").code == 2
 
 
-def test_logs_of_every_party_at_once(well: Variant) -> None:
-    """With -A; releases of other masters know nothing of the job, and say so."""
-    job = submit(well)
-    said = kuscia(well.kubectl, "logs", job, "--follow", "-A")
-    assert talk(said, "alice") == ALL_LINES, said
-    assert talk(said, "bob") == ALL_LINES, said
-
-
 def test_invitation_is_a_values_file(well: Variant, tmp_path: Path) -> None:
     said = run(well, "invite", "master", "carl", "--endpoint", "https://kuscia.example.com/in")
     assert said.code == 0, said

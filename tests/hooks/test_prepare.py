@@ -137,7 +137,7 @@ def test_a_configuration_that_changes_while_the_master_is_waited_for(
     monkeypatch.setattr(gateway, "probe", probe)
     assert run(lite(**EXTRA), base, kube, fake_time)["clusterToken"] == "late"
     out = capsys.readouterr().out
-    assert "looking again at everything, for this changed meanwhile: Secret ns/more" in out
+    assert "looking again at everything, for this changed or cannot be read: Secret ns/more" in out
     assert "protocol (has a value of its own)" in out
 
 

@@ -43,7 +43,7 @@
 {{- $given := get (.params | default dict) $tls.param }}
 {{- if not (has (toString $given) (concat (list "" "<nil>") $tls.known)) }}
 {{- include "kuscia.error" (dict "path" (printf "master.datastore.params.%s" $tls.param) "value" (toJson $given)
-  "rule" (printf "Kuscia's driver refuses an address with another value than one of %s" (join ", " $tls.known))
+  "rule" (printf "what Kuscia's driver knows, written as one of %s" (join ", " $tls.known))
   "example" (printf "master.datastore.params.%s: %s" $tls.param (last $tls.known))) }}
 {{- end }}
 {{- end }}
