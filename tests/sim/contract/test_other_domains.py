@@ -36,11 +36,17 @@ async def _as_alice(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[RemoteStore]:
-    """alice's way to a master's state, in which bob has a grant."""
+    """alice's way to a master's state, in which bob has a grant, and each of them a job and its task."""
     local = await LocalStore.open(datastore_url("", str(tmp_path / "state.db")), "t")
     for name in (ALICE, "bob", "cross-domain"):
         await local.create("namespaces", "", name, {})
     await local.create("domaindatagrants", "bob", "g", {"spec": {}})
+    for domain in (ALICE, "bob"):
+        parties = [{"domainID": domain}]
+        await local.create(
+            "kusciajobs", "cross-domain", f"job-of-{domain}", {"spec": {"tasks": [{"parties": parties}]}}
+        )
+        await local.create("kusciatasks", "cross-domain", f"task-of-{domain}", {"spec": {"parties": parties}})
     app = server_app(local)
     app.middlewares.insert(0, _as_alice)
     async with TestServer(app) as server:
@@ -94,3 +100,16 @@ async def test_nothing_of_another_namespace_is_told(store: RemoteStore) -> None:
             await store.delete("domaindatagrants", "bob", name)
     assert await store.list("domaindatagrants", ALICE) == []
     assert await store.list("domaindatagrants") == []
+
+
+async def test_of_jobs_a_lite_reads_those_that_it_takes_part_in(store: RemoteStore) -> None:
+    for kind, name in (("kusciajobs", "job-of"), ("kusciatasks", "task-of")):
+        own, others = f"{name}-{ALICE}", f"{name}-bob"
+        assert [item["metadata"]["name"] for item in await store.list(kind, "cross-domain")] == [own]
+        assert (await store.get(kind, "cross-domain", own))["metadata"]["name"] == own
+        with pytest.raises(Forbidden):
+            await store.get(kind, "cross-domain", others)
+        with pytest.raises(Forbidden):
+            await store.create(kind, "cross-domain", "another", {"spec": {}})
+        with pytest.raises(Forbidden):
+            await store.delete(kind, "cross-domain", own)

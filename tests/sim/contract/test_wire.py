@@ -119,6 +119,8 @@ PART = b'--x\r\nContent-Disposition: form-data; name="DomainId"\r\n\r\n%s\r\n--x
         ("application/x-yaml", b"", "EOF"),
         ("application/x-yaml", b"x", "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` into "
                                      "kusciaapi.QueryDomainRequest"),
+        ("application/x-yaml", b"[" * 3000, "yaml: exceeded max depth of 10000"),
+        ("application/toml", b"a = " + b"[" * 5000, "toml: exceeded max depth"),
         ("application/toml", b'{"domain_id": "bob"}', "toml: invalid character at start of key: {"),
         ("application/toml", b"[]", "toml: invalid character at start of key: ]"),
         ("application/toml", b"domain_id: bob", "toml: expected character ="),

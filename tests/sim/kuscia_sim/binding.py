@@ -52,6 +52,8 @@ def _yaml(body: bytes, type_: Message) -> dict[str, str]:
     except yaml.MarkedYAMLError as err:
         line = err.problem_mark.line + 1 if err.problem_mark else 1
         raise DecodeError(f"yaml: line {line}: {err.problem}") from None
+    except RecursionError:
+        raise DecodeError("yaml: exceeded max depth of 10000") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DecodeError("yaml: invalid leading UTF-8 octet") from None
     if found is None:
@@ -74,6 +76,8 @@ def _toml(body: bytes, type_: Message) -> dict[str, str]:
     text = body.decode(errors="replace")
     try:
         found: dict[str, Any] = tomllib.loads(text)
+    except RecursionError:
+        raise DecodeError("toml: exceeded max depth") from None
     except tomllib.TOMLDecodeError:
         first = text.lstrip()[:1]
         if first == "[":

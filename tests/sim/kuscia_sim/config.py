@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 MODES = ("master", "lite", "autonomy")
 PROTOCOLS = ("NOTLS", "TLS", "MTLS")
 RESERVED_DOMAIN_ID = "master"
-COMMON = ("mode", "domainID", "domainKeyData", "logLevel")
+COMMON = ("mode", "domainID", "domainKeyData", "logLevel", "protocol")
 """Read once before the rest, and with other words when one has a wrong type (Kuscia's cmd/kuscia/start/start.go)."""
 _PEM = re.compile(rb"-----BEGIN ([^\n]*?)-----\s.*?-----END \1-----", re.DOTALL)
 BASE64_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/")
@@ -168,8 +168,8 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
     if not isinstance(raw, dict):
         raise ConfigError("Load kuscia common config failed. yaml: unmarshal errors: the file is no mapping")
 
-    protocol = _protocol(raw)
-    mode, domain_id, domain_key_data, log_level = (_text(raw, key) for key in COMMON)
+    mode, domain_id, domain_key_data, log_level, given_protocol = (_text(raw, key) for key in COMMON)
+    protocol = _protocol(given_protocol) if raw.get("protocol") is not None else ""
     if domain_id == RESERVED_DOMAIN_ID:
         raise ConfigError(f"Domain id can't be 'master', please check input config file({path})")
     mode = mode.lower()
@@ -309,14 +309,10 @@ def _illegal_padding(text: str, index: int, quantum: int) -> int | None:
     return rest[0] if rest else None
 
 
-def _protocol(raw: dict[str, Any]) -> str:
-    value = raw.get("protocol")
-    if value is None:
-        return ""
-    text = str(value).upper()
-    if text not in PROTOCOLS:
-        raise ConfigError(f"Load kuscia common config failed. protocol: {value} is unsupported")
-    return text
+def _protocol(given: str) -> str:
+    if given.upper() not in PROTOCOLS:
+        raise ConfigError(f"Load kuscia common config failed. protocol: {given} is unsupported")
+    return given.upper()
 
 
 def _text(raw: dict[str, Any], key: str) -> str:

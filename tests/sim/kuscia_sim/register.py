@@ -24,7 +24,7 @@ JWT_LIFETIME = 300
 REQUEST = message("RegisterRequest", "handshake", domain_id=STR, csr=STR, request_time=INT64)
 # What Go takes with an RSA key; and what it knows besides, with other keys.
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-OTHER_ALGORITHMS = ("HS256", "HS384", "HS512", "ES256", "ES384", "ES512", "EdDSA", "none")
+OTHER_ALGORITHMS = ("HS256", "HS384", "HS512", "ES256", "ES384", "ES512", "EdDSA")
 
 log = Log(__name__)
 
@@ -166,23 +166,29 @@ def _claims(token: str, public_key: RSAPublicKey) -> dict[str, Any]:
         if token.count(".") != 2:
             raise Refused(400, _jwt("token is malformed: token contains an invalid number of segments"))
         pem = public_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return dict(jwt.decode(token, pem, algorithms=RSA_ALGORITHMS, options={"verify_iat": False}))
+        return dict(
+            jwt.decode(token, pem, algorithms=RSA_ALGORITHMS, options={"verify_iat": False, "verify_aud": False})
+        )
     except jwt.ExpiredSignatureError as err:
         raise Refused(400, _jwt("token has invalid claims: token is expired")) from err
     except jwt.ImmatureSignatureError as err:
         raise Refused(400, _jwt("token has invalid claims: token is not valid yet")) from err
     except jwt.InvalidAlgorithmError as err:
-        known = jwt.get_unverified_header(token).get("alg") in OTHER_ALGORITHMS
-        text = (
-            "token signature is invalid: key is of invalid type"
-            if known
-            else "token is unverifiable: signing method (alg) is unavailable."
-        )
-        raise Refused(400, _jwt(text)) from err
+        raise Refused(400, _jwt(_foreign(jwt.get_unverified_header(token).get("alg")))) from err
     except jwt.InvalidSignatureError as err:
         raise Refused(400, _jwt("token signature is invalid: crypto/rsa: verification error")) from err
     except jwt.PyJWTError as err:
         raise Refused(400, _jwt(f"token is malformed: {err}")) from err
+
+
+def _foreign(algorithm: str | None) -> str:
+    if algorithm is None:
+        return "token is unverifiable: signing method (alg) is unspecified"
+    if algorithm == "none":
+        return "token signature is invalid: token is unverifiable: 'none' signature type is not allowed"
+    if algorithm in OTHER_ALGORITHMS:
+        return "token signature is invalid: key is of invalid type"
+    return "token is unverifiable: signing method (alg) is unavailable"
 
 
 def _jwt(text: str) -> str:

@@ -76,6 +76,8 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
         ),
         ("mode: lite\ndomainID: a\nprotocol: ''", "is unsupported"),
         ("mode: lite\ndomainID: a\nprotocol: https", "https is unsupported"),
+        ("mode: lite\ndomainID: {a: b}\nprotocol: https", "Load kuscia common config failed. yaml: unmarshal errors"),
+        ("mode: lite\ndomainID: a\nprotocol: [TLS]", "cannot unmarshal !!seq into string (protocol)"),
         ("mode: lite\ndomainID: a\nrunk: [x]", "cannot unmarshal !!seq into map (runk)"),
         (
             "mode: lite\ndomainID: a\nrunk: {dnsServers: x}",

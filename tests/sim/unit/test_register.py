@@ -150,6 +150,10 @@ def signed(claims: dict[str, Any], algorithm: str = "RS256", key: Any = LITE_KEY
         (lambda: signed(claims(nbf=1 << 40)), "token has invalid claims: token is not valid yet"),
         (lambda: signed(claims(), "HS256"), "token signature is invalid: key is of invalid type"),
         (
+            lambda: jwt.encode(claims(), None, algorithm="none"),
+            "token signature is invalid: token is unverifiable: 'none' signature type is not allowed",
+        ),
+        (
             lambda: signed(claims(req_hash=[0] * 32)),
             "verify jwt failed, detail: the request content doesn't match the hash",
         ),
