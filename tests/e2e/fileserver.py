@@ -2,7 +2,7 @@
 
 GET /files/NAME      a file of the directory
 GET /private/NAME    the same, for the user and password in the environment
-GET /made/MEGABYTES  a CSV table of that size, always the same; it breaks off once in the middle
+GET /made/MEGABYTES  a CSV table of that size, always the same; it comes slowly, and breaks off once in the middle
 PUT /files/NAME      store a file
 """
 
@@ -10,6 +10,7 @@ import base64
 import hashlib
 import http.server
 import os
+import time
 from pathlib import Path
 
 ROOT = Path(os.environ.get("FILES", "/files"))
@@ -17,6 +18,8 @@ LINE = b"%09d,0.25,0.5,0.75,1.0,1.25,1.5,1.75,2.0,2.25,2.5,2.75,3.0,3.25,3.5,3.7
 LINE_SIZE = len(LINE % 0)
 HEADER = ("id1," + ",".join(f"f{number:02d}" for number in range(18))).encode().ljust(LINE_SIZE - 1, b"x") + b"\n"
 BROKEN: set[str] = set()
+# Longer than the steps are silent about a transfer.
+REST_SECONDS = 11
 
 
 def made(megabytes: int, begin: int):
@@ -73,11 +76,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", etag)
         self.send_header("Content-Length", str(size - begin))
         self.end_headers()
-        sent = 0
+        sent, made_up = 0, self.path.startswith("/made/")
         for block in blocks(begin):
+            if made_up and sent == 0:
+                time.sleep(REST_SECONDS)
             self.wfile.write(block)
             sent += len(block)
-            if self.path.startswith("/made/") and sent > size // 2 and self.path not in BROKEN:
+            if made_up and sent > size // 2 and self.path not in BROKEN:
                 BROKEN.add(self.path)
                 self.close_connection = True
                 return None
