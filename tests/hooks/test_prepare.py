@@ -70,6 +70,12 @@ def run(config: Prepare, base: Path, kube: Kube, fake_time: FakeTime, seconds: f
     return yaml.safe_load(output.read_text())
 
 
+def assert_key(made: dict[str, Any], record: Path, key: bytes) -> None:
+    """The key is what Kuscia gets, and what `doctor` will compare with."""
+    assert base64.b64decode(made["domainKeyData"]) == key
+    assert json.loads(record.read_text())["secrets"] == {"key/domain.key": credentials.fingerprint(key, key)}
+
+
 def test_lite(base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str]) -> None:
     made = run(lite(), base, kube, fake_time)
     assert base64.b64decode(made["domainKeyData"]) == key_pem
@@ -102,10 +108,7 @@ def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
 
     monkeypatch.setattr(admission, "register", refused_until_mended)
     made = run(lite(), base, kube, fake_time)
-    assert base64.b64decode(made["domainKeyData"]) == other_key_pem
-    assert json.loads(record.read_text())["secrets"] == {
-        "key/domain.key": credentials.fingerprint(other_key_pem, other_key_pem),
-    }
+    assert_key(made, record, other_key_pem)
 
 
 def test_a_configuration_that_changes_while_the_master_is_waited_for(
@@ -159,10 +162,7 @@ def test_a_masters_key_that_changes_while_the_datastore_is_waited_for(
 
     monkeypatch.setattr(datastore, "check_sqlite", check)
     made = run(master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
-    assert base64.b64decode(made["domainKeyData"]) == other_key_pem
-    assert json.loads(record.read_text())["secrets"] == {
-        "key/domain.key": credentials.fingerprint(other_key_pem, other_key_pem)
-    }
+    assert_key(made, record, other_key_pem)
 
 
 def test_a_secret_that_goes_while_the_master_is_waited_for(

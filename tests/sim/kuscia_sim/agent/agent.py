@@ -18,7 +18,7 @@ from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.logs import PodLogs
 from kuscia_sim.agent.provider import EngineFiles, PodDenied, Provider, pod_label
 from kuscia_sim.agent.runc import RuncProvider
-from kuscia_sim.agent.runk import RunkProvider
+from kuscia_sim.agent.runk import RunkProvider, engine_labels
 from kuscia_sim.agent.runp import RunpProvider
 from kuscia_sim.api.config import read as read_config
 from kuscia_sim.capacity import room
@@ -184,11 +184,9 @@ class Agent:
 
     def _labels(self, pod: Object) -> dict[str, str]:
         """What env-import selects by: under RunK the labels of the host cluster's pod, without `labelsToAdd`."""
-        labels = dict(pod["metadata"].get("labels") or {})
         if self._node.config.runtime != "runk":
-            return labels
-        own = {names.LABEL_NAMESPACE: self._domain, names.LABEL_NODE: self._node.hostname}
-        return {**labels, **own, names.LABEL_POD_UID: pod["metadata"]["uid"]}
+            return dict(pod["metadata"].get("labels") or {})
+        return engine_labels(pod["metadata"], self._node.hostname)
 
     async def _files(self, pod: Object, started: Object) -> EngineFiles:
         node, name = self._node, pod["metadata"]["name"]

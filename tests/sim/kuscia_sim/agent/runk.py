@@ -296,6 +296,16 @@ def fitting_name(name: str) -> str:
     return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()
 
 
+def engine_labels(source: Object, hostname: str) -> dict[str, str]:
+    """Of an engine's pod on the host cluster, without `labelsToAdd`; source: the metadata of its pod at the master."""
+    return {
+        **(source.get("labels") or {}),
+        names.LABEL_NAMESPACE: source["namespace"],
+        names.LABEL_NODE: hostname,
+        names.LABEL_POD_UID: source["uid"],
+    }
+
+
 def backend_pod(
     pod: Object,
     hostname: str,
@@ -338,12 +348,7 @@ def backend_pod(
     }
     now = datetime.datetime.now().astimezone().isoformat()
     annotations |= {"kubernetes.io/config.seen": now, "kubernetes.io/config.source": "api"}
-    labels = {
-        **source.get("labels", {}),
-        names.LABEL_NAMESPACE: source["namespace"],
-        names.LABEL_NODE: hostname,
-        names.LABEL_POD_UID: source["uid"],
-    }
+    labels = engine_labels(source, hostname)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
