@@ -85,8 +85,7 @@ def ensure(
         kubectl.ensure_namespace(account.namespace)
         kubectl.apply(_secret(account.namespace, account.secret, {
             "access_key_id": account.party, "access_key_secret": users[account.party]}))  # fmt: skip
-        with client(kubectl, account.party, namespace) as s3:
-            _retry(partial(_ensure_bucket, s3, account.bucket))
+        _retry(partial(_ensure_bucket, kubectl, account, namespace))
     endpoint = f"http://s3.{namespace}.svc.cluster.local:{PORT}"
     return S3(endpoint, {account.party: account.bucket for account in accounts})
 
@@ -233,18 +232,19 @@ def _look(kubectl: Kubectl, namespace: str) -> str:
     return "\n".join(words)
 
 
-def _ensure_bucket(s3: Minio, bucket: str) -> None:
-    if not s3.bucket_exists(bucket):
-        s3.make_bucket(bucket)
+def _ensure_bucket(kubectl: Kubectl, account: Account, namespace: str) -> None:
+    with client(kubectl, account.party, namespace) as s3:
+        if not s3.bucket_exists(account.bucket):
+            s3.make_bucket(account.bucket)
 
 
 def _retry(call: Callable[[], None], seconds: float = 60) -> None:
-    """`call` until it succeeds: right after a start, new accounts or the port-forward may lag."""
+    """`call` until it succeeds: right after a start, new accounts lag, and a pod said to be ready may be gone."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return call()
-        except (S3Error, urllib3.exceptions.HTTPError):
+        except (S3Error, urllib3.exceptions.HTTPError, CommandError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 Make = Callable[..., dict[str, Any]]
+HELD_BACK = 1.0  # seconds; the link gives its first message two
 ENGINE = Path(__file__).parent
 COLUMNS = {
     "alice": ["id1", "age", "job_blue-collar"],
@@ -219,6 +221,60 @@ def test_result_is_the_join_of_the_two_tables(
     ids = [[row[party.result()[0].index(COLUMNS[name][0])] for row in party.result()[1:]]
            for name, party in parties.items()]  # fmt: skip
     assert ids[0] == ids[1]
+
+
+@pytest.fixture
+def slow_answers() -> Iterator[Callable[[int], int]]:
+    """Opens a port that leads to another one of this machine and holds every connection's first answer back."""
+    servers: list[socket.socket] = []
+
+    def copy(source: socket.socket, sink: socket.socket, pause: float) -> None:
+        with source, sink:
+            while data := source.recv(65536):
+                time.sleep(pause)
+                pause = 0
+                sink.sendall(data)
+
+    def serve(server: socket.socket, port: int) -> None:
+        while True:
+            try:
+                caller, _ = server.accept()
+            except OSError:
+                return
+            try:
+                callee = socket.create_connection(("127.0.0.1", port))
+            except OSError:
+                caller.close()
+                continue
+            for args in ((caller, callee, 0.0), (callee, caller, HELD_BACK)):
+                threading.Thread(target=copy, args=args, daemon=True).start()
+
+    def open_to(port: int) -> int:
+        server = socket.create_server(("127.0.0.1", 0))
+        servers.append(server)
+        threading.Thread(target=serve, args=(server, port), daemon=True).start()
+        return int(server.getsockname()[1])
+
+    yield open_to
+    for server in servers:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def test_one_party_is_ahead_of_the_other(
+    parties: dict[str, Party],
+    make_config: Make,
+    make_input: Make,
+    slow_answers: Callable[[int], int],
+) -> None:
+    for seed, (name, party) in enumerate(parties.items()):
+        party.table(rows(name, seed, 200))
+    alice, bob = free_port(), free_port()
+    seen_by = {"alice": {"bob": f"127.0.0.1:{bob}"}, "bob": {"alice": f"127.0.0.1:{slow_answers(alice)}"}}
+    input_ = make_input()
+    ports = {"alice": alice, "bob": bob}
+    ended = run_both(parties, {name: make_config(name, input_, ports[name], seen_by[name]) for name in ports})
+    assert [code for code, _ in ended.values()] == [0, 0], ended
 
 
 def test_one_receiver(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:

@@ -56,7 +56,11 @@ def connect(task: Task) -> Any:
     begin = time.monotonic()
     try:
         with telling(f"waiting for {task.peer} at {peer}; its pod must run and its route be READY"):
-            return libspu.link.create_brpc(description, task.rank)
+            link = libspu.link.create_brpc(description, task.rank)
+            # The PSI library connects a second time over the same link. A greeting that comes before the
+            # peer has read the first one is dropped, and the peer then waits for it until its time is up.
+            link.barrier()
+            return link
     except RuntimeError as error:
         raise EngineError(
             f"{task.peer} was not reached at {peer} within {time.monotonic() - begin:.0f} s "
