@@ -46,6 +46,11 @@ class Report:
             self.sections += [(title, str(text)) for title, text in report.user_properties]
             if report.failed:
                 self.sections.append((f"{report.nodeid}, {report.when}", report.longreprtext))
+                self.sections += [
+                    (f"{report.nodeid}, {title}", text)
+                    for title, text in report.sections
+                    if not title.startswith("Captured")
+                ]
             self.write()
 
     def write(self) -> None:

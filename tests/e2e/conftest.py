@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -10,15 +10,29 @@ import pytest
 from tests.cluster.demo import Demo
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.releases import MASTER
+from tests.e2e import engines
 
 
-@pytest.fixture(scope="session")
-def demo() -> Demo:
+def _demo() -> Demo:
     return Demo(
         os.environ.get("CLUSTER", "kuscia"),
         os.environ.get("IMAGE_PREFIX", ""),
         os.environ.get("KUSCIA_IMAGE", ""),
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the engines' logs: their pods go with the test's namespaces."""
+    report = yield
+    if report.failed and item.get_closest_marker("cluster"):
+        report.sections.append(("engines", engines.last_words(_demo().kubectl)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def demo() -> Demo:
+    return _demo()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,30 @@
-"""Engines for tests of how engines are run: they do nothing."""
+"""Engines for tests of how engines are run, which do nothing, and what engines of any test said."""
 
+import subprocess
 from typing import Any
 
+from tests.cluster.kubectl import CommandError, Kubectl
+
 SAYS = "the engine is up"
+# Of an engine's pod (recording runk-task-pod.yaml).
+DOMAIN = "kuscia.secretflow/namespace"
+
+
+def last_words(kubectl: Kubectl, lines: int = 60) -> str:
+    """Every engine's pod on the cluster with the last lines of its log, or why they cannot be had."""
+    try:
+        pods = kubectl.get("pods", "-A", "-l", DOMAIN)["items"]
+    except (CommandError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    words = []
+    for pod in pods:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        words.append(f"{namespace}/{name}: {pod['status']['phase']}")
+        try:
+            words.append(kubectl.run("logs", name, "-n", namespace, "--tail", str(lines)))
+        except (CommandError, subprocess.TimeoutExpired) as error:
+            words.append(str(error))
+    return "\n".join(words) or "no pods of engines"
 
 
 def sleeper(ref: str, **container: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.cluster.kubectl import CommandError
 from tests.cluster.kusciaapi import kusciaapi
 from tests.cluster.releases import ROOT, uninstall
 from tests.e2e.conftest import eventually
-from tests.e2e.engines import SAYS, sleeper
+from tests.e2e.engines import DOMAIN, SAYS, sleeper
 from tests.e2e.variants import Variant, variant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -25,7 +25,6 @@ RUNTIME_CLASS = "v-runk-plain"
 POOL = "v-runk-pool"
 VERBS = ["get", "list", "watch", "create", "delete"]
 PRESET = yaml.safe_load((ROOT / "values/alice-engine-pods.yaml").read_text())["lite"]["runk"]
-DOMAIN = "kuscia.secretflow/namespace"
 
 
 def engine_pods() -> dict[str, Any]:
