@@ -63,12 +63,12 @@ def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | Non
     if secret is None:
         return kube, None
     text = kube.secret_text(namespace, secret.name, secret.key)
+    look = f"kubectl describe secret {secret.name} -n {namespace}"
     try:
-        return Kube.of_kubeconfig(text), text
+        return Kube.of_kubeconfig(text, look), text
     except ValueError as error:
         raise NotYet(
-            f"{secret.key} of Secret {namespace}/{secret.name} is no kubeconfig for engine pods: {error}",
-            f"kubectl describe secret {secret.name} -n {namespace}",
+            f"{secret.key} of Secret {namespace}/{secret.name} is no kubeconfig for engine pods: {error}", look
         ) from error
 
 

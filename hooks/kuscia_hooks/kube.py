@@ -29,14 +29,21 @@ class Kube:
 
     Every method raises NotYet while the API server does not answer or refuses: a Role or a namespace may come
     later than the pod that needs it.
+
+    Args:
+        login: command that shows what this client logs in with.
     """
 
-    def __init__(self, core: Any = None) -> None:
+    def __init__(self, core: Any = None, login: str = "kubectl auth whoami") -> None:
         self._core = core if core is not None else _connect()
+        self._login = login
 
     @classmethod
-    def of_kubeconfig(cls, text: str) -> "Kube":
+    def of_kubeconfig(cls, text: str, login: str) -> "Kube":
         """The cluster of a kubeconfig's current context.
+
+        Args:
+            login: command that shows where the kubeconfig lies.
 
         Raises:
             ValueError: it is none, or not one that works wherever it is carried to.
@@ -47,7 +54,7 @@ class Kube:
             api = config.new_client_from_config_dict(parse_kubeconfig(text), persist_config=False)
         except config.ConfigException as error:
             raise ValueError(str(error)) from error
-        return cls(client.CoreV1Api(api))
+        return cls(client.CoreV1Api(api), login)
 
     def secret(self, namespace: str, name: str, public: Collection[str] = ()) -> dict[str, bytes] | None:
         """A Secret's data, or None when there is no such Secret.
@@ -246,6 +253,11 @@ class Kube:
             return function(*args, **{"_request_timeout": _TIMEOUT, **options})
         except ApiException as error:
             status = int(error.status or 0)
+            if status == 401:
+                raise NotYet(
+                    f"the API server takes the token or certificate no longer, or never did (401: {_message(error)})",
+                    self._login,
+                ) from error
             if status == 404 and verb in ("get", "delete"):
                 return None
             if status == 400 and resource == "pods/log":
@@ -378,12 +390,6 @@ def _api_error(status: int, message: str, verb: str, resource: str, namespace: s
     where = f"{namespace}/{name}" if name else f"in {namespace}"
     account = "--as=system:serviceaccount:<namespace>:<name>"
     show = f"kubectl auth can-i {verb} {resource}{'/' if name else ''}{name} -n {namespace} {account}"
-    if status == 401:
-        return NotYet(
-            f"the API server refuses to {verb} {resource} {where} (401: {message}): it does not take the token or "
-            "certificate, or does no longer",
-            "kubectl auth whoami",
-        )
     if status == 403:
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
         return NotYet(

@@ -514,6 +514,12 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"https://s3.example.com/alice"',
         "the endpoint of a store has no path",
     ),
+    (
+        _data(source={**SOURCE, "endpoint": "https://s3.example.com?x=1"}),
+        "lite.data.source.endpoint",
+        '"https://s3.example.com?x=1"',
+        "is http(s)://host[:port], without user",
+    ),
     (_data(source={**SOURCE, "bucket": ""}), "lite.data.source.bucket", '""', "needs a bucket"),
     (
         _data(source={**SOURCE, "credentialsSecret": {}}),

@@ -42,7 +42,7 @@ def test_missing_values(core: FakeCore, kube: Kube, data: dict[str, str] | None,
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (401, NotYet, "does not take the token or certificate"),
+        (401, NotYet, "takes the token or certificate no longer, or never did"),
         (403, NotYet, r"resources \[secrets\], resourceNames \[s\], verbs \[get\]"),
         (429, NotYet, "now"),
         (500, NotYet, "now"),

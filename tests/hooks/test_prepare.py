@@ -14,7 +14,7 @@ from kuscia_hooks.errors import ConfigError, NotYet
 from kuscia_hooks.kube import Kube
 from kuscia_hooks.waiting import TimeUp
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.fakes import FakeCore, FakeTime, api_exception
 
 COMMON = {"domainId": "alice", "namespace": "ns", "keySecret": {"name": "key", "key": "domain.key"}}
 TOKEN = {"namespace": "m", "name": "tok", "key": "token"}
@@ -555,8 +555,26 @@ def through_kubeconfig(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> FakeC
     """The cluster behind the kubeconfig in Secret ns/kc."""
     there = FakeCore()
     core.put("secrets", "ns", "kc", data=secret_data(kubeconfig="clusters: []"))
-    monkeypatch.setattr(Kube, "of_kubeconfig", lambda text: Kube(there))
+    monkeypatch.setattr(Kube, "of_kubeconfig", lambda text, login: Kube(there, login))
     return there
+
+
+def test_a_kubeconfig_whose_token_is_not_taken(
+    core: FakeCore, kube: Kube, base: Path, fake_time: FakeTime, ready: list[str], through_kubeconfig: FakeCore,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    left = [3]
+
+    def refuse(*_: str) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise api_exception(401, "Unauthorized")
+
+    through_kubeconfig.fail = refuse
+    run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    said = capsys.readouterr().out
+    assert "the API server takes the token or certificate no longer, or never did (401: Unauthorized)" in said
+    assert "kubectl describe secret kc -n ns" in said
 
 
 def test_prepare_waits_until_the_namespace_is_its_own(

@@ -250,7 +250,8 @@
   "rule" "the kind of data source" "example" "lite.data.source.type: oss") }}
 {{- if eq (toString $source.type) "oss" }}
 {{- include "kuscia.check.endpoint" (dict
-  "path" "lite.data.source.endpoint" "value" $source.endpoint "example" "lite.data.source.endpoint: https://oss.example.com") }}
+  "path" "lite.data.source.endpoint" "value" $source.endpoint "form" "http(s)://host[:port]"
+  "example" "lite.data.source.endpoint: https://oss.example.com") }}
 {{- if regexMatch "^https?://[^/]+/+[^/]" (toString $source.endpoint) }}
 {{- include "kuscia.error" (dict "path" "lite.data.source.endpoint" "value" (toJson $source.endpoint)
   "rule" "the endpoint of a store has no path: bucket and prefix are values of their own" "example" "lite.data.source.endpoint: https://oss.example.com") }}

@@ -91,11 +91,12 @@ short names do not resolve inside Kuscia; write the full name
 {{- end }}
 {{- end -}}
 
-{{/* {path, value, example}: http(s)://host[:port][/path]. */}}
+{{/* {path, value, example, form}: http(s)://host[:port][/path], or what `form` says. */}}
 {{- define "kuscia.check.endpoint" -}}
 {{- $rule := "" -}}
+{{- $form := .form | default "http(s)://host[:port][/path]" -}}
 {{- if not (and .value (kindIs "string" .value)) -}}
-{{- $rule = "an endpoint is needed, as http(s)://host[:port][/path]" -}}
+{{- $rule = printf "an endpoint is needed, as %s" $form -}}
 {{- else if not (regexMatch "^https?://" .value) -}}
 {{- $rule = "an endpoint begins with http:// or https://, as the protocol of the node that it leads to says" -}}
 {{- else -}}
@@ -104,7 +105,7 @@ short names do not resolve inside Kuscia; write the full name
 {{- if or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
 {{- $rule = include "kuscia.hostProblem" "[" -}}
 {{- else if regexMatch "[@?#\\s]" $rest -}}
-{{- $rule = "an endpoint is http(s)://host[:port][/path], without user, query, fragment or blanks" -}}
+{{- $rule = printf "an endpoint is %s, without user, query, fragment or blanks" $form -}}
 {{- else -}}
 {{- $rule = include "kuscia.hostProblem" (first (splitList ":" $authority)) -}}
 {{- if and (not $rule) (contains ":" $authority) -}}
