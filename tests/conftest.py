@@ -28,7 +28,7 @@ class Report:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.resolve()  # a test may be in another directory when it is written
         self.outcomes: dict[str, Counter[str]] = {}
         self.seconds: Counter[str] = Counter()
         self.sections: list[tuple[str, str]] = []

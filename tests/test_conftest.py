@@ -24,25 +24,27 @@ def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytest
     assert {words[0] for words in passed} != workers
 
 
-def test_report_says_what_was_run_and_why_it_failed(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_report_says_what_was_run_and_why_it_failed(pytester: pytest.Pytester) -> None:
     """While the run goes on: one that is cut off shows no failures of its own."""
     tests = pytester.mkdir("tests")
     shutil.copy(Path(__file__).with_name("conftest.py"), tests)
     pytester.makeini("[pytest]\nmarkers = long: takes minutes\n")
-    report = tmp_path / "unit.md"
+    report = pytester.path / "unit.md"
     (tests / "test_two.py").write_text(
         "from pathlib import Path\n"
         "import pytest\n\n"
         "def test_first(): assert 1 + 1 == 3\n\n"
         f"def test_second(): assert 'assert (1 + 1) == 3' in Path({str(report)!r}).read_text()\n\n"
         "@pytest.mark.long\n"
-        "def test_third(record_property): record_property('Endpoints', 'all 3')\n"
+        "def test_third(record_property, monkeypatch, tmp_path):\n"
+        "    monkeypatch.chdir(tmp_path)\n"
+        "    record_property('Endpoints', 'all 3')\n"
     )
     subprocess.run(["git", "init", "--quiet", pytester.path], check=True)
     commit = ["commit", "--quiet", "--allow-empty", "--message", "nothing"]
     who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     subprocess.run(["git", "-C", pytester.path, *who, *commit], check=True)
-    pytester.runpytest_subprocess("--report", str(report), "tests").assert_outcomes(passed=2, failed=1)
+    pytester.runpytest_subprocess("--report", report.name, "tests").assert_outcomes(passed=2, failed=1)
     lines = report.read_text().splitlines()
     assert lines[0] == "# unit: last run of `make test-all`"
     assert lines[2].endswith(": 2 passed, 1 failed, 0 skipped")
