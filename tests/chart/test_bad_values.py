@@ -482,6 +482,18 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"bob"',
         "Kuscia finds its engine pods by",
     ),
+    (
+        _lite(podLabels={"app.kubernetes.io/component": "kuscia"}),
+        "lite.podLabels.app.kubernetes.io/component",
+        '"kuscia"',
+        "the chart sets this one itself",
+    ),
+    (
+        _lite(jobs={"podAnnotations": {"checksum/config": "x"}}),
+        "lite.jobs.podAnnotations.checksum/config",
+        '"x"',
+        "the chart sets this one itself",
+    ),
     (_lite(runk={"podLabels": {"team": 7}}), "lite.runk.podLabels.team", "7", "a label is text"),
     (_lite(runk={"podLabels": {"team": "a b"}}), "lite.runk.podLabels.team", '"a b"', "a label is text"),
     (_lite(runk={"podLabels": {"a team": "x"}}), "lite.runk.podLabels.a team", '"x"', "a key is [prefix/]name"),

@@ -31,7 +31,12 @@ def test_letter_is_a_values_file(kube: Kube) -> None:
             "master": {"endpoint": "https://kuscia.example.com:1080", "namespace": "", "tokenSecret": ""},
         },
     }
-    for words in ("master domain kuscia-system", "speaks https", "configmap kuscia-lite-carl-domain-cert -n lite-carl"):
+    for words in (
+        "master domain kuscia-system",
+        "speaks https",
+        "global.kuscia.hooksImage.repository",
+        "configmap kuscia-lite-carl-domain-cert -n lite-carl",
+    ):
         assert words in letter
 
 

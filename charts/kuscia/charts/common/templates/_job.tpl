@@ -23,12 +23,16 @@ a list; `hook` says whether it runs as a Helm hook; `config` is the text of its 
 labels:
   {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .verb) | nindent 2 }}
   {{- /* A sidecar would keep the pod running after its work is done. */}}
+  {{- if not (hasKey (.ctx.Values.jobs.podLabels | default dict) "sidecar.istio.io/inject") }}
   sidecar.istio.io/inject: "false"
+  {{- end }}
   {{- with .ctx.Values.jobs.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 annotations:
+  {{- if not (hasKey (.ctx.Values.jobs.podAnnotations | default dict) "sidecar.istio.io/inject") }}
   sidecar.istio.io/inject: "false"
+  {{- end }}
   {{- with .config }}
   checksum/config: {{ sha256sum . }}
   {{- end }}
@@ -51,6 +55,11 @@ securityContext:
 {{- end }}
 {{- with include "kuscia.stepScheduling" . | trim }}
 {{ . }}
+{{- end }}
+{{- /* A step asks for the hosts that the component itself knows by them: its master, its object store, its database. */}}
+{{- with $values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 containers:
   - name: {{ .verb }}
@@ -90,11 +99,11 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* The flags that say how patient a step may be: {ctx, verb, hook, timeout}; `timeout` is the step's own default. */}}
+{{/* The flags that say how patient a step may be: {ctx, verb, hook}. */}}
 {{- define "kuscia.stepMode" -}}
 {{- if .hook -}}
 {{- $step := get .ctx.Values.jobs .verb | default dict -}}
-{{- list "--mode" "hook" "--timeout" ($step.timeoutSeconds | default .timeout | default .ctx.Values.jobs.timeoutSeconds | int | toString) | toJson -}}
+{{- list "--mode" "hook" "--timeout" ($step.timeoutSeconds | default .ctx.Values.jobs.timeoutSeconds | int | toString) | toJson -}}
 {{- else -}}
 {{- list "--mode" "job" | toJson -}}
 {{- end -}}
@@ -148,9 +157,16 @@ spec:
       {{- $spec | nindent 6 }}
 {{- end -}}
 
-{{/* The pod of `helm test`: a step with {timeout}. */}}
+{{/* How long `helm test` may take, in seconds; a master waits for its example job. Takes the component's context. */}}
+{{- define "kuscia.checkTimeout" -}}
+{{- $job := .Values.exampleJob | default dict -}}
+{{- $own := ternary (add (int $job.timeoutSeconds) 240) 0 ($job.enabled | default false) -}}
+{{- .Values.jobs.check.timeoutSeconds | default $own | default .Values.jobs.timeoutSeconds | int -}}
+{{- end -}}
+
+{{/* The pod of `helm test`: a step. */}}
 {{- define "kuscia.checkPod" -}}
-{{- $args := concat (list "check") (include "kuscia.stepMode" (dict "ctx" .ctx "verb" "check" "hook" true "timeout" .timeout) | fromJsonArray) .args -}}
+{{- $args := concat (list "check" "--mode" "hook" "--timeout" (include "kuscia.checkTimeout" .ctx)) .args -}}
 {{- $step := set (set (set (omit .) "verb" "check") "args" $args) "restartPolicy" "Never" -}}
 {{- $metadata := include "kuscia.stepPodMetadata" $step | fromYaml -}}
 apiVersion: v1

@@ -159,9 +159,31 @@ short names do not resolve inside Kuscia; write the full name
   "example" (printf "%s.protocol: TLS" $path)) }}
 {{- end }}
 {{- include "kuscia.check.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
+{{- include "kuscia.check.ownKeys" . }}
 {{- include "kuscia.check.externalService" . }}
 {{- if $values.ingress.enabled }}
 {{- include "kuscia.check.ingress" . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+Labels and annotations of pods that are the chart's own: a second one makes the key occur twice, and Services, policies
+and `kubectl -l` lose the pod. Takes the component's context.
+*/}}
+{{- define "kuscia.check.ownKeys" -}}
+{{- $own := dict
+  "podLabels" (include "kuscia.podLabels" (dict "ctx" .) | fromYaml)
+  "podAnnotations" (dict "checksum/config" "") -}}
+{{- range $block, $values := dict .Chart.Name .Values (printf "%s.jobs" .Chart.Name) .Values.jobs }}
+{{- range $kind, $known := $own }}
+{{- range $key, $value := get $values $kind }}
+{{- if hasKey $known $key }}
+{{- include "kuscia.error" (dict "path" (printf "%s.%s.%s" $block $kind $key) "value" (toJson $value)
+  "rule" "the chart sets this one itself; choose a key of your own"
+  "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

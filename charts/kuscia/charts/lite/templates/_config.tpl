@@ -42,6 +42,15 @@ capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
 {{- if and (include "lite.hasLocalTables" .) $persistence.enabled (not (has "ReadWriteOncePod" $persistence.accessModes)) -}}true{{- end -}}
 {{- end -}}
 
+{{/* The podAffinity of a step that mounts a volume of the lite's pod: most are one node's at a time. */}}
+{{- define "lite.besideLite" -}}
+requiredDuringSchedulingIgnoredDuringExecution:
+  - labelSelector:
+      matchLabels:
+        {{- include "kuscia.selectorLabels" . | nindent 8 }}
+    topologyKey: kubernetes.io/hostname
+{{- end -}}
+
 {{/* Where RunK makes engine pods. */}}
 {{- define "lite.engineNamespace" -}}
 {{- .Values.runk.namespace | default .Release.Namespace -}}
