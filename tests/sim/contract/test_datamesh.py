@@ -49,16 +49,34 @@ async def test_grants_that_are_refused(cluster: Cluster) -> None:
     grant = {"domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
     path = "datamesh/domaindatagrant"
     assert await cluster.refused("mesh", f"{path}/create", grant) == (12100, "domaindata [t] not exists")
-    assert await cluster.refused("mesh", f"{path}/update", grant) == (12100, "domaindata cant be found")
+    assert await cluster.refused("mesh", f"{path}/update", grant) == (12100, "domaindata can't be found")
     await cluster.ok("mesh", "datamesh/domaindata/create", table())
     for call in ("create", "update"):
         own = {**grant, "grant_domain": ALICE}
-        assert await cluster.refused("mesh", f"{path}/{call}", own) == (12100, "grantdomain cant be self")
+        assert await cluster.refused("mesh", f"{path}/{call}", own) == (12100, "grantdomain can't be self")
     nobody = {**grant, "grant_domain": ""}
-    assert await cluster.refused("mesh", f"{path}/update", nobody) == (12100, "grantdomain cant be null")
+    assert await cluster.refused("mesh", f"{path}/update", nobody) == (12100, "grantdomain can't be null")
     await cluster.ok("mesh", f"{path}/create", grant)
     text = "CreateDomainDataGrant failed, because domaindatagrant g is exist"
     assert await cluster.refused("mesh", f"{path}/create", grant) == (12400, text)
+
+
+async def test_a_grant_without_a_label(cluster: Cluster) -> None:
+    """Its grantee may be no label, and it is in no list by grantee, unlike one that KusciaAPI made.
+
+    Kuscia's pkg/datamesh/metaserver/service/domaindatagrant.go (convertData2Spec).
+    """
+    grant = {"domaindata_id": "t", "grant_domain": "No Label!"}
+    await cluster.ok("mesh", "datamesh/domaindata/create", table())
+    await cluster.ok("mesh", "datamesh/domaindatagrant/create", {**grant, "domaindatagrant_id": "g"})
+    told = await cluster.refused(ALICE, "domaindatagrant/create", {**grant, "domain_id": ALICE})
+    assert told[0] == 11700
+    named = {"domaindata_id": "t", "grant_domain": "bob"}
+    await cluster.ok("mesh", "datamesh/domaindatagrant/create", {**named, "domaindatagrant_id": "m"})
+    await cluster.ok(ALICE, "domaindatagrant/create", {**named, "domaindatagrant_id": "k", "domain_id": ALICE})
+    wanted = {"data": {"domain_id": ALICE, "grant_domain": "bob"}}
+    found = (await cluster.ok(ALICE, "domaindatagrant/list", wanted))["domaindatagrant_list"]
+    assert [one["data"]["domaindatagrant_id"] for one in found] == ["k"]
 
 
 async def test_a_source_is_shown_without_its_key(cluster: Cluster) -> None:

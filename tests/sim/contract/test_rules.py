@@ -15,6 +15,7 @@ from contract.inprocess import ALICE, Cluster
 from kuscia_sim import credentials
 from kuscia_sim.api.appimage import canonical_quantity
 
+NIL = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
 NOT_FOUND = 'domaindatas.kuscia.secretflow "t" not found'
 
 
@@ -65,8 +66,7 @@ async def test_a_lite_cannot_read_a_refusal_of_the_masters_framework(cluster: Cl
            "endpoint": {"host": "h", "ports": [{"name": "http", "port": 1, "protocol": "GRPCS"}]}}  # fmt: skip
     await cluster.ok("master", "route/create", bad)
     key = {"source": "bob", "destination": ALICE}
-    text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
-    assert await cluster.ask("master", "route/query", key) == {"status": {"code": 11101, "message": text}}
+    assert await cluster.ask("master", "route/query", key) == {"status": {"code": 11101, "message": NIL}}
     text = "proto: cannot parse invalid wire-format data"
     assert await cluster.ask(ALICE, "route/query", key) == {
         "status": {"code": 11103, "message": text, "details": []},
@@ -177,6 +177,7 @@ async def test_names_the_api_server_refuses_although_the_regex_takes_them(cluste
     assert (code, text) == (11301, """invalid resource name "a/b": [may not contain '/']""")
 
 
+DECRYPTION = "crypto/rsa: decryption error"
 NO_NAMESPACE = """invalid namespace "a/b": [may not contain '/']"""
 NO_NAME = """invalid resource name "a/b": [may not contain '/']"""
 
@@ -193,6 +194,10 @@ NO_NAME = """invalid resource name "a/b": [may not contain '/']"""
         ("master", "job/delete", {"job_id": "a/b%"}, 11204,
          """invalid resource name "a/b%": [may not contain '/' may not contain '%']"""),
         ("master", "job/stop", {"job_id": ".."}, 11205, """invalid resource name "..": [may not be '..']"""),
+        ("master", "domain/create", {"domain_id": "x", "master_domain_id": "a/b"}, 11100,
+         f"check master domain id failed with err {NO_NAME}"),
+        ("master", "domain/update", {"domain_id": "bob", "master_domain_id": "a/b"}, 11100,
+         f"check master domain id failed with err {NO_NAME}"),
         (ALICE, "domaindata/create", table(datasource_id="a/b"), 11802, NO_NAME),
         ("master", "domaindata/list", {"data": {"domain_id": "a/b"}}, 11503, NO_NAMESPACE),
         ("master", "domaindatagrant/list", {"data": {"domain_id": "a/b"}}, 11503, NO_NAMESPACE),
@@ -233,6 +238,7 @@ async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
     assert await cluster.refused("master", "domain/create", wrong) == (11100, text)
 
 
+NO_URL = "odps 'endpoint' is invalid, should contain the prefix: http or https"
 ODPS = {"endpoint": "https://o", "project": "p", "access_key_id": "i", "access_key_secret": "s"}
 
 
@@ -240,9 +246,13 @@ ODPS = {"endpoint": "https://o", "project": "p", "access_key_id": "i", "access_k
     ("type_", "info", "code", "text"),
     [
         ("odps", {"localfs": {"path": "/x"}}, 11100, "odps info is nil"),
-        ("odps", {"odps": {**ODPS, "endpoint": "o"}}, 11100,
-         "odps 'endpoint' is invalid, should contain the prefix: http or https"),
-        ("odps", {"odps": {**ODPS, "project": ""}}, 11100, "odps 'project' is empty"),
+        ("odps", {"odps": {**ODPS, "endpoint": "o"}}, 11100, NO_URL),
+        ("odps", {"odps": {**ODPS, "endpoint": "http://["}}, 11100, NO_URL),
+        ("odps", {"odps": {**ODPS, "endpoint": " http://o"}}, 11100, NO_URL),
+        ("odps", {"odps": {**ODPS, "endpoint": "http://o:port/"}}, 11100, NO_URL),
+        ("odps", {"odps": {**ODPS, "endpoint": "http://u@/x"}}, 11100, NO_URL),
+        ("odps", {"odps": {**ODPS, "endpoint": "HTTP://u:p@[::1]:80/a b?c", "project": ""}}, 11100,
+         "odps 'project' is empty"),
         ("odps", {"odps": {**ODPS, "access_key_secret": ""}}, 11100, "odps 'access_key_secret' is empty"),
         ("dameng", {"localfs": {"path": "/x"}}, 11100, "dameng info is nil"),
         ("dameng", {"database": {}}, 11100, "dameng 'endpoint' is empty"),
@@ -310,6 +320,32 @@ async def test_configuration_values(cluster: Cluster) -> None:
     empty = {"data": [{"key": "x"}, {"value": "y"}]}
     text = "request data[1].key can't be empty"
     assert await cluster.refused("master", "config/create", empty) == (11100, text)
+
+
+async def test_what_is_deleted_from_the_configuration(cluster: Cluster) -> None:
+    """Only what the cache shows, and a key of any length (Kuscia's pkg/confmanager/driver/crd.go)."""
+    await cluster.ok(ALICE, "config/create", {"data": [{"key": "a", "value": "1"}]})
+    await cluster.ok(ALICE, "config/delete", {"keys": ["a", "k" * 300]})
+    await eventually(cluster, ALICE, "config/query", {"key": "a"}, lambda answer: answer["value"] == "1")
+    await cluster.ok(ALICE, "config/delete", {"keys": ["a"]})
+    await eventually(cluster, ALICE, "config/query", {"key": "a"}, lambda answer: answer["value"] == "")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "text"),
+    [
+        ("query", {"key": "old"}, 11901, DECRYPTION),
+        ("batchQuery", {"keys": ["none", "old"]}, 11904, DECRYPTION),
+        ("create", {"data": [{"key": "old", "value": "v"}]}, 11900, f"get key[old] value failed, {DECRYPTION}"),
+    ],
+)
+async def test_configuration_of_another_key(cluster: Cluster, path: str, body: Any, code: int, text: str) -> None:
+    """Of a node that came back with a new key (Kuscia's pkg/confmanager/service/config.go)."""
+    encrypted = credentials.encrypt(credentials.new_key().public_key(), b"v")
+    await cluster.store.create("configmaps", ALICE, "domain-config", {"data": {"old": encrypted}})
+    assert await cluster.refused(ALICE, f"config/{path}", body) == (code, text)
+    await cluster.ok(ALICE, "config/update", {"data": [{"key": "old", "value": "new"}]})
+    await eventually(cluster, ALICE, "config/query", {"key": "old"}, lambda answer: answer.get("value") == "new")
 
 
 CONFIG_KEY = (
@@ -400,6 +436,8 @@ async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) ->
     code, text = await refused(datasource_id="in", relative_uri="d")
     assert (code, text) == (11501, f"failed to delete file {root}/d: remove {root}/d: directory not empty")
     (root / "t").write_text("x")
+    code, text = await refused(datasource_id="in", relative_uri="t/u")
+    assert (code, text) == (11501, f"failed to check file {root}/t/u: stat {root}/t/u: not a directory")
     await cluster.ok(ALICE, "domaindata/create", table(relative_uri="t"))
     await cluster.ok(ALICE, "domaindata/deleteDataAndRaw", key)
     assert not (root / "t").exists()
@@ -411,6 +449,32 @@ async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) ->
     await cluster.store.create("domaindatasources", ALICE, "in", {"spec": {"type": "localfs", "name": "n"}})
     text = "DomainDataSource does not have encrypted info"
     assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
+
+
+async def test_raw_data_of_a_source_that_does_not_fit(cluster: Cluster) -> None:
+    """Upstream looks into what it decoded without asking (Kuscia's pkg/kusciaapi/service/domaindata_service.go)."""
+    source = {"domain_id": ALICE, "datasource_id": "s", "type": "localfs", "info": {"localfs": {"path": "/p"}}}
+    await cluster.ok(ALICE, "domaindatasource/create", source)
+    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="s"))
+    key = {"domain_id": ALICE, "domaindata_id": "t"}
+
+    async def told(node: str, **change: str) -> tuple[int, str]:
+        changed = {"domain_id": ALICE, "datasource_id": "s", **change}
+        await cluster.ok(ALICE, "domaindatasource/update", changed)
+        return await cluster.refused(node, "domaindata/deleteDataAndRaw", key)
+
+    for type_ in ("oss", "mysql", "postgresql"):
+        assert await told(ALICE, type=type_) == (11101, NIL)
+    assert await told(ALICE, type="hive") == (11501, "unsupported domainDataSource type")
+    assert await told("master", type="oss") == (11501, f"decrypt data source info failed, {DECRYPTION}")
+    assert await told("master", info_key="k") == (11501, "unexpected end of JSON input")
+
+
+async def test_a_null_in_a_batch_of_tables(cluster: Cluster) -> None:
+    """The framework's own check panics, which it words like a refusal (Kuscia's pkg/web/decorator, doValidate)."""
+    answer = await cluster.ask("master", "domaindata/batchQuery", {"data": [None]})
+    text = "runtime error: invalid memory address or nil pointer dereference"
+    assert answer == {"status": {"code": 11100, "message": text}}
 
 
 async def test_both_ways_to_delete_a_table_take_the_same_request(cluster: Cluster) -> None:

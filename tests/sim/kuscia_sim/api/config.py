@@ -36,30 +36,28 @@ def _seen(config: Object) -> dict[str, str]:
     return config.get("data") or {}
 
 
-async def read(ctx: Context, key: str) -> str:
-    """The value in clear, "" when there is none. Raises ApiError."""
+async def read(ctx: Context, key: str, code: int = ERR_QUERY) -> str:
+    """The value in clear, "" when there is none. Raises ApiError(code)."""
     encrypted = _seen(await _load(ctx)).get(key, "")
     if not encrypted:
         return ""
     try:
         return credentials.decrypt(ctx.node.key, encrypted).decode()
     except ValueError as err:
-        raise ApiError(ERR_QUERY, "crypto/rsa: decryption error") from err
+        raise ApiError(code, "crypto/rsa: decryption error") from err
 
 
 async def _write(ctx: Context, values: dict[str, str | None], code: int) -> None:
     config = await _load(ctx)
     data = dict(config.get("data") or {})
     for key, value in values.items():
-        if len(key.encode()) > MAX_KEY:
-            raise ApiError(
-                code,
-                f"key[{key}] length is {len(key.encode())} bytes and exceed the max length {MAX_KEY} bytes",
-            )
         if value is None:
             data.pop(key, None)
-        else:
-            data[key] = credentials.encrypt(ctx.node.key.public_key(), value.encode())
+            continue
+        length = len(key.encode())
+        too_long = f"key[{key}] length is {length} bytes and exceed the max length {MAX_KEY} bytes"
+        require(length <= MAX_KEY, too_long, code)
+        data[key] = credentials.encrypt(ctx.node.key.public_key(), value.encode())
     try:
         errors = [error for key in data for error in configmap_key(key)]
         refuse_invalid("ConfigMap", NAME, errors)
@@ -97,6 +95,10 @@ async def create(ctx: Context, request: Dict) -> Dict:
     values = _pairs(request)
     known = _seen(await _load(ctx))
     for key in values:
+        try:
+            await read(ctx, key, ERR_CREATE)
+        except ApiError as err:
+            raise ApiError(err.code, f"get key[{key}] value failed, {err.text}") from err
         require(
             key not in known,
             f"request key[{key}] already exist, duplicate creation is not allowed",
@@ -120,10 +122,15 @@ async def update(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("delete", m.DeleteConfigRequest, m.DeleteConfigResponse)
 async def delete(ctx: Context, request: Dict) -> Dict:
-    await _write(ctx, dict.fromkeys(_keys(request)), ERR_DELETE)
+    keys = _keys(request)
+    # Upstream patches by what its cache shows, so a key that was just written stays.
+    seen = _seen(await _load(ctx))
+    if gone := [key for key in keys if key in seen]:
+        await _write(ctx, dict.fromkeys(gone), ERR_DELETE)
     return {}
 
 
 @endpoints.add("batchQuery", m.BatchQueryConfigRequest, m.BatchQueryConfigResponse)
 async def batch_query(ctx: Context, request: Dict) -> Dict:
-    return {"data": [{"key": key, "value": await read(ctx, key)} for key in dict.fromkeys(_keys(request))]}
+    keys = dict.fromkeys(_keys(request))
+    return {"data": [{"key": key, "value": await read(ctx, key, ERR_BATCH)} for key in keys]}

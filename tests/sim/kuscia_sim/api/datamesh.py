@@ -10,7 +10,7 @@ from kuscia_sim.api.rules import (
     check_id,
     check_path,
     domaindata_errors,
-    domaingrant_errors,
+    object_name,
     refuse_invalid,
     require,
 )
@@ -292,7 +292,7 @@ async def create_grant(ctx: Context, request: Dict) -> Dict:
     check_id(data_id, "domaindata_id", ERR_INVALID)
     if grant_id:
         check_id(grant_id, "domaindatagrant_id", ERR_INVALID)
-    require(request["grant_domain"] != domain_id, "grantdomain cant be self", ERR_INVALID)
+    require(request["grant_domain"] != domain_id, "grantdomain can't be self", ERR_INVALID)
     data = await _find_data(ctx, data_id)
     require(data, f"domaindata [{data_id}] not exists", ERR_INVALID)
     assert data is not None
@@ -301,9 +301,11 @@ async def create_grant(ctx: Context, request: Dict) -> Dict:
         raise ApiError(ERR_CREATE_GRANT, text)
     grant_id = grant_id or domaingrant.new_id()
     new = domaingrant.new_object(request, domain_id, data)
+    # Unlike KusciaAPI upstream puts no label here, so that no list by grantee has this grant.
+    new["metadata"]["labels"] = {}
     new["spec"]["signature"] = domaingrant.sign(new["spec"], ctx.node.key)
     try:
-        refuse_invalid("DomainDataGrant", grant_id, domaingrant_errors(grant_id, request["grant_domain"]))
+        refuse_invalid("DomainDataGrant", grant_id, object_name(grant_id))
         await ctx.store.create("domaindatagrants", domain_id, grant_id, new)
     except StoreError as err:
         raise store_error(err, ERR_CREATE_GRANT, **GRANT_CODES) from err
@@ -360,9 +362,9 @@ def _check_grant_update(_ctx: Context, request: Dict) -> None:
 async def update_grant(ctx: Context, request: Dict) -> Dict:
     domain_id, grant_id = ctx.node.domain_id, request["domaindatagrant_id"]
     data = await _find_data(ctx, request["domaindata_id"])
-    require(data, "domaindata cant be found", ERR_INVALID)
-    require(request["grant_domain"], "grantdomain cant be null", ERR_INVALID)
-    require(request["grant_domain"] != domain_id, "grantdomain cant be self", ERR_INVALID)
+    require(data, "domaindata can't be found", ERR_INVALID)
+    require(request["grant_domain"], "grantdomain can't be null", ERR_INVALID)
+    require(request["grant_domain"] != domain_id, "grantdomain can't be self", ERR_INVALID)
     check_path(domain_id, grant_id, ERR_UPDATE_GRANT)
     try:
         grant = await ctx.store.get("domaindatagrants", domain_id, grant_id)

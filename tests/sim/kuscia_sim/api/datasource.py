@@ -5,7 +5,7 @@ The info is stored encrypted with the owner's key; a master that lists it shows 
 
 import json
 import posixpath
-from urllib.parse import urlsplit
+import re
 
 from kuscia_sim import credentials
 from kuscia_sim.api import config
@@ -31,6 +31,12 @@ _NEEDED = {
     "dameng": ("endpoint", "database"),
 }
 ENCRYPTED_INFO = "encryptedInfo"
+# What Go's url.Parse takes: neither spaces nor odd characters in the host, a port of digits, no control characters.
+_HTTP_URL = re.compile(
+    r"https?://(?:[^/?#\s]*@)?(?=[^/?#])(?:\[[0-9a-f:.]+\]|[^/?#\s@:\[\]\\^`{|}%]*)(?::[0-9]*)?"
+    r"(?:[/?#][^\x00-\x1f\x7f]*)?",
+    re.IGNORECASE,
+)
 
 
 def _check_owner(ctx: Context, domain_id: str, code: int = ERR_VALIDATE) -> None:
@@ -58,25 +64,28 @@ def _check_info(type_: str, info: Dict, code: int) -> None:
     require(type_ in TYPES, f"invalid datasource type:{type_}", code)
     if type_ not in _NEEDED:
         return
-    part = _part(type_, info)
+    part = part_of(type_, info)
     require(part is not None, f"{type_} info is nil", code)
     assert part is not None
     for field in _NEEDED[type_]:
         require(part[field], f"{type_} '{field}' is empty", code)
         if (type_, field) == ("odps", "endpoint"):
-            url = urlsplit(part["endpoint"])
-            valid = url.scheme in ("http", "https") and url.netloc.rpartition("@")[2]
-            require(valid, "odps 'endpoint' is invalid, should contain the prefix: http or https", code)
+            require(
+                _HTTP_URL.fullmatch(part["endpoint"]),
+                "odps 'endpoint' is invalid, should contain the prefix: http or https",
+                code,
+            )
 
 
-def _part(type_: str, info: Dict) -> Dict | None:
+def part_of(type_: str, info: Dict) -> Dict | None:
+    """The part of the info that a data source of this type has."""
     part: Dict | None = info[_INFO_OF_TYPE.get(type_, "database")]
     return part
 
 
 def _normal_info(type_: str, info: Dict) -> tuple[str, Dict]:
     """The data source's URI and its info with slashes trimmed. Raises ValueError when its part is missing."""
-    part = _part(type_, info)
+    part = part_of(type_, info)
     if part is None:
         raise ValueError("invalid datasource info")
     if type_ == "localfs":
@@ -115,9 +124,13 @@ def _fill(data: Dict, type_: Message) -> Dict:
 
 async def read_info(ctx: Context, source: Object, code: int) -> Dict | None:
     """The info in clear on its owner's node, None on a master. Raises ApiError(code)."""
+    own = ctx.node.domain_id == source["metadata"]["namespace"]
+    return await decode_info(ctx, source, code) if own else None
+
+
+async def decode_info(ctx: Context, source: Object, code: int) -> Dict:
+    """The info in clear, by this node's key and configuration, whoever owns it. Raises ApiError(code)."""
     spec = source["spec"]
-    if ctx.node.domain_id != source["metadata"]["namespace"]:
-        return None
     if spec.get("infoKey"):
         try:
             return await _info_of_key(ctx, spec["type"], spec["infoKey"])

@@ -57,8 +57,9 @@ async def _check_master(ctx: Context, request: Dict) -> None:
     if not master or master == request["domain_id"]:
         return
     try:
+        check_path(None, master, ERR_VALIDATE)
         domain = await ctx.store.get("domains", "", master)
-    except StoreError as err:
+    except (StoreError, ApiError) as err:
         raise ApiError(ERR_VALIDATE, f"check master domain id failed with err {err}") from err
     role = domain["spec"].get("role", "")
     require(role == request["role"], f"master domain role is {role}, but current role is {request['role']}")

@@ -2,15 +2,25 @@
 
 import os
 import posixpath
+import stat
 
 from kuscia_sim import domaindata
 from kuscia_sim.api import datasource, objectstore, sqltable
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, refuse_invalid, require
 from kuscia_sim.api.selector import select
-from kuscia_sim.protojson import Dict
+from kuscia_sim.protojson import Dict, NilPointer
 from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, InvalidRequest, store_error
+from kuscia_sim.wire import (
+    ERR_AUTH,
+    NIL_POINTER,
+    ApiError,
+    Context,
+    Endpoints,
+    InvalidRequest,
+    Panic,
+    store_error,
+)
 
 endpoints = Endpoints("/api/v1/domaindata/")
 
@@ -95,8 +105,9 @@ async def update(ctx: Context, request: Dict) -> Dict:
     _check_ids(ctx, request)
     domain_id, data_id = request["domain_id"], request["domaindata_id"]
     old = await _get(ctx, domain_id, data_id)
-    new = domaindata.updated_object(old, domaindata.merged(old, request), author=domain_id)
-    await _check_source(ctx, domain_id, new["spec"]["dataSource"])
+    fields = domaindata.merged(old, request)
+    await _check_source(ctx, domain_id, fields["datasource_id"])
+    new = domaindata.updated_object(old, fields, author=domain_id)
     try:
         refuse_invalid("DomainData", data_id, domaindata_errors(new, data_id))
         await ctx.store.update("domaindatas", domain_id, data_id, new)
@@ -130,27 +141,32 @@ async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
         raise ApiError(ERR_NO_SOURCE, f"query DataSource {source_id} of DomainData fail: {err}") from err
     has_info = source["spec"].get("infoKey") or datasource.ENCRYPTED_INFO in (source["spec"].get("data") or {})
     require(has_info, "DomainDataSource does not have encrypted info", ERR_DELETE)
-    info = await datasource.read_info(ctx, source, ERR_DELETE)
-    require(info is not None, "decrypt data source info failed, crypto/rsa: decryption error", ERR_DELETE)
-    assert info is not None
-    if source["spec"]["type"] == "localfs":
-        _remove_file(info["localfs"]["path"], spec["relativeURI"])
-    elif source["spec"]["type"] == "oss":
-        try:
-            await objectstore.delete(info["oss"], spec["relativeURI"])
-        except objectstore.ObjectStoreError as err:
-            key = posixpath.join(info["oss"]["prefix"], spec["relativeURI"])
-            text = f"failed to check existence of object {key} in bucket {info['oss']['bucket']}: {err}"
-            raise ApiError(ERR_DELETE, text) from err
-    elif source["spec"]["type"] in sqltable.PORTS:
-        try:
-            await sqltable.drop(source["spec"]["type"], info["database"], spec["relativeURI"])
-        except sqltable.TableError as err:
-            raise ApiError(ERR_DELETE, f"failed to drop table {spec['relativeURI']}: {err}") from err
-    else:
-        raise ApiError(ERR_DELETE, "unsupported domainDataSource type")
+    info = await datasource.decode_info(ctx, source, ERR_DELETE)
+    await _delete_raw(source["spec"]["type"], info, spec["relativeURI"])
     await _delete(ctx, domain_id, data_id)
     return {}
+
+
+async def _delete_raw(type_: str, info: Dict, relative_uri: str) -> None:
+    """Raises ApiError; Panic when the data source got another type without a new info."""
+    require(type_ in ("localfs", "oss", *sqltable.PORTS), "unsupported domainDataSource type", ERR_DELETE)
+    part = datasource.part_of(type_, info)
+    if part is None:
+        raise Panic(NIL_POINTER)
+    if type_ == "localfs":
+        _remove_file(part["path"], relative_uri)
+    elif type_ == "oss":
+        try:
+            await objectstore.delete(part, relative_uri)
+        except objectstore.ObjectStoreError as err:
+            key = posixpath.join(part["prefix"], relative_uri)
+            text = f"failed to check existence of object {key} in bucket {part['bucket']}: {err}"
+            raise ApiError(ERR_DELETE, text) from err
+    else:
+        try:
+            await sqltable.drop(type_, part, relative_uri)
+        except sqltable.TableError as err:
+            raise ApiError(ERR_DELETE, f"failed to drop table {relative_uri}: {err}") from err
 
 
 def _remove_file(base: str, relative_uri: str) -> None:
@@ -161,12 +177,17 @@ def _remove_file(base: str, relative_uri: str) -> None:
     require(inside, f"invalid relative URI: {relative_uri}, must not escape the base path", ERR_DELETE)
     path = posixpath.normpath(f"{base}/{relative_uri}")
     try:
-        if os.path.isdir(path):
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        text = f"failed to check file {path}: stat {path}: {(err.strerror or '').lower()}"
+        raise ApiError(ERR_DELETE, text) from err
+    try:
+        if stat.S_ISDIR(mode):
             os.rmdir(path)
         else:
             os.remove(path)
-    except FileNotFoundError:
-        return
     except OSError as err:
         text = f"failed to delete file {path}: remove {path}: {(err.strerror or '').lower()}"
         raise ApiError(ERR_DELETE, text) from err
@@ -181,11 +202,15 @@ async def query(ctx: Context, request: Dict) -> Dict:
 def _check_batch(_ctx: Context, request: Dict) -> None:
     if not request["data"]:
         raise InvalidRequest("request data should not be nil")
-    for key in request["data"]:
-        if not key["domain_id"]:
-            raise InvalidRequest("request domainID should not be empty")
-        if not key["domaindata_id"]:
-            raise InvalidRequest("request domainDataID should not be empty")
+    try:
+        for key in request["data"]:
+            if not key["domain_id"]:
+                raise InvalidRequest("request domainID should not be empty")
+            if not key["domaindata_id"]:
+                raise InvalidRequest("request domainDataID should not be empty")
+    except NilPointer as err:
+        # The framework words a panic of its own checks like a refusal (Kuscia's pkg/web/decorator, doValidate).
+        raise InvalidRequest(NIL_POINTER) from err
 
 
 @endpoints.add("batchQuery", m.BatchQueryDomainDataRequest, m.BatchQueryDomainDataResponse, check=_check_batch)
