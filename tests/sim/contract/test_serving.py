@@ -63,6 +63,16 @@ async def test_from_creation_to_deletion(cluster: Cluster) -> None:
     assert await cluster.refused(ALICE, "serving/query", {"serving_id": "s"}) == (11601, gone)
 
 
+async def test_a_party_without_replicas_is_available(cluster: Cluster) -> None:
+    """refreshPartyDeploymentStatus in Kuscia's pkg/controllers/kusciadeployment/reconcile.go; the name: a service's."""
+    await cluster.ok("master", "appimage/create", IMAGE)
+    await cluster.ok("master", "serving/create", serving(serving_id="1s", parties=party(replicas=0)))
+    status = (await cluster.ok("master", "serving/query", {"serving_id": "1s"}))["status"]
+    mine = status["party_statuses"][0]
+    assert (status["state"], mine["state"], mine["replicas"]) == ("Progressing", "Available", 0)
+    assert [entry["endpoint"] for entry in mine["endpoints"]] == ["svc-1s-service.alice.svc"]
+
+
 async def test_update_merges(cluster: Cluster) -> None:
     await cluster.ok("master", "appimage/create", IMAGE)
     await cluster.ok("master", "serving/create", serving())

@@ -245,6 +245,59 @@ async def test_a_task_id_is_made_when_none_is_given(jobs: h.Jobs) -> None:
     assert (stem, len(suffix), set(suffix) <= set("0123456789abcdef")) == ("j", 12, True)
 
 
+@pytest.mark.parametrize(
+    ("task_id", "role", "kind", "name", "why"),
+    [
+        (
+            "a.b",
+            "",
+            "service",
+            "a.b-0-psi",
+            'metadata.name: Invalid value: "a.b-0-psi": a DNS-1035 label ',
+        ),
+        (
+            "t",
+            "Guest",
+            "pod",
+            "t-Guest-0",
+            'metadata.name: Invalid value: "t-Guest-0": a lowercase RFC 1123 ',
+        ),
+        ("t", "r" * 25, "pod", f"t-{'r' * 25}-0", "metadata.labels: Invalid value: "),
+    ],
+)
+async def test_a_name_that_is_none_fails_the_task(
+    store: LocalStore, jobs: h.Jobs, task_id: str, role: str, kind: str, name: str, why: str
+) -> None:
+    """createResourceForParty in Kuscia's pkg/controllers/kusciatask/handler/pending_handler.go."""
+    task = h.task_request("ok", "alice", alias="a", task_id=task_id)
+    task["parties"][0]["role"] = role
+    await jobs.create(h.job_request("j", "ok", tasks=[task]))
+    status = await h.wait_state(jobs, "j", "Failed")
+    start = f"KusciaTask failed after 3x retry, last error: failed to create resource for party 'alice/{role}', "
+    refusal = f'failed to submit {kind} "{name}", {kind.capitalize()} "{name}" is invalid: {why}'
+    assert status["tasks"][0]["err_msg"].startswith(start + refusal)
+    assert status["tasks"][0]["parties"] == []
+    assert await store.list("pods") == []
+
+
+async def test_a_party_runs_while_one_of_its_pods_does(store: LocalStore, jobs: h.Jobs) -> None:
+    """getPartyTaskStatus in Kuscia's pkg/controllers/kusciatask/handler/running_handler.go."""
+    await h.add_app_image(store, "two", "true", replicas=2)
+    await jobs.create(h.job_request("j", "two", "alice"))
+    for pod, phase, state in (
+        ("j-only-0", names.SUCCEEDED, "Pending"),
+        ("j-only-1", names.RUNNING, "Running"),
+        ("j-only-1", names.SUCCEEDED, "Succeeded"),
+    ):
+        await report(store, "alice", pod, phase)
+
+        async def said(state: str = state) -> bool:
+            status = await jobs.status("j")
+            return status["tasks"][0]["state"] != "Pending" and bool(party(status, "alice")["state"] == state)
+
+        await h.eventually(said, f"party {state}")
+
+
 async def test_grpc_ports_are_refused_aloud(store: LocalStore, jobs: h.Jobs) -> None:
     ports = [{"name": "spu", "protocol": "GRPC", "scope": "Cluster"}]
     await h.add_app_image(store, "grpc", "true", ports=ports)

@@ -11,9 +11,9 @@ from kuscia_sim.api.rules import (
     check_path,
     domaindata_errors,
     domaingrant_errors,
-    refuse_invalid,
     require,
 )
+from kuscia_sim.objectnames import refuse_invalid
 from kuscia_sim.protojson import STR, Dict, Message, message
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import (

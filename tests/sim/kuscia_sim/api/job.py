@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+from kuscia_sim import objectnames
 from kuscia_sim.api import rules
 from kuscia_sim.api.rules import require
 from kuscia_sim.jobs import names, quantity
@@ -253,16 +254,16 @@ def _new_party(party: Dict) -> Object:
 def _check_crd(job: Object) -> None:
     """What the API server behind KusciaAPI refuses. Raises Invalid."""
     spec, name = job["spec"], job["metadata"]["name"]
-    errors = rules.object_name(name)
+    errors = objectnames.object_name(name)
     for key, value in job["metadata"]["labels"].items():
-        errors += rules.label_key(*key.split("/", 1)) + rules.label_value(value)
+        errors += objectnames.label_key(*key.split("/", 1)) + objectnames.label_value(value)
     errors += rules.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
     if len(spec["tasks"]) > MAX_TASKS:
         errors.append(f"spec.tasks: Too many: {len(spec['tasks'])}: must have at most {MAX_TASKS} items")
     for index, task in enumerate(spec["tasks"]):
         if task["taskID"]:
             errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
-    rules.refuse_invalid("KusciaJob", name, errors)
+    objectnames.refuse_invalid("KusciaJob", name, errors)
 
 
 # --- query ---
