@@ -346,6 +346,52 @@ async def test_what_depends_on_a_failed_task_never_starts(store: LocalStore, job
     assert [task["state"] for task in status["tasks"]] == ["Failed", "Pending"]
 
 
+def _task(alias: str, task_id: str, *needs: str, **more: Any) -> Object:
+    return {"alias": alias, "taskID": task_id, "dependencies": list(needs), **more}
+
+
+@pytest.mark.parametrize(
+    ("third", "phases", "expected"),
+    [
+        (_task("c", "id-c", "b"), {"a": "Failed", "b": "Running"}, "Running"),
+        (_task("c", "id-c", "b"), {"a": "Failed", "b": "Succeeded"}, "Failed"),
+        (_task("c", "id-c", "id-b"), {"a": "Failed", "b": "Succeeded"}, "Running"),
+        (_task("c", "id-c"), {"a": "Failed", "b": "Succeeded"}, "Running"),
+        (_task("c", "id-c", "b"), {"a": "Succeeded", "b": "Succeeded"}, "Running"),
+        (_task("c", "id-c", tolerable=True), {"a": "Succeeded", "b": "Succeeded", "c": "Failed"}, "Succeeded"),
+        (_task("c", "id-c", tolerable=False), {"a": "Succeeded", "b": "Succeeded", "c": "Failed"}, "Failed"),
+    ],
+)
+def test_a_job_fails_before_what_depends_on_another_alias(third: Object, phases: dict[str, str], expected: str) -> None:
+    """readyTaskMap in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go takes dependencies for task IDs."""
+    job = {"spec": {"tasks": [_task("a", "id-a"), _task("b", "id-b"), third]}}
+    assert job_rules.job_phase(job, phases) == expected
+
+
+async def test_of_two_tasks_with_one_alias_the_last_is_made(store: LocalStore, jobs: h.Jobs) -> None:
+    """readyTasksOf in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go."""
+    tasks = [h.task_request("ok", "alice", alias="a", task_id=task_id) for task_id in ("first", "last")]
+    await jobs.create(h.job_request("j", "ok", tasks=tasks))
+    await report(store, "alice", "last-0", names.SUCCEEDED)
+    status = await h.wait_state(jobs, "j", "Succeeded")
+    assert [task["state"] for task in status["tasks"]] == ["Pending", "Succeeded"]
+
+
+async def test_commands_to_a_job_with_an_unknown_party(jobs: h.Jobs) -> None:
+    """getAllParties and isAllPartyRestartComplete in Kuscia's scheduler.go: no stage of any party, and no end."""
+    await jobs.create(h.job_request("j", "ok", "alice", "nobody"))
+    await h.wait_state(jobs, "j", "Failed")
+    await jobs.command("restart", "j")
+    await h.wait_state(jobs, "j", "Running")
+    await asyncio.sleep(0.5)
+    status = await jobs.status("j")
+    assert (status["state"], status["err_msg"]) == ("Running", "This job is restarted by ")
+    assert (status["end_time"], status["stage_status_list"]) == ("", [])
+    await jobs.command("cancel", "j")
+    status = await h.wait_state(jobs, "j", "Cancelled")
+    assert (status["stage_status_list"], status["tasks"][0]["state"]) == ([], "Pending")
+
+
 async def test_cycles_are_refused() -> None:
     tasks = [
         {"alias": "a", "taskID": "a", "dependencies": ["b"], "parties": []},
@@ -526,6 +572,38 @@ async def test_two_jobs_with_one_task_id(store: LocalStore, jobs: h.Jobs) -> Non
     await jobs.create(h.job_request("two", "ok", tasks=task))
     status = await h.wait_state(jobs, "two", "Failed")
     assert status["err_msg"] == "Failed to create task same because of a task with the same name already exists"
+
+
+async def test_what_runs_is_stopped_when_a_task_cannot_be_made(store: LocalStore, jobs: h.Jobs) -> None:
+    """FailedHandler in Kuscia's pkg/controllers/kusciajob/handler/failed.go."""
+    await jobs.create(h.job_request("one", "ok", tasks=[h.task_request("ok", "alice", alias="a", task_id="same")]))
+    await bound(store, "alice", "same-0")
+    tasks = [
+        h.task_request("ok", "alice", alias="first", task_id="first", priority=1),
+        h.task_request("ok", "alice", alias="long", task_id="long", priority=1),
+        h.task_request("ok", "alice", alias="same", task_id="same"),
+    ]
+    await jobs.create(h.job_request("two", "ok", tasks=tasks))
+    await report(store, "alice", "first-0", names.SUCCEEDED)
+
+    async def over() -> dict[str, Any] | None:
+        status = await jobs.status("two")
+        return status if status["end_time"] else None
+
+    status = await h.eventually(over, "an end")
+    assert status["state"] == "Failed"
+    assert [task["state"] for task in status["tasks"]] == ["Succeeded", "Failed", "Pending"]
+    assert status["tasks"][1]["err_msg"] == "Job was stopped"
+
+
+async def test_a_task_id_that_is_no_name_fails_the_job(jobs: h.Jobs) -> None:
+    """The CRD's pattern of task IDs has no anchors; syncHandler in Kuscia's kusciajob/controller.go gives up."""
+    await jobs.create(h.job_request("j", "ok", tasks=[h.task_request("ok", "alice", alias="a", task_id="My_task")]))
+    status = await h.wait_state(jobs, "j", "Failed")
+    refusal = 'KusciaTask.kuscia.secretflow "My_task" is invalid: metadata.name: '
+    assert status["err_msg"].startswith(f"KusciaJob failed after 3x retry, last error: {refusal}")
+    assert (status["tasks"][0]["state"], status["tasks"][0].get("parties", [])) == ("Pending", [])
+    assert status["end_time"]
 
 
 async def test_an_app_image_without_replicas_never_starts(store: LocalStore, jobs: h.Jobs) -> None:

@@ -545,7 +545,8 @@ async def approve(ctx: Context, request: Dict) -> Dict:
     def change(job: Object) -> bool:
         if not _takes_part(ctx, job):
             raise _not_a_party("approve")
-        domains = [ctx.source] if ctx.role == "domain" else party_domains(job)
+        own = job["metadata"].get("annotations", {}).get(names.ANNOTATION_SELF_PARTIES)
+        domains = [ctx.source] if ctx.role == "domain" else own.split("_") if own else []
         job.setdefault("status", {}).setdefault("approveStatus", {}).update(dict.fromkeys(domains, result))
         return True
 

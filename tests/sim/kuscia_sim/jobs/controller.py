@@ -5,9 +5,10 @@ import datetime
 import logging
 from collections.abc import Awaitable
 
+from kuscia_sim import objectnames
 from kuscia_sim.jobs import jobs, names, tasks
 from kuscia_sim.node import Node
-from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, Store, StoreError
+from kuscia_sim.store import AlreadyExists, Conflict, Invalid, NotFound, Object, Store, StoreError
 
 log = logging.getLogger("kusciajob")
 
@@ -78,27 +79,26 @@ class JobController:
         for task_id in outcome.delete:
             await self._store.delete("kusciatasks", names.CROSS_DOMAIN, task_id)
         for task in outcome.create:
-            problem = await self._create_task(job, task)
+            problem = await self._create_task(job, task, tasks.rfc3339(now))
             if problem:
-                job["status"].update(
-                    phase=names.FAILED,
-                    reason="CreateTaskFailed",
-                    message=problem,
-                    completionTime=tasks.rfc3339(now),
-                )
+                job["status"].update(problem, phase=names.FAILED)
                 break
         if repr(job) == before:
             return
         job["status"]["lastReconcileTime"] = tasks.rfc3339(now)
         await self._store.update("kusciajobs", names.CROSS_DOMAIN, job["metadata"]["name"], job)
 
-    async def _create_task(self, job: Object, task: Object) -> str | None:
-        """Creates the task; the text of the failure when another job has one of that name."""
+    async def _create_task(self, job: Object, task: Object, now: str) -> dict[str, str]:
+        """Creates the task; what becomes of the job's status when its name is none or another job has one of it."""
         name = task["metadata"]["name"]
         try:
+            objectnames.refuse_invalid("KusciaTask", name, objectnames.object_name(name))
             await self._store.create("kusciatasks", names.CROSS_DOMAIN, name, task)
+        except Invalid as err:
+            return {"message": f"KusciaJob failed after 3x retry, last error: {err}", "completionTime": now}
         except AlreadyExists:
             existing = await self._store.get("kusciatasks", names.CROSS_DOMAIN, name)
             if existing["metadata"].get("labels", {}).get(names.LABEL_JOB_UID) != job["metadata"]["uid"]:
-                return f"Failed to create task {name} because of a task with the same name already exists"
-        return None
+                text = f"Failed to create task {name} because of a task with the same name already exists"
+                return {"reason": "CreateTaskFailed", "message": text}
+        return {}

@@ -40,7 +40,7 @@ def reconcile(job: Object, tasks: dict[str, Object], namespaces: set[str], now: 
     """The next step of `job`; `tasks` are its existing KusciaTasks by task ID. `job` is changed in place."""
     outcome = Outcome(job)
     status = job.setdefault("status", {})
-    if _handle_command(outcome, tasks, now):
+    if _handle_command(outcome, tasks, namespaces, now):
         return outcome
     phase = status.get("phase", "")
     if phase == "":
@@ -49,6 +49,9 @@ def reconcile(job: Object, tasks: dict[str, Object], namespaces: set[str], now: 
         status["phase"] = names.RUNNING
     elif phase == names.RUNNING:
         _run(outcome, tasks, now)
+    elif phase == names.FAILED and not status.get("completionTime"):
+        _stop_tasks(outcome, tasks)
+        status["completionTime"] = now
     return outcome
 
 
@@ -73,9 +76,11 @@ def _start(job: Object, namespaces: set[str], now: str) -> None:
     for task in job["spec"]["tasks"]:
         task["taskID"] = task.get("taskID") or f"{job['metadata']['name']}-{uuid.uuid4().hex[-12:]}"
     domains = party_domains(job)
+    # Who is approved for by the master's own KusciaAPI.
+    job["metadata"].setdefault("annotations", {})[names.ANNOTATION_SELF_PARTIES] = "_".join(domains)
     status["phase"] = names.PENDING
     status["approveStatus"] = dict.fromkeys(domains, "JobAccepted")
-    _set_stage(job, "Create")
+    _set_stage(job, namespaces, "Create")
 
 
 def _validate(job: Object, namespaces: set[str]) -> str | None:
@@ -106,14 +111,13 @@ def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
         if task["taskID"] in tasks
     }
     status["taskStatus"] = {
-        task["taskID"]: phases[task["alias"]] for task in job["spec"]["tasks"] if task["alias"] in phases
+        task["taskID"]: phases[task["alias"]] for task in job["spec"]["tasks"] if task["taskID"] in tasks
     }
-    ready = ready_tasks(job, phases)
-    phase = job_phase(job, phases, ready)
+    phase = job_phase(job, phases)
     if phase == names.RUNNING:
         busy = sum(1 for state in phases.values() if state not in FINISHED)
         places = max(0, job["spec"].get("maxParallelism", 1) - busy)
-        outcome.create = [_new_task(job, template) for template in ready[:places]]
+        outcome.create = [_new_task(job, template) for template in ready_tasks(job, phases)[:places]]
         return
     status.update(phase=phase, completionTime=now)
     if phase == names.FAILED:
@@ -121,25 +125,37 @@ def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
 
 
 def ready_tasks(job: Object, phases: dict[str, str]) -> list[dict[str, Any]]:
-    """Task templates that may be created now, those of higher priority first."""
+    """Task templates that may be created now, those of higher priority first.
+
+    Of several with one alias the last is meant each time (readyTasksOf in Kuscia's scheduler.go).
+    """
+    by_alias = {task["alias"]: task for task in job["spec"]["tasks"]}
     ready = [
         task
         for task in job["spec"]["tasks"]
         if task["alias"] not in phases
         and all(phases.get(need) == names.SUCCEEDED for need in task.get("dependencies", []))
     ]
-    return sorted(ready, key=lambda task: -int(task.get("priority") or 0))
+    return [by_alias[task["alias"]] for task in sorted(ready, key=lambda task: -int(task.get("priority") or 0))]
 
 
-def job_phase(job: Object, phases: dict[str, str], ready: list[dict[str, Any]]) -> str:
-    """BestEffort: failed once a task that is not tolerable failed and nothing runs nor could."""
-    tasks = job["spec"]["tasks"]
-    critical = [phases.get(task["alias"]) for task in tasks if not task.get("tolerable")]
-    finished = len(phases) == len(tasks) and all(phase in FINISHED for phase in phases.values())
-    if finished and all(phase == names.SUCCEEDED for phase in critical):
+def job_phase(job: Object, phases: dict[str, str]) -> str:
+    """BestEffort: failed once a task that is not tolerable failed and nothing runs nor seems to be next.
+
+    Kuscia looks for what a task depends on among the task IDs here, so one that depends on another alias is never next:
+    its job fails with it still to come (readyTaskMap in pkg/controllers/kusciajob/handler/scheduler.go).
+    """
+    tasks = {task["taskID"]: task for task in job["spec"]["tasks"]}
+    states = {task_id: phases.get(task["alias"]) for task_id, task in tasks.items()}
+    critical = [states[task_id] for task_id, task in tasks.items() if not task.get("tolerable")]
+    if all(state in FINISHED for state in states.values()) and all(state == names.SUCCEEDED for state in critical):
         return names.SUCCEEDED
-    running = any(phase not in FINISHED for phase in phases.values())
-    if not ready and not running and names.FAILED in critical:
+    running = any(state is not None and state not in FINISHED for state in states.values())
+    following = any(
+        states[task_id] is None and all(states.get(need) == names.SUCCEEDED for need in task.get("dependencies", []))
+        for task_id, task in tasks.items()
+    )
+    if not following and not running and names.FAILED in critical:
         return names.FAILED
     return names.RUNNING
 
@@ -196,7 +212,7 @@ def _new_task(job: Object, template: dict[str, Any]) -> Object:
     }
 
 
-def _handle_command(outcome: Outcome, tasks: dict[str, Object], now: str) -> bool:
+def _handle_command(outcome: Outcome, tasks: dict[str, Object], namespaces: set[str], now: str) -> bool:
     job = outcome.job
     status = job["status"]
     labels = job["metadata"].setdefault("labels", {})
@@ -211,22 +227,24 @@ def _handle_command(outcome: Outcome, tasks: dict[str, Object], now: str) -> boo
         if command == names.STAGE_STOP and phase == names.FAILED and over:
             return False
         _stop_tasks(outcome, tasks)
-        _set_stage(job, command)
+        _set_stage(job, namespaces, command)
         final = names.FAILED if command == names.STAGE_STOP else names.CANCELLED
         status.update(phase=final, reason=text, message=text, completionTime=status.get("completionTime") or now)
         return True
     if command == names.STAGE_SUSPEND and phase == names.RUNNING:
         _stop_tasks(outcome, tasks)
-        _set_stage(job, command)
+        _set_stage(job, namespaces, command)
         status.update(phase=names.SUSPENDED, reason=text, message="")
         return True
     if command == names.STAGE_RESTART and phase in (names.FAILED, names.SUSPENDED):
-        return _restart(outcome, tasks, labels, text)
-    return False
+        return _restart(outcome, tasks, namespaces, text)
+    # Restarted, but not by all parties, for whom it waits.
+    return bool(command == names.STAGE_RESTART and phase == names.RUNNING)
 
 
-def _restart(outcome: Outcome, tasks: dict[str, Object], labels: dict[str, str], text: str) -> bool:
+def _restart(outcome: Outcome, tasks: dict[str, Object], namespaces: set[str], text: str) -> bool:
     job = outcome.job
+    labels = job["metadata"]["labels"]
     status = job["status"]
     conditions = status.get("conditions", [])
     if any(entry["type"] == "JobValidated" and entry["status"] == "False" for entry in conditions):
@@ -240,23 +258,34 @@ def _restart(outcome: Outcome, tasks: dict[str, Object], labels: dict[str, str],
     status.pop("completionTime", None)
     trigger = labels.get(names.LABEL_JOB_STAGE_TRIGGER, "")
     status.update(phase=names.RUNNING, reason=text, message=f"This job is restarted by {trigger}")
+    if not _set_stage(job, namespaces, names.STAGE_RESTART):
+        return True
     # Back to Start, as Kuscia does, so that the job can be restarted once more.
     labels[names.LABEL_JOB_STAGE] = names.STAGE_START
     labels[names.LABEL_JOB_STAGE_TRIGGER] = job["spec"]["initiator"]
     labels[names.LABEL_JOB_STAGE_VERSION] = str(int(labels.get(names.LABEL_JOB_STAGE_VERSION, "0")) + 1)
-    _set_stage(job, names.STAGE_START)
+    _set_stage(job, namespaces, names.STAGE_START)
     return True
 
 
 def _stop_tasks(outcome: Outcome, tasks: dict[str, Object]) -> None:
-    for task_id, task in tasks.items():
-        if task.get("status", {}).get("phase") not in FINISHED:
+    """Those that the job's status names; what was made since then goes on, as in Kuscia (stopTasks in scheduler.go)."""
+    named = outcome.job["status"].get("taskStatus", {})
+    for task_id, phase in named.items():
+        if phase in FINISHED:
+            continue
+        named[task_id] = names.FAILED
+        if task_id in tasks:
             outcome.stop.append(task_id)
-            outcome.job["status"].setdefault("taskStatus", {})[task_id] = names.FAILED
 
 
-def _set_stage(job: Object, stage: str) -> None:
-    job["status"]["stageStatus"] = dict.fromkeys(party_domains(job), names.STAGE_SUCCEEDED.format(stage))
+def _set_stage(job: Object, namespaces: set[str], stage: str) -> bool:
+    """Notes the stage for every party; for none, and False, when one is unknown (getAllParties in scheduler.go)."""
+    domains = party_domains(job)
+    if not namespaces.issuperset(domains):
+        return False
+    job["status"]["stageStatus"] = dict.fromkeys(domains, names.STAGE_SUCCEEDED.format(stage))
+    return True
 
 
 def _set_condition(status: Object, kind: str, value: str, reason: str, message: str, now: str) -> None:
