@@ -272,7 +272,7 @@ def _probe_spec(probe: Dict) -> Dict:
 
 
 def _probe(spec: Dict | None) -> Dict | None:
-    if not spec:
+    if spec is None:
         return None
     probe: Dict = {name: spec.get(key, 0) for name, key in _PROBE_TIMES.items()}
     get = spec.get("httpGet")
