@@ -160,6 +160,9 @@ async def test_128_tasks_are_the_most(master: Caller) -> None:
     status = (await master.post("create", request(tasks=tasks)))["status"]
     assert "spec.tasks: Too many: 129: must have at most 128 items" in status["message"]
     assert (await master.post("create", request(tasks=tasks[:128])))["status"]["code"] == 0
+    # As many a task may depend on (Kuscia's crds/v1alpha1/kuscia.secretflow_kusciajobs.yaml).
+    status = (await master.post("create", request("k", task={"dependencies": ["a"] * 129})))["status"]
+    assert "spec.tasks[0].dependencies: Too many: 129: must have at most 128 items" in status["message"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kuscia_sim.api import job as job_api
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.jobs import jobs as job_rules
 from kuscia_sim.jobs import names, run_job_controller, schedule
@@ -392,6 +393,37 @@ async def test_commands_to_a_job_with_an_unknown_party(jobs: h.Jobs) -> None:
     assert (status["stage_status_list"], status["tasks"][0]["state"]) == ([], "Pending")
 
 
+@pytest.mark.parametrize(
+    ("initiator", "states", "approved", "result", "end"),
+    [
+        ("alice", "AwaitingApproval", ["alice", "bob"], "ACCEPT", "AwaitingApproval"),
+        ("alice", "AwaitingApproval", ["alice", "bob"], "REJECT", "ApprovalReject"),
+        ("p", "Pending", [], "ACCEPT", "Pending"),
+    ],
+)
+async def test_a_partner_is_waited_for(
+    store: LocalStore, jobs: h.Jobs, initiator: str, states: str, approved: list[str], result: str, end: str
+) -> None:
+    """Kuscia's pkg/controllers/kusciajob/handler: initialized.go, approval.go, pending.go."""
+    await store.create("domains", "", "p", {"spec": {"role": "partner"}})
+    await store.create("namespaces", "", "p", {})
+    await jobs.create(h.job_request("j", "ok", "alice", "bob", "p", initiator=initiator))
+
+    async def begun() -> dict[str, Any] | None:
+        status = await jobs.status("j")
+        return status if status["stage_status_list"] else None
+
+    status = await h.eventually(begun, "stages")
+    assert status["state"] == states
+    assert by_domain(status["stage_status_list"]) == dict.fromkeys(("alice", "bob"), "JobCreateStageSucceeded")
+    assert by_domain(status["approve_status_list"]) == dict.fromkeys(approved, "JobAccepted")
+    request = {"job_id": "j", "result": f"APPROVE_RESULT_{result}", "reason": ""}
+    await job_api.approve(h.context(store), request)
+    await asyncio.sleep(0.5)
+    status = await h.wait_state(jobs, "j", end)
+    assert bool(status["end_time"]) == (end == "ApprovalReject")
+
+
 async def test_cycles_are_refused() -> None:
     tasks = [
         {"alias": "a", "taskID": "a", "dependencies": ["b"], "parties": []},
@@ -402,7 +434,7 @@ async def test_cycles_are_refused() -> None:
         "spec": {"initiator": "alice", "tasks": tasks},
         "status": {},
     }
-    outcome = job_rules.reconcile(job, {}, {"alice"}, "2026-01-01T00:00:00Z")
+    outcome = job_rules.reconcile(job, {}, job_rules.Domains(frozenset({"alice"})), "2026-01-01T00:00:00Z")
     condition = outcome.job["status"]["conditions"][0]
     assert condition["message"] == "Validate job failed, validate failed: cycled dependencies"
 
@@ -517,6 +549,22 @@ async def test_cancel(store: LocalStore, jobs: h.Jobs) -> None:
     assert status["err_msg"] == "Party:  execute the cmd: Cancel."
     with pytest.raises(ApiError, match="can not be restart"):
         await jobs.command("restart", "j")
+
+
+async def test_stop_fails_a_party_that_had_succeeded(store: LocalStore, jobs: h.Jobs) -> None:
+    """stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go."""
+    await jobs.create(h.job_request("j", "ok"))
+    await report(store, "alice", "j-only-0", names.SUCCEEDED)
+    await report(store, "bob", "j-only-0", names.RUNNING)
+
+    async def said() -> bool:
+        status = await jobs.status("j")
+        return bool(status["tasks"][0].get("parties")) and bool(party(status, "alice")["state"] == "Succeeded")
+
+    await h.eventually(said, "alice Succeeded")
+    await jobs.command("stop", "j")
+    status = await h.wait_state(jobs, "j", "Failed")
+    assert [party(status, domain)["state"] for domain in h.DOMAINS] == ["Failed", "Failed"]
 
 
 async def test_stop_does_nothing_to_a_job_that_succeeded(store: LocalStore, jobs: h.Jobs) -> None:

@@ -258,12 +258,18 @@ def _check_crd(job: Object) -> None:
     for key, value in job["metadata"]["labels"].items():
         errors += objectnames.label_key(*key.split("/", 1)) + objectnames.label_value(value)
     errors += rules.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
-    if len(spec["tasks"]) > MAX_TASKS:
-        errors.append(f"spec.tasks: Too many: {len(spec['tasks'])}: must have at most {MAX_TASKS} items")
+    errors += _too_many("spec.tasks", spec["tasks"])
     for index, task in enumerate(spec["tasks"]):
+        errors += _too_many(f"spec.tasks[{index}].dependencies", task["dependencies"])
         if task["taskID"]:
             errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
     objectnames.refuse_invalid("KusciaJob", name, errors)
+
+
+def _too_many(path: str, items: list[Any]) -> list[str]:
+    if len(items) <= MAX_TASKS:
+        return []
+    return [f"{path}: Too many: {len(items)}: must have at most {MAX_TASKS} items"]
 
 
 # --- query ---
@@ -408,8 +414,8 @@ def _state(phase: str) -> str:
         names.FAILED,
         names.SUSPENDED,
         names.CANCELLED,
-        "AwaitingApproval",
-        "ApprovalReject",
+        names.AWAITING_APPROVAL,
+        names.APPROVAL_REJECT,
     )
     if phase in ("", names.PENDING):
         return names.PENDING
@@ -540,7 +546,7 @@ def _check_approve(ctx: Context, request: Dict) -> None:
 @endpoints.add("approve", ApproveJobRequest, _id_response("Approve"), check=_check_approve)
 async def approve(ctx: Context, request: Dict) -> Dict:
     job_id = request["job_id"]
-    result = "JobAccepted" if request["result"] == "APPROVE_RESULT_ACCEPT" else "JobRejected"
+    result = names.ACCEPTED if request["result"] == "APPROVE_RESULT_ACCEPT" else names.REJECTED
 
     def change(job: Object) -> bool:
         if not _takes_part(ctx, job):

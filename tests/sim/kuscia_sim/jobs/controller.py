@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from kuscia_sim import objectnames
 from kuscia_sim.jobs import jobs, names, tasks
 from kuscia_sim.node import Node
+from kuscia_sim.objects import is_partner
 from kuscia_sim.store import AlreadyExists, Conflict, Invalid, NotFound, Object, Store, StoreError
 
 log = logging.getLogger("kusciajob")
@@ -51,16 +52,19 @@ class JobController:
             uid = task["metadata"].get("labels", {}).get(names.LABEL_JOB_UID, "")
             by_job.setdefault(uid, {})[task["metadata"]["name"]] = task
         open_jobs = [job for job in all_jobs if not jobs.is_over(job)]
-        namespaces = set()
-        if open_jobs:
-            namespaces = {item["metadata"]["name"] for item in await self._store.list("namespaces")}
+        domains = await self._domains() if open_jobs else jobs.Domains(frozenset())
         now = datetime.datetime.now(datetime.UTC)
         for task in all_tasks:
             if not task.get("status", {}).get("cleaned"):
                 await self._guard(task, self._tasks.reconcile(task, now))
         for job in open_jobs:
             own = by_job.get(job["metadata"]["uid"], {})
-            await self._guard(job, self._job(job, own, namespaces, now))
+            await self._guard(job, self._job(job, own, domains, now))
+
+    async def _domains(self) -> jobs.Domains:
+        known = frozenset(item["metadata"]["name"] for item in await self._store.list("namespaces"))
+        domains = await self._store.list("domains")
+        return jobs.Domains(known, frozenset(item["metadata"]["name"] for item in domains if is_partner(item)))
 
     async def _guard(self, obj: Object, step: Awaitable[None]) -> None:
         name = obj["metadata"]["name"]
@@ -71,9 +75,9 @@ class JobController:
         except StoreError as err:
             log.warning("Error handling %s, re-queuing: %s", name, err)
 
-    async def _job(self, job: Object, own: dict[str, Object], namespaces: set[str], now: datetime.datetime) -> None:
+    async def _job(self, job: Object, own: dict[str, Object], domains: jobs.Domains, now: datetime.datetime) -> None:
         before = repr(job)
-        outcome = jobs.reconcile(job, own, namespaces, tasks.rfc3339(now))
+        outcome = jobs.reconcile(job, own, domains, tasks.rfc3339(now))
         for task_id in outcome.stop:
             await tasks.stop(self._store, own[task_id], now)
         for task_id in outcome.delete:

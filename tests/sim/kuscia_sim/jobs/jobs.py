@@ -1,4 +1,4 @@
-"""What becomes of one KusciaJob: a pure function of the job, its tasks and the namespaces.
+"""What becomes of one KusciaJob: a pure function of the job, its tasks and the domains.
 
 Phases, texts and states as recorded (notes 'job ...'): a job goes "" -> Pending -> Running -> Succeeded or
 Failed; commands (labels) stop, cancel, suspend and restart it.
@@ -24,10 +24,19 @@ class Outcome:
     delete: list[str] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(frozen=True)
+class Domains:
+    """Those that have a namespace, and which of them are partners: domains of another master's."""
+
+    known: frozenset[str]
+    partners: frozenset[str] = frozenset()
+
+
 def is_over(job: Object) -> bool:
     """Nothing but a command can change this job any more."""
     status = job.get("status", {})
-    return bool(status.get("completionTime")) and status.get("phase") in (names.SUCCEEDED, names.CANCELLED)
+    final = (names.SUCCEEDED, names.CANCELLED, names.APPROVAL_REJECT)
+    return bool(status.get("completionTime")) and status.get("phase") in final
 
 
 def party_domains(job: Object) -> list[str]:
@@ -36,18 +45,22 @@ def party_domains(job: Object) -> list[str]:
     return list(found)
 
 
-def reconcile(job: Object, tasks: dict[str, Object], namespaces: set[str], now: str) -> Outcome:
+def reconcile(job: Object, tasks: dict[str, Object], domains: Domains, now: str) -> Outcome:
     """The next step of `job`; `tasks` are its existing KusciaTasks by task ID. `job` is changed in place."""
     outcome = Outcome(job)
     status = job.setdefault("status", {})
-    if _handle_command(outcome, tasks, namespaces, now):
+    if _handle_command(outcome, tasks, domains, now):
         return outcome
     phase = status.get("phase", "")
     if phase == "":
-        _start(job, namespaces, now)
-    elif phase == names.PENDING:
+        _start(job, domains, now)
+    elif phase == names.AWAITING_APPROVAL:
+        _await_approval(job, now)
+    elif phase == names.PENDING and status.get("stageStatus", {}).keys() >= set(party_domains(job)):
         status["phase"] = names.RUNNING
+        _name_tasks(job)
     elif phase == names.RUNNING:
+        _name_tasks(job)
         _run(outcome, tasks, now)
     elif phase == names.FAILED and not status.get("completionTime"):
         _stop_tasks(outcome, tasks)
@@ -55,16 +68,16 @@ def reconcile(job: Object, tasks: dict[str, Object], namespaces: set[str], now: 
     return outcome
 
 
-def _start(job: Object, namespaces: set[str], now: str) -> None:
+def _start(job: Object, domains: Domains, now: str) -> None:
     status = job["status"]
     status["startTime"] = now
-    problem = _validate(job, namespaces)
+    problem = _validate(job, domains)
     if problem:
         _set_condition(status, "JobValidated", "False", "ValidateFailed", f"Validate job failed, {problem}", now)
         status.update(phase=names.FAILED, reason="ValidateFailed", message="", completionTime=now)
         return
     _set_condition(status, "JobValidated", "True", "", "", now)
-    missing = [domain for domain in party_domains(job) if domain not in namespaces]
+    missing = [domain for domain in party_domains(job) if domain not in domains.known]
     if missing:
         status.update(
             phase=names.FAILED,
@@ -73,19 +86,31 @@ def _start(job: Object, namespaces: set[str], now: str) -> None:
             completionTime=now,
         )
         return
-    for task in job["spec"]["tasks"]:
-        task["taskID"] = task.get("taskID") or f"{job['metadata']['name']}-{uuid.uuid4().hex[-12:]}"
-    domains = party_domains(job)
-    # Who is approved for by the master's own KusciaAPI.
-    job["metadata"].setdefault("annotations", {})[names.ANNOTATION_SELF_PARTIES] = "_".join(domains)
-    status["phase"] = names.PENDING
-    status["approveStatus"] = dict.fromkeys(domains, "JobAccepted")
-    _set_stage(job, namespaces, "Create")
+    own = _own_parties(job, domains)
+    if own:
+        # Who is approved for by the master's own KusciaAPI.
+        job["metadata"].setdefault("annotations", {})[names.ANNOTATION_SELF_PARTIES] = "_".join(own)
+    begun_here = job["spec"]["initiator"] not in domains.partners
+    status["approveStatus"] = dict.fromkeys(own if begun_here else (), names.ACCEPTED)
+    complete = _set_stage(job, domains, "Create")
+    status["phase"] = names.AWAITING_APPROVAL if begun_here and not complete else names.PENDING
 
 
-def _validate(job: Object, namespaces: set[str]) -> str | None:
+def _await_approval(job: Object, now: str) -> None:
+    """All parties but the initiator have to approve (Kuscia's pkg/controllers/kusciajob/handler/approval.go)."""
+    status = job["status"]
+    approvals = {
+        status["approveStatus"].get(party) for party in party_domains(job) if party != job["spec"]["initiator"]
+    }
+    if approvals <= {names.ACCEPTED}:
+        status["phase"] = names.PENDING
+    if names.REJECTED in approvals:
+        status.update(phase=names.APPROVAL_REJECT, completionTime=now)
+
+
+def _validate(job: Object, domains: Domains) -> str | None:
     initiator = job["spec"]["initiator"]
-    if initiator not in namespaces:
+    if initiator not in domains.known:
         return f'can\'t find initiator namespace {initiator} under cluster, namespace "{initiator}" not found'
     tasks = job["spec"]["tasks"]
     aliases = {task["alias"] for task in tasks}
@@ -100,6 +125,11 @@ def _validate(job: Object, namespaces: set[str]) -> str | None:
             return "validate failed: cycled dependencies"
         waiting = {alias: needs for alias, needs in waiting.items() if alias not in free}
     return None
+
+
+def _name_tasks(job: Object) -> None:
+    for task in job["spec"]["tasks"]:
+        task["taskID"] = task.get("taskID") or f"{job['metadata']['name']}-{uuid.uuid4().hex[-12:]}"
 
 
 def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
@@ -212,7 +242,7 @@ def _new_task(job: Object, template: dict[str, Any]) -> Object:
     }
 
 
-def _handle_command(outcome: Outcome, tasks: dict[str, Object], namespaces: set[str], now: str) -> bool:
+def _handle_command(outcome: Outcome, tasks: dict[str, Object], domains: Domains, now: str) -> bool:
     job = outcome.job
     status = job["status"]
     labels = job["metadata"].setdefault("labels", {})
@@ -227,22 +257,22 @@ def _handle_command(outcome: Outcome, tasks: dict[str, Object], namespaces: set[
         if command == names.STAGE_STOP and phase == names.FAILED and over:
             return False
         _stop_tasks(outcome, tasks)
-        _set_stage(job, namespaces, command)
+        _set_stage(job, domains, command)
         final = names.FAILED if command == names.STAGE_STOP else names.CANCELLED
         status.update(phase=final, reason=text, message=text, completionTime=status.get("completionTime") or now)
         return True
     if command == names.STAGE_SUSPEND and phase == names.RUNNING:
         _stop_tasks(outcome, tasks)
-        _set_stage(job, namespaces, command)
+        _set_stage(job, domains, command)
         status.update(phase=names.SUSPENDED, reason=text, message="")
         return True
     if command == names.STAGE_RESTART and phase in (names.FAILED, names.SUSPENDED):
-        return _restart(outcome, tasks, namespaces, text)
+        return _restart(outcome, tasks, domains, text)
     # Restarted, but not by all parties, for whom it waits.
     return bool(command == names.STAGE_RESTART and phase == names.RUNNING)
 
 
-def _restart(outcome: Outcome, tasks: dict[str, Object], namespaces: set[str], text: str) -> bool:
+def _restart(outcome: Outcome, tasks: dict[str, Object], domains: Domains, text: str) -> bool:
     job = outcome.job
     labels = job["metadata"]["labels"]
     status = job["status"]
@@ -258,13 +288,13 @@ def _restart(outcome: Outcome, tasks: dict[str, Object], namespaces: set[str], t
     status.pop("completionTime", None)
     trigger = labels.get(names.LABEL_JOB_STAGE_TRIGGER, "")
     status.update(phase=names.RUNNING, reason=text, message=f"This job is restarted by {trigger}")
-    if not _set_stage(job, namespaces, names.STAGE_RESTART):
+    if not _set_stage(job, domains, names.STAGE_RESTART):
         return True
     # Back to Start, as Kuscia does, so that the job can be restarted once more.
     labels[names.LABEL_JOB_STAGE] = names.STAGE_START
     labels[names.LABEL_JOB_STAGE_TRIGGER] = job["spec"]["initiator"]
     labels[names.LABEL_JOB_STAGE_VERSION] = str(int(labels.get(names.LABEL_JOB_STAGE_VERSION, "0")) + 1)
-    _set_stage(job, namespaces, names.STAGE_START)
+    _set_stage(job, domains, names.STAGE_START)
     return True
 
 
@@ -279,13 +309,17 @@ def _stop_tasks(outcome: Outcome, tasks: dict[str, Object]) -> None:
             outcome.stop.append(task_id)
 
 
-def _set_stage(job: Object, namespaces: set[str], stage: str) -> bool:
-    """Notes the stage for every party; for none, and False, when one is unknown (getAllParties in scheduler.go)."""
-    domains = party_domains(job)
-    if not namespaces.issuperset(domains):
-        return False
-    job["status"]["stageStatus"] = dict.fromkeys(domains, names.STAGE_SUCCEEDED.format(stage))
-    return True
+def _set_stage(job: Object, domains: Domains, stage: str) -> bool:
+    """Notes the stage for the own parties; whether all parties are (getAllParties in Kuscia's scheduler.go)."""
+    own = _own_parties(job, domains)
+    job["status"].setdefault("stageStatus", {}).update(dict.fromkeys(own, names.STAGE_SUCCEEDED.format(stage)))
+    return own == party_domains(job)
+
+
+def _own_parties(job: Object, domains: Domains) -> list[str]:
+    """The parties that are no partners; none when one is unknown."""
+    parties = party_domains(job)
+    return [party for party in parties if party not in domains.partners] if domains.known.issuperset(parties) else []
 
 
 def _set_condition(status: Object, kind: str, value: str, reason: str, message: str, now: str) -> None:

@@ -269,6 +269,9 @@ async def stop(store: Store, task: Object, now: datetime.datetime) -> None:
     for entry in status.get("podStatuses", {}).values():
         entry.pop("message", None)
     TaskReconciler._fail(task, now)
+    # Those that had succeeded too (stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go).
+    for party in status.get("partyTaskStatus", []):
+        party["phase"] = names.FAILED
     await store.update("kusciatasks", task["metadata"]["namespace"], task["metadata"]["name"], task)
 
 
