@@ -655,6 +655,17 @@ async def test_app_images_get_defaults_and_canonical_quantities(cluster: Cluster
     assert text == "can't parse limit memory  to resource quantity, unable to parse quantity's suffix"
 
 
+async def test_a_probe_that_says_nothing_is_kept(cluster: Cluster) -> None:
+    """k8sProbe and apiProbe in Kuscia's pkg/kusciaapi/service/appimage_service.go tell it from none."""
+    image = _image()
+    image["deploy_templates"][0]["containers"][0]["liveness_probe"] = {}
+    await cluster.ok("master", "appimage/create", image)
+    found = (await cluster.ok("master", "appimage/query", {"name": "i"}))["deploy_templates"][0]["containers"][0]
+    assert found["readiness_probe"] is None
+    assert found["liveness_probe"]["http_get"] is None
+    assert found["liveness_probe"]["period_seconds"] == 0
+
+
 async def test_a_bad_request_without_limits_is_a_panic(cluster: Cluster) -> None:
     answer = await cluster.ask("master", "appimage/create", _image(requests={"cpu": "x"}))
     text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"

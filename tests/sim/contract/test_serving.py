@@ -1,5 +1,7 @@
 """Servings (Kuscia facts 7.4) by the rules of KusciaAPI; no engine runs for them."""
 
+import copy
+import re
 from typing import Any
 
 import pytest
@@ -61,6 +63,29 @@ async def test_from_creation_to_deletion(cluster: Cluster) -> None:
     gone = 'kusciadeployments.kuscia.secretflow "s" not found'
     assert await cluster.refused("master", "serving/delete", {"serving_id": "s"}) == (11604, gone)
     assert await cluster.refused(ALICE, "serving/query", {"serving_id": "s"}) == (11601, gone)
+
+
+async def test_the_endpoint_of_a_port_for_the_own_domain_has_its_number(cluster: Cluster) -> None:
+    """buildServingStatusDetail in Kuscia's pkg/kusciaapi/service/serving_service.go."""
+    image = copy.deepcopy(IMAGE)
+    image["deploy_templates"][0]["containers"][0]["ports"][0]["scope"] = "Domain"
+    await cluster.ok("master", "appimage/create", image)
+    await cluster.ok("master", "serving/create", serving(parties=party(role="host", service_name_prefix="own")))
+    query = {"serving_id": "s"}
+    (mine,) = (await cluster.ok("master", "serving/query", query))["status"]["party_statuses"][0]["endpoints"]
+    assert re.fullmatch(r"own-service\.alice\.svc:[23]\d{4}", mine["endpoint"])
+    (again,) = (await cluster.ok("master", "serving/query", query))["status"]["party_statuses"][0]["endpoints"]
+    assert mine == again
+
+
+async def test_a_party_without_replicas_is_available(cluster: Cluster) -> None:
+    """refreshPartyDeploymentStatus in Kuscia's pkg/controllers/kusciadeployment/reconcile.go; the name: a service's."""
+    await cluster.ok("master", "appimage/create", IMAGE)
+    await cluster.ok("master", "serving/create", serving(serving_id="1s", parties=party(replicas=0)))
+    status = (await cluster.ok("master", "serving/query", {"serving_id": "1s"}))["status"]
+    mine = status["party_statuses"][0]
+    assert (status["state"], mine["state"], mine["replicas"]) == ("Progressing", "Available", 0)
+    assert [entry["endpoint"] for entry in mine["endpoints"]] == ["svc-1s-service.alice.svc"]
 
 
 async def test_update_merges(cluster: Cluster) -> None:

@@ -314,7 +314,9 @@ class Server:
                 f"domainRoute [{name}] get error in dest domain [{own}]: domainroute.kuscia.secretflow "
                 f'"{name}" not found'
             ) from err
-        config = route["spec"].get("tokenConfig") or {}
+        config = route["spec"].get("tokenConfig")
+        if config is None:
+            raise register.GoPanic
         method, kind = config.get("tokenGenMethod", ""), asked["type"]
         if (kind, method) not in (("RSA", "RSA-GEN"), ("UID", "UID-RSA-GEN")):
             raise HandshakeFailed(f"handshake type [{kind}] mismatch in domainroute [{method}]")

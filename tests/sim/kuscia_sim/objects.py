@@ -29,6 +29,11 @@ def age(text: str) -> float:
     return (datetime.datetime.now(datetime.UTC) - parse_time(text)).total_seconds()
 
 
+def is_partner(domain: Object) -> bool:
+    """Whether this Domain is one of another master's."""
+    return bool(domain["spec"].get("role") == "partner")
+
+
 async def mutate(store: Store, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
     """Applies `change` to the newest version of an object, again when someone else was faster.
 

@@ -289,10 +289,28 @@ def test_no_template_for_a_role(templates: list[Any], reason: str) -> None:
     )
 
 
-def test_long_names_are_hashed() -> None:
-    pod = engines.EnginePod("t" * 60 + "-0", 0, [])
-    assert len(pod.service("psi")) <= 63
-    assert pod.service("psi").startswith("svc-")
+@pytest.mark.parametrize(
+    ("pod", "port", "start"),
+    [
+        ("job-0", "psi", "job-0-psi"),
+        ("20260101-0", "psi", "svc-20260101-0-psi"),
+        ("a" * 56, "domain", f"{'a' * 56}-domain"),
+        ("a" * 57, "domain", f"svc-{'a' * 35}-domain-"),
+        ("1" * 53, "domain", f"svc-{'1' * 35}-domain-"),
+        ("-a-", "-b-", "a-b"),
+    ],
+)
+def test_services_are_named_as_in_kuscia(pod: str, port: str, start: str) -> None:
+    """GenerateServiceName in Kuscia's pkg/utils/resources/service.go: a letter first, 63 characters at most."""
+    name = engines.EnginePod(pod, 0, []).service(port)
+    rest = name.removeprefix(start)
+    assert name.startswith(start)
+    assert len(rest) in (0, 16)
+    assert set(rest) <= set("0123456789abcdef")
+    assert len(name) == 63 or not rest
+
+
+def test_long_names_of_the_host_fit() -> None:
     assert len(runk.fitting_name("x" * 300)) <= 253
 
 

@@ -81,7 +81,8 @@ async def test_new_domain_gets_namespace_route_and_token(node: Node) -> None:
 @pytest.mark.parametrize(
     ("name", "spec", "namespace", "route"),
     [
-        ("partner", {"role": "partner"}, False, False),
+        # create in Kuscia's pkg/controllers/domain/controller.go leaves out the configuration and the tokens only.
+        ("partner", {"role": "partner"}, True, True),
         ("with.dot", {}, False, False),
         ("no-center", {"authCenter": None}, True, False),
     ],

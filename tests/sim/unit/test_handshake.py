@@ -172,6 +172,14 @@ async def test_rsa_without_a_half_ends_the_connection(server: handshake.Server) 
         assert (await client.get("/handshake")).status == 200
 
 
+async def test_a_route_without_tokens_ends_the_connection(store: LocalStore, server: handshake.Server) -> None:
+    """DestReplyHandshake in Kuscia's pkg/gateway/controller/handshake.go asks for the method of a nil TokenConfig."""
+    await mutate(store, "domainroutes", "bob", NAME, lambda route: route["spec"].pop("tokenConfig"))
+    async with TestClient(TestServer(server.app())) as client:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await client.post("/handshake", json={"domain_id": "alice", "type": "RSA"})
+
+
 async def test_dead_gateway_holds_up_the_handshake_while_it_counts(
     store: LocalStore, server: handshake.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from kuscia_sim import api
 from kuscia_sim.api import job as job_api
 from kuscia_sim.jobs import run_job_controller
+from kuscia_sim.jobs.controller import JobController
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.store import LocalStore
 from tests.sim.unit import job_harness as h
@@ -159,6 +160,9 @@ async def test_128_tasks_are_the_most(master: Caller) -> None:
     status = (await master.post("create", request(tasks=tasks)))["status"]
     assert "spec.tasks: Too many: 129: must have at most 128 items" in status["message"]
     assert (await master.post("create", request(tasks=tasks[:128])))["status"]["code"] == 0
+    # As many a task may depend on (Kuscia's crds/v1alpha1/kuscia.secretflow_kusciajobs.yaml).
+    status = (await master.post("create", request("k", task={"dependencies": ["a"] * 129})))["status"]
+    assert "spec.tasks[0].dependencies: Too many: 129: must have at most 128 items" in status["message"]
 
 
 @pytest.mark.parametrize(
@@ -197,13 +201,26 @@ async def test_every_call_needs_the_id(master: Caller, path: str) -> None:
     assert answer["data"] is None
 
 
-async def test_approval_needs_a_result(master: Caller) -> None:
+async def test_approval_needs_a_result(store: LocalStore, master: Caller) -> None:
     await master.post("create", request())
+    await JobController(store).round()
     assert (await master.post("approve", {"job_id": "j"}))["status"]["message"] == "request result must be legal"
     answer = await master.post("approve", {"job_id": "j", "result": "APPROVE_RESULT_REJECT"})
     assert answer["status"]["code"] == 0
     status = (await master.post("query", {"job_id": "j"}))["data"]["status"]
     assert {entry["state"] for entry in status["approve_status_list"]} == {"JobRejected"}
+
+
+@pytest.mark.parametrize("change", [{"initiator": "nobody"}, {"task": {"parties": [{"domain_id": "nobody"}]}}])
+async def test_nobody_approves_a_job_that_was_never_begun(
+    store: LocalStore, master: Caller, change: dict[str, Any]
+) -> None:
+    """ApproveJob in Kuscia's job_service.go reads the parties from an annotation that such a job never gets."""
+    await master.post("create", request(**change))
+    await JobController(store).round()
+    answer = await master.post("approve", {"job_id": "j", "result": "APPROVE_RESULT_ACCEPT"})
+    assert answer["status"]["code"] == 0
+    assert (await master.post("query", {"job_id": "j"}))["data"]["status"]["approve_status_list"] == []
 
 
 async def test_a_domain_sees_only_its_own_jobs(store: LocalStore, master: Caller) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kuscia_sim.api import job as job_api
 from kuscia_sim.datastore import datastore_url
 from kuscia_sim.jobs import jobs as job_rules
 from kuscia_sim.jobs import names, run_job_controller, schedule
@@ -245,6 +246,59 @@ async def test_a_task_id_is_made_when_none_is_given(jobs: h.Jobs) -> None:
     assert (stem, len(suffix), set(suffix) <= set("0123456789abcdef")) == ("j", 12, True)
 
 
+@pytest.mark.parametrize(
+    ("task_id", "role", "kind", "name", "why"),
+    [
+        (
+            "a.b",
+            "",
+            "service",
+            "a.b-0-psi",
+            'metadata.name: Invalid value: "a.b-0-psi": a DNS-1035 label ',
+        ),
+        (
+            "t",
+            "Guest",
+            "pod",
+            "t-Guest-0",
+            'metadata.name: Invalid value: "t-Guest-0": a lowercase RFC 1123 ',
+        ),
+        ("t", "r" * 25, "pod", f"t-{'r' * 25}-0", "metadata.labels: Invalid value: "),
+    ],
+)
+async def test_a_name_that_is_none_fails_the_task(
+    store: LocalStore, jobs: h.Jobs, task_id: str, role: str, kind: str, name: str, why: str
+) -> None:
+    """createResourceForParty in Kuscia's pkg/controllers/kusciatask/handler/pending_handler.go."""
+    task = h.task_request("ok", "alice", alias="a", task_id=task_id)
+    task["parties"][0]["role"] = role
+    await jobs.create(h.job_request("j", "ok", tasks=[task]))
+    status = await h.wait_state(jobs, "j", "Failed")
+    start = f"KusciaTask failed after 3x retry, last error: failed to create resource for party 'alice/{role}', "
+    refusal = f'failed to submit {kind} "{name}", {kind.capitalize()} "{name}" is invalid: {why}'
+    assert status["tasks"][0]["err_msg"].startswith(start + refusal)
+    assert status["tasks"][0]["parties"] == []
+    assert await store.list("pods") == []
+
+
+async def test_a_party_runs_while_one_of_its_pods_does(store: LocalStore, jobs: h.Jobs) -> None:
+    """getPartyTaskStatus in Kuscia's pkg/controllers/kusciatask/handler/running_handler.go."""
+    await h.add_app_image(store, "two", "true", replicas=2)
+    await jobs.create(h.job_request("j", "two", "alice"))
+    for pod, phase, state in (
+        ("j-only-0", names.SUCCEEDED, "Pending"),
+        ("j-only-1", names.RUNNING, "Running"),
+        ("j-only-1", names.SUCCEEDED, "Succeeded"),
+    ):
+        await report(store, "alice", pod, phase)
+
+        async def said(state: str = state) -> bool:
+            status = await jobs.status("j")
+            return status["tasks"][0]["state"] != "Pending" and bool(party(status, "alice")["state"] == state)
+
+        await h.eventually(said, f"party {state}")
+
+
 async def test_grpc_ports_are_refused_aloud(store: LocalStore, jobs: h.Jobs) -> None:
     ports = [{"name": "spu", "protocol": "GRPC", "scope": "Cluster"}]
     await h.add_app_image(store, "grpc", "true", ports=ports)
@@ -293,6 +347,83 @@ async def test_what_depends_on_a_failed_task_never_starts(store: LocalStore, job
     assert [task["state"] for task in status["tasks"]] == ["Failed", "Pending"]
 
 
+def _task(alias: str, task_id: str, *needs: str, **more: Any) -> Object:
+    return {"alias": alias, "taskID": task_id, "dependencies": list(needs), **more}
+
+
+@pytest.mark.parametrize(
+    ("third", "phases", "expected"),
+    [
+        (_task("c", "id-c", "b"), {"a": "Failed", "b": "Running"}, "Running"),
+        (_task("c", "id-c", "b"), {"a": "Failed", "b": "Succeeded"}, "Failed"),
+        (_task("c", "id-c", "id-b"), {"a": "Failed", "b": "Succeeded"}, "Running"),
+        (_task("c", "id-c"), {"a": "Failed", "b": "Succeeded"}, "Running"),
+        (_task("c", "id-c", "b"), {"a": "Succeeded", "b": "Succeeded"}, "Running"),
+        (_task("c", "id-c", tolerable=True), {"a": "Succeeded", "b": "Succeeded", "c": "Failed"}, "Succeeded"),
+        (_task("c", "id-c", tolerable=False), {"a": "Succeeded", "b": "Succeeded", "c": "Failed"}, "Failed"),
+    ],
+)
+def test_a_job_fails_before_what_depends_on_another_alias(third: Object, phases: dict[str, str], expected: str) -> None:
+    """readyTaskMap in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go takes dependencies for task IDs."""
+    job = {"spec": {"tasks": [_task("a", "id-a"), _task("b", "id-b"), third]}}
+    assert job_rules.job_phase(job, phases) == expected
+
+
+async def test_of_two_tasks_with_one_alias_the_last_is_made(store: LocalStore, jobs: h.Jobs) -> None:
+    """readyTasksOf in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go."""
+    tasks = [h.task_request("ok", "alice", alias="a", task_id=task_id) for task_id in ("first", "last")]
+    await jobs.create(h.job_request("j", "ok", tasks=tasks))
+    await report(store, "alice", "last-0", names.SUCCEEDED)
+    status = await h.wait_state(jobs, "j", "Succeeded")
+    assert [task["state"] for task in status["tasks"]] == ["Pending", "Succeeded"]
+
+
+async def test_commands_to_a_job_with_an_unknown_party(jobs: h.Jobs) -> None:
+    """getAllParties and isAllPartyRestartComplete in Kuscia's scheduler.go: no stage of any party, and no end."""
+    await jobs.create(h.job_request("j", "ok", "alice", "nobody"))
+    await h.wait_state(jobs, "j", "Failed")
+    await jobs.command("restart", "j")
+    await h.wait_state(jobs, "j", "Running")
+    await asyncio.sleep(0.5)
+    status = await jobs.status("j")
+    assert (status["state"], status["err_msg"]) == ("Running", "This job is restarted by ")
+    assert (status["end_time"], status["stage_status_list"]) == ("", [])
+    await jobs.command("cancel", "j")
+    status = await h.wait_state(jobs, "j", "Cancelled")
+    assert (status["stage_status_list"], status["tasks"][0]["state"]) == ([], "Pending")
+
+
+@pytest.mark.parametrize(
+    ("initiator", "states", "approved", "result", "end"),
+    [
+        ("alice", "AwaitingApproval", ["alice", "bob"], "ACCEPT", "AwaitingApproval"),
+        ("alice", "AwaitingApproval", ["alice", "bob"], "REJECT", "ApprovalReject"),
+        ("p", "Pending", [], "ACCEPT", "Pending"),
+    ],
+)
+async def test_a_partner_is_waited_for(
+    store: LocalStore, jobs: h.Jobs, initiator: str, states: str, approved: list[str], result: str, end: str
+) -> None:
+    """Kuscia's pkg/controllers/kusciajob/handler: initialized.go, approval.go, pending.go."""
+    await store.create("domains", "", "p", {"spec": {"role": "partner"}})
+    await store.create("namespaces", "", "p", {})
+    await jobs.create(h.job_request("j", "ok", "alice", "bob", "p", initiator=initiator))
+
+    async def begun() -> dict[str, Any] | None:
+        status = await jobs.status("j")
+        return status if status["stage_status_list"] else None
+
+    status = await h.eventually(begun, "stages")
+    assert status["state"] == states
+    assert by_domain(status["stage_status_list"]) == dict.fromkeys(("alice", "bob"), "JobCreateStageSucceeded")
+    assert by_domain(status["approve_status_list"]) == dict.fromkeys(approved, "JobAccepted")
+    request = {"job_id": "j", "result": f"APPROVE_RESULT_{result}", "reason": ""}
+    await job_api.approve(h.context(store), request)
+    await asyncio.sleep(0.5)
+    status = await h.wait_state(jobs, "j", end)
+    assert bool(status["end_time"]) == (end == "ApprovalReject")
+
+
 async def test_cycles_are_refused() -> None:
     tasks = [
         {"alias": "a", "taskID": "a", "dependencies": ["b"], "parties": []},
@@ -303,7 +434,7 @@ async def test_cycles_are_refused() -> None:
         "spec": {"initiator": "alice", "tasks": tasks},
         "status": {},
     }
-    outcome = job_rules.reconcile(job, {}, {"alice"}, "2026-01-01T00:00:00Z")
+    outcome = job_rules.reconcile(job, {}, job_rules.Domains(frozenset({"alice"})), "2026-01-01T00:00:00Z")
     condition = outcome.job["status"]["conditions"][0]
     assert condition["message"] == "Validate job failed, validate failed: cycled dependencies"
 
@@ -420,6 +551,22 @@ async def test_cancel(store: LocalStore, jobs: h.Jobs) -> None:
         await jobs.command("restart", "j")
 
 
+async def test_stop_fails_a_party_that_had_succeeded(store: LocalStore, jobs: h.Jobs) -> None:
+    """stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go."""
+    await jobs.create(h.job_request("j", "ok"))
+    await report(store, "alice", "j-only-0", names.SUCCEEDED)
+    await report(store, "bob", "j-only-0", names.RUNNING)
+
+    async def said() -> bool:
+        status = await jobs.status("j")
+        return bool(status["tasks"][0].get("parties")) and bool(party(status, "alice")["state"] == "Succeeded")
+
+    await h.eventually(said, "alice Succeeded")
+    await jobs.command("stop", "j")
+    status = await h.wait_state(jobs, "j", "Failed")
+    assert [party(status, domain)["state"] for domain in h.DOMAINS] == ["Failed", "Failed"]
+
+
 async def test_stop_does_nothing_to_a_job_that_succeeded(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     await report_both(store, "j-only-0", names.SUCCEEDED)
@@ -473,6 +620,38 @@ async def test_two_jobs_with_one_task_id(store: LocalStore, jobs: h.Jobs) -> Non
     await jobs.create(h.job_request("two", "ok", tasks=task))
     status = await h.wait_state(jobs, "two", "Failed")
     assert status["err_msg"] == "Failed to create task same because of a task with the same name already exists"
+
+
+async def test_what_runs_is_stopped_when_a_task_cannot_be_made(store: LocalStore, jobs: h.Jobs) -> None:
+    """FailedHandler in Kuscia's pkg/controllers/kusciajob/handler/failed.go."""
+    await jobs.create(h.job_request("one", "ok", tasks=[h.task_request("ok", "alice", alias="a", task_id="same")]))
+    await bound(store, "alice", "same-0")
+    tasks = [
+        h.task_request("ok", "alice", alias="first", task_id="first", priority=1),
+        h.task_request("ok", "alice", alias="long", task_id="long", priority=1),
+        h.task_request("ok", "alice", alias="same", task_id="same"),
+    ]
+    await jobs.create(h.job_request("two", "ok", tasks=tasks))
+    await report(store, "alice", "first-0", names.SUCCEEDED)
+
+    async def over() -> dict[str, Any] | None:
+        status = await jobs.status("two")
+        return status if status["end_time"] else None
+
+    status = await h.eventually(over, "an end")
+    assert status["state"] == "Failed"
+    assert [task["state"] for task in status["tasks"]] == ["Succeeded", "Failed", "Pending"]
+    assert status["tasks"][1]["err_msg"] == "Job was stopped"
+
+
+async def test_a_task_id_that_is_no_name_fails_the_job(jobs: h.Jobs) -> None:
+    """The CRD's pattern of task IDs has no anchors; syncHandler in Kuscia's kusciajob/controller.go gives up."""
+    await jobs.create(h.job_request("j", "ok", tasks=[h.task_request("ok", "alice", alias="a", task_id="My_task")]))
+    status = await h.wait_state(jobs, "j", "Failed")
+    refusal = 'KusciaTask.kuscia.secretflow "My_task" is invalid: metadata.name: '
+    assert status["err_msg"].startswith(f"KusciaJob failed after 3x retry, last error: {refusal}")
+    assert (status["tasks"][0]["state"], status["tasks"][0].get("parties", [])) == ("Pending", [])
+    assert status["end_time"]
 
 
 async def test_an_app_image_without_replicas_never_starts(store: LocalStore, jobs: h.Jobs) -> None:

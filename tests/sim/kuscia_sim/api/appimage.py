@@ -7,12 +7,11 @@ from kuscia_sim.api import paging
 from kuscia_sim.api.rules import (
     check_id,
     check_path,
-    object_name,
     one_of,
     quantity_error,
-    refuse_invalid,
     require,
 )
+from kuscia_sim.objectnames import object_name, refuse_invalid
 from kuscia_sim.protojson import Dict, GivenMap
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
@@ -273,7 +272,7 @@ def _probe_spec(probe: Dict) -> Dict:
 
 
 def _probe(spec: Dict | None) -> Dict | None:
-    if not spec:
+    if spec is None:
         return None
     probe: Dict = {name: spec.get(key, 0) for name, key in _PROBE_TIMES.items()}
     get = spec.get("httpGet")

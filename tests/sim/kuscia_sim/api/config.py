@@ -8,7 +8,8 @@ import time
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import configmap_key, refuse_invalid, require
+from kuscia_sim.api.rules import require
+from kuscia_sim.objectnames import configmap_key, refuse_invalid
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import AlreadyExists, Invalid, NotFound, Object, StoreError
 from kuscia_sim.wire import ApiError, Context, Endpoints

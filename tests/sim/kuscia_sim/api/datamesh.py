@@ -10,10 +10,9 @@ from kuscia_sim.api.rules import (
     check_id,
     check_path,
     domaindata_errors,
-    object_name,
-    refuse_invalid,
     require,
 )
+from kuscia_sim.objectnames import object_name, refuse_invalid
 from kuscia_sim.protojson import STR, Dict, Message, message
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import (

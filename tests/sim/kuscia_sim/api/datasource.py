@@ -10,8 +10,9 @@ import re
 from kuscia_sim import credentials
 from kuscia_sim.api import config
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_namespace, check_path, object_name, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, require
 from kuscia_sim.gojson import go_quote
+from kuscia_sim.objectnames import object_name, refuse_invalid
 from kuscia_sim.protojson import DecodeError, Dict, Message, render_go, unmarshal_go
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error

@@ -8,7 +8,8 @@ from cryptography import x509
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, object_name, one_of, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_path, one_of, require
+from kuscia_sim.objectnames import object_name, refuse_invalid
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_AUTH, ERR_VALIDATE, ApiError, Context, Endpoints, store_error

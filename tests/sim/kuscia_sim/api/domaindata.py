@@ -7,8 +7,9 @@ import stat
 from kuscia_sim import domaindata
 from kuscia_sim.api import datasource, objectstore, sqltable
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, require
 from kuscia_sim.api.selector import select
+from kuscia_sim.objectnames import refuse_invalid
 from kuscia_sim.protojson import Dict, NilPointer
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import (

@@ -2,8 +2,9 @@
 
 from kuscia_sim import domaindata, domaingrant
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, require
 from kuscia_sim.api.selector import select
+from kuscia_sim.objectnames import refuse_invalid
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+from kuscia_sim import objectnames
 from kuscia_sim.api import rules
 from kuscia_sim.api.rules import require
 from kuscia_sim.jobs import names, quantity
@@ -253,16 +254,22 @@ def _new_party(party: Dict) -> Object:
 def _check_crd(job: Object) -> None:
     """What the API server behind KusciaAPI refuses. Raises Invalid."""
     spec, name = job["spec"], job["metadata"]["name"]
-    errors = rules.object_name(name)
+    errors = objectnames.object_name(name)
     for key, value in job["metadata"]["labels"].items():
-        errors += rules.label_key(*key.split("/", 1)) + rules.label_value(value)
+        errors += objectnames.label_key(*key.split("/", 1)) + objectnames.label_value(value)
     errors += rules.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
-    if len(spec["tasks"]) > MAX_TASKS:
-        errors.append(f"spec.tasks: Too many: {len(spec['tasks'])}: must have at most {MAX_TASKS} items")
+    errors += _too_many("spec.tasks", spec["tasks"])
     for index, task in enumerate(spec["tasks"]):
+        errors += _too_many(f"spec.tasks[{index}].dependencies", task["dependencies"])
         if task["taskID"]:
             errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
-    rules.refuse_invalid("KusciaJob", name, errors)
+    objectnames.refuse_invalid("KusciaJob", name, errors)
+
+
+def _too_many(path: str, items: list[Any]) -> list[str]:
+    if len(items) <= MAX_TASKS:
+        return []
+    return [f"{path}: Too many: {len(items)}: must have at most {MAX_TASKS} items"]
 
 
 # --- query ---
@@ -407,8 +414,8 @@ def _state(phase: str) -> str:
         names.FAILED,
         names.SUSPENDED,
         names.CANCELLED,
-        "AwaitingApproval",
-        "ApprovalReject",
+        names.AWAITING_APPROVAL,
+        names.APPROVAL_REJECT,
     )
     if phase in ("", names.PENDING):
         return names.PENDING
@@ -539,12 +546,13 @@ def _check_approve(ctx: Context, request: Dict) -> None:
 @endpoints.add("approve", ApproveJobRequest, _id_response("Approve"), check=_check_approve)
 async def approve(ctx: Context, request: Dict) -> Dict:
     job_id = request["job_id"]
-    result = "JobAccepted" if request["result"] == "APPROVE_RESULT_ACCEPT" else "JobRejected"
+    result = names.ACCEPTED if request["result"] == "APPROVE_RESULT_ACCEPT" else names.REJECTED
 
     def change(job: Object) -> bool:
         if not _takes_part(ctx, job):
             raise _not_a_party("approve")
-        domains = [ctx.source] if ctx.role == "domain" else party_domains(job)
+        own = job["metadata"].get("annotations", {}).get(names.ANNOTATION_SELF_PARTIES)
+        domains = [ctx.source] if ctx.role == "domain" else own.split("_") if own else []
         job.setdefault("status", {}).setdefault("approveStatus", {}).update(dict.fromkeys(domains, result))
         return True
 

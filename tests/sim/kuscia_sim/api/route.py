@@ -10,11 +10,10 @@ from kuscia_sim.api.rules import (
     check_path,
     in_range,
     matches,
-    object_name,
     one_of,
-    refuse_invalid,
     require,
 )
+from kuscia_sim.objectnames import object_name, refuse_invalid
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import Object, StoreError
 from kuscia_sim.wire import CHINA, ERR_AUTH, NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error

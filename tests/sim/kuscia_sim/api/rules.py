@@ -1,11 +1,12 @@
-"""Rules shared by the handlers: IDs, labels, and the API server's words on objects that break their CRD."""
+"""Rules shared by the handlers: IDs, and the API server's words on objects that break their CRD."""
 
 import re
 from collections.abc import Iterable
 
 from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import quantity
-from kuscia_sim.store import Invalid, Object
+from kuscia_sim.objectnames import label_value, object_name
+from kuscia_sim.store import Object
 from kuscia_sim.wire import ERR_VALIDATE, ApiError
 
 ID_PATTERN = "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
@@ -14,31 +15,6 @@ HOST_PATTERN = (
     r"|^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*"
     r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9])$"
 )
-_LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", re.ASCII)
-_LABEL_ERROR = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
-    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+", re.ASCII)
-_CONFIG_KEY_ERROR = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
-    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-)
-_NAME_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]", re.ASCII)
-_NAME_PART_ERROR = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-_SUBDOMAIN_ERROR = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-MAX_LABEL = 63
-MAX_NAME = 253
 
 
 def require(condition: object, text: str, code: int = ERR_VALIDATE) -> None:
@@ -88,61 +64,6 @@ def matches(path: str, value: str, pattern: str) -> list[str]:
     return [f"{path}: Invalid value: {go_quote(value)}: {path} in body should match '{pattern}'"]
 
 
-def too_long(length: int) -> str:
-    """Kubernetes 1.33's words (apimachinery's pkg/util/validation); it counts bytes all the same."""
-    return f"must be no more than {length} characters"
-
-
-def label_key(prefix: str, name: str) -> list[str]:
-    """The API server's errors of the label `prefix/name`, whose prefix is right (IsQualifiedName)."""
-    key = f"{prefix}/{name}"
-    if "/" in name:
-        errors = [
-            f"a qualified name {_NAME_PART_ERROR} with an optional DNS subdomain prefix and '/' "
-            "(e.g. 'example.com/MyName')"
-        ]
-    else:
-        errors = ["name part must be non-empty"] if not name else []
-        if len(name.encode()) > MAX_LABEL:
-            errors.append(f"name part {too_long(MAX_LABEL)}")
-        if not _NAME_PART.fullmatch(name):
-            errors.append(f"name part {_NAME_PART_ERROR}")
-    return [f"metadata.labels: Invalid value: {go_quote(key)}: {error}" for error in errors]
-
-
-def configmap_key(key: str) -> list[str]:
-    """The API server's errors of a key of a ConfigMap (IsConfigMapKey)."""
-    errors = [too_long(MAX_NAME)] if len(key.encode()) > MAX_NAME else []
-    if not _CONFIG_KEY.fullmatch(key):
-        errors.append(_CONFIG_KEY_ERROR)
-    if key in (".", ".."):
-        errors.append(f"must not be '{key}'")
-    elif key.startswith(".."):
-        errors.append("must not start with '..'")
-    return [f"data[{key}]: Invalid value: {go_quote(key)}: {error}" for error in errors]
-
-
-def label_value(value: str) -> list[str]:
-    """The API server's errors of one label value."""
-    return [f"metadata.labels: Invalid value: {go_quote(value)}: {problem}" for problem in label_problems(value)]
-
-
-def label_problems(value: str) -> list[str]:
-    """Why this is no label value (IsValidLabelValue)."""
-    problems = [too_long(MAX_LABEL)] if len(value.encode()) > MAX_LABEL else []
-    return problems if _LABEL.fullmatch(value) else [*problems, _LABEL_ERROR]
-
-
-def object_name(value: str) -> list[str]:
-    """The API server's errors of metadata.name."""
-    errors = []
-    if len(value.encode()) > MAX_NAME:
-        errors.append(f"metadata.name: Invalid value: {go_quote(value)}: {too_long(MAX_NAME)}")
-    if not _SUBDOMAIN.fullmatch(value):
-        errors.append(f"metadata.name: Invalid value: {go_quote(value)}: {_SUBDOMAIN_ERROR}")
-    return errors
-
-
 def domaingrant_errors(name: str, grant_domain: str) -> list[str]:
     """The API server's errors of a DomainDataGrant, which has its grantee as a label."""
     return object_name(name) + label_value(grant_domain)
@@ -154,15 +75,6 @@ def domaindata_errors(data: Object, name: str) -> list[str]:
     for value in data["metadata"]["labels"].values():
         errors += label_value(value)
     return errors
-
-
-def refuse_invalid(kind: str, name: str, errors: list[str]) -> None:
-    """Raises Invalid with the API server's words when there are errors; kind is "ConfigMap" or one of Kuscia's."""
-    if not errors:
-        return
-    text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
-    group = "" if kind == "ConfigMap" else ".kuscia.secretflow"
-    raise Invalid(f'{kind}{group} "{name}" is invalid: {text}')
 
 
 def quantity_error(value: str) -> str:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from kuscia_sim.api.rules import label_problems
 from kuscia_sim.gojson import go_quote
+from kuscia_sim.objectnames import label_problems
 from kuscia_sim.store import Object
 from kuscia_sim.wire import ApiError
 

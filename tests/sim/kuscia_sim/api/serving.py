@@ -4,14 +4,16 @@ Deployments are kept, checked and shown; the stand-in runs no engines for them, 
 """
 
 import re
+import zlib
 from typing import Any
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.appimage import canonical_quantity
-from kuscia_sim.api.rules import check_id, check_path, object_name, quantity_error, refuse_invalid, require
+from kuscia_sim.api.rules import check_id, check_path, quantity_error, require
 from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import quantity
-from kuscia_sim.jobs.engines import select_template
+from kuscia_sim.jobs.engines import PORT_RANGE, select_template, service_name
+from kuscia_sim.objectnames import object_name, refuse_invalid
 from kuscia_sim.protojson import Dict
 from kuscia_sim.store import NotFound, Object, StoreError
 from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, Panic
@@ -310,7 +312,10 @@ def _shown(resources: Object) -> dict[str, Any]:
 
 
 async def _status(ctx: Context, serving: Object) -> Dict | None:
-    """Nothing runs; None as long as a party's app image or namespace is missing, as nothing could be deployed."""
+    """Nothing runs; None as long as a party's app image or namespace is missing, as nothing could be deployed.
+
+    A party is available once all replicas are, and be there none (Kuscia's pkg/controllers/kusciadeployment).
+    """
     created = serving["metadata"]["creationTimestamp"]
     parties = []
     for party in serving["spec"]["parties"]:
@@ -324,7 +329,7 @@ async def _status(ctx: Context, serving: Object) -> Dict | None:
             {
                 "domain_id": party["domainID"],
                 "role": party["role"],
-                "state": "Progressing",
+                "state": "Progressing" if replicas else "Available",
                 "replicas": replicas,
                 "unavailable_replicas": replicas,
                 "updatedReplicas": replicas,
@@ -341,14 +346,23 @@ async def _status(ctx: Context, serving: Object) -> Dict | None:
 
 
 def _endpoints(serving: Object, party: Object, template: Object) -> list[Dict]:
-    stem = serving["metadata"]["name"] + (f"-{party['role']}" if party["role"] else "")
     return [
         {
             "port_name": port["name"],
             "scope": port["scope"],
-            "endpoint": f"{party['serviceNamePrefix'] or stem}-{port['name']}.{party['domainID']}.svc",
+            "endpoint": _endpoint(serving, party, port),
         }
         for container in template["spec"]["containers"]
         for port in container.get("ports") or []
         if port["scope"] in ("Cluster", "Domain")
     ]
+
+
+def _endpoint(serving: Object, party: Object, port: Object) -> str:
+    """With a port of those that engines get where the scope is Domain; always the same, as nothing listens there."""
+    stem = serving["metadata"]["name"] + (f"-{party['role']}" if party["role"] else "")
+    host = f"{service_name(party['serviceNamePrefix'] or stem, port['name'])}.{party['domainID']}.svc"
+    if port["scope"] != "Domain":
+        return host
+    seed = f"{serving['metadata']['uid']}/{host}".encode()
+    return f"{host}:{PORT_RANGE[zlib.crc32(seed) % len(PORT_RANGE)]}"

@@ -1,7 +1,7 @@
 """The domain controller of a master (Kuscia facts 5.3, 14.3, 16.2).
 
-For each domain that is not a partner: its namespace and configuration, its route to the master, deploy tokens
-(one unused, at most one used), and the state of its nodes.
+For each domain: its namespace and its route to the master; for each that is no partner also its configuration,
+deploy tokens (one unused, at most one used), and the state of its nodes.
 """
 
 import re
@@ -10,7 +10,7 @@ from kuscia_sim import credentials
 from kuscia_sim.heartbeat import is_ready
 from kuscia_sim.log import Log
 from kuscia_sim.node import Node
-from kuscia_sim.objects import age, changes, ensure, mutate
+from kuscia_sim.objects import age, changes, ensure, is_partner, mutate
 from kuscia_sim.remote_store import NODE_NAMESPACE_LABEL
 from kuscia_sim.store import NotFound, Object, Store, now_rfc3339, owner_reference
 
@@ -57,7 +57,7 @@ async def reconcile(node: Node) -> None:
     known = {item["metadata"]["name"] for item in domains}
     for domain in domains:
         name = domain["metadata"]["name"]
-        if domain["spec"].get("role") == "partner" or not NAMESPACE_NAME.fullmatch(name):
+        if not NAMESPACE_NAME.fullmatch(name):
             continue
         try:
             await _reconcile_domain(node, domain, nodes.get(name, []))
@@ -71,6 +71,9 @@ async def _reconcile_domain(node: Node, domain: Object, nodes: list[Object]) -> 
     await _ensure_namespace(store, name)
     if domain["spec"].get("authCenter") and name != node.domain_id:
         await _ensure_route_to_master(store, domain, node.domain_id)
+    if is_partner(domain):
+        return
+    await _ensure_config(store, name)
     token_delay = node.faults.token_delay()
     wanted = _status(domain, nodes, token_delay)
     labels = domain["metadata"].get("labels") or {}
@@ -90,12 +93,17 @@ async def _ensure_namespace(store: Store, name: str) -> None:
     except NotFound:
         log.info("domain/namespace.go:33", f"Create domain namespace {name}")
         await ensure(store, "namespaces", "", name, _namespace(name))
-        await ensure(store, "configmaps", name, "domain-config", {"data": {}})
-        log.info("domain/domain_config.go:34", f"Create domain config domain-config under domain {name}")
         return
     if DELETED_LABEL in (namespace["metadata"].get("labels") or {}):
         await mutate(store, "namespaces", "", name, lambda current: current["metadata"]["labels"].pop(DELETED_LABEL, 0))
-    await ensure(store, "configmaps", name, "domain-config", {"data": {}})
+
+
+async def _ensure_config(store: Store, name: str) -> None:
+    try:
+        await store.get("configmaps", name, "domain-config")
+    except NotFound:
+        await ensure(store, "configmaps", name, "domain-config", {"data": {}})
+        log.info("domain/domain_config.go:34", f"Create domain config domain-config under domain {name}")
 
 
 async def _ensure_route_to_master(store: Store, domain: Object, master_id: str) -> None:

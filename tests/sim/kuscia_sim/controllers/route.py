@@ -11,7 +11,7 @@ from kuscia_sim import credentials
 from kuscia_sim.handshake import live_gateways, tokens
 from kuscia_sim.log import Log
 from kuscia_sim.node import Node
-from kuscia_sim.objects import age, changes, ensure, mutate
+from kuscia_sim.objects import age, changes, ensure, is_partner, mutate
 from kuscia_sim.store import NotFound, Object, Store, now_rfc3339, owner_reference
 
 PERIOD = 10.0
@@ -35,8 +35,10 @@ async def run_route_controller(node: Node) -> None:
 
 async def reconcile(store: Store) -> None:
     """One round over all routes."""
-    keys = {item["metadata"]["name"]: _public_key(item) for item in await store.list("domains")}
-    namespaces = {item["metadata"]["name"] for item in await store.list("namespaces")}
+    domains = {item["metadata"]["name"]: item for item in await store.list("domains")}
+    keys = {name: _public_key(domain) for name, domain in domains.items()}
+    partners = {name for name, domain in domains.items() if is_partner(domain)}
+    namespaces = {item["metadata"]["name"] for item in await store.list("namespaces")} - partners
     routes = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): item for item in await store.list("domainroutes")
     }

@@ -5,9 +5,11 @@ import datetime
 import logging
 from collections.abc import Awaitable
 
+from kuscia_sim import objectnames
 from kuscia_sim.jobs import jobs, names, tasks
 from kuscia_sim.node import Node
-from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, Store, StoreError
+from kuscia_sim.objects import is_partner
+from kuscia_sim.store import AlreadyExists, Conflict, Invalid, NotFound, Object, Store, StoreError
 
 log = logging.getLogger("kusciajob")
 
@@ -50,16 +52,19 @@ class JobController:
             uid = task["metadata"].get("labels", {}).get(names.LABEL_JOB_UID, "")
             by_job.setdefault(uid, {})[task["metadata"]["name"]] = task
         open_jobs = [job for job in all_jobs if not jobs.is_over(job)]
-        namespaces = set()
-        if open_jobs:
-            namespaces = {item["metadata"]["name"] for item in await self._store.list("namespaces")}
+        domains = await self._domains() if open_jobs else jobs.Domains(frozenset())
         now = datetime.datetime.now(datetime.UTC)
         for task in all_tasks:
             if not task.get("status", {}).get("cleaned"):
                 await self._guard(task, self._tasks.reconcile(task, now))
         for job in open_jobs:
             own = by_job.get(job["metadata"]["uid"], {})
-            await self._guard(job, self._job(job, own, namespaces, now))
+            await self._guard(job, self._job(job, own, domains, now))
+
+    async def _domains(self) -> jobs.Domains:
+        known = frozenset(item["metadata"]["name"] for item in await self._store.list("namespaces"))
+        domains = await self._store.list("domains")
+        return jobs.Domains(known, frozenset(item["metadata"]["name"] for item in domains if is_partner(item)))
 
     async def _guard(self, obj: Object, step: Awaitable[None]) -> None:
         name = obj["metadata"]["name"]
@@ -70,35 +75,34 @@ class JobController:
         except StoreError as err:
             log.warning("Error handling %s, re-queuing: %s", name, err)
 
-    async def _job(self, job: Object, own: dict[str, Object], namespaces: set[str], now: datetime.datetime) -> None:
+    async def _job(self, job: Object, own: dict[str, Object], domains: jobs.Domains, now: datetime.datetime) -> None:
         before = repr(job)
-        outcome = jobs.reconcile(job, own, namespaces, tasks.rfc3339(now))
+        outcome = jobs.reconcile(job, own, domains, tasks.rfc3339(now))
         for task_id in outcome.stop:
             await tasks.stop(self._store, own[task_id], now)
         for task_id in outcome.delete:
             await self._store.delete("kusciatasks", names.CROSS_DOMAIN, task_id)
         for task in outcome.create:
-            problem = await self._create_task(job, task)
+            problem = await self._create_task(job, task, tasks.rfc3339(now))
             if problem:
-                job["status"].update(
-                    phase=names.FAILED,
-                    reason="CreateTaskFailed",
-                    message=problem,
-                    completionTime=tasks.rfc3339(now),
-                )
+                job["status"].update(problem, phase=names.FAILED)
                 break
         if repr(job) == before:
             return
         job["status"]["lastReconcileTime"] = tasks.rfc3339(now)
         await self._store.update("kusciajobs", names.CROSS_DOMAIN, job["metadata"]["name"], job)
 
-    async def _create_task(self, job: Object, task: Object) -> str | None:
-        """Creates the task; the text of the failure when another job has one of that name."""
+    async def _create_task(self, job: Object, task: Object, now: str) -> dict[str, str]:
+        """Creates the task; what becomes of the job's status when its name is none or another job has one of it."""
         name = task["metadata"]["name"]
         try:
+            objectnames.refuse_invalid("KusciaTask", name, objectnames.object_name(name))
             await self._store.create("kusciatasks", names.CROSS_DOMAIN, name, task)
+        except Invalid as err:
+            return {"message": f"KusciaJob failed after 3x retry, last error: {err}", "completionTime": now}
         except AlreadyExists:
             existing = await self._store.get("kusciatasks", names.CROSS_DOMAIN, name)
             if existing["metadata"].get("labels", {}).get(names.LABEL_JOB_UID) != job["metadata"]["uid"]:
-                return f"Failed to create task {name} because of a task with the same name already exists"
-        return None
+                text = f"Failed to create task {name} because of a task with the same name already exists"
+                return {"reason": "CreateTaskFailed", "message": text}
+        return {}

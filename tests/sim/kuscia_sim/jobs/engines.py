@@ -12,14 +12,16 @@ import random
 from decimal import Decimal
 from typing import Any
 
+from kuscia_sim import objectnames
 from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import names, quantity
-from kuscia_sim.store import Object, owner_reference
+from kuscia_sim.store import Invalid, Object, owner_reference
 
 # Set to "accept" where jobs are only replayed: nothing carries HTTP/2 between domains then either.
 GRPC_SWITCH = "KUSCIA_SIM_GRPC_PORTS"
 PORT_RANGE = range(20000, 32768)
 MAX_NAME = 63
+HASH_LENGTH = 16
 
 
 class EngineError(Exception):
@@ -35,11 +37,7 @@ class EnginePod:
     ports: list[dict[str, Any]]
 
     def service(self, port_name: str) -> str:
-        """Name of the service behind a port, at most 63 characters."""
-        name = f"{self.name}-{port_name}"
-        if len(name) <= MAX_NAME:
-            return name
-        return "svc-" + hashlib.sha256(name.encode()).hexdigest()[:32]
+        return service_name(self.name, port_name)
 
 
 @dataclasses.dataclass
@@ -59,6 +57,18 @@ class Party:
     def key(self) -> str:
         """How the party is named in messages: `alice` or `alice-guest`."""
         return f"{self.domain}-{self.role}" if self.role else self.domain
+
+
+def service_name(stem: str, port_name: str) -> str:
+    """Name of the service behind a port (GenerateServiceName in Kuscia's pkg/utils/resources/service.go)."""
+    stem, port_name = stem.strip("-"), port_name.strip("-")
+    name = f"{stem}-{port_name}"
+    if name[0].isdigit():
+        name = f"svc-{name}"
+    if len(name) <= MAX_NAME:
+        return name
+    left = MAX_NAME - HASH_LENGTH - len(port_name) - len("svc---")
+    return f"svc-{stem[:left]}-{port_name}-{hashlib.sha256(name.encode()).hexdigest()[:HASH_LENGTH]}"
 
 
 def unique_parties(task: Object) -> list[dict[str, Any]]:
@@ -235,8 +245,37 @@ def config_maps(task: Object, parties: list[Party], domain: str) -> list[Object]
 
 
 def pods(task: Object, parties: list[Party], party: Party) -> list[Object]:
-    """The party's pods, not yet bound to a node. Raises EngineError when one cannot be described."""
-    return [_pod(task, parties, party, pod) for pod in party.pods]
+    """The party's pods, not yet bound to a node.
+
+    Raises EngineError when one cannot be described, or when the API server would refuse it or a service of it.
+    """
+    made = []
+    for pod in party.pods:
+        described = _pod(task, parties, party, pod)
+        _check_names(party, described)
+        made.append(described)
+    return made
+
+
+def _check_names(party: Party, pod: Object) -> None:
+    """Raises EngineError as Kuscia's createResourceForParty (pkg/controllers/kusciatask/handler/pending_handler.go)."""
+    name, labels = pod["metadata"]["name"], pod["metadata"]["labels"]
+    errors = objectnames.object_name(name)
+    for label in ("pod-identity", "pod-role"):
+        errors += objectnames.label_value(labels[names.PREFIX + label])
+    _refuse(party, "pod", name, errors)
+    for port in pod["ports"]:
+        _refuse(party, "service", port["service"], objectnames.service_name(port["service"]))
+
+
+def _refuse(party: Party, kind: str, name: str, errors: list[str]) -> None:
+    try:
+        objectnames.refuse_invalid(kind.capitalize(), name, errors)
+    except Invalid as err:
+        raise EngineError(
+            f"failed to create resource for party '{party.domain}/{party.role}', "
+            f"failed to submit {kind} {go_quote(name)}, {err}"
+        ) from err
 
 
 def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Object:

@@ -1,4 +1,4 @@
-"""What becomes of one KusciaJob: a pure function of the job, its tasks and the namespaces.
+"""What becomes of one KusciaJob: a pure function of the job, its tasks and the domains.
 
 Phases, texts and states as recorded (notes 'job ...'): a job goes "" -> Pending -> Running -> Succeeded or
 Failed; commands (labels) stop, cancel, suspend and restart it.
@@ -24,10 +24,19 @@ class Outcome:
     delete: list[str] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(frozen=True)
+class Domains:
+    """Those that have a namespace, and which of them are partners: domains of another master's."""
+
+    known: frozenset[str]
+    partners: frozenset[str] = frozenset()
+
+
 def is_over(job: Object) -> bool:
     """Nothing but a command can change this job any more."""
     status = job.get("status", {})
-    return bool(status.get("completionTime")) and status.get("phase") in (names.SUCCEEDED, names.CANCELLED)
+    final = (names.SUCCEEDED, names.CANCELLED, names.APPROVAL_REJECT)
+    return bool(status.get("completionTime")) and status.get("phase") in final
 
 
 def party_domains(job: Object) -> list[str]:
@@ -36,32 +45,39 @@ def party_domains(job: Object) -> list[str]:
     return list(found)
 
 
-def reconcile(job: Object, tasks: dict[str, Object], namespaces: set[str], now: str) -> Outcome:
+def reconcile(job: Object, tasks: dict[str, Object], domains: Domains, now: str) -> Outcome:
     """The next step of `job`; `tasks` are its existing KusciaTasks by task ID. `job` is changed in place."""
     outcome = Outcome(job)
     status = job.setdefault("status", {})
-    if _handle_command(outcome, tasks, now):
+    if _handle_command(outcome, tasks, domains, now):
         return outcome
     phase = status.get("phase", "")
     if phase == "":
-        _start(job, namespaces, now)
-    elif phase == names.PENDING:
+        _start(job, domains, now)
+    elif phase == names.AWAITING_APPROVAL:
+        _await_approval(job, now)
+    elif phase == names.PENDING and status.get("stageStatus", {}).keys() >= set(party_domains(job)):
         status["phase"] = names.RUNNING
+        _name_tasks(job)
     elif phase == names.RUNNING:
+        _name_tasks(job)
         _run(outcome, tasks, now)
+    elif phase == names.FAILED and not status.get("completionTime"):
+        _stop_tasks(outcome, tasks)
+        status["completionTime"] = now
     return outcome
 
 
-def _start(job: Object, namespaces: set[str], now: str) -> None:
+def _start(job: Object, domains: Domains, now: str) -> None:
     status = job["status"]
     status["startTime"] = now
-    problem = _validate(job, namespaces)
+    problem = _validate(job, domains)
     if problem:
         _set_condition(status, "JobValidated", "False", "ValidateFailed", f"Validate job failed, {problem}", now)
         status.update(phase=names.FAILED, reason="ValidateFailed", message="", completionTime=now)
         return
     _set_condition(status, "JobValidated", "True", "", "", now)
-    missing = [domain for domain in party_domains(job) if domain not in namespaces]
+    missing = [domain for domain in party_domains(job) if domain not in domains.known]
     if missing:
         status.update(
             phase=names.FAILED,
@@ -70,17 +86,31 @@ def _start(job: Object, namespaces: set[str], now: str) -> None:
             completionTime=now,
         )
         return
-    for task in job["spec"]["tasks"]:
-        task["taskID"] = task.get("taskID") or f"{job['metadata']['name']}-{uuid.uuid4().hex[-12:]}"
-    domains = party_domains(job)
-    status["phase"] = names.PENDING
-    status["approveStatus"] = dict.fromkeys(domains, "JobAccepted")
-    _set_stage(job, "Create")
+    own = _own_parties(job, domains)
+    if own:
+        # Who is approved for by the master's own KusciaAPI.
+        job["metadata"].setdefault("annotations", {})[names.ANNOTATION_SELF_PARTIES] = "_".join(own)
+    begun_here = job["spec"]["initiator"] not in domains.partners
+    status["approveStatus"] = dict.fromkeys(own if begun_here else (), names.ACCEPTED)
+    complete = _set_stage(job, domains, "Create")
+    status["phase"] = names.AWAITING_APPROVAL if begun_here and not complete else names.PENDING
 
 
-def _validate(job: Object, namespaces: set[str]) -> str | None:
+def _await_approval(job: Object, now: str) -> None:
+    """All parties but the initiator have to approve (Kuscia's pkg/controllers/kusciajob/handler/approval.go)."""
+    status = job["status"]
+    approvals = {
+        status["approveStatus"].get(party) for party in party_domains(job) if party != job["spec"]["initiator"]
+    }
+    if approvals <= {names.ACCEPTED}:
+        status["phase"] = names.PENDING
+    if names.REJECTED in approvals:
+        status.update(phase=names.APPROVAL_REJECT, completionTime=now)
+
+
+def _validate(job: Object, domains: Domains) -> str | None:
     initiator = job["spec"]["initiator"]
-    if initiator not in namespaces:
+    if initiator not in domains.known:
         return f'can\'t find initiator namespace {initiator} under cluster, namespace "{initiator}" not found'
     tasks = job["spec"]["tasks"]
     aliases = {task["alias"] for task in tasks}
@@ -97,6 +127,11 @@ def _validate(job: Object, namespaces: set[str]) -> str | None:
     return None
 
 
+def _name_tasks(job: Object) -> None:
+    for task in job["spec"]["tasks"]:
+        task["taskID"] = task.get("taskID") or f"{job['metadata']['name']}-{uuid.uuid4().hex[-12:]}"
+
+
 def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
     job = outcome.job
     status = job["status"]
@@ -106,14 +141,13 @@ def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
         if task["taskID"] in tasks
     }
     status["taskStatus"] = {
-        task["taskID"]: phases[task["alias"]] for task in job["spec"]["tasks"] if task["alias"] in phases
+        task["taskID"]: phases[task["alias"]] for task in job["spec"]["tasks"] if task["taskID"] in tasks
     }
-    ready = ready_tasks(job, phases)
-    phase = job_phase(job, phases, ready)
+    phase = job_phase(job, phases)
     if phase == names.RUNNING:
         busy = sum(1 for state in phases.values() if state not in FINISHED)
         places = max(0, job["spec"].get("maxParallelism", 1) - busy)
-        outcome.create = [_new_task(job, template) for template in ready[:places]]
+        outcome.create = [_new_task(job, template) for template in ready_tasks(job, phases)[:places]]
         return
     status.update(phase=phase, completionTime=now)
     if phase == names.FAILED:
@@ -121,25 +155,37 @@ def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
 
 
 def ready_tasks(job: Object, phases: dict[str, str]) -> list[dict[str, Any]]:
-    """Task templates that may be created now, those of higher priority first."""
+    """Task templates that may be created now, those of higher priority first.
+
+    Of several with one alias the last is meant each time (readyTasksOf in Kuscia's scheduler.go).
+    """
+    by_alias = {task["alias"]: task for task in job["spec"]["tasks"]}
     ready = [
         task
         for task in job["spec"]["tasks"]
         if task["alias"] not in phases
         and all(phases.get(need) == names.SUCCEEDED for need in task.get("dependencies", []))
     ]
-    return sorted(ready, key=lambda task: -int(task.get("priority") or 0))
+    return [by_alias[task["alias"]] for task in sorted(ready, key=lambda task: -int(task.get("priority") or 0))]
 
 
-def job_phase(job: Object, phases: dict[str, str], ready: list[dict[str, Any]]) -> str:
-    """BestEffort: failed once a task that is not tolerable failed and nothing runs nor could."""
-    tasks = job["spec"]["tasks"]
-    critical = [phases.get(task["alias"]) for task in tasks if not task.get("tolerable")]
-    finished = len(phases) == len(tasks) and all(phase in FINISHED for phase in phases.values())
-    if finished and all(phase == names.SUCCEEDED for phase in critical):
+def job_phase(job: Object, phases: dict[str, str]) -> str:
+    """BestEffort: failed once a task that is not tolerable failed and nothing runs nor seems to be next.
+
+    Kuscia looks for what a task depends on among the task IDs here, so one that depends on another alias is never next:
+    its job fails with it still to come (readyTaskMap in pkg/controllers/kusciajob/handler/scheduler.go).
+    """
+    tasks = {task["taskID"]: task for task in job["spec"]["tasks"]}
+    states = {task_id: phases.get(task["alias"]) for task_id, task in tasks.items()}
+    critical = [states[task_id] for task_id, task in tasks.items() if not task.get("tolerable")]
+    if all(state in FINISHED for state in states.values()) and all(state == names.SUCCEEDED for state in critical):
         return names.SUCCEEDED
-    running = any(phase not in FINISHED for phase in phases.values())
-    if not ready and not running and names.FAILED in critical:
+    running = any(state is not None and state not in FINISHED for state in states.values())
+    following = any(
+        states[task_id] is None and all(states.get(need) == names.SUCCEEDED for need in task.get("dependencies", []))
+        for task_id, task in tasks.items()
+    )
+    if not following and not running and names.FAILED in critical:
         return names.FAILED
     return names.RUNNING
 
@@ -196,7 +242,7 @@ def _new_task(job: Object, template: dict[str, Any]) -> Object:
     }
 
 
-def _handle_command(outcome: Outcome, tasks: dict[str, Object], now: str) -> bool:
+def _handle_command(outcome: Outcome, tasks: dict[str, Object], domains: Domains, now: str) -> bool:
     job = outcome.job
     status = job["status"]
     labels = job["metadata"].setdefault("labels", {})
@@ -211,22 +257,24 @@ def _handle_command(outcome: Outcome, tasks: dict[str, Object], now: str) -> boo
         if command == names.STAGE_STOP and phase == names.FAILED and over:
             return False
         _stop_tasks(outcome, tasks)
-        _set_stage(job, command)
+        _set_stage(job, domains, command)
         final = names.FAILED if command == names.STAGE_STOP else names.CANCELLED
         status.update(phase=final, reason=text, message=text, completionTime=status.get("completionTime") or now)
         return True
     if command == names.STAGE_SUSPEND and phase == names.RUNNING:
         _stop_tasks(outcome, tasks)
-        _set_stage(job, command)
+        _set_stage(job, domains, command)
         status.update(phase=names.SUSPENDED, reason=text, message="")
         return True
     if command == names.STAGE_RESTART and phase in (names.FAILED, names.SUSPENDED):
-        return _restart(outcome, tasks, labels, text)
-    return False
+        return _restart(outcome, tasks, domains, text)
+    # Restarted, but not by all parties, for whom it waits.
+    return bool(command == names.STAGE_RESTART and phase == names.RUNNING)
 
 
-def _restart(outcome: Outcome, tasks: dict[str, Object], labels: dict[str, str], text: str) -> bool:
+def _restart(outcome: Outcome, tasks: dict[str, Object], domains: Domains, text: str) -> bool:
     job = outcome.job
+    labels = job["metadata"]["labels"]
     status = job["status"]
     conditions = status.get("conditions", [])
     if any(entry["type"] == "JobValidated" and entry["status"] == "False" for entry in conditions):
@@ -240,23 +288,38 @@ def _restart(outcome: Outcome, tasks: dict[str, Object], labels: dict[str, str],
     status.pop("completionTime", None)
     trigger = labels.get(names.LABEL_JOB_STAGE_TRIGGER, "")
     status.update(phase=names.RUNNING, reason=text, message=f"This job is restarted by {trigger}")
+    if not _set_stage(job, domains, names.STAGE_RESTART):
+        return True
     # Back to Start, as Kuscia does, so that the job can be restarted once more.
     labels[names.LABEL_JOB_STAGE] = names.STAGE_START
     labels[names.LABEL_JOB_STAGE_TRIGGER] = job["spec"]["initiator"]
     labels[names.LABEL_JOB_STAGE_VERSION] = str(int(labels.get(names.LABEL_JOB_STAGE_VERSION, "0")) + 1)
-    _set_stage(job, names.STAGE_START)
+    _set_stage(job, domains, names.STAGE_START)
     return True
 
 
 def _stop_tasks(outcome: Outcome, tasks: dict[str, Object]) -> None:
-    for task_id, task in tasks.items():
-        if task.get("status", {}).get("phase") not in FINISHED:
+    """Those that the job's status names; what was made since then goes on, as in Kuscia (stopTasks in scheduler.go)."""
+    named = outcome.job["status"].get("taskStatus", {})
+    for task_id, phase in named.items():
+        if phase in FINISHED:
+            continue
+        named[task_id] = names.FAILED
+        if task_id in tasks:
             outcome.stop.append(task_id)
-            outcome.job["status"].setdefault("taskStatus", {})[task_id] = names.FAILED
 
 
-def _set_stage(job: Object, stage: str) -> None:
-    job["status"]["stageStatus"] = dict.fromkeys(party_domains(job), names.STAGE_SUCCEEDED.format(stage))
+def _set_stage(job: Object, domains: Domains, stage: str) -> bool:
+    """Notes the stage for the own parties; whether all parties are (getAllParties in Kuscia's scheduler.go)."""
+    own = _own_parties(job, domains)
+    job["status"].setdefault("stageStatus", {}).update(dict.fromkeys(own, names.STAGE_SUCCEEDED.format(stage)))
+    return own == party_domains(job)
+
+
+def _own_parties(job: Object, domains: Domains) -> list[str]:
+    """The parties that are no partners; none when one is unknown."""
+    parties = party_domains(job)
+    return [party for party in parties if party not in domains.partners] if domains.known.issuperset(parties) else []
 
 
 def _set_condition(status: Object, kind: str, value: str, reason: str, message: str, now: str) -> None:

@@ -114,12 +114,12 @@ class TaskReconciler:
 
     async def _create_objects(self, task: Object, parties: list[engines.Party]) -> None:
         """Makes all of them anew: what a controller left behind that died here has other ports."""
+        pods = [(party.domain, pod) for party in parties for pod in engines.pods(task, parties, party)]
         for domain in {party.domain for party in parties}:
             for config_map in engines.config_maps(task, parties, domain):
                 await self._replace("configmaps", domain, config_map)
-        for party in parties:
-            for pod in engines.pods(task, parties, party):
-                await self._replace("pods", party.domain, pod)
+        for domain, pod in pods:
+            await self._replace("pods", domain, pod)
 
     async def _replace(self, kind: str, namespace: str, obj: Object) -> None:
         name = obj["metadata"]["name"]
@@ -269,6 +269,9 @@ async def stop(store: Store, task: Object, now: datetime.datetime) -> None:
     for entry in status.get("podStatuses", {}).values():
         entry.pop("message", None)
     TaskReconciler._fail(task, now)
+    # Those that had succeeded too (stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go).
+    for party in status.get("partyTaskStatus", []):
+        party["phase"] = names.FAILED
     await store.update("kusciatasks", task["metadata"]["namespace"], task["metadata"]["name"], task)
 
 
@@ -322,7 +325,7 @@ def _party_phase(status: Object, party: dict[str, Any], pods: dict[str, Object])
         return names.FAILED
     if phases and all(phase == names.SUCCEEDED for phase in phases):
         return names.SUCCEEDED
-    return names.RUNNING if names.RUNNING in phases or names.SUCCEEDED in phases else names.PENDING
+    return names.RUNNING if names.RUNNING in phases else names.PENDING
 
 
 def _is_stuck(pod: Object) -> bool:
