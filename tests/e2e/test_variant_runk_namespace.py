@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.demo import Demo
 from tests.cluster.kubectl import CommandError
 from tests.e2e.conftest import eventually
-from tests.e2e.engines import sleeper
+from tests.e2e.engines import DOMAIN, sleeper
 from tests.e2e.variants import Variant, variant
 
 pytestmark = pytest.mark.cluster
@@ -80,7 +80,7 @@ def test_engine_pods_run_there(apart: Variant) -> None:
     resolv = apart.kubectl.run("exec", "-n", engines, pod["metadata"]["name"], "--", "cat", "/etc/resolv.conf")
     assert f"nameserver {service['spec']['clusterIP']}" in resolv
     own = apart.kubectl.get("pods", "-n", apart.namespace("alice"))["items"]
-    assert [one for one in own if "kuscia.secretflow/namespace" in one["metadata"].get("labels", {})] == []
+    assert [one for one in own if DOMAIN in one["metadata"].get("labels", {})] == []
     apart.end_job(JOB)
     eventually(lambda: phases(apart, engines) == [], 180, f"no engine pod is left in {engines}")
 

@@ -25,6 +25,7 @@ from tests.cluster.kubectl import CommandError
 from tests.cluster.kusciaapi import kusciaapi
 from tests.cluster.releases import BOB, image_values
 from tests.e2e.conftest import eventually
+from tests.e2e.engines import DOMAIN
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
 
@@ -168,7 +169,7 @@ def test_engines_ran_as_processes_of_the_lite(runp: Variant, party: str) -> None
     assert "start -c etc/conf/kuscia.yaml" in processes()
     eventually(lambda: not any(name in processes() for name in ENGINES), 60, f"no engine runs in {party}'s lite")
     pods = runp.kubectl.get("pods", "-n", runp.namespace(party))["items"]
-    assert [pod for pod in pods if "kuscia.secretflow/namespace" in pod["metadata"].get("labels", {})] == []
+    assert [pod for pod in pods if DOMAIN in pod["metadata"].get("labels", {})] == []
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
