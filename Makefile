@@ -2,29 +2,33 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# Name of the local cluster; `current` means the current context of your kubeconfig.
-CLUSTER ?= kuscia
-IMAGE_PREFIX ?=
-KUSCIA_IMAGE ?=
-CONFIG ?= kuscia.yaml
+CLUSTER ?= kuscia##           Local cluster name; "current" is your kubeconfig's current context
+IMAGE_PREFIX ?=##             Registry path to push images to (required with CLUSTER=current)
+KUSCIA_IMAGE ?=##             Kuscia image to test instead of the stand-in, such as docker-archive:kuscia.tar
+CONFIG ?= kuscia.yaml##       Configuration of `make sim`
+TESTS ?=##                    Tests of `make pytest`, such as tests/hooks/test_keys.py
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kuscia-chart
 LOCK := requirements-dev.txt
 VENV := $(CACHE)/venv-$(shell sha256sum $(LOCK) | cut -c1-12)
 PY := $(VENV)/bin/python
+REPORTS := build/reports
 export PATH := $(CACHE)/bin:$(VENV)/bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/tests/sim:$(CURDIR)/tests/engine
+export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/testbed/kuscia-sim/src:$(CURDIR)/testbed/psi-engine/src
 export CLUSTER IMAGE_PREFIX KUSCIA_IMAGE
 
 .PHONY: help
-help: ## List the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## List targets and variables
+	@echo "Targets:"
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables:"
+	@awk -F' \\?=|## *' '/^[A-Z_]+ \?=.*## /{printf "  %-16s %s\n", $$1, $$3}' $(MAKEFILE_LIST)
 
-# --- what the machine needs ---------------------------------------------------
+# --- tools --------------------------------------------------------------------
 
-.PHONY: packages venv tools deps
-packages:
-	@tests/cluster/packages.sh
+.PHONY: packages venv tools deps lock
+packages: ## Install the Debian packages that the test bed needs (root)
+	@testbed/cluster/packages.sh
 
 $(VENV)/.done: | packages
 	@echo "==> Python environment"
@@ -32,50 +36,58 @@ $(VENV)/.done: | packages
 	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement $(LOCK)
 	@touch $@
 
-venv: $(VENV)/.done
+venv: $(VENV)/.done ## Create the Python environment
 
-tools: venv
-	@$(PY) -m tests.cluster tools
+tools: venv ## Build Kubernetes, helm and other tools from source (once)
+	@$(PY) -m testbed.cluster tools
 
-deps: venv tools
+deps: venv tools ## All of the above
 
-# --- the local cluster and the demo -------------------------------------------
+COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
 
-.PHONY: cluster-up cluster-down cluster-status kubeconfig demo demo-down images sim
-cluster-up: tools ## Start the local Kubernetes (safe to repeat)
-	@$(PY) -m tests.cluster up --name $(CLUSTER)
+lock: venv ## Compile the lock files again
+	cd hooks && $(COMPILE) -o requirements.txt requirements.in
+	cd testbed/kuscia-sim && $(COMPILE) -o requirements.txt requirements.in
+	cd testbed/psi-engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
+	$(COMPILE) --override testbed/psi-engine/overrides.txt -o $(LOCK) requirements-dev.in
 
-cluster-down: venv ## Stop it and leave nothing behind
-	@$(PY) -m tests.cluster down --name $(CLUSTER)
+# --- demo and local cluster ---------------------------------------------------
 
-cluster-status: venv ## Show its parts and nodes
-	@$(PY) -m tests.cluster status --name $(CLUSTER)
-
-kubeconfig: ## Print the path of its kubeconfig
-	@$(if $(wildcard $(VENV)/.done),,$(MAKE) -s venv >&2;) $(PY) -m tests.cluster kubeconfig --name $(CLUSTER)
-
-images: tools ## Build the images
-	@$(PY) -m tests.cluster.images build
-
+.PHONY: demo demo-down cluster-up cluster-down cluster-status kubeconfig images sim
 demo: deps ## The whole guide: cluster, images, three releases, data, PSI job
-	@$(PY) -m tests.cluster.demo up
+	@$(PY) -m testbed.demo up
 
 demo-down: venv ## Remove the demo and its cluster
-	@$(PY) -m tests.cluster.demo down
+	@$(PY) -m testbed.demo down
 
-sim: venv ## Run a stand-in Kuscia in the foreground: make sim CONFIG=kuscia.yaml
+cluster-up: tools ## Start the local Kubernetes (safe to repeat)
+	@$(PY) -m testbed.cluster up --name $(CLUSTER)
+
+cluster-down: venv ## Stop it and remove everything it created
+	@$(PY) -m testbed.cluster down --name $(CLUSTER)
+
+cluster-status: venv ## Show its components and nodes
+	@$(PY) -m testbed.cluster status --name $(CLUSTER)
+
+kubeconfig: ## Print the path of its kubeconfig
+	@$(if $(wildcard $(VENV)/.done),,$(MAKE) -s venv >&2;) $(PY) -m testbed.cluster kubeconfig --name $(CLUSTER)
+
+images: tools ## Build the images
+	@$(PY) -m testbed.images build
+
+sim: venv ## Run a stand-in Kuscia in the foreground
 	@KUSCIA_SIM_HOME=$${KUSCIA_SIM_HOME:-$(CONFIG).home} exec $(PY) -m kuscia_sim start -c $(CONFIG)
 
 # --- checks -------------------------------------------------------------------
 
-# Most of an end-to-end test is waiting: groups that share nothing run side by side.
+# End-to-end tests mostly wait: groups that share nothing run side by side.
 SIDE_BY_SIDE := --numprocesses 4
 
-# Set by test-all: what a run writes its report to.
+# Set by test-all: where a run writes its report.
 report =
 
-.PHONY: lint unit chart test-fast test test-all
-lint: deps ## ruff, mypy, yamllint, helm lint
+.PHONY: lint unit test-testbed e2e e2e-all test test-all pytest
+lint: deps ## Static checks: ruff, mypy, import-linter, yamllint, shellcheck, helm lint
 	ruff check .
 	ruff format --check .
 	mypy
@@ -83,34 +95,25 @@ lint: deps ## ruff, mypy, yamllint, helm lint
 	helm lint --strict --quiet charts/kuscia
 	@for v in values/*.yaml; do helm lint --strict --quiet charts/kuscia --values $$v || exit 1; done
 
-unit: deps ## Unit tests of the hooks, the stand-in, the engine
-	pytest -m "not cluster and not long" tests --ignore tests/chart $(call report,unit)
-
-chart: deps ## helm-unittest suites and template tests
+unit: deps ## Unit and chart tests of the product (under 90 s)
 	helm-unittest --strict charts/kuscia --with-subchart
-	pytest tests/chart $(call report,chart)
+	pytest -m "not cluster and not long" tests $(call report,unit)
 
-test-fast: lint chart unit ## All that needs no cluster
+test-testbed: deps ## Tests of the test bed that need no cluster
+	pytest -m "not cluster and not long" testbed $(call report,testbed)
 
-.PHONY: e2e e2e-all
-e2e: deps ## End-to-end tests of the demo and of the quicker variants
-	@$(PY) -m tests.cluster.demo up
-	pytest -v -m "cluster and not long" $(SIDE_BY_SIDE) tests
+e2e: deps ## End-to-end tests: the demo and the quicker variants
+	@$(PY) -m testbed.demo up
+	pytest -v -m "cluster and not long" $(SIDE_BY_SIDE) tests testbed
 
 e2e-all: deps ## All end-to-end tests
-	@$(PY) -m tests.cluster.demo up
-	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests $(call report,e2e)
+	@$(PY) -m testbed.demo up
+	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests testbed $(call report,e2e)
 
-test: test-fast e2e ## What CI runs: test-fast and e2e
+test: lint unit test-testbed e2e ## What CI runs
 
-test-all: test-fast e2e-all ## test, and the long ones; writes reports/
-test-all: report = --report reports/$(1).md
+test-all: lint unit test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
+test-all: report = --report $(REPORTS)/$(1).md
 
-COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11
-
-.PHONY: lock
-lock: venv ## Compile the lock files again
-	cd hooks && $(COMPILE) -o requirements.txt requirements.in
-	cd tests/sim && $(COMPILE) -o requirements.txt requirements.in
-	cd tests/engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
-	$(COMPILE) --override tests/engine/overrides.txt -o $(LOCK) requirements-dev.in
+pytest: deps ## Run TESTS alone
+	pytest $(TESTS)

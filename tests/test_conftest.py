@@ -1,4 +1,4 @@
-"""What tests/conftest.py promises about runs side by side."""
+"""What conftest.py promises about runs side by side."""
 
 import shutil
 import subprocess
@@ -8,10 +8,12 @@ import pytest
 
 pytest_plugins = "pytester"
 
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+
 
 def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytester) -> None:
     tests = pytester.mkdir("tests")
-    shutil.copy(Path(__file__).with_name("conftest.py"), tests)
+    shutil.copy(CONFTEST, pytester.path)
     e2e = tests / "e2e"
     e2e.mkdir()
     for name in ("test_demo", "test_heal", "test_variant_mysql", "test_verbs"):
@@ -27,7 +29,7 @@ def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytest
 def test_report_says_what_was_run_and_why_it_failed(pytester: pytest.Pytester) -> None:
     """While the run goes on: one that is cut off shows no failures of its own."""
     tests = pytester.mkdir("tests")
-    shutil.copy(Path(__file__).with_name("conftest.py"), tests)
+    shutil.copy(CONFTEST, pytester.path)
     pytester.makeini("[pytest]\nmarkers = long: takes minutes\n")
     report = pytester.path / "unit.md"
     (tests / "test_two.py").write_text(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.releases import MASTER
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo.demo import Demo
+from testbed.demo.releases import MASTER
 from tests.e2e import engines
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 from minio import Minio
 
-from tests.cluster import s3
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import Kubectl
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo.demo import Demo
+from testbed.servers import s3
 from tests.e2e.variants import Variant
 
 VIRTUAL = "vh"

@@ -1,4 +1,4 @@
-"""A master on a database server of tests/cluster/databases.py, and what it has to do on any of them."""
+"""A master on a database server of testbed/cluster/databases.py, and what it has to do on any of them."""
 
 import hashlib
 import time
@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.cluster import databases, images
-from tests.cluster.databases import Server
-from tests.cluster.demo import Demo
+from testbed.demo.demo import Demo
+from testbed.images import builder
+from testbed.servers import databases
+from testbed.servers.databases import Server
 from tests.e2e.conftest import eventually
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
@@ -67,8 +68,8 @@ class Master:
 def running(demo: Demo, server: Server) -> Iterator[None]:
     """The server, from nothing, and to nothing."""
     assert demo.local is not None, "these tests need the local cluster, which they load images into"
-    image = images.build([server.name])[server.name]
-    images.load(demo.local, [image])
+    image = builder.build([server.name])[server.name]
+    builder.load(demo.local, [image])
     databases.remove(demo.kubectl, server)
     databases.ensure(demo.kubectl, server, image.ref)
     try:

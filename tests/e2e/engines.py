@@ -3,7 +3,7 @@
 import subprocess
 from typing import Any
 
-from tests.cluster.kubectl import CommandError, Kubectl
+from testbed.cluster.kubectl import CommandError, Kubectl
 
 SAYS = "the engine is up"
 # Of an engine's pod (recording runk-task-pod.yaml).

@@ -4,8 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.releases import CHART, ROOT
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo.releases import CHART, ROOT
 
 
 def commands(document: str, heading: str, language: str = "sh") -> list[str]:

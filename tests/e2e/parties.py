@@ -10,10 +10,10 @@ import yaml
 
 from kuscia_hooks import data
 from kuscia_hooks.routes import normal_route
-from tests.cluster import s3
-from tests.cluster.demo import Demo
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import LAYERS, ROOT
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import LAYERS, ROOT
+from testbed.servers import s3
 from tests.e2e.variants import Variant, variant
 
 LITES = ("alice", "bob")

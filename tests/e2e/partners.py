@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import s3
-from tests.cluster.demo import Demo
-from tests.cluster.join import Opening, joined
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.local import Cluster
-from tests.cluster.releases import ROOT
+from testbed.cluster.join import Opening, joined
+from testbed.cluster.kubectl import Kubectl
+from testbed.cluster.local import Cluster
+from testbed.demo.demo import Demo
+from testbed.demo.releases import ROOT
+from testbed.servers import s3
 from tests.e2e.variants import Variant, variant
 
 NODE_PORTS = {"master": 31080, "alice": 31081, "bob": 31081}

@@ -4,8 +4,8 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.releases import ROOT
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo.releases import ROOT
 
 
 @dataclass(frozen=True)

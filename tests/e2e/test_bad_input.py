@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cluster.kubectl import CommandError, Kubectl
-from tests.cluster.releases import CHART, ROOT
+from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.demo.releases import CHART, ROOT
 
 pytestmark = pytest.mark.cluster
 

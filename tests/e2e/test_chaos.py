@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import s3
-from tests.cluster.kubectl import CommandError, Kubectl
-from tests.cluster.releases import MASTER, RELEASES, install
+from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.demo.releases import MASTER, RELEASES, install
+from testbed.servers import s3
 from tests.e2e.conftest import eventually
 from tests.e2e.test_orders import all_ready, remove_all
 

@@ -6,9 +6,10 @@ import io
 
 import pytest
 
-from tests.cluster import s3, summary
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES, Release
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo import summary
+from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release
+from testbed.servers import s3
 
 pytestmark = pytest.mark.cluster
 

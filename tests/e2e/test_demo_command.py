@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import images
-from tests.cluster.demo import NEEDS_PREFIX
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.local import Cluster
-from tests.cluster.registry import registry
-from tests.cluster.releases import RELEASES, ROOT
+from testbed.cluster.kubectl import Kubectl
+from testbed.cluster.local import Cluster
+from testbed.demo.demo import NEEDS_PREFIX
+from testbed.demo.releases import RELEASES, ROOT
+from testbed.images import builder
+from testbed.servers.registry import registry
 
 pytestmark = pytest.mark.cluster
 
 
 def demo_up(**env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.cluster.demo", "up"]
+    command = [sys.executable, "-m", "testbed.demo", "up"]
     return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
 
 
@@ -31,7 +31,7 @@ def test_own_cluster_without_prefix_is_refused() -> None:
 
 def test_a_machine_that_cannot_run_it_is_told_so() -> None:
     """Without its capabilities root may make no namespaces."""
-    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "tests.cluster.demo", "up"]
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "testbed.demo", "up"]
     done = subprocess.run(command, env=os.environ | {"CLUSTER": "nowhere"}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "this machine cannot run the local cluster; it lacks:" in done.stderr
@@ -42,7 +42,7 @@ def test_a_machine_that_cannot_run_it_is_told_so() -> None:
 @pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
 def test_kuscia_image_from_a_file(kubectl: Kubectl, tmp_path: Path, transport: str) -> None:
     """The demo runs with a Kuscia image given as a file, with no other change."""
-    built = images.build(["kuscia-sim"])["kuscia-sim"]
+    built = builder.build(["kuscia-sim"])["kuscia-sim"]
     archive = tmp_path / "kuscia.tar"
     name = "example.com/kuscia:file"
     subprocess.run(
@@ -101,8 +101,8 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.mark.long
 def test_own_cluster_with_a_registry(own_cluster: Cluster, tmp_path: Path) -> None:
     """The whole demo on a cluster that it did not start and that knows none of its images, and its end."""
-    built = images.build(["registry"])["registry"]
-    images.load(own_cluster, [built])
+    built = builder.build(["registry"])["registry"]
+    builder.load(own_cluster, [built])
     kubectl = Kubectl(own_cluster.kubeconfig)
     with registry(own_cluster, kubectl, "registry", built.ref, PORT, private=False) as running:
         prefix = f"{running.host}/kuscia"

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from tests.cluster import summary
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.releases import ALICE, MASTER, RELEASES, Release
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo import summary
+from testbed.demo.releases import ALICE, MASTER, RELEASES, Release
 from tests.e2e.conftest import eventually
 
 pytestmark = pytest.mark.cluster

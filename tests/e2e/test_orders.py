@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import s3, summary
-from tests.cluster.kubectl import CommandError, Kubectl
-from tests.cluster.releases import ALICE, BOB, MASTER, RELEASES, Release, install, uninstall
+from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.demo import summary
+from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release, install, uninstall
+from testbed.servers import s3
 from tests.e2e.conftest import eventually
 
 pytestmark = pytest.mark.cluster

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.releases import RELEASES, Release, install
+from testbed.cluster.kubectl import Kubectl
+from testbed.demo.releases import RELEASES, Release, install
 
 pytestmark = pytest.mark.cluster
 

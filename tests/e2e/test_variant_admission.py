@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kuscia_hooks import credentials
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 

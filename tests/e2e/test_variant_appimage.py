@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
 

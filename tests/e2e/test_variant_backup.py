@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.releases import uninstall
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.releases import uninstall
 from tests.e2e import guide, parties
 from tests.e2e.backups import (
     DOCUMENT,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import databases
-from tests.cluster.databases import MARIADB, POSTGRES, Server
-from tests.cluster.demo import Demo
-from tests.cluster.releases import uninstall
+from testbed.demo.demo import Demo
+from testbed.demo.releases import uninstall
+from testbed.servers import databases
+from testbed.servers.databases import MARIADB, POSTGRES, Server
 from tests.e2e import datastores, guide, parties
 from tests.e2e.backups import DOCUMENT, KEYS, RECONNECT_SECONDS, RELEASE, save, shell, step_log
 from tests.e2e.conftest import eventually

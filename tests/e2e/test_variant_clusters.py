@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import images as image_builder
-from tests.cluster import ingress
-from tests.cluster.demo import Demo
-from tests.cluster.ingress import Controller, Settings
-from tests.cluster.join import Opening, load_balancer_address
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.local import Cluster
+from testbed.cluster.join import Opening, load_balancer_address
+from testbed.cluster.local import Cluster
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.images import builder
+from testbed.servers import ingress
+from testbed.servers.ingress import Controller, Settings
 from tests.e2e.conftest import eventually
 from tests.e2e.partners import Away, Partners, away_cluster, name_for, node_port, own_tables, partners
 from tests.e2e.variants import Variant
@@ -146,7 +146,7 @@ MISTAKES: list[tuple[str, Settings, dict[str, str | None], str]] = [
 def test_ingress_with_a_token_from_hand_to_hand(demo: Demo, images: Path, away: Away) -> None:
     """All behind Ingresses, under paths; bob says what is wrong with the one of the master until it is right."""
     edge = [Opening(ingress.NODE_PORT)]
-    image = image_builder.build(["nginx"])["nginx"]
+    image = builder.build(["nginx"])["nginx"]
     server = away.refs["versitygw"]
     with (
         partners(demo, images, away, "ingress", edge, edge) as both,
@@ -154,8 +154,8 @@ def test_ingress_with_a_token_from_hand_to_hand(demo: Demo, images: Path, away: 
         own_tables(both.there, "bob", server) as bob,
     ):
         here, there = both.here, both.there
-        image_builder.load(both.home, [image])
-        image_builder.load(both.away, [image])
+        builder.load(both.home, [image])
+        builder.load(both.away, [image])
         outer = Controller(here.kubectl, here.namespace("edge"), image.ref)
         inner = Controller(there.kubectl, there.namespace("edge"), image.ref)
         try:

@@ -11,9 +11,9 @@ import yaml
 from cryptography import x509
 
 from kuscia_hooks import credentials
-from tests.cluster.demo import Demo
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import ROOT
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import ROOT
 from tests.e2e.conftest import eventually
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant

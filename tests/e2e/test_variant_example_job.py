@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kuscia_hooks import results
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.datasources import Stores, stores
 from tests.e2e.variants import variant
 

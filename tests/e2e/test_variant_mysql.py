@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import databases
-from tests.cluster.databases import MARIADB
-from tests.cluster.demo import Demo
+from testbed.demo.demo import Demo
+from testbed.servers import databases
+from testbed.servers.databases import MARIADB
 from tests.e2e.datastores import (
     Master,
     changed_cluster_token,

@@ -11,9 +11,9 @@ from cryptography import x509
 
 from kuscia_hooks import credentials
 from kuscia_hooks.api import Protocol
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 

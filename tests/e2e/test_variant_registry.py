@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import images as image_files
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.registry import Registry, registry
-from tests.cluster.releases import CHART
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import CHART
+from testbed.images import builder
+from testbed.servers.registry import Registry, registry
 from tests.e2e.conftest import eventually
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
@@ -46,16 +46,16 @@ class Mirror:
 @pytest.fixture(scope="module")
 def mirror(demo: Demo) -> Iterator[Mirror]:
     assert demo.local is not None, "the registry runs in a local cluster's network"
-    built = image_files.build(["registry", "kuscia-hooks", "kuscia-sim", "kuscia-engine"])
-    image_files.load(demo.local, [built["registry"]])
+    built = builder.build(["registry", "kuscia-hooks", "kuscia-sim", "psi-engine"])
+    builder.load(demo.local, [built["registry"]])
     archives = {name: f"oci-archive:{image.archive}" for name, image in built.items()}
     with registry(demo.local, demo.kubectl, "v-registry", built["registry"].ref, PORT, private=True) as running:
         running.push(archives["kuscia-hooks"], f"mirror/{HOOKS['repository']}", HOOKS["tag"])
         kuscia = demo.kuscia_image or archives["kuscia-sim"]
-        kuscia = kuscia if kuscia.startswith(image_files.TRANSPORTS) else f"docker://{kuscia}"
+        kuscia = kuscia if kuscia.startswith(builder.TRANSPORTS) else f"docker://{kuscia}"
         digest = running.push(kuscia, f"mirror/{KUSCIA['repository']}", KUSCIA["tag"])
         running.push(kuscia, "elsewhere/kuscia", "mine")
-        engine = running.push(archives["kuscia-engine"], "mirror/team/engine", "1.0")
+        engine = running.push(archives["psi-engine"], "mirror/team/engine", "1.0")
         yield Mirror(running, digest, f"team/engine:1.0@{engine}")
 
 
@@ -199,7 +199,7 @@ def test_a_missing_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> No
 def test_the_nodes_own_images_need_no_login(release: Variant, image_refs: dict[str, str]) -> None:
     """The same content was pulled with a login; other tests use the imported name without one."""
     namespace = release.namespace("master")
-    image = image_refs["kuscia-engine"]
+    image = image_refs["psi-engine"]
     release.kubectl.run(
         "run", "no-login", "-n", namespace, f"--image={image}", "--image-pull-policy=IfNotPresent",
         "--restart=Never", "--command", "--", "true",

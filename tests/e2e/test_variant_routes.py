@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.api import KusciaAPI, Missing
-from tests.cluster.demo import Demo
-from tests.cluster.kusciaapi import kusciaapi
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 

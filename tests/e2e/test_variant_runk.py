@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from kuscia_hooks import credentials
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import ROOT, uninstall
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import ROOT, uninstall
 from tests.e2e.conftest import eventually
 from tests.e2e.engines import DOMAIN, SAYS, sleeper
 from tests.e2e.variants import Variant, variant
@@ -51,7 +51,7 @@ def node(demo: Demo) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def runk(demo: Demo, images: Path, image_refs: dict[str, str], node: None) -> Iterator[Variant]:
-    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["kuscia-engine"])}}, **engine_pods()}
+    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["psi-engine"])}}, **engine_pods()}
     presets = ("alice-engines-apart", "alice-engine-pods")
     with variant(demo, images, "engines", presets=presets, values=values) as made:
         demo.kubectl.ensure_namespace(made.namespace("engines"))
@@ -270,7 +270,7 @@ def kubeconfig(made: Variant, account: str, rules: list[dict[str, Any]] = KUBECO
 
 @pytest.fixture(scope="module")
 def through_kubeconfig(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Variant]:
-    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["kuscia-engine"])}}}
+    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["psi-engine"])}}}
     with variant(demo, images, "kubeconfig", presets=("alice-kubeconfig",), values=values) as made:
         made.kubectl.ensure_namespace(made.namespace("engines"))
         made.install("master")

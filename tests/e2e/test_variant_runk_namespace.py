@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
 from tests.e2e.conftest import eventually
 from tests.e2e.engines import DOMAIN, sleeper
 from tests.e2e.variants import Variant, variant
@@ -19,7 +19,7 @@ KINDS = ("pods", "configmaps", "secrets")
 
 @pytest.fixture(scope="module")
 def apart(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Variant]:
-    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["kuscia-engine"])}}}
+    values = {"master": {"appImages": {"sleeper": sleeper(image_refs["psi-engine"])}}}
     with variant(demo, images, "runk", presets=("alice-engines-apart",), values=values) as made:
         demo.kubectl.ensure_namespace(made.namespace("engines"))
         made.install_all()

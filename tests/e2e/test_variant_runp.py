@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from kuscia_hooks import examples
-from tests.cluster import s3
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import BOB, image_values
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import BOB, image_values
+from testbed.servers import s3
 from tests.e2e.conftest import eventually
 from tests.e2e.engines import DOMAIN
 from tests.e2e.plugin import kuscia
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.cluster
 DATA = "/home/kuscia/var/storage/data"
 OWN = "id1,age\n1,2\n"
 # Command lines of engines, as /proc has them.
-ENGINES = ("kuscia_engine", "secretflow.kuscia")
+ENGINES = ("psi_engine", "secretflow.kuscia")
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.demo import Demo
-from tests.cluster.kusciaapi import kusciaapi
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.variants import Variant, variant
 
 pytestmark = pytest.mark.cluster

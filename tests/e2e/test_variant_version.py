@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cluster.databases import MARIADB
-from tests.cluster.demo import Demo
-from tests.cluster.images import AGAIN
-from tests.cluster.kusciaapi import PORT
-from tests.cluster.releases import CHART, image_values
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import PORT
+from testbed.demo.releases import CHART, image_values
+from testbed.images.builder import AGAIN
+from testbed.servers.databases import MARIADB
 from tests.e2e import datastores, parties
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant

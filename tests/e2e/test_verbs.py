@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from kuscia_hooks import credentials
-from tests.cluster.demo import Demo
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import CHART, ROOT
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import CHART, ROOT
 from tests.e2e.conftest import eventually
 from tests.e2e.plugin import Said, begin, end, kuscia
 from tests.e2e.variants import Variant, variant

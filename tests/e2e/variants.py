@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks import credentials
 from kuscia_hooks.api import Protocol
-from tests.cluster.demo import Demo
-from tests.cluster.kubectl import CommandError, Kubectl
-from tests.cluster.kusciaapi import kusciaapi
-from tests.cluster.releases import CHART, ROOT, Release, uninstall
-from tests.cluster.report import failure_report
+from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.demo.demo import Demo
+from testbed.demo.failure_report import failure_report
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import CHART, ROOT, Release, uninstall
 
 SMALL: dict[str, Any] = {
     "master": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}, "persistence": {"size": "1Gi"}},

@@ -13,7 +13,7 @@ from kuscia_hooks.kube import Kube
 from tests.hooks.fakes import FakeCore, FakeTime
 from tests.hooks.kuscia_server import Kuscia, serve
 
-RECORDINGS = Path(__file__).parents[1] / "sim/recordings"
+RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A KusciaAPI on loopback for the steps to talk to: state in memory, codes and texts as recorded.
 
 It stands for one master that sees every domain, or for one lite; what a step may do where is the stand-in's
-business (tests/sim), not that of these tests. `faults` are met by the next requests, one each.
+business (testbed/kuscia-sim), not that of these tests. `faults` are met by the next requests, one each.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The steps against nodes of the stand-in that misbehave on demand: each comes to the same exact end state.
 
-A master and two lites run as processes on loopback (tests/sim/README.md, "Faults"); only the cluster that keeps
+A master and two lites run as processes on loopback (testbed/kuscia-sim, "Faults"); only the cluster that keeps
 the steps' own Secrets and ConfigMaps is in memory.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from contract.hostcluster import HostClusterServer
+from unit.nodes import MASTER_ID, Node, free_offset, unused_token
 
 from kuscia_hooks import check, credentials, data, prepare, register, routes, waiting
 from kuscia_hooks.config import Check, Data, Prepare, Register, Routes
@@ -24,7 +25,6 @@ from kuscia_hooks.waiting import Deadline
 from kuscia_sim import credentials as sim_credentials
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
-from tests.sim.unit.nodes import MASTER_ID, Node, free_offset, unused_token
 
 pytestmark = pytest.mark.long
 

@@ -20,7 +20,7 @@ from kuscia_hooks import credentials, transfer
 from kuscia_hooks.content import Content
 from kuscia_hooks.errors import NeedsHuman, NotYet
 from kuscia_hooks.s3 import Location, Store
-from tests.cluster import s3
+from testbed.servers import s3
 
 PART = 8 << 20
 

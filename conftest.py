@@ -1,0 +1,120 @@
+"""`--report FILE`: a Markdown report of the run, with its date and versions."""
+
+import datetime
+import json
+import platform
+import subprocess
+from collections import Counter
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--report", type=Path, help="write a Markdown report of the run to this file")
+
+
+OUTCOMES = ("passed", "failed", "skipped")
+
+
+class Report:
+    """Collects the outcome of every test and keeps the file up to date.
+
+    A test on the cluster has a row of its own, others one for each file. A test adds a section with
+    `record_property(title, text)`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()  # a test may be in another directory when it is written
+        self.outcomes: dict[str, Counter[str]] = {}
+        self.seconds: Counter[str] = Counter()
+        self.sections: list[tuple[str, str]] = []
+        kubernetes = json.loads(_output("kubectl", "version", "--client", "-o", "json"))["clientVersion"]["gitVersion"]
+        helm = _output("helm", "version", "--short")
+        self.versions = f"Python {platform.python_version()}, helm {helm}, Kubernetes {kubernetes}"
+        self.commit = _output("git", "rev-parse", "--short", "HEAD")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            alone = {"cluster", "long"} & set(report.keywords)
+            name = report.nodeid if alone else report.nodeid.partition("::")[0]
+            self.outcomes.setdefault(name, Counter())[report.outcome] += 1
+            self.seconds[name] += report.duration
+            self.sections += [(title, str(text)) for title, text in report.user_properties]
+            if report.failed:
+                self.sections.append((f"{report.nodeid}, {report.when}", report.longreprtext))
+                self.sections += [
+                    (f"{report.nodeid}, {title}", text)
+                    for title, text in report.sections
+                    if not title.startswith("Captured")
+                ]
+            self.write()
+
+    def write(self) -> None:
+        """Write what is known so far, so that a run that was cut off leaves its report too."""
+        counts = sum(self.outcomes.values(), Counter())
+        lines = [
+            f"# {self.path.stem}: last run of `make test-all`",
+            "",
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {self.commit}: "
+            f"{', '.join(f'{counts[outcome]} {outcome}' for outcome in OUTCOMES)}",
+            "",
+            self.versions,
+            "",
+            "| test | outcome | seconds |",
+            "|---|---|---|",
+            *(f"| `{name}` | {_shown(self.outcomes[name])} | {self.seconds[name]:.1f} |" for name in self.outcomes),
+            "",
+            *(line for title, text in self.sections for line in (f"## {title}", "", indent(text, "    "), "")),
+        ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # A failure's text shows files of the machine that it happened on.
+        self.path.write_text("\n".join(lines).replace(str(Path.home()), "~"))
+
+
+def _shown(outcomes: Counter[str]) -> str:
+    """`passed` of one test, `3 passed, 1 failed` of several."""
+    if outcomes.total() == 1:
+        return next(iter(outcomes))
+    return ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome])
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+OWN_RELEASES = {"test_verbs"}
+"""End-to-end tests beside the variants that leave the demo alone."""
+
+
+def _group(path: Path) -> str:
+    """Tests of one group run one after another: they share releases or a cluster of their own."""
+    if path.parent.name == "e2e":
+        return path.stem if path.stem.startswith("test_variant_") or path.stem in OWN_RELEASES else "demo"
+    return str(path.parent)
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """`pytest --numprocesses N`: each group on one worker, in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(Path(nodeid.partition("::")[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes the demo apart, or runs it with another image, comes last."""
+    late = {"test_heal": 1, "test_orders": 2, "test_chaos": 3, "test_demo_command": 4}
+    items.sort(key=lambda item: late.get(item.path.stem, 0))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--report")
+    if path:
+        config.pluginmanager.register(Report(path), "report")

@@ -1,0 +1,91 @@
+"""Command line of the local cluster: `python -m testbed.cluster --help`."""
+
+import sys
+
+import click
+
+from . import lifecycle, preflight, toolchain
+from .errors import ClusterError
+from .names import DEFAULT_NAME, NAME_RULE, Names
+from .status import report
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> Names:
+    try:
+        return Names(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+named = click.option(
+    "--name",
+    "names",
+    default=DEFAULT_NAME,
+    show_default=True,
+    callback=_names,
+    help=f"Name of the cluster; {NAME_RULE}.",
+)
+
+
+@click.group()
+def main() -> None:
+    """A real Kubernetes on this machine, in one network namespace."""
+
+
+@main.command()
+@named
+def up(names: Names) -> None:
+    """Start the cluster, or mend it; does nothing when it is healthy."""
+    lifecycle.up(names)
+
+
+@main.command()
+@named
+def down(names: Names) -> None:
+    """Remove the cluster and all it left on the machine; built tools stay."""
+    lifecycle.down(names)
+
+
+@main.command()
+@named
+def status(names: Names) -> None:
+    """Show daemons, node and pods; exit 0 only when all daemons and the node are healthy."""
+    preflight.check_user()
+    text, healthy = report(names)
+    click.echo(text)
+    sys.exit(0 if healthy else 1)
+
+
+@main.command()
+@named
+def kubeconfig(names: Names) -> None:
+    """Print the path of the administrator's kubeconfig."""
+    click.echo(names.kubeconfig)
+
+
+@main.command()
+@named
+def env(names: Names) -> None:
+    """Print shell lines that set KUBECONFIG and put the tools first in PATH."""
+    click.echo(f'export KUBECONFIG="{names.kubeconfig}"')
+    click.echo(f'export PATH="{toolchain.bin_dir()}:$PATH"')
+
+
+@main.command()
+@click.argument("tools", nargs=-1, type=click.Choice(sorted(toolchain.TOOLS)))
+def tools(tools: tuple[str, ...]) -> None:
+    """Build the command-line tools (all by default) and print the directory they are in."""
+    click.echo(toolchain.ensure(tools or toolchain.TOOLS))
+
+
+def run() -> None:
+    """The command, with errors as one message and an exit code: 1 did not work, 2 cannot run here."""
+    try:
+        main()
+    except ClusterError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    run()

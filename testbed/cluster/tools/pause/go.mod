@@ -1,0 +1,3 @@
+module kuscia-chart/testbed/cluster/tools/pause
+
+go 1.26.0

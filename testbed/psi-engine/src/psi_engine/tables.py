@@ -1,0 +1,47 @@
+"""Headers of CSV files against the columns that a table is registered with."""
+
+import csv
+from pathlib import Path
+
+from psi_engine import EngineError
+from psi_engine.datamesh import Table
+from psi_engine.task import Input
+
+DEFAULT_TYPE = "str"
+
+
+def header(path: Path) -> list[str]:
+    """The column names in the first line of a CSV file.
+
+    Raises:
+        EngineError: the file is empty.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        names = next(csv.reader(file), [])
+    if not names:
+        raise EngineError(f"{path.name} is empty: a CSV file with a header is needed")
+    return names
+
+
+def check(table: Table, wanted: Input, names: list[str]) -> None:
+    """Refuse a file that lacks a registered column or a key.
+
+    Raises:
+        EngineError: lists all that is missing.
+    """
+    registered = [name for name, _ in table.columns]
+    absent = [name for name in registered if name not in names]
+    keys = [name for name in wanted.keys if name not in names]
+    problems = []
+    if absent:
+        problems.append(f"columns that {table.id} is registered with: {', '.join(absent)}")
+    if keys:
+        problems.append(f"key columns of the task: {', '.join(keys)}")
+    if problems:
+        raise EngineError(f"{table.uri} has the columns {', '.join(names)}; it lacks " + "; ".join(problems))
+
+
+def result_columns(table: Table, names: list[str]) -> tuple[tuple[str, str], ...]:
+    """(name, type) of the result's columns, in the order of the result's header."""
+    types = dict(table.columns)
+    return tuple((name, types.get(name, DEFAULT_TYPE)) for name in names)

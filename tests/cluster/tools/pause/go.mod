@@ -1,3 +1,0 @@
-module kuscia-chart/tests/cluster/tools/pause
-
-go 1.26.0
