@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.render import CHART, ROOT
-from tests.chart.test_variants_doc import TESTS as VARIANT_TESTS
+from tests.docs.test_variants_doc import TESTS as VARIANT_TESTS
 
 DOCUMENT = ROOT / "docs/errors.md"
 HEADER = ["what is wrong", "where", "message", "what to do", "test"]
