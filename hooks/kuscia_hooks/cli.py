@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from kuscia_hooks import log, transfer
-from kuscia_hooks.errors import ConfigError, HookError, NeedsHuman
-from kuscia_hooks.log import logger
-from kuscia_hooks.plan import Summary
-from kuscia_hooks.waiting import Deadline, run
+from kuscia_hooks.core import log, progress
+from kuscia_hooks.core.errors import ConfigError, HookError, NeedsHuman
+from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.core.waiting import Deadline, run
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SIGTERM_EXIT = 128 + signal.SIGTERM
@@ -39,7 +39,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Print what would be don
 
 def _stop(*_: object) -> None:
     # As a container's first process Python would ignore the signal; waiting threads must not delay the end.
-    transfer.stop()
+    progress.stop()
     sys.stdout.flush()
     os._exit(_SIGTERM_EXIT)
 
@@ -55,7 +55,7 @@ def _end(code: int) -> None:
 
 
 def _load(path: str, model: Any) -> Any:
-    from kuscia_hooks import config
+    from kuscia_hooks.core import config
 
     try:
         return config.load(path, model)
@@ -65,7 +65,7 @@ def _load(path: str, model: Any) -> Any:
 
 
 def _kube() -> Any:
-    from kuscia_hooks.kube import Kube
+    from kuscia_hooks.cluster.client import Kube
 
     try:
         return Kube()
@@ -113,7 +113,7 @@ def main() -> None:
 def keys(mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: tuple[str, ...], **names: str) -> None:
     """Make the domain's RSA key and its certificate, where they are absent."""
     _begin(log_json)
-    from kuscia_hooks import keys as step
+    from kuscia_hooks.steps import keys as step
 
     settings, kube = step.Settings(labels=_labels(label_pairs), **names), _kube()
 
@@ -131,8 +131,8 @@ def keys(mode: str, timeout: float, log_json: bool, dry_run: bool, label_pairs: 
 def prepare(mode: str, timeout: float, log_json: bool, config_path: str, base: str, output: str) -> None:
     """Wait for what a Kuscia pod needs, then write its kuscia.yaml."""
     _begin(log_json)
-    from kuscia_hooks import prepare as step
-    from kuscia_hooks.config import Prepare
+    from kuscia_hooks.core.config import Prepare
+    from kuscia_hooks.steps import prepare as step
 
     settings = _load(config_path, Prepare)
     kube, deadline = _kube(), Deadline(timeout)
@@ -150,8 +150,8 @@ def prepare(mode: str, timeout: float, log_json: bool, config_path: str, base: s
 def seed(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
     """Put the tables of a localfs data source into the lite's volume, where they are absent."""
     _begin(log_json)
-    from kuscia_hooks import seed as step
-    from kuscia_hooks.config import Seed
+    from kuscia_hooks.core.config import Seed
+    from kuscia_hooks.steps import seed as step
 
     settings = _load(config_path, Seed)
 
@@ -168,8 +168,8 @@ def seed(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
 def register(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool) -> None:
     """Make a Domain for each lite, and put its deploy token into a Secret."""
     _begin(log_json)
-    from kuscia_hooks import register as step
-    from kuscia_hooks.config import Register
+    from kuscia_hooks.core.config import Register
+    from kuscia_hooks.steps import register as step
 
     settings, kube = _load(config_path, Register), _kube()
 
@@ -187,9 +187,9 @@ def register(mode: str, timeout: float, log_json: bool, config_path: str, dry_ru
 def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool, verify: bool) -> None:
     """Make the routes between the lites, and the AppImages."""
     _begin(log_json)
-    from kuscia_hooks import routes as step
-    from kuscia_hooks.config import Routes
-    from kuscia_hooks.pace import Pace
+    from kuscia_hooks.core.config import Routes
+    from kuscia_hooks.kuscia.concurrency import Pace
+    from kuscia_hooks.steps import routes as step
 
     settings, kube, pace = _load(config_path, Routes), _kube(), Pace()
 
@@ -206,8 +206,8 @@ def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run:
 def data(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: bool) -> None:
     """Upload a lite's tables, and declare data source, tables and grants."""
     _begin(log_json)
-    from kuscia_hooks import data as step
-    from kuscia_hooks.config import Data
+    from kuscia_hooks.core.config import Data
+    from kuscia_hooks.steps import data as step
 
     settings, kube = _load(config_path, Data), _kube()
 
@@ -223,8 +223,8 @@ def data(mode: str, timeout: float, log_json: bool, config_path: str, dry_run: b
 def check(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
     """Check the deployment. Exit code 1 when a check failed."""
     _begin(log_json)
-    from kuscia_hooks import check as step
-    from kuscia_hooks.config import Check
+    from kuscia_hooks.core.config import Check
+    from kuscia_hooks.steps import check as step
 
     settings = _load(config_path, Check)
     deadline = Deadline(timeout)
@@ -245,8 +245,8 @@ _looks = click.option(
 def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) -> None:
     """Run a verb that only looks: (configuration, Kubernetes, opener of KusciaAPI) to exit code."""
     _begin(log_json=False)
-    from kuscia_hooks.config import Doctor
-    from kuscia_hooks.session import at_a_glance
+    from kuscia_hooks.core.config import Doctor
+    from kuscia_hooks.kuscia.session import at_a_glance
 
     settings, kube = _load(config_path, Doctor), _kube()
     try:
@@ -262,7 +262,7 @@ def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) 
 @_looks
 def doctor(config_path: str) -> None:
     """Find the known causes of failure, with the command that mends each. Exit code 1 when one was found."""
-    from kuscia_hooks import doctor as verb
+    from kuscia_hooks.inspect import doctor as verb
 
     _look(config_path, verb.attempt)
 
@@ -272,7 +272,7 @@ def doctor(config_path: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(config_path: str, as_json: bool) -> None:
     """Show what runs: pods, domains and nodes, routes, tables, jobs. Exit code 1 when a part cannot be read."""
-    from kuscia_hooks import status as verb
+    from kuscia_hooks.inspect import status as verb
 
     def work(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
         found = verb.collect(settings, kube, open_api)
@@ -290,7 +290,7 @@ def status(config_path: str, as_json: bool) -> None:
 @click.option("--timeout", type=click.FloatRange(min=0), default=0, help="Of waiting for an engine; 0 means none.")
 def logs(config_path: str, job: str, follow: bool, container: str, timeout: float) -> None:
     """Print what the engines of JOB print, by default of the latest. Exit code 1 when one of the own domain is lost."""
-    from kuscia_hooks import logs as verb
+    from kuscia_hooks.inspect import engine_logs as verb
 
     query, deadline = verb.Query(job, follow, container), Deadline(timeout)
 
@@ -308,7 +308,7 @@ def logs(config_path: str, job: str, follow: bool, container: str, timeout: floa
 @click.option("--endpoint", default="", help="The address at which the partner reaches this gateway.")
 def invite(config_path: str, domain: str, endpoint: str) -> None:
     """Print what DOMAIN, a partner in another cluster, installs with and sends back. No secret is in it."""
-    from kuscia_hooks import invite as verb
+    from kuscia_hooks.inspect import invite as verb
 
     def work(settings: Any, kube: Any, _: Callable[[], Any]) -> int:
         logger.info("%s", verb.attempt(settings, kube, domain, endpoint))

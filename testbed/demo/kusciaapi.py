@@ -4,8 +4,8 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kuscia_hooks import credentials
-from kuscia_hooks.api import KusciaAPI, Protocol
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.api import KusciaAPI, Protocol
 from testbed.cluster.kubectl import Kubectl
 from testbed.demo.releases import Release
 
@@ -16,7 +16,7 @@ PORT = 8082
 def kusciaapi(kubectl: Kubectl, release: Release, protocol: Protocol = "TLS") -> Iterator[KusciaAPI]:
     """The API of one release, through a port-forward, with the key in the release's own Secret."""
     secret = kubectl.get("secret", f"{release.fullname}-domain-key", "-n", release.namespace)
-    key = credentials.load_key(base64.b64decode(secret["data"]["domain.key"]))
+    key = domain_key.load_key(base64.b64decode(secret["data"]["domain.key"]))
     scheme = "http" if protocol == "NOTLS" else "https"
     with (
         kubectl.port_forward(release.namespace, f"service/{release.fullname}", PORT) as port,

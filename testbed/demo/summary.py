@@ -2,8 +2,8 @@
 
 import re
 
-from kuscia_hooks import results
-from kuscia_hooks.results import Result
+from kuscia_hooks.example_job import results
+from kuscia_hooks.example_job.results import Result
 from testbed.cluster.kubectl import Kubectl
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release

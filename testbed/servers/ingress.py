@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from testbed.cluster.kubectl import Kubectl
 
 NAME = "edge"
@@ -310,7 +310,7 @@ class Controller:
         """The default certificate, for whoever names no server; made once."""
         if self._kubectl.exists("secret", NAME, "-n", self._namespace):
             return []
-        key = credentials.new_key()
-        certificate = credentials.ca_certificate(credentials.load_key(key), "edge-default")
+        key = domain_key.new_key()
+        certificate = domain_key.ca_certificate(domain_key.load_key(key), "edge-default")
         data = {"tls.crt": base64.b64encode(certificate).decode(), "tls.key": base64.b64encode(key).decode()}
         return [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "data": data}]

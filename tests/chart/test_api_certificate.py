@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from kuscia_sim import config as sim_config
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim import files
@@ -49,7 +49,7 @@ def _connect(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
 
 def _trusting(key: bytes, domain: str) -> ssl.SSLContext:
     """A client's context that trusts the domain with that key, and looks at names."""
-    certificate = credentials.ca_certificate(credentials.load_key(key), domain)
+    certificate = domain_key.ca_certificate(domain_key.load_key(key), domain)
     context = ssl.create_default_context(cadata=certificate.decode())
     # The certificate has no key identifiers, of which RFC 5280 asks for some.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -74,4 +74,4 @@ def test_a_client_that_verifies_names(component: str, tmp_path: Path) -> None:
         with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
             _connect(server, client, name)
     with pytest.raises(ssl.SSLCertVerificationError, match="certificate signature failure"):
-        _connect(server, _trusting(credentials.new_key(), domain), service)
+        _connect(server, _trusting(domain_key.new_key(), domain), service)

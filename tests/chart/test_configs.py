@@ -5,8 +5,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from kuscia_hooks import config
 from kuscia_hooks.cli import main
+from kuscia_hooks.core import config
 from tests.chart.render import Object, Scenario, pod_template
 
 MODELS: dict[str, type[BaseModel]] = {

@@ -57,7 +57,7 @@ def _texts(tree: ast.AST) -> list[str]:
 def _source() -> str:
     """All texts of the steps and the templates, with … where a value is put in, apart by line breaks."""
     texts = []
-    for path in sorted((ROOT / "hooks/kuscia_hooks").glob("*.py")):
+    for path in sorted((ROOT / "hooks/kuscia_hooks").rglob("*.py")):
         texts += _texts(ast.parse(path.read_text()))
     for path in sorted(CHART.rglob("templates/**/*")):
         if path.suffix in (".tpl", ".yaml", ".txt"):

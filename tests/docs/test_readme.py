@@ -74,5 +74,5 @@ def test_a_helm_without_version_stamps_renders() -> None:
 
 def test_no_label_of_later_versions() -> None:
     """Those of Jobs below batch.kubernetes.io came with 1.27; the plain ones are set to this day."""
-    for path in [ROOT / "bin/kubectl-kuscia", *(ROOT / "hooks/kuscia_hooks").glob("*.py")]:
+    for path in [ROOT / "bin/kubectl-kuscia", *(ROOT / "hooks/kuscia_hooks").rglob("*.py")]:
         assert "batch.kubernetes.io/" not in path.read_text(), path

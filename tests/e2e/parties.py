@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from kuscia_hooks import data
-from kuscia_hooks.routes import normal_route
+from kuscia_hooks.steps import data
+from kuscia_hooks.steps.routes import normal_route
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import LAYERS, ROOT

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
@@ -65,8 +65,8 @@ def test_by_certificate_of_another_key(demo: Demo, images: Path) -> None:
     """A stranger's certificate under alice's name: alice stays out and says why, until the right one is there."""
     with variant(demo, images, "stranger", presets=("by-certificate",)) as made:
         made.install("alice", wait=False)
-        stranger = credentials.load_key(credentials.new_key())
-        made.install("master", values=admit(credentials.ca_certificate(stranger, "alice").decode()))
+        stranger = domain_key.load_key(domain_key.new_key())
+        made.install("master", values=admit(domain_key.ca_certificate(stranger, "alice").decode()))
         eventually(lambda: "another certificate" in made.log("alice", "prepare"), 120, "prepare says why")
         assert "running" in made.pod("alice")["status"]["initContainerStatuses"][0]["state"]
 

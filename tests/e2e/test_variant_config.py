@@ -10,7 +10,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import ROOT
@@ -27,8 +27,8 @@ CERTIFICATE = "kuscia-gateway"
 
 def give_certificate(made: Variant) -> str:
     """The Secret of values/gateway-certificate.yaml, made anew; the certificate in it, PEM."""
-    key = credentials.new_key()
-    certificate = credentials.ca_certificate(credentials.load_key(key), "kuscia.example.com")
+    key = domain_key.new_key()
+    certificate = domain_key.ca_certificate(domain_key.load_key(key), "kuscia.example.com")
     content = {"tls.crt": certificate.decode(), "tls.key": key.decode()}
     made.secret(made.namespace("master"), CERTIFICATE, content)
     return content["tls.crt"]

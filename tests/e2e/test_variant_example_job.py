@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kuscia_hooks import results
+from kuscia_hooks.example_job import results
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from cryptography import x509
 
-from kuscia_hooks import credentials
-from kuscia_hooks.api import Protocol
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.api import Protocol
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
@@ -93,11 +93,11 @@ def test_api_asks_for_what_the_protocol_says(installed: Variant, case: Case, par
     """MTLS: nothing without a client certificate. TLS: nothing without the token. NOTLS: nothing is asked."""
     release = installed.release(party)
     key = installed.key(party)
-    token = {"Token": credentials.api_token(key, release.domain)}
+    token = {"Token": domain_key.api_token(key, release.domain)}
     with installed.kubectl.port_forward(release.namespace, f"service/{release.fullname}", 8082) as port:
 
         def ask(headers: dict[str, str], certificate: bool = False) -> int:
-            verify = credentials.ssl_context(key, release.domain, mutual=certificate)
+            verify = domain_key.ssl_context(key, release.domain, mutual=certificate)
             url = f"{case.api_scheme}://127.0.0.1:{port}/api/v1/domain/query"
             body = {"domain_id": release.domain}
             return httpx.post(url, json=body, headers=headers, verify=verify, timeout=10).status_code

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.api import KusciaAPI, Missing
+from kuscia_hooks.kuscia.api import KusciaAPI, Missing
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually

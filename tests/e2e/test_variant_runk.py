@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
@@ -75,7 +75,7 @@ def log_of(made: Variant, task: str) -> str:
     with made.kubectl.port_forward(made.namespace("alice"), "service/kuscia-lite-alice", 8082) as port:
         answer = httpx.post(
             f"https://127.0.0.1:{port}/api/v1/log/task/query",
-            headers={"Token": credentials.api_token(made.key("alice"), "alice")},
+            headers={"Token": domain_key.api_token(made.key("alice"), "alice")},
             json={"task_id": task, "replica_idx": 0},
             verify=False,
         )

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import examples
+from kuscia_hooks.tables import examples
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi

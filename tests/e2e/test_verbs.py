@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART, ROOT
@@ -181,7 +181,7 @@ def test_secret_that_was_changed(well: Variant) -> None:
     namespace, name = well.namespace("bob"), f"{well.release('bob').fullname}-domain-key"
     before = well.kubectl.get("secret", name, "-n", namespace)["data"]["domain.key"]
     try:
-        well.secret(namespace, name, {"domain.key": credentials.new_key().decode()})
+        well.secret(namespace, name, {"domain.key": domain_key.new_key().decode()})
         said = run(well, "doctor", "bob")
         assert said.code == 1, said
         assert f"Secret {namespace}/{name} was changed after the pod started" in said.text

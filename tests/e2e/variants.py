@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_hooks import credentials
-from kuscia_hooks.api import Protocol
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.api import Protocol
 from testbed.cluster.kubectl import CommandError, Kubectl
 from testbed.demo.demo import Demo
 from testbed.demo.failure_report import failure_report
@@ -140,7 +140,7 @@ class Variant:
         """A party's domain key."""
         release = self.release(party)
         secret = self.kubectl.get("secret", f"{release.fullname}-domain-key", "-n", release.namespace)
-        return credentials.load_key(base64.b64decode(secret["data"]["domain.key"]))
+        return domain_key.load_key(base64.b64decode(secret["data"]["domain.key"]))
 
     def log(self, party: str, container: str) -> str:
         release = self.release(party)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import api, credentials, log, waiting
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import log, waiting
+from kuscia_hooks.kuscia import api, domain_key
 from tests.hooks.fakes import FakeCore, FakeTime
 from tests.hooks.kuscia_server import Kuscia, serve
 
@@ -18,12 +19,12 @@ RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
 
 @pytest.fixture(scope="session")
 def key_pem() -> bytes:
-    return credentials.new_key()
+    return domain_key.new_key()
 
 
 @pytest.fixture(scope="session")
 def other_key_pem() -> bytes:
-    return credentials.new_key()
+    return domain_key.new_key()
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def endpoint(kuscia: Kuscia) -> Iterator[str]:
 
 @pytest.fixture
 def client(endpoint: str, key_pem: bytes) -> Iterator[api.KusciaAPI]:
-    with api.KusciaAPI(endpoint, "NOTLS", "kuscia-system", credentials.load_key(key_pem), timeout=0.5) as client:
+    with api.KusciaAPI(endpoint, "NOTLS", "kuscia-system", domain_key.load_key(key_pem), timeout=0.5) as client:
         yield client
 
 

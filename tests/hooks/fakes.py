@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
-from kuscia_hooks.waiting import Clock, Deadline
+from kuscia_hooks.core.waiting import Clock, Deadline
 
 
 def api_exception(status: int, message: str) -> ApiException:

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from kuscia_hooks.api import KusciaAPI
-from kuscia_hooks.credentials import load_key
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.domain_key import load_key
 
 # What a path answers: `data`, bytes as they are sent, or (code, message).
 Reply = dict[str, Any] | bytes | tuple[int, str]

@@ -1,9 +1,9 @@
 import httpx
 import pytest
 
-from kuscia_hooks.api import Busy, Exists, KusciaAPI, Missing, Refused, TimedOut, error_for
-from kuscia_hooks.credentials import api_token, load_key
-from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.kuscia.api import Busy, Exists, KusciaAPI, Missing, Refused, TimedOut, error_for
+from kuscia_hooks.kuscia.domain_key import api_token, load_key
 from tests.hooks.conftest import recordings
 from tests.hooks.kuscia_server import Kuscia, serve
 

@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import check, datastore, gateway, job, results
-from kuscia_hooks.config import Check
-from kuscia_hooks.errors import NotYet
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Check
+from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.example_job import results, runner
+from kuscia_hooks.kuscia import datastore, gateway
+from kuscia_hooks.steps import check
 from tests.hooks.conftest import secret_data
 from tests.hooks.fake_minio import FakeMinio
 from tests.hooks.fakes import FakeCore, FakeTime
@@ -65,7 +67,7 @@ def lite(endpoint: str, **fields: Any) -> Check:
 @pytest.fixture(autouse=True)
 def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
     fake = FakeMinio("b")
-    monkeypatch.setattr("kuscia_hooks.s3._client", lambda location: fake)
+    monkeypatch.setattr("kuscia_hooks.tables.s3._client", lambda location: fake)
     fake.store("b", "p/alice.csv", b"id1,age\n1,2\n3,4\n", {})
     return fake
 
@@ -75,7 +77,7 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes, monkeypatch: pytest.Mo
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
     core.put("secrets", "ns", "db", data=secret_data(password="hunter2"))
     core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter2"))
-    monkeypatch.setattr(job, "new_id", lambda: "psi-1")
+    monkeypatch.setattr(runner, "new_id", lambda: "psi-1")
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
     for name, other in (("alice", "bob"), ("bob", "alice")):
         kuscia.do_domain_create({"domain_id": name})

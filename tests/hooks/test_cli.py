@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from kuscia_hooks import cli
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.cluster.client import Kube
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
 from tests.hooks.kuscia_server import Kuscia

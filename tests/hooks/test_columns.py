@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import columns
-from kuscia_hooks.config import Table
-from kuscia_hooks.errors import NeedsHuman
+from kuscia_hooks.core.config import Table
+from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.tables import columns
 
 
 def table(**fields: Any) -> Table:

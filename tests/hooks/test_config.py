@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from kuscia_hooks import config
-from kuscia_hooks.errors import ConfigError
+from kuscia_hooks.core import config
+from kuscia_hooks.core.errors import ConfigError
 
 COMMON = {"domainId": "alice", "namespace": "ns", "keySecret": {"name": "k", "key": "domain.key"}}
 API = {"api": {"endpoint": "https://kuscia:8082", "protocol": "TLS"}}

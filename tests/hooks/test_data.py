@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import data, download, examples
-from kuscia_hooks.config import Data
-from kuscia_hooks.errors import NeedsHuman, NotYet
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.plan import Summary
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Data
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.steps import data
+from kuscia_hooks.tables import download, examples
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fake_minio import FakeMinio, s3_error
 from tests.hooks.fakes import FakeCore, FakeTime
@@ -134,7 +135,7 @@ def _id(body: dict[str, Any]) -> str:
 @pytest.fixture(autouse=True)
 def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
     fake = FakeMinio("b")
-    monkeypatch.setattr("kuscia_hooks.s3._client", lambda location: fake)
+    monkeypatch.setattr("kuscia_hooks.tables.s3._client", lambda location: fake)
     monkeypatch.setattr(examples, "table", lambda name: f"id1,age\n1,{name}\n".encode())
     return fake
 
@@ -286,7 +287,7 @@ def test_what_is_there_by_its_checksum_is_not_fetched(
     text = b"id1,age\n1,2\n"
     remote = {**OWN, "url": "https://files.example.com/a.csv", "sha256": hashlib.sha256(text).hexdigest()}
     minio.store("b", "p/alice.csv", text, {"x-amz-meta-sha256": hashlib.sha256(text).hexdigest()})
-    monkeypatch.setattr("kuscia_hooks.download.fetch", lambda *_, **__: pytest.fail("fetched"))
+    monkeypatch.setattr("kuscia_hooks.tables.download.fetch", lambda *_, **__: pytest.fail("fetched"))
     attempt(endpoint, kube, tables=[remote])
     assert minio.puts == []
 

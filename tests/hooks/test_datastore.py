@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from kuscia_hooks import datastore
-from kuscia_hooks.config import Database, SecretKey, Sqlite
-from kuscia_hooks.errors import ConfigError, NotYet
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.log import logger
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Database, SecretKey, Sqlite
+from kuscia_hooks.core.errors import ConfigError, NotYet
+from kuscia_hooks.core.log import logger
+from kuscia_hooks.kuscia import datastore
 
 
 def database(kind: str = "mysql", **fields: Any) -> Database:

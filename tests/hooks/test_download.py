@@ -4,10 +4,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kuscia_hooks import download
-from kuscia_hooks.download import Login
-from kuscia_hooks.errors import HookError, NeedsHuman, NotYet
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.tables import download
+from kuscia_hooks.tables.download import Login
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
 
@@ -89,7 +89,7 @@ def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"kuscia_hooks.download.{at}", kill)
+        patch.setattr(f"kuscia_hooks.tables.download.{at}", kill)
         with pytest.raises(KeyboardInterrupt):
             fetch(server, tmp_path)
     assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]

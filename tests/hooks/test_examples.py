@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from kuscia_hooks import examples
+from kuscia_hooks.tables import examples
 
 ALICE = [
     "id1",

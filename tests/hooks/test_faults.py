@@ -17,11 +17,13 @@ import yaml
 from contract.hostcluster import HostClusterServer
 from unit.nodes import MASTER_ID, Node, free_offset, unused_token
 
-from kuscia_hooks import check, credentials, data, prepare, register, routes, waiting
-from kuscia_hooks.config import Check, Data, Prepare, Register, Routes
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.plan import Summary
-from kuscia_hooks.waiting import Deadline
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import waiting
+from kuscia_hooks.core.config import Check, Data, Prepare, Register, Routes
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.core.waiting import Deadline
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.steps import check, data, prepare, register, routes
 from kuscia_sim import credentials as sim_credentials
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
@@ -343,5 +345,5 @@ def _passes(config: Check, kube: Kube) -> None:
 
 def test_keys_are_those_of_the_nodes(cluster: Cluster) -> None:
     """The steps and the stand-in derive the same KusciaAPI token, else every fault would look like a 401."""
-    key = credentials.load_key(sim_credentials.key_pem(cluster.master.node.key).encode())
-    assert credentials.api_token(key, MASTER_ID) == sim_credentials.api_token(cluster.master.node.key, MASTER_ID)
+    key = domain_key.load_key(sim_credentials.key_pem(cluster.master.node.key).encode())
+    assert domain_key.api_token(key, MASTER_ID) == sim_credentials.api_token(cluster.master.node.key, MASTER_ID)

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kuscia_hooks import credentials, gateway
-from kuscia_hooks.errors import NotYet
+from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.kuscia import domain_key, gateway
 from tests.hooks.conftest import recordings
 
 
@@ -158,9 +158,9 @@ def test_no_master_id(body: str) -> None:
 @pytest.fixture
 def edge(tmp_path: Path) -> Iterator[tuple[int, list[str | None]]]:
     """A TLS server that answers as a master does; its port, and the server names that it was asked for."""
-    key = credentials.new_key()
+    key = domain_key.new_key()
     (tmp_path / "key").write_bytes(key)
-    (tmp_path / "crt").write_bytes(credentials.ca_certificate(credentials.load_key(key), "edge"))
+    (tmp_path / "crt").write_bytes(domain_key.ca_certificate(domain_key.load_key(key), "edge"))
     names: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")

@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 import yaml
 
-from kuscia_hooks.config import Doctor
-from kuscia_hooks.errors import ConfigError, NeedsHuman
-from kuscia_hooks.invite import attempt
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.errors import ConfigError, NeedsHuman
+from kuscia_hooks.inspect.invite import attempt
 from tests.hooks.fakes import FakeCore
-from tests.hooks.test_causes import LITE, MASTER
+from tests.hooks.test_diagnosis import LITE, MASTER
 
 SERVICE = "kuscia-master-external"
 

@@ -4,11 +4,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kuscia_hooks import credentials, keys
-from kuscia_hooks.errors import NeedsHuman, NotYet
-from kuscia_hooks.keys import Settings
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.plan import Summary
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.steps import keys
+from kuscia_hooks.steps.keys import Settings
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
 
@@ -17,7 +18,7 @@ OWN = Settings("alice", "ns", "own-key", "own-cert", existing_secret="mine", exi
 
 
 def certificate(pem: bytes, domain_id: str = "alice") -> dict[str, str]:
-    return {"domain.crt": credentials.ca_certificate(credentials.load_key(pem), domain_id).decode()}
+    return {"domain.crt": domain_key.ca_certificate(domain_key.load_key(pem), domain_id).decode()}
 
 
 def small_key() -> bytes:
@@ -36,8 +37,8 @@ def test_both_absent(core: FakeCore, kube: Kube) -> None:
     assert attempt(kube).created == 2
     pem = base64.b64decode(core.data("secrets", "ns", "own-key")["domain.key"])
     made = core.data("configmaps", "ns", "own-cert")["domain.crt"].encode()
-    assert credentials.certificate_public_der(made) == credentials.public_der(credentials.load_key(pem))
-    assert credentials.certificate_common_name(made) == "alice"
+    assert domain_key.certificate_public_der(made) == domain_key.public_der(domain_key.load_key(pem))
+    assert domain_key.certificate_common_name(made) == "alice"
     assert core.objects["secrets", "ns", "own-key"]["metadata"]["labels"] == {"a": "b"}
 
 
@@ -55,7 +56,7 @@ def test_certificate_is_made_from_the_key(core: FakeCore, kube: Kube, key_pem: b
     core.put("secrets", "ns", "own-key", data=secret_data(**{"domain.key": key_pem}))
     assert attempt(kube).created == 1
     made = core.data("configmaps", "ns", "own-cert")["domain.crt"].encode()
-    assert credentials.certificate_public_der(made) == credentials.public_der(credentials.load_key(key_pem))
+    assert domain_key.certificate_public_der(made) == domain_key.public_der(domain_key.load_key(key_pem))
 
 
 def test_own_secret(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
@@ -129,7 +130,7 @@ def test_another_writer_is_first(core: FakeCore, kube: Kube, key_pem: bytes) -> 
     core.fail = race
     assert attempt(kube).created == 1
     made = core.data("configmaps", "ns", "own-cert")["domain.crt"].encode()
-    assert credentials.certificate_public_der(made) == credentials.public_der(credentials.load_key(key_pem))
+    assert domain_key.certificate_public_der(made) == domain_key.public_der(domain_key.load_key(key_pem))
 
 
 def test_stopped_between_the_two(core: FakeCore, kube: Kube) -> None:

@@ -1,7 +1,7 @@
 import json
 
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.ledger import Ledger, digest
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.cluster.ledger import Ledger, digest
 from tests.hooks.fakes import FakeCore
 
 

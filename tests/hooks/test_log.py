@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from kuscia_hooks import log
-from kuscia_hooks.log import logger
+from kuscia_hooks.core import log
+from kuscia_hooks.core.log import logger
 
 
 @pytest.mark.parametrize(

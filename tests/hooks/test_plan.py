@@ -1,5 +1,5 @@
-from kuscia_hooks.errors import NeedsHuman, NotYet, merged
-from kuscia_hooks.plan import Action, Plan, Summary
+from kuscia_hooks.core.errors import NeedsHuman, NotYet, merged
+from kuscia_hooks.core.plan import Action, Plan, Summary
 
 
 def test_an_action_does_not_show_its_payload() -> None:

@@ -8,11 +8,12 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_hooks import admission, credentials, datastore, engines, gateway, prepare
-from kuscia_hooks.config import Prepare
-from kuscia_hooks.errors import ConfigError, NotYet
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.waiting import TimeUp
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Prepare
+from kuscia_hooks.core.errors import ConfigError, NotYet
+from kuscia_hooks.core.waiting import TimeUp
+from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
+from kuscia_hooks.steps import prepare
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, FakeTime, api_exception
 
@@ -51,7 +52,7 @@ def ready(core: FakeCore, key_pem: bytes, monkeypatch: pytest.MonkeyPatch) -> li
     core.fail = lambda verb, kind, name: asked.append(name)
     monkeypatch.setattr(gateway, "probe", lambda *_: asked.append("gateway"))
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: asked.append("handshake") or 2)
-    monkeypatch.setattr(admission, "register", lambda *arguments: asked.append(f"register {arguments[2]}"))
+    monkeypatch.setattr(registration, "register", lambda *arguments: asked.append(f"register {arguments[2]}"))
     return asked
 
 
@@ -73,7 +74,7 @@ def run(config: Prepare, base: Path, kube: Kube, fake_time: FakeTime, seconds: f
 def assert_key(made: dict[str, Any], record: Path, key: bytes) -> None:
     """The key is what Kuscia gets, and what `doctor` will compare with."""
     assert base64.b64decode(made["domainKeyData"]) == key
-    assert json.loads(record.read_text())["secrets"] == {"key/domain.key": credentials.fingerprint(key, key)}
+    assert json.loads(record.read_text())["secrets"] == {"key/domain.key": domain_key.fingerprint(key, key)}
 
 
 def test_lite(base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str]) -> None:
@@ -102,11 +103,11 @@ def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
     record: Path,
 ) -> None:
     def refused_until_mended(_master: str, _domain: str, _token: str, key: RSAPrivateKey) -> None:
-        if credentials.public_der(key) == credentials.public_der(credentials.load_key(key_pem)):
+        if domain_key.public_der(key) == domain_key.public_der(domain_key.load_key(key_pem)):
             core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": other_key_pem}))
             raise NotYet("deploy token found but used", "kubectl get secret")
 
-    monkeypatch.setattr(admission, "register", refused_until_mended)
+    monkeypatch.setattr(registration, "register", refused_until_mended)
     made = run(lite(), base, kube, fake_time)
     assert_key(made, record, other_key_pem)
 
@@ -187,7 +188,7 @@ def test_a_secret_that_goes_while_the_master_is_waited_for(
             core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
 
     core.fail = restore
-    monkeypatch.setattr(admission, "register", register)
+    monkeypatch.setattr(registration, "register", register)
     assert base64.b64decode(run(lite(), base, kube, fake_time)["domainKeyData"]) == key_pem
     assert "waiting for the domain key in Secret ns/key (1 of 30 s): Secret ns/key does not" in capsys.readouterr().out
 
@@ -280,7 +281,7 @@ def test_a_wrong_token_heals_in_place(
                 core.put("secrets", "m", "tok", data=secret_data(token="right-token"))
             raise NotYet("the master refuses domain alice: deploy token not found")
 
-    monkeypatch.setattr(admission, "register", register)
+    monkeypatch.setattr(registration, "register", register)
     assert run(lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
     out = capsys.readouterr().out
     assert "the token in Secret m/tok, key token, is not the domain's unused one" in out
@@ -361,9 +362,9 @@ def test_what_was_used_is_recorded(
     run(config, master_base(base), kube, fake_time)
     assert json.loads(record.read_text()) == {
         "secrets": {
-            "key/domain.key": credentials.fingerprint(key_pem, key_pem),
-            "more/kuscia.yaml": credentials.fingerprint(key_pem, text.encode()),
-            "db/password": credentials.fingerprint(key_pem, b"hidden-password"),
+            "key/domain.key": domain_key.fingerprint(key_pem, key_pem),
+            "more/kuscia.yaml": domain_key.fingerprint(key_pem, text.encode()),
+            "db/password": domain_key.fingerprint(key_pem, b"hidden-password"),
         },
         "dnsServers": [],
     }
@@ -585,13 +586,15 @@ def test_prepare_waits_until_the_namespace_is_its_own(
     ready: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    core.put("configmaps", "engines", engines.MARKER, data={"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"})
+    core.put(
+        "configmaps", "engines", engine_namespace.MARKER, data={"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"}
+    )
     left = [3]
 
     def fail(verb: str, kind: str, name: str) -> None:
         left[0] -= kind == "configmaps"
         if not left[0]:
-            core.put("configmaps", "engines", engines.MARKER, data=MINE)
+            core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
 
     core.fail = fail
     run(lite(engines=ENGINES), base, kube, fake_time)
@@ -612,7 +615,7 @@ def test_prepare_waits_for_the_rights_of_runk(
 ) -> None:
     content = yaml.safe_load(base.read_text())
     base.write_text(yaml.safe_dump({**content, "runk": {**content["runk"], "enableLogging": logging}}))
-    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
     core.refused = {("list", "secrets"), ("get", "pods/log")}
 
     def grant(_verb: str, _kind: str, _name: str) -> None:
@@ -635,7 +638,7 @@ def test_prepare_brings_the_kubeconfig(
 ) -> None:
     run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
     assert (base.parent / "kubeconfig").read_text() == "clusters: []"
-    assert through_kubeconfig.data("configmaps", "engines", engines.MARKER) == MINE
+    assert through_kubeconfig.data("configmaps", "engines", engine_namespace.MARKER) == MINE
 
 
 def test_a_kubeconfig_that_changes_while_the_master_is_waited_for(
@@ -666,6 +669,6 @@ def test_without_a_kubeconfig_there_is_no_file(
     fake_time: Any,
     ready: list[str],
 ) -> None:
-    core.put("configmaps", "engines", engines.MARKER, data=MINE)
+    core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
     run(lite(engines=ENGINES), base, kube, fake_time)
     assert not (base.parent / "kubeconfig").exists()

@@ -3,19 +3,20 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import credentials, register
-from kuscia_hooks.config import Admission, Register
-from kuscia_hooks.errors import ConfigError, NeedsHuman, NotYet
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.plan import Summary
-from kuscia_hooks.register import State
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Admission, Register
+from kuscia_hooks.core.errors import ConfigError, NeedsHuman, NotYet
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.steps import register
+from kuscia_hooks.steps.register import State
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, FakeTime, api_exception
 from tests.hooks.kuscia_server import Kuscia
 
 
 def pem_certificate(key_pem: bytes, domain_id: str = "alice") -> str:
-    return credentials.ca_certificate(credentials.load_key(key_pem), domain_id).decode()
+    return domain_key.ca_certificate(domain_key.load_key(key_pem), domain_id).decode()
 
 
 def encoded(pem: str) -> str:
@@ -93,11 +94,11 @@ def test_rekey_by_token(key_pem: bytes) -> None:
 
 def test_the_masters_certificate_of_the_same_key_is_the_same(key_pem: bytes, other_key_pem: bytes) -> None:
     """After a registration the master keeps a certificate that it signed itself, with odd dates."""
-    key = credentials.load_key(key_pem)
-    signed = credentials._certificate(
-        credentials.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
+    key = domain_key.load_key(key_pem)
+    signed = domain_key._certificate(
+        domain_key.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
     )
-    stored = signed.public_bytes(credentials.serialization.Encoding.PEM).decode()
+    stored = signed.public_bytes(domain_key.serialization.Encoding.PEM).decode()
     plan = register.plan_domain(
         "alice", admission(tokenSecret=None, cert=pem_certificate(key_pem)), State(domain(stored), None)
     )

@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import routes
-from kuscia_hooks.config import Routes
-from kuscia_hooks.errors import NeedsHuman
-from kuscia_hooks.kube import Kube
-from kuscia_hooks.plan import Summary
-from kuscia_hooks.routes import RouteKey, normal_app_image, normal_route, plan_routes, wanted_routes
-from kuscia_hooks.waiting import TimeUp
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Routes
+from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.core.waiting import TimeUp
+from kuscia_hooks.steps import routes
+from kuscia_hooks.steps.routes import RouteKey, normal_app_image, normal_route, plan_routes, wanted_routes
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fakes import FakeCore, FakeTime
 from tests.hooks.kuscia_server import Kuscia

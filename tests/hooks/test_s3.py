@@ -5,9 +5,9 @@ import pytest
 from minio.error import InvalidResponseError
 from urllib3.exceptions import MaxRetryError, SSLError
 
-from kuscia_hooks.content import Content
-from kuscia_hooks.errors import NeedsHuman, NotYet
-from kuscia_hooks.s3 import Location, Store, _part_size
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.tables.s3 import Location, Store, _part_size
+from kuscia_hooks.tables.source import Content
 from tests.hooks.fake_minio import FakeMinio, s3_error
 
 WHERE = Location("https://s3.example.com", "b", "p/", "AKIDEXAMPLE", "hunter2", credentials="Secret ns/oss")

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
-from kuscia_hooks import credentials, transfer
-from kuscia_hooks.content import Content
-from kuscia_hooks.errors import NeedsHuman, NotYet
-from kuscia_hooks.s3 import Location, Store
+from kuscia_hooks.core import progress
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.tables.s3 import Location, Store
+from kuscia_hooks.tables.source import Content
 from testbed.servers import s3
 
 PART = 8 << 20
@@ -28,8 +29,9 @@ PART = 8 << 20
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from kuscia_hooks import cli, s3
-from kuscia_hooks.content import Content
+from kuscia_hooks import cli
+from kuscia_hooks.tables import s3
+from kuscia_hooks.tables.source import Content
 endpoint, path = sys.argv[1:]
 store = s3.Store(s3.Location(endpoint, "bkt", "", "alice", "alice-pw"))
 upload = store._client._upload_part
@@ -86,7 +88,7 @@ def wait(what: Callable[[], object], seconds: float = 60) -> None:
 def test_in_parts(
     store: Store, client: Minio, big: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(transfer, "REPORT_SECONDS", 1e-6)
+    monkeypatch.setattr(progress, "REPORT_SECONDS", 1e-6)
     assert store.upload("big.csv", Content(big)) is True
     told = re.findall(r"^big\.csv: ([\d.]+) MB of 50\.3 MB sent, [\d.]+ MB/s$", capsys.readouterr().out, re.MULTILINE)
     assert told == ["8.4", "16.8", "25.2", "33.6", "41.9", "50.3", "50.3"], "one line a part, the last is four bytes"
@@ -170,9 +172,9 @@ def test_no_store_at_all(body: bytes) -> None:
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
     """A store with a certificate that it signed itself: said at once, since waiting does not help."""
-    key = credentials.new_key()
+    key = domain_key.new_key()
     pair = tmp_path / "store.pem"
-    pair.write_bytes(key + credentials.ca_certificate(credentials.load_key(key), "127.0.0.1"))
+    pair.write_bytes(key + domain_key.ca_certificate(domain_key.load_key(key), "127.0.0.1"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:

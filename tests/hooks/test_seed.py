@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kuscia_hooks import examples, seed
 from kuscia_hooks.cli import main
-from kuscia_hooks.config import Seed
-from kuscia_hooks.content import Content
-from kuscia_hooks.errors import NeedsHuman
-from kuscia_hooks.plan import Summary
+from kuscia_hooks.core.config import Seed
+from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.steps import seed
+from kuscia_hooks.tables import examples
+from kuscia_hooks.tables.source import Content
 from tests.hooks.fakes import FakeTime
 
 ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "example": "alice"}

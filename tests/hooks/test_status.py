@@ -3,13 +3,14 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks import gateway, status
-from kuscia_hooks.config import Doctor
-from kuscia_hooks.errors import NotYet
-from kuscia_hooks.kube import Kube
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.inspect import status
+from kuscia_hooks.kuscia import gateway
 from tests.hooks.fakes import FakeCore
 from tests.hooks.scripted import Reply, Scripted
-from tests.hooks.test_causes import LITE, MASTER
+from tests.hooks.test_diagnosis import LITE, MASTER
 
 WATCH = (
     b'{"object":{"job_id":"old","status":{"state":"Succeeded","create_time":"2026-11-23T16:57:11Z"}}}'

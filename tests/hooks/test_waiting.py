@@ -1,7 +1,7 @@
 import pytest
 
-from kuscia_hooks.errors import ConfigError, NeedsHuman, NotYet
-from kuscia_hooks.waiting import HUMAN_SECONDS, TimeUp, run, until
+from kuscia_hooks.core.errors import ConfigError, NeedsHuman, NotYet
+from kuscia_hooks.core.waiting import HUMAN_SECONDS, TimeUp, run, until
 from tests.hooks.fakes import FakeTime
 
 

@@ -1,0 +1,1 @@
+"""The Kubernetes cluster: API client and ledger."""

@@ -1,0 +1,1 @@
+"""Foundations: configuration, errors, logging, plans, waiting, progress."""

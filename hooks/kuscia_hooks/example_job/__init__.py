@@ -1,0 +1,1 @@
+"""The PSI job that `helm test` runs."""

@@ -1,0 +1,1 @@
+"""Commands that read the state of a release: doctor, status, logs, invite."""

@@ -1,0 +1,1 @@
+"""Steps that the chart runs: one module per step."""

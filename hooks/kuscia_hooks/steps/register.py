@@ -1,0 +1,223 @@
+"""`register`: one Domain for each lite, and the deploy token of each in a Secret that its lite may read."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from kuscia_hooks.cluster.client import Conflict, Kube
+from kuscia_hooks.core.config import Admission, Register
+from kuscia_hooks.core.errors import ConfigError, HookError, NeedsHuman, NotYet, merged
+from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.plan import Action, Plan, Summary
+from kuscia_hooks.core.waiting import Deadline, until
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.api import Exists, KusciaAPI
+from kuscia_hooks.kuscia.session import open_api
+
+TOKEN_KEY = "token"  # noqa: S105
+TOKEN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class State:
+    """What is there for one domain.
+
+    Args:
+        domain: `domain/query`'s data; None when the master does not know the domain.
+        token: the token Secret's data; None when there is no such Secret.
+    """
+
+    domain: dict[str, Any] | None
+    token: dict[str, bytes] | None
+
+
+def wanted_public(domain_id: str, admission: Admission) -> bytes | None:
+    """The public key of the certificate that the values name; None when they name none.
+
+    Raises:
+        ConfigError: it is no certificate, or that of another domain.
+    """
+    if not admission.cert:
+        return None
+    where = f"domains.{domain_id}.cert"
+    try:
+        public = domain_key.certificate_public_der(admission.cert.encode())
+        common_name = domain_key.certificate_common_name(admission.cert.encode())
+    except ValueError as error:
+        raise ConfigError(
+            f"{where} is no PEM certificate ({error}). The partner prints it with: kubectl get configmap "
+            f"kuscia-lite-{domain_id}-domain-cert -n <namespace> -o jsonpath='{{.data.domain\\.crt}}'"
+        ) from error
+    if common_name != domain_id:
+        raise ConfigError(f"{where} is the certificate of domain {common_name}, not of {domain_id}")
+    return public
+
+
+def stored_public(domain: dict[str, Any]) -> bytes | None:
+    """The public key that the master has stored for a domain; None when it has none yet."""
+    if not domain.get("cert"):
+        return None
+    return domain_key.certificate_public_der(base64.b64decode(domain["cert"]))
+
+
+def unused_token(domain: dict[str, Any]) -> str:
+    """The current unused deploy token; "" when there is none yet."""
+    statuses = domain.get("deploy_token_statuses") or []
+    return next((status["token"] for status in statuses if status["state"] == "unused"), "")
+
+
+def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
+    """What one domain needs. A Secret that should get the token comes last, with the token unless it is not
+    known yet.
+
+    Raises:
+        NeedsHuman: the domain's key is another one than the master knows.
+    """
+    public = wanted_public(domain_id, admission)
+    secret = admission.token_secret
+    actions: list[Action] = []
+    if state.domain is None:
+        if secret and state.token is not None:
+            actions.append(Action("delete", "Secret", secret, "of an earlier state of the master"))
+        actions.append(Action("create", "Domain", domain_id, payload=admission.cert))
+        if secret:
+            actions.append(Action("create", "Secret", secret))
+        return Plan(tuple(actions))
+    stored = stored_public(state.domain)
+    if public is not None and stored != public:
+        if stored is not None and not admission.allow_rekey:
+            raise NeedsHuman(
+                f"domain {domain_id} is registered with another key than domains.{domain_id}.cert has: the "
+                "lite's key was lost or replaced, or the certificate is not its own. Restore the lite's key "
+                f"Secret; or, if the new key is right, set master.domains.{domain_id}.allowRekey: true for "
+                "one upgrade"
+            )
+        reason = "new key" if stored is not None else "admitted by certificate"
+        actions.append(Action("update", "Domain", domain_id, reason, payload=admission.cert))
+    if secret:
+        token = unused_token(state.domain)
+        present = (state.token or {}).get(TOKEN_KEY, b"").decode(errors="replace")
+        if state.token is None:
+            actions.append(Action("create", "Secret", secret, payload=token))
+        elif (stored is None or admission.allow_rekey) and present != token:
+            # A registered lite's token is not looked at again, so its Secret stays as it is (Kuscia facts
+            # 0.12).
+            actions.append(Action("update", "Secret", secret, "not the current unused token", payload=token))
+    objects = 1 + bool(secret)
+    return Plan(tuple(actions), unchanged=objects - len(actions))
+
+
+class _Registrar:
+    def __init__(self, config: Register, kube: Kube, api: KusciaAPI, deadline: Deadline) -> None:
+        self._config, self._kube, self._api, self._deadline = config, kube, api, deadline
+        self._owner: dict[str, str] | None = None
+
+    def state(self, domain_id: str, admission: Admission) -> State:
+        domain = self._api.find("domain/query", {"domain_id": domain_id})
+        token = None
+        if admission.token_secret:
+            token = self._kube.secret(self._config.namespace, admission.token_secret)
+        return State(domain, token)
+
+    def apply(self, domain_id: str, action: Action) -> None:
+        namespace = self._config.namespace
+        if action.kind == "Domain":
+            self._create(domain_id, action.payload) if action.verb == "create" else self._update(
+                domain_id, action.payload
+            )
+        elif action.verb == "delete":
+            self._kube.delete_secret(namespace, action.name)
+        else:
+            token = action.payload or self._fresh_token(domain_id)
+            data = {TOKEN_KEY: token.encode()}
+            try:
+                if action.verb == "create":
+                    self._kube.create_secret(namespace, action.name, data, self._config.labels, self.owner())
+                    return
+            except Conflict:
+                pass
+            self._kube.set_secret(namespace, action.name, data, self.owner())
+
+    def _create(self, domain_id: str, cert: str | None) -> None:
+        body = {
+            "domain_id": domain_id,
+            "auth_center": {"authentication_type": "Token", "token_gen_method": "RSA-GEN"},
+        }
+        if cert:
+            body["cert"] = _encoded(cert)
+        try:
+            self._api.call("domain/create", body)
+        except Exists:
+            logger.info("Domain %s exists by now", domain_id)
+
+    def _update(self, domain_id: str, cert: str) -> None:
+        # The call replaces the whole Domain: what it does not carry is lost (Kuscia facts 5.5).
+        domain = self._api.call("domain/query", {"domain_id": domain_id})
+        auth_center = domain.get("auth_center") or {
+            "authentication_type": "Token",
+            "token_gen_method": "RSA-GEN",
+        }
+        self._api.call(
+            "domain/update",
+            {
+                "domain_id": domain_id,
+                "role": domain.get("role") or "",
+                "cert": _encoded(cert),
+                "master_domain_id": domain.get("master_domain_id") or self._config.domain_id,
+                "auth_center": auth_center,
+            },
+        )
+
+    def _fresh_token(self, domain_id: str) -> str:
+        def ask() -> str:
+            token = unused_token(self._api.call("domain/query", {"domain_id": domain_id}))
+            if not token:
+                raise NotYet(f"the master has made no deploy token for {domain_id} yet")
+            return token
+
+        return until(f"the deploy token of {domain_id}", ask, self._deadline.within(TOKEN_SECONDS))
+
+    def owner(self) -> dict[str, str] | None:
+        if self._owner is None and self._config.owner is not None:
+            name = self._config.owner.service
+            uid = self._kube.service_uid(self._config.namespace, name)
+            self._owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": uid}
+        return self._owner
+
+
+def _encoded(pem: str) -> str:
+    return base64.b64encode(pem.encode()).decode()
+
+
+def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False) -> Summary:
+    """Give every domain what it lacks; one that fails does not keep the others waiting.
+
+    Args:
+        summary: counts of earlier attempts; it is added to.
+
+    Raises:
+        NotYet, NeedsHuman: for all that failed, after the rest is done.
+    """
+    for domain_id, admission in config.domains.items():
+        wanted_public(domain_id, admission)
+    summary.unchanged = summary.failed = 0
+    errors: list[HookError] = []
+    with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
+        registrar = _Registrar(config, kube, api, deadline)
+        for domain_id, admission in config.domains.items():
+            try:
+                todo = plan_domain(domain_id, admission, registrar.state(domain_id, admission))
+                if dry_run:
+                    logger.info("%s:\n%s", domain_id, todo)
+                    continue
+                for action in todo.actions:
+                    registrar.apply(domain_id, action)
+                    logger.info("%s", action)
+                    summary.count([action])
+                summary.unchanged += todo.unchanged
+            except HookError as error:
+                summary.failed += 1
+                errors.append(error)
+    if errors:
+        raise merged(errors)
+    return summary

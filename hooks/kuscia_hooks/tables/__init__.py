@@ -1,0 +1,1 @@
+"""Tables: where their bytes come from and where they are stored."""

@@ -1,0 +1,92 @@
+import threading
+import time
+
+import pytest
+
+from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.kuscia.api import TimedOut
+from kuscia_hooks.kuscia.concurrency import Pace, Progress, each
+
+
+def test_each_works_on_every_item() -> None:
+    seen: set[int] = set()
+    assert each(range(100), seen.add) == []
+    assert seen == set(range(100))
+
+
+def test_failures_do_not_stop_the_rest() -> None:
+    seen = set()
+
+    def work(item: int) -> None:
+        if item % 10 == 0:
+            raise NotYet(f"no {item}")
+        seen.add(item)
+
+    failed = each(range(50), work)
+    assert sorted(item for item, _ in failed) == [0, 10, 20, 30, 40]
+    assert len(seen) == 45
+
+
+def test_a_bug_is_not_swallowed() -> None:
+    def work(item: int) -> None:
+        raise KeyError(item)
+
+    with pytest.raises(KeyError):
+        each(range(3), work)
+
+
+def test_never_more_than_the_limit_at_once() -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
+    def work(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.002)
+        with lock:
+            running -= 1
+
+    each(range(60), work, Pace(4))
+    assert most == 4
+
+
+def test_a_time_out_halves_and_good_answers_bring_it_back() -> None:
+    pace = Pace(8)
+    for expected in (4, 2, 1, 1):
+        with pytest.raises(TimedOut), pace:
+            raise TimedOut("late")
+        assert pace.allowed == expected
+    for _ in range(50):
+        with pace:
+            pass
+    assert pace.allowed == 2
+    for _ in range(1000):
+        with pace:
+            pass
+    assert pace.allowed == 8
+
+
+def test_other_errors_leave_the_pace_as_it_is() -> None:
+    pace = Pace(8)
+    with pytest.raises(NotYet), pace:
+        raise NotYet("x")
+    assert pace.allowed == 8
+
+
+def test_few_changes_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(2)
+    progress.done("create DomainRoute a-b")
+    assert capsys.readouterr().out == "create DomainRoute a-b\n"
+
+
+def test_many_changes_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = Progress(1000)
+    for _ in range(300):
+        now += 0.1
+        progress.done("x")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) in (2, 3)
+    assert lines[0].endswith("of 1000 changes made in 10 s")

@@ -1,0 +1,126 @@
+import base64
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.api import KusciaAPI
+from tests.hooks.kuscia_server import Kuscia, serve
+
+
+def test_new_key_is_pkcs1_of_2048_bits() -> None:
+    pem = domain_key.new_key()
+    assert pem.startswith(b"-----BEGIN RSA PRIVATE KEY-----\n")
+    assert domain_key.load_key(pem).key_size == 2048
+
+
+def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes = b"") -> bytes:
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: b"", "empty"),
+        (lambda: b" \n", "empty"),
+        (lambda: b"garbage", "not a PEM private key"),
+        (lambda: _pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA key"),
+        (lambda: _pem(rsa.generate_private_key(65537, 1024)), "1024 bits"),
+        (lambda: _pem(rsa.generate_private_key(65537, 2048), b"secret"), "passphrase"),
+    ],
+)
+def test_invalid_keys(make, says: str) -> None:
+    with pytest.raises(domain_key.InvalidKey, match=says):
+        domain_key.load_key(make())
+
+
+def test_pkcs8_is_taken(key_pem: bytes) -> None:
+    key = domain_key.load_key(key_pem)
+    assert domain_key.public_der(domain_key.load_key(_pem(key))) == domain_key.public_der(key)
+
+
+def test_api_token_is_the_signature_of_the_domain_id(key_pem: bytes) -> None:
+    """First 32 characters of the base64 of a PKCS#1 v1.5 signature with SHA-256 (Kuscia facts 0.7)."""
+    key = domain_key.load_key(key_pem)
+    token = domain_key.api_token(key, "alice")
+    signature = key.sign(b"alice", padding.PKCS1v15(), hashes.SHA256())
+    assert len(token) == 32
+    assert base64.b64encode(signature).startswith(token.encode())
+    assert domain_key.api_token(key, "bob") != token
+
+
+def test_own_certificate(key_pem: bytes) -> None:
+    key = domain_key.load_key(key_pem)
+    pem = domain_key.ca_certificate(key, "alice")
+    certificate = x509.load_pem_x509_certificate(pem)
+    assert domain_key.certificate_common_name(pem) == "alice"
+    assert domain_key.certificate_public_der(pem) == domain_key.public_der(key)
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(days=49 * 365)
+    certificate.verify_directly_issued_by(certificate)
+
+
+def server_context(tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSLContext:
+    """TLS as a node serves it: its certificate is signed by the domain key and names a key identifier."""
+    server_key = rsa.generate_private_key(65537, 2048)
+    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, domain_id)])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "KusciaAPI")]))
+        .issuer_name(name)
+        .public_key(server_key.public_key())
+        .serial_number(2)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    chain = tmp_path / "server.pem"
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + _pem(server_key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=domain_key.ca_certificate(key, domain_id).decode())
+    return context
+
+
+@pytest.mark.parametrize("protocol", ["TLS", "MTLS"])
+def test_the_nodes_own_key_is_believed(tmp_path: Path, key_pem: bytes, kuscia: Kuscia, protocol) -> None:
+    key = domain_key.load_key(key_pem)
+    with (
+        serve(kuscia, server_context(tmp_path, key, "alice", protocol == "MTLS")) as endpoint,
+        KusciaAPI(endpoint, protocol, "alice", key) as client,
+    ):
+        client.ready()
+
+
+def test_another_key_is_not_believed(tmp_path: Path, key_pem: bytes, other_key_pem: bytes, kuscia: Kuscia) -> None:
+    with (
+        serve(kuscia, server_context(tmp_path, domain_key.load_key(other_key_pem), "alice", False)) as endpoint,
+        KusciaAPI(endpoint, "TLS", "alice", domain_key.load_key(key_pem)) as client,
+        pytest.raises(NeedsHuman, match="not signed with this domain's key"),
+    ):
+        client.ready()
+    assert kuscia.asked == []
+
+
+def test_a_missing_client_certificate_is_named(tmp_path: Path, key_pem: bytes, kuscia: Kuscia) -> None:
+    key = domain_key.load_key(key_pem)
+    with (
+        serve(kuscia, server_context(tmp_path, key, "alice", True)) as endpoint,
+        KusciaAPI(endpoint, "TLS", "alice", key) as client,
+        pytest.raises((NeedsHuman, NotYet)) as error,
+    ):
+        client.ready()
+    assert "MTLS" in str(error.value)
+    assert kuscia.asked == []

@@ -1,0 +1,49 @@
+import json
+
+from kuscia_hooks.core.config import ExampleJob
+from kuscia_hooks.example_job import psi_config
+
+JOB = ExampleJob.model_validate(
+    {
+        "appImage": "secretflow-image",
+        "initiator": "alice",
+        "parties": [
+            {"domain": "alice", "table": "alice-table", "keys": ["id1"]},
+            {"domain": "bob", "table": "bob-table", "keys": ["id2"]},
+        ],
+        "output": "psi-output",
+        "dataSource": "default-data-source",
+    }
+)
+
+
+def test_input_of_the_psi_component() -> None:
+    """Kuscia facts chapter 10, the version of HEAD."""
+    config = json.loads(psi_config.task_input_config(JOB, "psi-output-7", "psi-7-report"))
+    assert config["sf_datasource_config"] == {
+        "alice": {"id": "default-data-source"},
+        "bob": {"id": "default-data-source"},
+    }
+    assert config["sf_input_ids"] == ["alice-table", "bob-table"]
+    assert config["sf_output_ids"] == ["psi-output-7", "psi-7-report"]
+    assert config["sf_output_uris"] == ["psi-output-7.csv", "psi-7-report"]
+    description = config["sf_cluster_desc"]
+    assert description["parties"] == ["alice", "bob"]
+    assert [device["name"] for device in description["devices"]] == ["spu", "heu"]
+    spu = json.loads(description["devices"][0]["config"])
+    assert spu["runtime_config"] == {"protocol": "SEMI2K", "field": "FM128"}
+    assert spu["link_desc"]["brpc_channel_protocol"] == "http"
+    assert description["ray_fed_config"] == {"cross_silo_comm_backend": "brpc_link"}
+
+
+def test_attributes() -> None:
+    node = json.loads(psi_config.task_input_config(JOB, "psi-output-7", "psi-7-report"))["sf_node_eval_param"]
+    assert (node["domain"], node["name"], node["version"]) == ("data_prep", "psi", "1.0.0")
+    attributes = dict(zip(node["attr_paths"], node["attrs"], strict=True))
+    assert attributes["input/input_ds1/keys"] == {"is_na": False, "ss": ["id1"]}
+    assert attributes["input/input_ds2/keys"] == {"is_na": False, "ss": ["id2"]}
+    assert attributes["protocol"]["s"] == "PROTOCOL_RR22"
+    assert attributes["receiver_parties"]["ss"] == ["alice", "bob"]
+    assert attributes["allow_empty_result"] == {"is_na": True}
+    assert attributes["join_type"]["s"] == "inner_join"
+    assert len(attributes) == 9

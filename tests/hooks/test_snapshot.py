@@ -1,0 +1,223 @@
+"""What `doctor` looks at, and what it says of a release that is well or ill."""
+
+import json
+from typing import Any
+
+import pytest
+
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Doctor, SecretKey
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.inspect import doctor, snapshot
+from kuscia_hooks.inspect.diagnosis import judge
+from kuscia_hooks.inspect.engine_logs import DOMAIN_LABEL, TASK_ANNOTATION
+from kuscia_hooks.kuscia import domain_key, gateway
+from kuscia_hooks.steps.prepare import used
+from tests.hooks.conftest import secret_data
+from tests.hooks.fakes import FakeCore, api_exception
+from tests.hooks.scripted import Scripted
+from tests.hooks.test_diagnosis import LITE, MASTER
+from tests.hooks.test_status import container, domain_query
+
+SQLITE = Doctor.model_validate(
+    MASTER.model_dump(by_alias=True)
+    | {"datastore": {"type": "sqlite", "path": "/var"}, "domains": {"alice": {}}, "routes": []}
+)
+
+
+def pod(name: str, component: str, domain: str = "kuscia-system", created: int = 0, **found: Any) -> dict[str, Any]:
+    labels = {
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/instance": "kuscia",
+        "kuscia-chart/domain": domain,
+    }
+    metadata: dict[str, Any] = {"name": name, "namespace": "ns", "labels": labels}
+    metadata["creationTimestamp"] = f"2026-11-24T00:00:0{created}Z"
+    return {
+        "metadata": metadata,
+        "spec": {"containers": [{"name": component}]},
+        "status": {"phase": "Running", **found},
+    }
+
+
+def prepared(message: str) -> dict[str, Any]:
+    return container("prepare", terminated={"exitCode": 0, "reason": "Completed", "message": message}) | {
+        "restartCount": 0,
+        "ready": True,
+    }
+
+
+@pytest.fixture(autouse=True)
+def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What is wrong with the gateways that are asked, by endpoint."""
+    problems: dict[str, str] = {}
+
+    def probe(endpoint: str) -> None:
+        if endpoint in problems:
+            raise NotYet(problems[endpoint])
+
+    def handshake_state(endpoint: str, domain: str) -> int:
+        probe(endpoint)
+        return 2
+
+    monkeypatch.setattr(gateway, "probe", probe)
+    monkeypatch.setattr(gateway, "handshake_state", handshake_state)
+    monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
+    return problems
+
+
+@pytest.fixture
+def well(core: FakeCore, key_pem: bytes) -> FakeCore:
+    """A master that serves, with what it started with still in place."""
+    core.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("services", "ns", "kuscia-master", spec={"clusterIP": "10.1.1.1"})
+    message = {"secrets": {"own-domain-key/domain.key": domain_key.fingerprint(key_pem, key_pem)}, "dnsServers": []}
+    node = pod(
+        "m-1",
+        "master",
+        initContainerStatuses=[prepared(json.dumps(message))],
+        containerStatuses=[container("master", running={}) | {"restartCount": 0}],
+    )
+    core.pods["ns"] = [node]
+    core.logs["ns", "m-1", "prepare", False] = b"wrote it\n"
+    core.logs["ns", "m-1", "master", False] = b"Kuscia started success\n"
+    return core
+
+
+@pytest.fixture
+def master(key_pem: bytes) -> Scripted:
+    ready = {"routes": [{"source": "alice", "destination": "kuscia-system", "status": {"status": "Succeeded"}}]}
+    return Scripted(key_pem, "kuscia-system", domain__query=domain_query, route__status__batchQuery=ready)
+
+
+def closed() -> Any:
+    raise NotYet("KusciaAPI is not reached")
+
+
+def test_well(well: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.attempt(SQLITE, kube, lambda: master.api) == 0
+    assert capsys.readouterr().out == "kuscia-system: nothing found\n"
+
+
+def test_secret_that_was_changed(
+    well: FakeCore, kube: Kube, master: Scripted, other_key_pem: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": other_key_pem}))
+    assert doctor.attempt(SQLITE, kube, lambda: master.api) == 1
+    said = capsys.readouterr().out
+    assert "Secret ns/own-domain-key was changed after the pod started" in said
+    assert "cure: kubectl rollout restart deployment/kuscia-master -n ns" in said
+
+
+def test_extra_config_that_was_changed(well: FakeCore, kube: Kube, master: Scripted, key_pem: bytes) -> None:
+    """As `prepare` recorded it, then another content of the same Secret."""
+    more = SecretKey(name="more", key="kuscia.yaml")
+    config = SQLITE.model_copy(update={"extra_config_secret": more})
+    recorded = used(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
+    well.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
+    well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
+    assert judge(config, snapshot.collect(config, kube, lambda: master.api)) == []
+    well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: b"}))
+    (found,) = judge(config, snapshot.collect(config, kube, lambda: master.api))
+    assert (found.name, found.seen) == ("secret-changed", "key kuscia.yaml is not what prepare read")
+    assert "Secret ns/more was changed after the pod started" in found.cause
+
+
+@pytest.mark.parametrize("message", ["", "no JSON", "[]"])
+def test_pod_of_an_older_chart_recorded_nothing(well: FakeCore, kube: Kube, master: Scripted, message: str) -> None:
+    well.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(message)]
+    assert snapshot.collect(SQLITE, kube, lambda: master.api).started_with is None
+
+
+def test_what_cannot_be_looked_at(
+    well: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(verb: str, kind: str, name: str) -> None:
+        if kind == "events":
+            raise api_exception(403, "events is forbidden")
+
+    well.fail = forbidden
+    assert doctor.attempt(SQLITE, kube, lambda: master.api) == 2
+    assert "not looked at: events of ns: the API server refuses to list events" in capsys.readouterr().out
+
+
+def test_api_is_asked_of_a_ready_node_only(well: FakeCore, kube: Kube) -> None:
+    assert snapshot.collect(SQLITE, kube, closed).api == "KusciaAPI is not reached"
+    well.pods["ns"][0]["status"]["containerStatuses"][0]["ready"] = False
+    assert snapshot.collect(SQLITE, kube, closed).api == ""
+
+
+def test_crash_loop(well: FakeCore, kube: Kube) -> None:
+    ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    status = container("master", waiting={"reason": "CrashLoopBackOff"}) | {"lastState": ended, "restartCount": 3}
+    well.pods["ns"][0]["status"]["containerStatuses"] = [status]
+    well.logs["ns", "m-1", "master", False] = b"this run\n"
+    well.logs["ns", "m-1", "master", True] = b"run before\n"
+    node = snapshot.collect(SQLITE, kube, closed).node
+    assert node is not None
+    (found,) = [one for one in node.containers if one.name == "master"]
+    assert (found.end_code, found.end_reason, found.waiting) == (0, "Completed", "CrashLoopBackOff")
+    assert (found.log, found.previous) == ("this run\n", "run before\n")
+
+
+def test_newest_node_and_newest_pod_of_each_job(well: FakeCore, kube: Kube) -> None:
+    job = "job-name"
+    pods = [
+        pod("m-2", "master", created=5),
+        pod("register-1", "register", created=1, phase="Failed"),
+        pod("register-2", "register", created=2, phase="Succeeded"),
+        pod("routes-1", "routes", created=1, phase="Failed"),
+        pod("check", "check", phase="Failed"),
+    ]
+    for one in pods[1:4]:
+        one["metadata"]["labels"][job] = one["metadata"]["labels"]["app.kubernetes.io/component"]
+    well.pods["ns"] += pods
+    found = snapshot.collect(SQLITE, kube, closed)
+    assert found.node is not None
+    assert found.node.name == "m-2"
+    assert [one.name for one in found.steps] == ["routes-1"]
+
+
+def test_unscheduled_pod(well: FakeCore, kube: Kube) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    well.pods["ns"] = [pod("m-1", "master", phase="Pending", conditions=[condition])]
+    node = snapshot.collect(SQLITE, kube, closed).node
+    assert node is not None
+    assert node.unscheduled == "0/1 nodes are available"
+
+
+def test_events_and_engines_of_a_lite(core: FakeCore, kube: Kube, key_pem: bytes, gateways: dict[str, str]) -> None:
+    core.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("services", "ns", "kuscia-lite-carl", spec={"clusterIP": "10.1.1.1"})
+    engine = pod("t-0", "x", phase="Pending", containerStatuses=[container("e", waiting={"reason": "ErrImagePull"})])
+    engine["metadata"] |= {
+        "namespace": "engines",
+        "labels": {DOMAIN_LABEL: "carl"},
+        "annotations": {TASK_ANNOTATION: "t"},
+    }
+    core.pods["engines"] = [engine]
+    core.events["ns"] = [
+        {"involvedObject": {"name": "kuscia-lite-carl-1"}, "reason": "FailedCreate", "message": "quota"}
+    ]
+    assert LITE.master is not None
+    gateways[LITE.master.endpoint] = "no Kuscia gateway answers"
+    found = snapshot.collect(LITE, kube, closed)
+    assert found.node is None
+    assert [one.name for one in found.engines] == ["t-0"]
+    assert [one.reason for one in found.warnings] == ["FailedCreate"]
+    assert [(probe.of, probe.problem) for probe in found.probes] == [("the master", "no Kuscia gateway answers")]
+    assert found.known is None
+    assert found.present["dnsServers"] == ["10.1.1.1"]
+
+
+def test_database(well: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    well.put("secrets", "ns", "db", data=secret_data(password="right"))
+    config = Doctor.model_validate(MASTER.model_dump(by_alias=True) | {"domains": {}, "routes": []})
+    monkeypatch.setattr(snapshot.datastore, "check_database", lambda store, password: ["it is old"])
+    assert snapshot.collect(config, kube, lambda: master.api).database == ("it is old",)
+
+    def refused(store: Any, password: str) -> list[str]:
+        raise NeedsHuman("it refuses")
+
+    monkeypatch.setattr(snapshot.datastore, "check_database", refused)
+    assert snapshot.collect(config, kube, lambda: master.api).database == ("it refuses",)
