@@ -95,6 +95,7 @@ lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellche
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	yamllint --strict .
 	helm lint --strict --quiet charts/kuscia
 	@for v in values/*.yaml; do helm lint --strict --quiet charts/kuscia --values $$v || exit 1; done

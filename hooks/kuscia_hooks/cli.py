@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kuscia_hooks.core import log, progress
+from kuscia_hooks.core import cleanup, log
 from kuscia_hooks.core.errors import ConfigError, HookError, NeedsHuman
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Summary
@@ -39,7 +39,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Print what would be don
 
 def _stop(*_: object) -> None:
     # As a container's first process Python would ignore the signal; waiting threads must not delay the end.
-    progress.stop()
+    cleanup.stop()
     sys.stdout.flush()
     os._exit(_SIGTERM_EXIT)
 
@@ -245,10 +245,10 @@ _looks = click.option(
 def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) -> None:
     """Run a verb that only looks: (configuration, Kubernetes, opener of KusciaAPI) to exit code."""
     _begin(log_json=False)
-    from kuscia_hooks.core.config import Doctor
-    from kuscia_hooks.kuscia.session import at_a_glance
+    from kuscia_hooks.core.config import Release
+    from kuscia_hooks.kuscia.api import at_a_glance
 
-    settings, kube = _load(config_path, Doctor), _kube()
+    settings, kube = _load(config_path, Release), _kube()
     try:
         with at_a_glance(kube, settings) as open_api:
             code = work(settings, kube, open_api)

@@ -16,7 +16,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "routes": config.Routes,
     "data": config.Data,
     "check": config.Check,
-    "doctor": config.Doctor,
+    "doctor": config.Release,
 }
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from kuscia_hooks.steps import data
-from kuscia_hooks.steps.routes import normal_route
+from kuscia_hooks.kuscia import domain_data
+from kuscia_hooks.kuscia.routes import normal_route
+from testbed.servers import s3
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import LAYERS, ROOT
-from testbed.servers import s3
 from tests.e2e.variants import Variant, variant
 
 LITES = ("alice", "bob")
@@ -64,7 +64,7 @@ def state(made: Variant) -> dict[str, Any]:
             found[f"{source}-{destination}"] = normal_route(route)
             tables = api.call("domaindata/list", {"data": {"domain_id": source}})["domaindata_list"]
             # Each run of the example job leaves a result of its own.
-            declared = [table for table in tables if table["vendor"] == data.VENDOR]
+            declared = [table for table in tables if table["vendor"] == domain_data.VENDOR]
             found[f"tables of {source}"] = sorted(declared, key=lambda table: str(table["domaindata_id"]))
         for name in ("psi-engine", "secretflow-image"):
             found[name] = api.call("appimage/query", {"name": name})

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.kuscia.api import KusciaAPI, Missing
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import Missing
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e.conftest import eventually

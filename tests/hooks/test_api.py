@@ -2,7 +2,8 @@ import httpx
 import pytest
 
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
-from kuscia_hooks.kuscia.api import Busy, Exists, KusciaAPI, Missing, Refused, TimedOut, error_for
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import Busy, Exists, Missing, Refused, TimedOut, error_for
 from kuscia_hooks.kuscia.domain_key import api_token, load_key
 from tests.hooks.conftest import recordings
 from tests.hooks.kuscia_server import Kuscia, serve

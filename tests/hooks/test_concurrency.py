@@ -4,8 +4,9 @@ import time
 import pytest
 
 from kuscia_hooks.core.errors import NotYet
-from kuscia_hooks.kuscia.api import TimedOut
-from kuscia_hooks.kuscia.concurrency import Pace, Progress, each
+from kuscia_hooks.core.progress import ChangeProgress
+from kuscia_hooks.kuscia.api_errors import TimedOut
+from kuscia_hooks.kuscia.concurrency import Pace, each
 
 
 def test_each_works_on_every_item() -> None:
@@ -75,7 +76,7 @@ def test_other_errors_leave_the_pace_as_it_is() -> None:
 
 
 def test_few_changes_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(2)
+    progress = ChangeProgress(2)
     progress.done("create DomainRoute a-b")
     assert capsys.readouterr().out == "create DomainRoute a-b\n"
 
@@ -83,7 +84,7 @@ def test_few_changes_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> 
 def test_many_changes_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    progress = Progress(1000)
+    progress = ChangeProgress(1000)
     for _ in range(300):
         now += 0.1
         progress.done("x")

@@ -7,7 +7,8 @@ import pytest
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Data
 from kuscia_hooks.core.errors import NeedsHuman, NotYet
-from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.core.plan import Plan, Summary
+from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
 from tests.hooks.conftest import recordings, secret_data
@@ -50,11 +51,11 @@ def config(endpoint: str = "http://127.0.0.1:1", **fields: Any) -> Data:
 
 
 def test_grant_ids() -> None:
-    assert data.grant_id("alice-table", "bob") == "alice-table-bob"
-    long = data.grant_id("t" * 60, "bob")
+    assert domain_data.grant_id("alice-table", "bob") == "alice-table-bob"
+    long = domain_data.grant_id("t" * 60, "bob")
     assert len(long) == 63
-    assert long == data.grant_id("t" * 60, "bob")
-    assert long != data.grant_id("t" * 60, "carol")
+    assert long == domain_data.grant_id("t" * 60, "bob")
+    assert long != domain_data.grant_id("t" * 60, "carol")
 
 
 def test_the_recorded_source_equals_its_request() -> None:
@@ -64,16 +65,18 @@ def test_the_recorded_source_equals_its_request() -> None:
     sent = json.loads(next(line for line in lines if line["note"] == "datasource create oss (doc)")["request"]["body"])
     note = "datasource query oss: secrets come back in clear"
     got = next(line for line in lines if line["note"] == note)["response"]["json"]["data"]
-    assert data.normal_source(sent) == data.normal_source(got)
+    assert domain_data.normal_source(sent) == domain_data.normal_source(got)
 
 
 def test_the_built_in_source_differs_from_an_oss_source() -> None:
     note = "datasource query before create"
     built_in = next(line for line in recordings("api-transcript") if line["note"] == note)["response"]["json"]["data"]
     assert built_in["datasource_id"] == "default-data-source"
-    assert data.normal_source(built_in) != data.normal_source(data.wanted_source(config(), ("a", "b")))
+    assert domain_data.normal_source(built_in) != domain_data.normal_source(
+        domain_data.wanted_source(config(), ("a", "b"))
+    )
     local = config(source={"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data/"})
-    assert data.normal_source(built_in) == data.normal_source(data.wanted_source(local, ("", "")))
+    assert domain_data.normal_source(built_in) == domain_data.normal_source(domain_data.wanted_source(local, ("", "")))
 
 
 def test_the_recorded_table_equals_its_request() -> None:
@@ -84,29 +87,29 @@ def test_the_recorded_table_equals_its_request() -> None:
         next(x for x in lines if x["note"] == "domaindata create as in the doc (with author)")["request"]["body"]
     )
     got = next(x for x in lines if x["note"] == "domaindata query")["response"]["json"]["data"]
-    assert data.same_table(sent, got)
+    assert domain_data.same_table(sent, got)
     for change in (
         {"name": "x"},
         {"relative_uri": "x"},
         {"attributes": {"a": "b"}},
         {"columns": sent["columns"][:1]},
     ):
-        assert not data.same_table({**sent, **change}, got)
-    assert data.same_table({**sent, "attributes": {}, "columns": []}, got)
+        assert not domain_data.same_table({**sent, **change}, got)
+    assert domain_data.same_table({**sent, "attributes": {}, "columns": []}, got)
 
 
 def wanted(grants: int = 1) -> dict[str, list[dict[str, Any]]]:
     return {
-        "source": [data.wanted_source(config(), ("a", "b"))],
-        "tables": [data.wanted_table(config(), config().tables[0])],
-        "grants": [data.wanted_grant(config(), "alice-table", "bob")][:grants],
+        "source": [domain_data.wanted_source(config(), ("a", "b"))],
+        "tables": [domain_data.wanted_table(config(), config().tables[0])],
+        "grants": [domain_data.wanted_grant(config(), "alice-table", "bob")][:grants],
     }
 
 
 def test_plan() -> None:
     bodies = wanted()
     absent = {kind: {_id(body): None for body in each} for kind, each in bodies.items()}
-    plan = data.plan(bodies, absent)
+    plan = domain_data.plan_data(bodies, absent)
     assert [str(action) for action in plan.actions] == [
         "create DomainDataSource default-data-source",
         "create DomainData alice-table",
@@ -114,13 +117,15 @@ def test_plan() -> None:
     ]
     there = {kind: {_id(body): body for body in each} for kind, each in bodies.items()}
     there["grants"] = {"alice-table-bob": {"data": bodies["grants"][0]}}
-    assert data.plan(bodies, there) == data.Plan((), 3)
+    assert domain_data.plan_data(bodies, there) == Plan((), 3)
     changed = {
         **there,
         "grants": {"alice-table-bob": {"data": {**bodies["grants"][0], "grant_domain": "carol"}}},
     }
-    assert [str(a) for a in data.plan(bodies, changed).actions] == ["update DomainDataGrant alice-table-bob"]
-    revoked = data.plan(wanted(0), {**there, "grants": {}}, ["alice-table-bob"], ["old-table"])
+    assert [str(a) for a in domain_data.plan_data(bodies, changed).actions] == [
+        "update DomainDataGrant alice-table-bob"
+    ]
+    revoked = domain_data.plan_data(wanted(0), {**there, "grants": {}}, ["alice-table-bob"], ["old-table"])
     assert [str(a) for a in revoked.actions] == [
         "delete DomainDataGrant alice-table-bob (left the values)",
         "delete DomainData old-table (left the values)",

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.config import Release
 from kuscia_hooks.inspect import diagnosis
-from kuscia_hooks.inspect.diagnosis import Finding, judge
-from kuscia_hooks.inspect.snapshot import Container, Evidence, Pod, Probe, WarningEvent
+from kuscia_hooks.inspect.diagnosis import judge
+from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Probe, Snapshot, WarningEvent
 from tests.hooks.conftest import RECORDINGS
 
 API = {"endpoint": "https://own:8082", "protocol": "TLS"}
@@ -24,7 +25,7 @@ DATABASE = {
     "user": "kuscia",
     "passwordSecret": {"name": "db", "key": "password"},
 }
-MASTER = Doctor.model_validate(
+MASTER = Release.model_validate(
     {
         **COMMON,
         "mode": "master",
@@ -35,7 +36,7 @@ MASTER = Doctor.model_validate(
         "datastore": DATABASE,
     }
 )
-LITE = Doctor.model_validate(
+LITE = Release.model_validate(
     {
         **COMMON,
         "mode": "lite",
@@ -47,19 +48,19 @@ LITE = Doctor.model_validate(
 )
 
 
-def kuscia(config: Doctor, log: str, **more: Any) -> Evidence:
+def kuscia(config: Release, log: str, **more: Any) -> Snapshot:
     """The node's pod with a container that is not ready."""
-    container = Container(config.mode, log=log, end_code=more.pop("end_code", 0), **more)
-    return Evidence(node=Pod("ns", "the-pod", config.mode, "Running", containers=(container,)))
+    container = ContainerState(config.mode, log=log, end_code=more.pop("end_code", 0), **more)
+    return Snapshot(node=PodState("ns", "the-pod", config.mode, "Running", containers=(container,)))
 
 
-def step(config: Doctor, log: str, name: str = "prepare") -> Evidence:
+def step(config: Release, log: str, name: str = "prepare") -> Snapshot:
     """The node's pod while `prepare` waits, or the pod of another step."""
-    pod = Pod("ns", "the-pod", name, "Pending", containers=(Container(name, running=True, log=log),))
-    return Evidence(node=pod) if name == "prepare" else replace(WELL, steps=(pod,))
+    pod = PodState("ns", "the-pod", name, "Pending", containers=(ContainerState(name, running=True, log=log),))
+    return Snapshot(node=pod) if name == "prepare" else replace(WELL, steps=(pod,))
 
 
-WELL = Evidence(node=Pod("ns", "the-pod", "master", "Running", containers=(Container("master", ready=True),)))
+WELL = Snapshot(node=PodState("ns", "the-pod", "master", "Running", containers=(ContainerState("master", ready=True),)))
 
 
 def only(findings: list[Finding]) -> Finding:
@@ -162,7 +163,7 @@ def test_a_ready_node_is_not_judged_by_its_past() -> None:
         (MASTER, "Load kuscia config failed. protocol: XTLS is unsupported", "bad-protocol"),
     ],
 )  # fmt: skip
-def test_line_of_kuscia(config: Doctor, line: str, cause: str) -> None:
+def test_line_of_kuscia(config: Release, line: str, cause: str) -> None:
     found = only(judge(config, kuscia(config, f"2026-11-24 01:10:07.475 INFO a.go:1 begin\n{line}\nmore\n")))
     assert found.name == cause
     assert found.seen.endswith(line.strip())
@@ -261,32 +262,45 @@ def test_a_step_that_needs_a_human() -> None:
 @pytest.mark.parametrize(
     ("pod", "cause"),
     [
-        (Pod("ns", "p", "master", "Pending", unscheduled="0/1 nodes: Insufficient memory"), "unscheduled"),
-        (Pod("ns", "p", "master", "Pending", containers=(Container("master", waiting="ImagePullBackOff"),)), "image"),
+        (PodState("ns", "p", "master", "Pending", unscheduled="0/1 nodes: Insufficient memory"), "unscheduled"),
         (
-            Pod(
-                "ns", "p", "master", "Pending", containers=(Container("master", waiting="CreateContainerConfigError"),)
+            PodState(
+                "ns", "p", "master", "Pending", containers=(ContainerState("master", waiting="ImagePullBackOff"),)
+            ),
+            "image",
+        ),
+        (
+            PodState(
+                "ns",
+                "p",
+                "master",
+                "Pending",
+                containers=(ContainerState("master", waiting="CreateContainerConfigError"),),
             ),
             "container",
         ),
         (
-            Pod(
-                "ns", "p", "master", "Running", containers=(Container("master", end_reason="OOMKilled", end_code=137),)
+            PodState(
+                "ns",
+                "p",
+                "master",
+                "Running",
+                containers=(ContainerState("master", end_reason="OOMKilled", end_code=137),),
             ),
             "out-of-memory",
         ),
     ],
 )
-def test_pod_that_does_not_run(pod: Pod, cause: str) -> None:
-    assert only(judge(MASTER, Evidence(node=pod))).name == cause
+def test_pod_that_does_not_run(pod: PodState, cause: str) -> None:
+    assert only(judge(MASTER, Snapshot(node=pod))).name == cause
 
 
 def test_pod_that_is_not_made() -> None:
     refused = WarningEvent("ns", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
-    found = only(judge(MASTER, Evidence(warnings=(refused,))))
+    found = only(judge(MASTER, Snapshot(warnings=(refused,))))
     assert found.name == "pod-refused"
     assert "exceeded quota" in found.cause
-    assert only(judge(MASTER, Evidence())).name == "no-pod"
+    assert only(judge(MASTER, Snapshot())).name == "no-pod"
 
 
 def test_changed_secret() -> None:
@@ -390,25 +404,25 @@ def test_database_warning() -> None:
 @pytest.mark.parametrize(
     ("container", "cause"),
     [
-        (Container("e", waiting="ErrImagePull", message="401"), "image"),
-        (Container("e", log="x\npthread_create failed: Resource temporarily unavailable\n"), "too-few-threads"),
+        (ContainerState("e", waiting="ErrImagePull", message="401"), "image"),
+        (ContainerState("e", log="x\npthread_create failed: Resource temporarily unavailable\n"), "too-few-threads"),
         (
-            Container("e", log="ClientError: An error occurred (400) when calling the ListObjectsV2 operation"),
+            ContainerState("e", log="ClientError: An error occurred (400) when calling the ListObjectsV2 operation"),
             "oss-style",
         ),
-        (Container("e", log="urllib3.exceptions.ReadTimeoutError: Read timed out."), "read-times-out"),
+        (ContainerState("e", log="urllib3.exceptions.ReadTimeoutError: Read timed out."), "read-times-out"),
     ],
 )
-def test_engine(container: Container, cause: str) -> None:
-    engine = Pod("engines", "job-0", "job", "Pending", containers=(container,))
+def test_engine(container: ContainerState, cause: str) -> None:
+    engine = PodState("engines", "job-0", "job", "Pending", containers=(container,))
     found = only(judge(LITE, replace(kuscia(LITE, "", ready=True), engines=(engine,))))
     assert found.name == cause
     assert "engines" in found.seen
 
 
 def test_engines_left_behind() -> None:
-    engine = Pod("engines", "job-0", "job", "Running", containers=(Container("e", ready=True, running=True),))
-    names = [found.name for found in judge(LITE, Evidence(engines=(engine,)))]
+    engine = PodState("engines", "job-0", "job", "Running", containers=(ContainerState("e", ready=True, running=True),))
+    names = [found.name for found in judge(LITE, Snapshot(engines=(engine,)))]
     assert names == ["no-pod", "engines-left-behind"]
 
 

@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import NeedsHuman
 from kuscia_hooks.core.waiting import Deadline
-from kuscia_hooks.inspect.engine_logs import DOMAIN_LABEL, TASK_ANNOTATION, Outcome, Query, attempt
+from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, attempt
+from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from tests.hooks.conftest import recordings
 from tests.hooks.fakes import FakeCore, FakeTime
 from tests.hooks.scripted import Reply, Scripted
@@ -18,8 +19,8 @@ NO_DIRECTORY = json.dumps(
 ).encode()
 
 
-def lite(**engines: Any) -> Doctor:
-    return Doctor.model_validate(
+def lite(**engines: Any) -> Release:
+    return Release.model_validate(
         {
             "namespace": "ns",
             "keySecret": {"name": "k", "key": "k"},
@@ -34,7 +35,7 @@ def lite(**engines: Any) -> Doctor:
     )
 
 
-MASTER = Doctor.model_validate(
+MASTER = Release.model_validate(
     lite().model_dump(by_alias=True, exclude={"mode", "engines", "domain_id"})
     | {"mode": "master", "domainId": "kuscia-system", "domains": {"alice": {"namespace": "lite-alice"}}}
 )
@@ -55,7 +56,7 @@ def pod(task: str = "t-1", domain: str = "alice") -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"containers": [{"name": "engine"}]}}
 
 
-def read(config: Doctor, kube: Kube, scripted: Scripted, query: Query, fake_time: FakeTime) -> Outcome:
+def read(config: Release, kube: Kube, scripted: Scripted, query: Query, fake_time: FakeTime) -> Outcome:
     return attempt(config, kube, scripted.api, query, Deadline(0, fake_time.clock))
 
 

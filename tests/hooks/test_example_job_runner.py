@@ -6,6 +6,7 @@ import pytest
 from kuscia_hooks.core.errors import NeedsHuman
 from kuscia_hooks.core.waiting import TimeUp
 from kuscia_hooks.example_job import runner
+from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.conftest import recordings
 from tests.hooks.fakes import FakeTime
@@ -135,15 +136,15 @@ def test_an_unanswered_create(client: KusciaAPI, kuscia: Kuscia, fake_time: Fake
 
 
 def test_reasons() -> None:
-    assert runner.reasons(status("Failed")) == "no reason given"
+    assert jobs.reasons(status("Failed")) == "no reason given"
     both = status("Failed", "a", ("bob", "Failed", "boom"), ("alice", "Failed", ""))
-    assert runner.reasons(both) == "a; bob: boom"
+    assert jobs.reasons(both) == "a; bob: boom"
 
 
 def test_describe() -> None:
     parties = status("Running", "", ("bob", "Running", ""), ("alice", "Pending", ""))
-    assert runner.describe(parties) == "Running (alice Pending, bob Running)"
-    assert runner.describe(status("Pending")) == "Pending"
+    assert jobs.describe(parties) == "Running (alice Pending, bob Running)"
+    assert jobs.describe(status("Pending")) == "Pending"
 
 
 def registered(kuscia: Kuscia, output: str, **attributes: str) -> None:

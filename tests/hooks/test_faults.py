@@ -22,7 +22,7 @@ from kuscia_hooks.core import waiting
 from kuscia_hooks.core.config import Check, Data, Prepare, Register, Routes
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
-from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia import domain_data, domain_key
 from kuscia_hooks.steps import check, data, prepare, register, routes
 from kuscia_sim import credentials as sim_credentials
 from tests.hooks.conftest import secret_data
@@ -247,7 +247,7 @@ def test_data(cluster: Cluster, lites: dict[str, Party], name: str) -> None:
     grants = alice.ask("domaindatagrant/list", {"data": {"domain_id": "alice"}})["domaindatagrant_list"]
     mine = [grant["data"] for grant in grants if grant["data"]["domaindata_id"] in tables]
     assert sorted((g["domaindata_id"], g["domaindatagrant_id"], g["grant_domain"]) for g in mine) == [
-        (table, data.grant_id(table, "bob"), "bob") for table in tables
+        (table, domain_data.grant_id(table, "bob"), "bob") for table in tables
     ]
     deadline = Deadline(30)
     waiting.until("the copies at bob", lambda: _copied(lites["bob"], tables), deadline)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import ConfigError, NeedsHuman
 from kuscia_hooks.inspect.invite import attempt
 from tests.hooks.fakes import FakeCore
@@ -13,8 +13,8 @@ from tests.hooks.test_diagnosis import LITE, MASTER
 SERVICE = "kuscia-master-external"
 
 
-def exposed(**external: Any) -> Doctor:
-    return Doctor.model_validate(MASTER.model_dump(by_alias=True) | {"external": external})
+def exposed(**external: Any) -> Release:
+    return Release.model_validate(MASTER.model_dump(by_alias=True) | {"external": external})
 
 
 def endpoint(letter: str) -> str:

@@ -8,8 +8,9 @@ from kuscia_hooks.core.config import Routes
 from kuscia_hooks.core.errors import NeedsHuman
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import TimeUp
+from kuscia_hooks.kuscia.app_images import normal_app_image
+from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
-from kuscia_hooks.steps.routes import RouteKey, normal_app_image, normal_route, plan_routes, wanted_routes
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fakes import FakeCore, FakeTime
 from tests.hooks.kuscia_server import Kuscia

@@ -6,20 +6,21 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Doctor, SecretKey
+from kuscia_hooks.core.config import Release, SecretKey
 from kuscia_hooks.core.errors import NeedsHuman, NotYet
 from kuscia_hooks.inspect import doctor, snapshot
 from kuscia_hooks.inspect.diagnosis import judge
-from kuscia_hooks.inspect.engine_logs import DOMAIN_LABEL, TASK_ANNOTATION
-from kuscia_hooks.kuscia import domain_key, gateway
-from kuscia_hooks.steps.prepare import used
+from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
+from kuscia_hooks.kuscia import datastore, domain_key, gateway
+from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
+from kuscia_hooks.kuscia.start_record import start_record
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
 from tests.hooks.scripted import Scripted
 from tests.hooks.test_diagnosis import LITE, MASTER
 from tests.hooks.test_status import container, domain_query
 
-SQLITE = Doctor.model_validate(
+SQLITE = Release.model_validate(
     MASTER.model_dump(by_alias=True)
     | {"datastore": {"type": "sqlite", "path": "/var"}, "domains": {"alice": {}}, "routes": []}
 )
@@ -113,7 +114,7 @@ def test_extra_config_that_was_changed(well: FakeCore, kube: Kube, master: Scrip
     """As `prepare` recorded it, then another content of the same Secret."""
     more = SecretKey(name="more", key="kuscia.yaml")
     config = SQLITE.model_copy(update={"extra_config_secret": more})
-    recorded = used(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
+    recorded = start_record(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
     well.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
     well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
     assert judge(config, snapshot.collect(config, kube, lambda: master.api)) == []
@@ -212,12 +213,12 @@ def test_events_and_engines_of_a_lite(core: FakeCore, kube: Kube, key_pem: bytes
 
 def test_database(well: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     well.put("secrets", "ns", "db", data=secret_data(password="right"))
-    config = Doctor.model_validate(MASTER.model_dump(by_alias=True) | {"domains": {}, "routes": []})
-    monkeypatch.setattr(snapshot.datastore, "check_database", lambda store, password: ["it is old"])
+    config = Release.model_validate(MASTER.model_dump(by_alias=True) | {"domains": {}, "routes": []})
+    monkeypatch.setattr(datastore, "check_database", lambda store, password: ["it is old"])
     assert snapshot.collect(config, kube, lambda: master.api).database == ("it is old",)
 
     def refused(store: Any, password: str) -> list[str]:
         raise NeedsHuman("it refuses")
 
-    monkeypatch.setattr(snapshot.datastore, "check_database", refused)
+    monkeypatch.setattr(datastore, "check_database", refused)
     assert snapshot.collect(config, kube, lambda: master.api).database == ("it refuses",)

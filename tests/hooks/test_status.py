@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import NotYet
 from kuscia_hooks.inspect import status
 from kuscia_hooks.kuscia import gateway
@@ -156,7 +156,7 @@ def test_phase(found: dict[str, Any], phase: str) -> None:
 
 
 def test_routes_of_a_lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    lite = Doctor.model_validate(LITE.model_dump(by_alias=True) | {"partners": ["bob"]})
+    lite = Release.model_validate(LITE.model_dump(by_alias=True) | {"partners": ["bob"]})
     monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
     look = status.Look()
     assert status.wanted_routes(lite, look) == [("carl", "kuscia-system"), ("carl", "bob"), ("bob", "carl")]

@@ -1,15 +1,16 @@
-"""Bytes on their way: how far a long transfer is, and what has to be done when the step is stopped in it."""
+"""Progress of long work in the log: bytes of a transfer, changes of a plan."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+import time
 
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import REPORT_SECONDS, Clock
 
-_cleanups: list[Callable[[], object]] = []
+# Up to this many changes are logged one by one.
+_FEW = 20
 
 
-class Progress:
+class TransferProgress:
     """Tells every ten seconds how much of a file has been moved.
 
     Args:
@@ -39,25 +40,25 @@ class Progress:
         self._total = total_length
 
 
+class ChangeProgress:
+    """Tells of each change where they are few, else of their number every ten seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._finished = total, 0
+        self._begun = self._reported = time.monotonic()
+        self._lock = threading.Lock()
+
+    def done(self, what: str) -> None:
+        with self._lock:
+            self._finished += 1
+            now = time.monotonic()
+            if self._total <= _FEW:
+                logger.info("%s", what)
+            elif now - self._reported >= REPORT_SECONDS:
+                self._reported = now
+                logger.info("%d of %d changes made in %.0f s", self._finished, self._total, now - self._begun)
+
+
 def megabytes(size: int) -> str:
     """Such as `12.3 MB`."""
     return f"{size / 1e6:.1f} MB"
-
-
-@contextmanager
-def on_stop(cleanup: Callable[[], object]) -> Iterator[None]:
-    """While the block runs, SIGTERM does `cleanup` before the process ends."""
-    _cleanups.append(cleanup)
-    try:
-        yield
-    finally:
-        _cleanups.remove(cleanup)
-
-
-def stop() -> None:
-    """Do what running transfers ask for at a stop; a failure of one does not keep the process from ending."""
-    for cleanup in reversed(_cleanups):
-        try:
-            cleanup()
-        except Exception as error:
-            logger.warning("not cleaned up: %s", error)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.kuscia.api import KusciaAPI, Missing
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import Missing
 
 JOB = "kuscia-chart/example-job"
 STATE = "kuscia-chart/result"
 KEEP = "kuscia-chart/keep"
-
 LATEST = "latest"
 PAST = "past"
 FAILED = "failed"

@@ -13,12 +13,12 @@ from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline, TimeUp, until
 from kuscia_hooks.example_job import psi_config, results
-from kuscia_hooks.kuscia.api import Exists, KusciaAPI, Missing
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import Exists, Missing
+from kuscia_hooks.kuscia.jobs import describe, ended, reasons, show
 
 ATTEMPTS = 3
 TASK = "single-psi"
-NO_REASON = "no reason given"
-_ENDED = {"Succeeded", "Failed", "Cancelled", "ApprovalReject"}
 # What another attempt would only meet again.
 _LASTING = re.compile(
     r"failed to get appImage|namespace \"[^\"]*\" not found|ErrImagePull|ImagePullBackOff|InvalidImageName|"
@@ -74,54 +74,11 @@ def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
     }
 
 
-def reasons(status: dict[str, Any]) -> str:
-    """Everything that a job's status says about why it is where it is, and of which party."""
-    texts = [status.get("err_msg") or ""]
-    for task in status.get("tasks") or []:
-        texts.append(task.get("err_msg") or "")
-        for party in task.get("parties") or []:
-            if party.get("err_msg"):
-                texts.append(f"{party['domain_id']}: {party['err_msg']}")
-    return "; ".join(dict.fromkeys(text.strip() for text in texts if text)) or NO_REASON
-
-
-def ended(status: dict[str, Any]) -> bool:
-    """Whether a job will not go on by itself."""
-    return status["state"] in _ENDED
-
-
-def listed(api: KusciaAPI) -> list[dict[str, Any]]:
-    """Id and status of the jobs that the node takes part in, the latest first.
-
-    KusciaAPI has no list; a watch begins with every job there is (recording "job watch 2s").
-    """
-    jobs = {}
-    for event in api.stream("job/watch", {"timeout_seconds": 1}):
-        if event.get("object"):
-            jobs[event["object"]["job_id"]] = event["object"]
-    return sorted(jobs.values(), key=lambda found: str(found.get("status", {}).get("create_time", "")), reverse=True)
-
-
-def show(job_id: str) -> str:
-    """The command that prints the logs of a job's engines."""
-    return f"kubectl kuscia logs {job_id} -A (docs/operations.md)"
-
-
 def passing(reason: str) -> bool:
     """Whether another attempt may succeed: a pod that was lost, evicted or killed, an engine that lost its
     peer.
     """
     return not _LASTING.search(reason)
-
-
-def describe(status: dict[str, Any]) -> str:
-    """A job's state and its parties' in one line."""
-    parties = [
-        f"{party['domain_id']} {party['state']}"
-        for task in status.get("tasks") or []
-        for party in sorted(task.get("parties") or [], key=lambda party: str(party["domain_id"]))
-    ]
-    return str(status["state"]) + (f" ({', '.join(parties)})" if parties else "")
 
 
 def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[[], str] | None = None) -> Run:
@@ -188,7 +145,7 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
         if line != told or deadline.elapsed() - told_at >= REPORT_SECONDS:
             logger.info("KusciaJob %s: %s, %.0f s", job_id, line, deadline.elapsed())
             told, told_at = line, deadline.elapsed()
-        if status["state"] in _ENDED:
+        if ended(status):
             return status
         if deadline.passed:
             raise TimeUp(

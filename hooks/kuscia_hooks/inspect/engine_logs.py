@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kuscia_hooks.cluster.client import Kube, Waiting
-from kuscia_hooks.core.config import Doctor, LookedAtEngines
+from kuscia_hooks.core.config import LookedAtEngines, Release
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline
-from kuscia_hooks.example_job import runner
-from kuscia_hooks.kuscia.api import ApiError, KusciaAPI, Missing
+from kuscia_hooks.kuscia import jobs
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import ApiError, Missing
+from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 
 # Of an engine's pod on the host cluster (recording runk-task-pod.yaml).
-DOMAIN_LABEL = "kuscia.secretflow/namespace"
 TASK_ANNOTATION = "kuscia.secretflow/task-id"
 MANY_CONTAINERS = "please specify the container name"
 LATER = "please try later"
@@ -56,7 +57,7 @@ class Outcome:
 class Reader:
     """The engines of one domain."""
 
-    config: Doctor
+    config: Release
     engines: LookedAtEngines
     kube: Kube
     api: KusciaAPI
@@ -95,7 +96,7 @@ class Reader:
             status = self.api.call("job/query", {"job_id": job_id})["status"]
             if _over(status, task_id):
                 return []
-            told = self._report(told, f"no pod yet; job {runner.describe(status)}: {runner.reasons(status)}")
+            told = self._report(told, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
 
     def _report(self, told: float, text: str) -> float:
         """Say what is waited for every ten seconds, and wait a step."""
@@ -121,7 +122,7 @@ class Reader:
                         f"{name} has no log yet: {error.message}",
                         f"kubectl describe pod {name} -n {namespace}",
                     ) from error
-                if runner.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
+                if jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
                     raise NotYet(f"{name} was gone before its log could be read: {error.message}") from error
                 told = self._report(told, error.message)
 
@@ -135,7 +136,7 @@ class Reader:
                 if replica:
                     return replica
                 waits = self.query.follow and LATER in error.text
-                if waits and not runner.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
+                if waits and not jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
                     told = self._report(told, error.text)
                     continue
                 raise self._lost(error) from error
@@ -186,7 +187,7 @@ class Reader:
 
 def _over(status: dict[str, Any], task_id: str) -> bool:
     states = [task["state"] for task in status.get("tasks") or [] if task["task_id"] == task_id]
-    return runner.ended(status) or bool({"Succeeded", "Failed"} & set(states))
+    return jobs.ended(status) or bool({"Succeeded", "Failed"} & set(states))
 
 
 def latest(api: KusciaAPI) -> str:
@@ -195,13 +196,13 @@ def latest(api: KusciaAPI) -> str:
     Raises:
         NeedsHuman: there is none.
     """
-    jobs = runner.listed(api)
-    if not jobs:
+    found = jobs.listed(api)
+    if not found:
         raise NeedsHuman("there is no job that this domain takes part in")
-    return str(jobs[0]["job_id"])
+    return str(found[0]["job_id"])
 
 
-def attempt(config: Doctor, kube: Kube, api: KusciaAPI, query: Query, deadline: Deadline) -> Outcome:
+def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline: Deadline) -> Outcome:
     """Print the logs of a job's engines, each line with its party.
 
     Raises:
@@ -212,9 +213,9 @@ def attempt(config: Doctor, kube: Kube, api: KusciaAPI, query: Query, deadline: 
         found = api.call("job/query", {"job_id": job_id})
     except Missing as error:
         raise NeedsHuman(f"there is no job {job_id} that {config.domain_id} takes part in: {error.text}") from error
-    logger.info("KusciaJob %s: %s", job_id, runner.describe(found["status"]))
-    reason = runner.reasons(found["status"])
-    if reason != runner.NO_REASON:
+    logger.info("KusciaJob %s: %s", job_id, jobs.describe(found["status"]))
+    reason = jobs.reasons(found["status"])
+    if reason != jobs.NO_REASON:
         logger.info("KusciaJob %s: %s", job_id, reason)
     tasks = [(task, list(_domains(task))) for task in found["tasks"]]
     width = max((len(domain) for _, domains in tasks for domain in domains), default=0)
@@ -253,7 +254,7 @@ def _domains(task: dict[str, Any]) -> Iterator[str]:
         yield str(domain)
 
 
-def _elsewhere(config: Doctor, domain: str, job_id: str) -> str:
+def _elsewhere(config: Release, domain: str, job_id: str) -> str:
     neighbour = config.domains.get(domain)
     namespace = (neighbour.namespace if neighbour else None) or f"<{domain}'s namespace>"
     return f"only {domain} may read its engine's log. There: kubectl kuscia logs {job_id} -n {namespace}"

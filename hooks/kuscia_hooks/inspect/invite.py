@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Doctor, split_endpoint, valid_domain_id, valid_endpoint
+from kuscia_hooks.core.config import Release, split_endpoint, valid_domain_id, valid_endpoint
 from kuscia_hooks.core.errors import ConfigError, NeedsHuman
 
 PLACEHOLDER = "<the address of a node>"
 
 
-def endpoint(config: Doctor, kube: Kube) -> tuple[str, str]:
+def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     """Where a partner reaches the master's gateway, and what to know about that; "" where nothing is.
 
     Raises:
@@ -49,7 +49,7 @@ def endpoint(config: Doctor, kube: Kube) -> tuple[str, str]:
     raise NeedsHuman(f"Service {config.namespace}/{name} has no address yet: its load balancer gives none", show)
 
 
-def letter(config: Doctor, domain: str, address: str, note: str) -> str:
+def letter(config: Release, domain: str, address: str, note: str) -> str:
     """What to send, as YAML with comments: a values file, and the way back.
 
     Args:
@@ -94,7 +94,7 @@ def letter(config: Doctor, domain: str, address: str, note: str) -> str:
     return "\n".join(lines)
 
 
-def attempt(config: Doctor, kube: Kube, domain: str, given: str) -> str:
+def attempt(config: Release, kube: Kube, domain: str, given: str) -> str:
     """The letter.
 
     Args:

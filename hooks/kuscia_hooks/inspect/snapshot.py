@@ -1,4 +1,4 @@
-"""What `doctor` looks at: everything is read here, nothing is judged (causes.py does)."""
+"""What `doctor` looks at: everything is read here, nothing is judged (diagnosis.py does)."""
 
 import json
 from collections.abc import Callable
@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Database, Doctor
+from kuscia_hooks.core.config import Database, Release
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.inspect import status
-from kuscia_hooks.inspect.engine_logs import DOMAIN_LABEL, TASK_ANNOTATION
+from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
 from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
-from kuscia_hooks.steps import prepare
+from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
+from kuscia_hooks.kuscia.start_record import start_record
 
 LINES = 1000
 # Its namesake below batch.kubernetes.io came with Kubernetes 1.27; every version sets this one.
@@ -22,7 +23,7 @@ STEPS = ("keys", "register", "routes", "data")
 
 
 @dataclass(frozen=True)
-class Container:
+class ContainerState:
     """One container of a pod: where it stands, how it last ended, what it printed.
 
     Args:
@@ -43,7 +44,7 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Pod:
+class PodState:
     """`unscheduled` says why no node takes it; "" otherwise."""
 
     namespace: str
@@ -51,7 +52,7 @@ class Pod:
     component: str
     phase: str
     unscheduled: str = ""
-    containers: tuple[Container, ...] = ()
+    containers: tuple[ContainerState, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,23 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Snapshot:
     """All that was seen.
 
     Args:
         node: the Kuscia pod of the release; None when there is none.
         steps: the newest pod of each step that has not succeeded.
         engines: the engine pods of the domain.
-        started_with: what `prepare` recorded at the pod's start (prepare.used); None when it recorded nothing.
+        started_with: what `prepare` recorded at the pod's start (start_record); None when it recorded nothing.
         present: the same, of the Secrets and the Service as they are now.
         known: whether the master knows the domain; None when that could not be asked.
         api: why KusciaAPI cannot be used; "" when it can or was not asked.
         unread: what could not be looked at, and why.
     """
 
-    node: Pod | None = None
-    steps: tuple[Pod, ...] = ()
-    engines: tuple[Pod, ...] = ()
+    node: PodState | None = None
+    steps: tuple[PodState, ...] = ()
+    engines: tuple[PodState, ...] = ()
     warnings: tuple[WarningEvent, ...] = ()
     probes: tuple[Probe, ...] = ()
     started_with: dict[str, Any] | None = None
@@ -103,7 +104,7 @@ class Evidence:
     unread: tuple[str, ...] = ()
 
 
-def collect(config: Doctor, kube: Kube, open_api: Callable[[], KusciaAPI]) -> Evidence:
+def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> Snapshot:
     """Look at everything.
 
     Args:
@@ -134,7 +135,7 @@ def collect(config: Doctor, kube: Kube, open_api: Callable[[], KusciaAPI]) -> Ev
         pairs = status.wanted_routes(config, look)
         domains = look.rows("domains", lambda: status.nodes(api, wanted))
         routes = look.rows("routes", lambda: status.routes(api, pairs, status.endpoints(config)))
-    return Evidence(
+    return Snapshot(
         node=node,
         steps=tuple(look.rows("the steps' logs", lambda: [_pod(kube, pod) for pod in steps])),
         engines=tuple(look.rows("the engines' logs", lambda: [_pod(kube, pod) for pod in engines if _troubled(pod)])),
@@ -176,7 +177,7 @@ def _troubled(pod: dict[str, Any]) -> bool:
     return bool(pod["status"]["phase"] != "Succeeded")
 
 
-def _pod(kube: Kube, pod: dict[str, Any]) -> Pod:
+def _pod(kube: Kube, pod: dict[str, Any]) -> PodState:
     metadata, found = pod["metadata"], pod["status"]
     states = (found.get("initContainerStatuses") or []) + (found.get("containerStatuses") or [])
     unscheduled = [
@@ -184,7 +185,7 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Pod:
         for condition in found.get("conditions") or []
         if condition["type"] == "PodScheduled" and condition["status"] == "False"
     ]
-    return Pod(
+    return PodState(
         metadata["namespace"],
         metadata["name"],
         _component(pod) or str((metadata.get("annotations") or {}).get(TASK_ANNOTATION, "")),
@@ -194,13 +195,13 @@ def _pod(kube: Kube, pod: dict[str, Any]) -> Pod:
     )
 
 
-def _container(kube: Kube, namespace: str, pod: str, found: dict[str, Any]) -> Container:
+def _container(kube: Kube, namespace: str, pod: str, found: dict[str, Any]) -> ContainerState:
     state = found["state"]
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (found.get("lastState") or {}).get("terminated") or {}
     name, again = found["name"], bool(found.get("restartCount"))
     started = bool(state.get("running") or ended)
-    return Container(
+    return ContainerState(
         name=name,
         ready=bool(found["ready"]),
         running="running" in state,
@@ -225,7 +226,7 @@ def _warnings(kube: Kube, namespace: str) -> list[WarningEvent]:
     ]
 
 
-def _probes(config: Doctor, serving: bool) -> list[Probe]:
+def _probes(config: Release, serving: bool) -> list[Probe]:
     wanted = [(config.domain_id, config.gateway)] if serving else []
     if config.master is not None:
         wanted.append(("the master", config.master.endpoint))
@@ -241,7 +242,7 @@ def _problem(endpoint: str) -> str:
     return ""
 
 
-def _known(config: Doctor) -> bool | None:
+def _known(config: Release) -> bool | None:
     if config.master is None:
         return None
     try:
@@ -263,7 +264,7 @@ def _started_with(pod: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _present(config: Doctor, kube: Kube) -> dict[str, Any]:
+def _present(config: Release, kube: Kube) -> dict[str, Any]:
     secrets = [config.key_secret]
     if config.extra_config_secret is not None:
         secrets.append(config.extra_config_secret)
@@ -271,10 +272,10 @@ def _present(config: Doctor, kube: Kube) -> dict[str, Any]:
         secrets.append(config.datastore.password_secret)
     values = [(secret, kube.secret_value(config.namespace, secret.name, secret.key)) for secret in secrets]
     service = kube.service(config.namespace, config.fullname)
-    return prepare.used(values[0][1], values, [service["spec"].get("clusterIP")] if service else [])
+    return start_record(values[0][1], values, [service["spec"].get("clusterIP")] if service else [])
 
 
-def _database(config: Doctor, kube: Kube) -> list[str]:
+def _database(config: Release, kube: Kube) -> list[str]:
     """What is unwise about a database that works, and why one does not."""
     store = config.datastore
     if not isinstance(store, Database):

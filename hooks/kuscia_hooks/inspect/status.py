@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Doctor
+from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import HookError
-from kuscia_hooks.example_job import runner
 from kuscia_hooks.kuscia import gateway
-from kuscia_hooks.kuscia.api import KusciaAPI, Missing
-from kuscia_hooks.steps.routes import STATUS_BATCH
+from kuscia_hooks.kuscia import jobs as kuscia_jobs
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import Missing
+from kuscia_hooks.kuscia.routes import STATUS_BATCH
 
 T = TypeVar("T")
 JOBS = 10
@@ -43,7 +44,7 @@ class Look:
         return self.one(part, ask) or []
 
 
-def collect(config: Doctor, kube: Kube, open_api: Callable[[], KusciaAPI]) -> dict[str, Any]:
+def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> dict[str, Any]:
     """What there is to show. A part that cannot be read is left out and named under `unknown`.
 
     Args:
@@ -73,7 +74,7 @@ def collect(config: Doctor, kube: Kube, open_api: Callable[[], KusciaAPI]) -> di
     return found
 
 
-def pods(config: Doctor, kube: Kube) -> list[dict[str, Any]]:
+def pods(config: Release, kube: Kube) -> list[dict[str, Any]]:
     """The release's pods of this domain."""
     labels = f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
     rows = []
@@ -129,7 +130,7 @@ def nodes(api: KusciaAPI, domains: list[str]) -> list[dict[str, str]]:
     return rows
 
 
-def wanted_routes(config: Doctor, look: Look) -> list[tuple[str, str]]:
+def wanted_routes(config: Release, look: Look) -> list[tuple[str, str]]:
     """The routes that this node may ask for: on a master all of its values, on a lite those from and to it."""
     if config.mode == "master":
         return [(domain, config.domain_id) for domain in sorted(config.domains)] + list(config.routes)
@@ -142,7 +143,7 @@ def wanted_routes(config: Doctor, look: Look) -> list[tuple[str, str]]:
     return pairs
 
 
-def endpoints(config: Doctor) -> dict[str, str]:
+def endpoints(config: Release) -> dict[str, str]:
     """Where each domain is reached, as far as the values say."""
     return {domain: neighbour.endpoint or "" for domain, neighbour in config.domains.items()}
 
@@ -206,10 +207,10 @@ def jobs(api: KusciaAPI) -> list[dict[str, str]]:
     return [
         {
             "job": found["job_id"],
-            "state": runner.describe(found["status"]),
+            "state": kuscia_jobs.describe(found["status"]),
             "created": found["status"].get("create_time", ""),
         }
-        for found in runner.listed(api)[:JOBS]
+        for found in kuscia_jobs.listed(api)[:JOBS]
     ]
 
 

@@ -6,87 +6,31 @@ exceptions that say whether time or a person helps.
 
 import json
 import random
-import re
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Api, Release, SecretKey
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, error_for
 
 Protocol = Literal["TLS", "NOTLS", "MTLS"]
 
+
 TRIES = 4
-_MISSING = {11305, 11404, 11506, 11705, 11806, 13105}
-_EXISTS = {11306, 11405, 11507, 11704, 11805, 13106}
-_MISSING_TEXT = re.compile(r" not found$|doesn't exist$")
-_EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
-# An overloaded or starting API server behind KusciaAPI speaks through codes that are otherwise final.
-_TRANSIENT_TEXT = re.compile(
-    r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests"
-    r"|try again|object has been modified|no such host|etcdserver|leader|being terminated"
-    r"|namespaces \"\" not found",
-    re.IGNORECASE,
-)
-_QUOTED_NAME = re.compile(r"\"[^\"]*\"|\[[^\]]*\]")
-_TRANSIENT_CODES = {11103}
-
-
-class ApiError(HookError):
-    """KusciaAPI refused a request.
-
-    Args:
-        path: the request's path.
-        code: KusciaAPI's code, or the HTTP status where it gave none.
-        text: KusciaAPI's message.
-    """
-
-    def __init__(self, path: str, code: int, text: str) -> None:
-        super().__init__(f"KusciaAPI {path} answered {code}: {text}")
-        self.path, self.code, self.text = path, code, text
-
-
-class Missing(ApiError, NotYet):
-    """What the request names does not exist (yet)."""
-
-
-class Exists(ApiError, NeedsHuman):
-    """What should be created is there already; the caller reads and compares it."""
-
-
-class Refused(ApiError, NeedsHuman):
-    """The request as such is wrong."""
-
-
-class Busy(ApiError, NotYet):
-    """The node cannot serve the request now."""
-
-
-class TimedOut(NotYet):
-    """No answer in time; the request may have had its effect."""
 
 
 def _pause() -> None:
     time.sleep(random.uniform(0.8, 1.2))  # noqa: S311
-
-
-def error_for(path: str, code: int, text: str) -> ApiError:
-    """The exception for a business error (Kuscia facts 7.3).
-
-    What an object is called says nothing about the error: a domain may be named "leader".
-    """
-    if code in _EXISTS or _EXISTS_TEXT.search(text):
-        return Exists(path, code, text)
-    if code in _TRANSIENT_CODES or _TRANSIENT_TEXT.search(_QUOTED_NAME.sub('""', text)):
-        return Busy(path, code, text)
-    if code in _MISSING or _MISSING_TEXT.search(text):
-        return Missing(path, code, text)
-    return Refused(path, code, text)
 
 
 def _url(path: str) -> str:
@@ -266,3 +210,45 @@ class KusciaAPI:
         data = self.once("/healthZ", {})
         if not (data or {}).get("ready"):
             raise NotYet(f"KusciaAPI {self.endpoint} says that it is not ready")
+
+
+@contextmanager
+def open_api(
+    kube: Kube, namespace: str, key_secret: SecretKey, api: Api, domain_id: str, deadline: Deadline
+) -> Iterator[KusciaAPI]:
+    """The node's own KusciaAPI, once it serves. The key is read anew each time, so a corrected Secret is
+    seen.
+
+    Raises:
+        NotYet: the key Secret is missing or wrong.
+        NeedsHuman: the node runs with another key.
+        TimeUp: the deadline passed.
+    """
+    _, key = domain_key.read_key(kube, namespace, key_secret)
+    with KusciaAPI(api.endpoint, api.protocol, domain_id, key) as client:
+
+        def ready() -> None:
+            try:
+                client.ready()
+            except NotYet as error:
+                raise NotYet(error.message, f"kubectl get pods -n {namespace}") from error
+
+        until(f"KusciaAPI of {domain_id}", ready, deadline)
+        yield client
+
+
+# For someone who looks: long enough for a slow answer, too short to wait for a start.
+GLANCE = 5.0
+
+
+@contextmanager
+def at_a_glance(kube: Kube, config: Release) -> Iterator[Callable[[], KusciaAPI]]:
+    """A function that opens the node's KusciaAPI, or raises HookError soon where it does not serve."""
+    with ExitStack() as stack:
+
+        def opened() -> KusciaAPI:
+            deadline = Deadline(GLANCE)
+            session = open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline)
+            return stack.enter_context(session)
+
+        yield opened

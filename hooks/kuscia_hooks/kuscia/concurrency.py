@@ -1,21 +1,16 @@
 """Concurrency with a bound that follows how fast the other side answers."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from kuscia_hooks.core.errors import HookError
-from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.waiting import REPORT_SECONDS
-from kuscia_hooks.kuscia.api import TimedOut
+from kuscia_hooks.kuscia.api_errors import TimedOut
 
 T = TypeVar("T")
-
 LIMIT = 8
 _GROW_AFTER = 50
-_FEW = 20
 
 
 class Pace:
@@ -45,25 +40,6 @@ class Pace:
                 if self._good >= _GROW_AFTER and self.allowed < self.limit:
                     self.allowed, self._good = self.allowed + 1, 0
             self._changed.notify_all()
-
-
-class Progress:
-    """Tells of each change where they are few, else of their number every ten seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._finished = total, 0
-        self._begun = self._reported = time.monotonic()
-        self._lock = threading.Lock()
-
-    def done(self, what: str) -> None:
-        with self._lock:
-            self._finished += 1
-            now = time.monotonic()
-            if self._total <= _FEW:
-                logger.info("%s", what)
-            elif now - self._reported >= REPORT_SECONDS:
-                self._reported = now
-                logger.info("%d of %d changes made in %.0f s", self._finished, self._total, now - self._begun)
 
 
 def each(items: Iterable[T], work: Callable[[T], None], pace: Pace | None = None) -> list[tuple[T, HookError]]:

@@ -40,13 +40,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MYSQL_MINIMUM = (8, 0, 23)
 # The oldest that K3s, which keeps the state, names as tested.
 MARIADB_MINIMUM = (10, 6, 8)
-
 # K3s keeps its keys in one row, encrypted with its token and named after it (K3s' pkg/cluster/encrypt.go). With another
 # token it refuses to start, and Kuscia says no more than that etc/kubeconfig is not there.
 _BOOTSTRAP = re.compile(r"/bootstrap/([0-9a-f]{12})")
 # Forms of a token of which K3s uses a part only, or nothing (K3s' pkg/clientaccess/token.go).
 _PARSED_TOKEN = re.compile(r"K10.*|[a-z0-9]{6}\.[a-z0-9]{16}")
-
 # Codes of the servers: access to the table denied, no such table.
 _DENIED = ("1142", "1143", "1370", "42501")
 _NO_TABLE = ("1146", "42P01")

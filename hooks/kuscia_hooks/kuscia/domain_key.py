@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import SecretKey
+from kuscia_hooks.core.errors import NotYet
+
 KEY_BITS = 2048
 _YEARS_50 = datetime.timedelta(days=50 * 365)
 _DAY = datetime.timedelta(days=1)
@@ -57,6 +61,22 @@ def load_key(pem: bytes) -> rsa.RSAPrivateKey:
     if key.key_size < KEY_BITS:
         raise InvalidKey(f"it has {key.key_size} bits; at least {KEY_BITS} are needed")
     return key
+
+
+def read_key(kube: Kube, namespace: str, secret: SecretKey) -> tuple[bytes, rsa.RSAPrivateKey]:
+    """Return the domain key in a Secret, as its PEM text and parsed.
+
+    Raises:
+        NotYet: the Secret or its key is missing, or the value is not a domain key.
+    """
+    pem = kube.secret_value(namespace, secret.name, secret.key)
+    try:
+        return pem, load_key(pem)
+    except InvalidKey as error:
+        raise NotYet(
+            f"{secret.key} of Secret {namespace}/{secret.name} is no domain key: {error}",
+            f"kubectl describe secret {secret.name} -n {namespace}",
+        ) from error
 
 
 def api_token(key: rsa.RSAPrivateKey, domain_id: str) -> str:

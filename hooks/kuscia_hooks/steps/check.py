@@ -16,9 +16,9 @@ from kuscia_hooks.core.progress import megabytes
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
-from kuscia_hooks.kuscia.api import KusciaAPI, Missing
-from kuscia_hooks.kuscia.session import open_api
-from kuscia_hooks.steps.routes import STATUS_BATCH
+from kuscia_hooks.kuscia.api import KusciaAPI, open_api
+from kuscia_hooks.kuscia.api_errors import Missing
+from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.tables.csv_file import ORC, is_csv, shape
 from kuscia_hooks.tables.s3 import Location, Store
 

@@ -1,11 +1,10 @@
 """`prepare`: waits for what a Kuscia pod needs, one after the other, then writes its kuscia.yaml."""
 
-import base64
 import json
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Engines, Prepare, SecretKey
-from kuscia_hooks.core.errors import ConfigError, NotYet
+from kuscia_hooks.core.errors import NotYet
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
+from kuscia_hooks.kuscia.kuscia_yaml import load_base, merged_config, refused_keys, render
+from kuscia_hooks.kuscia.start_record import start_record
 
-SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")
 POD_RESOLV_CONF = Path("/etc/resolv.conf")
 LOOPBACK = "127.0.0.1"
 # What is written here the kubelet shows in the pod's status; no right of any API is needed for it.
@@ -30,98 +30,12 @@ NO_TOKEN = "admitted-by-certificate"  # noqa: S105
 _OWN_CERT = "Give its operator the ConfigMap <fullname>-domain-cert for master.domains.<id>.cert"
 
 
-def load_base(path: str, config: Prepare) -> dict[str, Any]:
-    """The part of kuscia.yaml that is not secret.
-
-    Raises:
-        ConfigError: unreadable, or it contradicts `config`.
-    """
-    try:
-        base = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    if not isinstance(base, dict):
-        raise ConfigError(f"{path} holds no mapping")
-    errors = [f"{key} is a secret and does not belong there" for key in SECRET_KEYS if base.get(key)]
-    for key, wanted in (("mode", config.mode), ("domainID", config.domain_id)):
-        if base.get(key) != wanted:
-            errors.append(f"{key} is {base.get(key)!r}, but prepare is configured for {wanted!r}")
-    if errors:
-        raise ConfigError("\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)]))
-    return base
-
-
-def render(
-    base: dict[str, Any],
-    key: bytes,
-    datastore_endpoint: str | None,
-    token: str | None,
-    dns_servers: list[str],
-) -> str:
-    """kuscia.yaml, complete.
-
-    Args:
-        key: the domain key, PEM.
-        datastore_endpoint: None for sqlite and for a lite.
-        token: a lite's deploy token; None on a master.
-        dns_servers: for engine pods; used where the base names none.
-    """
-    result = dict(base)
-    result["domainKeyData"] = base64.b64encode(key).decode()
-    if datastore_endpoint is not None:
-        result["datastoreEndpoint"] = datastore_endpoint
-    if token is not None:
-        result["liteDeployToken"] = token
-    runk = result.get("runk")
-    if dns_servers and isinstance(runk, dict) and not runk.get("dnsServers"):
-        result["runk"] = {**runk, "dnsServers": dns_servers}
-    return yaml.safe_dump(result, sort_keys=False, allow_unicode=True, width=10_000)
-
-
-def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `extra` over it: blocks are merged, lists and all else replaced."""
-    result = dict(base)
-    for key, value in extra.items():
-        below = result.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = merged_config(below, value)
-        result[key] = value
-    return result
-
-
-def refused_keys(extra: Mapping[str, Any], refused: Mapping[str, str]) -> list[str]:
-    """A line for each key of `extra` that `refused` names, with the reason; values are not repeated.
-
-    Not as `key: …`: the log masks the lines of a Secret, and the line that begins a block is `key:`.
-    """
-    return [f"{path} ({reason})" for path, reason in refused.items() if _has(extra, path.split("."))]
-
-
-def _has(block: Any, keys: list[str]) -> bool:
-    if not isinstance(block, Mapping) or keys[0] not in block:
-        return False
-    return len(keys) == 1 or _has(block[keys[0]], keys[1:])
-
-
 def write_resolv_confs(directory: Path) -> None:
     """The two files that Kuscia writes itself when it is root: `resolv.conf` points the pod at Kuscia's own
     DNS, which forwards to the servers of `upstream-resolv.conf` (Kuscia facts 1.5).
     """
     write(str(directory / "resolv.conf"), f"nameserver {LOOPBACK}\n", 0o644)
     write(str(directory / "upstream-resolv.conf"), POD_RESOLV_CONF.read_text(), 0o644)
-
-
-def used(key: bytes, values: Iterable[tuple[SecretKey, bytes]], dns_servers: list[str]) -> dict[str, Any]:
-    """What this start took, for `doctor` to compare with what is there later. Holds no secret.
-
-    A deploy token is left out: once the domain is registered, Kuscia no longer looks at it (Kuscia facts 0.12).
-
-    Args:
-        key: the domain key, PEM; all fingerprints are made with it.
-        values: what was read of which Secret, that of the domain key among them.
-    """
-    secrets = {f"{secret.name}/{secret.key}": domain_key.fingerprint(key, value) for secret, value in values}
-    return {"secrets": secrets, "dnsServers": dns_servers}
 
 
 def write(path: str, text: str, mode: int = 0o640) -> None:
@@ -177,7 +91,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
     write(output, render(taken.kuscia_yaml, taken.key, taken.endpoint, taken.token, taken.dns))
     if TERMINATION_LOG.exists():
         recorded = [(secret, value) for secret, value in taken.secrets.items() if secret != _kubeconfig_secret(config)]
-        TERMINATION_LOG.write_text(json.dumps(used(taken.key, recorded, taken.dns)))
+        TERMINATION_LOG.write_text(json.dumps(start_record(taken.key, recorded, taken.dns)))
     logger.info("wrote %s", output)
 
 
@@ -237,15 +151,7 @@ def _kubeconfig_secret(config: Prepare) -> SecretKey | None:
 
 
 def _key(config: Prepare, kube: Kube) -> bytes:
-    secret = config.key_secret
-    pem = kube.secret_value(config.namespace, secret.name, secret.key)
-    try:
-        domain_key.load_key(pem)
-    except domain_key.InvalidKey as error:
-        raise NotYet(
-            f"{secret.key} of Secret {config.namespace}/{secret.name} is no domain key: {error}",
-            f"kubectl describe secret {secret.name} -n {config.namespace}",
-        ) from error
+    pem, _ = domain_key.read_key(kube, config.namespace, config.key_secret)
     return pem
 
 

@@ -11,8 +11,8 @@ from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import domain_key
-from kuscia_hooks.kuscia.api import Exists, KusciaAPI
-from kuscia_hooks.kuscia.session import open_api
+from kuscia_hooks.kuscia.api import KusciaAPI, open_api
+from kuscia_hooks.kuscia.api_errors import Exists
 
 TOKEN_KEY = "token"  # noqa: S105
 TOKEN_SECONDS = 60

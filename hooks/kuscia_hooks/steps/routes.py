@@ -1,218 +1,24 @@
 """`routes`: the ClusterDomainRoutes between the lites, and the AppImages. Does not wait for READY."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
-
-from kubernetes.utils.quantity import parse_quantity
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Ledger, digest
-from kuscia_hooks.core.config import AppImage, Route, Routes, split_endpoint
+from kuscia_hooks.core.config import Routes
 from kuscia_hooks.core.errors import HookError, NotYet, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
+from kuscia_hooks.core.progress import ChangeProgress
 from kuscia_hooks.core.waiting import Deadline, until
-from kuscia_hooks.kuscia.api import Exists, KusciaAPI, Missing
-from kuscia_hooks.kuscia.concurrency import Pace, Progress, each
-from kuscia_hooks.kuscia.session import open_api
+from kuscia_hooks.kuscia.api import KusciaAPI, open_api
+from kuscia_hooks.kuscia.api_errors import Exists, Missing
+from kuscia_hooks.kuscia.app_images import normal_app_image, plan_app_images, wanted_app_image
+from kuscia_hooks.kuscia.concurrency import Pace, each
+from kuscia_hooks.kuscia.routes import STATUS_BATCH, RouteKey, normal_route, plan_routes, wanted_routes
 
-# As many statuses as a busy master returns within a second or two (Kuscia facts 16.3).
-STATUS_BATCH = 100
 # The ledger is written so often that a step which is killed does not begin again.
 SAVE_EVERY = 500
-# What KusciaAPI gives to a port that does not say (recordings of appimage/query).
-PORT_DEFAULTS = {"protocol": "HTTP", "scope": "Local"}
-
-
-@dataclass(frozen=True)
-class RouteKey:
-    source: str
-    destination: str
-
-    def __str__(self) -> str:
-        return f"{self.source}-{self.destination}"
-
-    @property
-    def entry(self) -> str:
-        """The key in the ledger; unlike the name it cannot be read two ways."""
-        return f"{self.source}/{self.destination}"
-
-    @classmethod
-    def of_entry(cls, entry: str) -> "RouteKey":
-        return cls(*entry.split("/", 1))
-
-    def body(self) -> dict[str, str]:
-        return {"source": self.source, "destination": self.destination}
-
-
-def wanted_routes(config: Routes) -> dict[RouteKey, dict[str, Any]]:
-    """Every route of the values as the body of `route/create`."""
-    if isinstance(config.routes, str):
-        routes = [
-            Route(source=source, destination=destination)
-            for source, destination in permutations(config.domains, 2)
-            if config.domains[destination].endpoint
-        ]
-    else:
-        routes = config.routes
-    return {RouteKey(r.source, r.destination): _create_body(config, r) for r in routes}
-
-
-def _create_body(config: Routes, route: Route) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "source": route.source,
-        "destination": route.destination,
-        "authentication_type": "Token",
-        "token_config": {
-            "token_gen_method": route.token_config.token_gen_method,
-            "rolling_update_period": route.token_config.rolling_update_period,
-        },
-    }
-    endpoint = config.domains[route.destination].endpoint
-    if endpoint:
-        parts = split_endpoint(endpoint)
-        tls = parts.scheme == "https"
-        port = {
-            "name": "http",
-            "port": parts.port or (443 if tls else 80),
-            "protocol": "HTTP",
-            "isTLS": tls,
-            "path_prefix": parts.path.rstrip("/"),
-        }
-        body["endpoint"] = {"host": parts.hostname, "ports": [port]}
-    if route.transit:
-        body["transit"] = {"transit_method": "THIRD-DOMAIN", "domain": {"domain_id": route.transit}}
-    if route.body_encryption:
-        body["body_encryption"] = {"algorithm": route.body_encryption}
-    return body
-
-
-def normal_route(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A route's content in one form, whether it comes from `route/create`'s body or from `route/query`'s
-    answer.
-    """
-    endpoint = data.get("endpoint") or {}
-    token = data.get("token_config") or {}
-    transit = data.get("transit") or {}
-    encryption = data.get("body_encryption") or {}
-    return {
-        "authentication_type": data.get("authentication_type"),
-        "host": endpoint.get("host") or "",
-        "ports": [
-            [port.get("port"), bool(port.get("isTLS")), (port.get("path_prefix") or "").rstrip("/")]
-            for port in endpoint.get("ports") or []
-        ],
-        "token_gen_method": token.get("token_gen_method") or "",
-        "rolling_update_period": int(token.get("rolling_update_period") or 0),
-        "transit": ((transit.get("domain") or {}).get("domain_id")) or "",
-        "body_encryption": encryption.get("algorithm") or "",
-    }
-
-
-def plan_routes(
-    wanted: Mapping[RouteKey, Mapping[str, Any]],
-    ledger: Mapping[str, str],
-    present: Mapping[RouteKey, Mapping[str, Any] | None],
-) -> Plan:
-    """What the routes need.
-
-    Args:
-        ledger: `<source>/<destination>` to hash of what this release applied earlier.
-        present: what was read from Kuscia (None: not there). A route that was not read is believed to be as
-            the ledger says, and to be absent when the ledger does not know it.
-    """
-    actions: list[Action] = []
-    for key, body in wanted.items():
-        name = str(key)
-        if key in present:
-            found = present[key]
-            if found is None:
-                actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
-            elif normal_route(found) != normal_route(body):
-                # There is no update of a route (Kuscia facts 0.15).
-                actions.append(Action("recreate", "DomainRoute", name, "changed", payload=(key, body)))
-        elif key.entry not in ledger:
-            actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
-    gone = [key for key in map(RouteKey.of_entry, ledger) if key not in wanted]
-    actions += [Action("delete", "DomainRoute", str(key), "no longer wanted", payload=(key, None)) for key in gone]
-    changes = sum(action.verb != "delete" for action in actions)
-    return Plan(tuple(actions), unchanged=len(wanted) - changes)
-
-
-def normal_app_image(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An AppImage's content in one form: what KusciaAPI fills in by itself and what is empty is left out."""
-    image = {key: value for key, value in (data.get("image") or {}).items() if value}
-    return {
-        "image": image,
-        "config_templates": dict(data.get("config_templates") or {}),
-        "deploy_templates": [_normal_template(template) for template in data.get("deploy_templates") or []],
-    }
-
-
-def _normal_template(template: Mapping[str, Any]) -> Any:
-    containers = [_normal_container(container) for container in template.get("containers") or []]
-    return _pruned({**template, "containers": containers})
-
-
-def _normal_container(container: Mapping[str, Any]) -> dict[str, Any]:
-    ports = [
-        {key: value for key, value in port.items() if value != PORT_DEFAULTS.get(key)}
-        for port in container.get("ports") or []
-    ]
-    resources = {
-        kind: {item: _normal_quantity(amount) for item, amount in (amounts or {}).items()}
-        for kind, amounts in (container.get("resources") or {}).items()
-    }
-    return {**container, "ports": ports, "resources": resources}
-
-
-def _normal_quantity(amount: Any) -> str:
-    """Kubernetes writes an amount in its own way: 1024Mi comes back as 1Gi, 0.5 as 500m."""
-    try:
-        return format(parse_quantity(amount).normalize(), "f")
-    except ValueError:
-        return str(amount)
-
-
-def _pruned(value: Any) -> Any:
-    """Without empty members; numbers that KusciaAPI writes as strings (int64) become strings everywhere."""
-    if isinstance(value, Mapping):
-        pruned = {key: _pruned(item) for key, item in value.items()}
-        return {key: item for key, item in pruned.items() if item not in (None, "", "0", False, [], {})}
-    if isinstance(value, list):
-        return [_pruned(item) for item in value]
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def wanted_app_image(name: str, app: AppImage) -> dict[str, Any]:
-    """The body of `appimage/create`. Replicas are sent even when not given: left out, they would be 0."""
-    templates = [{"replicas": 1, **template} for template in app.deploy_templates]
-    return {
-        "name": name,
-        "image": {key: value for key, value in app.image.model_dump().items() if value},
-        "config_templates": app.config_templates,
-        "deploy_templates": templates,
-    }
-
-
-def plan_app_images(
-    wanted: Mapping[str, Mapping[str, Any]],
-    present: Mapping[str, Mapping[str, Any] | None],
-    ledger: Mapping[str, str],
-) -> Plan:
-    """What the AppImages need; one that the ledger knows and the values no longer name is deleted."""
-    actions = []
-    for name, body in wanted.items():
-        found = present[name]
-        if found is None:
-            actions.append(Action("create", "AppImage", name, payload=body))
-        elif normal_app_image(found) != normal_app_image(body):
-            actions.append(Action("update", "AppImage", name, "changed", payload=body))
-    changes = len(actions)
-    actions += [Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted]
-    return Plan(tuple(actions), unchanged=len(wanted) - changes)
 
 
 class _Router:
@@ -379,7 +185,7 @@ def attempt(
 
 def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, HookError]]:
     """Deletions first: a name that is made again may be among them."""
-    progress = Progress(len(todo.actions))
+    progress = ChangeProgress(len(todo.actions))
 
     def work(action: Action) -> None:
         router.apply(action)

@@ -11,7 +11,7 @@ from kuscia_hooks.core.config import Seed, Table
 from kuscia_hooks.core.errors import HookError, NeedsHuman, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Summary
-from kuscia_hooks.core.progress import Progress
+from kuscia_hooks.core.progress import TransferProgress
 from kuscia_hooks.core.waiting import Clock
 from kuscia_hooks.tables.source import Content, content_of
 
@@ -79,7 +79,7 @@ def place(target: Path, source: Content, clock: Clock | None = None) -> bool:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    progress = Progress(str(target), "written", source.size, clock)
+    progress = TransferProgress(str(target), "written", source.size, clock)
     with source.open() as stream, partial.open("wb") as file:
         while block := stream.read(_BLOCK):
             progress.update(file.write(block))

@@ -11,7 +11,7 @@ import httpx
 from kuscia_hooks.cluster.client import Kube, text_of
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.core.log import hide, logger
-from kuscia_hooks.core.progress import Progress, megabytes
+from kuscia_hooks.core.progress import TransferProgress, megabytes
 
 _BLOCK = 1 << 20
 # What another try may mend; other answers from 400 on are final.
@@ -149,7 +149,7 @@ def _take(url: str, login: Login, response: httpx.Response, file: Path, validato
         mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         if mark:
             validator.write_text(mark)
-    progress = Progress(shown(url), "fetched", total)
+    progress = TransferProgress(shown(url), "fetched", total)
     progress.update(there)
     with file.open("ab" if there else "wb") as target:
         for block in response.iter_raw(_BLOCK):

@@ -14,7 +14,6 @@ ROWS = 9892
 LAST_ID = 11159
 COMMON = 8760
 POSITIVE = 4737
-
 JOBS = [
     "blue-collar",
     "entrepreneur",

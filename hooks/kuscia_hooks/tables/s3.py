@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from kuscia_hooks.core.cleanup import on_stop
 from kuscia_hooks.core.config import split_endpoint
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.progress import Progress, on_stop
+from kuscia_hooks.core.progress import TransferProgress
 from kuscia_hooks.tables import columns
 from kuscia_hooks.tables.csv_file import shape
 from kuscia_hooks.tables.source import Content
@@ -115,7 +116,7 @@ class Store:
                     num_parallel_uploads=1,
                     content_type="text/csv" if name.endswith(".csv") else "application/octet-stream",
                     metadata={_HASH: digest},
-                    progress=Progress(name, "sent"),
+                    progress=TransferProgress(name, "sent"),
                 )
 
         self._do(f"writing {name} to bucket {self.location.bucket}", put)

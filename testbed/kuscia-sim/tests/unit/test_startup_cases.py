@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 import pytest
 from unit.nodes import MASTER_ID, SIM, START_TIMEOUT, Node, free_offset, until, unused_token
 
-from kuscia_hooks.inspect import diagnosis
+from kuscia_hooks.inspect.finding import match_log
+from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_sim import credentials
 from kuscia_sim.start import POLL_TIMEOUT, is_privileged
 
@@ -51,7 +52,7 @@ def cause(output: str) -> str | None:
          "key_secret", "engines", "pod", "db_secret", "db_user", "db_host", "db_name", "value", "endpoint"),
         "",
     )  # fmt: skip
-    found = diagnosis.of_log(output, diagnosis.KUSCIA, names, "")
+    found = match_log(output, KUSCIA, names, "")
     return found and found.name
 
 

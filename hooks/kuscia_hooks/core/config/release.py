@@ -1,0 +1,39 @@
+"""The configuration of the commands that read a release: doctor, status, logs, and invite."""
+
+from typing import Literal
+
+from kuscia_hooks.core.config.common import ApiStep, ConfigModel, DomainId, Endpoint, Master, Name, SecretKey
+from kuscia_hooks.core.config.datastore import Datastore
+from kuscia_hooks.core.config.engines import LookedAtEngines
+
+
+class Neighbour(ConfigModel):
+    """A lite as its master's operator knows it: where it is reached, and its namespace where that is known."""
+
+    endpoint: Endpoint | None = None
+    namespace: Name | None = None
+
+
+class External(ConfigModel):
+    """How the gateway is reached from outside the cluster: `url` for an Ingress, else the Service to look at."""
+
+    type: Literal["Ingress", "LoadBalancer", "NodePort"]
+    service: Name | None = None
+    url: Endpoint | None = None
+
+
+class Release(ApiStep):
+    """doctor.yaml, of `doctor`, `status`, `logs` and `invite`."""
+
+    mode: Literal["master", "lite"]
+    release: Name
+    fullname: Name
+    gateway: Endpoint
+    extra_config_secret: SecretKey | None = None
+    domains: dict[DomainId, Neighbour] = {}
+    routes: list[tuple[DomainId, DomainId]] = []
+    datastore: Datastore | None = None
+    external: External | None = None
+    master: Master | None = None
+    engines: LookedAtEngines | None = None
+    partners: list[DomainId] = []

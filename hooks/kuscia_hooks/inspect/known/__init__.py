@@ -1,0 +1,1 @@
+"""The known causes of failure, by where they show."""

@@ -1,0 +1,86 @@
+"""AppImages: request bodies, and what differs from the ones in Kuscia."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
+
+from kuscia_hooks.core.config import AppImage
+from kuscia_hooks.core.plan import Action, Plan
+
+# What KusciaAPI gives to a port that does not say (recordings of appimage/query).
+PORT_DEFAULTS = {"protocol": "HTTP", "scope": "Local"}
+
+
+def normal_app_image(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An AppImage's content in one form: what KusciaAPI fills in by itself and what is empty is left out."""
+    image = {key: value for key, value in (data.get("image") or {}).items() if value}
+    return {
+        "image": image,
+        "config_templates": dict(data.get("config_templates") or {}),
+        "deploy_templates": [_normal_template(template) for template in data.get("deploy_templates") or []],
+    }
+
+
+def _normal_template(template: Mapping[str, Any]) -> Any:
+    containers = [_normal_container(container) for container in template.get("containers") or []]
+    return _pruned({**template, "containers": containers})
+
+
+def _normal_container(container: Mapping[str, Any]) -> dict[str, Any]:
+    ports = [
+        {key: value for key, value in port.items() if value != PORT_DEFAULTS.get(key)}
+        for port in container.get("ports") or []
+    ]
+    resources = {
+        kind: {item: _normal_quantity(amount) for item, amount in (amounts or {}).items()}
+        for kind, amounts in (container.get("resources") or {}).items()
+    }
+    return {**container, "ports": ports, "resources": resources}
+
+
+def _normal_quantity(amount: Any) -> str:
+    """Kubernetes writes an amount in its own way: 1024Mi comes back as 1Gi, 0.5 as 500m."""
+    try:
+        return format(parse_quantity(amount).normalize(), "f")
+    except ValueError:
+        return str(amount)
+
+
+def _pruned(value: Any) -> Any:
+    """Without empty members; numbers that KusciaAPI writes as strings (int64) become strings everywhere."""
+    if isinstance(value, Mapping):
+        pruned = {key: _pruned(item) for key, item in value.items()}
+        return {key: item for key, item in pruned.items() if item not in (None, "", "0", False, [], {})}
+    if isinstance(value, list):
+        return [_pruned(item) for item in value]
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def wanted_app_image(name: str, app: AppImage) -> dict[str, Any]:
+    """The body of `appimage/create`. Replicas are sent even when not given: left out, they would be 0."""
+    templates = [{"replicas": 1, **template} for template in app.deploy_templates]
+    return {
+        "name": name,
+        "image": {key: value for key, value in app.image.model_dump().items() if value},
+        "config_templates": app.config_templates,
+        "deploy_templates": templates,
+    }
+
+
+def plan_app_images(
+    wanted: Mapping[str, Mapping[str, Any]],
+    present: Mapping[str, Mapping[str, Any] | None],
+    ledger: Mapping[str, str],
+) -> Plan:
+    """What the AppImages need; one that the ledger knows and the values no longer name is deleted."""
+    actions = []
+    for name, body in wanted.items():
+        found = present[name]
+        if found is None:
+            actions.append(Action("create", "AppImage", name, payload=body))
+        elif normal_app_image(found) != normal_app_image(body):
+            actions.append(Action("update", "AppImage", name, "changed", payload=body))
+    changes = len(actions)
+    actions += [Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted]
+    return Plan(tuple(actions), unchanged=len(wanted) - changes)
