@@ -9,6 +9,7 @@ from kuscia_hooks.core.errors import NotYet
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.steps import check
+from kuscia_hooks.steps.check import declared_table
 from tests.hooks.conftest import secret_data
 from tests.hooks.fake_minio import FakeMinio
 from tests.hooks.fakes import FakeCore, FakeTime
@@ -241,7 +242,7 @@ def test_keys_that_are_no_text(core: FakeCore, kube: Kube, endpoint: str, capsys
 
 
 def test_a_large_table_is_not_read_whole(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(check, "COUNTED_BYTES", 10)
+    monkeypatch.setattr(declared_table, "COUNTED_BYTES", 10)
     attempt(lite(endpoint), kube)
     assert "PASS table alice-table: 0.0 MB, 2 columns" in lines(capsys)
 

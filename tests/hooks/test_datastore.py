@@ -138,7 +138,7 @@ def refused(code: int | str) -> datastore.ServerError:
 
 
 def check_mysql(monkeypatch: pytest.MonkeyPatch, server: Server) -> list[str]:
-    monkeypatch.setattr(datastore, "_mysql", server.connect)
+    monkeypatch.setattr(datastore, "connect_mysql", server.connect)
     return datastore.check_database(database(), "secret")
 
 
@@ -206,7 +206,7 @@ SEQUENCE = {"SELECT pg_get_serial_sequence": [("public.kine_id_seq",)]}
 def check_postgres(monkeypatch: pytest.MonkeyPatch, table: str | None, create: bool, **answers: Any) -> list[str]:
     known = {"SELECT to_regclass": [(table,)], "SELECT has_schema_privilege": [(create,)], **SEQUENCE}
     known |= {"SELECT has_sequence_privilege": [(True,)], "SELECT pg_has_role": [(True,)]}
-    monkeypatch.setattr(datastore, "_postgres", Server(**known | answers).connect)
+    monkeypatch.setattr(datastore, "connect_postgres", Server(**known | answers).connect)
     return datastore.check_database(database("postgres"), "secret")
 
 
@@ -294,7 +294,7 @@ def test_state_made_with_another_token(
         "SELECT has_schema_privilege": [(True,)],
     }
     answers |= {"SELECT pg_get_serial_sequence": [(None,)], "SELECT pg_has_role": [(True,)]}
-    monkeypatch.setattr(datastore, f"_{kind}", Server(**answers).connect)
+    monkeypatch.setattr(datastore, f"connect_{kind}", Server(**answers).connect)
     if readable:
         assert datastore.check_database(database(kind), "secret", token) == []
         return
@@ -310,7 +310,7 @@ def test_state_made_with_another_token(
 def test_state_that_is_not_there_yet(monkeypatch: pytest.MonkeyPatch, kind: str, code: int | str) -> None:
     answers = {"SHOW TABLES": [], "SELECT to_regclass": [(None,)], "SELECT has_schema_privilege": [(True,)]}
     server = Server(**answers, **{"SELECT name, deleted": refused(code)})
-    monkeypatch.setattr(datastore, f"_{kind}", server.connect)
+    monkeypatch.setattr(datastore, f"connect_{kind}", server.connect)
     assert datastore.check_database(database(kind), "secret", TOKEN) == []
 
 
@@ -321,7 +321,7 @@ def test_cluster_token() -> None:
 
 
 def test_count_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datastore, "_mysql", Server(**{"SELECT COUNT(*)": [(42,)]}).connect)
+    monkeypatch.setattr(datastore, "connect_mysql", Server(**{"SELECT COUNT(*)": [(42,)]}).connect)
     assert datastore.count_rows(database(), "secret") == 42
 
 

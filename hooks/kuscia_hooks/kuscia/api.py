@@ -24,8 +24,6 @@ from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, error_for
 
 Protocol = Literal["TLS", "NOTLS", "MTLS"]
-
-
 TRIES = 4
 
 

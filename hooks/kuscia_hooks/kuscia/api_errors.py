@@ -5,17 +5,9 @@ import re
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
 
 _MISSING = {11305, 11404, 11506, 11705, 11806, 13105}
-
-
 _EXISTS = {11306, 11405, 11507, 11704, 11805, 13106}
-
-
 _MISSING_TEXT = re.compile(r" not found$|doesn't exist$")
-
-
 _EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
-
-
 # An overloaded or starting API server behind KusciaAPI speaks through codes that are otherwise final.
 _TRANSIENT_TEXT = re.compile(
     r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests"
@@ -23,11 +15,7 @@ _TRANSIENT_TEXT = re.compile(
     r"|namespaces \"\" not found",
     re.IGNORECASE,
 )
-
-
 _QUOTED_NAME = re.compile(r"\"[^\"]*\"|\[[^\]]*\]")
-
-
 _TRANSIENT_CODES = {11103}
 
 

@@ -5,8 +5,7 @@ use it.
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,58 +14,21 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Sqlite, param_text
 from kuscia_hooks.core.errors import ConfigError, NotYet
 from kuscia_hooks.core.log import hide, logger
+from kuscia_hooks.kuscia.database_server import NO_TABLE, TABLE, Execute, ServerError, client_command, describe
+from kuscia_hooks.kuscia.mysql import check_mysql, connect_mysql
+from kuscia_hooks.kuscia.postgres import check_postgres, connect_postgres
 
-TIMEOUT = 5
-TABLE = "kine"
 SQLITE_STATE = "server/db/state.db"
 """Where K3s keeps it below its directory (Kuscia facts 3)."""
-# Rights are asked for without writing: no row fulfils the condition, and a server looks at rights before it
-# looks for the table.
-_RIGHTS = {
-    "SELECT": f"SELECT 1 FROM {TABLE} WHERE 1=0",  # noqa: S608
-    "INSERT": f"INSERT INTO {TABLE} (name) SELECT 'x' WHERE 1=0",
-    "UPDATE": f"UPDATE {TABLE} SET name = 'x' WHERE 1=0",  # noqa: S608
-    "DELETE": f"DELETE FROM {TABLE} WHERE 1=0",  # noqa: S608
-}
-# MySQL before 8.0 takes no WHERE without FROM; PostgreSQL has no DUAL.
-_MYSQL_RIGHTS = _RIGHTS | {"INSERT": f"INSERT INTO {TABLE} (name) SELECT 'x' FROM DUAL WHERE 1=0"}  # noqa: S608
-# To make the table, on top of the rights to use it. Neither makes anything: there is no such table.
-_MYSQL_MAKE = {
-    "CREATE": f"CREATE TABLE {TABLE}_is_not_here LIKE {TABLE}",
-    "INDEX": f"CREATE INDEX {TABLE}_is_not_here ON {TABLE} (name)",
-}
+
+
 # NUL ends a command line's argument; YAML folds or drops others of these.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-MYSQL_MINIMUM = (8, 0, 23)
-# The oldest that K3s, which keeps the state, names as tested.
-MARIADB_MINIMUM = (10, 6, 8)
 # K3s keeps its keys in one row, encrypted with its token and named after it (K3s' pkg/cluster/encrypt.go). With another
 # token it refuses to start, and Kuscia says no more than that etc/kubeconfig is not there.
 _BOOTSTRAP = re.compile(r"/bootstrap/([0-9a-f]{12})")
 # Forms of a token of which K3s uses a part only, or nothing (K3s' pkg/clientaccess/token.go).
 _PARSED_TOKEN = re.compile(r"K10.*|[a-z0-9]{6}\.[a-z0-9]{16}")
-# Codes of the servers: access to the table denied, no such table.
-_DENIED = ("1142", "1143", "1370", "42501")
-_NO_TABLE = ("1146", "42P01")
-_LOGIN = "user and password are not the server's; once the Secret or the server is corrected, this goes on"
-_HINTS = {
-    "1044": "the database is not there, or user {user} may not use it; GRANT ALL ON `{database}`.*",
-    "1045": _LOGIN,
-    "1049": "make it: CREATE DATABASE `{database}` CHARACTER SET utf8mb4",
-    "28P01": _LOGIN,
-    "28000": _LOGIN,
-    "3D000": 'make it: CREATE DATABASE "{database}" OWNER "{user}"',
-    "42501": "grant user {user} the right",
-}
-
-
-class ServerError(NotYet):
-    """The server was not reached, or refused. `code` is its error code, "" where it sent none."""
-
-    def __init__(self, database: Database, error: Exception) -> None:
-        self.code, text = _code_and_text(error)
-        hint = _HINTS.get(self.code, "").format(database=database.database, user=database.user)
-        super().__init__(f"{_where(database)}: {text}" + (f" ({hint})" if hint else ""), _show(database))
 
 
 def read_password(database: Database, namespace: str, kube: Kube) -> str:
@@ -136,12 +98,12 @@ def check_database(database: Database, password: str, token: str | None = None) 
     Raises:
         NotYet: it will not; the message says what is missing.
     """
-    connect, check = (_mysql, _check_mysql) if database.type == "mysql" else (_postgres, _check_postgres)
+    connect, check = (connect_mysql, check_mysql) if database.type == "mysql" else (connect_postgres, check_postgres)
     with connect(database, password) as execute:
         unwise = check(execute, database)
         if token is not None:
             _check_owner(execute, database, token)
-    logger.info("%s: login works, and so will table %s", _where(database), TABLE)
+    logger.info("%s: login works, and so will table %s", describe(database), TABLE)
     return unwise
 
 
@@ -161,7 +123,7 @@ def count_rows(database: Database, password: str) -> int:
     Raises:
         NotYet: no login, or no such table.
     """
-    connect = _mysql if database.type == "mysql" else _postgres
+    connect = connect_mysql if database.type == "mysql" else connect_postgres
     with connect(database, password) as execute:
         return int(execute(f"SELECT COUNT(*) FROM {TABLE}")[0][0])  # noqa: S608
 
@@ -173,39 +135,6 @@ def warnings(database: Database | Sqlite) -> list[str]:
     return []
 
 
-Execute = Callable[[str], list[Any]]
-
-
-def _where(database: Database) -> str:
-    return f"{database.type} {database.user}@{database.host}:{database.port}/{database.database}"
-
-
-def _missing(execute: Execute, statements: dict[str, str]) -> list[str]:
-    """The rights whose statement the server denies."""
-    missing = []
-    for right, statement in statements.items():
-        try:
-            execute(statement)
-        except ServerError as error:
-            if error.code in _DENIED:
-                missing.append(right)
-            elif error.code not in _NO_TABLE:
-                raise
-    return missing
-
-
-def _need(database: Database, missing: list[str], there: bool) -> None:
-    if not missing:
-        return
-    needed = "on table" if there else "to make table"
-    instead = ", or make it with Kuscia's hack/k8s/kine.sql" if database.type == "mysql" and not there else ""
-    raise NotYet(
-        f"{_where(database)}: login works, but user {database.user} lacks rights {needed} {TABLE}: "
-        f"{', '.join(missing)}; grant them{instead}",
-        _show(database),
-    )
-
-
 def _check_owner(execute: Execute, database: Database, token: str) -> None:
     """Raise NotYet when the state was made with another token: by another domain's master, or before it was changed."""
     if _PARSED_TOKEN.fullmatch(token):
@@ -213,7 +142,7 @@ def _check_owner(execute: Execute, database: Database, token: str) -> None:
     try:
         rows = execute(f"SELECT name, deleted FROM {TABLE} WHERE name LIKE '/bootstrap/%' ORDER BY id")  # noqa: S608
     except ServerError as error:
-        if error.code in _NO_TABLE:
+        if error.code in NO_TABLE:
             return
         raise
     # A name's last row counts; K3s itself takes over what was kept without a token.
@@ -221,224 +150,13 @@ def _check_owner(execute: Execute, database: Database, token: str) -> None:
     present = {match[1] for name, there in last.items() if there and (match := _BOOTSTRAP.fullmatch(name))}
     if present and not present & {_mark(token), _mark("")}:
         raise NotYet(
-            f"{_where(database)}: table {TABLE} was made for another domainId or with another clusterToken and "
+            f"{describe(database)}: table {TABLE} was made for another domainId or with another clusterToken and "
             "cannot be read. Every master needs a database of its own. Was this one its own before, give back the "
             "former domainId and clusterToken (a key of the kuscia.yaml in master.extraConfigSecret; without one it "
             "follows from domainId): neither can be changed later",
-            _show(database),
+            client_command(database),
         )
 
 
 def _mark(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:12]
-
-
-def _check_mysql(execute: Execute, database: Database) -> list[str]:
-    # A user with no right at all to a table does not see it; then the rights to make it are missed.
-    there = bool(execute(f"SHOW TABLES LIKE '{TABLE}'"))
-    missing = _missing(execute, _MYSQL_RIGHTS)
-    if not there:
-        # Without SELECT nothing can be said about CREATE: the statement needs both.
-        missing += _missing(execute, _MYSQL_MAKE)
-    _need(database, missing, there)
-    return _mysql_unwise(execute)
-
-
-def _mysql_unwise(execute: Execute) -> list[str]:
-    text = str(execute("SELECT VERSION()")[0][0])
-    match = re.search(r"(\d+)\.(\d+)\.(\d+)", text.removeprefix("5.5.5-"))
-    version = tuple(map(int, match.groups())) if match else ()
-    unwise = []
-    if "mariadb" in text.lower():
-        if version < MARIADB_MINIMUM:
-            unwise.append(f"MariaDB is {text}; {_dotted(MARIADB_MINIMUM)} is the oldest tested with K3s")
-        # kine's compaction then fails for good with error 1020; the default since 11.8 (k3s-io/kine#721).
-        if _variable(execute, "innodb_snapshot_isolation") in ("ON", "1"):
-            unwise.append(
-                f"MariaDB {text} has innodb_snapshot_isolation=ON, with which table {TABLE} grows for ever; "
-                "SET GLOBAL innodb_snapshot_isolation=OFF"
-            )
-        return unwise
-    if version < MYSQL_MINIMUM:
-        advice = ""
-        if "derived_merge=on" in _variable(execute, "optimizer_switch"):
-            advice = "; until then optimizer_switch='derived_merge=off' avoids crashes of the server"
-        unwise.append(f"MySQL is {text}; Kuscia asks for {_dotted(MYSQL_MINIMUM)} or newer{advice}")
-    return unwise
-
-
-def _variable(execute: Execute, name: str) -> str:
-    rows = execute(f"SHOW GLOBAL VARIABLES LIKE '{name}'")
-    return str(rows[0][1]) if rows else ""
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
-
-
-def _check_postgres(execute: Execute, database: Database) -> list[str]:
-    there = execute(f"SELECT to_regclass('{TABLE}')::text")[0][0] is not None
-    may_create = bool(execute("SELECT has_schema_privilege(current_user, current_schema(), 'CREATE')")[0][0])
-    if not there:
-        _need(database, [] if may_create else ["CREATE on the schema"], there)
-        return []
-    missing = _missing(execute, _RIGHTS)
-    sequence = execute(f"SELECT pg_get_serial_sequence('{TABLE}', 'id')")[0][0]
-    if sequence and not execute(f"SELECT has_sequence_privilege(current_user, '{sequence}', 'USAGE')")[0][0]:
-        missing.append(f"USAGE on sequence {sequence}")
-    # kine asks for its table and indexes again at every start (CREATE … IF NOT EXISTS), which a server refuses to
-    # those who could not make them.
-    owner = execute(
-        f"SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = '{TABLE}'::regclass"  # noqa: S608
-    )[0][0]
-    if not owner:
-        missing.append(f'OWNER (ALTER TABLE {TABLE} OWNER TO "{database.user}")')
-    if not may_create:
-        missing.append("CREATE on the schema")
-    _need(database, missing, there)
-    return []
-
-
-@contextmanager
-def _mysql(database: Database, password: str) -> Iterator[Execute]:
-    import pymysql
-
-    try:
-        connection = pymysql.connect(
-            host=database.host,
-            port=database.port,
-            user=database.user,
-            # PyMySQL would send a text in Latin-1, Kuscia's driver sends UTF-8.
-            password=password.encode(),
-            database=database.database,
-            charset="utf8mb4",
-            connect_timeout=TIMEOUT,
-            read_timeout=TIMEOUT,
-            write_timeout=TIMEOUT,
-            **_mysql_tls(database),
-        )
-    except (pymysql.MySQLError, OSError) as error:
-        raise ServerError(database, error) from error
-
-    def execute(statement: str) -> list[Any]:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return list(cursor.fetchall())
-        except (pymysql.MySQLError, OSError) as error:
-            raise ServerError(database, error) from error
-
-    try:
-        yield execute
-    finally:
-        connection.close()
-
-
-def _mysql_tls(database: Database) -> dict[str, Any]:
-    """go-sql-driver's parameter `tls` as PyMySQL's arguments.
-
-    Kuscia's driver uses no TLS unless told to; PyMySQL uses it wherever the server can, which is `preferred` there.
-    """
-    import ssl
-
-    if database.tls in ("", "false"):
-        return {"ssl_disabled": True}
-    if database.tls == "preferred":
-        return {}
-    context = ssl.create_default_context()
-    if database.tls == "skip-verify":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return {"ssl": context}
-
-
-@contextmanager
-def _postgres(database: Database, password: str) -> Iterator[Execute]:
-    import pg8000.native  # type: ignore[import-untyped]
-    from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
-    from scramp import ScramException  # type: ignore[import-untyped]
-
-    try:
-        connection = pg8000.native.Connection(
-            database.user,
-            host=database.host,
-            port=database.port,
-            database=database.database,
-            password=password,
-            timeout=TIMEOUT,
-            ssl_context=_postgres_tls(database),
-        )
-    except ScramException as error:
-        if _takes(password):
-            raise ServerError(database, error) from error
-        # Which characters these are is not said: they are part of a secret.
-        raise NotYet(
-            f"{_where(database)}: the password cannot be checked here ({error}): this driver refuses emoji and other "
-            "characters newer than Unicode 3.2, those of private use, invisible ones, and letters of both writing "
-            "directions in one password. Set another for the user, and in the Secret",
-            _show(database),
-        ) from error
-    except (DatabaseError, InterfaceError, OSError) as error:
-        raise ServerError(database, error) from error
-
-    def execute(statement: str) -> list[Any]:
-        try:
-            return list(connection.run(statement) or [])
-        except (DatabaseError, InterfaceError, OSError) as error:
-            raise ServerError(database, error) from error
-
-    try:
-        yield execute
-    finally:
-        connection.close()
-
-
-def _takes(password: str) -> bool:
-    """Whether the driver of PostgreSQL can use it (RFC 4013)."""
-    from scramp.utils import ScramException, saslprep  # type: ignore[import-untyped]
-
-    try:
-        saslprep(password)
-    except ScramException:
-        return False
-    return True
-
-
-def _postgres_tls(database: Database) -> Any:
-    """`sslmode` as pg8000's argument.
-
-    kine takes it as libpq does: since 0.10 it has pgx, whose default is `prefer`, TLS where the server can, with
-    whatever certificate. (Before, it had lib/pq, which insists on TLS when nothing is said.) `allow` is tried in the
-    other order there, and comes to the same with a server that takes both.
-    """
-    import ssl
-
-    mode = database.tls or "prefer"
-    if mode == "disable":
-        return False
-    if mode in ("verify-ca", "verify-full"):
-        context = ssl.create_default_context()
-        context.check_hostname = mode == "verify-full"
-        return context
-    if mode == "require":
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return None
-
-
-def _code_and_text(error: Exception) -> tuple[str, str]:
-    """Of a driver's error: PyMySQL's (code, text), pg8000's fields of the server's message, or a network's."""
-    if error.args and isinstance(error.args[0], dict):
-        fields = error.args[0]
-        code = str(fields.get("C", ""))
-        return code, f"{fields.get('M', fields)} ({code})"
-    text = " ".join(str(part) for part in error.args) or type(error).__name__
-    return (str(error.args[0]) if len(error.args) > 1 else ""), text
-
-
-def _show(database: Database) -> str:
-    if database.type == "mysql":
-        return f"mysql -h {database.host} -P {database.port} -u {database.user} -p {database.database}"
-    return f"psql -h {database.host} -p {database.port} -U {database.user} {database.database}"

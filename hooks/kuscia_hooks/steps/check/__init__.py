@@ -18,7 +18,9 @@ from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Missing
+from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
+from kuscia_hooks.steps.check.declared_table import data_source, readable
 from kuscia_hooks.tables.csv_file import ORC, is_csv, shape
 from kuscia_hooks.tables.s3 import Location, Store
 
@@ -28,8 +30,6 @@ PATIENCE = 240.0
 ENGINES_PATIENCE = 10.0
 # A job's result is registered by the engine just before it ends.
 RESULT_PATIENCE = 60.0
-# Rows are counted by reading the whole object; of a larger one the header alone is read.
-COUNTED_BYTES = 100_000_000
 
 
 @dataclass
@@ -123,8 +123,8 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
 def _datastore(config: Check, kube: Kube, store: Database) -> str:
     rows = datastore.count_rows(store, datastore.read_password(store, config.namespace, kube))
     if not rows:
-        raise NotYet(f"table {datastore.TABLE} of {store.host}/{store.database} has no rows")
-    return f"{store.type} {store.host}/{store.database} holds {rows} rows in table {datastore.TABLE}"
+        raise NotYet(f"table {TABLE} of {store.host}/{store.database} has no rows")
+    return f"{store.type} {store.host}/{store.database} holds {rows} rows in table {TABLE}"
 
 
 def _nodes(api: KusciaAPI, domains: list[str]) -> str:
@@ -215,7 +215,7 @@ def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: D
     if source is not None:
         report.run(f"data source {source.id}", lambda: _source(config, kube, api, source), deadline)
     for table in config.tables:
-        report.run(f"table {table}", partial(_readable, api, config, table), deadline)
+        report.run(f"table {table}", partial(readable, api, config, table), deadline)
     for result in config.results:
         report.run(f"result {result}", partial(_result, api, config, result), deadline)
     report.run("result of the example job", lambda: _example_result(api, config), deadline, RESULT_PATIENCE)
@@ -252,7 +252,7 @@ def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) ->
     secret = source.credentials_secret
     names = secret.access_key_id_key, secret.access_key_secret_key
     wanted = [kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names]
-    oss = _data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
+    oss = data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
     if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
         raise NotYet(
             f"it holds other keys than Secret {config.namespace}/{secret.name}; the data step updates it",
@@ -261,76 +261,9 @@ def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) ->
     return f"holds the keys of Secret {config.namespace}/{secret.name}"
 
 
-def _data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
-    """A data source as the node answers it, with an `info` and the secret in it hidden from logs."""
-    source = api.call("domaindatasource/query", {"domain_id": domain, "datasource_id": source_id})
-    info = source.get("info") or {}
-    if info.get("oss"):
-        hide(info["oss"]["access_key_secret"])
-    return {**source, "info": info}
-
-
-def _readable(api: KusciaAPI, config: Check, table: str) -> str:
-    data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
-    source = _data_source(api, config.domain_id, data["datasource_id"])
-    info = source["info"]
-    if info.get("oss"):
-        length, columns = _in_bucket(table, data, info["oss"])
-    elif _is_on(config.volume, info.get("localfs")):
-        length, columns = _in_volume(table, Path(info["localfs"]["path"], data["relative_uri"]))
-    else:
-        kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"
-        return f"declared as {data['relative_uri']} of {kind}"
-    if columns is None:
-        return f"{length} at {data['relative_uri']}"
-    declared = [column["name"] for column in data.get("columns") or []]
-    lacking = [name for name in declared if name not in columns]
-    if lacking:
-        raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
-    return f"{length}, {len(columns)} columns"
-
-
-def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[str, list[str] | None]:
-    """How long a table is, and its columns where it is a CSV file."""
-    store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
-    name = store.location.object_name(data["relative_uri"])
-    size = store.size(data["relative_uri"])
-    if size is None:
-        raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
-    if not is_csv(name):
-        return megabytes(size), None
-    if store.begins(data["relative_uri"], ORC):
-        return f"{megabytes(size)} of ORC", None
-    if size > COUNTED_BYTES:
-        return megabytes(size), store.header(data["relative_uri"])
-    rows, columns = store.rows(data["relative_uri"])
-    return f"{rows} rows", columns
-
-
-def _is_on(volume: str | None, localfs: dict[str, Any] | None) -> bool:
-    return volume is not None and localfs is not None and Path(localfs["path"]).is_relative_to(volume)
-
-
-def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
-    """How long a table is, and its columns where it is a CSV file."""
-    try:
-        if not is_csv(path.name):
-            return megabytes(path.stat().st_size), None
-        with path.open("rb") as file:
-            if file.read(len(ORC)) == ORC:
-                return f"{megabytes(path.stat().st_size)} of ORC", None
-            file.seek(0)
-            rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
-    except FileNotFoundError as error:
-        raise NotYet(f"{table} is declared, but the lite's volume has no {path}") from error
-    except OSError as error:
-        raise NeedsHuman(f"{path} of {table} cannot be read: {error.strerror}") from error
-    return f"{rows} rows", columns
-
-
 def _result(api: KusciaAPI, config: Check, result: str) -> str:
     try:
-        return _readable(api, config, result)
+        return readable(api, config, result)
     except Missing:
         return "not there yet"
 
@@ -347,11 +280,11 @@ def _example_result(api: KusciaAPI, config: Check) -> str:
 
 
 def _of_job(api: KusciaAPI, config: Check, result: results.Result) -> str:
-    return f"{_readable(api, config, result.id)}, {result.id} of KusciaJob {result.job}"
+    return f"{readable(api, config, result.id)}, {result.id} of KusciaJob {result.job}"
 
 
 def _remove(api: KusciaAPI, domain: str, result: results.Result) -> None:
-    source = _data_source(api, domain, result.data_source)
+    source = data_source(api, domain, result.data_source)
     oss = source["info"].get("oss")
     if oss:
         Store(Location.of_info(oss, f"data source {result.data_source}")).delete(result.relative_uri)

@@ -1,0 +1,118 @@
+"""PostgreSQL as a datastore: connection and rights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kuscia_hooks.core.config import Database
+from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.kuscia.database_server import (
+    RIGHTS,
+    TABLE,
+    TIMEOUT,
+    Execute,
+    ServerError,
+    client_command,
+    describe,
+    missing_rights,
+    require_rights,
+)
+
+
+def check_postgres(execute: Execute, database: Database) -> list[str]:
+    there = execute(f"SELECT to_regclass('{TABLE}')::text")[0][0] is not None
+    may_create = bool(execute("SELECT has_schema_privilege(current_user, current_schema(), 'CREATE')")[0][0])
+    if not there:
+        require_rights(database, [] if may_create else ["CREATE on the schema"], there)
+        return []
+    missing = missing_rights(execute, RIGHTS)
+    sequence = execute(f"SELECT pg_get_serial_sequence('{TABLE}', 'id')")[0][0]
+    if sequence and not execute(f"SELECT has_sequence_privilege(current_user, '{sequence}', 'USAGE')")[0][0]:
+        missing.append(f"USAGE on sequence {sequence}")
+    # kine asks for its table and indexes again at every start (CREATE … IF NOT EXISTS), which a server refuses to
+    # those who could not make them.
+    owner = execute(
+        f"SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = '{TABLE}'::regclass"  # noqa: S608
+    )[0][0]
+    if not owner:
+        missing.append(f'OWNER (ALTER TABLE {TABLE} OWNER TO "{database.user}")')
+    if not may_create:
+        missing.append("CREATE on the schema")
+    require_rights(database, missing, there)
+    return []
+
+
+@contextmanager
+def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
+    import pg8000.native  # type: ignore[import-untyped]
+    from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
+    from scramp import ScramException  # type: ignore[import-untyped]
+
+    try:
+        connection = pg8000.native.Connection(
+            database.user,
+            host=database.host,
+            port=database.port,
+            database=database.database,
+            password=password,
+            timeout=TIMEOUT,
+            ssl_context=_postgres_tls(database),
+        )
+    except ScramException as error:
+        if _takes(password):
+            raise ServerError(database, error) from error
+        # Which characters these are is not said: they are part of a secret.
+        raise NotYet(
+            f"{describe(database)}: the password cannot be checked here ({error}): this driver refuses emoji and other "
+            "characters newer than Unicode 3.2, those of private use, invisible ones, and letters of both writing "
+            "directions in one password. Set another for the user, and in the Secret",
+            client_command(database),
+        ) from error
+    except (DatabaseError, InterfaceError, OSError) as error:
+        raise ServerError(database, error) from error
+
+    def execute(statement: str) -> list[Any]:
+        try:
+            return list(connection.run(statement) or [])
+        except (DatabaseError, InterfaceError, OSError) as error:
+            raise ServerError(database, error) from error
+
+    try:
+        yield execute
+    finally:
+        connection.close()
+
+
+def _takes(password: str) -> bool:
+    """Whether the driver of PostgreSQL can use it (RFC 4013)."""
+    from scramp.utils import ScramException, saslprep  # type: ignore[import-untyped]
+
+    try:
+        saslprep(password)
+    except ScramException:
+        return False
+    return True
+
+
+def _postgres_tls(database: Database) -> Any:
+    """`sslmode` as pg8000's argument.
+
+    kine takes it as libpq does: since 0.10 it has pgx, whose default is `prefer`, TLS where the server can, with
+    whatever certificate. (Before, it had lib/pq, which insists on TLS when nothing is said.) `allow` is tried in the
+    other order there, and comes to the same with a server that takes both.
+    """
+    import ssl
+
+    mode = database.tls or "prefer"
+    if mode == "disable":
+        return False
+    if mode in ("verify-ca", "verify-full"):
+        context = ssl.create_default_context()
+        context.check_hostname = mode == "verify-full"
+        return context
+    if mode == "require":
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    return None

@@ -1,0 +1,83 @@
+"""Check of a declared table: whether its file is there and has the declared columns."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kuscia_hooks.core.config import Check
+from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.progress import megabytes
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.tables.csv_file import ORC, is_csv, shape
+from kuscia_hooks.tables.s3 import Location, Store
+
+# Rows are counted by reading the whole object; of a larger one the header alone is read.
+COUNTED_BYTES = 100_000_000
+
+
+def data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
+    """A data source as the node answers it, with an `info` and the secret in it hidden from logs."""
+    source = api.call("domaindatasource/query", {"domain_id": domain, "datasource_id": source_id})
+    info = source.get("info") or {}
+    if info.get("oss"):
+        hide(info["oss"]["access_key_secret"])
+    return {**source, "info": info}
+
+
+def readable(api: KusciaAPI, config: Check, table: str) -> str:
+    data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
+    source = data_source(api, config.domain_id, data["datasource_id"])
+    info = source["info"]
+    if info.get("oss"):
+        length, columns = _in_bucket(table, data, info["oss"])
+    elif _is_on(config.volume, info.get("localfs")):
+        length, columns = _in_volume(table, Path(info["localfs"]["path"], data["relative_uri"]))
+    else:
+        kind = f"{data['datasource_id']} ({source['type']}, inside the lite)"
+        return f"declared as {data['relative_uri']} of {kind}"
+    if columns is None:
+        return f"{length} at {data['relative_uri']}"
+    declared = [column["name"] for column in data.get("columns") or []]
+    lacking = [name for name in declared if name not in columns]
+    if lacking:
+        raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
+    return f"{length}, {len(columns)} columns"
+
+
+def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[str, list[str] | None]:
+    """How long a table is, and its columns where it is a CSV file."""
+    store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
+    name = store.location.object_name(data["relative_uri"])
+    size = store.size(data["relative_uri"])
+    if size is None:
+        raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
+    if not is_csv(name):
+        return megabytes(size), None
+    if store.begins(data["relative_uri"], ORC):
+        return f"{megabytes(size)} of ORC", None
+    if size > COUNTED_BYTES:
+        return megabytes(size), store.header(data["relative_uri"])
+    rows, columns = store.rows(data["relative_uri"])
+    return f"{rows} rows", columns
+
+
+def _is_on(volume: str | None, localfs: dict[str, Any] | None) -> bool:
+    return volume is not None and localfs is not None and Path(localfs["path"]).is_relative_to(volume)
+
+
+def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
+    """How long a table is, and its columns where it is a CSV file."""
+    try:
+        if not is_csv(path.name):
+            return megabytes(path.stat().st_size), None
+        with path.open("rb") as file:
+            if file.read(len(ORC)) == ORC:
+                return f"{megabytes(path.stat().st_size)} of ORC", None
+            file.seek(0)
+            rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
+    except FileNotFoundError as error:
+        raise NotYet(f"{table} is declared, but the lite's volume has no {path}") from error
+    except OSError as error:
+        raise NeedsHuman(f"{path} of {table} cannot be read: {error.strerror}") from error
+    return f"{rows} rows", columns
