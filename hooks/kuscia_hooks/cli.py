@@ -243,7 +243,7 @@ _looks = click.option(
 
 
 def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) -> None:
-    """Run a verb that only looks: (configuration, Kubernetes, opener of KusciaAPI) to exit code."""
+    """Run a command that only reads, and exit with the code that `work` returns."""
     _begin(log_json=False)
     from kuscia_hooks.core.config import Release
     from kuscia_hooks.kuscia.api import at_a_glance
@@ -262,9 +262,9 @@ def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) 
 @_looks
 def doctor(config_path: str) -> None:
     """Find the known causes of failure, with the command that mends each. Exit code 1 when one was found."""
-    from kuscia_hooks.inspect import doctor as verb
+    from kuscia_hooks.inspect import doctor as command
 
-    _look(config_path, verb.attempt)
+    _look(config_path, command.attempt)
 
 
 @main.command()
@@ -272,11 +272,11 @@ def doctor(config_path: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(config_path: str, as_json: bool) -> None:
     """Show what runs: pods, domains and nodes, routes, tables, jobs. Exit code 1 when a part cannot be read."""
-    from kuscia_hooks.inspect import status as verb
+    from kuscia_hooks.inspect import status as command
 
     def work(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
-        found = verb.collect(settings, kube, open_api)
-        logger.info("%s", verb.as_json(found) if as_json else verb.screen(found))
+        found = command.collect(settings, kube, open_api)
+        logger.info("%s", command.as_json(found) if as_json else command.screen(found))
         return 1 if found["unknown"] else 0
 
     _look(config_path, work)
@@ -290,12 +290,12 @@ def status(config_path: str, as_json: bool) -> None:
 @click.option("--timeout", type=click.FloatRange(min=0), default=0, help="Of waiting for an engine; 0 means none.")
 def logs(config_path: str, job: str, follow: bool, container: str, timeout: float) -> None:
     """Print what the engines of JOB print, by default of the latest. Exit code 1 when one of the own domain is lost."""
-    from kuscia_hooks.inspect import engine_logs as verb
+    from kuscia_hooks.inspect import engine_logs as command
 
-    query, deadline = verb.Query(job, follow, container), Deadline(timeout)
+    query, deadline = command.Query(job, follow, container), Deadline(timeout)
 
     def work(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
-        outcome = verb.attempt(settings, kube, open_api(), query, deadline)
+        outcome = command.attempt(settings, kube, open_api(), query, deadline)
         logger.info("%s", outcome.line(deadline.elapsed()))
         return 1 if outcome.lost else 0
 
@@ -308,10 +308,10 @@ def logs(config_path: str, job: str, follow: bool, container: str, timeout: floa
 @click.option("--endpoint", default="", help="The address at which the partner reaches this gateway.")
 def invite(config_path: str, domain: str, endpoint: str) -> None:
     """Print what DOMAIN, a partner in another cluster, installs with and sends back. No secret is in it."""
-    from kuscia_hooks.inspect import invite as verb
+    from kuscia_hooks.inspect import invite as command
 
     def work(settings: Any, kube: Any, _: Callable[[], Any]) -> int:
-        logger.info("%s", verb.attempt(settings, kube, domain, endpoint))
+        logger.info("%s", command.attempt(settings, kube, domain, endpoint))
         return 0
 
     _look(config_path, work)

@@ -97,7 +97,7 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
         deadline.pause()
 
 
-def run(verb: str, mode: str, deadline: Deadline, attempt: Callable[[], str]) -> int:
+def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], str]) -> int:
     """Attempt a step until it is done, and return the exit code: 0 done, 1 not in time, 2 needs a human.
 
     Args:
@@ -110,21 +110,21 @@ def run(verb: str, mode: str, deadline: Deadline, attempt: Callable[[], str]) ->
         try:
             summary = attempt()
         except ConfigError as error:
-            logger.error("%s: %s", verb, error)
+            logger.error("%s: %s", step, error)
             return 2
         except NeedsHuman as error:
-            logger.error("%s needs a human: %s", verb, error)
+            logger.error("%s needs a human: %s", step, error)
             if mode == "hook":
                 return 2
             logger.info("trying again in %.0f s", HUMAN_SECONDS)
             pause = HUMAN_SECONDS
         except (NotYet, TimeUp) as error:
-            reporter.report(verb, error)
+            reporter.report(step, error)
             pause = STEP_SECONDS
         else:
             logger.info("%s", summary)
             return 0
         if deadline.passed:
-            logger.error("%s: not done within %.0f s", verb, deadline.seconds)
+            logger.error("%s: not done within %.0f s", step, deadline.seconds)
             return 1
         deadline.pause(pause)

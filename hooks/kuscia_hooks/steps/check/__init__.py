@@ -5,14 +5,11 @@ command.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
 from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
-from kuscia_hooks.core.log import hide, logger
-from kuscia_hooks.core.progress import megabytes
+from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
@@ -21,7 +18,6 @@ from kuscia_hooks.kuscia.api_errors import Missing
 from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps.check.declared_table import data_source, readable
-from kuscia_hooks.tables.csv_file import ORC, is_csv, shape
 from kuscia_hooks.tables.s3 import Location, Store
 
 # Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
