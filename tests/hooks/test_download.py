@@ -77,7 +77,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
     assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
 
 
-@pytest.mark.parametrize("at", ["Progress", "Path.write_text", "Path.open"])
+@pytest.mark.parametrize("at", ["TransferProgress", "Path.write_text", "Path.open"])
 def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     """The part of the former version goes before the new one gets its mark."""
     server = Server(broken_after=(2 << 20) + 1000)
