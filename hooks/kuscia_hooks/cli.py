@@ -188,13 +188,13 @@ def routes(mode: str, timeout: float, log_json: bool, config_path: str, dry_run:
     """Make the routes between the lites, and the AppImages."""
     _begin(log_json)
     from kuscia_hooks.core.config import Routes
-    from kuscia_hooks.kuscia.concurrency import Pace
+    from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit
     from kuscia_hooks.steps import routes as step
 
-    settings, kube, pace = _load(config_path, Routes), _kube(), Pace()
+    settings, kube, concurrency = _load(config_path, Routes), _kube(), ConcurrencyLimit()
 
     def attempt(deadline: Deadline, summary: Summary) -> None:
-        step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify, pace=pace)
+        step.attempt(settings, kube, deadline, summary, dry_run=dry_run, verify=verify, concurrency=concurrency)
 
     _settle("routes", mode, timeout, attempt)
 

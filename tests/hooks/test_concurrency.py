@@ -6,7 +6,7 @@ import pytest
 from kuscia_hooks.core.errors import NotYet
 from kuscia_hooks.core.progress import ChangeProgress
 from kuscia_hooks.kuscia.api_errors import TimedOut
-from kuscia_hooks.kuscia.concurrency import Pace, each
+from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
 
 
 def test_each_works_on_every_item() -> None:
@@ -48,31 +48,31 @@ def test_never_more_than_the_limit_at_once() -> None:
         with lock:
             running -= 1
 
-    each(range(60), work, Pace(4))
+    each(range(60), work, ConcurrencyLimit(4))
     assert most == 4
 
 
 def test_a_time_out_halves_and_good_answers_bring_it_back() -> None:
-    pace = Pace(8)
+    concurrency = ConcurrencyLimit(8)
     for expected in (4, 2, 1, 1):
-        with pytest.raises(TimedOut), pace:
+        with pytest.raises(TimedOut), concurrency:
             raise TimedOut("late")
-        assert pace.allowed == expected
+        assert concurrency.allowed == expected
     for _ in range(50):
-        with pace:
+        with concurrency:
             pass
-    assert pace.allowed == 2
+    assert concurrency.allowed == 2
     for _ in range(1000):
-        with pace:
+        with concurrency:
             pass
-    assert pace.allowed == 8
+    assert concurrency.allowed == 8
 
 
 def test_other_errors_leave_the_pace_as_it_is() -> None:
-    pace = Pace(8)
-    with pytest.raises(NotYet), pace:
+    concurrency = ConcurrencyLimit(8)
+    with pytest.raises(NotYet), concurrency:
         raise NotYet("x")
-    assert pace.allowed == 8
+    assert concurrency.allowed == 8
 
 
 def test_few_changes_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:

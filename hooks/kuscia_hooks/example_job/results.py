@@ -61,7 +61,7 @@ def listed(api: KusciaAPI, domain: str) -> list[Result]:
                     attributes.get(KEEP) == "true",
                 )
             )
-    # A job's ID begins with the time at which it was submitted (job.new_id).
+    # A job's ID begins with the time at which it was submitted (runner.new_id).
     return sorted(found, key=lambda result: result.job)
 
 

@@ -13,7 +13,7 @@ LIMIT = 8
 _GROW_AFTER = 50
 
 
-class Pace:
+class ConcurrencyLimit:
     """At most `limit` calls at a time: half as many after a time-out, one more after 50 good answers in a
     row.
 
@@ -42,19 +42,21 @@ class Pace:
             self._changed.notify_all()
 
 
-def each(items: Iterable[T], work: Callable[[T], None], pace: Pace | None = None) -> list[tuple[T, HookError]]:
+def each(
+    items: Iterable[T], work: Callable[[T], None], concurrency: ConcurrencyLimit | None = None
+) -> list[tuple[T, HookError]]:
     """Work on every item, several at a time, and return those that failed with their errors."""
-    pace = pace or Pace()
+    concurrency = concurrency or ConcurrencyLimit()
     failed: list[tuple[T, HookError]] = []
 
     def one(item: T) -> None:
         try:
-            with pace:
+            with concurrency:
                 work(item)
         except HookError as error:
             failed.append((item, error))
 
-    with ThreadPoolExecutor(pace.limit) as pool:
+    with ThreadPoolExecutor(concurrency.limit) as pool:
         for future in [pool.submit(one, item) for item in items]:
             future.result()
     return failed

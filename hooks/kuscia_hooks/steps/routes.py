@@ -14,7 +14,7 @@ from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
 from kuscia_hooks.kuscia.app_images import normal_app_image, plan_app_images, wanted_app_image
-from kuscia_hooks.kuscia.concurrency import Pace, each
+from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
 from kuscia_hooks.kuscia.routes import STATUS_BATCH, RouteKey, normal_route, plan_routes, wanted_routes
 
 # The ledger is written so often that a step which is killed does not begin again.
@@ -23,14 +23,20 @@ SAVE_EVERY = 500
 
 class _Router:
     def __init__(
-        self, config: Routes, api: KusciaAPI, routes: Ledger, images: Ledger, pace: Pace, verify: bool
+        self,
+        config: Routes,
+        api: KusciaAPI,
+        routes: Ledger,
+        images: Ledger,
+        concurrency: ConcurrencyLimit,
+        verify: bool,
     ) -> None:
         self._api, self._verify = api, verify
         self._routes, self._images = routes, images
         self.wanted = wanted_routes(config)
         self.hashes = {key: digest(normal_route(body)) for key, body in self.wanted.items()}
         self.app_images = {name: wanted_app_image(name, app) for name, app in config.app_images.items()}
-        self.pace = pace
+        self.concurrency = concurrency
 
     def read(self) -> dict[RouteKey, Mapping[str, Any] | None]:
         """Read the routes about which the ledger leaves a doubt."""
@@ -43,7 +49,9 @@ class _Router:
             logger.info("routes that the ledger knows are not there (any more): looking at each")
             doubtful = list(self.wanted)
         present: dict[RouteKey, Mapping[str, Any] | None] = {}
-        failed = each(doubtful, lambda key: present.update({key: self._api.find("route/query", key.body())}), self.pace)
+        failed = each(
+            doubtful, lambda key: present.update({key: self._api.find("route/query", key.body())}), self.concurrency
+        )
         if failed:
             raise merged([error for _, error in failed])
         return present
@@ -147,14 +155,14 @@ def attempt(
     *,
     dry_run: bool = False,
     verify: bool = False,
-    pace: Pace | None = None,
+    concurrency: ConcurrencyLimit | None = None,
 ) -> Summary:
     """Bring routes and AppImages to what the values say; one that fails does not keep the others waiting.
 
     Args:
         summary: counts of earlier attempts; it is added to.
         verify: read every route instead of believing the ledger.
-        pace: of earlier attempts, which may have learnt that the master is slow.
+        concurrency: of earlier attempts, which may have learnt that the master is slow.
 
     Raises:
         NotYet, NeedsHuman: for all that failed, after the rest is done.
@@ -166,7 +174,7 @@ def attempt(
     routes, images = ledgers
     with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
         _wait_for_domains(config, api, deadline)
-        router = _Router(config, api, routes, images, pace or Pace(), verify)
+        router = _Router(config, api, routes, images, concurrency or ConcurrencyLimit(), verify)
         plans = [
             plan_routes(router.wanted, routes.entries, router.read()),
             plan_app_images(router.app_images, router.read_app_images(), images.entries),
@@ -196,7 +204,7 @@ def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, 
     for deletions in (True, False):
         group = [action for action in todo.actions if (action.verb == "delete") is deletions]
         for part in range(0, len(group), SAVE_EVERY):
-            failed += each(group[part : part + SAVE_EVERY], work, router.pace)
+            failed += each(group[part : part + SAVE_EVERY], work, router.concurrency)
             router.save()
     broken = {id(action) for action, _ in failed}
     summary.count(action for action in todo.actions if id(action) not in broken)

@@ -194,7 +194,7 @@ class Store:
         return bytes(self._do(f"reading {name} from bucket {self.location.bucket}", read))
 
     def rows(self, relative_uri: str) -> tuple[int, list[str]]:
-        """Number of data rows, and the columns' names, of a CSV object; see `csvfile.shape`."""
+        """Number of data rows, and the columns' names, of a CSV object; see `csv_file.shape`."""
         name = self.location.object_name(relative_uri)
 
         def read() -> tuple[int, list[str]]:
