@@ -10,10 +10,10 @@ import yaml
 
 from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.kuscia.routes import normal_route
-from testbed.servers import s3
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import LAYERS, ROOT
+from testbed.servers import s3
 from tests.e2e.variants import Variant, variant
 
 LITES = ("alice", "bob")
