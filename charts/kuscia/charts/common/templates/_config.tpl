@@ -33,31 +33,31 @@ extraConfigSecret: null
 {{- end -}}
 {{- end -}}
 
-{{/* Which keys that Secret may not hold, and why. */}}
+{{/* The keys that this Secret must not have, each with the reason. */}}
 {{- define "kuscia.extraConfigRefused" -}}
 extraConfigRefused:
-  {{- range include "kuscia.refusedConfig" . | fromYamlArray }}
-  {{ .path }}: {{ printf "%s, such as %s" .rule .example | quote }}
+  {{- range include "kuscia.refusedConfig" . | fromJsonArray }}
+  {{ .path }}: {{ printf "%s; example: %s" .rule .example | quote }}
   {{- end }}
-  kusciaAPISans: {{ printf "names are no secret, and the Service's own belong to them; use %s.extraConfig" .Chart.Name | quote }}
+  kusciaAPISans: {{ printf "must not be set here: add names to %s.extraConfig, which keeps those of the Service" .Chart.Name | quote }}
 {{- end -}}
 
-{{/* A ConfigMap of one verb: {ctx, verb, config}. */}}
-{{- define "kuscia.verbConfigMap" -}}
+{{/* The ConfigMap of a step: {ctx, step, config}. */}}
+{{- define "kuscia.stepConfigMap" -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  name: {{ include "kuscia.fullname" .ctx }}-{{ .step }}
   namespace: {{ .ctx.Release.Namespace }}
   labels:
-    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .verb) | nindent 4 }}
+    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .step) | nindent 4 }}
 data:
-  {{ .verb }}.yaml: |
+  {{ .step }}.yaml: |
     {{- .config | nindent 4 }}
 {{- end -}}
 
-{{/* The keys that the config of every verb which talks to KusciaAPI begins with. */}}
-{{- define "kuscia.verbConfig" -}}
+{{/* The first keys in the configuration of each step that uses KusciaAPI. */}}
+{{- define "kuscia.stepConfig" -}}
 domainId: {{ .Values.domainId | quote }}
 namespace: {{ .Release.Namespace }}
 keySecret:
@@ -74,7 +74,7 @@ api:
 {{/* What the config of `doctor`, `status`, `logs` and `invite` begins with. */}}
 {{- define "kuscia.doctorConfig" -}}
 mode: {{ .Chart.Name }}
-{{ include "kuscia.verbConfig" . }}
+{{ include "kuscia.stepConfig" . }}
 release: {{ .Release.Name }}
 fullname: {{ include "kuscia.fullname" . }}
 gateway: {{ include "kuscia.gateway" . }}

@@ -60,7 +60,7 @@ spec:
       initContainers:
         {{- $mounts := printf "%s\n- name: run\n  mountPath: /run/kuscia\n- name: tmp\n  mountPath: /tmp\n%s" (include "kuscia.tokenMount" $ctx) .prepareMounts }}
         {{- include "kuscia.initContainer" (dict
-          "ctx" $ctx "verb" "prepare" "root" .prepareRoot "mounts" $mounts
+          "ctx" $ctx "step" "prepare" "root" .prepareRoot "mounts" $mounts
           "args" (list "--config" "/etc/kuscia-hooks/prepare.yaml" "--base" "/etc/kuscia-hooks/kuscia.yaml" "--output" "/run/kuscia/kuscia.yaml")) | nindent 8 }}
         {{- with .initContainers }}
         {{- . | nindent 8 }}
@@ -139,16 +139,16 @@ spec:
 {{- end -}}
 
 {{/*
-A step as an init container: {ctx, verb, args, mounts, root}. Its config is a file of the ConfigMap <fullname>-config;
+A step as an init container: {ctx, step, args, mounts, root}. Its config is a file of the ConfigMap <fullname>-config;
 `mounts` are its own, as YAML text; `root` says whether it has to look at a volume through root's eyes.
 */}}
 {{- define "kuscia.initContainer" -}}
 {{- $values := .ctx.Values -}}
-- name: {{ .verb }}
+- name: {{ .step }}
   image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.hooksImage) }}
   imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
   args:
-    {{- toYaml (concat (list .verb "--mode" "job") .args) | nindent 4 }}
+    {{- toYaml (concat (list .step "--mode" "job") .args) | nindent 4 }}
   {{- with $values.jobs.extraEnv }}
   env:
     {{- toYaml . | nindent 4 }}

@@ -1,5 +1,5 @@
 {{/*
-The pods of the steps. A step is {ctx, verb, args, hook, config, volumes, volumeMounts, groups, podAffinity}: `args` is
+The pods of the steps. A step is {ctx, step, args, hook, config, volumes, volumeMounts, groups, podAffinity}: `args` is
 a list; `hook` says whether it runs as a Helm hook; `config` is the text of its config file, or empty; `volumes` and
 `volumeMounts` are its own, as YAML text; `groups` are those whose files it may read, a list.
 */}}
@@ -21,7 +21,7 @@ a list; `hook` says whether it runs as a Helm hook; `config` is the text of its 
 
 {{- define "kuscia.stepPodMetadata" -}}
 labels:
-  {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .verb) | nindent 2 }}
+  {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .step) | nindent 2 }}
   {{- /* A sidecar would keep the pod running after its work is done. */}}
   {{- if not (hasKey (.ctx.Values.jobs.podLabels | default dict) "sidecar.istio.io/inject") }}
   sidecar.istio.io/inject: "false"
@@ -43,8 +43,8 @@ annotations:
 
 {{- define "kuscia.stepPodSpec" -}}
 {{- $values := .ctx.Values -}}
-{{- $step := get $values.jobs .verb | default dict -}}
-serviceAccountName: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+{{- $step := get $values.jobs .step | default dict -}}
+serviceAccountName: {{ include "kuscia.fullname" .ctx }}-{{ .step }}
 automountServiceAccountToken: true
 enableServiceLinks: false
 restartPolicy: {{ .restartPolicy }}
@@ -62,7 +62,7 @@ hostAliases:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 containers:
-  - name: {{ .verb }}
+  - name: {{ .step }}
     image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.hooksImage) }}
     imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy }}
     args:
@@ -92,17 +92,17 @@ volumes:
   {{- if .config }}
   - name: config
     configMap:
-      name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+      name: {{ include "kuscia.fullname" .ctx }}-{{ .step }}
   {{- end }}
   {{- with .volumes }}
   {{- . | trim | nindent 2 }}
   {{- end }}
 {{- end -}}
 
-{{/* The flags that say how patient a step may be: {ctx, verb, hook}. */}}
+{{/* The flags that say how patient a step may be: {ctx, step, hook}. */}}
 {{- define "kuscia.stepMode" -}}
 {{- if .hook -}}
-{{- $step := get .ctx.Values.jobs .verb | default dict -}}
+{{- $step := get .ctx.Values.jobs .step | default dict -}}
 {{- list "--mode" "hook" "--timeout" ($step.timeoutSeconds | default .ctx.Values.jobs.timeoutSeconds | int | toString) | toJson -}}
 {{- else -}}
 {{- list "--mode" "job" | toJson -}}
@@ -117,12 +117,12 @@ name. It never fails for good (a Failed Job would fail every later `helm upgrade
 As a hook it fails visibly, at once where a retry cannot help; a pod that was deleted or evicted is replaced.
 */}}
 {{- define "kuscia.job" -}}
-{{- $args := concat (list .verb) (include "kuscia.stepMode" . | fromJsonArray) .args -}}
+{{- $args := concat (list .step) (include "kuscia.stepMode" . | fromJsonArray) .args -}}
 {{- $restart := ternary "Never" "OnFailure" .hook -}}
 {{- $step := set (set (omit .) "args" $args) "restartPolicy" $restart -}}
 {{- $metadata := include "kuscia.stepPodMetadata" $step -}}
 {{- $spec := include "kuscia.stepPodSpec" $step -}}
-{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .verb -}}
+{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .step -}}
 {{- $hash := printf "%s\n%s\n%s" $metadata $spec (toString .ctx.Values.jobs.runId) | sha256sum | trunc 10 -}}
 apiVersion: batch/v1
 kind: Job
@@ -130,7 +130,7 @@ metadata:
   name: {{ ternary $name (printf "%s-%s" $name $hash) .hook }}
   namespace: {{ .ctx.Release.Namespace }}
   labels:
-    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .verb) | nindent 4 }}
+    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .step) | nindent 4 }}
   {{- if .hook }}
   annotations:
     helm.sh/hook: {{ .events }}
@@ -144,7 +144,7 @@ spec:
     rules:
       - action: FailJob
         onExitCodes:
-          containerName: {{ .verb }}
+          containerName: {{ .step }}
           operator: In
           values: [1, 2]
   {{- else }}
@@ -167,7 +167,7 @@ spec:
 {{/* The pod of `helm test`: a step. */}}
 {{- define "kuscia.checkPod" -}}
 {{- $args := concat (list "check" "--mode" "hook" "--timeout" (include "kuscia.checkTimeout" .ctx)) .args -}}
-{{- $step := set (set (set (omit .) "verb" "check") "args" $args) "restartPolicy" "Never" -}}
+{{- $step := set (set (set (omit .) "step" "check") "args" $args) "restartPolicy" "Never" -}}
 {{- $metadata := include "kuscia.stepPodMetadata" $step | fromYaml -}}
 apiVersion: v1
 kind: Pod
@@ -185,15 +185,15 @@ spec:
 {{- end -}}
 
 {{/*
-What a person runs to look at a release: {ctx, verb, args, config}. Never by schedule; `kubectl create job --from` copies
+What a person runs to look at a release: {ctx, step, args, config}. Never by schedule; `kubectl create job --from` copies
 its template, and bin/kubectl-kuscia puts other arguments into the copy. A copy that nobody removed goes by itself.
 */}}
 {{- define "kuscia.cronJob" -}}
-{{- $labels := include "kuscia.labels" (dict "ctx" .ctx "component" .verb) -}}
+{{- $labels := include "kuscia.labels" (dict "ctx" .ctx "component" .step) -}}
 apiVersion: batch/v1
 kind: CronJob
 metadata:
-  name: {{ include "kuscia.fullname" .ctx }}-{{ .verb }}
+  name: {{ include "kuscia.fullname" .ctx }}-{{ .step }}
   namespace: {{ .ctx.Release.Namespace }}
   labels:
     {{- $labels | nindent 4 }}
@@ -208,7 +208,7 @@ spec:
   jobTemplate:
     metadata:
       labels:
-        {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .verb) | nindent 8 }}
+        {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .step) | nindent 8 }}
     spec:
       backoffLimit: 0
       ttlSecondsAfterFinished: 3600

@@ -16,7 +16,7 @@ needs no running Kuscia, so it may run before anything else; as a hook its RBAC 
 {{- $args = concat $args (list "--label" (printf "%s=%s" $key $value)) -}}
 {{- end -}}
 {{- include "kuscia.job" (dict
-  "ctx" . "verb" "keys" "args" $args "config" ""
+  "ctx" . "step" "keys" "args" $args "config" ""
   "hook" .Values.jobs.keys.hook "events" "pre-install,pre-upgrade") -}}
 {{- end -}}
 
@@ -44,5 +44,5 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- $annotations = include "kuscia.keys.hookAnnotations" . -}}
 {{- end -}}
 {{- include "kuscia.stepIdentity" (dict
-  "ctx" . "verb" "keys" "rules" (include "kuscia.keys.rules" .) "annotations" $annotations) -}}
+  "ctx" . "step" "keys" "rules" (include "kuscia.keys.rules" .) "annotations" $annotations) -}}
 {{- end -}}

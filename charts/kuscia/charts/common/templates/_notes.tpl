@@ -1,4 +1,4 @@
-{{/* NOTES of one component, and its warnings: one a line. Both take the subchart's context. */}}
+{{/* The notes of one component, and its warnings, one per line. Both take the context of the component. */}}
 
 {{- define "kuscia.notes" -}}
 {{- $name := include "kuscia.fullname" . -}}
@@ -13,14 +13,14 @@
 {{- end }}
 {{- include (printf "kuscia.notes.%s" .Chart.Name) . }}
 
-  Wait until it runs, and see what it waits for:
+  Wait until the pod is ready, and show what it is waiting for:
     kubectl -n {{ $ns }} rollout status deployment/{{ $name }} --timeout 15m
     kubectl -n {{ $ns }} logs deployment/{{ $name }} -c prepare
     kubectl -n {{ $ns }} logs deployment/{{ $name }} -c {{ .Chart.Name }} --tail 50
-  See what the steps did:
+  Show the result of the steps:
     kubectl -n {{ $ns }} get jobs -l app.kubernetes.io/instance={{ .Release.Name }}
     kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
-  Look at it from outside (bin/kubectl-kuscia on the PATH; docs/operations.md says how without):
+  Show the state of the domain (requires bin/kubectl-kuscia on the PATH; docs/operations.md shows how to do without):
     kubectl kuscia status -n {{ $ns }}
     kubectl kuscia doctor -n {{ $ns }}
     {{- if eq .Chart.Name "master" }}
@@ -28,21 +28,21 @@
     {{- else }}
     kubectl kuscia logs JOB --follow -n {{ $ns }}
     {{- end }}
-  Kept when the release is uninstalled, and taken again by the next one. To remove the domain for good:
+  An uninstall keeps these objects, and the next install reuses them. To delete the domain permanently:
     kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
     kubectl -n {{ $ns }} delete jobs,pods -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}
     {{- if include "kuscia.ownsClaim" . }}
     kubectl -n {{ $ns }} delete pvc/{{ include "kuscia.claimName" . }} --ignore-not-found
     {{- end }}
     {{- if and (eq .Chart.Name "lite") (eq .Values.runtime "runk") }}
-  Engines outlive an uninstall in the midst of a job. To remove what is left of them then:
+  An uninstall during a job leaves engine pods behind. To delete them:
     {{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} delete pods,configmaps,secrets -l kuscia.secretflow/namespace={{ .Values.domainId }}
     {{- end }}
 {{- end -}}
 
-{{/* kubectl for the cluster where engines run. */}}
+{{/* The kubectl command for the cluster where engine pods run. */}}
 {{- define "kuscia.enginesCluster" -}}
-kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <that of Secret {{ .Values.runk.kubeconfigSecret }}>{{ end }}
+kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{ .Values.runk.kubeconfigSecret }}>{{ end }}
 {{- end -}}
 
 {{- define "kuscia.notes.master" }}
@@ -50,18 +50,18 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <that of Secret {{ .
   admits     {{ keys .Values.domains | sortAlpha | join ", " | default "no domain yet (master.domains)" }}
 {{- with include "kuscia.publicEndpoints" . | trim }}
 
-  A partner in another cluster gets the address above for lite.master.endpoint, and is admitted by its certificate, which
-  it sends (master.domains.<id>.cert), or by its deploy token, which you send:
+  A partner in another cluster sets lite.master.endpoint to the address above. To admit it, set master.domains.<id>.cert to
+  the certificate that it sends you, or send it its deploy token:
     kubectl -n {{ $.Release.Namespace }} get secret {{ include "kuscia.tokenSecretName" "<id>" }} -o jsonpath='{.data.token}' | base64 -d
 {{- end }}
 {{- include "kuscia.notes.external" . }}
 {{- end -}}
 
-{{/* How to learn an address that the cluster gives. */}}
+{{/* How to find an address that the cluster assigns. */}}
 {{- define "kuscia.notes.external" -}}
 {{- if .Values.service.external.enabled }}
 
-  The address that the world outside reaches the gateway at:
+  Find the external address of the gateway:
     kubectl -n {{ .Release.Namespace }} get service {{ include "kuscia.fullname" . }}-external
     {{- if eq .Values.service.external.type "NodePort" }}
     kubectl get nodes -o wide
@@ -75,22 +75,22 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <that of Secret {{ .
 {{- if eq .Values.runtime "runk" }}, engine pods in {{ .Values.runk.namespace | default .Release.Namespace }}{{ end }}
 {{- with include "lite.engineAccountCommand" . }}
 
-  Engine pods get their pull secrets from their namespace's default ServiceAccount. Make the Secrets there too, then, once:
+  Engine pods take their pull secrets from the default ServiceAccount of their namespace. Create the Secrets there, then run once:
     {{ . }}
 {{- end }}
 {{- if not (or .Values.master.namespace .Values.master.tokenSecret) }}
 
-  It is admitted by its certificate. The master's operator sets master.domains.{{ .Values.domainId }}.cert to what this prints:
+  This domain is admitted by its certificate. The operator of the master sets master.domains.{{ .Values.domainId }}.cert to the output of:
     kubectl -n {{ .Release.Namespace }} get configmap {{ include "kuscia.fullname" . }}-domain-cert -o jsonpath='{.data.domain\.crt}'
 {{- end }}
 {{- if include "kuscia.publicEndpoints" . | trim }}
 
-  Lites of other clusters reach it at the address above, which the master's operator sets as master.domains.{{ .Values.domainId }}.endpoint.
+  Lites in other clusters reach this one at the address above. The operator of the master sets master.domains.{{ .Values.domainId }}.endpoint to it.
 {{- end }}
 {{- include "kuscia.notes.external" . }}
 {{- end -}}
 
-{{/* What gives engine pods their pull secrets; empty where they need none. */}}
+{{/* The command that adds pull secrets for engine pods; empty if they need none. */}}
 {{- define "lite.engineAccountCommand" -}}
 {{- $names := include "lite.enginePullSecrets" . | fromJsonArray -}}
 {{- if and (eq .Values.runtime "runk") $names -}}
@@ -100,35 +100,53 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <that of Secret {{ .
 {{- end -}}
 {{- end -}}
 
+{{/* One line of NOTES about a risk or a likely mistake: {id, path, text}. IDs are stable, as those of errors are. */}}
+{{- define "kuscia.warning" }}
+WARNING [{{ .id }}] {{ .path }}: {{ .text }}
+{{- end -}}
+
 {{- define "kuscia.warnings" -}}
+{{- $component := .Chart.Name -}}
 {{- if eq (include "kuscia.apiProtocol" .) "NOTLS" }}
-{{ .Chart.Name }}.protocol is NOTLS: whoever reaches port 8082 may do everything, no token is asked for
-{{- if .Values.networkPolicy.enabled }}; only the NetworkPolicy stands before it, where the cluster enforces one{{ else }}, and networkPolicy is off{{ end }}.
+{{- $guard := ternary "only the NetworkPolicy protects it, if the cluster enforces NetworkPolicies" "networkPolicy is disabled as well" .Values.networkPolicy.enabled }}
+{{- include "kuscia.warning" (dict "id" "notls-open" "path" (printf "%s.protocol" $component)
+  "text" (printf "anyone who can reach port 8082 has full access (NOTLS requires no token); %s" $guard)) }}
 {{- end }}
 {{- if and .Values.ingress.enabled (ne .Values.ingress.path "/") (not (include "kuscia.usesIngressNginx" .)) }}
-{{ .Chart.Name }}.ingress.path is {{ .Values.ingress.path }}: the controller has to take it away before the gateway sees the request; an Ingress alone does not say so.
+{{- include "kuscia.warning" (dict "id" "ingress-path-not-stripped" "path" (printf "%s.ingress.path" $component)
+  "text" (printf "the ingress controller must strip %s before forwarding; configure it to do so" .Values.ingress.path)) }}
 {{- end }}
-{{- $known := include (printf "%s.knownConfig" .Chart.Name) . | fromYamlArray }}
+{{- $known := include (printf "%s.knownConfig" $component) . | fromYamlArray }}
 {{- range $key := keys (.Values.extraConfig | default dict) | sortAlpha }}
 {{- if not (has $key $known) }}
-{{ $.Chart.Name }}.extraConfig.{{ $key }} is no key that Kuscia is known to read on a {{ $.Chart.Name }}; it ignores what it does not know.
+{{- include "kuscia.warning" (dict "id" "unknown-config-key" "path" (printf "%s.extraConfig.%s" $component $key)
+  "text" (printf "not a known key of kuscia.yaml for a %s; Kuscia ignores unknown keys" $component)) }}
 {{- end }}
 {{- end }}
-{{- include (printf "kuscia.warnings.%s" .Chart.Name) . }}
+{{- if include "kuscia.losesData" . }}
+{{- include "kuscia.warning" (dict "id" "not-persistent" "path" (printf "%s.persistence" $component)
+  "text" (printf "disabled: %s are lost when the pod is deleted" (ternary "domains, routes and jobs" "local tables and results" (eq $component "master")))) }}
+{{- end }}
+{{- include (printf "kuscia.warnings.%s" $component) . }}
+{{- end -}}
+
+{{/* "true" if the component keeps its data in the pod only. Takes the context of the component. */}}
+{{- define "kuscia.losesData" -}}
+{{- $stores := ternary (eq (toString (.Values.datastore | default dict).type) "sqlite") (ne (toString .Values.runtime) "runk") (eq .Chart.Name "master") -}}
+{{- if and $stores (not .Values.persistence.enabled) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "kuscia.warnings.master" -}}
-{{- if and (eq .Values.datastore.type "sqlite") (not .Values.persistence.enabled) }}
-master.persistence is off: all domains, routes and jobs are lost when the pod goes.
-{{- end }}
 {{- if and (eq .Values.datastore.type "mysql") (contains "-" .Values.datastore.database) }}
-master.datastore.database has a '-' in its name, which older releases of Kuscia cannot use.
+{{- include "kuscia.warning" (dict "id" "dash-in-database-name" "path" "master.datastore.database"
+  "text" "contains '-', which older releases of Kuscia do not support") }}
 {{- end }}
 {{- if kindIs "slice" .Values.routes }}
-{{- range .Values.routes }}
-{{- $period := get (.tokenConfig | default dict) "rollingUpdatePeriod" | default 0 | int }}
+{{- range $i, $route := .Values.routes }}
+{{- $period := get ($route.tokenConfig | default dict) "rollingUpdatePeriod" | default 0 | int }}
 {{- if and (gt $period 0) (lt $period 300) }}
-master.routes: {{ .source }} to {{ .destination }} takes a new token every {{ $period }} s; Kuscia advises 300 or more.
+{{- include "kuscia.warning" (dict "id" "short-token-period" "path" (printf "master.routes[%d].tokenConfig.rollingUpdatePeriod" $i)
+  "text" (printf "the token of %s to %s is replaced every %d s; Kuscia recommends 300 or more" $route.source $route.destination $period)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -136,21 +154,23 @@ master.routes: {{ .source }} to {{ .destination }} takes a new token every {{ $p
 
 {{- define "kuscia.warnings.lite" -}}
 {{- if eq .Values.runtime "runc" }}
-lite.runtime is runc: its container is privileged, which gives it the node. Kuscia does not recommend it on Kubernetes.
+{{- include "kuscia.warning" (dict "id" "runc-privileged" "path" "lite.runtime"
+  "text" "runc runs a privileged container (grants root on the node); Kuscia recommends runk or runp on Kubernetes") }}
 {{- end }}
 {{- if and (eq .Values.runtime "runp") (eq .Values.image.repository "secretflow/kuscia") }}
-lite.image.repository is secretflow/kuscia, which has no engine in it: under RunP no job finds one. Take secretflow/kuscia-secretflow.
-{{- end }}
-{{- if and (ne .Values.runtime "runk") (not .Values.persistence.enabled) }}
-lite.persistence is off: local data is lost when the pod goes.
+{{- include "kuscia.warning" (dict "id" "runp-without-engine" "path" "lite.image.repository"
+  "text" "secretflow/kuscia contains no engine, so every job under runp fails; use secretflow/kuscia-secretflow") }}
 {{- end }}
 {{- if and (eq .Values.runtime "runk") (has .Values.runk.namespace (list "" .Release.Namespace)) }}
-lite.runk.namespace is this release's namespace: RunK may read every Secret in it. Name one of its own for production.
+{{- include "kuscia.warning" (dict "id" "runk-shared-namespace" "path" "lite.runk.namespace"
+  "text" "engine pods share the namespace of the release, so RunK can read every Secret in it; use a separate namespace in production") }}
 {{- end }}
 {{- if contains "//kuscia.example.com" .Values.master.endpoint }}
-lite.master.endpoint is still the preset's placeholder: the pod waits for a master of your own.
+{{- include "kuscia.warning" (dict "id" "placeholder-endpoint" "path" "lite.master.endpoint"
+  "text" "still the placeholder from the preset; set it to the gateway of your master") }}
 {{- end }}
 {{- if and .Values.data.tables (contains "//oss.example.com" (toString .Values.data.source.endpoint)) }}
-lite.data.source.endpoint is still the preset's placeholder: the tables wait for a server of your own.
+{{- include "kuscia.warning" (dict "id" "placeholder-endpoint" "path" "lite.data.source.endpoint"
+  "text" "still the placeholder from the preset; set it to your object store") }}
 {{- end }}
 {{- end -}}

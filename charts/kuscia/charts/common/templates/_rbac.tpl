@@ -52,10 +52,10 @@ subjects:
     namespace: {{ .ctx.Release.Namespace }}
 {{- end -}}
 
-{{/* The identity of a step: {ctx, verb, rules, annotations}. */}}
+{{/* The identity of a step: {ctx, step, rules, annotations}. */}}
 {{- define "kuscia.stepIdentity" -}}
-{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .verb -}}
-{{- include "kuscia.identity" (set (set (omit .) "component" .verb) "name" $name) -}}
+{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .step -}}
+{{- include "kuscia.identity" (set (set (omit .) "component" .step) "name" $name) -}}
 {{- end -}}
 
 {{/* May read these Secrets by name: a list; empty names are left out. */}}

@@ -1,149 +1,180 @@
 {{/*
-Validation. The schema holds types and key names; rules that deserve words of our own are here.
+Validation. The schema checks types and key names; the rules here have messages of our own.
 
-`kuscia.errors.<component>` writes one JSON object a line for each error: {path, value, rule, example}. Every template of
-a subchart asks `kuscia.valid` first and renders nothing otherwise, so that bad values reach no template that would
-stumble over them; then the umbrella's validate.yaml reports all errors of all components at once.
+`kuscia.errors.<component>` writes one JSON object per line for each error. Every template of a subchart includes
+`kuscia.valid` first and renders nothing if there is an error, so no template has to handle invalid values.
+validate.yaml of the umbrella chart then reports the errors of all components at once.
+
+Each rule has an ID, a literal in the template: `"id" "invalid-domain-id"`. One rule that several values share has one
+ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/messages.py reads them from here).
 */}}
 
-{{/* "true" when the component's values have no error. */}}
+{{/* "true" if the values of the component have no error. */}}
 {{- define "kuscia.valid" -}}
 {{- if not (include (printf "kuscia.errors.%s" .Chart.Name) . | trim) -}}true{{- end -}}
 {{- end -}}
 
-{{/* One error: {path, value, rule, example}. */}}
+{{/* One error: {id, path, value, rule, example}. */}}
 {{- define "kuscia.error" }}
 {{ toJson . }}
 {{- end -}}
 
-{{/* All errors as the text a user reads; takes the lines of JSON. */}}
+{{/* The message that helm prints. Takes all errors, one JSON object per line. */}}
 {{- define "kuscia.errorText" -}}
 {{- $lines := splitList "\n" . | compact -}}
 {{- printf "%d %s in the values:" (len $lines) (ternary "error" "errors" (eq (len $lines) 1)) }}
 {{- range $i, $line := $lines }}
 {{- $error := fromJson $line }}
 
-{{ printf "%3d. %s" (add1 $i) $error.path }}
+{{ printf "%3d. [%s] %s" (add1 $i) $error.id $error.path }}
      value:   {{ $error.value }}
      rule:    {{ $error.rule }}
      example: {{ $error.example }}
 {{- end }}
 {{- end -}}
 
-{{/* {path, value, allowed, example, rule}: one of the allowed texts, in any case where `anyCase` is true. */}}
+{{/* The value must be one of `allowed`, in any case if `anyCase` is true: {path, value, allowed, example, anyCase, hint}. */}}
 {{- define "kuscia.check.oneOf" -}}
 {{- $value := ternary (toString .value | upper) (toString .value) (.anyCase | default false) -}}
 {{- if not (and (kindIs "string" .value) (has $value .allowed)) }}
-{{- include "kuscia.error" (dict "path" .path "value" (toJson .value)
-  "rule" (printf "%s: one of %s" .rule (join ", " .allowed)) "example" .example) }}
+{{- include "kuscia.error" (dict "id" "unsupported-value" "path" .path "value" (toJson .value)
+  "rule" (printf "must be one of %s%s" (join ", " .allowed) (.hint | default "")) "example" .example) }}
 {{- end }}
 {{- end -}}
 
-{{/* {path, value, example, rule}: may not be empty. */}}
+{{/* The value must not be empty: {path, value, rule, example}. */}}
 {{- define "kuscia.check.given" -}}
 {{- if not .value }}
-{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" .rule "example" .example) }}
+{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toJson .value) "rule" .rule "example" .example) }}
 {{- end }}
 {{- end -}}
 
-{{/* A domain ID (Kuscia facts 2.5): {path, value}. It becomes the name of a namespace inside Kuscia. */}}
+{{/* The value must be a list; null counts as empty: {path, value, example}. */}}
+{{- define "kuscia.check.list" -}}
+{{- if not (kindIs "slice" (.value | default list)) }}
+{{- include "kuscia.error" (dict "id" "not-a-list" "path" .path "value" (toJson .value)
+  "rule" "must be a list" "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* The value must be a mapping; null counts as empty: {path, value, example}. */}}
+{{- define "kuscia.check.mapping" -}}
+{{- if not (kindIs "map" (.value | default dict)) }}
+{{- include "kuscia.error" (dict "id" "not-a-mapping" "path" .path "value" (toJson .value)
+  "rule" "must be a mapping" "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* A domain ID (Kuscia facts 2.5): {path, value, example}. Kuscia creates a namespace of that name inside its own K3s. */}}
 {{- define "kuscia.check.domainId" -}}
 {{- $reserved := list "default" "kube-system" "kube-public" "kube-node-lease" "master" "cross-domain" -}}
-{{- $rule := "" -}}
-{{- if not (kindIs "string" .value) -}}
-{{- $rule = "a domain ID is text; quote it when it looks like a number" -}}
-{{- else if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" .value) -}}
-{{- $rule = "a domain ID has 1 to 63 lower-case letters, digits and '-', and begins and ends with a letter or digit" -}}
-{{- else if has .value $reserved -}}
-{{- $rule = printf "a domain ID may not be one that Kuscia keeps for itself (%s)" (join ", " $reserved) -}}
+{{- $error := dict "path" .path "value" (toJson .value) "example" .example -}}
+{{- if not (kindIs "string" .value) }}
+{{- include "kuscia.error" (merge $error (dict "id" "domain-id-not-text"
+  "rule" "must be text; quote a domain ID that looks like a number")) }}
+{{- else if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" .value) }}
+{{- include "kuscia.error" (merge $error (dict "id" "invalid-domain-id"
+  "rule" "must be 1 to 63 characters of a-z, 0-9 or '-', starting and ending with a letter or digit")) }}
+{{- else if has .value $reserved }}
+{{- include "kuscia.error" (merge $error (dict "id" "reserved-domain-id"
+  "rule" (printf "must not be an ID that Kuscia reserves (%s)" (join ", " $reserved)))) }}
+{{- end }}
 {{- end -}}
-{{- if $rule }}
-{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" $rule "example" .example) }}
+
+{{/* The name of a table, a data source or an AppImage: {path, value, example}. */}}
+{{- define "kuscia.check.name" -}}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" (toString .value)) }}
+{{- include "kuscia.error" (dict "id" "invalid-name" "path" .path "value" (toJson .value)
+  "rule" "must be 1 to 63 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit"
+  "example" .example) }}
 {{- end }}
 {{- end -}}
 
 {{/*
-What is wrong with a host name that Kuscia's own DNS has to resolve (Kuscia facts 0.1, 0.2); empty when it is right.
-Search domains do not exist in a Kuscia pod, and names ending in `.svc` are answered with the pod's own address.
+Why Kuscia's own DNS cannot resolve a host name (Kuscia facts 0.1, 0.2): {id, rule} as JSON, empty if it can. Kuscia's
+resolver has no search domains and answers names ending in `.svc` with the address of the pod itself.
 */}}
 {{- define "kuscia.hostProblem" -}}
 {{- if or (contains ":" .) (contains "[" .) -}}
-IPv6 addresses do not work with Kuscia; use a name or an IPv4 address
-{{- else if contains "_" . -}}
-host names have no underscore
+{{- dict "id" "ipv6-not-supported" "rule" "must be a host name or an IPv4 address; Kuscia does not support IPv6" | toJson -}}
 {{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .) -}}
-this is no host name
+{{- dict "id" "invalid-host" "rule" "must be a valid host name of letters, digits, '-' and '.'" | toJson -}}
 {{- else if hasSuffix ".svc" . -}}
-Kuscia answers names that end in '.svc' with its own address; write the full name with the cluster's domain
+{{- dict "id" "host-ends-in-svc" "rule" "must not end in '.svc', which Kuscia resolves to itself; append the cluster domain" | toJson -}}
 {{- else if not (contains "." .) -}}
-short names do not resolve inside Kuscia; write the full name
+{{- dict "id" "host-not-fully-qualified" "rule" "must be a fully qualified host name; Kuscia cannot resolve short names" | toJson -}}
 {{- end -}}
 {{- end -}}
 
-{{/* {path, value, example}: a bare host name. */}}
+{{/* A host name without scheme or port: {path, value, example}. */}}
 {{- define "kuscia.check.host" -}}
-{{- $problem := "a host name is needed" -}}
-{{- if and .value (kindIs "string" .value) -}}
-{{- $problem = include "kuscia.hostProblem" .value -}}
-{{- end -}}
-{{- if $problem }}
-{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" $problem "example" .example) }}
+{{- if not (and .value (kindIs "string" .value)) }}
+{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toJson .value)
+  "rule" "must be set to a host name" "example" .example) }}
+{{- else }}
+{{- with include "kuscia.hostProblem" .value }}
+{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toJson $.value) "example" $.example)) }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* {path, value, example, form}: http(s)://host[:port][/path], or what `form` says. */}}
+{{/* A URL such as http(s)://host[:port][/path], or of another `form`: {path, value, example, form}. */}}
 {{- define "kuscia.check.endpoint" -}}
-{{- $rule := "" -}}
+{{- with include "kuscia.endpointProblem" . }}
+{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toJson $.value) "example" $.example)) }}
+{{- end }}
+{{- end -}}
+
+{{/* What is wrong with an endpoint: {id, rule} as JSON, empty if nothing is. Takes {value, form}. */}}
+{{- define "kuscia.endpointProblem" -}}
 {{- $form := .form | default "http(s)://host[:port][/path]" -}}
+{{- $invalid := dict "id" "invalid-endpoint"
+  "rule" (printf "must have the form %s, without user, query, fragment or spaces" $form) -}}
 {{- if not (and .value (kindIs "string" .value)) -}}
-{{- $rule = printf "an endpoint is needed, as %s" $form -}}
+{{- toJson $invalid -}}
 {{- else if not (regexMatch "^https?://" .value) -}}
-{{- $rule = "an endpoint begins with http:// or https://, as the protocol of the node that it leads to says" -}}
+{{- dict "id" "endpoint-without-scheme"
+  "rule" "must start with http:// or https://, depending on the protocol of the server" | toJson -}}
 {{- else -}}
 {{- $rest := regexReplaceAll "^https?://" .value "" -}}
 {{- $authority := first (splitList "/" $rest) -}}
-{{- if or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
-{{- $rule = include "kuscia.hostProblem" "[" -}}
-{{- else if regexMatch "[@?#\\s]" $rest -}}
-{{- $rule = printf "an endpoint is %s, without user, query, fragment or blanks" $form -}}
-{{- else -}}
-{{- $rule = include "kuscia.hostProblem" (first (splitList ":" $authority)) -}}
-{{- if and (not $rule) (contains ":" $authority) -}}
-{{- $port := last (splitList ":" $authority) -}}
-{{- if or (not (regexMatch "^[0-9]{1,5}$" $port)) (gt (int $port) 65535) (lt (int $port) 1) -}}
-{{- $rule = "a port is a number from 1 to 65535" -}}
-{{- end -}}
-{{- end -}}
 {{- $path := trimPrefix $authority $rest -}}
-{{- if and (not $rule) (or (not (regexMatch "^[A-Za-z0-9._~/-]*$" $path)) (regexMatch "//|/\\.{1,2}(/|$)" $path)) -}}
-{{- $rule = "a path is put before that of each request as it is: letters, digits and '-._~' between single '/'; of an Ingress only what comes before its regular expression" -}}
+{{- $ipv6 := or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
+{{- $host := include "kuscia.hostProblem" (ternary "[" (first (splitList ":" $authority)) $ipv6) -}}
+{{- $port := last (splitList ":" $authority) -}}
+{{- $badPort := or (not (regexMatch "^[0-9]{1,5}$" $port)) (gt (int $port) 65535) (lt (int $port) 1) -}}
+{{- if and (not $ipv6) (regexMatch "[@?#\\s]" $rest) -}}
+{{- toJson $invalid -}}
+{{- else if $host -}}
+{{- $host -}}
+{{- else if and (contains ":" $authority) $badPort -}}
+{{- dict "id" "invalid-port" "rule" "must have a port from 1 to 65535" | toJson -}}
+{{- else if or (not (regexMatch "^[A-Za-z0-9._~/-]*$" $path)) (regexMatch "//|/\\.{1,2}(/|$)" $path) -}}
+{{- dict "id" "invalid-endpoint-path"
+  "rule" "must have a path of letters, digits and '-._~' between single '/'; omit the regular expression of an Ingress path" | toJson -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-{{- if $rule }}
-{{- include "kuscia.error" (dict "path" .path "value" (toJson .value) "rule" $rule "example" .example) }}
-{{- end }}
 {{- end -}}
 
-{{/* {path, image}: a tag or a digest. */}}
+{{/* An image must have a tag or a digest: {path, image}. */}}
 {{- define "kuscia.check.image" -}}
 {{- if not (or .image.tag .image.digest) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.tag" .path) "value" (toJson .image.tag)
-  "rule" "an image needs a tag or a digest" "example" (printf "%s.tag: \"1.0\"" .path)) }}
+{{- include "kuscia.error" (dict "id" "image-tag-missing" "path" (printf "%s.tag" .path) "value" (toJson .image.tag)
+  "rule" "must be set unless digest is" "example" (printf "%s.tag: \"1.0\"" .path)) }}
 {{- end }}
 {{- include "kuscia.check.tag" (dict "path" .path "tag" .image.tag) }}
 {{- end -}}
 
-{{/* {path, tag}: text. What YAML has taken for a number cannot be had back: 1.10 is 1.1, and 12e4 is 120000. */}}
+{{/* A tag must be text, since a number that YAML parsed cannot be restored (1.10 becomes 1.1): {path, tag}. */}}
 {{- define "kuscia.check.tag" -}}
 {{- if not (or (kindIs "string" .tag) (kindIs "invalid" .tag)) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.tag" .path) "value" (toJson .tag)
-  "rule" "a tag is text; YAML took it for a number (1.10 is 1.1, 12e4 is 120000), so quote it"
-  "example" (printf "%s.tag: \"1.10\", or helm's --set-string" .path)) }}
+{{- include "kuscia.error" (dict "id" "image-tag-not-text" "path" (printf "%s.tag" .path) "value" (toJson .tag)
+  "rule" "must be text; quote it, because YAML reads it as a number (1.10 becomes 1.1, 12e4 becomes 120000)"
+  "example" (printf "%s.tag: \"1.10\", or helm --set-string" .path)) }}
 {{- end }}
 {{- end -}}
 
-{{/* The rules that hold for both components; takes the component's context. */}}
+{{/* The rules that apply to both components. Takes the context of the component. */}}
 {{- define "kuscia.check.node" -}}
 {{- $path := .Chart.Name -}}
 {{- $values := .Values -}}
@@ -155,11 +186,11 @@ short names do not resolve inside Kuscia; write the full name
 {{- if not (kindIs "invalid" $values.protocol) }}
 {{- include "kuscia.check.oneOf" (dict
   "path" (printf "%s.protocol" $path) "value" $values.protocol "allowed" (list "TLS" "NOTLS" "MTLS") "anyCase" true
-  "rule" "the protocol of KusciaAPI and the gateway, or null for Kuscia's own default"
+  "hint" ", or null for the default of Kuscia"
   "example" (printf "%s.protocol: TLS" $path)) }}
 {{- end }}
 {{- include "kuscia.check.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
-{{- include "kuscia.check.ownKeys" . }}
+{{- include "kuscia.check.reservedPodKeys" . }}
 {{- include "kuscia.check.externalService" . }}
 {{- if $values.ingress.enabled }}
 {{- include "kuscia.check.ingress" . }}
@@ -167,19 +198,19 @@ short names do not resolve inside Kuscia; write the full name
 {{- end -}}
 
 {{/*
-Labels and annotations of pods that are the chart's own: a second one makes the key occur twice, and Services, policies
-and `kubectl -l` lose the pod. Takes the component's context.
+Pod labels and annotations that the chart sets must not be set again: with a duplicate key, Services, NetworkPolicies
+and `kubectl -l` no longer find the pod. Takes the context of the component.
 */}}
-{{- define "kuscia.check.ownKeys" -}}
-{{- $own := dict
+{{- define "kuscia.check.reservedPodKeys" -}}
+{{- $reserved := dict
   "podLabels" (include "kuscia.podLabels" (dict "ctx" .) | fromYaml)
   "podAnnotations" (dict "checksum/config" "") -}}
 {{- range $block, $values := dict .Chart.Name .Values (printf "%s.jobs" .Chart.Name) .Values.jobs }}
-{{- range $kind, $known := $own }}
+{{- range $kind, $known := $reserved }}
 {{- range $key, $value := get $values $kind }}
 {{- if hasKey $known $key }}
-{{- include "kuscia.error" (dict "path" (printf "%s.%s.%s" $block $kind $key) "value" (toJson $value)
-  "rule" "the chart sets this one itself; choose a key of your own"
+{{- include "kuscia.error" (dict "id" "reserved-pod-key" "path" (printf "%s.%s.%s" $block $kind $key) "value" (toJson $value)
+  "rule" "must not be set: the chart sets this key itself; use a different key"
   "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
 {{- end }}
 {{- end }}
@@ -187,97 +218,93 @@ and `kubectl -l` lose the pod. Takes the component's context.
 {{- end }}
 {{- end -}}
 
-{{/* What the API server refuses for a NodePort. Takes the component's context. */}}
+{{/* The API server rejects these fields for a NodePort. Takes the context of the component. */}}
 {{- define "kuscia.check.externalService" -}}
 {{- $path := printf "%s.service.external" .Chart.Name -}}
 {{- $external := .Values.service.external -}}
 {{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
 {{- if and $external.enabled (eq $external.type "NodePort") (get $external $key) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.%s" $path $key) "value" (toJson (get $external $key))
-  "rule" "only a load balancer has it; who may reach a NodePort is for the firewall, or networkPolicy.gatewayFrom with externalTrafficPolicy: Local"
+{{- include "kuscia.error" (dict "id" "load-balancer-only" "path" (printf "%s.%s" $path $key) "value" (toJson (get $external $key))
+  "rule" "must not be set for type NodePort; restrict access with a firewall, or with networkPolicy.gatewayFrom and externalTrafficPolicy: Local"
   "example" (printf "%s.type: LoadBalancer" $path)) }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* An Ingress that would be refused, or lead nowhere. Takes the component's context. */}}
+{{/* An Ingress that the API server would reject, or that would not reach the gateway. Takes the context of the component. */}}
 {{- define "kuscia.check.ingress" -}}
 {{- $path := printf "%s.ingress" .Chart.Name -}}
 {{- $ingress := .Values.ingress -}}
 {{- if not (regexMatch "^([a-z0-9*]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)?$" $ingress.host) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.host" $path) "value" (toJson $ingress.host)
-  "rule" "a host name alone, in lower case, without scheme, port or path; empty for any host"
+{{- include "kuscia.error" (dict "id" "invalid-ingress-host" "path" (printf "%s.host" $path) "value" (toJson $ingress.host)
+  "rule" "must be a lower-case host name without scheme, port or path, or empty for any host"
   "example" (printf "%s.host: kuscia.example.com" $path)) }}
 {{- end }}
 {{- $groups := sub (len (splitList "(" $ingress.path)) 1 }}
 {{- if and (gt $groups 0) (ne $ingress.pathType "ImplementationSpecific") }}
-{{- include "kuscia.error" (dict "path" (printf "%s.pathType" $path) "value" (toJson $ingress.pathType)
-  "rule" "a path that is a regular expression is for the controller to understand"
+{{- include "kuscia.error" (dict "id" "ingress-regex-path-type" "path" (printf "%s.pathType" $path) "value" (toJson $ingress.pathType)
+  "rule" "must be ImplementationSpecific when the path is a regular expression"
   "example" (printf "%s.pathType: ImplementationSpecific" $path)) }}
 {{- end }}
 {{- $annotations := $ingress.annotations | default dict }}
 {{- $target := get $annotations "nginx.ingress.kubernetes.io/rewrite-target" | default "" }}
 {{- range $group := regexFindAll "\\$[0-9]" $target -1 }}
 {{- if gt (atoi (trimPrefix "$" $group)) (int $groups) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.path" $path) "value" (toJson $ingress.path)
-  "rule" (printf "rewrite-target %s takes group %s of the path, which has %d" $target $group (int $groups))
+{{- include "kuscia.error" (dict "id" "ingress-rewrite-group-missing" "path" (printf "%s.path" $path) "value" (toJson $ingress.path)
+  "rule" (printf "must have at least %s groups: the annotation rewrite-target (%s) uses %s, the path has %d" (trimPrefix "$" $group) $target $group (int $groups))
   "example" (printf "%s.path: /kuscia(/|$)(.*)" $path)) }}
 {{- end }}
 {{- end }}
 {{- $key := include "kuscia.backendProtocolKey" . }}
 {{- $protocol := get $annotations $key | default "" }}
-{{- if and $protocol (ne (upper $protocol) (include "kuscia.gatewayScheme" . | upper)) }}
-{{- include "kuscia.error" (dict "path" (printf "%s.annotations[\"%s\"]" $path $key) "value" (toJson $protocol)
-  "rule" (printf "the gateway speaks %s, as %s.protocol says; the chart sets this annotation by itself" (include "kuscia.gatewayScheme" .) .Chart.Name)
-  "example" (printf "leave it out, or %s: %s" $key (include "kuscia.gatewayScheme" . | upper))) }}
+{{- $scheme := include "kuscia.gatewayScheme" . | upper }}
+{{- if and $protocol (ne (upper $protocol) $scheme) }}
+{{- include "kuscia.error" (dict "id" "ingress-backend-protocol-mismatch" "path" (printf "%s.annotations[\"%s\"]" $path $key) "value" (toJson $protocol)
+  "rule" (printf "must be %s, the scheme of the gateway (%s.protocol); the chart sets this annotation itself" $scheme .Chart.Name)
+  "example" (printf "omit it, or set %s: %s" $key $scheme)) }}
 {{- end }}
 {{- end -}}
 
 {{/*
-Keys of kuscia.yaml that neither extraConfig nor its Secret may set, as a YAML list of {path, rule, example, shown}:
-the key with dots, and what stands for its value in the message where that is not repeated.
+The keys of kuscia.yaml that neither extraConfig nor its Secret may set: {id, path, rule, example, shown} as a JSON
+list. `path` is dotted; `shown` replaces a value that the message must not repeat.
 */}}
 {{- define "kuscia.refusedConfig" -}}
 {{- $component := .Chart.Name -}}
-{{- $owned := include (printf "%s.ownedConfig" $component) . | fromYaml -}}
-{{- range $path, $instead := $owned }}
-- path: {{ $path }}
-  rule: other objects depend on it, so it has a value of its own
-  example: {{ printf "%s.%s" $component $instead | quote }}
-{{- end }}
+{{- $refused := list -}}
+{{- range $path, $instead := include (printf "%s.ownedConfig" $component) . | fromYaml -}}
+{{- $refused = append $refused (dict "id" "config-key-has-own-value" "path" $path
+  "rule" "must not be set here: this key has a dedicated value"
+  "example" (printf "%s.%s" $component $instead)) -}}
+{{- end -}}
 {{- range $path, $instead := dict
   "domainKeyData" (printf "%s.key.existingSecret: my-domain-key" $component)
   "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"
-  "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" }}
-- path: {{ $path }}
-  rule: secrets stay in Secrets; this one is written into kuscia.yaml when the pod starts
-  example: {{ $instead | quote }}
-  shown: (not shown)
-{{- end }}
-- path: kusciaAPI
-  rule: a kusciaAPI block replaces Kuscia's own one and leaves it without TLS settings, so that Kuscia crashes at start
-  example: {{ printf "%s.extraConfig.kusciaAPISans: [kuscia.example.com], for further names in the certificate" $component | quote }}
-  shown: (a block)
-{{- if not (kindIs "invalid" .Values.protocol) }}
-- path: domainRoute.externalTLS
-  rule: with a protocol set, Kuscia takes a certificate that it makes itself; one of your own needs the protocol left out
-  example: {{ printf "%s.protocol: null" $component | quote }}
-  shown: (a block)
-{{- end }}
+  "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" -}}
+{{- $refused = append $refused (dict "id" "config-secret-has-own-value" "path" $path
+  "rule" "must not be set here: the secret belongs in its own Secret, which is added when the pod starts"
+  "example" $instead "shown" "(not shown)") -}}
+{{- end -}}
+{{- $refused = append $refused (dict "id" "config-kuscia-api" "path" "kusciaAPI"
+  "rule" "must not be set: a kusciaAPI block replaces the defaults, TLS settings included, and Kuscia crashes at start"
+  "example" (printf "%s.extraConfig.kusciaAPISans: [kuscia.example.com], to add names to the certificate" $component)
+  "shown" "(a block)") -}}
+{{- if not (kindIs "invalid" .Values.protocol) -}}
+{{- $refused = append $refused (dict "id" "config-external-tls-with-protocol" "path" "domainRoute.externalTLS"
+  "rule" "requires protocol: null; with a protocol set, Kuscia ignores it and creates its own certificate"
+  "example" (printf "%s.protocol: null" $component) "shown" "(a block)") -}}
+{{- end -}}
+{{- toJson $refused -}}
 {{- end -}}
 
-{{/* What may not be in extraConfig: {ctx, config}. Values of secrets are not repeated. */}}
+{{/* The keys that extraConfig must not have: {ctx, config}. The message does not repeat secrets. */}}
 {{- define "kuscia.check.extraConfig" -}}
 {{- $path := printf "%s.extraConfig" .ctx.Chart.Name -}}
 {{- $config := .config | default dict -}}
-{{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
-{{- include "kuscia.error" (dict
-  "path" (printf "%s.kusciaAPISans" $path) "value" (toJson $config.kusciaAPISans)
-  "rule" "a list of names for the certificate of KusciaAPI"
+{{- include "kuscia.check.list" (dict "path" (printf "%s.kusciaAPISans" $path) "value" $config.kusciaAPISans
   "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
-{{- end }}
 {{- $refused := list }}
-{{- range $entry := include "kuscia.refusedConfig" .ctx | fromYamlArray }}
+{{- range $entry := include "kuscia.refusedConfig" .ctx | fromJsonArray }}
 {{- $keys := splitList "." $entry.path }}
 {{- $block := $config }}
 {{- range initial $keys }}
@@ -287,21 +314,19 @@ the key with dots, and what stands for its value in the message where that is no
 {{- if hasKey $block (last $keys) }}
 {{- $refused = append $refused $entry.path }}
 {{- $value := $entry.shown | default (get $block (last $keys) | toJson) }}
-{{- include "kuscia.error" (dict
-  "path" (printf "%s.%s" $path $entry.path) "value" $value "rule" $entry.rule "example" $entry.example) }}
+{{- include "kuscia.error" (merge (dict "path" (printf "%s.%s" $path $entry.path) "value" $value) $entry) }}
 {{- end }}
 {{- end }}
 {{- range $found := include "kuscia.secretPaths" (dict "path" "" "value" $config) | splitList "\n" | compact }}
 {{- if not (has (trimPrefix "." $found) $refused) }}
-{{- include "kuscia.error" (dict
-  "path" (printf "%s%s" $path $found) "value" "(not shown)"
-  "rule" "this looks like a secret, and extraConfig is kept in a ConfigMap; put it into a kuscia.yaml in a Secret of this namespace"
+{{- include "kuscia.error" (dict "id" "secret-in-extra-config" "path" (printf "%s%s" $path $found) "value" "(not shown)"
+  "rule" "must not hold secrets, since extraConfig is stored in a ConfigMap; put this key into a kuscia.yaml in a Secret"
   "example" (printf "%s.extraConfigSecret: my-config" $.ctx.Chart.Name)) }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* The paths of texts that look like secrets, by name or by content, one a line: {path, value}. */}}
+{{/* The paths of values that look like secrets, by name or by content, one per line: {path, value}. */}}
 {{- define "kuscia.secretPaths" -}}
 {{- $path := .path -}}
 {{- if kindIs "map" .value }}

@@ -261,7 +261,7 @@ seed.yaml: |
 {{- end -}}
 
 {{- define "lite.dataConfig" -}}
-{{ include "kuscia.verbConfig" . }}
+{{ include "kuscia.stepConfig" . }}
 ledger: {{ include "kuscia.ledgerName" . }}
 labels:
   {{- include "kuscia.derivedLabels" . | nindent 2 }}
@@ -289,7 +289,7 @@ prune: {{ .Values.data.prune }}
 
 {{- define "lite.checkConfig" -}}
 mode: lite
-{{ include "kuscia.verbConfig" . }}
+{{ include "kuscia.stepConfig" . }}
 gateway: {{ include "kuscia.gateway" . }}
 {{- if include "lite.checkSeesFiles" . }}
 volume: {{ include "lite.dataPath" . }}

@@ -66,7 +66,7 @@ reader is named all the same.
 {{- end -}}
 
 {{- define "master.registerConfig" -}}
-{{ include "kuscia.verbConfig" . }}
+{{ include "kuscia.stepConfig" . }}
 ledger: {{ include "kuscia.ledgerName" . }}
 owner:
   service: {{ include "kuscia.fullname" . }}
@@ -83,7 +83,7 @@ domains:
 {{- end -}}
 
 {{- define "master.routesConfig" -}}
-{{ include "kuscia.verbConfig" . }}
+{{ include "kuscia.stepConfig" . }}
 ledger: {{ include "kuscia.ledgerName" . }}
 labels:
   {{- include "kuscia.derivedLabels" . | nindent 2 }}
@@ -117,7 +117,7 @@ appImages:
 
 {{- define "master.checkConfig" -}}
 mode: master
-{{ include "kuscia.verbConfig" . }}
+{{ include "kuscia.stepConfig" . }}
 gateway: {{ include "kuscia.gateway" . }}
 domains: {{ keys .Values.domains | sortAlpha | toJson }}
 routes:
