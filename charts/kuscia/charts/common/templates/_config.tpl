@@ -1,7 +1,7 @@
 {{/*
-The base of kuscia.yaml, a dict as YAML, without secrets: {ctx, own}, where `own` is the component's own part. The
-`prepare` init container adds what is secret. extraConfig wins, except for the keys that validation refuses: blocks are
-merged, lists and all else replaced.
+The base of kuscia.yaml without secrets, as YAML: {ctx, own}; `own` holds the keys of the component as a dict. The
+`prepare` init container adds the secrets. extraConfig overrides everything except the keys that validation rejects:
+mappings are merged, lists and other values are replaced.
 */}}
 {{- define "kuscia.baseConfig" -}}
 {{- $ctx := .ctx -}}
@@ -22,7 +22,7 @@ merged, lists and all else replaced.
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* The Secret that `prepare` merges like extraConfig. */}}
+{{/* The Secret that `prepare` merges into kuscia.yaml. */}}
 {{- define "kuscia.extraConfigSecret" -}}
 {{- if .Values.extraConfigSecret -}}
 extraConfigSecret:
@@ -66,12 +66,12 @@ api:
   {{- include "kuscia.api" . | nindent 2 }}
 {{- end -}}
 
-{{/* A number or a text as text; values files turn every number into a float. */}}
+{{/* A number or text as text. Helm parses every number in a values file as a float. */}}
 {{- define "kuscia.number" -}}
 {{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ printf "%.0f" . }}{{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
 
-{{/* What the config of `doctor`, `status`, `logs` and `invite` begins with. */}}
+{{/* The first keys in the configuration of `doctor`, `status`, `logs` and `invite`. */}}
 {{- define "kuscia.doctorConfig" -}}
 mode: {{ .Chart.Name }}
 {{ include "kuscia.stepConfig" . }}

@@ -1,9 +1,9 @@
 {{/*
-A node's Deployment: {ctx, volumes, volumeMounts, initContainers, token, prepareRoot}. `volumes`, `volumeMounts` and
-`initContainers` (after `prepare`) are the component's own, as YAML text; `token` says whether Kuscia itself talks to the API server; `prepareRoot` whether `prepare` has to
-look at a volume through root's eyes.
+The Deployment of a component: {ctx, ports, volumes, volumeMounts, initContainers, prepareMounts, securityContext, token,
+prepareRoot}. Apart from `ctx` and the last two, they are YAML text; `initContainers` run after `prepare`. `token` is true
+if Kuscia itself uses the Kubernetes API, `prepareRoot` if `prepare` needs root to inspect the volume.
 
-Recreate for both kinds: two instances of one domain at a time cut each other off (Kuscia facts 16.2).
+The strategy is Recreate, because two running instances of one domain disconnect each other (Kuscia facts 16.2).
 */}}
 {{- define "kuscia.deployment" -}}
 {{- $ctx := .ctx -}}
@@ -139,8 +139,8 @@ spec:
 {{- end -}}
 
 {{/*
-A step as an init container: {ctx, step, args, mounts, root}. Its config is a file of the ConfigMap <fullname>-config;
-`mounts` are its own, as YAML text; `root` says whether it has to look at a volume through root's eyes.
+A step as an init container: {ctx, step, args, mounts, root}. Its configuration is a file of the ConfigMap
+<fullname>-config. `mounts` are further volume mounts as YAML text; `root` is true if it needs root to use the volume.
 */}}
 {{- define "kuscia.initContainer" -}}
 {{- $values := .ctx.Values -}}

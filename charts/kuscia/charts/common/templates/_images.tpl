@@ -1,6 +1,6 @@
 {{/*
-An image's repository with its registry: {ctx, name}. A name whose first part is a registry host (it has a dot or a
-port, or is localhost) stands as it is; any other gets global.kuscia.imageRegistry.
+The repository of an image including its registry: {ctx, name}. A name that starts with a registry host (contains a dot
+or a port, or is localhost) is used unchanged; other names are prefixed with global.kuscia.imageRegistry.
 */}}
 {{- define "kuscia.repository" -}}
 {{- $first := first (splitList "/" .name) -}}
@@ -13,7 +13,7 @@ port, or is localhost) stands as it is; any other gets global.kuscia.imageRegist
 {{- end -}}
 {{- end -}}
 
-{{/* An image reference: {ctx, image}. The digest wins over the tag. */}}
+{{/* An image reference: {ctx, image}. The digest takes precedence over the tag. */}}
 {{- define "kuscia.image" -}}
 {{- $repository := include "kuscia.repository" (dict "ctx" .ctx "name" .image.repository) -}}
 {{- if .image.digest -}}
@@ -23,7 +23,7 @@ port, or is localhost) stands as it is; any other gets global.kuscia.imageRegist
 {{- end -}}
 {{- end -}}
 
-{{/* imagePullSecrets for a pod spec. */}}
+{{/* The imagePullSecrets of a pod spec. Takes the context of the component. */}}
 {{- define "kuscia.imagePullSecrets" -}}
 {{- with .Values.global.kuscia.imagePullSecrets -}}
 imagePullSecrets:
@@ -33,7 +33,7 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* The names in a list of pull secrets, as JSON; entries may be plain names or {name}. */}}
+{{/* The names in a list of pull secrets, as JSON. Entries are names or mappings with the key `name`. */}}
 {{- define "kuscia.pullSecretNames" -}}
 {{- $names := list -}}
 {{- range . -}}

@@ -1,10 +1,10 @@
 {{/*
-The pods of the steps. A step is {ctx, step, args, hook, config, volumes, volumeMounts, groups, podAffinity}: `args` is
-a list; `hook` says whether it runs as a Helm hook; `config` is the text of its config file, or empty; `volumes` and
-`volumeMounts` are its own, as YAML text; `groups` are those whose files it may read, a list.
+The pods of the steps. Their arguments are {ctx, step, args, hook, config, volumes, volumeMounts, groups, podAffinity}:
+`step` is the name of the step, `args` a list; `hook` is true for a Helm hook; `config` is the text of its configuration
+file, or empty; `volumes` and `volumeMounts` are YAML text; `groups` lists the supplemental groups.
 */}}
 
-{{/* Scheduling of a step's pod, {ctx, podAffinity}: the jobs block's, else the component's. `podAffinity` wins. */}}
+{{/* The scheduling of the pod of a step: {ctx, podAffinity}. `jobs` overrides the component; `podAffinity` overrides both. */}}
 {{- define "kuscia.stepScheduling" -}}
 {{- $values := .ctx.Values -}}
 {{- $podAffinity := .podAffinity -}}
@@ -22,7 +22,7 @@ a list; `hook` says whether it runs as a Helm hook; `config` is the text of its 
 {{- define "kuscia.stepPodMetadata" -}}
 labels:
   {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .step) | nindent 2 }}
-  {{- /* A sidecar would keep the pod running after its work is done. */}}
+  {{- /* A sidecar would keep the pod running after the step has finished. */}}
   {{- if not (hasKey (.ctx.Values.jobs.podLabels | default dict) "sidecar.istio.io/inject") }}
   sidecar.istio.io/inject: "false"
   {{- end }}
@@ -56,7 +56,7 @@ securityContext:
 {{- with include "kuscia.stepScheduling" . | trim }}
 {{ . }}
 {{- end }}
-{{- /* A step asks for the hosts that the component itself knows by them: its master, its object store, its database. */}}
+{{- /* A step connects to the same hosts as its component: master, object store, database. */}}
 {{- with $values.hostAliases }}
 hostAliases:
   {{- toYaml . | nindent 2 }}
@@ -99,7 +99,7 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* The flags that say how patient a step may be: {ctx, step, hook}. */}}
+{{/* The flags for the mode and the timeout of a step: {ctx, step, hook}. */}}
 {{- define "kuscia.stepMode" -}}
 {{- if .hook -}}
 {{- $step := get .ctx.Values.jobs .step | default dict -}}
@@ -110,11 +110,11 @@ volumes:
 {{- end -}}
 
 {{/*
-A step's Job: the step plus `events`, the hook events.
+The Job of a step: the arguments of a step, and `events`, the hook events.
 
-As a Job it carries a hash of its own pod template in its name, since a pod template cannot be changed under an old
-name. It never fails for good (a Failed Job would fail every later `helm upgrade --wait`): it reports and tries again.
-As a hook it fails visibly, at once where a retry cannot help; a pod that was deleted or evicted is replaced.
+As a Job of the release it has a hash of its pod template in its name, since the pod template of a Job is immutable. It
+retries forever, because a failed Job would fail every later `helm upgrade --wait`. As a hook it fails on the first
+non-retryable error; a deleted or evicted pod is replaced.
 */}}
 {{- define "kuscia.job" -}}
 {{- $args := concat (list .step) (include "kuscia.stepMode" . | fromJsonArray) .args -}}
@@ -157,14 +157,14 @@ spec:
       {{- $spec | nindent 6 }}
 {{- end -}}
 
-{{/* How long `helm test` may take, in seconds; a master waits for its example job. Takes the component's context. */}}
+{{/* The timeout of `helm test` in seconds; a master waits for its example job. Takes the context of the component. */}}
 {{- define "kuscia.checkTimeout" -}}
 {{- $job := .Values.exampleJob | default dict -}}
 {{- $own := ternary (add (int $job.timeoutSeconds) 240) 0 ($job.enabled | default false) -}}
 {{- .Values.jobs.check.timeoutSeconds | default $own | default .Values.jobs.timeoutSeconds | int -}}
 {{- end -}}
 
-{{/* The pod of `helm test`: a step. */}}
+{{/* The pod of `helm test`: {ctx, args, config} and the other arguments of a step. */}}
 {{- define "kuscia.checkPod" -}}
 {{- $args := concat (list "check" "--mode" "hook" "--timeout" (include "kuscia.checkTimeout" .ctx)) .args -}}
 {{- $step := set (set (set (omit .) "step" "check") "args" $args) "restartPolicy" "Never" -}}
@@ -185,8 +185,9 @@ spec:
 {{- end -}}
 
 {{/*
-What a person runs to look at a release: {ctx, step, args, config}. Never by schedule; `kubectl create job --from` copies
-its template, and bin/kubectl-kuscia puts other arguments into the copy. A copy that nobody removed goes by itself.
+The template of the Jobs that inspect a release: {ctx, step, args, config}. The CronJob is always suspended.
+`kubectl create job --from` copies it; bin/kubectl-kuscia also replaces the arguments. Leftover copies expire after an hour
+(TTL).
 */}}
 {{- define "kuscia.cronJob" -}}
 {{- $labels := include "kuscia.labels" (dict "ctx" .ctx "component" .step) -}}

@@ -1,6 +1,6 @@
 {{/*
-The `keys` step, the same for master and lite: it makes the domain's key and certificate, and overwrites nothing. It
-needs no running Kuscia, so it may run before anything else; as a hook its RBAC has to be a hook as well.
+The `keys` step of both components. It creates the key and the certificate of the domain, and never overwrites them. It
+does not need a running Kuscia, so it can run before all other objects. As a hook, its RBAC objects are hooks as well.
 */}}
 {{- define "kuscia.keys.job" -}}
 {{- $name := include "kuscia.fullname" . -}}

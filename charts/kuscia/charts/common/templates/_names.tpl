@@ -1,8 +1,9 @@
 {{/*
-Names. Every template here takes a subchart's context (`.`), whose chart name is the component: master or lite.
+Names. Unless stated otherwise, a template takes the context of a subchart (`.`); its chart name is the component, master
+or lite.
 */}}
 
-{{/* Shortens a name to `max` characters; a hash of the whole name keeps two long names apart. Takes {name, max}. */}}
+{{/* A name of at most `max` characters: {name, max}. A longer one is cut and gets a hash, so that it stays unique. */}}
 {{- define "kuscia.shorten" -}}
 {{- if gt (len .name) (int .max) -}}
 {{- printf "%s-%s" (.name | trunc (int (sub .max 9)) | trimSuffix "-") (sha256sum .name | trunc 8) -}}
@@ -12,8 +13,8 @@ Names. Every template here takes a subchart's context (`.`), whose chart name is
 {{- end -}}
 
 {{/*
-The name of a component under a release: {release, base}. At most 43 characters, so that a pod of its Deployment
-(17 more) and a Job `<fullname>-register-<10 hex>` (20 more) stay within the 63 of a host name and of a Job.
+The name of a component in a release: {release, base}. It has at most 43 characters, so that the pods of its Deployment
+(17 more) and the Job `<fullname>-register-<10 hex>` (20 more) stay within 63, the limit for host names and Jobs.
 */}}
 {{- define "kuscia.componentName" -}}
 {{- $name := .base -}}
@@ -35,7 +36,7 @@ The name of a component under a release: {release, base}. At most 43 characters,
 {{- end -}}
 {{- end -}}
 
-{{/* The Service's full host name. Kuscia swallows names that end in `.svc`, so the cluster's domain is always there. */}}
+{{/* The full host name of the Service. It includes the cluster domain: Kuscia resolves names in `.svc` to itself. */}}
 {{- define "kuscia.host" -}}
 {{- printf "%s.%s.svc.%s" (include "kuscia.fullname" .) .Release.Namespace .Values.global.kuscia.clusterDomain -}}
 {{- end -}}
@@ -57,7 +58,7 @@ key: {{ ternary .Values.key.existingSecretKey "domain.key" (not (empty .Values.k
 {{- printf "%s-ledger" (include "kuscia.fullname" .) -}}
 {{- end -}}
 
-{{/* Selector labels: stable for the life of a Deployment. */}}
+{{/* Selector labels. They must not change during the life of a Deployment. */}}
 {{- define "kuscia.selectorLabels" -}}
 app.kubernetes.io/name: kuscia
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -65,8 +66,8 @@ app.kubernetes.io/component: {{ .Chart.Name }}
 {{- end -}}
 
 {{/*
-Labels of pod templates: {ctx, component}. No chart version among them: a Job's pod template is immutable, and a new
-chart version alone must not restart a pod.
+Labels of pod templates: {ctx, component}. They do not include the chart version, since the pod template of a Job is
+immutable, and a new chart version alone must not restart a pod.
 */}}
 {{- define "kuscia.podLabels" -}}
 app.kubernetes.io/name: kuscia
@@ -83,7 +84,7 @@ kuscia-chart/domain: {{ .ctx.Values.domainId | quote }}
 helm.sh/chart: {{ printf "kuscia-%s" .ctx.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* Labels of objects that the steps create themselves, outside the manifest. */}}
+{{/* Labels of the objects that the steps create. */}}
 {{- define "kuscia.derivedLabels" -}}
 app.kubernetes.io/name: kuscia
 app.kubernetes.io/instance: {{ .Release.Name }}

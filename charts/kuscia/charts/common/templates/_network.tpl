@@ -1,4 +1,4 @@
-{{/* The Service of a node: {ctx, ports}, ports as YAML text. */}}
+{{/* The Service of a component: {ctx, ports}; `ports` is YAML text. */}}
 {{- define "kuscia.service" -}}
 {{- $ctx := .ctx -}}
 apiVersion: v1
@@ -23,7 +23,7 @@ spec:
     {{- .ports | nindent 4 }}
 {{- end -}}
 
-{{/* The gateway, and nothing else of the node, for partners outside the cluster. */}}
+{{/* The Service for partners outside the cluster. It exposes only the gateway. */}}
 {{- define "kuscia.externalService" -}}
 {{- $external := .Values.service.external -}}
 {{- if $external.enabled -}}
@@ -64,8 +64,8 @@ spec:
 {{- end -}}
 
 {{/*
-The annotations of the Ingress. Whether the gateway speaks http or https is the chart's to know: ingress-nginx is told,
-where its annotations are used.
+The annotations of the Ingress. If any of them is for ingress-nginx, backend-protocol is added with the scheme of the
+gateway.
 */}}
 {{- define "kuscia.ingressAnnotations" -}}
 {{- $annotations := deepCopy (.Values.ingress.annotations | default dict) -}}
@@ -81,13 +81,13 @@ where its annotations are used.
 {{- if contains "nginx.ingress.kubernetes.io/" (keys (.Values.ingress.annotations | default dict) | join " ") -}}true{{- end -}}
 {{- end -}}
 
-{{/* The gateway's URL behind the Ingress. The path is what comes before the regular expression that takes it away. */}}
+{{/* The URL of the gateway behind the Ingress. The path ends where the regular expression that strips it starts. */}}
 {{- define "kuscia.ingressEndpoint" -}}
 {{- $ingress := .Values.ingress -}}
 {{- ternary "https" "http" (not (empty $ingress.tls)) }}://{{ $ingress.host | default "<host of the Ingress controller>" }}{{ regexReplaceAll "\\(.*$" $ingress.path "" | trimSuffix "/" }}
 {{- end -}}
 
-{{/* The gateway's addresses for the world outside, one a line; empty when there is none. */}}
+{{/* The external addresses of the gateway, one per line; empty if there are none. */}}
 {{- define "kuscia.publicEndpoints" -}}
 {{- $ingress := .Values.ingress -}}
 {{- $external := .Values.service.external -}}
@@ -104,7 +104,7 @@ where its annotations are used.
 {{- end }}
 {{- end -}}
 
-{{/* An Ingress to the gateway. */}}
+{{/* The Ingress of the gateway. */}}
 {{- define "kuscia.ingress" -}}
 {{- $ingress := .Values.ingress -}}
 {{- if $ingress.enabled -}}
@@ -142,8 +142,8 @@ spec:
 {{- end -}}
 
 {{/*
-What may reach a node: {ctx, engineFrom}; `engineFrom` is the peer of engine pods as YAML text, empty where engines run
-inside the node's own pod. The kubelet's probes are let through by Kubernetes itself.
+The NetworkPolicies of a component: {ctx, engineFrom}; `engineFrom` is the peer for engine pods as YAML text, empty if
+engines run inside the pod of the lite. Kubernetes always allows the probes of the kubelet.
 */}}
 {{- define "kuscia.networkPolicy" -}}
 {{- $ctx := .ctx -}}
@@ -161,8 +161,8 @@ spec:
       {{- include "kuscia.selectorLabels" $ctx | nindent 6 }}
   policyTypes: [Ingress]
   ingress:
-    # The gateway checks who speaks; partners may be anywhere. Where the values say who, the release's own pods are never
-    # shut out: its steps ask its gateways, and a lite of the same release its master's.
+    # The gateway authenticates its clients, which may be anywhere. If gatewayFrom limits them, the pods of this release
+    # are always allowed: its steps use its gateways, and a lite uses the gateway of a master in the same release.
     - ports:
         - port: 1080
           protocol: TCP
@@ -174,7 +174,7 @@ spec:
               app.kubernetes.io/name: kuscia
               app.kubernetes.io/instance: {{ $ctx.Release.Name }}
       {{- end }}
-    # KusciaAPI: this release's own steps, and what the values add.
+    # KusciaAPI: the steps of this release, and networkPolicy.apiFrom.
     - from:
         - podSelector:
             matchExpressions:
@@ -217,8 +217,8 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 ---
-# Nothing has to reach the steps' pods. (No `ingress` key: an empty one is dropped by the API server, and every upgrade
-# would change the object.)
+# The pods of the steps accept no connections. There is no `ingress` key, since the API server drops an empty one and
+# every upgrade would then change the object.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

@@ -1,6 +1,6 @@
 {{/*
-What `protocol` means for each listener (Kuscia facts 2.7): left out, KusciaAPI is MTLS everywhere, while the gateway
-is https on a master and http on a lite.
+The effect of `protocol` on each listener (Kuscia facts 2.7). Without a protocol, KusciaAPI uses MTLS, and the gateway uses
+https on a master and http on a lite.
 */}}
 
 {{- define "kuscia.apiProtocol" -}}
@@ -19,7 +19,7 @@ is https on a master and http on a lite.
 {{- end -}}
 {{- end -}}
 
-{{/* This node's own KusciaAPI, as the steps reach it. */}}
+{{/* The KusciaAPI of this component, for the configuration of the steps. */}}
 {{- define "kuscia.api" -}}
 endpoint: {{ printf "%s://%s:8082" (include "kuscia.apiScheme" .) (include "kuscia.host" .) }}
 protocol: {{ include "kuscia.apiProtocol" . }}
@@ -29,7 +29,7 @@ protocol: {{ include "kuscia.apiProtocol" . }}
 {{- printf "%s://%s:1080" (include "kuscia.gatewayScheme" .) (include "kuscia.host" .) -}}
 {{- end -}}
 
-{{/* A probe: {ctx, probe}. Under MTLS the kubelet has no client certificate, so only the port can be asked. */}}
+{{/* A probe: {ctx, probe}. Under MTLS it only checks the port, since the kubelet has no client certificate. */}}
 {{- define "kuscia.probe" -}}
 {{- if eq (include "kuscia.apiProtocol" .ctx) "MTLS" -}}
 tcpSocket:

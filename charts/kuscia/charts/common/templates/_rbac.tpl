@@ -1,6 +1,6 @@
 {{/*
-ServiceAccount, Role and RoleBinding of one identity: {ctx, component, name, rules, annotations}; `rules` and
-`annotations` are YAML text. The token is asked for by the pod that needs it, so the account itself offers none.
+The ServiceAccount, Role and RoleBinding of one identity: {ctx, component, name, rules, annotations}; `rules` and
+`annotations` are YAML text. The ServiceAccount does not automount its token; a pod that needs it mounts it explicitly.
 */}}
 {{- define "kuscia.identity" -}}
 {{- $labels := include "kuscia.labels" . -}}
@@ -58,7 +58,7 @@ subjects:
 {{- include "kuscia.identity" (set (set (omit .) "component" .step) "name" $name) -}}
 {{- end -}}
 
-{{/* May read these Secrets by name: a list; empty names are left out. */}}
+{{/* Read the named Secrets. Takes a list; empty names are omitted. */}}
 {{- define "kuscia.rule.readSecrets" -}}
 - apiGroups: [""]
   resources: [secrets]
@@ -66,7 +66,7 @@ subjects:
   verbs: [get]
 {{- end -}}
 
-{{/* May keep the ledger. `create` cannot be limited to a name. */}}
+{{/* Create and update the ledger. RBAC cannot limit `create` to a name. Takes the context of the component. */}}
 {{- define "kuscia.rule.ledger" -}}
 - apiGroups: [""]
   resources: [configmaps]
@@ -77,7 +77,7 @@ subjects:
   verbs: [get, update, patch]
 {{- end -}}
 
-{{/* May look at pods, their logs and what befell them; pods have no name to give beforehand. */}}
+{{/* Read pods, logs and events. The names of the pods are not known in advance. */}}
 {{- define "kuscia.rule.look" -}}
 - apiGroups: [""]
   resources: [pods, events]
@@ -87,7 +87,7 @@ subjects:
   verbs: [get]
 {{- end -}}
 
-{{/* What `doctor` and its like may do in the release's namespace: {ctx, secrets, services}. Reads only. */}}
+{{/* Read what `doctor`, `status`, `logs` and `invite` use in the release namespace: {secrets, services}. */}}
 {{- define "kuscia.rule.doctor" -}}
 {{ include "kuscia.rule.look" . }}
 {{ include "kuscia.rule.readSecrets" .secrets }}

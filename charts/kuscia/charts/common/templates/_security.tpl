@@ -1,6 +1,7 @@
 {{/*
-What Pod Security "restricted" asks of a step's pod and of its containers; uid and gid are those of Kuscia's own user.
-jobs.podSecurityContext and jobs.securityContext win. The pod's: {ctx, groups}; the container's: the component's context.
+The security contexts of the steps, which meet Pod Security "restricted"; the UID and GID are those of the Kuscia user.
+jobs.podSecurityContext and jobs.securityContext override them. The one of the pod takes {ctx, groups}, the one of the
+container takes the context of the component.
 */}}
 {{- define "kuscia.stepPodSecurityContext" -}}
 {{- $context := dict
@@ -18,7 +19,7 @@ jobs.podSecurityContext and jobs.securityContext win. The pod's: {ctx, groups}; 
 {{- include "kuscia.keysReplaced" (dict "base" $context "by" .Values.jobs.securityContext) -}}
 {{- end -}}
 
-{{/* {base, by}, two dicts: the first with the keys of the second in their place; null takes a key away. */}}
+{{/* The dict `base` with the keys of the dict `by` replaced; null removes a key: {base, by}. */}}
 {{- define "kuscia.keysReplaced" -}}
 {{- $base := .base -}}
 {{- range $key, $value := .by | default dict -}}
@@ -28,9 +29,9 @@ jobs.podSecurityContext and jobs.securityContext win. The pod's: {ctx, groups}; 
 {{- end -}}
 
 {{/*
-Kuscia's own container: {ctx, base}; `base` is what its runtime needs, a dict. Rootless, it keeps upstream's
-capabilities and adds the one for ports 53 and 80. The binaries hold it as a file capability, so
-allowPrivilegeEscalation may not be false. The values win.
+The security context of the Kuscia container: {ctx, base}; `base` is a dict with the settings of the runtime. If rootless,
+NET_BIND_SERVICE is added for ports 53 and 80. The binaries have it as a file capability, so allowPrivilegeEscalation must
+not be false. The values override all of it.
 */}}
 {{- define "kuscia.nodeSecurityContext" -}}
 {{- $context := .base -}}
@@ -42,15 +43,14 @@ allowPrivilegeEscalation may not be false. The values win.
 {{- with mergeOverwrite $context (deepCopy (.ctx.Values.securityContext | default dict)) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* The pod's: rootless, volumes belong to Kuscia's group. The values win. */}}
+{{/* The security context of the pod. If rootless, volumes belong to the group of Kuscia. The values override it. */}}
 {{- define "kuscia.nodePodSecurityContext" -}}
 {{- $context := ternary (dict "fsGroup" 1000) dict .Values.rootless -}}
 {{- with mergeOverwrite $context (deepCopy (.Values.podSecurityContext | default dict)) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/*
-The API server's token, as a volume of our own: a pod has one ServiceAccount, and with automounting it would be in
-every container.
+The ServiceAccount token as an explicit volume. Automounting would add it to every container of the pod.
 */}}
 {{- define "kuscia.tokenVolume" -}}
 - name: api-token

@@ -1,4 +1,4 @@
-{{/* A PersistentVolumeClaim that outlives the release. */}}
+{{/* A PersistentVolumeClaim that is kept on uninstall. */}}
 {{- define "kuscia.claim" -}}
 {{- $persistence := .Values.persistence -}}
 apiVersion: v1
@@ -29,7 +29,8 @@ spec:
 {{- end -}}
 
 {{/*
-"true" when the component makes a volume claim of its own: a master for sqlite, a lite whose engines use local files.
+"true" if the chart creates a claim for the component: for a master with sqlite, and for a lite whose engines use local
+files.
 */}}
 {{- define "kuscia.ownsClaim" -}}
 {{- $persistence := .Values.persistence -}}

@@ -1,4 +1,4 @@
-{{/* Keys of kuscia.yaml that have a value of their own: that value, below `lite`, and an example. */}}
+{{/* The keys of kuscia.yaml that have a dedicated value, with an example of that value under `lite`. */}}
 {{- define "lite.ownedConfig" -}}
 mode: "enabled: true"
 domainID: "domainId: alice"
@@ -12,7 +12,7 @@ runk.enableLogging: "runk.enableLogging: true"
 capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
 {{- end -}}
 
-{{/* The keys of kuscia.yaml that are left to extraConfig (Kuscia facts 2). */}}
+{{/* The keys of kuscia.yaml that extraConfig can set (Kuscia facts 2). */}}
 {{- define "lite.knownConfig" -}}
 [logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, reservedResources, image, dataMesh, confManager, agent, runk]
 {{- end -}}
@@ -26,24 +26,24 @@ capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
   mountPath: {{ include "lite.dataPath" . }}
 {{- end -}}
 
-{{/* Where Kuscia keeps local data (Kuscia facts 1.7). */}}
+{{/* The directory for local data (Kuscia facts 1.7). */}}
 {{- define "lite.dataPath" -}}/home/kuscia/var/storage{{- end -}}
 
-{{/* "true" when tables are files inside the lite's pod. */}}
+{{/* "true" if the tables are files in the pod of the lite. */}}
 {{- define "lite.hasLocalTables" -}}
 {{- if and .Values.data.tables (eq (toString .Values.data.source.type) "localfs") -}}true{{- end -}}
 {{- end -}}
 
 {{/*
-"true" when the pod of `helm test` can look at those files. The volume of one pod, or without a claim, is out of reach.
+"true" if the pod of `helm test` can read these files. It cannot mount a ReadWriteOncePod volume or an emptyDir.
 */}}
 {{- define "lite.checkSeesFiles" -}}
 {{- $persistence := .Values.persistence -}}
 {{- if and (include "lite.hasLocalTables" .) $persistence.enabled (not (has "ReadWriteOncePod" $persistence.accessModes)) -}}true{{- end -}}
 {{- end -}}
 
-{{/* The podAffinity of a step that mounts a volume of the lite's pod: most are one node's at a time. */}}
-{{- define "lite.besideLite" -}}
+{{/* The podAffinity of a step that mounts a volume of the lite: most volumes can be mounted on one node at a time. */}}
+{{- define "lite.affinityToLite" -}}
 requiredDuringSchedulingIgnoredDuringExecution:
   - labelSelector:
       matchLabels:
@@ -51,7 +51,7 @@ requiredDuringSchedulingIgnoredDuringExecution:
     topologyKey: kubernetes.io/hostname
 {{- end -}}
 
-{{/* Where RunK makes engine pods. */}}
+{{/* The namespace in which RunK creates engine pods. */}}
 {{- define "lite.engineNamespace" -}}
 {{- .Values.runk.namespace | default .Release.Namespace -}}
 {{- end -}}
@@ -60,17 +60,17 @@ requiredDuringSchedulingIgnoredDuringExecution:
 {{- if and (include "lite.isRunk" .) .Values.runk.kubeconfigSecret -}}true{{- end -}}
 {{- end -}}
 
-{{/* The Secret with the kubeconfig for engine pods; empty where there is none. */}}
+{{/* The Secret with the kubeconfig for engine pods, or empty. */}}
 {{- define "lite.kubeconfigSecret" -}}
 {{- if include "lite.hasKubeconfig" . -}}{{ .Values.runk.kubeconfigSecret }}{{- end -}}
 {{- end -}}
 
-{{/* Where `prepare` puts the kubeconfig for Kuscia. */}}
+{{/* The file to which `prepare` writes the kubeconfig for Kuscia, or empty. */}}
 {{- define "lite.kubeconfigPath" -}}
 {{- if include "lite.hasKubeconfig" . -}}/etc/kuscia-runk/kubeconfig{{- end -}}
 {{- end -}}
 
-{{/* The pull secrets that engine pods need: names as JSON. */}}
+{{/* The names of the pull secrets for engine pods, as JSON. */}}
 {{- define "lite.enginePullSecrets" -}}
 {{- if kindIs "invalid" .Values.runk.imagePullSecrets -}}
 {{- include "kuscia.pullSecretNames" .Values.global.kuscia.imagePullSecrets -}}
@@ -79,7 +79,7 @@ requiredDuringSchedulingIgnoredDuringExecution:
 {{- end -}}
 {{- end -}}
 
-{{/* What RunK adds to engine pods: agent.provider.k8s of kuscia.yaml (Kuscia facts 2.3). */}}
+{{/* The settings of engine pods: agent.provider.k8s in kuscia.yaml (Kuscia facts 2.3). */}}
 {{- define "lite.enginePods" -}}
 {{- $runk := .Values.runk -}}
 {{- with $runk.podLabels }}
@@ -99,10 +99,10 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The ConfigMap that says whose engines run in a namespace. */}}
+{{/* The ConfigMap that names the lite that owns an engine namespace. */}}
 {{- define "lite.enginesMarker" -}}kuscia-engines{{- end -}}
 
-{{/* The namespace where engines run, as `prepare` and `check` look at it. */}}
+{{/* The engine namespace in the configuration of `prepare` and `check`. */}}
 {{- define "lite.engines" -}}
 namespace: {{ include "lite.engineNamespace" . }}
 lite: {{ .Release.Namespace }}/{{ include "kuscia.fullname" . }}
@@ -115,7 +115,7 @@ kubeconfigSecret: null
 {{- end }}
 {{- end -}}
 
-{{/* The lite's own part of kuscia.yaml. */}}
+{{/* The keys of kuscia.yaml for a lite. */}}
 {{- define "lite.ownConfig" -}}
 masterEndpoint: {{ .Values.master.endpoint }}
 runtime: {{ .Values.runtime }}
@@ -146,8 +146,8 @@ capacity:
 {{- end -}}
 
 {{/*
-Where the deploy token lies; null when the domain is admitted by its certificate. Without a namespace it is a Secret of
-this release's own namespace.
+The Secret with the deploy token; empty if the domain is admitted by its certificate. The default namespace is that of the
+release.
 */}}
 {{- define "lite.deployToken" -}}
 {{- $master := .Values.master -}}
@@ -158,7 +158,7 @@ key: {{ $master.tokenKey }}
 {{- end -}}
 {{- end -}}
 
-{{/* The data of the ConfigMap that `prepare` reads. */}}
+{{/* The data of the ConfigMap that `prepare` and `seed` read. */}}
 {{- define "lite.configData" -}}
 kuscia.yaml: |
   {{- include "kuscia.baseConfig" (dict "ctx" . "own" (include "lite.ownConfig" . | fromYaml)) | nindent 2 }}
@@ -204,12 +204,12 @@ seed.yaml: |
 {{- end }}
 {{- end -}}
 
-{{/* Whether there is something for the `data` step to do. */}}
+{{/* "true" if the `data` step has anything to do. */}}
 {{- define "lite.hasData" -}}
 {{- if or .Values.data.tables .Values.data.prune -}}true{{- end -}}
 {{- end -}}
 
-{{/* The tables as a step reads them: what lies in a claim is a file below /tables of the pod. */}}
+{{/* The tables in the configuration of a step. The file of a claim is under /tables in the pod. */}}
 {{- define "lite.tables" -}}
 {{- $tables := list }}
 {{- range .Values.data.tables }}
@@ -225,7 +225,7 @@ seed.yaml: |
 {{- toYaml $tables }}
 {{- end -}}
 
-{{/* Names of the claims that tables come from, as JSON. */}}
+{{/* The names of the claims that contain tables, as JSON. */}}
 {{- define "lite.tableClaims" -}}
 {{- $names := list }}
 {{- range .Values.data.tables }}
@@ -234,7 +234,7 @@ seed.yaml: |
 {{- uniq $names | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* Names of the Secrets that URLs ask for, as JSON. */}}
+{{/* The names of the Secrets for table URLs, as JSON. */}}
 {{- define "lite.tableSecrets" -}}
 {{- $names := list }}
 {{- range .Values.data.tables }}
@@ -280,7 +280,7 @@ grants:
 prune: {{ .Values.data.prune }}
 {{- end -}}
 
-{{/* The name of the Secret with the keys of an OSS data source that the `data` step declares. */}}
+{{/* The name of the Secret with the access key of an oss data source, or empty. */}}
 {{- define "lite.sourceSecret" -}}
 {{- if and (include "lite.hasData" .) (eq .Values.data.source.type "oss") -}}
 {{- .Values.data.source.credentialsSecret.name -}}

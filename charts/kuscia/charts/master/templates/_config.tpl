@@ -1,16 +1,16 @@
-{{/* Keys of kuscia.yaml that have a value of their own: that value, below `master`, and an example. */}}
+{{/* The keys of kuscia.yaml that have a dedicated value, with an example of that value under `master`. */}}
 {{- define "master.ownedConfig" -}}
 mode: "enabled: true"
 domainID: "domainId: kuscia-system"
 protocol: "protocol: TLS"
 {{- end -}}
 
-{{/* The keys of kuscia.yaml that are left to extraConfig (Kuscia facts 2). */}}
+{{/* The keys of kuscia.yaml that extraConfig can set (Kuscia facts 2). */}}
 {{- define "master.knownConfig" -}}
 [logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, clusterToken, enableWorkloadApprove, domainRoute]
 {{- end -}}
 
-{{/* Where the master keeps its state, as `prepare` and `check` read it. */}}
+{{/* The datastore in the configuration of `prepare`, `check` and `doctor`. */}}
 {{- define "master.datastore" -}}
 {{- $store := .Values.datastore -}}
 type: {{ $store.type }}
@@ -29,7 +29,7 @@ params:
 {{- end }}
 {{- end -}}
 
-{{/* The data of the ConfigMap that `prepare` reads. */}}
+{{/* The data of the ConfigMap that `prepare` and `seed` read. */}}
 {{- define "master.configData" -}}
 kuscia.yaml: |
   {{- include "kuscia.baseConfig" (dict "ctx" . "own" dict) | nindent 2 }}
@@ -48,7 +48,7 @@ prepare.yaml: |
     {{- include "master.datastore" . | nindent 4 }}
 {{- end -}}
 
-{{/* The name of the Secret with the datastore's password; empty for sqlite. */}}
+{{/* The name of the Secret with the datastore password; empty for sqlite. */}}
 {{- define "master.datastoreSecret" -}}
 {{- if ne .Values.datastore.type "sqlite" -}}
 {{- .Values.datastore.existingSecret -}}
@@ -56,8 +56,8 @@ prepare.yaml: |
 {{- end -}}
 
 {{/*
-The Secret for the deploy token of a domain: {id, domain}. Empty for one that is admitted by its certificate, unless a
-reader is named all the same.
+The Secret for the deploy token of a domain: {id, domain}. Empty for a domain that is admitted by its certificate, unless a
+reader is set as well.
 */}}
 {{- define "master.tokenSecret" -}}
 {{- if or (not .domain.cert) (get (.domain.reader | default dict) "namespace") -}}
@@ -152,7 +152,7 @@ datastore:
 external: {{ include "master.external" . | fromYaml | default nil | toJson }}
 {{- end -}}
 
-{{/* How partners outside the cluster reach the gateway, a dict as YAML; empty when they do not. */}}
+{{/* How partners outside the cluster reach the gateway, as YAML; empty if they cannot. */}}
 {{- define "master.external" -}}
 {{- if .Values.ingress.enabled -}}
 type: Ingress
@@ -163,7 +163,7 @@ service: {{ include "kuscia.fullname" . }}-external
 {{- end -}}
 {{- end -}}
 
-{{/* The routes that have to become READY: one `- [source, destination]` a line. */}}
+{{/* The routes that must become READY, one `- [source, destination]` per line. */}}
 {{- define "master.routePairs" -}}
 {{- if kindIs "string" .Values.routes -}}
 {{- $domains := .Values.domains -}}
