@@ -57,12 +57,6 @@ def _block(path: str) -> str:
 
 def _explained(path: str, key: str) -> bool:
     """Whether the block of a path shows a key: as a default, or in a comment."""
-    if step := re.fullmatch(r"(\.\w+\.jobs)\.(\w+)", path):
-        # Said once for all steps, in a sentence that names them.
-        told = re.sub(r"\s*#\s*", " ", _block(step[1]))
-        sentence = re.search(r"keys, [^:]* of their own, doctor resources\.", told)
-        if sentence and step[2] in sentence[0] and key in sentence[0]:
-            return True
     return bool(re.search(rf"(?<![\w/-]){re.escape(key)}:", _block(path)))
 
 
