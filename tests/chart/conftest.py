@@ -9,13 +9,13 @@ from tests.chart.scenarios import ALL
 
 @pytest.fixture(params=ALL, ids=lambda scenario: scenario.name)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
-    """Each way to install the chart in turn."""
+    """One way to install the chart."""
     found: Scenario = request.param
     return found
 
 
 @pytest.fixture(scope="session")
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds the schemas of Kubernetes' kinds."""
+    """Return the -schema-location for kubeconform."""
     directory: Path = tmp_path_factory.mktemp("schemas")
     return k8s_schemas.write(directory)

@@ -1,6 +1,6 @@
-"""JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform without a network.
+"""JSON schemas of the Kubernetes kinds that the chart renders, so that kubeconform works offline.
 
-`k8s_definitions.json` is cut from api/openapi-spec/swagger.json of the Go module k8s.io/kubernetes:
+`k8s_definitions.json` is extracted from api/openapi-spec/swagger.json of the Go module k8s.io/kubernetes:
 
     module=$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.3
     python -m tests.chart.k8s_schemas "$module/api/openapi-spec/swagger.json"
@@ -29,7 +29,7 @@ KINDS = {
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
 
-# The published definitions give one type where the API server takes two.
+# The published definitions allow one type where the API server accepts two.
 _LOOSER = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": ["string", "integer"]},
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": ["string", "number"]},
@@ -37,7 +37,7 @@ _LOOSER = {
 
 
 def _strip(node: Any) -> Any:
-    """Drops what validates nothing; unknown keys of objects with known ones become errors."""
+    """Remove keywords that do not validate, and reject unknown keys of objects with known keys."""
     if isinstance(node, list):
         return [_strip(item) for item in node]
     if not isinstance(node, dict):
@@ -62,7 +62,14 @@ def _references(node: Any) -> set[str]:
 
 
 def cut(swagger: dict[str, Any]) -> dict[str, Any]:
-    """Returns {roots: {"apiVersion/Kind": definition}, definitions: what the roots reach}."""
+    """Extract the definitions of the kinds.
+
+    Args:
+        swagger: the OpenAPI document of Kubernetes.
+
+    Returns:
+        {"roots": {"apiVersion/Kind": name}, "definitions": all definitions that the roots refer to}.
+    """
     roots = {}
     for name, definition in swagger["definitions"].items():
         for gvk in definition.get("x-kubernetes-group-version-kind", []):
@@ -79,7 +86,7 @@ def cut(swagger: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(directory: Path) -> str:
-    """Writes one schema for each kind; returns kubeconform's -schema-location for them."""
+    """Write one schema for each kind, and return the -schema-location for kubeconform."""
     data = json.loads(DEFINITIONS.read_text())
     for key, name in data["roots"].items():
         schema = {"$ref": f"#/definitions/{name}", "definitions": data["definitions"]}

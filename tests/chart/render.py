@@ -1,4 +1,4 @@
-"""`helm template` from Python."""
+"""Render the chart with `helm template`."""
 
 import functools
 import json
@@ -14,21 +14,21 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/kuscia"
 PRESETS = ROOT / "values"
-# A helm that was built without version stamps takes the cluster for Kubernetes 1.20.
+# Without it, a Helm that was built without version stamps assumes Kubernetes 1.20.
 KUBE_VERSION = "1.30.0"
 
 Object = dict[str, Any]
 
 
 class RenderError(Exception):
-    """Helm refused; the text is what it said."""
+    """Helm failed. The message is its error output."""
 
 
 def tool(name: str) -> str:
-    """Path of a command-line tool; the environment variable of its name in capitals wins.
+    """Return the path of a command-line tool. An environment variable (KUBECTL for kubectl) overrides the PATH.
 
     Raises:
-        FileNotFoundError: neither set nor on PATH.
+        FileNotFoundError: the tool is not on the PATH and the variable is not set.
     """
     path = os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
     if not path:
@@ -41,8 +41,8 @@ class Scenario:
     """One way to install the chart.
 
     Args:
-        presets: files of values/, without their ending, in order.
-        values: what is set on top, as JSON.
+        presets: names of files in values/ without extension, in order.
+        values: values that override the presets, as JSON.
     """
 
     name: str
@@ -61,16 +61,16 @@ class Scenario:
 
 @functools.cache
 def template(scenario: Scenario, helm: str = "helm") -> str:
-    """All that the chart renders, hooks and tests included.
+    """Return all rendered objects as text, including hooks and tests. Results are cached.
 
     Raises:
-        RenderError: Helm refused.
+        RenderError: Helm failed.
     """
     return template_once(scenario, helm)
 
 
 def template_once(scenario: Scenario, helm: str = "helm", kube_version: str = KUBE_VERSION) -> str:
-    """As `template`, rendered anew."""
+    """Render as `template` does, without the cache."""
     files = [f"--values={PRESETS / preset}.yaml" for preset in scenario.presets]
     command = [tool(helm), "template", scenario.release, str(CHART), "--namespace", scenario.namespace]
     done = subprocess.run(
@@ -91,7 +91,7 @@ def _objects(scenario: Scenario) -> list[Object]:
 
 
 def parse(text: str) -> list[Object]:
-    """The objects of a rendered text."""
+    """Return the objects in rendered text."""
     return [item for item in yaml.load_all(text, Loader=yaml.CSafeLoader) if item]
 
 
@@ -100,15 +100,15 @@ def with_values(name: str, values: Object, *presets: str, **other: str) -> Scena
 
 
 def render(values: Object, *presets: str, **other: str) -> list[Object]:
-    """The objects that these values give."""
+    """Return the objects rendered from values and presets."""
     return with_values("", values, *presets, **other).objects
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:
-    """The one object of that kind and name; a name may end in `*`.
+    """Return the only object of a kind and name. A name can end with `*`.
 
     Raises:
-        LookupError: not exactly one.
+        LookupError: there is not exactly one.
     """
     found = [
         item
@@ -119,18 +119,18 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
         )
     ]
     if len(found) != 1:
-        there = ", ".join(sorted(f"{item['kind']}/{item['metadata']['name']}" for item in objects))
-        raise LookupError(f"{len(found)} objects are {kind}/{name}; there are {there}")
+        rendered = ", ".join(sorted(f"{item['kind']}/{item['metadata']['name']}" for item in objects))
+        raise LookupError(f"{len(found)} objects match {kind}/{name}; rendered: {rendered}")
     return found[0]
 
 
 def hook(item: Object) -> str:
-    """The hook events of an object; empty for one of the manifest."""
+    """Return the hook events of an object, empty for an object that is not a hook."""
     return str(item["metadata"].get("annotations", {}).get("helm.sh/hook", ""))
 
 
 def pod_template(item: Object) -> Object | None:
-    """The pod template of an object that makes pods; a Pod is its own."""
+    """Return the pod template of an object, for a Pod the object itself. None for objects without pods."""
     if item["kind"] == "Pod":
         return item
     if item["kind"] == "CronJob":

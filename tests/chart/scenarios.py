@@ -1,4 +1,4 @@
-"""The ways to install the chart that every general test goes through."""
+"""The ways to install the chart that the general tests cover."""
 
 from tests.chart.render import Scenario, with_values
 

@@ -1,4 +1,4 @@
-"""A client that compares names, as browsers, Java and Go do, reaches KusciaAPI under each of its Service's names."""
+"""A client that verifies host names, as Java and Go do, can connect to KusciaAPI with each name of its Service."""
 
 import base64
 import socket
@@ -16,25 +16,29 @@ from kuscia_sim.hostnet import Host
 from kuscia_sim.serve import server_context
 from tests.chart.render import Scenario
 
-PARTIES = {"master": ("master", "kuscia-system", "kuscia-master"), "lite": ("alice", "alice", "kuscia-lite-alice")}
+COMPONENTS = {"master": ("master", "kuscia-system", "kuscia-master"), "lite": ("alice", "alice", "kuscia-lite-alice")}
 
 
 def _kuscia_yaml(preset: str) -> str:
-    """kuscia.yaml as the chart makes it."""
+    """Return kuscia.yaml as the chart renders it."""
     objects = Scenario(name=f"api-certificate-{preset}", presets=(preset,), namespace="apart").objects
     (text,) = [item["data"]["kuscia.yaml"] for item in objects if "kuscia.yaml" in (item.get("data") or {})]
     return str(text)
 
 
 def _connect(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
-    """A TLS handshake in which the client expects `name`. Raises ssl.SSLError."""
+    """Perform a TLS handshake in which the client expects `name`.
+
+    Raises:
+        ssl.SSLError: the client does not accept the certificate of the server.
+    """
     ours, theirs = socket.socketpair()
 
     def serve() -> None:
         try:
             server.wrap_socket(theirs, server_side=True).close()
         except OSError:
-            # The client's end says why.
+            # The client raises the reason.
             theirs.close()
 
     thread = threading.Thread(target=serve)
@@ -48,23 +52,23 @@ def _connect(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
 
 
 def _trusting(key: bytes, domain: str) -> ssl.SSLContext:
-    """A client's context that trusts the domain with that key, and looks at names."""
+    """Return a client context that trusts the domain of this key and verifies host names."""
     certificate = domain_key.ca_certificate(domain_key.load_key(key), domain)
     context = ssl.create_default_context(cadata=certificate.decode())
-    # The certificate has no key identifiers, of which RFC 5280 asks for some.
+    # The certificate has no key identifiers, which RFC 5280 requires.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
-@pytest.mark.parametrize("component", PARTIES)
-def test_a_client_that_verifies_names(component: str, tmp_path: Path) -> None:
-    preset, domain, service = PARTIES[component]
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_clients_can_verify_the_service_names(component: str, tmp_path: Path) -> None:
+    preset, domain, service = COMPONENTS[component]
     node_key = sim_credentials.new_key()
     pem = sim_credentials.key_pem(node_key)
     config = sim_config.parse(f"{_kuscia_yaml(preset)}\ndomainKeyData: {base64.b64encode(pem.encode()).decode()}\n")
     host = Host(home=tmp_path, bind="0.0.0.0", offset=0, hostname="pod", pod_ip="10.0.0.9", in_image=False)
     made = files.prepare(config, host, node_key)
-    # What it trusts: the certificate that the step `keys` publishes in a ConfigMap.
+    # The client trusts the certificate that the step `keys` publishes in a ConfigMap.
     client = _trusting(pem.encode(), domain)
     assert client.check_hostname
     server = server_context(made.api_cert, made.api_key, None)

@@ -1,4 +1,4 @@
-"""The chart's side of the contract with the steps: config files and command lines."""
+"""The configuration files and command lines that the chart renders are valid for the steps."""
 
 import click
 import pytest
@@ -30,14 +30,14 @@ def _files(objects: list[Object]) -> list[tuple[str, str]]:
     ]
 
 
-def test_configs_are_what_the_steps_expect(scenario: Scenario) -> None:
+def test_configurations_match_the_models_of_the_steps(scenario: Scenario) -> None:
     files = _files(scenario.objects)
     assert {name for name, _ in files} >= {"prepare.yaml", "check.yaml", "doctor.yaml"}
     for name, text in files:
         config.parse(text, MODELS[name.removesuffix(".yaml")], name)
 
 
-def test_command_lines_are_what_the_steps_expect(scenario: Scenario) -> None:
+def test_command_lines_match_the_steps(scenario: Scenario) -> None:
     seen = set()
     for item in scenario.objects:
         template = pod_template(item)
@@ -46,15 +46,15 @@ def test_command_lines_are_what_the_steps_expect(scenario: Scenario) -> None:
         containers = template["spec"].get("initContainers", []) or template["spec"]["containers"]
         for container in containers:
             assert "command" not in container
-            verb, *args = container["args"]
-            assert verb == container["name"]
-            command = main.commands[verb]
-            command.make_context(verb, list(args))
-            seen.add(verb)
+            step, *args = container["args"]
+            assert step == container["name"]
+            command = main.commands[step]
+            command.make_context(step, list(args))
+            seen.add(step)
     assert seen >= {"prepare", "keys", "check", "doctor"}
 
 
-def test_configs_are_mounted_where_the_command_lines_look(scenario: Scenario) -> None:
+def test_mounts_the_configuration_files_of_the_command_lines(scenario: Scenario) -> None:
     files = {item["metadata"]["name"]: set(item["data"]) for item in scenario.objects if item["kind"] == "ConfigMap"}
     for item in scenario.objects:
         template = pod_template(item)
@@ -72,7 +72,7 @@ def test_configs_are_mounted_where_the_command_lines_look(scenario: Scenario) ->
             assert {arg for arg in container["args"] if arg.startswith("/etc/kuscia-hooks/")} <= mounted
 
 
-def test_kuscia_yaml_has_what_prepare_checks(scenario: Scenario) -> None:
+def test_kuscia_yaml_matches_prepare_and_has_no_secrets(scenario: Scenario) -> None:
     for item in scenario.objects:
         if item["kind"] == "ConfigMap" and "kuscia.yaml" in item["data"]:
             base = yaml.safe_load(item["data"]["kuscia.yaml"])
@@ -82,7 +82,7 @@ def test_kuscia_yaml_has_what_prepare_checks(scenario: Scenario) -> None:
             assert not {"domainKeyData", "liteDeployToken", "datastoreEndpoint", "kusciaAPI"} & base.keys()
 
 
-def test_labels_of_keys_are_pairs(scenario: Scenario) -> None:
+def test_keys_labels_its_objects(scenario: Scenario) -> None:
     jobs = [item for item in scenario.objects if item["kind"] == "Job" and "-keys" in item["metadata"]["name"]]
     assert jobs
     for job in jobs:
@@ -91,6 +91,6 @@ def test_labels_of_keys_are_pairs(scenario: Scenario) -> None:
         assert "app.kubernetes.io/managed-by=kuscia-hooks" in labels
 
 
-def test_a_wrong_command_line_is_noticed() -> None:
+def test_steps_reject_unknown_options() -> None:
     with pytest.raises(click.UsageError):
         main.commands["register"].make_context("register", ["--no-such-option"])

@@ -1,6 +1,6 @@
-"""The exact set of objects of each preset: anything unplanned shows as a difference.
+"""The exact set of objects of each preset, to detect unintended changes.
 
-After a wanted change: `UPDATE_GOLDEN=1 pytest tests/chart/test_inventory.py`, and read the diff.
+After an intended change, run `UPDATE_GOLDEN=1 pytest tests/chart/test_inventory.py` and review the diff.
 """
 
 import os
@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.mark.parametrize("scenario", PRESETS, ids=lambda scenario: scenario.name)
-def test_inventory(scenario: Scenario) -> None:
+def test_renders_the_objects_of_the_inventory(scenario: Scenario) -> None:
     lines = sorted(" ".join([item["kind"], _name(item["metadata"]), hook(item)]).rstrip() for item in scenario.objects)
     path = GOLDEN / f"{scenario.name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -29,5 +29,5 @@ def _name(metadata: Object) -> str:
     return f"{metadata['namespace']}/{re.sub(r'-[0-9a-f]{10}$', '-<hash>', metadata['name'])}"
 
 
-def test_every_preset_is_here() -> None:
+def test_inventories_cover_every_preset() -> None:
     assert {path.stem for path in DIRECTORY.glob("*.yaml")} == {name for item in PRESETS for name in item.presets}

@@ -1,4 +1,4 @@
-"""A Job's name changes with its pod template, and with nothing else."""
+"""The name of a Job changes if its pod template changes, and only then."""
 
 import json
 import re
@@ -10,13 +10,13 @@ from tests.chart.render import Object, find, render
 JOBS_ONLY: Object = {"master": {"jobs": {"keys": {"hook": False}, "routes": {"hook": False}}}}
 
 
-def _name(values: Object, verb: str, *presets: str) -> str:
-    component = "master" if verb != "data" else "lite-alice"
-    name: str = find(render(values, *presets), "Job", f"kuscia-{component}-{verb}*")["metadata"]["name"]
+def _name(values: Object, step: str, *presets: str) -> str:
+    component = "master" if step != "data" else "lite-alice"
+    name: str = find(render(values, *presets), "Job", f"kuscia-{component}-{step}*")["metadata"]["name"]
     return name
 
 
-def test_hash_is_ten_hex() -> None:
+def test_name_ends_with_ten_hex_digits() -> None:
     assert re.fullmatch(r"kuscia-master-register-[0-9a-f]{10}", _name({}, "register", "master"))
 
 
@@ -31,7 +31,7 @@ def test_hash_is_ten_hex() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_register_is_not_run_again_for_what_it_does_not_read(change: Object) -> None:
+def test_register_keeps_its_name_for_unrelated_changes(change: Object) -> None:
     assert _name({"master": change}, "register", "master") == _name({}, "register", "master")
 
 
@@ -47,22 +47,22 @@ def test_register_is_not_run_again_for_what_it_does_not_read(change: Object) -> 
     ],
     ids=json.dumps,
 )
-def test_register_is_run_again_for_what_it_reads(change: Object) -> None:
+def test_register_changes_its_name_with_its_configuration(change: Object) -> None:
     assert _name(change, "register", "master") != _name({}, "register", "master")
 
 
-@pytest.mark.parametrize("verb", ["keys", "register", "routes"])
-def test_run_id_renames_every_job(verb: str) -> None:
+@pytest.mark.parametrize("step", ["keys", "register", "routes"])
+def test_run_id_changes_the_name_of_every_job(step: str) -> None:
     again = {"master": {"jobs": {**JOBS_ONLY["master"]["jobs"], "runId": "again"}}}
-    assert _name(again, verb, "master") != _name(JOBS_ONLY, verb, "master")
+    assert _name(again, step, "master") != _name(JOBS_ONLY, step, "master")
 
 
-def test_data_is_run_again_for_another_table() -> None:
+def test_data_changes_its_name_with_its_grants() -> None:
     change = {"lite": {"data": {"grants": []}}}
     assert _name(change, "data", "alice") != _name({}, "data", "alice")
 
 
-def test_pods_restart_for_a_changed_config_only() -> None:
+def test_kuscia_restarts_only_for_a_changed_configuration() -> None:
     def template(values: Object) -> Object:
         found: Object = find(render(values, "master"), "Deployment", "kuscia-master")["spec"]["template"]
         return found

@@ -1,4 +1,4 @@
-"""What holds for every object, however the chart is installed."""
+"""Properties of all objects in every scenario."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import yaml
 from tests.chart.render import CHART, Object, Scenario, hook, parse, pod_template, template_once, tool
 
 KUSCIA = {"master", "lite"}
-LOOKED_AT = (["pods", "events"], ["pods/log"])
+OBSERVED = (["pods", "events"], ["pods/log"])
 COMMON_LABELS = {
     "app.kubernetes.io/name": "kuscia",
     "app.kubernetes.io/part-of": "kuscia",
@@ -18,7 +18,7 @@ COMMON_LABELS = {
 }
 
 
-def test_fits_the_schemas_of_kubernetes(scenario: Scenario, schema_location: str) -> None:
+def test_objects_match_the_kubernetes_schemas(scenario: Scenario, schema_location: str) -> None:
     done = subprocess.run(
         [tool("kubeconform"), "-strict", "-summary", "-schema-location", schema_location],
         input=scenario.text(),
@@ -31,7 +31,7 @@ def test_fits_the_schemas_of_kubernetes(scenario: Scenario, schema_location: str
     assert f"Summary: {len(scenario.objects)} resources" in done.stdout
 
 
-def test_renders_the_same_twice(scenario: Scenario) -> None:
+def test_rendering_is_deterministic(scenario: Scenario) -> None:
     assert template_once(scenario) == scenario.text()
 
 
@@ -49,7 +49,7 @@ def test_no_two_objects_share_a_name(scenario: Scenario) -> None:
     assert len(_by_name(scenario.text())) == len(scenario.objects)
 
 
-def test_labels(scenario: Scenario) -> None:
+def test_objects_have_the_common_labels(scenario: Scenario) -> None:
     for item in scenario.objects:
         labels = item["metadata"]["labels"]
         assert labels.items() >= COMMON_LABELS.items(), item["metadata"]["name"]
@@ -59,7 +59,7 @@ def test_labels(scenario: Scenario) -> None:
         assert re.fullmatch(r"kuscia-\d+\.\d+\.\d+", labels["helm.sh/chart"])
 
 
-def test_no_chart_version_in_pod_templates(scenario: Scenario) -> None:
+def test_pod_templates_have_no_chart_version(scenario: Scenario) -> None:
     for item in scenario.objects:
         template = pod_template(item)
         if template is not None and item["kind"] != "Pod":
@@ -67,7 +67,7 @@ def test_no_chart_version_in_pod_templates(scenario: Scenario) -> None:
             assert "helm.sh/chart" not in template["metadata"].get("annotations", {})
 
 
-def test_no_secret_in_the_manifest(scenario: Scenario) -> None:
+def test_manifest_contains_no_secrets(scenario: Scenario) -> None:
     kinds = {item["kind"] for item in scenario.objects}
     assert "Secret" not in kinds
     assert "PRIVATE KEY" not in scenario.text()
@@ -82,7 +82,7 @@ def test_no_secret_in_the_manifest(scenario: Scenario) -> None:
 
 
 def _texts(node: Any, path: str = "") -> list[tuple[str, str]]:
-    """Every text of an object with its path; config files inside ConfigMaps are opened."""
+    """Return every text in an object with its path, including texts in YAML files of ConfigMaps."""
     if isinstance(node, dict):
         return [pair for key, value in node.items() for pair in _texts(value, f"{path}.{key}")]
     if isinstance(node, list):
@@ -92,18 +92,18 @@ def _texts(node: Any, path: str = "") -> list[tuple[str, str]]:
     return [(path, node)] if isinstance(node, str) else []
 
 
-def test_names_fit(scenario: Scenario) -> None:
+def test_names_are_within_the_length_limits(scenario: Scenario) -> None:
     for item in scenario.objects:
         name = item["metadata"]["name"]
         if item["kind"] == "Deployment":
-            assert len(name) + len("-5d5f7c9b7b-abcde") <= 63, "the pod's name is its host name and Kuscia's node name"
+            assert len(name) + len("-5d5f7c9b7b-abcde") <= 63, "the pod name is the host name and the Kuscia node name"
         if item["kind"] in ("Job", "Service"):
             assert len(name) <= 63
         if item["kind"] == "Pod":
             assert len(name) <= 63
 
 
-def test_steps_fit_pod_security_restricted(scenario: Scenario) -> None:
+def test_steps_meet_pod_security_restricted(scenario: Scenario) -> None:
     for item in scenario.objects:
         template = pod_template(item)
         if template is None or item["kind"] == "Deployment":
@@ -120,7 +120,7 @@ def test_steps_fit_pod_security_restricted(scenario: Scenario) -> None:
             assert container["resources"]["limits"]
 
 
-def test_nothing_is_mounted_that_does_not_exist(scenario: Scenario) -> None:
+def test_pods_refer_to_existing_objects(scenario: Scenario) -> None:
     accounts = {item["metadata"]["name"] for item in scenario.objects if item["kind"] == "ServiceAccount"}
     configmaps = {item["metadata"]["name"] for item in scenario.objects if item["kind"] == "ConfigMap"}
     for item in scenario.objects:
@@ -138,9 +138,9 @@ def test_nothing_is_mounted_that_does_not_exist(scenario: Scenario) -> None:
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
 
 
-def test_roles_name_what_they_may_change(scenario: Scenario) -> None:
-    """Only `create`, RunK's own Role, and what is looked at come without a name; nothing has a wildcard."""
-    look = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+def test_roles_limit_access_by_name(scenario: Scenario) -> None:
+    """Exceptions are `create`, the Role for RunK, and reading pods, logs and events. There are no wildcards."""
+    list_pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
     for item in scenario.objects:
         if item["kind"] != "Role":
             continue
@@ -148,16 +148,16 @@ def test_roles_name_what_they_may_change(scenario: Scenario) -> None:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
             if not item["metadata"]["name"].endswith("-runk"):
                 component = item["metadata"]["labels"]["app.kubernetes.io/component"]
-                looks = (component == "doctor" and rule["resources"] in LOOKED_AT) or (
-                    component == "check" and rule == look
+                observes = (component == "doctor" and rule["resources"] in OBSERVED) or (
+                    component == "check" and rule == list_pods
                 )
-                assert rule.get("resourceNames") or rule["verbs"] == ["create"] or looks, (
+                assert rule.get("resourceNames") or rule["verbs"] == ["create"] or observes, (
                     item["metadata"]["name"],
                     rule,
                 )
 
 
-def test_doctor_only_looks(scenario: Scenario) -> None:
+def test_doctor_is_read_only(scenario: Scenario) -> None:
     roles = [
         item for item in scenario.objects if item["kind"] == "Role" and item["metadata"]["name"].endswith("-doctor")
     ]
@@ -168,7 +168,7 @@ def test_doctor_only_looks(scenario: Scenario) -> None:
             assert "secrets" not in rule["resources"] or rule["resourceNames"]
 
 
-def test_bindings_bind_what_is_there(scenario: Scenario) -> None:
+def test_bindings_refer_to_existing_roles(scenario: Scenario) -> None:
     roles = {
         (item["metadata"]["namespace"], item["metadata"]["name"]) for item in scenario.objects if item["kind"] == "Role"
     }
@@ -178,8 +178,8 @@ def test_bindings_bind_what_is_there(scenario: Scenario) -> None:
             assert item["subjects"]
 
 
-def test_no_post_hook_that_readiness_depends_on(scenario: Scenario) -> None:
-    """`--wait` waits for the pods before any post hook runs, and the pods wait for keys and register."""
+def test_readiness_does_not_depend_on_post_hooks(scenario: Scenario) -> None:
+    """`--wait` waits for the pods before it runs post hooks, and the pods wait for keys and register."""
     for item in scenario.objects:
         component = item["metadata"]["labels"]["app.kubernetes.io/component"]
         if item["kind"] == "Job" and component in ("keys", "register"):
@@ -189,7 +189,7 @@ def test_no_post_hook_that_readiness_depends_on(scenario: Scenario) -> None:
 @pytest.mark.parametrize(
     "word", ["rand", "genCA", "genSelfSigned", "genSigned", "genPrivateKey", "lookup", "now ", "uuidv4"]
 )
-def test_templates_use_nothing_that_changes(word: str) -> None:
+def test_templates_use_no_function_with_varying_results(word: str) -> None:
     for path in CHART.rglob("templates/*"):
         for expression in re.findall(r"\{\{.*?\}\}", path.read_text(), re.S):
             code = re.sub(r"/\*.*?\*/", "", expression, flags=re.S)

@@ -1,4 +1,4 @@
-"""Each step may read exactly the Secrets that its config names."""
+"""Each step can read exactly the Secrets that its configuration refers to."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import yaml
 
 from tests.chart.render import Object, Scenario
 
-VERBS = ("prepare", "register", "routes", "data", "check", "doctor")
+STEPS = ("prepare", "register", "routes", "data", "check", "doctor")
 SECRETS = {"keySecret", "passwordSecret", "credentialsSecret", "deployToken", "extraConfigSecret", "kubeconfigSecret"}
 
 
 def _secrets(node: Any, namespace: str) -> set[str]:
-    """Names of the Secrets in the release's own namespace that a config file names to be read."""
+    """Return the names of the Secrets in the release namespace that a configuration refers to."""
     if isinstance(node, list):
         return set().union(*(_secrets(item, namespace) for item in node)) if node else set()
     if not isinstance(node, dict):
@@ -37,25 +37,24 @@ def _readable(objects: list[Object], role: str) -> set[str]:
     }
 
 
-def test_roles_cover_configs(scenario: Scenario) -> None:
+def test_steps_can_read_exactly_their_secrets(scenario: Scenario) -> None:
     checked = 0
     for item in scenario.objects:
         if item["kind"] != "ConfigMap":
             continue
-        for verb in VERBS:
-            text = item["data"].get(f"{verb}.yaml")
+        for step in STEPS:
+            text = item["data"].get(f"{step}.yaml")
             if text is None:
                 continue
             name = item["metadata"]["name"]
-            role = name.removesuffix("-config") if verb == "prepare" else name
+            role = name.removesuffix("-config") if step == "prepare" else name
             wanted = _secrets(yaml.safe_load(text), item["metadata"]["namespace"])
             assert _readable(scenario.objects, role) == wanted, (role, text)
             checked += 1
     assert checked >= 2
 
 
-def test_tokens_are_granted_where_they_lie(scenario: Scenario) -> None:
-    """register may write each token Secret that it is told to make."""
+def test_register_can_write_exactly_its_token_secrets(scenario: Scenario) -> None:
     for item in scenario.objects:
         if item["kind"] == "ConfigMap" and "register.yaml" in item["data"]:
             register = yaml.safe_load(item["data"]["register.yaml"])

@@ -1,4 +1,4 @@
-"""Each template has a helm-unittest suite of its name."""
+"""Each template has a helm-unittest suite with its name."""
 
 from tests.chart.render import CHART
 
@@ -11,7 +11,7 @@ def test_every_template_has_a_suite() -> None:
     assert {path.name.removesuffix("_test.yaml") for path in CHART.glob("tests/*_test.yaml")} == wanted
 
 
-def test_suites_name_their_template() -> None:
+def test_suites_test_the_template_of_their_name() -> None:
     for path in CHART.glob("tests/*_test.yaml"):
         component, _, stem = path.name.removesuffix("_test.yaml").partition("_")
         if stem:

@@ -1,4 +1,4 @@
-"""values.yaml, the schema and the presets belong together."""
+"""values.yaml, the schema and the presets are consistent."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keys(node: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
-    """(path, key) of every key that the schema knows; entries of a list or a map have the path of that."""
+    """Return (path, key) of every key in the schema. Entries of a list or mapping have its path."""
     node = _resolve(node)
     found = []
     for key, value in node.get("properties", {}).items():
@@ -37,8 +37,9 @@ def _keys(node: dict[str, Any], path: str = "") -> list[tuple[str, str]]:
 
 
 def _block(path: str) -> str:
-    """The lines of values.yaml below a path, or below as much of it as is written there; comments are among them, and
-    so are what is said right above and the examples (#  key: …) that follow an empty map or list.
+    """Return the lines of values.yaml under a path, or under the longest part of it that exists.
+
+    They include the comment above the key and the examples (#  key: …) after an empty list or mapping.
     """
     block = TEXT.splitlines()
     for depth, key in enumerate(path.split(".")[1:]):
@@ -46,7 +47,7 @@ def _block(path: str) -> str:
         if not start:
             break
         first = start[0]
-        # What is said right above it.
+        # The comment above the key.
         while first and re.match(rf"{'  ' * depth}# ", block[first - 1]):
             first -= 1
         inner = ("  " * (depth + 1), f"{'  ' * depth}#  ")
@@ -56,29 +57,35 @@ def _block(path: str) -> str:
 
 
 def _explained(path: str, key: str) -> bool:
-    """Whether the block of a path shows a key: as a default, or in a comment."""
+    """Return whether the block of a path shows a key, as a default or in a comment."""
     return bool(re.search(rf"(?<![\w/-]){re.escape(key)}:", _block(path)))
 
 
-def test_every_key_of_the_schema_is_in_values_yaml() -> None:
-    """In the block where it belongs, as a default or in a comment that shows it."""
-    not_ours = {("", "common"), (".master", "global"), (".lite", "global")}
+def test_values_yaml_shows_every_key_of_the_schema() -> None:
+    added_by_helm = {("", "common"), (".master", "global"), (".lite", "global")}
     missing = [
-        f"{path}.{key}" for path, key in _keys(SCHEMA) if (path, key) not in not_ours and not _explained(path, key)
+        f"{path}.{key}" for path, key in _keys(SCHEMA) if (path, key) not in added_by_helm and not _explained(path, key)
     ]
     assert not missing
 
 
-def test_own_objects_are_strict() -> None:
-    def check(node: dict[str, Any], path: str) -> None:
-        node = _resolve(node)
-        if node.get("properties") and path not in ("", ".global"):
-            assert node.get("additionalProperties") is False or "containers" in str(node), path
-        for key, value in node.get("properties", {}).items():
-            check(value, f"{path}.{key}")
+def _objects(node: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Return (path, schema) of every object with known keys. Entries of a list or mapping have the key `[]`."""
+    node = _resolve(node)
+    found = [(path, node)] if node.get("properties") else []
+    for key, value in node.get("properties", {}).items():
+        found += _objects(value, f"{path}.{key}")
+    for entries in (node.get("items"), node.get("additionalProperties")):
+        if isinstance(entries, dict):
+            found += _objects(entries, f"{path}.[]")
+    return found
 
-    check(SCHEMA, "")
-    assert SCHEMA["additionalProperties"] is False
+
+def test_schema_rejects_unknown_keys() -> None:
+    open_objects = {path for path, node in _objects(SCHEMA) if node.get("additionalProperties") is not False}
+    templates = ".master.appImages.[].deployTemplates.[]"
+    # Helm adds keys to global; the validation reports unknown keys of the templates itself.
+    assert open_objects == {".global", templates, f"{templates}.containers.[]"}
 
 
 @pytest.mark.parametrize("part", ["master", "lite"])
@@ -87,7 +94,7 @@ def test_defaults_are_complete(part: str) -> None:
     assert known == set(VALUES[part])
 
 
-def test_the_steps_image_is_this_version() -> None:
+def test_steps_image_has_the_chart_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert VALUES["global"]["kuscia"]["hooksImage"]["tag"] == chart["version"]
     for path in CHART.glob("charts/*/Chart.yaml"):
@@ -98,15 +105,15 @@ def test_the_steps_image_is_this_version() -> None:
     }
 
 
-def test_kuscia_image_is_the_app_version() -> None:
+def test_kuscia_image_has_the_app_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert VALUES["master"]["image"]["tag"] == VALUES["lite"]["image"]["tag"] == chart["appVersion"]
 
 
 @pytest.mark.parametrize("more", [(), ("notls",), ("mtls",), ("protocol-default",), ("rootless",)])
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_presets_fit_together(party: str, more: tuple[str, ...]) -> None:
-    """The master's preset reaches the lites', and lets them read their tokens, whatever goes on top of both."""
+def test_presets_of_master_and_lites_match(party: str, more: tuple[str, ...]) -> None:
+    """Endpoints and token access of master.yaml match the presets of the lites, with any overlay on both."""
     lite = render({}, party, *more, namespace=f"lite-{party}")
     master = render({}, "master", *more, namespace="kuscia-master")
     routes = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-routes")["data"]["routes.yaml"])
@@ -122,7 +129,7 @@ def test_presets_fit_together(party: str, more: tuple[str, ...]) -> None:
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": f"lite-{party}"}]
 
 
-def test_presets_have_the_guides_tables() -> None:
+def test_presets_have_the_tables_of_the_kuscia_guide() -> None:
     columns = {}
     for party in ("alice", "bob"):
         tables = yaml.safe_load((PRESETS / f"{party}.yaml").read_text())["lite"]["data"]["tables"]
@@ -134,7 +141,7 @@ def test_presets_have_the_guides_tables() -> None:
     assert columns["bob"][-1] == ("y", "int")
 
 
-def test_global_and_pass_through_blocks_are_open() -> None:
+def test_passes_unknown_keys_of_open_blocks_through() -> None:
     values = {
         "global": {"imageRegistry": "for.another.chart"},
         "master": {
@@ -143,7 +150,11 @@ def test_global_and_pass_through_blocks_are_open() -> None:
             "podSecurityContext": {"x": 1},
         },
     }
-    assert render(values)
+    objects = render(values)
+    pod = find(objects, "Deployment", "kuscia-master")["spec"]["template"]["spec"]
+    assert (pod["affinity"], pod["securityContext"]) == ({"anything": True}, {"x": 1})
+    config = yaml.safe_load(find(objects, "ConfigMap", "kuscia-master-config")["data"]["kuscia.yaml"])
+    assert config["anything"] == {"deep": 1}
 
 
 BY_THE_CLUSTER: Object = {
@@ -154,8 +165,8 @@ BY_THE_CLUSTER: Object = {
 
 @pytest.mark.parametrize("helm", ["helm", "helm3"])
 @pytest.mark.parametrize("part", ["master", "lite"])
-def test_the_steps_users_may_be_left_to_the_cluster(helm: str, part: str) -> None:
-    """A key of the values takes the place of the chart's, null takes it away; what has to be root stays root."""
+def test_values_override_the_security_contexts_of_steps(helm: str, part: str) -> None:
+    """A key in the values replaces that of the chart, null removes it, and containers that require root keep it."""
     text = template_once(with_values("", {part: {"jobs": BY_THE_CLUSTER}}, "master-and-alice"), helm)
     steps = 0
     for item in parse(text):
