@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.messages import ChartError, chart_error_ids, chart_warning_ids, parse_errors
+from tests.chart.error_ids import ChartError, chart_error_ids, chart_warning_ids, parse_errors
 from tests.chart.render import CHART, Object, RenderError, Scenario, find, parse, render, template_once, with_values
 
 LITE: Object = {
@@ -203,13 +203,13 @@ OURS: list[tuple[Object, str, str, str]] = [
         _master(extraConfig={"datastoreEndpoint": "x"}),
         "master.extraConfig.datastoreEndpoint",
         "(not shown)",
-        "config-secret-has-own-value",
+        "config-key-has-dedicated-secret",
     ),
     (
         _lite(extraConfig={"liteDeployToken": "x"}),
         "lite.extraConfig.liteDeployToken",
         "(not shown)",
-        "config-secret-has-own-value",
+        "config-key-has-dedicated-secret",
     ),
     (
         _master(extraConfig={"clusterToken": "hunter2"}),
@@ -233,13 +233,13 @@ OURS: list[tuple[Object, str, str, str]] = [
         _lite(extraConfig={"masterEndpoint": "x"}),
         "lite.extraConfig.masterEndpoint",
         '"x"',
-        "config-key-has-own-value",
+        "config-key-has-dedicated-value",
     ),
     (
         _lite(extraConfig={"runk": {"namespace": "x"}}),
         "lite.extraConfig.runk.namespace",
         '"x"',
-        "config-key-has-own-value",
+        "config-key-has-dedicated-value",
     ),
     (_lite(extraConfig={"runk": "x"}), "lite.extraConfig.runk", '"x"', "not-a-mapping"),
     (
@@ -255,7 +255,7 @@ OURS: list[tuple[Object, str, str, str]] = [
         "[]",
         "too-few-parties",
     ),
-    (_master(extraConfig={"mode": "lite"}), "master.extraConfig.mode", '"lite"', "config-key-has-own-value"),
+    (_master(extraConfig={"mode": "lite"}), "master.extraConfig.mode", '"lite"', "config-key-has-dedicated-value"),
     (
         _master(datastore={"type": "oracle"}),
         "master.datastore.type",

@@ -58,7 +58,7 @@ def test_run_id_changes_the_name_of_every_job(step: str) -> None:
 
 
 def test_data_changes_its_name_with_its_grants() -> None:
-    change = {"lite": {"data": {"grants": []}}}
+    change: Object = {"lite": {"data": {"grants": []}}}
     assert _name(change, "data", "alice") != _name({}, "data", "alice")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.messages import parse_errors
+from tests.chart.error_ids import parse_errors
 from tests.chart.render import PRESETS, RenderError, Scenario, find, template
 
 FILES = sorted(PRESETS.glob("*.yaml"))

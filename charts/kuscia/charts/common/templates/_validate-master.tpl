@@ -119,7 +119,7 @@
 {{- end }}
 {{- if hasKey $seen $pair }}
 {{- include "kuscia.error" (dict "id" "duplicate-route" "path" $path "value" (toJson $pair)
-  "rule" (printf "must have a pair of source and destination of its own; master.routes[%d] has the same pair" (get $seen $pair)) "example" $example) }}
+  "rule" (printf "must be unique; master.routes[%d] has the same source and destination" (get $seen $pair)) "example" $example) }}
 {{- end }}
 {{- $_ := set $seen $pair $i }}
 {{- $target := get $domains (toString $route.destination) | default dict }}

@@ -6,7 +6,7 @@ Validation. The schema checks types and key names; the rules here have messages 
 validate.yaml of the umbrella chart then reports the errors of all components at once.
 
 Each rule has an ID, a literal in the template: `"id" "invalid-domain-id"`. One rule that several values share has one
-ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/messages.py reads them from here).
+ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/error_ids.py reads them from here).
 */}}
 
 {{/* "true" if the values of the component have no error. */}}
@@ -273,7 +273,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- $component := .Chart.Name -}}
 {{- $refused := list -}}
 {{- range $path, $instead := include (printf "%s.ownedConfig" $component) . | fromYaml -}}
-{{- $refused = append $refused (dict "id" "config-key-has-own-value" "path" $path
+{{- $refused = append $refused (dict "id" "config-key-has-dedicated-value" "path" $path
   "rule" "must not be set here: this key has a dedicated value"
   "example" (printf "%s.%s" $component $instead)) -}}
 {{- end -}}
@@ -281,7 +281,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
   "domainKeyData" (printf "%s.key.existingSecret: my-domain-key" $component)
   "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"
   "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" -}}
-{{- $refused = append $refused (dict "id" "config-secret-has-own-value" "path" $path
+{{- $refused = append $refused (dict "id" "config-key-has-dedicated-secret" "path" $path
   "rule" "must not be set here: the secret belongs in its own Secret, which is added when the pod starts"
   "example" $instead "shown" "(not shown)") -}}
 {{- end -}}
