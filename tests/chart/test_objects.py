@@ -139,7 +139,7 @@ def test_pods_refer_to_existing_objects(scenario: Scenario) -> None:
 
 
 def test_roles_limit_access_by_name(scenario: Scenario) -> None:
-    """Exceptions are `create`, the Role for RunK, and reading pods, logs and events. There are no wildcards."""
+    """Exceptions are `create`, the Role for RunK, and reading pods, logs and events. Wildcards are not allowed."""
     list_pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
     for item in scenario.objects:
         if item["kind"] != "Role":

@@ -4,7 +4,7 @@ The pods of the steps. Their arguments are {ctx, step, args, hook, config, volum
 file, or empty; `volumes` and `volumeMounts` are YAML text; `groups` lists the supplemental groups.
 */}}
 
-{{/* The scheduling of the pod of a step: {ctx, podAffinity}. `jobs` overrides the component; `podAffinity` overrides both. */}}
+{{/* The scheduling of a step: {ctx, podAffinity}. `jobs` overrides the component; `podAffinity` overrides both. */}}
 {{- define "kuscia.stepScheduling" -}}
 {{- $values := .ctx.Values -}}
 {{- $podAffinity := .podAffinity -}}

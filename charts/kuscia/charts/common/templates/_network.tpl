@@ -87,7 +87,7 @@ gateway.
 {{- ternary "https" "http" (not (empty $ingress.tls)) }}://{{ $ingress.host | default "<host of the Ingress controller>" }}{{ regexReplaceAll "\\(.*$" $ingress.path "" | trimSuffix "/" }}
 {{- end -}}
 
-{{/* The external addresses of the gateway, one per line; empty if there are none. */}}
+{{/* The external addresses of the gateway, one per line, or empty. */}}
 {{- define "kuscia.publicEndpoints" -}}
 {{- $ingress := .Values.ingress -}}
 {{- $external := .Values.service.external -}}
@@ -217,7 +217,7 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 ---
-# The pods of the steps accept no connections. There is no `ingress` key, since the API server drops an empty one and
+# The pods of the steps accept no connections. The `ingress` key is omitted, since the API server drops an empty one and
 # every upgrade would then change the object.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

@@ -13,7 +13,7 @@
 {{- end }}
 {{- include (printf "kuscia.notes.%s" .Chart.Name) . }}
 
-  Wait until the pod is ready, and show what it is waiting for:
+  Wait until the pod is ready, and show the reason if it is not:
     kubectl -n {{ $ns }} rollout status deployment/{{ $name }} --timeout 15m
     kubectl -n {{ $ns }} logs deployment/{{ $name }} -c prepare
     kubectl -n {{ $ns }} logs deployment/{{ $name }} -c {{ .Chart.Name }} --tail 50

@@ -33,7 +33,7 @@ ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/erro
 {{- end }}
 {{- end -}}
 
-{{/* The value must be one of `allowed`, in any case if `anyCase` is true: {path, value, allowed, example, anyCase, hint}. */}}
+{{/* The value must be one of `allowed`; `anyCase` ignores case: {path, value, allowed, example, anyCase, hint}. */}}
 {{- define "kuscia.check.oneOf" -}}
 {{- $value := ternary (toString .value | upper) (toString .value) (.anyCase | default false) -}}
 {{- if not (and (kindIs "string" .value) (has $value .allowed)) }}
@@ -125,7 +125,7 @@ resolver has no search domains and answers names ending in `.svc` with the addre
 {{- end }}
 {{- end -}}
 
-{{/* What is wrong with an endpoint: {id, rule} as JSON, empty if nothing is. Takes {value, form}. */}}
+{{/* The rule that an endpoint violates: {id, rule} as JSON, or empty. Takes {value, form}. */}}
 {{- define "kuscia.endpointProblem" -}}
 {{- $form := .form | default "http(s)://host[:port][/path]" -}}
 {{- $invalid := dict "id" "invalid-endpoint"
@@ -231,7 +231,7 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
 {{- end }}
 {{- end -}}
 
-{{/* An Ingress that the API server would reject, or that would not reach the gateway. Takes the context of the component. */}}
+{{/* An Ingress that is invalid or does not reach the gateway. Takes the context of the component. */}}
 {{- define "kuscia.check.ingress" -}}
 {{- $path := printf "%s.ingress" .Chart.Name -}}
 {{- $ingress := .Values.ingress -}}
