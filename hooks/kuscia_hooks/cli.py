@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from kuscia_hooks.core import cleanup, log
-from kuscia_hooks.core.errors import ConfigError, HookError, NeedsHuman
+from kuscia_hooks.core.errors import ConfigError, PermanentError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline, run
@@ -69,7 +69,7 @@ def _kube() -> Any:
 
     try:
         return Kube()
-    except NeedsHuman as error:
+    except PermanentError as error:
         logger.error("%s", error)
         _end(2)
 
@@ -230,7 +230,7 @@ def check(mode: str, timeout: float, log_json: bool, config_path: str) -> None:
     deadline = Deadline(timeout)
     try:
         report = step.attempt(settings, _kube(), deadline)
-    except HookError as error:
+    except StepError as error:
         logger.error("check: %s", error)
         _end(2)
     logger.info("passed=%d failed=%d in %.1fs", report.passed, report.failed, deadline.elapsed())
@@ -252,7 +252,7 @@ def _look(config_path: str, work: Callable[[Any, Any, Callable[[], Any]], int]) 
     try:
         with at_a_glance(kube, settings) as open_api:
             code = work(settings, kube, open_api)
-    except HookError as error:
+    except StepError as error:
         logger.error("%s", error)
         code = 2
     _end(code)

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Busy, Exists, Missing, Refused, TimedOut, error_for
 from kuscia_hooks.kuscia.domain_key import api_token, load_key
@@ -46,7 +46,7 @@ def _lite_or_only(lines: list[dict]) -> dict:
 
 
 @pytest.mark.parametrize(("note", "kind"), RECORDED.items(), ids=RECORDED)
-def test_recorded_errors(note: str, kind: type[HookError]) -> None:
+def test_recorded_errors(note: str, kind: type[StepError]) -> None:
     line = _lite_or_only([line for line in recordings("api-transcript") if line["note"] == note])
     status = line["response"]["json"]["status"]
     assert status["code"] != 0
@@ -93,7 +93,7 @@ def test_what_an_object_is_called_says_nothing_about_the_error(code: int, text: 
 
 
 def test_master_not_reached_from_a_lite_is_not_final() -> None:
-    assert isinstance(error_for("domain/query", 11103, "can't reach master"), NotYet)
+    assert isinstance(error_for("domain/query", 11103, "can't reach master"), RetryableError)
 
 
 def test_the_token_is_sent(kuscia: Kuscia, endpoint: str, key_pem: bytes, client: KusciaAPI) -> None:
@@ -110,7 +110,7 @@ def test_one_failure_is_tried_again(kuscia: Kuscia, client: KusciaAPI, fault: st
 
 def test_lasting_failure_is_reported(kuscia: Kuscia, client: KusciaAPI) -> None:
     kuscia.faults = ["500"] * 9
-    with pytest.raises(NotYet, match="domain/create answered 500"):
+    with pytest.raises(RetryableError, match="domain/create answered 500"):
         client.call("domain/create", {"domain_id": "alice"})
     assert len(kuscia.faults) == 5
 
@@ -131,14 +131,14 @@ def test_a_time_out_is_not_tried_again(kuscia: Kuscia, client: KusciaAPI) -> Non
 
 def test_401_names_the_cause(kuscia: Kuscia, client: KusciaAPI) -> None:
     kuscia.expected_token = "another"
-    with pytest.raises(NeedsHuman, match="another key or domain ID than kuscia-system"):
+    with pytest.raises(PermanentError, match="another key or domain ID than kuscia-system"):
         client.ready()
 
 
 def test_nobody_there(key_pem: bytes) -> None:
     with (
         KusciaAPI("http://127.0.0.1:9", "NOTLS", "a", load_key(key_pem)) as client,
-        pytest.raises(NotYet, match="not reached"),
+        pytest.raises(RetryableError, match="not reached"),
     ):
         client.ready()
 
@@ -146,7 +146,7 @@ def test_nobody_there(key_pem: bytes) -> None:
 def test_tls_client_at_a_plain_port(endpoint: str, key_pem: bytes) -> None:
     with (
         KusciaAPI(endpoint.replace("http", "https"), "TLS", "a", load_key(key_pem)) as client,
-        pytest.raises(NeedsHuman, match="does not speak TLS: its protocol is NOTLS"),
+        pytest.raises(PermanentError, match="does not speak TLS: its protocol is NOTLS"),
     ):
         client.ready()
 
@@ -157,7 +157,7 @@ def test_plain_client_at_a_tls_port(key_pem: bytes) -> None:
     answer = httpx.MockTransport(lambda _: httpx.Response(400, text=line["response"]["body"]))
     with (
         KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=answer) as client,
-        pytest.raises(NeedsHuman, match="speaks TLS"),
+        pytest.raises(PermanentError, match="speaks TLS"),
     ):
         client.ready()
 
@@ -167,7 +167,7 @@ def test_something_else_answers(key_pem: bytes, body: str) -> None:
     answer = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
     with (
         KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=answer) as client,
-        pytest.raises(NotYet, match="not KusciaAPI's JSON"),
+        pytest.raises(RetryableError, match="not KusciaAPI's JSON"),
     ):
         client.once("domain/query", {})
 
@@ -177,7 +177,7 @@ def test_not_ready(key_pem: bytes) -> None:
     answer = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
     with (
         KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=answer) as client,
-        pytest.raises(NotYet, match="not ready"),
+        pytest.raises(RetryableError, match="not ready"),
     ):
         client.ready()
 
@@ -232,7 +232,7 @@ def test_stream_that_breaks_off(key_pem: bytes) -> None:
 
 def test_stream_without_the_right_key(key_pem: bytes) -> None:
     refusing = httpx.MockTransport(lambda _: httpx.Response(401))
-    with pytest.raises(NeedsHuman, match="refused the token"):
+    with pytest.raises(PermanentError, match="refused the token"):
         list(stream_client(key_pem, refusing).stream("job/watch", {}))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Check
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.steps import check
@@ -370,7 +370,11 @@ def test_the_job_fails(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> Non
 
 def test_the_gateway_does_not_answer(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
     def refuse(*_: Any) -> None:
-        raise NotYet("no Kuscia gateway answers at https://own:1080: refused", "curl -kvs https://own:1080/")
+        raise RetryableError(
+            "unclassified-retryable",
+            "no Kuscia gateway answers at https://own:1080: refused",
+            see="curl -kvs https://own:1080/",
+        )
 
     monkeypatch.setattr(gateway, "probe", refuse)
     report = attempt(master(endpoint), kube)

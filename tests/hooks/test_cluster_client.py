@@ -3,7 +3,7 @@ from urllib3.exceptions import MaxRetryError
 
 from kuscia_hooks.cluster.client import Conflict, Kube, Waiting
 from kuscia_hooks.core import log
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.log import logger
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
@@ -34,20 +34,20 @@ def test_what_was_read_is_not_printed(core: FakeCore, kube: Kube, capsys: pytest
 def test_missing_values(core: FakeCore, kube: Kube, data: dict[str, str] | None, says: str) -> None:
     if data is not None:
         core.put("secrets", "ns", "s", data=data)
-    with pytest.raises(NotYet, match=says) as error:
+    with pytest.raises(RetryableError, match=says) as error:
         kube.secret_value("ns", "s", "key")
-    assert error.value.show == "kubectl get secret s -n ns"
+    assert error.value.see == "kubectl get secret s -n ns"
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (401, NotYet, "takes the token or certificate no longer, or never did"),
-        (403, NotYet, r"resources \[secrets\], resourceNames \[s\], verbs \[get\]"),
-        (429, NotYet, "now"),
-        (500, NotYet, "now"),
-        (503, NotYet, "now"),
-        (422, NeedsHuman, "422"),
+        (401, RetryableError, "takes the token or certificate no longer, or never did"),
+        (403, RetryableError, r"resources \[secrets\], resourceNames \[s\], verbs \[get\]"),
+        (429, RetryableError, "now"),
+        (500, RetryableError, "now"),
+        (503, RetryableError, "now"),
+        (422, PermanentError, "422"),
     ],
 )
 def test_the_api_server_refuses(core: FakeCore, kube: Kube, status: int, kind: type[Exception], says: str) -> None:
@@ -65,7 +65,7 @@ def test_create_is_not_bound_to_a_name(core: FakeCore, kube: Kube) -> None:
         raise api_exception(403, "forbidden")
 
     core.fail = fail
-    with pytest.raises(NotYet) as error:
+    with pytest.raises(RetryableError) as error:
         kube.create_configmap("ns", "c", {}, {})
     assert "resourceNames" not in str(error.value)
 
@@ -75,7 +75,7 @@ def test_no_api_server(core: FakeCore, kube: Kube) -> None:
         raise MaxRetryError(None, "/api", "refused")  # type: ignore[arg-type]
 
     core.fail = fail
-    with pytest.raises(NotYet, match="API server is not reached"):
+    with pytest.raises(RetryableError, match="API server is not reached"):
         kube.secret("ns", "s")
 
 
@@ -84,7 +84,7 @@ def test_a_namespace_that_comes_later(core: FakeCore, kube: Kube) -> None:
         raise api_exception(404, 'namespaces "ns" not found')
 
     core.fail = fail
-    with pytest.raises(NotYet, match='namespaces "ns" not found'):
+    with pytest.raises(RetryableError, match='namespaces "ns" not found'):
         kube.create_secret("ns", "s", {}, {})
 
 
@@ -111,7 +111,7 @@ def test_created_objects(core: FakeCore, kube: Kube) -> None:
 
 
 def test_service_uid(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(NotYet, match="Service ns/m does not exist"):
+    with pytest.raises(RetryableError, match="Service ns/m does not exist"):
         kube.service_uid("ns", "m")
     core.put("services", "ns", "m")
     assert kube.service_uid("ns", "m") == "uid-m"
@@ -131,9 +131,9 @@ def test_pods_that_may_not_be_listed(core: FakeCore, kube: Kube) -> None:
         raise api_exception(403, "pods is forbidden")
 
     core.fail = forbidden
-    with pytest.raises(NotYet, match=r"resources \[pods\], verbs \[list\]") as error:
+    with pytest.raises(RetryableError, match=r"resources \[pods\], verbs \[list\]") as error:
         kube.pods("ns", "app=x")
-    assert "can-i list pods -n ns" in error.value.show
+    assert "can-i list pods -n ns" in error.value.see
 
 
 def test_log(core: FakeCore, kube: Kube) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.core.config import Table
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import columns
 
 
@@ -37,7 +37,7 @@ def test_a_header(content: bytes, names: list[str]) -> None:
     ],
 )
 def test_no_header(content: bytes, says: str) -> None:
-    with pytest.raises(NeedsHuman, match=says):
+    with pytest.raises(PermanentError, match=says):
         columns.header(BytesIO(content), "f")
 
 
@@ -62,5 +62,5 @@ def test_types_for_the_header() -> None:
     ],
 )
 def test_table_and_header_disagree(fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(NeedsHuman, match=says):
+    with pytest.raises(PermanentError, match=says):
         columns.resolved(table(**fields), ["id1", "age"])

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.progress import ChangeProgress
 from kuscia_hooks.kuscia.api_errors import TimedOut
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
@@ -20,7 +20,7 @@ def test_failures_do_not_stop_the_rest() -> None:
 
     def work(item: int) -> None:
         if item % 10 == 0:
-            raise NotYet(f"no {item}")
+            raise RetryableError("unclassified-retryable", f"no {item}")
         seen.add(item)
 
     failed = each(range(50), work)
@@ -56,7 +56,7 @@ def test_a_time_out_halves_and_good_answers_bring_it_back() -> None:
     concurrency = ConcurrencyLimit(8)
     for expected in (4, 2, 1, 1):
         with pytest.raises(TimedOut), concurrency:
-            raise TimedOut("late")
+            raise TimedOut("kusciaapi-timeout", "late")
         assert concurrency.allowed == expected
     for _ in range(50):
         with concurrency:
@@ -70,8 +70,8 @@ def test_a_time_out_halves_and_good_answers_bring_it_back() -> None:
 
 def test_other_errors_leave_the_pace_as_it_is() -> None:
     concurrency = ConcurrencyLimit(8)
-    with pytest.raises(NotYet), concurrency:
-        raise NotYet("x")
+    with pytest.raises(RetryableError), concurrency:
+        raise RetryableError("unclassified-retryable", "x")
     assert concurrency.allowed == 8
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Data
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.plan import Plan, Summary
 from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.steps import data
@@ -222,7 +222,7 @@ def test_a_grant_that_is_gone_already(kube: Kube, kuscia: Kuscia, endpoint: str)
 
 def test_wrong_keys_heal(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     minio.fail = s3_error("SignatureDoesNotMatch")
-    with pytest.raises(NeedsHuman, match="refuses the keys in Secret ns/oss"):
+    with pytest.raises(PermanentError, match="refuses the keys in Secret ns/oss"):
         attempt(endpoint, kube)
     assert kuscia.paths(writes=True) == []
     minio.fail = None
@@ -231,7 +231,7 @@ def test_wrong_keys_heal(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeM
 
 def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeMinio) -> None:
     minio.buckets.clear()
-    with pytest.raises(NeedsHuman, match="bucket b does not exist"):
+    with pytest.raises(PermanentError, match="bucket b does not exist"):
         attempt(endpoint, kube)
     attempt(endpoint, kube, source={**OSS, "createBucket": True})
     assert "p/alice.csv" in minio.buckets["b"]
@@ -251,7 +251,7 @@ def test_missing_credentials(
     core.objects.pop(("secrets", "ns", "oss"))
     if values is not None:
         core.put("secrets", "ns", "oss", data=secret_data(**values))
-    with pytest.raises(NotYet, match=says):
+    with pytest.raises(RetryableError, match=says):
         attempt(endpoint, kube)
 
 
@@ -259,7 +259,7 @@ OWN = {**TABLE, "example": None}
 
 
 def test_an_object_of_the_users_own(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
-    with pytest.raises(NeedsHuman, match=r"bucket b has no object p/alice\.csv\. Upload it, or say"):
+    with pytest.raises(PermanentError, match=r"bucket b has no object p/alice\.csv\. Upload it, or say"):
         attempt(endpoint, kube, tables=[OWN])
     assert kuscia.tables == {}
     assert kuscia.grants == {}
@@ -271,7 +271,7 @@ def test_an_object_of_the_users_own(kube: Kube, kuscia: Kuscia, endpoint: str, m
 
 def test_columns_that_the_object_has_not(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     minio.store("b", "p/alice.csv", b"id1,years\n1,2\n", {})
-    with pytest.raises(NeedsHuman, match="columns that the file has not: age; its header is id1, years"):
+    with pytest.raises(PermanentError, match="columns that the file has not: age; its header is id1, years"):
         attempt(endpoint, kube, tables=[OWN])
     assert kuscia.tables == {}
 
@@ -303,7 +303,7 @@ def test_a_file_that_is_not_there_and_then_is(
     path = tmp_path / "own.csv"
     mounted = {**OWN, "id": "own", "name": "own.csv", "relativeUri": "own.csv", "file": str(path)}
     (tmp_path / "other.csv").touch()
-    with pytest.raises(NeedsHuman, match=f"table own: there is no file {path}; {tmp_path} holds other.csv"):
+    with pytest.raises(PermanentError, match=f"table own: there is no file {path}; {tmp_path} holds other.csv"):
         attempt(endpoint, kube, tables=[TABLE, mounted])
     assert set(kuscia.tables) == {("alice", "alice-table")}
     path.write_bytes(b"id1,age\n1,2\n")
@@ -326,7 +326,7 @@ def test_a_fetched_file_with_a_wrong_header_is_not_kept(
 
     monkeypatch.setattr(download, "fetch", fetch)
     url = {"example": None, "url": "https://files.example.com/alice.csv"}
-    with pytest.raises(NeedsHuman, match="columns that the file has not: age"):
+    with pytest.raises(PermanentError, match="columns that the file has not: age"):
         attempt(endpoint, kube, tables=[{**TABLE, **url}])
     assert not fetched.exists()
     assert minio.buckets["b"] == {}
@@ -353,7 +353,7 @@ def test_a_table_that_cannot_be_read_keeps_its_grants(
 ) -> None:
     attempt(endpoint, kube)
     minio.buckets["b"].clear()
-    with pytest.raises(NeedsHuman, match="has no object"):
+    with pytest.raises(PermanentError, match="has no object"):
         attempt(endpoint, kube, tables=[OWN])
     assert set(kuscia.grants) == {"alice-table-bob"}
 
@@ -379,7 +379,7 @@ def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint
 def test_one_that_fails_does_not_stop_the_others(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     kuscia.do_domaindata_create = lambda body: (11500, "columns are invalid", None)  # type: ignore[method-assign]
     summary = Summary()
-    with pytest.raises(NeedsHuman, match="columns are invalid"):
+    with pytest.raises(PermanentError, match="columns are invalid"):
         attempt(endpoint, kube, summary)
     assert summary.failed == 1
     assert set(kuscia.grants) == {"alice-table-bob"}

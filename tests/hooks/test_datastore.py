@@ -15,7 +15,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, SecretKey, Sqlite
-from kuscia_hooks.core.errors import ConfigError, NotYet
+from kuscia_hooks.core.errors import ConfigError, RetryableError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import datastore
 
@@ -70,14 +70,14 @@ def test_the_address_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_passwords_that_cannot_be_carried(kube: Kube, raw: bytes, says: str) -> None:
     kube.create_secret("ns", "p", {"password": raw}, {})
-    with pytest.raises(NotYet, match=says) as error:
+    with pytest.raises(RetryableError, match=says) as error:
         datastore.read_password(database(), "ns", kube)
     assert "Secret ns/p, key password" in str(error.value)
 
 
 def test_a_password_that_is_no_text(kube: Kube) -> None:
     kube.create_secret("ns", "p", {"password": b"\xff\xfe"}, {})
-    with pytest.raises(NotYet, match="password of Secret ns/p is not UTF-8 text"):
+    with pytest.raises(RetryableError, match="password of Secret ns/p is not UTF-8 text"):
         datastore.read_password(database(), "ns", kube)
 
 
@@ -91,7 +91,7 @@ def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(datastore.tempfile, "TemporaryFile", refuse)
-    with pytest.raises(NotYet, match="cannot be written to: Permission denied"):
+    with pytest.raises(RetryableError, match="cannot be written to: Permission denied"):
         datastore.check_sqlite(Sqlite(type="sqlite", path=str(tmp_path)))
 
 
@@ -106,7 +106,7 @@ def test_sqlite_state_of_another_user(tmp_path: Path) -> None:
 
     state.unlink()
     state.mkdir()
-    with pytest.raises(NotYet, match=r"state\.db, the master's state, cannot be written to: Is a directory"):
+    with pytest.raises(RetryableError, match=r"state\.db, the master's state, cannot be written to: Is a directory"):
         datastore.check_sqlite(store)
 
 
@@ -167,10 +167,10 @@ def test_mysql_is_not_written_to(monkeypatch: pytest.MonkeyPatch, there: bool) -
     ],
 )
 def test_mysql_rights(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], says: str) -> None:
-    with pytest.raises(NotYet) as error:
+    with pytest.raises(RetryableError) as error:
         check_mysql(monkeypatch, Server(**answers))
     assert re.search(says, error.value.message)
-    assert error.value.show.startswith("mysql -h db")
+    assert error.value.see.startswith("mysql -h db")
 
 
 def test_mysql_without_a_table_has_all_rights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_postgres_as_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_postgres_rights(
     monkeypatch: pytest.MonkeyPatch, table: str | None, answers: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(NotYet) as error:
+    with pytest.raises(RetryableError) as error:
         check_postgres(monkeypatch, table, False, **answers)
     assert re.search(says, error.value.message)
 
@@ -244,17 +244,17 @@ def test_postgres_rights(
 )
 def test_postgres_table_of_another(monkeypatch: pytest.MonkeyPatch, create: bool, owner: bool, says: str) -> None:
     """kine makes what is not there at every start, and is refused before the server looks whether it is."""
-    with pytest.raises(NotYet) as error:
+    with pytest.raises(RetryableError) as error:
         check_postgres(monkeypatch, "kine", create, **{"SELECT pg_has_role": [(owner,)]})
     assert re.search(says, error.value.message)
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgres"])
 def test_no_server(kind: str) -> None:
-    with pytest.raises(NotYet, match=rf"{kind} root@127.0.0.1:9/kine") as error:
+    with pytest.raises(RetryableError, match=rf"{kind} root@127.0.0.1:9/kine") as error:
         datastore.check_database(database(kind, host="127.0.0.1", port=9), "hunter2")
     assert "hunter2" not in str(error.value)
-    assert "127.0.0.1" in error.value.show
+    assert "127.0.0.1" in error.value.see
 
 
 def test_dash_in_the_name_is_warned_about() -> None:
@@ -298,11 +298,11 @@ def test_state_made_with_another_token(
     if readable:
         assert datastore.check_database(database(kind), "secret", token) == []
         return
-    with pytest.raises(NotYet) as error:
+    with pytest.raises(RetryableError) as error:
         datastore.check_database(database(kind), "secret", token)
     assert "made for another domainId or with another clusterToken" in error.value.message
     assert "Every master needs a database of its own" in error.value.message
-    assert error.value.show.endswith(" kine")
+    assert error.value.see.endswith(" kine")
     assert token not in str(error.value)
 
 
@@ -340,7 +340,7 @@ def test_mysql_password_is_sent_in_utf8(monkeypatch: pytest.MonkeyPatch) -> None
         raise pymysql.OperationalError(1045, "Access denied")
 
     monkeypatch.setattr(pymysql, "connect", connect)
-    with pytest.raises(NotYet, match="1045 Access denied"):
+    with pytest.raises(RetryableError, match="1045 Access denied"):
         datastore.check_database(database(), "пароль")
     assert seen["password"] == "пароль".encode()
     assert seen["connect_timeout"] == 5
@@ -358,7 +358,7 @@ def test_a_missing_database_is_explained(monkeypatch: pytest.MonkeyPatch, code: 
         raise pymysql.OperationalError(code, "Access denied for user to database 'kine'")
 
     monkeypatch.setattr(pymysql, "connect", connect)
-    with pytest.raises(NotYet, match=says):
+    with pytest.raises(RetryableError, match=says):
         datastore.check_database(database(), "secret")
 
 
@@ -387,7 +387,7 @@ def test_mysql_tls_is_as_kuscias_driver_has_it(
         raise pymysql.OperationalError(3159, "Connections using insecure transport are prohibited")
 
     monkeypatch.setattr(pymysql, "connect", connect)
-    with pytest.raises(NotYet, match="3159"):
+    with pytest.raises(RetryableError, match="3159"):
         datastore.check_database(database(params={} if tls is None else {"tls": tls}), "secret")
     given = {name: value for name, value in seen.items() if name.startswith("ssl")}
     if isinstance(given.get("ssl"), ssl.SSLContext):
@@ -417,7 +417,7 @@ def test_postgres_tls(monkeypatch: pytest.MonkeyPatch, mode: str | None, wanted:
         raise pg8000.native.InterfaceError("Server refuses SSL")
 
     monkeypatch.setattr(pg8000.native, "Connection", connect)
-    with pytest.raises(NotYet, match="Server refuses SSL"):
+    with pytest.raises(RetryableError, match="Server refuses SSL"):
         datastore.check_database(database("postgres", params={"sslmode": mode} if mode else {}), "secret")
     given = seen["ssl_context"]
     if isinstance(given, ssl.SSLContext):
@@ -457,7 +457,7 @@ def test_a_password_that_the_driver_refuses(password: str, use: Any) -> None:
     """It is said, without its characters, and goes on once it is another."""
     with scram_server() as port:
         store = database("postgres", host="127.0.0.1", port=port, params={"sslmode": "disable"})
-        with pytest.raises(NotYet, match="the password cannot be checked here") as error:
+        with pytest.raises(RetryableError, match="the password cannot be checked here") as error:
             use(store, password)
     assert not set(str(error.value)) & {character for character in password if not character.isascii()}
 
@@ -473,6 +473,6 @@ def test_the_mysql_driver_refuses_no_password(monkeypatch: pytest.MonkeyPatch, p
         raise pymysql.OperationalError(1045, "Access denied")
 
     monkeypatch.setattr(pymysql, "connect", connect)
-    with pytest.raises(NotYet, match="1045"):
+    with pytest.raises(RetryableError, match="1045"):
         datastore.check_database(database(), password)
     assert seen == [password.encode()]

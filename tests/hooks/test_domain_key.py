@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.kuscia_server import Kuscia, serve
@@ -108,7 +108,7 @@ def test_another_key_is_not_believed(tmp_path: Path, key_pem: bytes, other_key_p
     with (
         serve(kuscia, server_context(tmp_path, domain_key.load_key(other_key_pem), "alice", False)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", domain_key.load_key(key_pem)) as client,
-        pytest.raises(NeedsHuman, match="not signed with this domain's key"),
+        pytest.raises(PermanentError, match="not signed with this domain's key"),
     ):
         client.ready()
     assert kuscia.asked == []
@@ -119,7 +119,7 @@ def test_a_missing_client_certificate_is_named(tmp_path: Path, key_pem: bytes, k
     with (
         serve(kuscia, server_context(tmp_path, key, "alice", True)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", key) as client,
-        pytest.raises((NeedsHuman, NotYet)) as error,
+        pytest.raises((PermanentError, RetryableError)) as error,
     ):
         client.ready()
     assert "MTLS" in str(error.value)

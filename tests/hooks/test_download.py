@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.tables import download
 from kuscia_hooks.tables.download import Login
 from tests.hooks.conftest import secret_data
@@ -63,7 +63,7 @@ def test_once(tmp_path: Path) -> None:
 
 def test_it_goes_on_where_it_broke_off(tmp_path: Path) -> None:
     server = Server(broken_after=(2 << 20) + 1000)
-    with pytest.raises(NotYet, match="broke off after"):
+    with pytest.raises(RetryableError, match="broke off after"):
         fetch(server, tmp_path)
     assert fetch(server, tmp_path).read_bytes() == BYTES
     assert [request.headers.get("Range") for request in server.requests] == [None, f"bytes={2 << 20}-"]
@@ -71,7 +71,7 @@ def test_it_goes_on_where_it_broke_off(tmp_path: Path) -> None:
 
 def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
     server = Server(broken_after=(2 << 20) + 1000)
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryableError):
         fetch(server, tmp_path)
     server.content, server.etag = BYTES[::-1], '"2"'
     assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
@@ -81,7 +81,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
 def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     """The part of the former version goes before the new one gets its mark."""
     server = Server(broken_after=(2 << 20) + 1000)
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryableError):
         fetch(server, tmp_path)
     server.content, server.etag = BYTES[::-1], '"2"'
 
@@ -103,7 +103,7 @@ def test_what_is_there_whole_is_not_fetched_again(tmp_path: Path) -> None:
 
 
 def test_a_wrong_size_is_known_from_the_beginning(tmp_path: Path) -> None:
-    with pytest.raises(NeedsHuman, match=f"has {len(BYTES)} bytes, not the 7 of `size`"):
+    with pytest.raises(PermanentError, match=f"has {len(BYTES)} bytes, not the 7 of `size`"):
         fetch(Server(), tmp_path, size=7)
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
 
@@ -111,20 +111,20 @@ def test_a_wrong_size_is_known_from_the_beginning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (404, NeedsHuman, "alice.csv answers 404 Not Found"),
-        (401, NeedsHuman, "answers 401 Unauthorized to no credentials"),
-        (503, NotYet, "answers 503"),
-        (429, NotYet, "answers 429"),
+        (404, PermanentError, "alice.csv answers 404 Not Found"),
+        (401, PermanentError, "answers 401 Unauthorized to no credentials"),
+        (503, RetryableError, "answers 503"),
+        (429, RetryableError, "answers 429"),
     ],
 )
-def test_refused(tmp_path: Path, status: int, kind: type[HookError], says: str) -> None:
+def test_refused(tmp_path: Path, status: int, kind: type[StepError], says: str) -> None:
     with pytest.raises(kind, match=says):
         fetch(lambda _: httpx.Response(status), tmp_path)
 
 
 def test_wrong_credentials_are_named_but_not_shown(tmp_path: Path) -> None:
     login = Login(httpx.BasicAuth("me", "hunter2"), secret="Secret ns/files")
-    with pytest.raises(NeedsHuman, match="to the credentials in Secret ns/files") as error:
+    with pytest.raises(PermanentError, match="to the credentials in Secret ns/files") as error:
         fetch(lambda _: httpx.Response(403), tmp_path, login)
     assert "hunter2" not in str(error.value)
 
@@ -133,7 +133,7 @@ def test_not_reached(tmp_path: Path) -> None:
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
-    with pytest.raises(NotYet, match="is not reached"):
+    with pytest.raises(RetryableError, match="is not reached"):
         fetch(refuse, tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_wrong_scheme(tmp_path: Path) -> None:
     def plain(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number")
 
-    with pytest.raises(NeedsHuman, match="does not speak TLS; does its URL begin with http://"):
+    with pytest.raises(PermanentError, match="does not speak TLS; does its URL begin with http://"):
         fetch(plain, tmp_path)
 
 
@@ -163,17 +163,19 @@ def test_logins(core: FakeCore, kube: Kube, tmp_path: Path, values: dict[str, st
 
 
 def test_a_secret_that_is_missing_or_incomplete(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(NotYet, match="Secret ns/files does not exist"):
+    with pytest.raises(RetryableError, match="Secret ns/files does not exist"):
         download.login(kube, "ns", "files")
     core.put("secrets", "ns", "files", data=secret_data(username="me"))
-    with pytest.raises(NotYet, match="neither token, nor username and password, nor query \\(it has username\\)"):
+    with pytest.raises(
+        RetryableError, match="neither token, nor username and password, nor query \\(it has username\\)"
+    ):
         download.login(kube, "ns", "files")
 
 
 @pytest.mark.parametrize("key", ["token", "username", "query"])
 def test_a_login_that_is_no_text(core: FakeCore, kube: Kube, key: str) -> None:
     core.put("secrets", "ns", "files", data=secret_data(**{"password": "x", key: b"\xff"}))
-    with pytest.raises(NotYet, match=f"{key} of Secret ns/files is not UTF-8 text"):
+    with pytest.raises(RetryableError, match=f"{key} of Secret ns/files is not UTF-8 text"):
         download.login(kube, "ns", "files")
 
 

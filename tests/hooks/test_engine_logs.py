@@ -5,7 +5,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, attempt
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
@@ -222,5 +222,5 @@ def test_no_such_job(kube: Kube, key_pem: bytes, fake_time: FakeTime, query: Que
         job__query=(11202, 'kusciajobs.kuscia.secretflow "nosuch" not found'),
         job__watch=b'{"type":4}',
     )
-    with pytest.raises(NeedsHuman, match="there is no job"):
+    with pytest.raises(PermanentError, match="there is no job"):
         read(lite(), kube, scripted, query, fake_time)

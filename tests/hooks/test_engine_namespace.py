@@ -7,7 +7,7 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Engines
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia import engine_namespace
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
@@ -38,14 +38,14 @@ def test_the_namespace_is_mine(core: FakeCore, kube: Kube) -> None:
 @pytest.mark.parametrize("found", [BOBS, {**MINE, "lite": "other/kuscia-lite-alice"}, {**MINE, "domain": "alicia"}, {}])
 def test_the_namespace_is_another_lites(core: FakeCore, kube: Kube, found: dict[str, str]) -> None:
     core.put("configmaps", "engines", engine_namespace.MARKER, data=found)
-    with pytest.raises(NotYet, match="every lite needs one of its own") as error:
+    with pytest.raises(RetryableError, match="every lite needs one of its own") as error:
         engine_namespace.claim(settings(), "alice", kube)
     assert f"domain {found.get('domain')}" in error.value.message
     assert f"kubectl -n engines delete configmap {engine_namespace.MARKER}" in error.value.message
 
 
 def test_the_releases_own_marker_is_waited_for(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(NotYet, match="of this release does not exist"):
+    with pytest.raises(RetryableError, match="of this release does not exist"):
         engine_namespace.claim(settings(), "alice", kube)
     assert ("create", "configmaps", engine_namespace.MARKER) not in core.calls
 
@@ -57,7 +57,7 @@ def test_behind_a_kubeconfig_the_first_lite_takes_the_namespace(core: FakeCore, 
     engine_namespace.claim(settings(**KC), "alice", kube)
     assert core.data("configmaps", "engines", engine_namespace.MARKER) == MINE
     engine_namespace.claim(settings(**KC), "alice", kube)
-    with pytest.raises(NotYet, match=r"holds the engines of domain alice \(ns/kuscia-lite-alice\)"):
+    with pytest.raises(RetryableError, match=r"holds the engines of domain alice \(ns/kuscia-lite-alice\)"):
         engine_namespace.claim(settings(**KC, lite="lite-bob/kuscia-lite-bob"), "bob", kube)
 
 
@@ -69,7 +69,7 @@ def test_two_lites_that_come_at_once(core: FakeCore, kube: Kube) -> None:
             core.put("configmaps", "engines", engine_namespace.MARKER, data=BOBS)
 
     core.fail = fail
-    with pytest.raises(NotYet, match="holds the engines of domain bob"):
+    with pytest.raises(RetryableError, match="holds the engines of domain bob"):
         engine_namespace.claim(settings(**KC), "alice", kube)
 
 
@@ -81,7 +81,7 @@ def test_prepare_names_the_role_that_is_missing(core: FakeCore, kube: Kube) -> N
             raise api_exception(403, "pods is forbidden")
 
     core.fail = fail
-    with pytest.raises(NotYet, match=r"refuses to list pods in engines .*resources \[pods\], verbs \[list\]"):
+    with pytest.raises(RetryableError, match=r"refuses to list pods in engines .*resources \[pods\], verbs \[list\]"):
         engine_namespace.report_left_behind(settings(), "alice", kube)
 
 
@@ -97,11 +97,13 @@ def test_rights_that_are_there(core: FakeCore, kube: Kube) -> None:
 def test_all_rights_that_lack_are_named_at_once(core: FakeCore, kube: Kube) -> None:
     """Kuscia would wait for its informers of what it cannot list or watch, without a word."""
     core.refused = {("watch", "secrets"), ("list", "secrets"), ("delete", "pods"), ("get", "pods/log")}
-    with pytest.raises(NotYet, match="refuses what RunK does in engines: the user of the kubeconfig may not ") as error:
+    with pytest.raises(
+        RetryableError, match="refuses what RunK does in engines: the user of the kubeconfig may not "
+    ) as error:
         engine_namespace.check_rights(settings(**KC), True, kube)
     assert "may not delete pods; list, watch secrets; get pods/log. Expected is a Role" in error.value.message
     again = " --dry-run=client -o yaml | kubectl apply -f -"
-    assert error.value.show == (
+    assert error.value.see == (
         "kubectl -n engines create role kuscia --resource=pods,configmaps,secrets --verb=get,list,watch,create,delete"
         f"{again} && kubectl -n engines create role kuscia-logs --resource=pods/log --verb=get{again}"
     )
@@ -109,15 +111,17 @@ def test_all_rights_that_lack_are_named_at_once(core: FakeCore, kube: Kube) -> N
 
 def test_only_the_role_that_lacks_is_to_be_made(core: FakeCore, kube: Kube) -> None:
     core.refused = {("get", "pods/log")}
-    with pytest.raises(NotYet) as error:
+    with pytest.raises(RetryableError) as error:
         engine_namespace.check_rights(settings(**KC), True, kube)
-    assert error.value.show.startswith("kubectl -n engines create role kuscia-logs ")
-    assert " && " not in error.value.show
+    assert error.value.see.startswith("kubectl -n engines create role kuscia-logs ")
+    assert " && " not in error.value.see
 
 
 def test_the_releases_own_role_lacks(core: FakeCore, kube: Kube) -> None:
     core.refused = ALL
-    with pytest.raises(NotYet, match="Expected are Role and RoleBinding kuscia-lite-alice-runk of this") as error:
+    with pytest.raises(
+        RetryableError, match="Expected are Role and RoleBinding kuscia-lite-alice-runk of this"
+    ) as error:
         engine_namespace.check_rights(settings(), False, kube)
     assert "this lite's ServiceAccount may not get, list, watch, create, delete pods; " in error.value.message
 
@@ -152,27 +156,27 @@ def test_check_fails_for_engines_of_other_domains_alone(core: FakeCore, kube: Ku
     core.put_pod("engines", "job-a-0", {LABEL: "alice"})
     assert "1 engine pods" in engine_namespace.check_pods(settings(), "alice", kube)
     core.put_pod("engines", "job-c-0", {LABEL: "carol"})
-    with pytest.raises(NotYet, match="left behind in engines: carol: job-c-0") as error:
+    with pytest.raises(RetryableError, match="left behind in engines: carol: job-c-0") as error:
         engine_namespace.check_pods(settings(), "alice", kube)
-    assert error.value.show == engine_namespace.removal("engines", "carol")
+    assert error.value.see == engine_namespace.removal("engines", "carol")
 
 
 def test_pull_secrets(core: FakeCore, kube: Kube) -> None:
     core.put("serviceaccounts", "engines", "default", pull_secrets=["other", "registry"])
     assert "carries registry" in engine_namespace.check_pull_secrets(settings(), ["registry"], kube)
-    with pytest.raises(NotYet, match="does not carry imagePullSecrets mirror,") as error:
+    with pytest.raises(RetryableError, match="does not carry imagePullSecrets mirror,") as error:
         engine_namespace.check_pull_secrets(settings(), ["registry", "mirror"], kube)
-    assert error.value.show == (
+    assert error.value.see == (
         "kubectl -n engines patch serviceaccount default -p "
         """'{"imagePullSecrets":[{"name":"registry"},{"name":"mirror"}]}'"""
     )
 
 
 def test_an_account_without_pull_secrets_or_none_at_all(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(NotYet, match="ServiceAccount engines/default does not exist"):
+    with pytest.raises(RetryableError, match="ServiceAccount engines/default does not exist"):
         engine_namespace.check_pull_secrets(settings(), ["registry"], kube)
     core.put("serviceaccounts", "engines", "default")
-    with pytest.raises(NotYet, match="does not carry"):
+    with pytest.raises(RetryableError, match="does not carry"):
         engine_namespace.check_pull_secrets(settings(), ["registry"], kube)
 
 
@@ -187,9 +191,9 @@ def test_a_service_made_anew(core: FakeCore, kube: Kube, minutes: int, stale: bo
     if not stale:
         assert "older than" in engine_namespace.check_dns("svc", "ns", "kuscia-lite-alice", kube)
         return
-    with pytest.raises(NotYet, match="made anew at 12:01:00") as error:
+    with pytest.raises(RetryableError, match="made anew at 12:01:00") as error:
         engine_namespace.check_dns("svc", "ns", "kuscia-lite-alice", kube)
-    assert error.value.show == "kubectl -n ns rollout restart deployment/kuscia-lite-alice"
+    assert error.value.see == "kubectl -n ns rollout restart deployment/kuscia-lite-alice"
 
 
 def edited(**changes: Any) -> str:
@@ -223,17 +227,17 @@ def edited(**changes: Any) -> str:
 )  # fmt: skip
 def test_a_kubeconfig_that_does_not_work_in_a_container(core: FakeCore, kube: Kube, text: str, says: str) -> None:
     core.put("secrets", "ns", "kc", data=secret_data(kubeconfig=text))
-    with pytest.raises(NotYet, match="kubeconfig of Secret ns/kc is no kubeconfig for engine pods") as error:
+    with pytest.raises(RetryableError, match="kubeconfig of Secret ns/kc is no kubeconfig for engine pods") as error:
         engine_namespace.reach(settings(**KC), "ns", kube)
     assert says in error.value.message
     assert "t0ken" not in error.value.message
 
 
 def test_the_kubeconfigs_secret_is_missing(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(NotYet, match="Secret ns/kc does not exist"):
+    with pytest.raises(RetryableError, match="Secret ns/kc does not exist"):
         engine_namespace.reach(settings(**KC), "ns", kube)
     core.put("secrets", "ns", "kc", data=secret_data(config=yaml.safe_dump(KUBECONFIG)))
-    with pytest.raises(NotYet, match=r"Secret ns/kc has no value under kubeconfig \(it has config\)"):
+    with pytest.raises(RetryableError, match=r"Secret ns/kc has no value under kubeconfig \(it has config\)"):
         engine_namespace.reach(settings(**KC), "ns", kube)
 
 

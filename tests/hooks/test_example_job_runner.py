@@ -3,8 +3,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.errors import NeedsHuman
-from kuscia_hooks.core.waiting import TimeUp
+from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
 from kuscia_hooks.example_job import runner
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -72,23 +71,25 @@ def test_a_lost_pod_is_tried_again(client: KusciaAPI, kuscia: Kuscia, fake_time:
 
 def test_three_failures_are_enough(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [recorded("job query job-fail")]
-    with pytest.raises(NeedsHuman, match=r'psi-2 Failed: .*terminated state reason "Error", message: "boom') as error:
+    with pytest.raises(
+        PermanentError, match=r'psi-2 Failed: .*terminated state reason "Error", message: "boom'
+    ) as error:
         run(client, fake_time)
-    assert error.value.show == "kubectl kuscia logs psi-2 -A (docs/operations.md)"
+    assert error.value.see == "kubectl kuscia logs psi-2 -A (docs/operations.md)"
     assert list(kuscia.jobs) == ["psi-2"]
 
 
 @pytest.mark.parametrize("note", ["job query j-badimage", "job query j-badparty"])
 def test_what_lasts_is_not_tried_again(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, note: str) -> None:
     kuscia.job_states = [recorded(note)]
-    with pytest.raises(NeedsHuman, match="psi-0 Failed"):
+    with pytest.raises(PermanentError, match="psi-0 Failed"):
         run(client, fake_time)
     assert kuscia.paths().count("job/create") == 1
 
 
 def test_a_pull_that_never_ends(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [recorded("job query job-nopull")]
-    with pytest.raises(TimeUp, match=r"psi-0 is still Running .alice Pending, bob Pending. after 30 s"):
+    with pytest.raises(DeadlineExceeded, match=r"psi-0 is still Running .alice Pending, bob Pending. after 30 s"):
         run(client, fake_time, timeout_seconds=30)
     assert kuscia.asked[-3][0] == "job/stop"
     assert list(kuscia.jobs) == ["psi-0"]
@@ -96,13 +97,13 @@ def test_a_pull_that_never_ends(client: KusciaAPI, kuscia: Kuscia, fake_time: Fa
 
 def test_the_outer_deadline_counts(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [status("Running")]
-    with pytest.raises(TimeUp, match="after 20 s"):
+    with pytest.raises(DeadlineExceeded, match="after 20 s"):
         run(client, fake_time, seconds=20)
 
 
 def test_deleted_while_it_runs(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.do_job_create = lambda body: (0, "success", {"job_id": body["job_id"]})  # type: ignore[method-assign]
-    with pytest.raises(NeedsHuman, match="was deleted while it ran"):
+    with pytest.raises(PermanentError, match="was deleted while it ran"):
         run(client, fake_time)
 
 
@@ -183,7 +184,7 @@ def test_a_new_run_makes_earlier_results_past(
     registered(kuscia, "psi-output-0")
     run(client, fake_time)
     kuscia.job_states = [status("Failed", "ErrImagePull")]
-    with pytest.raises(NeedsHuman):
+    with pytest.raises(PermanentError):
         run(client, fake_time)
     assert [mark["kuscia-chart/result"] for mark in marks(kuscia, "psi-output-0")] == ["failed"] * 2
     assert "alice has 1 results of earlier example jobs" in capsys.readouterr().out

@@ -258,7 +258,7 @@ def _copied(bob: Party, tables: list[str]) -> None:
     found = bob.ask("domaindata/list", {"data": {"domain_id": "bob"}})["domaindata_list"]
     copies = {entry["domaindata_id"] for entry in found if entry["author"] == "alice"}
     if not set(tables) <= copies:
-        raise waiting.NotYet(f"bob has {sorted(copies)}")
+        raise waiting.RetryableError(f"bob has {sorted(copies)}")
 
 
 GATEWAY_FAULTS: dict[str, list[Fault]] = {
@@ -340,7 +340,7 @@ def test_check_waits_for_a_route_that_flaps(cluster: Cluster, lites: dict[str, P
 def _passes(config: Check, kube: Kube) -> None:
     report = check.attempt(config, kube, Deadline(15))
     if report.failed:
-        raise waiting.NotYet(f"{report.failed} checks failed")
+        raise waiting.RetryableError(f"{report.failed} checks failed")
 
 
 def test_keys_are_those_of_the_nodes(cluster: Cluster) -> None:

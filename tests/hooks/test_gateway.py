@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia import domain_key, gateway
 from tests.hooks.conftest import recordings
 
@@ -64,13 +64,13 @@ def test_a_recorded_gateway(note: str) -> None:
     ],
 )
 def test_something_else(answer: httpx.Response | Exception, says: str) -> None:
-    with pytest.raises(NotYet, match=says) as error:
+    with pytest.raises(RetryableError, match=says) as error:
         gateway.probe("https://master:1080", answering(https=answer))
-    assert error.value.show == "curl -kvs https://master:1080/"
+    assert error.value.see == "curl -kvs https://master:1080/"
 
 
 def test_a_host_that_nobody_knows() -> None:
-    with pytest.raises(NotYet, match="the DNS of this cluster does not know the host"):
+    with pytest.raises(RetryableError, match="the DNS of this cluster does not know the host"):
         gateway.probe("https://kuscia.invalid")
 
 
@@ -85,7 +85,7 @@ def test_a_host_that_nobody_knows() -> None:
 )
 def test_wrong_scheme(endpoint: str, other: str) -> None:
     good = {other.split(":", 1)[0]: recorded("gateway root")}
-    with pytest.raises(NotYet, match="has the wrong scheme") as error:
+    with pytest.raises(RetryableError, match="has the wrong scheme") as error:
         gateway.probe(endpoint, answering(**good))
     assert other in error.value.message
 
@@ -131,14 +131,14 @@ def test_handshake_request() -> None:
     ],
 )
 def test_no_handshake(answer: httpx.Response | Exception, says: str) -> None:
-    with pytest.raises(NotYet, match=says) as error:
+    with pytest.raises(RetryableError, match=says) as error:
         gateway.handshake_state("https://m/kuscia", "alice", answering(https=answer))
-    assert error.value.show.endswith(" https://m/kuscia/handshake")
+    assert error.value.see.endswith(" https://m/kuscia/handshake")
 
 
 def test_no_path_to_take_away() -> None:
     answer = httpx.Response(404, text="404 page not found")
-    with pytest.raises(NotYet, match="no gateway is served under this host and path"):
+    with pytest.raises(RetryableError, match="no gateway is served under this host and path"):
         gateway.handshake_state("https://m:1080", "alice", answering(https=answer))
 
 
@@ -151,7 +151,7 @@ def test_master_id() -> None:
 @pytest.mark.parametrize("body", ["{}", "[]", "<html>"])
 def test_no_master_id(body: str) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryableError):
         gateway.master_id("https://m:1080", "alice", transport)
 
 

@@ -5,7 +5,7 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
-from kuscia_hooks.core.errors import ConfigError, NeedsHuman
+from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.inspect.invite import attempt
 from tests.hooks.fakes import FakeCore
 from tests.hooks.test_diagnosis import LITE, MASTER
@@ -68,10 +68,10 @@ def test_address_of_a_load_balancer(core: FakeCore, kube: Kube, place: dict[str,
 
 def test_load_balancer_without_an_address(core: FakeCore, kube: Kube) -> None:
     config = exposed(type="LoadBalancer", service=SERVICE)
-    with pytest.raises(NeedsHuman, match="does not exist"):
+    with pytest.raises(PermanentError, match="does not exist"):
         attempt(config, kube, "carl", "")
     core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status={"loadBalancer": {}})
-    with pytest.raises(NeedsHuman, match="has no address yet"):
+    with pytest.raises(PermanentError, match="has no address yet"):
         attempt(config, kube, "carl", "")
 
 

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import keys
@@ -77,27 +77,27 @@ def test_own_secret(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
 )
 def test_half_an_object_is_an_error(core: FakeCore, kube: Kube, data: dict[str, str], says: str) -> None:
     core.put("secrets", "ns", "own-key", data=data)
-    with pytest.raises(NeedsHuman, match=says) as error:
+    with pytest.raises(PermanentError, match=says) as error:
         attempt(kube)
     assert "kubectl delete secret own-key -n ns" in str(error.value)
     assert {verb for verb, _, _ in core.calls} == {"get"}
 
 
 def test_own_secret_is_missing(kube: Kube) -> None:
-    with pytest.raises(NeedsHuman, match="kubectl create secret generic mine -n ns --from-file=pem="):
+    with pytest.raises(PermanentError, match="kubectl create secret generic mine -n ns --from-file=pem="):
         attempt(kube, OWN)
 
 
 def test_own_secret_is_wrong(core: FakeCore, kube: Kube) -> None:
     core.put("secrets", "ns", "mine", data=secret_data(pem="garbage"))
-    with pytest.raises(NeedsHuman, match="openssl genrsa"):
+    with pytest.raises(PermanentError, match="openssl genrsa"):
         attempt(kube, OWN)
 
 
 def test_key_was_lost(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
     """A new key beside the old certificate would be another identity under the old name."""
     core.put("configmaps", "ns", "own-cert", data=certificate(key_pem))
-    with pytest.raises(NeedsHuman, match="Restore the Secret from your backup"):
+    with pytest.raises(PermanentError, match="Restore the Secret from your backup"):
         attempt(kube)
 
 
@@ -115,7 +115,7 @@ def test_certificate_does_not_fit(
 ) -> None:
     core.put("secrets", "ns", "own-key", data=secret_data(**{"domain.key": key_pem}))
     core.put("configmaps", "ns", "own-cert", data=make(key_pem, other_key_pem))
-    with pytest.raises(NeedsHuman, match=says) as error:
+    with pytest.raises(PermanentError, match=says) as error:
         attempt(kube)
     assert "kubectl delete configmap own-cert -n ns" in str(error.value)
 
@@ -139,7 +139,7 @@ def test_stopped_between_the_two(core: FakeCore, kube: Kube) -> None:
             raise api_exception(500, "sorry")
 
     core.fail = fail
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryableError):
         attempt(kube)
     before = core.data("secrets", "ns", "own-key")
     core.fail = lambda *_: None

@@ -1,4 +1,4 @@
-from kuscia_hooks.core.errors import NeedsHuman, NotYet, merged
+from kuscia_hooks.core.errors import PermanentError, RetryableError, merged
 from kuscia_hooks.core.plan import Action, Plan, Summary
 
 
@@ -22,10 +22,13 @@ def test_summary() -> None:
 
 
 def test_several_errors_as_one() -> None:
-    assert isinstance(merged([NotYet("a"), NotYet("b")]), NotYet)
-    both = merged([NotYet("a"), NeedsHuman("b", "kubectl x")])
-    assert isinstance(both, NeedsHuman)
+    assert isinstance(
+        merged([RetryableError("unclassified-retryable", "a"), RetryableError("unclassified-retryable", "b")]),
+        RetryableError,
+    )
+    both = merged([RetryableError("unclassified-retryable", "a"), PermanentError("unclassified", "b", see="kubectl x")])
+    assert isinstance(both, PermanentError)
     assert str(both) == "2 failed:\n  - a\n  - b\n    see: kubectl x"
-    many = str(merged([NotYet(f"error {number}") for number in range(99)]))
+    many = str(merged([RetryableError("unclassified-retryable", f"error {number}") for number in range(99)]))
     assert len(many.splitlines()) == 12
     assert "89 more" in many

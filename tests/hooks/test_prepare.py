@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Prepare
-from kuscia_hooks.core.errors import ConfigError, NotYet
-from kuscia_hooks.core.waiting import TimeUp
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
 from kuscia_hooks.steps import prepare
 from tests.hooks.conftest import secret_data
@@ -105,7 +104,7 @@ def test_a_key_that_is_mended_meanwhile_is_the_one_that_kuscia_gets(
     def refused_until_mended(_master: str, _domain: str, _token: str, key: RSAPrivateKey) -> None:
         if domain_key.public_der(key) == domain_key.public_der(domain_key.load_key(key_pem)):
             core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": other_key_pem}))
-            raise NotYet("deploy token found but used", "kubectl get secret")
+            raise RetryableError("unclassified-retryable", "deploy token found but used", see="kubectl get secret")
 
     monkeypatch.setattr(registration, "register", refused_until_mended)
     made = run(lite(), base, kube, fake_time)
@@ -130,7 +129,7 @@ def test_a_configuration_that_changes_while_the_master_is_waited_for(
     def probe(_: str) -> None:
         if fake_time.time < 3:
             config("protocol: NOTLS" if fake_time.time > 1 else "clusterToken: early")
-            raise NotYet("no Kuscia gateway answers at https://m:1080")
+            raise RetryableError("unclassified-retryable", "no Kuscia gateway answers at https://m:1080")
 
     def mend(_verb: str, _kind: str, _name: str) -> None:
         if fake_time.time > 8:
@@ -159,7 +158,7 @@ def test_a_masters_key_that_changes_while_the_datastore_is_waited_for(
     def check(_: Any) -> None:
         if fake_time.time < 3:
             core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": other_key_pem}))
-            raise NotYet("the volume cannot be written to")
+            raise RetryableError("unclassified-retryable", "the volume cannot be written to")
 
     monkeypatch.setattr(datastore, "check_sqlite", check)
     made = run(master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
@@ -240,7 +239,7 @@ def test_given_dns_servers_stay(base: Path, kube: Kube, fake_time: FakeTime, rea
 class Late:
     """A probe that is not content for the first calls."""
 
-    def __init__(self, times: int, error: NotYet, result: Any = None) -> None:
+    def __init__(self, times: int, error: RetryableError, result: Any = None) -> None:
         self.times, self.error, self.result = times, error, result
 
     def __call__(self, *_: Any) -> Any:
@@ -253,7 +252,11 @@ class Late:
 def test_waits_for_the_gateway(
     base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
 ) -> None:
-    monkeypatch.setattr(gateway, "probe", Late(25, NotYet("no Kuscia gateway answers at https://m:1080")))
+    monkeypatch.setattr(
+        gateway,
+        "probe",
+        Late(25, RetryableError("unclassified-retryable", "no Kuscia gateway answers at https://m:1080")),
+    )
     run(lite(), base, kube, fake_time, 0)
     told = [line for line in capsys.readouterr().out.splitlines() if "waiting for the master's gateway" in line]
     assert len(told) == 3
@@ -279,7 +282,7 @@ def test_a_wrong_token_heals_in_place(
         if token != "right-token":
             if fake_time.time > 5:
                 core.put("secrets", "m", "tok", data=secret_data(token="right-token"))
-            raise NotYet("the master refuses domain alice: deploy token not found")
+            raise RetryableError("unclassified-retryable", "the master refuses domain alice: deploy token not found")
 
     monkeypatch.setattr(registration, "register", register)
     assert run(lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
@@ -394,7 +397,7 @@ def test_extra_config_that_is_refused(
     says: str,
 ) -> None:
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
-    with pytest.raises(TimeUp) as told:
+    with pytest.raises(DeadlineExceeded) as told:
         run(lite(**EXTRA), base, kube, fake_time, 3)
     assert says in capsys.readouterr().out, "the mask hides lines of the Secret, not what is wrong with them"
     assert says in str(told.value)
@@ -402,7 +405,7 @@ def test_extra_config_that_is_refused(
 
 
 def test_deadline(base: Path, kube: Kube, fake_time: FakeTime) -> None:
-    with pytest.raises(TimeUp, match="Secret ns/key does not exist"):
+    with pytest.raises(DeadlineExceeded, match="Secret ns/key does not exist"):
         run(lite(), base, kube, fake_time, 5)
     assert not (base.parent / "kuscia.yaml").exists()
 
@@ -443,7 +446,7 @@ def test_master_on_mysql(
         if password != "right@/pässword":
             if fake_time.time > 5:
                 core.put("secrets", "ns", "db", data=secret_data(password="right@/pässword"))
-            raise NotYet("mysql root@db:3306/kine: 1045 Access denied")
+            raise RetryableError("unclassified-retryable", "mysql root@db:3306/kine: 1045 Access denied")
         return ["MySQL is old"]
 
     monkeypatch.setattr(datastore, "check_database", check)
@@ -509,7 +512,7 @@ def test_a_changed_cluster_token_heals_in_place(
             return []
         if fake_time.time > 5:
             config("former-token")
-        raise NotYet("made with another clusterToken")
+        raise RetryableError("unclassified-retryable", "made with another clusterToken")
 
     config("changed-token")
     core.put("secrets", "ns", "db", data=secret_data(password="secret-password"))
@@ -654,7 +657,7 @@ def test_a_kubeconfig_that_changes_while_the_master_is_waited_for(
     def probe(_: str) -> None:
         if fake_time.time < 3:
             core.put("secrets", "ns", "kc", data=secret_data(kubeconfig="clusters: [another]"))
-            raise NotYet("no Kuscia gateway answers at https://m:1080")
+            raise RetryableError("unclassified-retryable", "no Kuscia gateway answers at https://m:1080")
 
     monkeypatch.setattr(gateway, "probe", probe)
     run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)

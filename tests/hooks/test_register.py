@@ -5,7 +5,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Admission, Register
-from kuscia_hooks.core.errors import ConfigError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import ConfigError, PermanentError, RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import register
@@ -76,7 +76,7 @@ def test_plan_by_certificate(key_pem: bytes, other_key_pem: bytes) -> None:
     assert lines(register.plan_domain("alice", by_cert, State(domain(), None))) == [
         "update Domain alice (admitted by certificate)"
     ]
-    with pytest.raises(NeedsHuman, match="allowRekey: true") as error:
+    with pytest.raises(PermanentError, match="allowRekey: true") as error:
         register.plan_domain("alice", by_cert, State(domain(others), None))
     assert "lost or replaced" in str(error.value)
     rekey = admission(tokenSecret=None, cert=mine, allowRekey=True)
@@ -228,7 +228,7 @@ def test_one_that_fails_does_not_keep_the_others_waiting(
     kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
     summary = Summary()
     wanted = config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
-    with pytest.raises(NeedsHuman, match="domain alice is registered with another key"):
+    with pytest.raises(PermanentError, match="domain alice is registered with another key"):
         register.attempt(wanted, kube, FakeTime().deadline(5), summary)
     assert (summary.created, summary.failed) == (2, 1)
     assert "bob" in kuscia.domains
@@ -241,7 +241,7 @@ def test_no_right_to_write_the_secret(core: FakeCore, kube: Kube, kuscia: Kuscia
             raise api_exception(403, "forbidden")
 
     core.fail = fail
-    with pytest.raises(NotYet, match=r"Role in namespace ns .* verbs \[create\]"):
+    with pytest.raises(RetryableError, match=r"Role in namespace ns .* verbs \[create\]"):
         attempt(endpoint, kube)
     core.fail = lambda *_: None
     assert attempt(endpoint, kube).created == 2

@@ -7,7 +7,7 @@ import jwt
 import pytest
 from cryptography import x509
 
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia import domain_key, registration
 from tests.hooks.conftest import recordings
 
@@ -58,24 +58,24 @@ def test_admitted(key_pem: bytes) -> None:
 )
 def test_a_refused_token_is_waited_for(key_pem: bytes, detail: str) -> None:
     text = f"source domain [alice] deploy token mismatch, detail -> {detail}"
-    with pytest.raises(NotYet, match=detail):
+    with pytest.raises(RetryableError, match=detail):
         register(key_pem, httpx.Response(500, text=text))
 
 
 @pytest.mark.parametrize("text", ["domain [alice] not found", "deploytokenstatus of domain is empty"])
 def test_a_domain_that_is_just_being_made(key_pem: bytes, text: str) -> None:
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryableError):
         register(key_pem, httpx.Response(500, text=text))
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_proxy_without_a_master(key_pem: bytes, status: int) -> None:
-    with pytest.raises(NotYet, match=str(status)):
+    with pytest.raises(RetryableError, match=str(status)):
         register(key_pem, httpx.Response(status, text="<html>"))
 
 
 def test_not_reached(key_pem: bytes) -> None:
-    with pytest.raises(NotYet, match="not reached"):
+    with pytest.raises(RetryableError, match="not reached"):
         register(key_pem, httpx.ConnectError("refused"))
 
 

@@ -5,9 +5,8 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Routes
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
 from kuscia_hooks.core.plan import Summary
-from kuscia_hooks.core.waiting import TimeUp
 from kuscia_hooks.kuscia.app_images import normal_app_image
 from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
@@ -299,10 +298,10 @@ def test_replicas_are_always_sent(kube: Kube, kuscia: Kuscia, endpoint: str) -> 
 
 def test_waits_for_register(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     del kuscia.domains["bob"]
-    with pytest.raises(TimeUp, match="register has not made every Domain yet") as error:
+    with pytest.raises(DeadlineExceeded, match="register has not made every Domain yet") as error:
         attempt(endpoint, kube)
     assert 'domains.kuscia.secretflow "bob" not found' in str(error.value)
-    assert "component=register" in error.value.show
+    assert "component=register" in error.value.see
     assert kuscia.paths(writes=True) == []
 
 
@@ -335,7 +334,7 @@ def test_one_that_fails_does_not_stop_the_others(core: FakeCore, kube: Kube, kus
 
     kuscia.do_route_create = create  # type: ignore[method-assign]
     summary = Summary()
-    with pytest.raises(NeedsHuman, match="2 failed"):
+    with pytest.raises(PermanentError, match="2 failed"):
         routes.attempt(config(endpoint, **bad), kube, FakeTime().deadline(3), summary)
     assert (summary.created, summary.failed) == (5, 2)
     kuscia.do_route_create = real  # type: ignore[method-assign]

@@ -5,7 +5,7 @@ import pytest
 from minio.error import InvalidResponseError
 from urllib3.exceptions import MaxRetryError, SSLError
 
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.tables.s3 import Location, Store, _part_size
 from kuscia_hooks.tables.source import Content
 from tests.hooks.fake_minio import FakeMinio, s3_error
@@ -39,7 +39,7 @@ def test_secrets_are_not_shown() -> None:
 def test_bucket(minio: FakeMinio, store: Store) -> None:
     assert store.ensure_bucket(create=False) is False
     minio.buckets.clear()
-    with pytest.raises(NeedsHuman, match=r"bucket b does not exist .* lite.data.source.createBucket: true"):
+    with pytest.raises(PermanentError, match=r"bucket b does not exist .* lite.data.source.createBucket: true"):
         store.ensure_bucket(create=False)
     assert store.ensure_bucket(create=True) is True
     assert "b" in minio.buckets
@@ -93,20 +93,20 @@ def test_rows(minio: FakeMinio, store: Store, content: bytes, rows: int, columns
     [
         (
             s3_error("InvalidAccessKeyId"),
-            NeedsHuman,
+            PermanentError,
             r"refuses the keys in Secret ns/oss \(access key AKID…\)",
         ),
-        (s3_error("SignatureDoesNotMatch"), NeedsHuman, "refuses the keys in Secret ns/oss"),
-        (s3_error("AccessDenied"), NeedsHuman, "no right to this bucket"),
-        (s3_error("XAdminUserNotFound"), NeedsHuman, "refuses the keys in Secret ns/oss"),
-        (s3_error("NoSuchBucket"), NeedsHuman, "Bucket b does not exist at https://s3.example.com"),
-        (s3_error("SlowDown"), NotYet, "SlowDown"),
-        (s3_error("ServiceUnavailable"), NotYet, "ServiceUnavailable"),
-        (s3_error("EntityTooLarge"), NeedsHuman, "EntityTooLarge"),
-        (InvalidResponseError(502, "text/html", "<html>"), NotYet, "answers like no S3 store"),
-        (MaxRetryError(None, "/", "refused"), NotYet, "is not reached"),  # type: ignore[arg-type]
-        (OSError("reset"), NotYet, "is not reached"),
-        (ValueError("invalid bucket name b"), NeedsHuman, "invalid bucket name b"),
+        (s3_error("SignatureDoesNotMatch"), PermanentError, "refuses the keys in Secret ns/oss"),
+        (s3_error("AccessDenied"), PermanentError, "no right to this bucket"),
+        (s3_error("XAdminUserNotFound"), PermanentError, "refuses the keys in Secret ns/oss"),
+        (s3_error("NoSuchBucket"), PermanentError, "Bucket b does not exist at https://s3.example.com"),
+        (s3_error("SlowDown"), RetryableError, "SlowDown"),
+        (s3_error("ServiceUnavailable"), RetryableError, "ServiceUnavailable"),
+        (s3_error("EntityTooLarge"), PermanentError, "EntityTooLarge"),
+        (InvalidResponseError(502, "text/html", "<html>"), RetryableError, "answers like no S3 store"),
+        (MaxRetryError(None, "/", "refused"), RetryableError, "is not reached"),  # type: ignore[arg-type]
+        (OSError("reset"), RetryableError, "is not reached"),
+        (ValueError("invalid bucket name b"), PermanentError, "invalid bucket name b"),
     ],
 )
 def test_errors(minio: FakeMinio, store: Store, error: Exception, kind: type[Exception], says: str) -> None:
@@ -144,7 +144,7 @@ def test_errors(minio: FakeMinio, store: Store, error: Exception, kind: type[Exc
 )
 def test_the_wrong_scheme(minio: FakeMinio, endpoint: str, error: Exception, says: str) -> None:
     minio.fail = error
-    with pytest.raises(NeedsHuman, match=says):
+    with pytest.raises(PermanentError, match=says):
         Store(replace(WHERE, endpoint=endpoint), minio).ensure_bucket(True)  # type: ignore[arg-type]
 
 
@@ -160,7 +160,7 @@ def test_header(minio: FakeMinio, store: Store) -> None:
     minio.store("b", "p/a.csv", b"id1,age\n1,2\n", {})
     assert store.header("a.csv") == ["id1", "age"]
     minio.store("b", "p/a.csv", b"", {})
-    with pytest.raises(NeedsHuman, match=r"b/p/a\.csv is empty"):
+    with pytest.raises(PermanentError, match=r"b/p/a\.csv is empty"):
         store.header("a.csv")
 
 

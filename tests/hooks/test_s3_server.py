@@ -17,7 +17,7 @@ import pytest
 from minio import Minio
 
 from kuscia_hooks.core import progress
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
@@ -124,11 +124,11 @@ def test_uploads_of_others_are_left_alone(store: Store, client: Minio) -> None:
 
 
 def test_wrong_keys_and_buckets(endpoint: str) -> None:
-    with pytest.raises(NeedsHuman, match="refuses the keys in Secret ns/oss"):
+    with pytest.raises(PermanentError, match="refuses the keys in Secret ns/oss"):
         Store(location(endpoint, "wrong")).ensure_bucket(create=False)
-    with pytest.raises(NeedsHuman, match="bucket nowhere does not exist at http"):
+    with pytest.raises(PermanentError, match="bucket nowhere does not exist at http"):
         Store(Location(endpoint, "nowhere", "", "alice", "alice-pw")).ensure_bucket(create=False)
-    with pytest.raises(NeedsHuman, match="does not speak https; try http://"):
+    with pytest.raises(PermanentError, match="does not speak https; try http://"):
         Store(location(endpoint.replace("http:", "https:"))).ensure_bucket(create=False)
 
 
@@ -165,9 +165,9 @@ def answering(body: bytes) -> Iterator[str]:
 )
 def test_no_store_at_all(body: bytes) -> None:
     """A store's console, or a login page: the client takes every 200 for an answer of S3."""
-    with answering(body) as url, pytest.raises(NotYet, match=f"{url} answers like no S3 store") as error:
+    with answering(body) as url, pytest.raises(RetryableError, match=f"{url} answers like no S3 store") as error:
         Store(location(url)).ensure_bucket(create=False)
-    assert error.value.show == f"curl -sv {url}"
+    assert error.value.see == f"curl -sv {url}"
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"https://127.0.0.1:{server.server_address[1]}"
         try:
-            with pytest.raises(NeedsHuman, match=f"the certificate of {url} is not trusted"):
+            with pytest.raises(PermanentError, match=f"the certificate of {url} is not trusted"):
                 Store(location(url)).ensure_bucket(create=False)
         finally:
             server.shutdown()

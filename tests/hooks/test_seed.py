@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from kuscia_hooks.cli import main
 from kuscia_hooks.core.config import Seed
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import seed
 from kuscia_hooks.tables import examples
@@ -104,7 +104,7 @@ def test_a_table_that_comes_by_hand(volume: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_file_that_is_not_there(volume: Path) -> None:
-    with pytest.raises(NeedsHuman, match=r"table t: there is no file /nowhere/t\.csv; / holds "):
+    with pytest.raises(PermanentError, match=r"table t: there is no file /nowhere/t\.csv; / holds "):
         seed.attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}), Summary())
 
 
@@ -112,7 +112,9 @@ def test_one_that_fails_does_not_stop_the_others(volume: Path) -> None:
     volume.mkdir(parents=True)
     (volume / "blocked").write_text("a file where a directory should be")
     summary = Summary()
-    with pytest.raises(NeedsHuman, match=r"table t: .*blocked/t.csv cannot be written: (Not a directory|File exists)"):
+    with pytest.raises(
+        PermanentError, match=r"table t: .*blocked/t.csv cannot be written: (Not a directory|File exists)"
+    ):
         seed.attempt(config(volume, {**ALICE, "id": "t", "relativeUri": "blocked/t.csv"}, ALICE), summary)
     assert (volume / "alice.csv").exists()
     assert summary.line(0.0).startswith("created=1 unchanged=0 failed=1")

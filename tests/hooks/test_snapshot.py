@@ -7,7 +7,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release, SecretKey
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.inspect import doctor, snapshot
 from kuscia_hooks.inspect.diagnosis import judge
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
@@ -55,7 +55,7 @@ def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
     def probe(endpoint: str) -> None:
         if endpoint in problems:
-            raise NotYet(problems[endpoint])
+            raise RetryableError("unclassified-retryable", problems[endpoint])
 
     def handshake_state(endpoint: str, domain: str) -> int:
         probe(endpoint)
@@ -92,7 +92,7 @@ def master(key_pem: bytes) -> Scripted:
 
 
 def closed() -> Any:
-    raise NotYet("KusciaAPI is not reached")
+    raise RetryableError("unclassified-retryable", "KusciaAPI is not reached")
 
 
 def test_well(well: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,7 +218,7 @@ def test_database(well: FakeCore, kube: Kube, master: Scripted, monkeypatch: pyt
     assert snapshot.collect(config, kube, lambda: master.api).database == ("it is old",)
 
     def refused(store: Any, password: str) -> list[str]:
-        raise NeedsHuman("it refuses")
+        raise PermanentError("unclassified", "it refuses")
 
     monkeypatch.setattr(datastore, "check_database", refused)
     assert snapshot.collect(config, kube, lambda: master.api).database == ("it refuses",)

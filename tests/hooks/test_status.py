@@ -5,7 +5,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import status
 from kuscia_hooks.kuscia import gateway
 from tests.hooks.fakes import FakeCore
@@ -131,7 +131,7 @@ def test_without_the_api(core: FakeCore, kube: Kube) -> None:
     """What can be read is shown; what cannot is named with the reason."""
 
     def closed() -> Any:
-        raise NotYet("KusciaAPI is not reached", "kubectl get pods")
+        raise RetryableError("unclassified-retryable", "KusciaAPI is not reached", see="kubectl get pods")
 
     core.pods["ns"] = [pod("kuscia-master-x", "master", initContainerStatuses=[container("prepare", running={})])]
     found = status.collect(MASTER, kube, closed)
@@ -163,7 +163,7 @@ def test_routes_of_a_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     assert look.unread == []
 
     def closed(endpoint: str, domain: str) -> str:
-        raise NotYet("it is down")
+        raise RetryableError("unclassified-retryable", "it is down")
 
     monkeypatch.setattr(gateway, "master_id", closed)
     assert status.wanted_routes(lite, look) == [("carl", "bob"), ("bob", "carl")]

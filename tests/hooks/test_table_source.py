@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.core.config import Table
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import content_of
 
@@ -46,11 +46,11 @@ def test_a_file_is_read_and_stays(tmp_path: Path) -> None:
 def test_another_content_than_said(tmp_path: Path, fields: dict[str, Any], says: str) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(BYTES)
-    with pytest.raises(NeedsHuman, match=says):
+    with pytest.raises(PermanentError, match=says):
         content_of(table(file=str(path), **fields), tmp_path)
 
 
 def test_a_missing_file_says_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "other.csv").touch()
-    with pytest.raises(NeedsHuman, match=f"there is no file {tmp_path}/in/own.csv; {tmp_path} holds other.csv"):
+    with pytest.raises(PermanentError, match=f"there is no file {tmp_path}/in/own.csv; {tmp_path} holds other.csv"):
         content_of(table(file=str(tmp_path / "in/own.csv")), tmp_path)

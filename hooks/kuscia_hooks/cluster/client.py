@@ -7,17 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from kuscia_hooks.cluster.kubeconfig import parse_kubeconfig
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
 
 _TIMEOUT = (5, 15)
 
 
-class Conflict(HookError):
+class Conflict(RetryableError):
     """Somebody else created the object first."""
 
 
-class Waiting(NotYet):
+class Waiting(RetryableError):
     """A container has no log: it has not started, or never ran before."""
 
 
@@ -25,7 +25,7 @@ class Kube:
     """Secrets, ConfigMaps, Services, pods and events of the cluster that the step runs in, or of the current
     kubeconfig.
 
-    Every method raises NotYet while the API server does not answer or refuses: a Role or a namespace may come
+    Every method raises RetryableError while the API server does not answer or refuses: a Role or a namespace may come
     later than the pod that needs it.
 
     Args:
@@ -71,22 +71,24 @@ class Kube:
         """One value of a Secret; see `secret`.
 
         Raises:
-            NotYet: the Secret, the key in it, or its value is missing.
+            RetryableError: the Secret, the key in it, or its value is missing.
         """
         show = f"kubectl get secret {name} -n {namespace}"
         data = self.secret(namespace, name, public)
         if data is None:
-            raise NotYet(f"Secret {namespace}/{name} does not exist", show)
+            raise RetryableError("unclassified-retryable", f"Secret {namespace}/{name} does not exist", see=show)
         if not data.get(key):
             has = ", ".join(data) or "no key"
-            raise NotYet(f"Secret {namespace}/{name} has no value under {key} (it has {has})", show)
+            raise RetryableError(
+                "unclassified-retryable", f"Secret {namespace}/{name} has no value under {key} (it has {has})", see=show
+            )
         return data[key]
 
     def secret_text(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> str:
         """One value of a Secret that is text; see `secret_value`.
 
         Raises:
-            NotYet: as there, or it is not UTF-8.
+            RetryableError: as there, or it is not UTF-8.
         """
         return text_of(self.secret_value(namespace, name, key, public), namespace, name, key)
 
@@ -168,14 +170,16 @@ class Kube:
             container=container, follow=follow, _preload_content=False, _request_timeout=(_TIMEOUT[0], None),
         )  # fmt: skip
         if response is None:
-            raise Waiting(f"pod {namespace}/{pod} is gone")
+            raise Waiting("no-log-yet", f"pod {namespace}/{pod} is gone")
         pending = b""
         try:
             for chunk in response.stream():
                 *lines, pending = (pending + chunk).split(b"\n")
                 yield from (line.decode(errors="replace") for line in lines)
         except HTTPError as error:
-            raise NotYet(f"the log of {namespace}/{pod} broke off: {error}") from error
+            raise RetryableError(
+                "unclassified-retryable", f"the log of {namespace}/{pod} broke off: {error}"
+            ) from error
         finally:
             response.release_conn()
         if pending:
@@ -191,7 +195,7 @@ class Kube:
         """A Service's uid.
 
         Raises:
-            NotYet: there is no such Service.
+            RetryableError: there is no such Service.
         """
         return str(self._service(namespace, name).metadata.uid)
 
@@ -199,7 +203,7 @@ class Kube:
         """When a Service was made.
 
         Raises:
-            NotYet: there is no such Service.
+            RetryableError: there is no such Service.
         """
         created: datetime = self._service(namespace, name).metadata.creation_timestamp
         return created
@@ -207,19 +211,27 @@ class Kube:
     def _service(self, namespace: str, name: str) -> Any:
         found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
         if found is None:
-            raise NotYet(f"Service {namespace}/{name} does not exist", f"kubectl get service -n {namespace}")
+            raise RetryableError(
+                "unclassified-retryable",
+                f"Service {namespace}/{name} does not exist",
+                see=f"kubectl get service -n {namespace}",
+            )
         return found
 
     def account_pull_secrets(self, namespace: str, name: str) -> list[str]:
         """Names of the imagePullSecrets that a ServiceAccount gives to its pods.
 
         Raises:
-            NotYet: there is no such ServiceAccount.
+            RetryableError: there is no such ServiceAccount.
         """
         read = self._core.read_namespaced_service_account
         found = self._call("get", "serviceaccounts", namespace, name, read, name, namespace)
         if found is None:
-            raise NotYet(f"ServiceAccount {namespace}/{name} does not exist", f"kubectl get namespace {namespace}")
+            raise RetryableError(
+                "unclassified-retryable",
+                f"ServiceAccount {namespace}/{name} does not exist",
+                see=f"kubectl get namespace {namespace}",
+            )
         return [entry.name for entry in found.image_pull_secrets or []]
 
     def may(self, verb: str, resource: str, namespace: str) -> bool:
@@ -252,26 +264,33 @@ class Kube:
         except ApiException as error:
             status = int(error.status or 0)
             if status == 401:
-                raise NotYet(
+                raise RetryableError(
+                    "unclassified-retryable",
                     f"the API server takes the token or certificate no longer, or never did (401: {_message(error)})",
-                    self._login,
+                    see=self._login,
                 ) from error
             if status == 404 and verb in ("get", "delete"):
                 return None
             if status == 400 and resource == "pods/log":
-                raise Waiting(_message(error)) from error
+                raise Waiting("no-log-yet", _message(error)) from error
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
-            raise NotYet(f"the Kubernetes API server is not reached: {error}", "kubectl get --raw /readyz") from error
+            raise RetryableError(
+                "unclassified-retryable",
+                f"the Kubernetes API server is not reached: {error}",
+                see="kubectl get --raw /readyz",
+            ) from error
 
 
 def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
-    """A value of a Secret as text. Raises NotYet when it is none: it heals when the Secret is corrected."""
+    """A value of a Secret as text. Raises RetryableError when it is none: it heals when the Secret is corrected."""
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise NotYet(
-            f"{key} of Secret {namespace}/{name} is not UTF-8 text", f"kubectl describe secret {name} -n {namespace}"
+        raise RetryableError(
+            "unclassified-retryable",
+            f"{key} of Secret {namespace}/{name} is not UTF-8 text",
+            see=f"kubectl describe secret {name} -n {namespace}",
         ) from error
 
 
@@ -284,7 +303,9 @@ def _connect() -> Any:
         try:
             config.load_kube_config()
         except config.ConfigException as error:
-            raise NeedsHuman(f"neither a pod's ServiceAccount nor a kubeconfig is here: {error}") from error
+            raise PermanentError(
+                "unclassified", f"neither a pod's ServiceAccount nor a kubeconfig is here: {error}"
+            ) from error
     return client.CoreV1Api()
 
 
@@ -302,23 +323,25 @@ def _message(error: Any) -> str:
         return str(error.reason)
 
 
-def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> HookError:
+def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> StepError:
     if status == 409:
-        return Conflict(f"{resource} {namespace}/{name}: {message}")
+        return Conflict("already-exists", f"{resource} {namespace}/{name}: {message}")
     where = f"{namespace}/{name}" if name else f"in {namespace}"
     account = "--as=system:serviceaccount:<namespace>:<name>"
     show = f"kubectl auth can-i {verb} {resource}{'/' if name else ''}{name} -n {namespace} {account}"
     if status == 403:
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
-        return NotYet(
+        return RetryableError(
+            "unclassified-retryable",
             f"the API server refuses to {verb} {resource} {where} ({status}: {message}). "
             f"Expected is a Role in namespace {namespace} with apiGroups [''], resources "
             f"[{resource}]{names}, verbs [{verb}], bound to this ServiceAccount",
-            show,
+            see=show,
         )
     if status == 404 or status >= 500 or status == 429:
-        return NotYet(
+        return RetryableError(
+            "unclassified-retryable",
             f"the API server cannot {verb} {resource} {where} now ({status}: {message})",
-            f"kubectl get namespace {namespace}",
+            see=f"kubectl get namespace {namespace}",
         )
-    return NeedsHuman(f"the API server refused to {verb} {resource} {where}: {status} {message}")
+    return PermanentError("unclassified", f"the API server refused to {verb} {resource} {where}: {status} {message}")

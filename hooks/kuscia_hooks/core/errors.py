@@ -1,42 +1,88 @@
-"""What can go wrong, told apart by what helps: time, or a person."""
+"""Errors of the steps: a stable ID from the catalog, what is wrong, and how to fix it."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from kuscia_hooks.core.catalog import CATALOG
+
+SHOWN = 10
+"""How many of several errors are printed."""
 
 
-class HookError(Exception):
-    """Something is not as the step needs it.
+class StepError(Exception):
+    """A step cannot do its work. Raise one of the subclasses.
 
     Args:
-        message: what is wrong, with names and values, never with secrets.
-        show: a command that shows more; "" where there is none.
+        error_id: ID in the catalog, such as `secret-not-found`; it decides which subclass is right.
+        message: what is wrong, with names and values; never a secret.
+        fix: the command or sentence that fixes it; "" where the message says it.
+        see: a command that shows more; "" where there is none.
+
+    Raises:
+        ValueError: the ID is not in the catalog, or is listed there for the other subclass.
     """
 
-    def __init__(self, message: str, show: str = "") -> None:
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, error_id: str, message: str, fix: str = "", see: str = "") -> None:
         super().__init__(message)
+        entry = CATALOG.get(error_id)
+        if entry is None:
+            raise ValueError(f"error ID {error_id} is not in the catalog")
+        if entry.retryable is not self.retryable:
+            raise ValueError(f"error ID {error_id} is raised as {type(self).__name__}, the catalog says otherwise")
+        self.id = error_id
         self.message = message
-        self.show = show
+        self.fix = fix
+        self.see = see
 
     def __str__(self) -> str:
-        return f"{self.message}\n    see: {self.show}" if self.show else self.message
+        """Return `[id] message`, and the fix and the command that shows more on lines of their own."""
+        lines = [f"[{self.id}] {self.message}"]
+        lines += [f"    {label}: {text}" for label, text in (("fix", self.fix), ("see", self.see)) if text]
+        return "\n".join(lines)
 
 
-class NotYet(HookError):
-    """May come right by itself: the step tries again."""
+class RetryableError(StepError):
+    """The condition may clear without a change to the step's input: the step retries."""
+
+    retryable = True
 
 
-class NeedsHuman(HookError):
-    """Does not come right by itself, or has to be mended outside."""
+class PermanentError(StepError):
+    """Retrying does not help: manual action is required."""
+
+    retryable = False
 
 
-class ConfigError(NeedsHuman):
-    """The step's own configuration is wrong; the same process cannot see it change, so it ends."""
+class DeadlineExceeded(StepError):
+    """The deadline passed while the step was waiting. It has the ID, fix and command of the last error.
+
+    Args:
+        what: what the step was waiting for.
+        seconds: how long it waited.
+        last: the error of the last attempt.
+    """
+
+    def __init__(self, what: str, seconds: float, last: StepError) -> None:
+        Exception.__init__(self, last.message)
+        self.id, self.fix, self.see = last.id, last.fix, last.see
+        self.message = f"timed out after {seconds:.0f} s waiting for {what}: {last.message}"
 
 
-def merged(errors: list[HookError]) -> HookError:
-    """Several failures as one: it needs a person as soon as one of them does."""
+class ConfigError(PermanentError):
+    """The configuration file of the step is invalid. The process cannot see it change, so it exits."""
+
+
+def merged(errors: Sequence[StepError]) -> StepError:
+    """Return several errors as one, which is permanent when one of them is. Raises ValueError for none."""
+    if not errors:
+        raise ValueError("no errors to merge")
     if len(errors) == 1:
         return errors[0]
-    kind = NeedsHuman if any(isinstance(error, NeedsHuman) for error in errors) else NotYet
-    shown = errors[:10]
-    lines = [f"{len(errors)} failed:", *(f"  - {error}" for error in shown)]
-    if len(errors) > len(shown):
-        lines.append(f"  … and {len(errors) - len(shown)} more")
-    return kind("\n".join(lines))
+    lines = [f"{len(errors)} failed:", *(f"  - {error}" for error in errors[:SHOWN])]
+    if len(errors) > SHOWN:
+        lines.append(f"  … and {len(errors) - SHOWN} more")
+    permanent = any(not error.retryable for error in errors)
+    message = "\n".join(lines)
+    return PermanentError("several-errors", message) if permanent else RetryableError("several-retryable", message)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kuscia_hooks.core.errors import ConfigError, HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Reporter:
         self._reported = float("-inf")
         self._last = ""
 
-    def report(self, what: str, error: HookError) -> None:
+    def report(self, what: str, error: StepError) -> None:
         now = self._deadline.elapsed()
         if error.message == self._last and now - self._reported < REPORT_SECONDS:
             return
@@ -73,26 +73,19 @@ class Reporter:
         self._last, self._reported = error.message, now
 
 
-class TimeUp(HookError):
-    """The deadline passed while something was still missing."""
-
-
 def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
-    """Call `probe` until it stops raising NotYet, and return its result.
+    """Call `probe` until it stops raising RetryableError, and return its result.
 
     Raises:
-        TimeUp: when the deadline passes first; `probe` was called at least once.
+        DeadlineExceeded: when the deadline passes first; `probe` was called at least once.
     """
     reporter = Reporter(deadline)
     while True:
         try:
             return probe()
-        except NotYet as error:
+        except RetryableError as error:
             if deadline.passed:
-                raise TimeUp(
-                    f"gave up waiting for {what} after {deadline.elapsed():.0f} s: {error.message}",
-                    error.show,
-                ) from error
+                raise DeadlineExceeded(what, deadline.elapsed(), error) from error
             reporter.report(what, error)
         deadline.pause()
 
@@ -112,13 +105,13 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], str]) ->
         except ConfigError as error:
             logger.error("%s: %s", step, error)
             return 2
-        except NeedsHuman as error:
+        except PermanentError as error:
             logger.error("%s needs a human: %s", step, error)
             if mode == "hook":
                 return 2
             logger.info("trying again in %.0f s", HUMAN_SECONDS)
             pause = HUMAN_SECONDS
-        except (NotYet, TimeUp) as error:
+        except (RetryableError, DeadlineExceeded) as error:
             reporter.report(step, error)
             pause = STEP_SECONDS
         else:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from kuscia_hooks.core.config import ExampleJob
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline, TimeUp, until
+from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline, until
 from kuscia_hooks.example_job import psi_config, results
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
@@ -85,8 +85,8 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
     """Run the job to its success. It is then deleted unless it is to be kept; one that failed stays, for a look.
 
     Raises:
-        NeedsHuman: it failed for a reason that lasts, or failed three times.
-        TimeUp: the deadline passed; the job is stopped.
+        PermanentError: it failed for a reason that lasts, or failed three times.
+        DeadlineExceeded: the deadline passed; the job is stopped.
     """
     deadline = deadline.within(job.timeout_seconds)
     for party in job.parties:
@@ -97,7 +97,7 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
         logger.info("submitted KusciaJob %s", job_id)
         try:
             status = _follow(api, job_id, deadline)
-        except TimeUp:
+        except DeadlineExceeded:
             _stop(api, job_id)
             _mark(api, job, job_id, results.FAILED)
             raise
@@ -109,7 +109,7 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
         _mark(api, job, job_id, results.FAILED)
         reason = reasons(status)
         if attempt == ATTEMPTS or not passing(reason) or deadline.passed:
-            raise NeedsHuman(f"KusciaJob {job_id} {status['state']}: {reason}", show(job_id))
+            raise PermanentError("unclassified", f"KusciaJob {job_id} {status['state']}: {reason}", see=show(job_id))
         logger.info("KusciaJob %s %s (%s); trying again", job_id, status["state"], reason)
         _delete(api, job_id)
     raise AssertionError("unreachable")
@@ -121,7 +121,7 @@ def _mark(api: KusciaAPI, job: ExampleJob, job_id: str, state: str) -> None:
     for party in job.parties:
         try:
             results.mark(api, party.domain, output_of(job, job_id), job_id, state, keep)
-        except HookError as error:
+        except StepError as error:
             logger.warning("the result of %s in %s is not marked: %s", job_id, party.domain, error)
 
 
@@ -139,8 +139,8 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
             status = api.call("job/query", {"job_id": job_id})["status"]
             line = describe(status)
         except Missing as error:
-            raise NeedsHuman(f"KusciaJob {job_id} was deleted while it ran") from error
-        except NotYet as error:
+            raise PermanentError("unclassified", f"KusciaJob {job_id} was deleted while it ran") from error
+        except RetryableError as error:
             line = str(error)
         if line != told or deadline.elapsed() - told_at >= REPORT_SECONDS:
             logger.info("KusciaJob %s: %s, %.0f s", job_id, line, deadline.elapsed())
@@ -148,10 +148,10 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
         if ended(status):
             return status
         if deadline.passed:
-            raise TimeUp(
-                f"KusciaJob {job_id} is still {describe(status)} after {deadline.elapsed():.0f} s: {reasons(status)}",
-                show(job_id),
+            running = RetryableError(
+                "example-job-running", f"{job_id} is still {describe(status)}: {reasons(status)}", see=show(job_id)
             )
+            raise DeadlineExceeded("the example job", deadline.elapsed(), running)
         deadline.pause()
 
 
@@ -159,7 +159,7 @@ def _stop(api: KusciaAPI, job_id: str) -> None:
     """So that its engines do not run on unwatched; the job itself stays, for a look."""
     try:
         api.call("job/stop", {"job_id": job_id, "reason": "the time of the check is up"})
-    except HookError as error:
+    except StepError as error:
         logger.warning("KusciaJob %s is not stopped: %s", job_id, error)
 
 
@@ -168,5 +168,5 @@ def _delete(api: KusciaAPI, job_id: str) -> None:
         api.call("job/delete", {"job_id": job_id})
     except Missing:
         logger.info("KusciaJob %s is gone already", job_id)
-    except HookError as error:
+    except StepError as error:
         logger.warning("KusciaJob %s is left behind: %s", job_id, error)

@@ -11,7 +11,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Kube, Waiting
 from kuscia_hooks.core.config import LookedAtEngines, Release
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline
 from kuscia_hooks.kuscia import jobs
@@ -69,7 +69,7 @@ class Reader:
         """Print a task's engines to their end; returns how many there were.
 
         Raises:
-            HookError: there is nothing to read, and why.
+            StepError: there is nothing to read, and why.
         """
         namespace = self.engines.namespace
         if namespace is None:
@@ -101,7 +101,7 @@ class Reader:
     def _report(self, told: float, text: str) -> float:
         """Say what is waited for every ten seconds, and wait a step."""
         if self.deadline.passed:
-            raise NotYet(f"gave up: {text}")
+            raise RetryableError("unclassified-retryable", f"gave up: {text}")
         now = self.deadline.elapsed()
         if now - told >= REPORT_SECONDS:
             self.say(f"waiting: {text}")
@@ -118,12 +118,15 @@ class Reader:
                 return
             except Waiting as error:
                 if not self.query.follow:
-                    raise NotYet(
+                    raise RetryableError(
+                        "unclassified-retryable",
                         f"{name} has no log yet: {error.message}",
-                        f"kubectl describe pod {name} -n {namespace}",
+                        see=f"kubectl describe pod {name} -n {namespace}",
                     ) from error
                 if jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
-                    raise NotYet(f"{name} was gone before its log could be read: {error.message}") from error
+                    raise RetryableError(
+                        "unclassified-retryable", f"{name} was gone before its log could be read: {error.message}"
+                    ) from error
                 told = self._report(told, error.message)
 
     def _kept(self, job_id: str, task_id: str) -> int:
@@ -167,21 +170,23 @@ class Reader:
                 return
             self.deadline.pause(KEPT_SECONDS)
 
-    def _lost(self, error: ApiError) -> HookError:
+    def _lost(self, error: ApiError) -> StepError:
         if MANY_CONTAINERS in error.text:
-            return NeedsHuman(f"{error.text}: add --container NAME")
+            return PermanentError("unclassified", f"{error.text}: add --container NAME")
         if "pod log directory" not in error.text:
             return error
         if not self.engines.keeps_logs:
-            return NeedsHuman(
+            return PermanentError(
+                "unclassified",
                 "the engine's pod is gone, and the lite keeps no logs. Follow the next job while it runs, or set "
                 "lite.runk.enableLogging: true",
-                f"helm upgrade {self.config.release} ./charts/kuscia -n {self.config.namespace} --reuse-values "
+                see=f"helm upgrade {self.config.release} ./charts/kuscia -n {self.config.namespace} --reuse-values "
                 "--set lite.runk.enableLogging=true",
             )
-        return NeedsHuman(
+        return PermanentError(
+            "unclassified",
             "the lite has nothing of this engine: it never started, or the lite's pod was replaced since",
-            f"kubectl get events -n {self.engines.namespace or self.config.namespace}",
+            see=f"kubectl get events -n {self.engines.namespace or self.config.namespace}",
         )
 
 
@@ -194,11 +199,11 @@ def latest(api: KusciaAPI) -> str:
     """The id of the job that was made last.
 
     Raises:
-        NeedsHuman: there is none.
+        PermanentError: there is none.
     """
     found = jobs.listed(api)
     if not found:
-        raise NeedsHuman("there is no job that this domain takes part in")
+        raise PermanentError("unclassified", "there is no job that this domain takes part in")
     return str(found[0]["job_id"])
 
 
@@ -206,13 +211,15 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
     """Print the logs of a job's engines, each line with its party.
 
     Raises:
-        NeedsHuman: no such job.
+        PermanentError: no such job.
     """
     job_id = query.job_id or latest(api)
     try:
         found = api.call("job/query", {"job_id": job_id})
     except Missing as error:
-        raise NeedsHuman(f"there is no job {job_id} that {config.domain_id} takes part in: {error.text}") from error
+        raise PermanentError(
+            "unclassified", f"there is no job {job_id} that {config.domain_id} takes part in: {error.text}"
+        ) from error
     logger.info("KusciaJob %s: %s", job_id, jobs.describe(found["status"]))
     reason = jobs.reasons(found["status"])
     if reason != jobs.NO_REASON:
@@ -238,7 +245,7 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
 
         try:
             return Reader(config, where, kube, api, deadline, query, say).task(job_id, task["task_id"])
-        except HookError as error:
+        except StepError as error:
             say(f"no log: {error}")
             return 0
 

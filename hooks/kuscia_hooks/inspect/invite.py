@@ -9,7 +9,7 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release, split_endpoint, valid_domain_id, valid_endpoint
-from kuscia_hooks.core.errors import ConfigError, NeedsHuman
+from kuscia_hooks.core.errors import ConfigError, PermanentError
 
 PLACEHOLDER = "<the address of a node>"
 
@@ -18,7 +18,7 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     """Where a partner reaches the master's gateway, and what to know about that; "" where nothing is.
 
     Raises:
-        NeedsHuman: a load balancer that has no address yet, or a Service that is not there.
+        PermanentError: a load balancer that has no address yet, or a Service that is not there.
     """
     external = config.external
     if external is None:
@@ -33,7 +33,9 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     show = f"kubectl get service {name} -n {config.namespace}"
     service = kube.service(config.namespace, name)
     if service is None:
-        raise NeedsHuman(f"Service {config.namespace}/{name} does not exist: upgrade the release", show)
+        raise PermanentError(
+            "unclassified", f"Service {config.namespace}/{name} does not exist: upgrade the release", see=show
+        )
     scheme = split_endpoint(config.gateway).scheme
     port = service["spec"]["ports"][0]
     if external.type == "NodePort":
@@ -46,7 +48,9 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
         host = place.get("hostname") or place.get("ip")
         if host:
             return f"{scheme}://{host}:{port['port']}", ""
-    raise NeedsHuman(f"Service {config.namespace}/{name} has no address yet: its load balancer gives none", show)
+    raise PermanentError(
+        "unclassified", f"Service {config.namespace}/{name} has no address yet: its load balancer gives none", see=show
+    )
 
 
 def letter(config: Release, domain: str, address: str, note: str) -> str:
@@ -102,12 +106,13 @@ def attempt(config: Release, kube: Kube, domain: str, given: str) -> str:
 
     Raises:
         ConfigError: this is a lite, or `domain` or `given` are wrong.
-        NeedsHuman: the address is not known.
+        PermanentError: the address is not known.
     """
     if config.mode != "master":
         raise ConfigError(
+            "invalid-config",
             f"{config.domain_id} is a lite, and only a master invites: kubectl kuscia invite {domain} -n "
-            "<the master's namespace>"
+            "<the master's namespace>",
         )
     _check(domain, given)
     address, note = (given, "") if given else endpoint(config, kube)
@@ -123,4 +128,4 @@ def _check(domain: str, given: str) -> None:
         except ValueError as error:
             errors.append(f"  {what} {value!r}: {error}")
     if errors:
-        raise ConfigError("\n".join(["the invitation would be wrong:", *errors]))
+        raise ConfigError("invalid-config", "\n".join(["the invitation would be wrong:", *errors]))

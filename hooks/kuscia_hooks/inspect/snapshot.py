@@ -8,7 +8,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Release
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.inspect import status
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
 from kuscia_hooks.kuscia import datastore, gateway
@@ -108,7 +108,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     """Look at everything.
 
     Args:
-        open_api: the node's KusciaAPI; raises HookError while it does not serve.
+        open_api: the node's KusciaAPI; raises StepError while it does not serve.
     """
     look = status.Look()
     labels = f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
@@ -127,7 +127,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     if serving:
         try:
             api = open_api()
-        except HookError as error:
+        except StepError as error:
             api_problem = error.message
     domains, routes = [], []
     if api is not None:
@@ -237,7 +237,7 @@ def _probes(config: Release, serving: bool) -> list[Probe]:
 def _problem(endpoint: str) -> str:
     try:
         gateway.probe(endpoint)
-    except NotYet as error:
+    except RetryableError as error:
         return error.message
     return ""
 
@@ -247,7 +247,7 @@ def _known(config: Release) -> bool | None:
         return None
     try:
         return gateway.handshake_state(config.master.endpoint, config.domain_id) in gateway.KNOWN
-    except NotYet:
+    except RetryableError:
         # The probe of the same gateway says what is wrong with it.
         return None
 
@@ -283,5 +283,5 @@ def _database(config: Release, kube: Kube) -> list[str]:
     try:
         password = datastore.read_password(store, config.namespace, kube)
         return [*datastore.warnings(store), *datastore.check_database(store, password)]
-    except (NotYet, NeedsHuman) as error:
+    except (RetryableError, PermanentError) as error:
         return [error.message]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
-from kuscia_hooks.core.errors import HookError
+from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.kuscia import gateway
 from kuscia_hooks.kuscia import jobs as kuscia_jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -32,10 +32,10 @@ class Look:
         self.unread: list[str] = []
 
     def one(self, part: str, ask: Callable[[], T]) -> T | None:
-        """What `ask` returns; None when it raises HookError."""
+        """What `ask` returns; None when it raises StepError."""
         try:
             return ask()
-        except HookError as error:
+        except StepError as error:
             self.unread.append(f"{part}: {error}")
             return None
 
@@ -48,7 +48,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
     """What there is to show. A part that cannot be read is left out and named under `unknown`.
 
     Args:
-        open_api: the node's KusciaAPI; raises HookError while it does not serve.
+        open_api: the node's KusciaAPI; raises StepError while it does not serve.
     """
     look = Look()
     found: dict[str, Any] = {

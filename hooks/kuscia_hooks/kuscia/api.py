@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Api, Release, SecretKey
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import domain_key
@@ -103,15 +103,15 @@ class KusciaAPI:
 
         Raises:
             Missing, Exists, Refused, Busy: what KusciaAPI said.
-            NotYet: no answer.
-            NeedsHuman: the node does not accept the key.
+            RetryableError: no answer.
+            PermanentError: the node does not accept the key.
         """
         for attempt in range(1, TRIES + 1):
             try:
                 return self.once(path, body)
             except (Missing, TimedOut):
                 raise
-            except NotYet:
+            except RetryableError:
                 if attempt == TRIES:
                     raise
             _pause()
@@ -122,7 +122,7 @@ class KusciaAPI:
         try:
             response = self._client.post(_url(path), json=body)
         except httpx.TimeoutException as error:
-            raise TimedOut(f"KusciaAPI {self.endpoint} did not answer {path} in time") from error
+            raise TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} did not answer {path} in time") from error
         except httpx.TransportError as error:
             raise self._transport_error(path, error) from error
         self._accepted(path, response)
@@ -172,29 +172,33 @@ class KusciaAPI:
 
     def _accepted(self, path: str, response: httpx.Response) -> None:
         if response.status_code == 401:
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"KusciaAPI {self.endpoint} refused the token that follows from the domain key: the node "
                 f"runs with another key or domain ID than {self.domain_id}. Restart it if its key Secret was "
-                "changed."
+                "changed.",
             )
         if response.status_code == 400 and "HTTP request to an HTTPS server" in response.text:
-            raise NeedsHuman(f"{self.endpoint} speaks TLS: its protocol is not NOTLS")
+            raise PermanentError("unclassified", f"{self.endpoint} speaks TLS: its protocol is not NOTLS")
         if response.status_code != 200:
             raise Busy(path, response.status_code, response.text.strip()[:200])
 
-    def _transport_error(self, path: str, error: httpx.TransportError) -> HookError:
+    def _transport_error(self, path: str, error: httpx.TransportError) -> StepError:
         cause = str(error) or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in cause:
-            return NeedsHuman(
+            return PermanentError(
+                "unclassified",
                 f"{self.endpoint} proved another identity than that of domain {self.domain_id}: its "
                 "certificate is not signed with this domain's key. Either the endpoint names another node, "
-                "or the node was started with another key and needs a restart."
+                "or the node was started with another key and needs a restart.",
             )
         if "CERTIFICATE_REQUIRED" in cause.upper().replace(" ", "_"):
-            return NeedsHuman(f"{self.endpoint} wants a client certificate: its protocol is MTLS")
+            return PermanentError("unclassified", f"{self.endpoint} wants a client certificate: its protocol is MTLS")
         if "WRONG_VERSION_NUMBER" in cause:
-            return NeedsHuman(f"{self.endpoint} does not speak TLS: its protocol is NOTLS")
-        return NotYet(f"KusciaAPI {self.endpoint} is not reached ({cause}); asked for {path}")
+            return PermanentError("unclassified", f"{self.endpoint} does not speak TLS: its protocol is NOTLS")
+        return RetryableError(
+            "unclassified-retryable", f"KusciaAPI {self.endpoint} is not reached ({cause}); asked for {path}"
+        )
 
     def find(self, path: str, body: dict[str, Any]) -> Any | None:
         """A query's data, or None when what it names does not exist."""
@@ -204,10 +208,10 @@ class KusciaAPI:
             return None
 
     def ready(self) -> None:
-        """Raise NotYet until the node serves its API."""
+        """Raise RetryableError until the node serves its API."""
         data = self.once("/healthZ", {})
         if not (data or {}).get("ready"):
-            raise NotYet(f"KusciaAPI {self.endpoint} says that it is not ready")
+            raise RetryableError("unclassified-retryable", f"KusciaAPI {self.endpoint} says that it is not ready")
 
 
 @contextmanager
@@ -218,9 +222,9 @@ def open_api(
     seen.
 
     Raises:
-        NotYet: the key Secret is missing or wrong.
-        NeedsHuman: the node runs with another key.
-        TimeUp: the deadline passed.
+        RetryableError: the key Secret is missing or wrong.
+        PermanentError: the node runs with another key.
+        DeadlineExceeded: the deadline passed.
     """
     _, key = domain_key.read_key(kube, namespace, key_secret)
     with KusciaAPI(api.endpoint, api.protocol, domain_id, key) as client:
@@ -228,8 +232,10 @@ def open_api(
         def ready() -> None:
             try:
                 client.ready()
-            except NotYet as error:
-                raise NotYet(error.message, f"kubectl get pods -n {namespace}") from error
+            except RetryableError as error:
+                raise RetryableError(
+                    "unclassified-retryable", error.message, see=f"kubectl get pods -n {namespace}"
+                ) from error
 
         until(f"KusciaAPI of {domain_id}", ready, deadline)
         yield client
@@ -241,7 +247,7 @@ GLANCE = 5.0
 
 @contextmanager
 def at_a_glance(kube: Kube, config: Release) -> Iterator[Callable[[], KusciaAPI]]:
-    """A function that opens the node's KusciaAPI, or raises HookError soon where it does not serve."""
+    """A function that opens the node's KusciaAPI, or raises StepError soon where it does not serve."""
     with ExitStack() as stack:
 
         def opened() -> KusciaAPI:

@@ -1,8 +1,9 @@
 """The errors of KusciaAPI (Kuscia facts 7.1, 7.3)."""
 
 import re
+from typing import ClassVar
 
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 
 _MISSING = {11305, 11404, 11506, 11705, 11806, 13105}
 _EXISTS = {11306, 11405, 11507, 11704, 11805, 13106}
@@ -19,7 +20,7 @@ _QUOTED_NAME = re.compile(r"\"[^\"]*\"|\[[^\]]*\]")
 _TRANSIENT_CODES = {11103}
 
 
-class ApiError(HookError):
+class ApiError(StepError):
     """KusciaAPI refused a request.
 
     Args:
@@ -28,28 +29,38 @@ class ApiError(HookError):
         text: KusciaAPI's message.
     """
 
+    error_id: ClassVar[str]
+
     def __init__(self, path: str, code: int, text: str) -> None:
-        super().__init__(f"KusciaAPI {path} answered {code}: {text}")
+        super().__init__(self.error_id, f"KusciaAPI {path} answered {code}: {text}")
         self.path, self.code, self.text = path, code, text
 
 
-class Missing(ApiError, NotYet):
+class Missing(ApiError, RetryableError):
     """What the request names does not exist (yet)."""
 
+    error_id = "kusciaapi-not-found"
 
-class Exists(ApiError, NeedsHuman):
+
+class Exists(ApiError, PermanentError):
     """What should be created is there already; the caller reads and compares it."""
 
+    error_id = "kusciaapi-already-exists"
 
-class Refused(ApiError, NeedsHuman):
+
+class Refused(ApiError, PermanentError):
     """The request as such is wrong."""
 
+    error_id = "kusciaapi-rejected"
 
-class Busy(ApiError, NotYet):
+
+class Busy(ApiError, RetryableError):
     """The node cannot serve the request now."""
 
+    error_id = "kusciaapi-busy"
 
-class TimedOut(NotYet):
+
+class TimedOut(RetryableError):
     """No answer in time; the request may have had its effect."""
 
 

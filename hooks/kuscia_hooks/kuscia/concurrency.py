@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from kuscia_hooks.core.errors import HookError
+from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.kuscia.api_errors import TimedOut
 
 T = TypeVar("T")
@@ -44,16 +44,16 @@ class ConcurrencyLimit:
 
 def each(
     items: Iterable[T], work: Callable[[T], None], concurrency: ConcurrencyLimit | None = None
-) -> list[tuple[T, HookError]]:
+) -> list[tuple[T, StepError]]:
     """Work on every item, several at a time, and return those that failed with their errors."""
     concurrency = concurrency or ConcurrencyLimit()
-    failed: list[tuple[T, HookError]] = []
+    failed: list[tuple[T, StepError]] = []
 
     def one(item: T) -> None:
         try:
             with concurrency:
                 work(item)
-        except HookError as error:
+        except StepError as error:
             failed.append((item, error))
 
     with ThreadPoolExecutor(concurrency.limit) as pool:

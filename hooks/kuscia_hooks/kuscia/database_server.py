@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kuscia_hooks.core.config import Database
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 
 TIMEOUT = 5
 TABLE = "kine"
@@ -31,13 +31,17 @@ _HINTS = {
 }
 
 
-class ServerError(NotYet):
+class ServerError(RetryableError):
     """The server was not reached, or refused. `code` is its error code, "" where it sent none."""
 
     def __init__(self, database: Database, error: Exception) -> None:
         self.code, text = _code_and_text(error)
         hint = _HINTS.get(self.code, "").format(database=database.database, user=database.user)
-        super().__init__(f"{describe(database)}: {text}" + (f" ({hint})" if hint else ""), client_command(database))
+        super().__init__(
+            "unclassified-retryable",
+            f"{describe(database)}: {text}" + (f" ({hint})" if hint else ""),
+            see=client_command(database),
+        )
 
 
 Execute = Callable[[str], list[Any]]
@@ -66,10 +70,11 @@ def require_rights(database: Database, missing: list[str], there: bool) -> None:
         return
     needed = "on table" if there else "to make table"
     instead = ", or make it with Kuscia's hack/k8s/kine.sql" if database.type == "mysql" and not there else ""
-    raise NotYet(
+    raise RetryableError(
+        "unclassified-retryable",
         f"{describe(database)}: login works, but user {database.user} lacks rights {needed} {TABLE}: "
         f"{', '.join(missing)}; grant them{instead}",
-        client_command(database),
+        see=client_command(database),
     )
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Sqlite, param_text
-from kuscia_hooks.core.errors import ConfigError, NotYet
+from kuscia_hooks.core.errors import ConfigError, RetryableError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.kuscia.database_server import NO_TABLE, TABLE, Execute, ServerError, client_command, describe
 from kuscia_hooks.kuscia.mysql import check_mysql, connect_mysql
@@ -35,17 +35,21 @@ def read_password(database: Database, namespace: str, kube: Kube) -> str:
     """The password from its Secret, as Kuscia can take it.
 
     Raises:
-        NotYet: it is missing, or no driver address can carry it; it heals when the Secret is corrected.
+        RetryableError: it is missing, or no driver address can carry it; it heals when the Secret is corrected.
     """
     secret = database.password_secret
     where = f"Secret {namespace}/{secret.name}, key {secret.key}"
     password = kube.secret_text(namespace, secret.name, secret.key)
     if password.endswith("\n"):
-        raise NotYet(
-            f"the password in {where} ends with a newline; write it with --from-literal, or with printf into a file"
+        raise RetryableError(
+            "unclassified-retryable",
+            f"the password in {where} ends with a newline; write it with --from-literal, or with printf into a file",
         )
     if _CONTROL.search(password):
-        raise NotYet(f"the password in {where} holds a control character, which Kuscia's database address cannot carry")
+        raise RetryableError(
+            "unclassified-retryable",
+            f"the password in {where} holds a control character, which Kuscia's database address cannot carry",
+        )
     return password
 
 
@@ -74,19 +78,24 @@ def check_sqlite(store: Sqlite) -> None:
     """Raise unless the volume can be written to, and the state in it, which may have been restored for another user."""
     path = Path(store.path)
     if not path.is_dir():
-        raise ConfigError(f"{path} is not there: the volume for the master's state is not mounted")
+        raise ConfigError("invalid-config", f"{path} is not there: the volume for the master's state is not mounted")
     try:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise NotYet(f"{path}, the volume for the master's state, cannot be written to: {error.strerror}") from error
+        raise RetryableError(
+            "unclassified-retryable",
+            f"{path}, the volume for the master's state, cannot be written to: {error.strerror}",
+        ) from error
     state = path / SQLITE_STATE
     try:
         if state.exists():
             with state.open("ab"):
                 pass
     except OSError as error:
-        raise NotYet(f"{state}, the master's state, cannot be written to: {error.strerror}") from error
+        raise RetryableError(
+            "unclassified-retryable", f"{state}, the master's state, cannot be written to: {error.strerror}"
+        ) from error
 
 
 def check_database(database: Database, password: str, token: str | None = None) -> list[str]:
@@ -96,7 +105,7 @@ def check_database(database: Database, password: str, token: str | None = None) 
         token: with which K3s will open the state (`cluster_token`); None where that is not known.
 
     Raises:
-        NotYet: it will not; the message says what is missing.
+        RetryableError: it will not; the message says what is missing.
     """
     connect, check = (connect_mysql, check_mysql) if database.type == "mysql" else (connect_postgres, check_postgres)
     with connect(database, password) as execute:
@@ -121,7 +130,7 @@ def count_rows(database: Database, password: str) -> int:
     """Rows in Kuscia's table.
 
     Raises:
-        NotYet: no login, or no such table.
+        RetryableError: no login, or no such table.
     """
     connect = connect_mysql if database.type == "mysql" else connect_postgres
     with connect(database, password) as execute:
@@ -136,7 +145,7 @@ def warnings(database: Database | Sqlite) -> list[str]:
 
 
 def _check_owner(execute: Execute, database: Database, token: str) -> None:
-    """Raise NotYet when the state was made with another token: by another domain's master, or before it was changed."""
+    """Raise RetryableError when the state belongs to another token or domain."""
     if _PARSED_TOKEN.fullmatch(token):
         return
     try:
@@ -149,12 +158,13 @@ def _check_owner(execute: Execute, database: Database, token: str) -> None:
     last = {str(name): not int(deleted) for name, deleted in rows}
     present = {match[1] for name, there in last.items() if there and (match := _BOOTSTRAP.fullmatch(name))}
     if present and not present & {_mark(token), _mark("")}:
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"{describe(database)}: table {TABLE} was made for another domainId or with another clusterToken and "
             "cannot be read. Every master needs a database of its own. Was this one its own before, give back the "
             "former domainId and clusterToken (a key of the kuscia.yaml in master.extraConfigSecret; without one it "
             "follows from domainId): neither can be changed later",
-            client_command(database),
+            see=client_command(database),
         )
 
 

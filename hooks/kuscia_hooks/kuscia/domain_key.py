@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import SecretKey
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 
 KEY_BITS = 2048
 _YEARS_50 = datetime.timedelta(days=50 * 365)
@@ -67,15 +67,16 @@ def read_key(kube: Kube, namespace: str, secret: SecretKey) -> tuple[bytes, rsa.
     """Return the domain key in a Secret, as its PEM text and parsed.
 
     Raises:
-        NotYet: the Secret or its key is missing, or the value is not a domain key.
+        RetryableError: the Secret or its key is missing, or the value is not a domain key.
     """
     pem = kube.secret_value(namespace, secret.name, secret.key)
     try:
         return pem, load_key(pem)
     except InvalidKey as error:
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"{secret.key} of Secret {namespace}/{secret.name} is no domain key: {error}",
-            f"kubectl describe secret {secret.name} -n {namespace}",
+            see=f"kubectl describe secret {secret.name} -n {namespace}",
         ) from error
 
 

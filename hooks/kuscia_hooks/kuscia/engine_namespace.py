@@ -12,7 +12,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.config import Engines
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
 
 MARKER = "kuscia-engines"
@@ -57,7 +57,7 @@ def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | Non
     """The cluster where engines run: this one, or that of the kubeconfig, which is returned too.
 
     Raises:
-        NotYet: the Secret is missing, or what it holds is no kubeconfig that works in Kuscia's container.
+        RetryableError: the Secret is missing, or what it holds is no kubeconfig that works in Kuscia's container.
     """
     secret = engines.kubeconfig_secret
     if secret is None:
@@ -67,8 +67,10 @@ def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | Non
     try:
         return Kube.of_kubeconfig(text, look), text
     except ValueError as error:
-        raise NotYet(
-            f"{secret.key} of Secret {namespace}/{secret.name} is no kubeconfig for engine pods: {error}", look
+        raise RetryableError(
+            "unclassified-retryable",
+            f"{secret.key} of Secret {namespace}/{secret.name} is no kubeconfig for engine pods: {error}",
+            see=look,
         ) from error
 
 
@@ -76,7 +78,7 @@ def check_rights(engines: Engines, keeps_logs: bool, where: Kube) -> None:
     """Make sure that Kuscia may do there all that it will. Kuscia itself would wait without a word.
 
     Raises:
-        NotYet: it may not; the message lists all that lacks.
+        RetryableError: it may not; the message lists all that lacks.
     """
     wanted = [(resource, verb) for resource in RESOURCES for verb in VERBS] + [(LOGS, "get")] * keeps_logs
     lacking: dict[str, list[str]] = {}
@@ -89,17 +91,19 @@ def check_rights(engines: Engines, keeps_logs: bool, where: Kube) -> None:
     refused = f"the API server refuses what RunK does in {engines.namespace}:"
     if engines.kubeconfig_secret is None:
         role = f"{engines.lite.rpartition('/')[2]}-runk"
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"{refused} this lite's ServiceAccount may not {listed}. Expected are Role and RoleBinding {role} of this "
             "release",
-            f"kubectl describe roles,rolebindings -n {engines.namespace}",
+            see=f"kubectl describe roles,rolebindings -n {engines.namespace}",
         )
     role, logs = role_commands(engines.namespace)
     lacks = [role] * bool(lacking.keys() - {LOGS}) + [logs] * (LOGS in lacking)
-    raise NotYet(
+    raise RetryableError(
+        "unclassified-retryable",
         f"{refused} the user of the kubeconfig may not {listed}. Expected is a Role there with all that, bound to it",
         # A Role of that name may be there, and lack something.
-        " && ".join(f"{command} --dry-run=client -o yaml | kubectl apply -f -" for command in lacks),
+        see=" && ".join(f"{command} --dry-run=client -o yaml | kubectl apply -f -" for command in lacks),
     )
 
 
@@ -117,24 +121,27 @@ def claim(engines: Engines, domain_id: str, where: Kube) -> None:
     release holds the ConfigMap.
 
     Raises:
-        NotYet: it is another lite's, or the ConfigMap is not there yet.
+        RetryableError: it is another lite's, or the ConfigMap is not there yet.
     """
     mine = {"domain": domain_id, "lite": engines.lite}
     found = where.configmap(engines.namespace, MARKER)
     show = f"kubectl get configmap {MARKER} -n {engines.namespace} -o yaml"
     if found is None and engines.kubeconfig_secret is None:
-        raise NotYet(f"ConfigMap {engines.namespace}/{MARKER} of this release does not exist", show)
+        raise RetryableError(
+            "unclassified-retryable", f"ConfigMap {engines.namespace}/{MARKER} of this release does not exist", see=show
+        )
     if found is None:
         try:
             where.create_configmap(engines.namespace, MARKER, mine, MARKER_LABELS)
         except Conflict:
             found = where.configmap(engines.namespace, MARKER)
     if found is not None and found != mine:
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"namespace {engines.namespace} holds the engines of domain {found.get('domain')} "
             f"({found.get('lite')}); every lite needs one of its own, as lite.runk.namespace. If that lite is gone "
             f"for good: kubectl -n {engines.namespace} delete configmap {MARKER}",
-            show,
+            see=show,
         )
 
 
@@ -180,28 +187,30 @@ def report_left_behind(engines: Engines, domain_id: str, where: Kube) -> None:
 
 
 def check_pods(engines: Engines, domain_id: str, where: Kube) -> str:
-    """`check`: whose the namespace is, and that no other domain's engines are in it. Raises NotYet."""
+    """`check`: whose the namespace is, and that no other domain's engines are in it. Raises RetryableError."""
     claim(engines, domain_id, where)
     found = pods(engines, where)
     left = foreign(found, domain_id)
     if left:
         named = "; ".join(f"{domain}: {shown(names)}" for domain, names in left.items())
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"engine pods of other domains were left behind in {engines.namespace}: {named}",
-            " && ".join(removal(engines.namespace, domain) for domain in left),
+            see=" && ".join(removal(engines.namespace, domain) for domain in left),
         )
     return f"namespace {engines.namespace} is this lite's alone, {len(found)} engine pods in it"
 
 
 def check_pull_secrets(engines: Engines, wanted: list[str], where: Kube) -> str:
-    """`check`: engine pods get their pull secrets from their ServiceAccount. Raises NotYet."""
+    """`check`: engine pods get their pull secrets from their ServiceAccount. Raises RetryableError."""
     present = where.account_pull_secrets(engines.namespace, ACCOUNT)
     lacking = [name for name in wanted if name not in present]
     if lacking:
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"ServiceAccount {engines.namespace}/{ACCOUNT} does not carry imagePullSecrets {', '.join(lacking)}, so "
             "engine pods cannot pull from a registry that asks for them (Kuscia itself sets none)",
-            patch_command(engines.namespace, wanted),
+            see=patch_command(engines.namespace, wanted),
         )
     return f"ServiceAccount {engines.namespace}/{ACCOUNT} carries {', '.join(wanted)}"
 
@@ -214,7 +223,7 @@ def patch_command(namespace: str, names: list[str]) -> str:
 
 
 def check_dns(service: str, namespace: str, lite: str, kube: Kube) -> str:
-    """`check`: the Service whose address `prepare` gave to Kuscia for engines is still the one. Raises NotYet.
+    """`check`: the Service whose address `prepare` gave to Kuscia for engines is still the one. Raises RetryableError.
 
     An address does not change in a Service's life, so a Service younger than that start is another one.
     """
@@ -223,10 +232,11 @@ def check_dns(service: str, namespace: str, lite: str, kube: Kube) -> str:
     starts = [pod.prepared for pod in _pods(kube, namespace, selector) if pod.name.startswith(f"{lite}-")]
     for prepared in starts:
         if prepared is not None and created > prepared:
-            raise NotYet(
+            raise RetryableError(
+                "unclassified-retryable",
                 f"Service {service} was made anew at {created:%H:%M:%S}, after the lite had started: its engines still "
                 "ask the old address for names",
-                f"kubectl -n {namespace} rollout restart deployment/{lite}",
+                see=f"kubectl -n {namespace} rollout restart deployment/{lite}",
             )
     return f"engines ask Service {service}, which is older than the lite's last start"
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import httpx
 
 from kuscia_hooks.core.config import split_endpoint
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 
 T = TypeVar("T")
 TIMEOUT = 5.0
@@ -87,7 +87,7 @@ def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
     """Ask whether a Kuscia gateway answers, as a lite does at its start (Kuscia facts 0.11).
 
     Raises:
-        NotYet: it does not; the message says what answers, and under which scheme when that is the other one.
+        RetryableError: it does not; the message says what answers, and under which scheme when that is the other one.
     """
     with open_client(transport) as client:
         saw = _answer(client, endpoint)
@@ -99,11 +99,14 @@ def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         swapped = f"{other}://{host}:{port}{parts.path}".rstrip("/")
         if not _answer(client, swapped):
-            raise NotYet(
+            raise RetryableError(
+                "unclassified-retryable",
                 f"{endpoint} has the wrong scheme: a Kuscia gateway answers at {swapped} ({endpoint}: {saw})",
-                _command(swapped),
+                see=_command(swapped),
             )
-    raise NotYet(f"no Kuscia gateway answers at {endpoint}: {saw}", _command(endpoint))
+    raise RetryableError(
+        "unclassified-retryable", f"no Kuscia gateway answers at {endpoint}: {saw}", see=_command(endpoint)
+    )
 
 
 def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTransport | None = None) -> int:
@@ -113,7 +116,7 @@ def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTranspor
         0 connected, 2 to 4 known, 5 not known (yet), 1 no valid ID, 6 an error inside.
 
     Raises:
-        NotYet: no such answer.
+        RetryableError: no such answer.
     """
     return _handshake(endpoint, domain_id, "state", int, transport)
 
@@ -122,7 +125,7 @@ def master_id(endpoint: str, domain_id: str, transport: httpx.BaseTransport | No
     """The domain ID of the master behind a gateway, asked in the name of `domain_id`.
 
     Raises:
-        NotYet: no such answer.
+        RetryableError: no such answer.
     """
     return _handshake(endpoint, domain_id, "namespace", str, transport)
 
@@ -130,7 +133,7 @@ def master_id(endpoint: str, domain_id: str, transport: httpx.BaseTransport | No
 def _handshake(
     endpoint: str, domain_id: str, field: str, kind: Callable[[Any], T], transport: httpx.BaseTransport | None
 ) -> T:
-    """One field of the answer. Raises NotYet."""
+    """One field of the answer. Raises RetryableError."""
     headers = {"Kuscia-Host": "kuscia-handshake.master.svc", "Kuscia-Source": domain_id}
     shown = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
     show = f"curl -ks {shown} {endpoint}/handshake"
@@ -138,13 +141,19 @@ def _handshake(
         try:
             response = client.get(f"{endpoint}/handshake", headers=headers, extensions=AS_ENVOY)
         except httpx.TransportError as error:
-            raise NotYet(f"{endpoint}/handshake is not reached: {error_text(error)}{_no_name(error)}", show) from error
+            raise RetryableError(
+                "unclassified-retryable",
+                f"{endpoint}/handshake is not reached: {error_text(error)}{_no_name(error)}",
+                see=show,
+            ) from error
     try:
         return kind(response.json()[field])
     except (ValueError, KeyError, TypeError) as error:
         reason = _no_answer(response, split_endpoint(endpoint).path)
-        raise NotYet(
-            f"{endpoint}/handshake answered HTTP {response.status_code} without a {field}: {reason}", show
+        raise RetryableError(
+            "unclassified-retryable",
+            f"{endpoint}/handshake answered HTTP {response.status_code} without a {field}: {reason}",
+            see=show,
         ) from error
 
 

@@ -22,15 +22,17 @@ def load_base(path: str, config: Prepare) -> dict[str, Any]:
     try:
         base = yaml.safe_load(Path(path).read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
+        raise ConfigError("invalid-config", f"cannot read {path}: {error}") from error
     if not isinstance(base, dict):
-        raise ConfigError(f"{path} holds no mapping")
+        raise ConfigError("invalid-config", f"{path} holds no mapping")
     errors = [f"{key} is a secret and does not belong there" for key in SECRET_KEYS if base.get(key)]
     for key, wanted in (("mode", config.mode), ("domainID", config.domain_id)):
         if base.get(key) != wanted:
             errors.append(f"{key} is {base.get(key)!r}, but prepare is configured for {wanted!r}")
     if errors:
-        raise ConfigError("\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)]))
+        raise ConfigError(
+            "invalid-config", "\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)])
+        )
     return base
 
 

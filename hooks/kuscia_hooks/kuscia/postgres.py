@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kuscia_hooks.core.config import Database
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,
     TABLE,
@@ -62,11 +62,12 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
         if _takes(password):
             raise ServerError(database, error) from error
         # Which characters these are is not said: they are part of a secret.
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"{describe(database)}: the password cannot be checked here ({error}): this driver refuses emoji and other "
             "characters newer than Unicode 3.2, those of private use, invisible ones, and letters of both writing "
             "directions in one password. Set another for the user, and in the Secret",
-            client_command(database),
+            see=client_command(database),
         ) from error
     except (DatabaseError, InterfaceError, OSError) as error:
         raise ServerError(database, error) from error

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.kuscia.gateway import AS_ENVOY, error_text, open_client
 
@@ -64,7 +64,7 @@ def register(
     """Register the lite, if the master takes its key or its token.
 
     Raises:
-        NotYet: the master refuses the token and does not know the key, is not ready for it, or not reached.
+        RetryableError: the master refuses the token and does not know the key, is not ready for it, or not reached.
     """
     body, signature = request(domain_id, token, key)
     headers = {
@@ -76,13 +76,20 @@ def register(
         try:
             response = client.post(f"{endpoint}/register", json=body, headers=headers, extensions=AS_ENVOY)
         except httpx.TransportError as error:
-            raise NotYet(f"{endpoint}/register is not reached: {error_text(error)}") from error
+            raise RetryableError(
+                "unclassified-retryable", f"{endpoint}/register is not reached: {error_text(error)}"
+            ) from error
     if response.status_code == 200:
         return
     if _REFUSED.search(response.text):
-        raise NotYet(f"the master refuses domain {domain_id}: {response.text.strip()}")
+        raise RetryableError(
+            "unclassified-retryable", f"the master refuses domain {domain_id}: {response.text.strip()}"
+        )
     if response.status_code in _AWAY:
-        raise NotYet(f"{endpoint}/register answers HTTP {response.status_code}: the master is not behind it now")
+        raise RetryableError(
+            "unclassified-retryable",
+            f"{endpoint}/register answers HTTP {response.status_code}: the master is not behind it now",
+        )
     # Whatever this is, the lite asks again itself and reports it.
     answer = response.text.strip()[:200]
     logger.warning("the master answers a registration with HTTP %d: %s", response.status_code, answer)

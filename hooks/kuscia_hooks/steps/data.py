@@ -8,7 +8,7 @@ from typing import Any
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Ledger, digest
 from kuscia_hooks.core.config import Data, Oss, Table
-from kuscia_hooks.core.errors import HookError, merged
+from kuscia_hooks.core.errors import StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.waiting import Deadline
@@ -97,7 +97,7 @@ def attempt(config: Data, kube: Kube, deadline: Deadline, summary: Summary, dry_
         summary: counts of earlier attempts; it is added to.
 
     Raises:
-        NotYet, NeedsHuman: for all that failed, after the rest is done.
+        RetryableError, PermanentError: for all that failed, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
     ledgers = {
@@ -163,12 +163,12 @@ def _left(config: Data, ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
     return {kind: sorted(set(ledger.entries) - stays[kind]) for kind, ledger in ledgers.items()}
 
 
-def _apply(declarer: _Declarer, todo: Plan, summary: Summary) -> list[HookError]:
-    errors: list[HookError] = []
+def _apply(declarer: _Declarer, todo: Plan, summary: Summary) -> list[StepError]:
+    errors: list[StepError] = []
     for action in todo.actions:
         try:
             declarer.apply(action)
-        except HookError as error:
+        except StepError as error:
             errors.append(error)
         else:
             logger.info("%s", action)

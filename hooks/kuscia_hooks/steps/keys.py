@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from kuscia_hooks.cluster.client import Conflict, Kube
-from kuscia_hooks.core.errors import HookError, NeedsHuman
+from kuscia_hooks.core.errors import PermanentError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.kuscia import domain_key
@@ -41,22 +41,24 @@ def plan(settings: Settings, secret: dict[str, bytes] | None, configmap: dict[st
     """What lacks.
 
     Raises:
-        NeedsHuman: what is there is half, invalid, or does not belong together; the message names the repair.
+        PermanentError: what is there is half, invalid, or does not belong together; the message names the repair.
     """
     name = f"{settings.namespace}/{settings.secret}"
     actions = []
     if secret is None:
         if settings.existing_secret:
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"Secret {name}, named as the existing one, does not exist. Make it with: kubectl create "
                 f"secret generic {settings.secret} -n {settings.namespace} "
-                f"--from-file={settings.secret_key}=<PEM file>"
+                f"--from-file={settings.secret_key}=<PEM file>",
             )
         if configmap is not None:
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"ConfigMap {settings.namespace}/{settings.cert_configmap} is there but its key, Secret "
                 f"{name}, is not. Restore the Secret from your backup; or, to give the domain a new "
-                f"identity, run: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
+                f"identity, run: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}",
             )
         actions.append(Action("create", "Secret", name))
         public = None
@@ -80,11 +82,13 @@ def _public_key(settings: Settings, secret: dict[str, bytes]) -> bytes:
         repair = f"Put an RSA key of {domain_key.KEY_BITS} bits or more (openssl genrsa -traditional 2048) there"
     if settings.secret_key not in secret:
         has = ", ".join(sorted(secret)) or "nothing"
-        raise NeedsHuman(f"Secret {name} has no {settings.secret_key} (it has {has}). {repair}.")
+        raise PermanentError("unclassified", f"Secret {name} has no {settings.secret_key} (it has {has}). {repair}.")
     try:
         return domain_key.public_der(domain_key.load_key(secret[settings.secret_key]))
     except domain_key.InvalidKey as error:
-        raise NeedsHuman(f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}.") from error
+        raise PermanentError(
+            "unclassified", f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}."
+        ) from error
 
 
 def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None) -> None:
@@ -92,20 +96,24 @@ def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None
     repair = f"It is made from the key: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
     pem = configmap.get(CERTIFICATE, "").encode()
     if not pem:
-        raise NeedsHuman(f"ConfigMap {name} has no {CERTIFICATE}. Run: {repair}.")
+        raise PermanentError("unclassified", f"ConfigMap {name} has no {CERTIFICATE}. Run: {repair}.")
     try:
         owner, common_name = domain_key.certificate_public_der(pem), domain_key.certificate_common_name(pem)
     except ValueError as error:
-        raise NeedsHuman(f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. Run: {repair}.") from error
+        raise PermanentError(
+            "unclassified", f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. Run: {repair}."
+        ) from error
     if owner != public:
-        raise NeedsHuman(
+        raise PermanentError(
+            "unclassified",
             f"the certificate in ConfigMap {name} does not belong to the key in Secret {settings.namespace}/"
-            f"{settings.secret}. If the key is the right one, run: {repair}. If not, restore the key."
+            f"{settings.secret}. If the key is the right one, run: {repair}. If not, restore the key.",
         )
     if common_name != settings.domain_id:
-        raise NeedsHuman(
+        raise PermanentError(
+            "unclassified",
             f"the certificate in ConfigMap {name} is that of domain {common_name}, not of "
-            f"{settings.domain_id}. If the domain was renamed on purpose, run: {repair}."
+            f"{settings.domain_id}. If the domain was renamed on purpose, run: {repair}.",
         )
 
 
@@ -132,7 +140,7 @@ def attempt(settings: Settings, kube: Kube, summary: Summary, dry_run: bool = Fa
         except Conflict as error:
             logger.info("made by another at the same moment, reading it: %s", error)
             continue
-        except HookError:
+        except StepError:
             summary.failed += 1
             raise
         logger.info("%s", action)

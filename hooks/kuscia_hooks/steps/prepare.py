@@ -13,7 +13,7 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Engines, Prepare, SecretKey
-from kuscia_hooks.core.errors import NotYet
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
@@ -74,7 +74,7 @@ def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Dead
 
     Raises:
         ConfigError: the step's own configuration is wrong.
-        TimeUp: the deadline passed.
+        DeadlineExceeded: the deadline passed.
     """
     base = load_base(base_path, config)
     if config.datastore is not None:
@@ -139,7 +139,7 @@ def _changed(namespace: str, secrets: Mapping[SecretKey, bytes], kube: Kube) -> 
     def now(secret: SecretKey) -> bytes | None:
         try:
             return kube.secret_value(namespace, secret.name, secret.key)
-        except NotYet:
+        except RetryableError:
             # Whoever reads it next says why, and waits.
             return None
 
@@ -187,12 +187,16 @@ def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[
         # The error itself quotes the text.
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise NotYet(f"{where} is not YAML{place}", show) from error
+        raise RetryableError("unclassified-retryable", f"{where} is not YAML{place}", see=show) from error
     if not isinstance(extra, dict):
-        raise NotYet(f"{where} holds no mapping, such as clusterToken: …", show)
+        raise RetryableError("unclassified-retryable", f"{where} holds no mapping, such as clusterToken: …", see=show)
     refused = refused_keys(extra, config.extra_config_refused)
     if refused:
-        raise NotYet("\n".join([f"{where} has keys that do not belong there:", *(f"  {key}" for key in refused)]), show)
+        raise RetryableError(
+            "unclassified-retryable",
+            "\n".join([f"{where} has keys that do not belong there:", *(f"  {key}" for key in refused)]),
+            see=show,
+        )
     return extra, raw
 
 
@@ -220,9 +224,10 @@ def _known(config: Prepare, master: str) -> None:
     if state in gateway.KNOWN:
         return
     reason = "does not know it yet" if state == gateway.UNKNOWN else f"answers state {state}"
-    raise NotYet(
+    raise RetryableError(
+        "unclassified-retryable",
         f"{master} {reason}: the master's release has to name it under master.domains.{config.domain_id}",
-        "kubectl logs -l app.kubernetes.io/component=register -n <the master's namespace>",
+        see="kubectl logs -l app.kubernetes.io/component=register -n <the master's namespace>",
     )
 
 
@@ -248,8 +253,8 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
 def _register(config: Prepare, master: str, token: str, pem: bytes, reason: str) -> str:
     try:
         registration.register(master, config.domain_id, token, domain_key.load_key(pem))
-    except NotYet as error:
-        raise NotYet(f"{error.message} ({reason})", error.show) from error
+    except RetryableError as error:
+        raise RetryableError("unclassified-retryable", f"{error.message} ({reason})", see=error.see) from error
     return token
 
 
@@ -257,5 +262,9 @@ def _address(host: str) -> str:
     try:
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
-        raise NotYet(f"{host} does not resolve: {error}", f"kubectl get service {host.split('.')[0]}") from error
+        raise RetryableError(
+            "unclassified-retryable",
+            f"{host} does not resolve: {error}",
+            see=f"kubectl get service {host.split('.')[0]}",
+        ) from error
     return str(found[0][4][0])

@@ -6,7 +6,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.config import Admission, Register
-from kuscia_hooks.core.errors import ConfigError, HookError, NeedsHuman, NotYet, merged
+from kuscia_hooks.core.errors import ConfigError, PermanentError, RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.waiting import Deadline, until
@@ -45,11 +45,12 @@ def wanted_public(domain_id: str, admission: Admission) -> bytes | None:
         common_name = domain_key.certificate_common_name(admission.cert.encode())
     except ValueError as error:
         raise ConfigError(
+            "invalid-config",
             f"{where} is no PEM certificate ({error}). The partner prints it with: kubectl get configmap "
-            f"kuscia-lite-{domain_id}-domain-cert -n <namespace> -o jsonpath='{{.data.domain\\.crt}}'"
+            f"kuscia-lite-{domain_id}-domain-cert -n <namespace> -o jsonpath='{{.data.domain\\.crt}}'",
         ) from error
     if common_name != domain_id:
-        raise ConfigError(f"{where} is the certificate of domain {common_name}, not of {domain_id}")
+        raise ConfigError("invalid-config", f"{where} is the certificate of domain {common_name}, not of {domain_id}")
     return public
 
 
@@ -71,7 +72,7 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
     known yet.
 
     Raises:
-        NeedsHuman: the domain's key is another one than the master knows.
+        PermanentError: the domain's key is another one than the master knows.
     """
     public = wanted_public(domain_id, admission)
     secret = admission.token_secret
@@ -86,11 +87,12 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
     stored = stored_public(state.domain)
     if public is not None and stored != public:
         if stored is not None and not admission.allow_rekey:
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"domain {domain_id} is registered with another key than domains.{domain_id}.cert has: the "
                 "lite's key was lost or replaced, or the certificate is not its own. Restore the lite's key "
                 f"Secret; or, if the new key is right, set master.domains.{domain_id}.allowRekey: true for "
-                "one upgrade"
+                "one upgrade",
             )
         reason = "new key" if stored is not None else "admitted by certificate"
         actions.append(Action("update", "Domain", domain_id, reason, payload=admission.cert))
@@ -172,7 +174,9 @@ class _Registrar:
         def ask() -> str:
             token = unused_token(self._api.call("domain/query", {"domain_id": domain_id}))
             if not token:
-                raise NotYet(f"the master has made no deploy token for {domain_id} yet")
+                raise RetryableError(
+                    "unclassified-retryable", f"the master has made no deploy token for {domain_id} yet"
+                )
             return token
 
         return until(f"the deploy token of {domain_id}", ask, self._deadline.within(TOKEN_SECONDS))
@@ -196,12 +200,12 @@ def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, 
         summary: counts of earlier attempts; it is added to.
 
     Raises:
-        NotYet, NeedsHuman: for all that failed, after the rest is done.
+        RetryableError, PermanentError: for all that failed, after the rest is done.
     """
     for domain_id, admission in config.domains.items():
         wanted_public(domain_id, admission)
     summary.unchanged = summary.failed = 0
-    errors: list[HookError] = []
+    errors: list[StepError] = []
     with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
         registrar = _Registrar(config, kube, api, deadline)
         for domain_id, admission in config.domains.items():
@@ -215,7 +219,7 @@ def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, 
                     logger.info("%s", action)
                     summary.count([action])
                 summary.unchanged += todo.unchanged
-            except HookError as error:
+            except StepError as error:
                 summary.failed += 1
                 errors.append(error)
     if errors:

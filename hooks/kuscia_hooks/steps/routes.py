@@ -6,7 +6,7 @@ from typing import Any
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Ledger, digest
 from kuscia_hooks.core.config import Routes
-from kuscia_hooks.core.errors import HookError, NotYet, merged
+from kuscia_hooks.core.errors import RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.progress import ChangeProgress
@@ -112,7 +112,7 @@ class _Router:
         if action.verb == "delete":
             try:
                 self._api.call("appimage/delete", {"name": action.name})
-            except HookError as error:
+            except StepError as error:
                 # A missing one is answered with the general code of a failed deletion (Kuscia facts 7.3).
                 if "not found" not in error.message:
                     raise
@@ -139,9 +139,10 @@ def _wait_for_domains(config: Routes, api: KusciaAPI, deadline: Deadline) -> Non
         try:
             api.call("domain/batchQuery", {"domain_ids": ids})
         except Missing as error:
-            raise NotYet(
+            raise RetryableError(
+                "unclassified-retryable",
                 f"register has not made every Domain yet: {error.text}",
-                f"kubectl logs -l app.kubernetes.io/component=register -n {config.namespace}",
+                see=f"kubectl logs -l app.kubernetes.io/component=register -n {config.namespace}",
             ) from error
 
     until(f"the Domains {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}", ask, deadline)
@@ -165,7 +166,7 @@ def attempt(
         concurrency: of earlier attempts, which may have learnt that the master is slow.
 
     Raises:
-        NotYet, NeedsHuman: for all that failed, after the rest is done.
+        RetryableError, PermanentError: for all that failed, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
     ledgers = [Ledger(kube, config.namespace, config.ledger, config.labels, kind) for kind in ("routes", "appImages")]
@@ -191,7 +192,7 @@ def attempt(
     return summary
 
 
-def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, HookError]]:
+def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, StepError]]:
     """Deletions first: a name that is made again may be among them."""
     progress = ChangeProgress(len(todo.actions))
 
@@ -199,7 +200,7 @@ def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, 
         router.apply(action)
         progress.done(str(action))
 
-    failed: list[tuple[Action, HookError]] = []
+    failed: list[tuple[Action, StepError]] = []
     router.save()
     for deletions in (True, False):
         group = [action for action in todo.actions if (action.verb == "delete") is deletions]

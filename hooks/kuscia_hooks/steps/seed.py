@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from kuscia_hooks.core.config import Seed, Table
-from kuscia_hooks.core.errors import HookError, NeedsHuman, merged
+from kuscia_hooks.core.errors import PermanentError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.progress import TransferProgress
@@ -26,14 +26,14 @@ def attempt(config: Seed, summary: Summary) -> Summary:
         summary: counts of earlier attempts; it is added to.
 
     Raises:
-        NotYet, NeedsHuman: for all that could not be fetched or written, after the rest is done.
+        RetryableError, PermanentError: for all that could not be fetched or written, after the rest is done.
     """
     summary.unchanged = summary.failed = 0
-    errors: list[HookError] = []
+    errors: list[StepError] = []
     for table in config.tables:
         try:
             _seed(Path(config.path), table, summary)
-        except HookError as error:
+        except StepError as error:
             errors.append(error)
     summary.failed = len(errors)
     if errors:
@@ -57,9 +57,10 @@ def _seed(directory: Path, table: Table, summary: Summary) -> None:
         written = place(target, found)
         found.discard()
     except OSError as error:
-        raise NeedsHuman(
+        raise PermanentError(
+            "unclassified",
             f"table {table.id}: {target} cannot be written: {error.strerror}. Is the volume large enough, and may "
-            f"user {os.geteuid()} write to it?"
+            f"user {os.geteuid()} write to it?",
         ) from error
     if written:
         logger.info("wrote %s (%d bytes)", target, found.size)

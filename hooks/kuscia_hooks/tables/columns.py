@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from kuscia_hooks.core.config import Column, Table
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables.csv_file import is_csv
 
 # More than any header; a file without a line break within it is no table.
@@ -23,22 +23,28 @@ def header(stream: BinaryIO, where: str) -> list[str]:
     """The names in the first line of a CSV file.
 
     Raises:
-        NeedsHuman: it has none, or none that engines can use.
+        PermanentError: it has none, or none that engines can use.
     """
     begin = stream.read(HEADER_BYTES)
     line, found, _ = begin.partition(b"\n")
     if not line.strip():
-        raise NeedsHuman(f"{where} is empty; a CSV file begins with the names of its columns")
+        raise PermanentError("unclassified", f"{where} is empty; a CSV file begins with the names of its columns")
     if not found and len(begin) == HEADER_BYTES:
-        raise NeedsHuman(f"{where} has no line break within its first {HEADER_BYTES} bytes, so it is no CSV file")
+        raise PermanentError(
+            "unclassified", f"{where} has no line break within its first {HEADER_BYTES} bytes, so it is no CSV file"
+        )
     if line.startswith(_MARK):
-        raise NeedsHuman(f"{where} begins with a byte order mark, which engines take for a part of the first column")
+        raise PermanentError(
+            "unclassified", f"{where} begins with a byte order mark, which engines take for a part of the first column"
+        )
     try:
         names = [name.strip() for name in next(csv.reader([line.decode().strip("\r")]))]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise NeedsHuman(f"{where} has no header in UTF-8 ({error})") from error
+        raise PermanentError("unclassified", f"{where} has no header in UTF-8 ({error})") from error
     if repeated := _repeated(names):
-        raise NeedsHuman(f"{where} has columns of the same name in its header: {', '.join(repeated)}")
+        raise PermanentError(
+            "unclassified", f"{where} has columns of the same name in its header: {', '.join(repeated)}"
+        )
     return names
 
 
@@ -51,20 +57,26 @@ def resolved(table: Table, names: list[str]) -> list[Column]:
     """The columns to declare: those given, which the header must have, or the header's with the types given.
 
     Raises:
-        NeedsHuman: table and header disagree; names both.
+        PermanentError: table and header disagree; names both.
     """
     has = f"its header is {_listed(names)}"
     if lacking := [column.name for column in table.columns if column.name not in names]:
-        raise NeedsHuman(f"table {table.id}: columns that the file has not: {', '.join(lacking)}; {has}")
+        raise PermanentError(
+            "unclassified", f"table {table.id}: columns that the file has not: {', '.join(lacking)}; {has}"
+        )
     if not table.column_types:
         return list(table.columns)
     types = table.column_types
     if lacking := [name for name in types if name != OTHERS and name not in names]:
-        raise NeedsHuman(f"table {table.id}: columnTypes that the file has no column for: {', '.join(lacking)}; {has}")
+        raise PermanentError(
+            "unclassified",
+            f"table {table.id}: columnTypes that the file has no column for: {', '.join(lacking)}; {has}",
+        )
     if untyped := [name for name in names if name not in types and OTHERS not in types]:
-        raise NeedsHuman(
+        raise PermanentError(
+            "unclassified",
             f"table {table.id}: columnTypes says no type for {', '.join(untyped)}; "
-            f"add them, or one for all others, for example columnTypes: {{{untyped[0]}: str, '{OTHERS}': float}}"
+            f"add them, or one for all others, for example columnTypes: {{{untyped[0]}: str, '{OTHERS}': float}}",
         )
     return [Column(name=name, type=types.get(name) or types[OTHERS]) for name in names]
 

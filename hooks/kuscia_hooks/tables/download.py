@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from kuscia_hooks.cluster.client import Kube, text_of
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.core.progress import TransferProgress, megabytes
 
@@ -37,13 +37,13 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
     """What a Secret holds: `token`, or `username` and `password`, or `query` of a signed URL.
 
     Raises:
-        NotYet: the Secret is missing, has none of these, or one of them is no text.
+        RetryableError: the Secret is missing, has none of these, or one of them is no text.
     """
     show = f"kubectl get secret {name} -n {namespace}"
     data = kube.secret(namespace, name, public=("username",))
     where = f"Secret {namespace}/{name}"
     if data is None:
-        raise NotYet(f"{where} does not exist", show)
+        raise RetryableError("unclassified-retryable", f"{where} does not exist", see=show)
     # What else is in it may be no text.
     used = [key for key in ("token", "username", "password", "query") if data.get(key, b"").strip()]
     values = {key: text_of(data[key], namespace, name, key).strip() for key in used}
@@ -57,7 +57,11 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
         hide(query, *(part.partition("=")[2] for part in query.split("&") if len(part) > 20))
         return Login(query=query, secret=where)
     has = ", ".join(data) or "no key"
-    raise NotYet(f"{where} has neither token, nor username and password, nor query (it has {has})", show)
+    raise RetryableError(
+        "unclassified-retryable",
+        f"{where} has neither token, nor username and password, nor query (it has {has})",
+        see=show,
+    )
 
 
 def shown(url: str) -> str:
@@ -78,8 +82,8 @@ def fetch(
         transport: another than the network, for tests.
 
     Raises:
-        NotYet: the server is not reached, is busy, or broke off.
-        NeedsHuman: it refuses, has no such file, or the URL has the wrong scheme.
+        RetryableError: the server is not reached, is busy, or broke off.
+        PermanentError: it refuses, has no such file, or the URL has the wrong scheme.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -98,9 +102,11 @@ def fetch(
     except httpx.TransportError as error:
         raise _transport_error(url, error, file) from error
     except (httpx.InvalidURL, httpx.TooManyRedirects) as error:
-        raise NeedsHuman(f"{shown(url)}: {type(error).__name__}") from error
+        raise PermanentError("unclassified", f"{shown(url)}: {type(error).__name__}") from error
     except OSError as error:
-        raise NotYet(f"{shown(url)} cannot be kept: {error}", "kubectl describe pod") from error
+        raise RetryableError(
+            "unclassified-retryable", f"{shown(url)} cannot be kept: {error}", see="kubectl describe pod"
+        ) from error
     return file
 
 
@@ -125,12 +131,14 @@ def _take(url: str, login: Login, response: httpx.Response, file: Path, validato
         if response.headers.get("Content-Range") == f"bytes */{there}":
             return
         file.unlink(missing_ok=True)
-        raise NotYet(f"{shown(url)} is shorter than at the last try; beginning anew")
+        raise RetryableError("unclassified-retryable", f"{shown(url)} is shorter than at the last try; beginning anew")
     if status not in (200, 206):
         raise _refused(url, login, response)
     if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
         file.unlink(missing_ok=True)
-        raise NotYet(f"{shown(url)} answers with another range than was asked for; beginning anew")
+        raise RetryableError(
+            "unclassified-retryable", f"{shown(url)} answers with another range than was asked for; beginning anew"
+        )
     if status == 206:
         logger.info("%s: going on after %s", shown(url), megabytes(there))
     else:
@@ -139,7 +147,7 @@ def _take(url: str, login: Login, response: httpx.Response, file: Path, validato
     total = there + int(length) if length.isdigit() else None
     if size is not None and total is not None and total != size:
         file.unlink(missing_ok=True)
-        raise NeedsHuman(f"{shown(url)} has {total} bytes, not the {size} of `size`")
+        raise PermanentError("unclassified", f"{shown(url)} has {total} bytes, not the {size} of `size`")
     if status == 200:
         # In this order, or a kill in between would leave a part of one version under the name of another.
         file.unlink(missing_ok=True)
@@ -157,24 +165,28 @@ def _take(url: str, login: Login, response: httpx.Response, file: Path, validato
             progress.update(len(block))
 
 
-def _refused(url: str, login: Login, response: httpx.Response) -> HookError:
+def _refused(url: str, login: Login, response: httpx.Response) -> StepError:
     status = response.status_code
     text = f"{shown(url)} answers {status} {response.reason_phrase}".rstrip()
     if status in (401, 403):
         sent = f"the credentials in {login.secret}" if login.secret else "no credentials (urlSecret names a Secret)"
-        return NeedsHuman(f"{text} to {sent}")
+        return PermanentError("unclassified", f"{text} to {sent}")
     if status >= 500 or status in _PASSING:
-        return NotYet(text, f"curl -sIL '{shown(url)}'")
-    return NeedsHuman(text, f"curl -sIL '{shown(url)}'")
+        return RetryableError("unclassified-retryable", text, see=f"curl -sIL '{shown(url)}'")
+    return PermanentError("unclassified", text, see=f"curl -sIL '{shown(url)}'")
 
 
-def _transport_error(url: str, error: httpx.TransportError, file: Path) -> HookError:
+def _transport_error(url: str, error: httpx.TransportError, file: Path) -> StepError:
     cause = str(error) or type(error).__name__
     if "WRONG_VERSION_NUMBER" in cause:
-        return NeedsHuman(f"{shown(url)} does not speak TLS; does its URL begin with http://?")
+        return PermanentError("unclassified", f"{shown(url)} does not speak TLS; does its URL begin with http://?")
     if "CERTIFICATE_VERIFY_FAILED" in cause or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return NeedsHuman(f"{shown(url)}: its certificate is not trusted ({cause})")
+        return PermanentError("unclassified", f"{shown(url)}: its certificate is not trusted ({cause})")
     if file.exists() and file.stat().st_size:
         kept = megabytes(file.stat().st_size)
-        return NotYet(f"{shown(url)} broke off after {kept} ({cause})", f"curl -sIL '{shown(url)}'")
-    return NotYet(f"{shown(url)} is not reached ({cause})", f"curl -sIL '{shown(url)}'")
+        return RetryableError(
+            "unclassified-retryable", f"{shown(url)} broke off after {kept} ({cause})", see=f"curl -sIL '{shown(url)}'"
+        )
+    return RetryableError(
+        "unclassified-retryable", f"{shown(url)} is not reached ({cause})", see=f"curl -sIL '{shown(url)}'"
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Data, Oss, Table
-from kuscia_hooks.core.errors import HookError, NeedsHuman
+from kuscia_hooks.core.errors import PermanentError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.tables import columns
@@ -42,8 +42,8 @@ class _Placement:
             resolved = self._resolve(table, found)
             if store is not None:
                 self._upload(table, store, found)
-        except NeedsHuman:
-            # Not after NotYet: what was fetched is still good when the store comes back.
+        except PermanentError:
+            # Not after RetryableError: what was fetched is still good when the store comes back.
             found.discard()
             raise
         found.discard()
@@ -69,9 +69,10 @@ class _Placement:
         name = store.location.object_name(table.relative_uri)
         size = store.size(table.relative_uri)
         if size is None:
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"table {table.id}: bucket {store.location.bucket} has no object {name}. Upload it, or say where it "
-                "comes from, for example url: https://example.com/alice.csv"
+                "comes from, for example url: https://example.com/alice.csv",
             )
         names = store.header(table.relative_uri) if columns.has_header(table) else []
         logger.info("%s/%s is there (%d bytes)", store.location.bucket, name, size)
@@ -79,9 +80,10 @@ class _Placement:
         return _with_columns(table, names)
 
     def _local(self, table: Table) -> Table:
-        raise NeedsHuman(
+        raise PermanentError(
+            "unclassified",
             f"table {table.id}: columnTypes needs the header, and a file that lies in the lite already cannot be read "
-            "from here; list its columns, for example columns: [{name: id1, type: str}]"
+            "from here; list its columns, for example columns: [{name: id1, type: str}]",
         )
 
 
@@ -113,14 +115,14 @@ def _store(config: Data, keys: tuple[str, str]) -> Store | None:
 
 def place_tables(
     config: Data, kube: Kube, keys: tuple[str, str], summary: Summary
-) -> tuple[list[Table], list[HookError]]:
+) -> tuple[list[Table], list[StepError]]:
     """The tables whose content is in place, and what was wrong with the others."""
     placement = _Placement(config, kube, _store(config, keys), summary)
     ready: list[Table] = []
-    errors: list[HookError] = []
+    errors: list[StepError] = []
     for table in config.tables:
         try:
             ready.append(placement.place(table))
-        except HookError as error:
+        except StepError as error:
             errors.append(error)
     return ready, errors

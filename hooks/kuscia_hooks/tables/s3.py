@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuscia_hooks.core.cleanup import on_stop
 from kuscia_hooks.core.config import split_endpoint
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress
 from kuscia_hooks.tables import columns
@@ -74,7 +74,7 @@ class Location:
 class Store:
     """Reads and writes objects.
 
-    Every method raises NotYet when the store is not reached, and NeedsHuman when it refuses; the message
+    Every method raises RetryableError when the store is not reached, and PermanentError when it refuses; the message
     names the cause.
     """
 
@@ -88,9 +88,10 @@ class Store:
         if self._do(f"looking for bucket {bucket}", lambda: self._client.bucket_exists(bucket)):
             return False
         if not create:
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"bucket {bucket} does not exist at {self.location.endpoint}. Make it, or set "
-                "lite.data.source.createBucket: true"
+                "lite.data.source.createBucket: true",
             )
         self._do(f"making bucket {bucket}", lambda: _unless_ours(self._client.make_bucket, bucket))
         return True
@@ -130,7 +131,7 @@ class Store:
         names = [self.location.object_name(uri) for uri in relative_uris]
         try:
             aborted = self._do("looking for unfinished uploads", lambda: self._abort(names))
-        except NeedsHuman as error:
+        except PermanentError as error:
             logger.warning("%s. Unfinished uploads, if there are any, stay", error.message)
             return
         for name in aborted:
@@ -243,43 +244,55 @@ class Store:
             raise self._no_store(what, error) from error
         except ValueError as error:
             # The client refuses names that no store takes, and bad endpoints.
-            raise NeedsHuman(f"{what} failed: {error}") from error
+            raise PermanentError("unclassified", f"{what} failed: {error}") from error
         except S3Error as error:
             raise self._s3_error(what, error) from error
         except MinioException as error:
             if _TLS_WANTED.search(str(error)):
-                raise NeedsHuman(f"{what} failed: {self._scheme('https')}") from error
+                raise PermanentError("unclassified", f"{what} failed: {self._scheme('https')}") from error
             raise self._no_store(what, error) from error
         except (HTTPError, OSError) as error:
             if "WRONG_VERSION_NUMBER" in str(error):
-                raise NeedsHuman(f"{what} failed: {self._scheme('http')}") from error
+                raise PermanentError("unclassified", f"{what} failed: {self._scheme('http')}") from error
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise NeedsHuman(
-                    f"{what} failed: the certificate of {self.location.endpoint} is not trusted ({error})"
+                raise PermanentError(
+                    "unclassified",
+                    f"{what} failed: the certificate of {self.location.endpoint} is not trusted ({error})",
                 ) from error
-            raise NotYet(f"{what} failed: {self.location.endpoint} is not reached ({error})", self._show()) from error
+            raise RetryableError(
+                "unclassified-retryable",
+                f"{what} failed: {self.location.endpoint} is not reached ({error})",
+                see=self._show(),
+            ) from error
 
-    def _no_store(self, what: str, error: Exception) -> HookError:
-        return NotYet(f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})", self._show())
+    def _no_store(self, what: str, error: Exception) -> StepError:
+        return RetryableError(
+            "unclassified-retryable",
+            f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})",
+            see=self._show(),
+        )
 
     def _scheme(self, right: str) -> str:
         """The endpoint was given with the other scheme than its server speaks."""
         given, _, rest = self.location.endpoint.partition("://")
         return f"{self.location.endpoint} does not speak {given}; try {right}://{rest}"
 
-    def _s3_error(self, what: str, error: Any) -> HookError:
+    def _s3_error(self, what: str, error: Any) -> StepError:
         code = str(error.code)
         text = f"{what} failed: {code} {error.message or ''}".rstrip()
         if code in _KEYS or error.response.status in (401, 403):
-            return NeedsHuman(
+            return PermanentError(
+                "unclassified",
                 f"{text}. The store refuses the keys in {self.location.credentials} (access key "
-                f"{_shortened(self.location.access_key)}), or they have no right to this bucket"
+                f"{_shortened(self.location.access_key)}), or they have no right to this bucket",
             )
         if code == "NoSuchBucket":
-            return NeedsHuman(f"{text}. Bucket {self.location.bucket} does not exist at {self.location.endpoint}")
+            return PermanentError(
+                "unclassified", f"{text}. Bucket {self.location.bucket} does not exist at {self.location.endpoint}"
+            )
         if code in _PASSING:
-            return NotYet(text, self._show())
-        return NeedsHuman(text, self._show())
+            return RetryableError("unclassified-retryable", text, see=self._show())
+        return PermanentError("unclassified", text, see=self._show())
 
     def _show(self) -> str:
         return f"curl -sv {self.location.endpoint}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kuscia_hooks.core.config import Table
-from kuscia_hooks.core.errors import NeedsHuman
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import download, examples
 
 
@@ -56,8 +56,8 @@ def content_of(table: Table, directory: Path, login: Callable[[str], download.Lo
         login: reads a URL's credentials from the Secret of that name.
 
     Raises:
-        NotYet: the URL does not answer now, or the Secret is missing.
-        NeedsHuman: there is no such file, the URL refuses, or the content is another than said.
+        RetryableError: the URL does not answer now, or the Secret is missing.
+        PermanentError: there is no such file, the URL refuses, or the content is another than said.
     """
     content = _raw(table, directory, login)
     if content is not None:
@@ -80,12 +80,12 @@ def _raw(table: Table, directory: Path, login: Callable[[str], download.Login] |
 def _file(table: Table, path: Path) -> Content:
     try:
         if not path.is_file():
-            raise NeedsHuman(f"table {table.id}: there is no file {path}{_beside(path)}")
+            raise PermanentError("unclassified", f"table {table.id}: there is no file {path}{_beside(path)}")
         with path.open("rb"):
             return Content(path)
     except PermissionError as error:
-        raise NeedsHuman(
-            f"table {table.id}: {path} may not be read; it has to be readable for user or group 1000"
+        raise PermanentError(
+            "unclassified", f"table {table.id}: {path} may not be read; it has to be readable for user or group 1000"
         ) from error
 
 
@@ -103,8 +103,12 @@ def _verify(table: Table, content: Content) -> None:
     where = "example" if table.example else download.shown(table.url) if table.url else table.file
     if table.size is not None and content.size != table.size:
         content.discard()
-        raise NeedsHuman(f"table {table.id}: {where} has {content.size} bytes, not the {table.size} of `size`")
+        raise PermanentError(
+            "unclassified", f"table {table.id}: {where} has {content.size} bytes, not the {table.size} of `size`"
+        )
     if table.sha256 and content.sha256() != table.sha256:
         found = content.sha256()
         content.discard()
-        raise NeedsHuman(f"table {table.id}: {where} has the SHA-256 {found}, not the {table.sha256} of `sha256`")
+        raise PermanentError(
+            "unclassified", f"table {table.id}: {where} has the SHA-256 {found}, not the {table.sha256} of `sha256`"
+        )

@@ -23,14 +23,14 @@ def parse(text: str, model: type[M], where: str) -> M:
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not YAML: {error}") from error
+        raise ConfigError("invalid-config", f"{where} is not YAML: {error}") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{where} holds no mapping")
+        raise ConfigError("invalid-config", f"{where} holds no mapping")
     try:
         return model.model_validate(data)
     except ValidationError as error:
         lines = [f"  {_path(item['loc'])}: {_reason(item)}" for item in error.errors()]
-        raise ConfigError("\n".join([f"{where} has {len(lines)} errors:", *lines])) from error
+        raise ConfigError("invalid-config", "\n".join([f"{where} has {len(lines)} errors:", *lines])) from error
 
 
 def load(path: str, model: type[M]) -> M:
@@ -38,7 +38,7 @@ def load(path: str, model: type[M]) -> M:
     try:
         text = Path(path).read_text()
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError("invalid-config", f"cannot read {path}: {error.strerror}") from error
     return parse(text, model, path)
 
 

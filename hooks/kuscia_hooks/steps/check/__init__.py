@@ -8,7 +8,7 @@ from functools import partial
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
-from kuscia_hooks.core.errors import HookError, NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.example_job import results, runner
@@ -39,18 +39,18 @@ class Report:
         """Make one check, waiting for what may still converge.
 
         Args:
-            probe: returns what was found; raises NotYet to be asked again.
+            probe: returns what was found; raises RetryableError to be asked again.
         """
         try:
             found = until(name, probe, deadline.within(patience))
-        except HookError as error:
+        except StepError as error:
             self.fail(name, error)
             return False
         self.passed += 1
         logger.info("PASS %s: %s", name, found)
         return True
 
-    def fail(self, name: str, error: HookError | str) -> None:
+    def fail(self, name: str, error: StepError | str) -> None:
         self.failed += 1
         logger.info("FAIL %s: %s", name, error)
 
@@ -72,7 +72,7 @@ def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
                 _master(config, kube, api, report, deadline)
             else:
                 _lite(config, kube, api, report, deadline)
-    except HookError as error:
+    except StepError as error:
         report.fail("KusciaAPI", error)
     return report
 
@@ -101,7 +101,7 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
         return
     try:
         found = runner.run(api, example, deadline)
-    except HookError as error:
+    except StepError as error:
         report.fail("example job", error)
         return
     report.passed += 1
@@ -119,7 +119,7 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
 def _datastore(config: Check, kube: Kube, store: Database) -> str:
     rows = datastore.count_rows(store, datastore.read_password(store, config.namespace, kube))
     if not rows:
-        raise NotYet(f"table {TABLE} of {store.host}/{store.database} has no rows")
+        raise RetryableError("unclassified-retryable", f"table {TABLE} of {store.host}/{store.database} has no rows")
     return f"{store.type} {store.host}/{store.database} holds {rows} rows in table {TABLE}"
 
 
@@ -135,8 +135,10 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
         if "Ready" not in states.get(domain, [])
     ]
     if lacking:
-        raise NotYet(
-            f"not Ready: {', '.join(lacking)}", "kubectl kuscia doctor -n <the lite's namespace> (docs/operations.md)"
+        raise RetryableError(
+            "unclassified-retryable",
+            f"not Ready: {', '.join(lacking)}",
+            see="kubectl kuscia doctor -n <the lite's namespace> (docs/operations.md)",
         )
     return f"Ready: {', '.join(domains)}"
 
@@ -152,7 +154,7 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
     if lacking:
         shown = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
         show = "kubectl kuscia doctor -n <the master's namespace> (docs/operations.md)"
-        raise NotYet(f"{len(lacking)} of {len(routes)} not READY: {shown}", show)
+        raise RetryableError("unclassified-retryable", f"{len(lacking)} of {len(routes)} not READY: {shown}", see=show)
     shown = ", ".join(f"{source}-{destination}" for source, destination in routes[:10])
     return f"{len(routes)} READY: {shown}{' …' if len(routes) > 10 else ''}"
 
@@ -163,15 +165,17 @@ def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
             wanted = {"domain_id": party.domain, "domaindata_id": party.table}
             source = api.call("domaindata/query", {"data": wanted})["datasource_id"]
         except Missing as error:
-            raise NotYet(
+            raise RetryableError(
+                "unclassified-retryable",
                 f"{party.domain} has not declared table {party.table}",
-                "kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
+                see="kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
             ) from error
         if source != example.data_source:
             # SecretFlow takes a party's tables from the one data source that the job names.
-            raise NeedsHuman(
+            raise PermanentError(
+                "unclassified",
                 f"{party.domain}'s table {party.table} lies in data source {source}, and the job reads "
-                f"{example.data_source}: set master.exampleJob.dataSource to that of all its tables"
+                f"{example.data_source}: set master.exampleJob.dataSource to that of all its tables",
             )
         for other in example.parties:
             if other.domain != party.domain:
@@ -184,9 +188,10 @@ def _granted(api: KusciaAPI, domain: str, table: str, other: str) -> None:
         # The controller copies a granted table into the grantee's domain (Kuscia facts 7.4).
         api.call("domaindata/query", {"data": {"domain_id": other, "domaindata_id": table}})
     except Missing as error:
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"{domain} has not granted {table} to {other}",
-            "kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
+            see="kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
         ) from error
 
 
@@ -194,9 +199,9 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
     try:
         data = api.call("domaindata/query", {"data": {"domain_id": domain, "domaindata_id": output}})
     except Missing as error:
-        raise NotYet(f"{output} is not registered in {domain}") from error
+        raise RetryableError("unclassified-retryable", f"{output} is not registered in {domain}") from error
     if data["type"] != "table":
-        raise NeedsHuman(f"{output} is registered in {domain} as a {data['type']}, not as a table")
+        raise PermanentError("unclassified", f"{output} is registered in {domain} as a {data['type']}, not as a table")
     return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
 
 
@@ -239,7 +244,9 @@ def _own_node(api: KusciaAPI, domain_id: str) -> str:
     domain = api.call("domain/query", {"domain_id": domain_id})
     nodes = [node["name"] for node in domain.get("node_statuses") or [] if node["status"] == "Ready"]
     if not nodes:
-        raise NotYet(f"the master sees no Ready node of {domain_id}", "kubectl get pods")
+        raise RetryableError(
+            "unclassified-retryable", f"the master sees no Ready node of {domain_id}", see="kubectl get pods"
+        )
     return f"node {', '.join(nodes)} is Ready"
 
 
@@ -250,9 +257,10 @@ def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) ->
     wanted = [kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names]
     oss = data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
     if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
-        raise NotYet(
+        raise RetryableError(
+            "unclassified-retryable",
             f"it holds other keys than Secret {config.namespace}/{secret.name}; the data step updates it",
-            "helm upgrade … --reuse-values --set-string lite.jobs.runId=$(date +%s)",
+            see="helm upgrade … --reuse-values --set-string lite.jobs.runId=$(date +%s)",
         )
     return f"holds the keys of Secret {config.namespace}/{secret.name}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kuscia_hooks.core.config import Check
-from kuscia_hooks.core.errors import NeedsHuman, NotYet
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.progress import megabytes
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -41,7 +41,7 @@ def readable(api: KusciaAPI, config: Check, table: str) -> str:
     declared = [column["name"] for column in data.get("columns") or []]
     lacking = [name for name in declared if name not in columns]
     if lacking:
-        raise NeedsHuman(f"{table} declares columns that its file has not: {', '.join(lacking)}")
+        raise PermanentError("unclassified", f"{table} declares columns that its file has not: {', '.join(lacking)}")
     return f"{length}, {len(columns)} columns"
 
 
@@ -51,7 +51,7 @@ def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[s
     name = store.location.object_name(data["relative_uri"])
     size = store.size(data["relative_uri"])
     if size is None:
-        raise NotYet(f"{table} is declared, but bucket {oss['bucket']} has no {name}")
+        raise RetryableError("unclassified-retryable", f"{table} is declared, but bucket {oss['bucket']} has no {name}")
     if not is_csv(name):
         return megabytes(size), None
     if store.begins(data["relative_uri"], ORC):
@@ -77,7 +77,9 @@ def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
             file.seek(0)
             rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
     except FileNotFoundError as error:
-        raise NotYet(f"{table} is declared, but the lite's volume has no {path}") from error
+        raise RetryableError(
+            "unclassified-retryable", f"{table} is declared, but the lite's volume has no {path}"
+        ) from error
     except OSError as error:
-        raise NeedsHuman(f"{path} of {table} cannot be read: {error.strerror}") from error
+        raise PermanentError("unclassified", f"{path} of {table} cannot be read: {error.strerror}") from error
     return f"{rows} rows", columns
