@@ -1,26 +1,45 @@
-"""docs/variants.md names tests and presets that exist, and all of them."""
+"""docs/variants.md and tests/e2e/README.md list the same variants, existing presets and existing tests."""
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.chart.render import PRESETS, ROOT, find, render
 
-ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in (ROOT / "docs/variants.md").read_text().split("\n## ")[0].splitlines()
-    if line.startswith("| ") and "`tests/" in line
-]
-TESTS = [name for row in ROWS for name in re.findall(r"`(tests/[^`]+)`", row[-1])]
+PAGES = ["variants.md", "variants.zh-CN.md"]
 
 
-def test_rows_have_three_cells_and_a_test() -> None:
-    assert len(ROWS) >= 10
-    assert all(len(row) == 3 for row in ROWS)
+def table(page: Path, header: str) -> list[list[str]]:
+    """Return the rows of the table whose header line starts with the given text."""
+    lines = page.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(header))
+    found = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
 
 
-def test_every_named_test_exists() -> None:
+def without_links(cell: str) -> str:
+    return re.sub(r"\s*\(\[.*?\]\(.*?\)\)", "", cell)
+
+
+VARIANTS = table(ROOT / "docs/variants.md", "| variant | values |")
+TESTED = table(ROOT / "tests/e2e/README.md", "| variant | tests |")
+TESTS = [name for row in TESTED for name in re.findall(r"`(tests/[^`]+)`", row[-1])]
+
+
+def test_every_variant_has_tests() -> None:
+    assert len(VARIANTS) >= 10
+    assert all(len(row) == 2 for row in VARIANTS + TESTED)
+    assert [without_links(row[0]) for row in VARIANTS] == [row[0] for row in TESTED]
+    assert all("`tests/" in row[-1] for row in TESTED)
+
+
+def test_named_tests_exist() -> None:
     for name in TESTS:
         file, _, function = name.partition("::")
         tree = ast.parse((ROOT / file).read_text())
@@ -29,10 +48,15 @@ def test_every_named_test_exists() -> None:
         assert not function or function in functions, name
 
 
-def test_every_named_preset_exists() -> None:
-    named = {preset for row in ROWS for preset in re.findall(r"`([a-z-]+\.yaml)`", row[1])}
+def test_named_presets_exist() -> None:
+    named = {preset for row in VARIANTS for preset in re.findall(r"`([a-z-]+\.yaml)`", row[1])}
     assert named
     assert named <= {path.name for path in PRESETS.glob("*.yaml")}
+
+
+def test_every_preset_has_a_row() -> None:
+    named = {preset for row in VARIANTS for preset in re.findall(r"`([a-z-]+\.yaml)`", row[1])}
+    assert {path.name for path in PRESETS.glob("*.yaml")} <= named
 
 
 def test_every_variant_test_has_a_row() -> None:
@@ -40,23 +64,23 @@ def test_every_variant_test_has_a_row() -> None:
     assert files <= {name.partition("::")[0] for name in TESTS}
 
 
-@pytest.mark.parametrize("page", ["variants.md", "variants.zh-CN.md"])
-def test_a_kubeconfig_needs_what_the_role_of_runk_has(page: str) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_kubeconfig_needs_the_permissions_of_the_runk_role(page: str) -> None:
     values = {"lite": {"runk": {"enableLogging": True}}}
     role = find(render(values, "alice", "alice-engines-apart"), "Role", "kuscia-lite-alice-runk")
     wanted = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
-    told = []
+    documented = []
     for resources, verbs in re.findall(
         r"^    kubectl .* create role \S+ --resource=(\S+) --verb=(\S+)$",
         (ROOT / "docs" / page).read_text(),
         re.MULTILINE,
     ):
-        told += [(resource, verb) for resource in resources.split(",") for verb in verbs.split(",")]
-    assert sorted(told) == sorted(wanted)
+        documented += [(resource, verb) for resource in resources.split(",") for verb in verbs.split(",")]
+    assert sorted(documented) == sorted(wanted)
 
 
-@pytest.mark.parametrize("page", ["variants.md", "variants.zh-CN.md"])
-def test_commands_in_a_pod_say_whose_namespace(page: str) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_a_pod_name_its_namespace(page: str) -> None:
     for command in re.findall(r"`(kubectl [^`]*)`", (ROOT / "docs" / page).read_text()):
         if re.search(r"\b(exec|cp)\b", command):
             assert "-n lite-alice" in command
