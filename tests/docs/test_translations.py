@@ -1,4 +1,4 @@
-"""Each page *.zh-CN.md says what the English page says, as far as a machine can see: its commands, tables and links."""
+"""Each page *.zh-CN.md has the commands, tables, links and sections of the English page, and Chinese punctuation."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,10 @@ import pytest
 from tests.chart.render import ROOT
 
 CHINESE = [*ROOT.glob("*.zh-CN.md"), *(ROOT / "docs").glob("*.zh-CN.md")]
+HAN = r"[\u3400-\u9fff]"
+FULL_WIDTH = r"[\u3001\u3002\u201c\u201d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f]"
+HALF_WIDTH = re.compile(rf"{HAN}[ ]?[,;:!?()]|{HAN}\.(?!\w)|[,;!?()](?=[ ]?{HAN})|:(?={HAN})")
+SPACED = re.compile(rf"(?<![\n|*-]) {FULL_WIDTH}|{FULL_WIDTH} (?![|*&<])")
 
 
 def english(page: Path) -> Path:
@@ -21,9 +25,18 @@ def pages(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 def code(text: str) -> list[str]:
-    """Lines of the code blocks, without their comments."""
-    lines = re.findall(r"(?<=\n)    [^ \n].*", text)
-    return [line.partition(" #")[0].rstrip() for line in lines]
+    """Return the lines of fenced and indented code blocks, without comments."""
+    fenced = "\n".join(re.findall(r"^ *```\w*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL))
+    indented = re.findall(r"(?<=\n) {4,}[^ \n].*", text)
+    return [line.partition(" #")[0].strip() for line in [*fenced.splitlines(), *indented]]
+
+
+def prose(text: str) -> str:
+    """Return the text without code, links' targets and HTML entities; code spans become Latin letters."""
+    text = re.sub(r"^ *```\w*\n.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"(?<=\n) {4,}[^ \n].*", "", text)
+    text = re.sub(r"`[^`\n]+`", "code", text)
+    return re.sub(r"\]\([^)]*\)", "]", text)
 
 
 def levels(text: str) -> list[str]:
@@ -31,14 +44,23 @@ def levels(text: str) -> list[str]:
 
 
 def rows(text: str) -> list[list[str]]:
-    """What is in backticks in each row of each table."""
+    """Return the code spans in each row of each table."""
     return [sorted(re.findall(r"`[^`]+`", line)) for line in text.splitlines() if line.startswith("|")]
 
 
 def links(text: str) -> list[str]:
-    """Pages and addresses, without anchors, which are words of the language."""
+    """Return the linked pages and addresses without anchors, which differ between the languages."""
     found = re.findall(r"\]\(([^)#]*)[^)]*\)", text)
-    return sorted(link.replace(".zh-CN", "") for link in found if not link.startswith("README"))
+    return sorted(link.replace(".zh-CN", "") for link in found if not link.endswith(("README.md", "README.zh-CN.md")))
+
+
+def test_every_page_for_users_is_translated() -> None:
+    english_only = {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "kuscia-facts.md"}
+    all_pages = {page.name for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+    translated = {page.name for page in CHINESE}
+    assert {name for name in all_pages - translated if name.replace(".md", ".zh-CN.md") not in translated} == (
+        english_only
+    )
 
 
 def test_commands(pages: tuple[str, str]) -> None:
@@ -58,11 +80,36 @@ def test_links(pages: tuple[str, str]) -> None:
     assert [link for link in translated if link in original] == original
 
 
+def test_punctuation(pages: tuple[str, str]) -> None:
+    text = prose(pages[1])
+    wrong = [line for line in text.splitlines() if HALF_WIDTH.search(line) or SPACED.search(line)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("text", ["节点,", "参见(下文", "原因:无", "完成.", "见 (下文)", "， 然后"])
+def test_finds_half_width_punctuation(text: str) -> None:
+    assert HALF_WIDTH.search(text) or SPACED.search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["节点，", "Helm 3.1", "a, b", "表（code）：", "10:30", "1–63 个字符：a-z、0-9、'.' 或 '-'"]
+)
+def test_accepts_full_width_punctuation(text: str) -> None:
+    assert not HALF_WIDTH.search(text)
+    assert not SPACED.search(text)
+
+
 def test_anchors() -> None:
-    """Whatever page they are on, in either language."""
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
             target = page.parent / link if link else page
             headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{page.name}: {link}#{anchor}"
+
+
+def test_linked_files_exist() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "hooks/README.md"]:
+        for link in re.findall(r"\]\(([\w./-]+)(?:#[^)]*)?\)", page.read_text()):
+            target = (page.parent / link).resolve()
+            assert target.exists(), f"{page.name}: {link}"
