@@ -63,6 +63,13 @@ def test_every_page_for_users_is_translated() -> None:
     )
 
 
+@pytest.mark.parametrize("index", ["README.md", "README.zh-CN.md"])
+def test_index_links_every_page(index: str) -> None:
+    text = (ROOT / "docs" / index).read_text()
+    language = {page.name for page in (ROOT / "docs").glob("*.md") if (".zh-CN" in page.name) == (".zh-CN" in index)}
+    assert [name for name in sorted(language - {index}) if f"]({name})" not in text] == []
+
+
 def test_commands(pages: tuple[str, str]) -> None:
     assert code(pages[1]) == code(pages[0])
 
