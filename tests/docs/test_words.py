@@ -54,7 +54,14 @@ def test_reports_listed_words(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["black, slack", "it is no longer used", "this has not been tested", 'verbs: ["get"]', "recommended", "if it is None"],
+    [
+        "black, slack",
+        "it is no longer used",
+        "this has not been tested",
+        'verbs: ["get"]',
+        "recommended",
+        "if it is None",
+    ],
 )
 def test_accepts_other_words(text: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
