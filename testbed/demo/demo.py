@@ -14,7 +14,9 @@ from testbed.cluster.kubectl import Kubectl
 from testbed.cluster.local import Cluster
 from testbed.demo import summary
 from testbed.demo.releases import RELEASES, ImageRefs, Release, install, uninstall
-from testbed.images import builder
+from testbed.images import adopt, builder
+from testbed.images.cache import make_directory
+from testbed.images.push import push
 from testbed.servers import s3
 
 NEEDS_PREFIX = (
@@ -75,14 +77,14 @@ class Demo:
         if not self.kuscia_image:
             names.append("kuscia-sim")
         refs = self.bring(names)
-        refs["kuscia"] = refs.get("kuscia-sim") or builder.adopt(self.local, self.kuscia_image, self.prefix)
+        refs["kuscia"] = refs.get("kuscia-sim") or adopt.adopt(self.local, self.kuscia_image, self.prefix)
         return refs
 
     def bring(self, names: list[str]) -> dict[str, str]:
         """Build images of this tree and put them where the cluster finds them; their references by name."""
         built = builder.build(names)
         if not self.local:
-            return builder.push(list(built.values()), self.prefix)
+            return push(list(built.values()), self.prefix)
         builder.load(self.local, list(built.values()))
         return {name: image.ref for name, image in built.items()}
 
@@ -93,9 +95,9 @@ class Demo:
             given: as for `kuscia_image`; "" for the same with another version (the stand-in) or name.
         """
         if given:
-            return builder.adopt(self.local, given, self.prefix)
+            return adopt.adopt(self.local, given, self.prefix)
         if self.kuscia_image:
-            return builder.adopt_again(self.local, self.kuscia_image, self.prefix)
+            return adopt.adopt_again(self.local, self.kuscia_image, self.prefix)
         return self.bring(["kuscia-sim-next"])["kuscia-sim-next"]
 
     def runp_image(self, secretflow_image: str = "") -> str:
@@ -105,14 +107,14 @@ class Demo:
             secretflow_image: kuscia-secretflow of a genuine Kuscia; "" for the stand-in's.
         """
         if secretflow_image:
-            return builder.adopt(self.local, secretflow_image, self.prefix)
+            return adopt.adopt(self.local, secretflow_image, self.prefix)
         return self.bring(["kuscia-sim-psi"])["kuscia-sim-psi"]
 
     def image_values(self, refs: dict[str, str]) -> Path:
         """A values file that makes the releases run these images."""
         text = ImageRefs(refs["kuscia"], refs["kuscia-hooks"], refs["psi-engine"]).values()
         # A name of its own for each content: another clone may use the same cluster with other images.
-        path = builder.CACHE / f"values-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+        path = make_directory() / f"values-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
         path.write_text(text)
         return path
 

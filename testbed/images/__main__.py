@@ -7,19 +7,21 @@ import click
 from testbed.cluster.errors import ClusterError
 from testbed.cluster.local import Cluster
 from testbed.cluster.names import DEFAULT_NAME
-from testbed.images.builder import SOURCES, build, image, load
+from testbed.images.builder import build, load
+from testbed.images.sources import DEMO_SOURCES
+from testbed.images.tags import image
 
 
 @click.group()
 def main() -> None:
-    """Images of the demo."""
+    """Images of the demo and the tests."""
 
 
 @main.command("build")
 @click.argument("names", nargs=-1)
 def build_command(names: tuple[str, ...]) -> None:
-    """Build NAMES (default: all); prints their references."""
-    for one in build(names or tuple(SOURCES)).values():
+    """Build NAMES (default: those of the demo) and print their references."""
+    for one in build(names or tuple(DEMO_SOURCES)).values():
         click.echo(one.ref)
 
 
@@ -27,14 +29,14 @@ def build_command(names: tuple[str, ...]) -> None:
 @click.option("--cluster", "cluster_name", default=DEFAULT_NAME, show_default=True)
 @click.argument("names", nargs=-1)
 def load_command(cluster_name: str, names: tuple[str, ...]) -> None:
-    """Build NAMES (default: all) and import them into a local cluster."""
-    load(Cluster(cluster_name), list(build(names or tuple(SOURCES)).values()))
+    """Build NAMES (default: those of the demo) and import them into a local cluster."""
+    load(Cluster(cluster_name), list(build(names or tuple(DEMO_SOURCES)).values()))
 
 
 @main.command("list")
 def list_command() -> None:
-    """Show each image of the tree as it is: reference, and archive if built."""
-    for name in SOURCES:
+    """Show the images of the current tree: reference, and archive if built."""
+    for name in DEMO_SOURCES:
         one = image(name)
         state = f"{one.archive.stat().st_size / 1e6:.0f} MB {one.archive}" if one.archive.exists() else "not built"
         click.echo(f"{one.ref}  {state}")
@@ -44,5 +46,5 @@ if __name__ == "__main__":
     try:
         main()
     except ClusterError as error:
-        click.secho(str(error), fg="red", err=True)
+        click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)

@@ -15,7 +15,7 @@ from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART
-from testbed.images import builder
+from testbed.images import adopt, builder
 from testbed.servers.registry import Registry, registry
 from tests.e2e.conftest import eventually
 from tests.e2e.engines import sleeper
@@ -51,8 +51,7 @@ def mirror(demo: Demo) -> Iterator[Mirror]:
     archives = {name: f"oci-archive:{image.archive}" for name, image in built.items()}
     with registry(demo.local, demo.kubectl, "v-registry", built["registry"].ref, PORT, private=True) as running:
         running.push(archives["kuscia-hooks"], f"mirror/{HOOKS['repository']}", HOOKS["tag"])
-        kuscia = demo.kuscia_image or archives["kuscia-sim"]
-        kuscia = kuscia if kuscia.startswith(builder.TRANSPORTS) else f"docker://{kuscia}"
+        kuscia = adopt.source(demo.kuscia_image or archives["kuscia-sim"])
         digest = running.push(kuscia, f"mirror/{KUSCIA['repository']}", KUSCIA["tag"])
         running.push(kuscia, "elsewhere/kuscia", "mine")
         engine = running.push(archives["psi-engine"], "mirror/team/engine", "1.0")

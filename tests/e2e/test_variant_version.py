@@ -10,7 +10,7 @@ import pytest
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import PORT
 from testbed.demo.releases import CHART, image_values
-from testbed.images.builder import AGAIN
+from testbed.images.adopt import AGAIN
 from testbed.servers.databases import MARIADB
 from tests.e2e import datastores, parties
 from tests.e2e.conftest import eventually

@@ -1,11 +1,14 @@
-"""What decides an image's tag, and what is said about a bad reference."""
+"""Tags, given images, and the cache of archives."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from testbed.images import builder
+from testbed.images import adopt, cache, tags
+from testbed.images.process import ImageError
+from testbed.images.sources import Source
+from testbed.images.tags import Image
 
 
 @pytest.fixture
@@ -22,132 +25,132 @@ def context(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_ignored_files_are_left_out(context: Path) -> None:
-    assert [str(file) for file in builder.context_files(context)] == [
+def test_context_excludes_ignored_files(context: Path) -> None:
+    assert [str(file) for file in tags.context_files(context)] == [
         ".dockerignore", "Dockerfile", "package/module.py"]  # fmt: skip
 
 
-def test_patterns_do_not_reach_into_other_directories(context: Path) -> None:
+def test_ignore_pattern_matches_other_directories_only_with_two_asterisks(context: Path) -> None:
     (context / "package/test_c.py").write_text("")
-    assert Path("package/test_c.py") in builder.context_files(context)
+    assert Path("package/test_c.py") in tags.context_files(context)
     (context / ".dockerignore").write_text("**/test_*.py\n")
-    found = builder.context_files(context)
+    found = tags.context_files(context)
     assert not [file for file in found if file.name.startswith("test_")]
     assert Path("notes.md") in found
 
 
-def test_exceptions_are_refused(context: Path) -> None:
+def test_rejects_negated_ignore_patterns(context: Path) -> None:
     (context / ".dockerignore").write_text("*\n!Dockerfile\n")
-    with pytest.raises(builder.ImageError, match="are not supported here"):
-        builder.context_files(context)
+    with pytest.raises(ImageError):
+        tags.context_files(context)
 
 
-def test_the_tag_follows_what_goes_in_and_nothing_else(context: Path) -> None:
-    before = builder.context_hash(context)
-    assert builder.context_hash(context) == before
+def test_tag_changes_with_content_names_and_modes_only(context: Path) -> None:
+    before = tags.context_hash(context)
+    assert tags.context_hash(context) == before
     (context / "notes.md").write_text("more")
     (context / "package/__pycache__/module.pyc").write_text("other")
-    assert builder.context_hash(context) == before
+    assert tags.context_hash(context) == before
 
-    changed = {before, builder.context_hash(context, "base")}
+    changed = {before, tags.context_hash(context, "base")}
     (context / "package/module.py").write_text("x = 2\n")
-    changed.add(builder.context_hash(context))
+    changed.add(tags.context_hash(context))
     (context / "package/module.py").rename(context / "package/other.py")
-    changed.add(builder.context_hash(context))
+    changed.add(tags.context_hash(context))
     (context / "package/other.py").chmod(0o755)
-    changed.add(builder.context_hash(context))
+    changed.add(tags.context_hash(context))
     assert len(changed) == 5
 
 
-def test_the_newest_archives_of_one_image_are_kept_and_those_of_today(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(builder, "KEEP", 2)
-    paths = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(4)]
-    other = tmp_path / "kuscia-sim-000000000000.tar"
-    today = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(10, 12)]
-    for path in (*paths, *today, other):
-        path.touch()
-    for age, path in enumerate(paths):
-        os.utime(path, (1_000_000 - age, 1_000_000 - age))
-    builder._prune(builder.Image("kuscia", "docker.io/local/kuscia:x", today[0]))
-    assert sorted(tmp_path.iterdir()) == [*today, other]
-
-
-def test_the_tag_follows_what_it_is_built_on_and_what_it_names(
+def test_tag_changes_with_parent_dockerfile_and_named_images(
     context: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, recipe = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("recipe") / "Dockerfile"
     (other / "Dockerfile").write_text("FROM scratch\n")
     recipe.write_text("ARG KUSCIA_IMAGE\nFROM ${KUSCIA_IMAGE}\n")
     sources = {
-        "base": builder.Source(context),
-        "named": builder.Source(other),
-        "child": builder.Source(other, dockerfile=recipe, parent="base", names=(("NAME", "named"),)),
+        "base": Source(context),
+        "named": Source(other),
+        "child": Source(other, dockerfile=recipe, parent="base", names=(("NAME", "named"),)),
     }
-    monkeypatch.setattr(builder, "ALL_SOURCES", sources)
-    tags = {builder.image("child").ref}
+    monkeypatch.setattr(tags, "SOURCES", sources)
+    found = {tags.image("child").ref}
     (context / "package/module.py").write_text("x = 3\n")
-    tags.add(builder.image("child").ref)
+    found.add(tags.image("child").ref)
     recipe.write_text("ARG KUSCIA_IMAGE\nFROM ${KUSCIA_IMAGE}\nUSER 1000\n")
-    tags.add(builder.image("child").ref)
-    sources["named"] = builder.Source(context)
-    tags.add(builder.image("child").ref)
-    assert builder.cluster_name("named") == builder.image("named").ref
+    found.add(tags.image("child").ref)
+    sources["named"] = Source(context)
+    found.add(tags.image("child").ref)
+    assert tags.cluster_name("named") == tags.image("named").ref
     monkeypatch.setenv("IMAGE_PREFIX", "registry.example/me/")
-    assert builder.cluster_name("named") == builder.image("named").ref.replace(builder.REGISTRY, "registry.example/me")
-    tags.add(builder.image("child").ref)
-    assert len(tags) == 5
+    assert tags.cluster_name("named") == tags.image("named").ref.replace(tags.REGISTRY, "registry.example/me")
+    found.add(tags.image("child").ref)
+    assert len(found) == 5
+
+
+def test_tag_changes_with_build_arguments() -> None:
+    found = {tags.image(name).ref.rpartition(":")[2] for name in ("kuscia-sim", "kuscia-sim-next")}
+    assert len(found) == 2
+
+
+def test_remove_old_keeps_the_newest_and_the_recent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEEP", 2)
+    old = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(4)]
+    recent = [tmp_path / f"kuscia-{number:012x}.tar" for number in range(10, 12)]
+    other = tmp_path / "kuscia-sim-000000000000.tar"
+    for path in (*old, *recent, other):
+        path.touch()
+    for age, path in enumerate(old):
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    cache.remove_old(tmp_path, "kuscia", ".tar")
+    assert sorted(tmp_path.iterdir()) == [*recent, other]
 
 
 class FakeNode:
-    """A node that has the images `has`."""
+    """A node that has some images and records imports."""
 
-    def __init__(self, *has: str) -> None:
-        self.has = has
+    def __init__(self, *refs: str) -> None:
+        self.refs = refs
+        self.imported: dict[str, Path] = {}
 
     def images(self) -> dict[str, str]:
-        return dict.fromkeys(self.has, "")
+        return dict.fromkeys(self.refs, "")
 
     def import_image(self, archive: Path, ref: str) -> bool:
-        raise AssertionError(f"{ref} is there already")
+        self.imported[ref] = archive
+        return True
 
 
-def test_a_name_that_the_node_has_is_used_as_it_is() -> None:
+def test_adopt_uses_an_image_that_the_node_has() -> None:
     ref = "docker.io/local/kuscia:real"
-    assert builder.adopt(FakeNode(ref), ref) == ref
+    node = FakeNode(ref)
+    assert adopt.adopt(node, ref) == ref
+    assert node.imported == {}
 
 
-def test_a_name_for_the_users_own_cluster_is_left_to_its_nodes() -> None:
-    assert builder.adopt(None, "registry.example/kuscia:1") == "registry.example/kuscia:1"
+def test_adopt_leaves_pulling_to_the_nodes_of_another_cluster() -> None:
+    assert adopt.adopt(None, "registry.example/kuscia:1") == "registry.example/kuscia:1"
 
 
 @pytest.mark.parametrize("given", ["kuscia", "registry.example:5000/kuscia"])
-def test_a_name_without_tag_is_refused_with_examples(given: str) -> None:
-    with pytest.raises(builder.ImageError, match=r"a tag or digest is missing\. Examples: "):
-        builder.adopt(FakeNode(), given)
+def test_adopt_rejects_a_name_without_tag(given: str) -> None:
+    with pytest.raises(ImageError, match=r"docker-archive:kuscia\.tar"):
+        adopt.adopt(FakeNode(), given)
 
 
-def test_an_archive_for_the_users_own_cluster_needs_a_prefix() -> None:
-    with pytest.raises(builder.ImageError, match="needs IMAGE_PREFIX=registry/path"):
-        builder.adopt(None, "oci-archive:kuscia.tar")
+def test_adopt_requires_a_prefix_for_an_archive_when_the_cluster_is_remote() -> None:
+    with pytest.raises(ImageError, match="IMAGE_PREFIX"):
+        adopt.adopt(None, "oci-archive:kuscia.tar")
 
 
-def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(builder.ImageError, match=r"no such file[\s\S]*or docker-archive:FILE"):
-        builder.adopt(FakeNode(), f"oci-archive:{tmp_path}/nosuch.tar")
+def test_adopt_fails_when_the_archive_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no such file"):
+        adopt.adopt(FakeNode(), f"oci-archive:{tmp_path}/nosuch.tar")
 
 
-def test_build_arguments_are_part_of_the_tag() -> None:
-    tags = {builder.image(name).ref.rpartition(":")[2] for name in ("kuscia-sim", "kuscia-sim-next")}
-    assert len(tags) == 2
-
-
-def test_the_same_image_under_a_second_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adopt_again_imports_under_a_second_name(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Path("kuscia-1.tar")
-    monkeypatch.setattr(builder, "_copy", lambda *_: builder.Image("kuscia", "docker.io/local/kuscia:1", archive))
-    imported = {}
+    monkeypatch.setattr(adopt, "_copy", lambda *_: Image("kuscia", "docker.io/local/kuscia:1", archive))
     node = FakeNode()
-    monkeypatch.setattr(node, "import_image", lambda archive, ref: imported.update({ref: archive}))
-    assert builder.adopt_again(node, "docker-archive:kuscia.tar") == "docker.io/local/kuscia:1-again"
-    assert imported == {"docker.io/local/kuscia:1-again": archive}
+    assert adopt.adopt_again(node, "docker-archive:kuscia.tar") == "docker.io/local/kuscia:1-again"
+    assert node.imported == {"docker.io/local/kuscia:1-again": archive}
