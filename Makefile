@@ -29,7 +29,7 @@ help: ## List targets and variables
 
 .PHONY: packages venv tools deps lock
 packages: ## Install the Debian packages that the test bed needs (root)
-	@testbed/cluster/packages.sh
+	@testbed/cluster/packages.sh $(if $(filter current,$(CLUSTER)),--own-cluster)
 
 $(VENV)/.done: | packages
 	@echo "==> Python environment"
@@ -54,8 +54,14 @@ lock: venv ## Compile the lock files again
 
 # --- demo and local cluster ---------------------------------------------------
 
-.PHONY: demo demo-down cluster-up cluster-down cluster-status kubeconfig images sim
-demo: deps ## The whole guide: cluster, images, three releases, data, PSI job
+.PHONY: demo-plan demo demo-down cluster-up cluster-down cluster-status kubeconfig images sim
+demo-plan: ## Print what `make demo` is going to install, build and use
+	@if command -v python3 >/dev/null; then python3 -m testbed.demo.plan $(VENV); \
+	else echo "make demo is going to install Debian packages first: python3 not found"; fi
+
+demo: ## The whole guide: cluster, images, three releases, data, PSI job
+	@$(MAKE) -s demo-plan
+	@$(MAKE) -s venv
 	@$(PY) -m testbed.demo up
 
 demo-down: venv ## Remove the demo and its cluster

