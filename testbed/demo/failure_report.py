@@ -1,45 +1,46 @@
-"""What a person wants to see when a step on the cluster fails."""
+"""What is needed to understand a failure on the cluster: pods, Jobs, events and logs of every party."""
 
+import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from testbed.cluster.kubectl import CommandError, Kubectl
 
-LOG_LINES = 40
+LINES_OF_FAILING = 60
+LINES_OF_OTHERS = 20
 
 
-def failing_pods(kubectl: Kubectl, namespaces: list[str]) -> list[tuple[str, str, str]]:
-    """(namespace, pod, what is wrong) of every pod that neither runs well nor has succeeded."""
-    found = []
+def failure_report(kubectl: Kubectl, namespaces: Sequence[str]) -> str:
+    """Return pods, Jobs, warning events and the end of all logs of the namespaces.
+
+    The logs include those of the previous container where one restarted. Failing pods come first.
+    """
+    parts = []
+    pods: list[dict[str, Any]] = []
     for namespace in namespaces:
-        for pod in kubectl.get("pods", "-n", namespace)["items"]:
-            problem = _problem(pod)
-            if problem:
-                found.append((namespace, pod["metadata"]["name"], problem))
-    return found
+        parts += [
+            _section(kubectl, f"pods in {namespace}", "get", "pods", "-n", namespace, "-o", "wide"),
+            _section(kubectl, f"Jobs in {namespace}", "get", "jobs", "-n", namespace),
+            _section(kubectl, f"warnings in {namespace}", "get", "events", "-n", namespace,
+                     "--field-selector", "type=Warning", "--sort-by", ".lastTimestamp"),
+        ]  # fmt: skip
+        try:
+            pods += kubectl.get("pods", "-n", namespace)["items"]
+        except (CommandError, subprocess.TimeoutExpired) as error:
+            parts.append(str(error))
+    for pod in sorted(pods, key=lambda pod: not problem(pod)):
+        parts += _logs(kubectl, pod)
+    return "\n".join(parts)
 
 
-def failure_report(kubectl: Kubectl, namespaces: list[str]) -> str:
-    """Pods, and for each failing one its events and the end of its logs."""
-    lines: list[str] = []
-    for namespace in namespaces:
-        lines += [f"--- pods in {namespace}", _try(kubectl, "get", "pods", "-n", namespace, "-o", "wide")]
-    for namespace, pod, problem in failing_pods(kubectl, namespaces):
-        lines += [
-            f"--- {namespace}/{pod}: {problem}",
-            _try(kubectl, "get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={pod}"),
-            f"--- log of {namespace}/{pod}",
-            _try(kubectl, "logs", "-n", namespace, pod, "--all-containers", "--prefix", f"--tail={LOG_LINES}"),
-        ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _problem(pod: dict[str, Any]) -> str:
+def problem(pod: dict[str, Any]) -> str:
+    """Return what is wrong with a pod; "" if it is ready or has succeeded."""
     status = pod["status"]
     if status["phase"] == "Succeeded":
         return ""
     if status["phase"] == "Failed":
         return f"Failed {status.get('reason', '')}".strip()
-    containers = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+    containers = _containers(pod)
     for container in containers:
         state = container["state"]
         if "waiting" in state:
@@ -49,8 +50,31 @@ def _problem(pod: dict[str, Any]) -> str:
     return "" if containers else f"{status['phase']}: not scheduled"
 
 
-def _try(kubectl: Kubectl, *args: str) -> str:
+def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    status = pod["status"]
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _logs(kubectl: Kubectl, pod: dict[str, Any]) -> list[str]:
+    """Return the logs of a pod's containers that have started."""
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    wrong = problem(pod)
+    tail = f"--tail={LINES_OF_FAILING if wrong else LINES_OF_OTHERS}"
+    parts = [f"--- {namespace}/{name}: {wrong}"] if wrong else []
+    for container in _containers(pod):
+        command = ("logs", "-n", namespace, name, "-c", container["name"], "--timestamps", tail)
+        title = f"log of {namespace}/{name}, {container['name']}"
+        if container["restartCount"]:
+            parts.append(_section(kubectl, f"{title}, previous container", *command, "--previous"))
+        if "waiting" not in container["state"]:
+            parts.append(_section(kubectl, title, *command))
+    return parts
+
+
+def _section(kubectl: Kubectl, title: str, *args: str) -> str:
+    """Return the output of kubectl, or its error, below a title."""
     try:
-        return kubectl.run(*args)
-    except CommandError as error:
-        return str(error)
+        text = kubectl.run(*args)
+    except (CommandError, subprocess.TimeoutExpired) as error:
+        text = str(error)
+    return f"--- {title}\n{text.rstrip()}"

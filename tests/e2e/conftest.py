@@ -1,4 +1,4 @@
-"""The demo, as `make demo` left it on the cluster."""
+"""Fixtures of the demo, as `make demo` installed it."""
 
 import os
 import time
@@ -9,8 +9,10 @@ import pytest
 
 from testbed.cluster.kubectl import Kubectl
 from testbed.demo.demo import Demo
-from testbed.demo.releases import MASTER
+from testbed.demo.failure_report import failure_report
+from testbed.demo.releases import MASTER, RELEASES
 from tests.e2e import engines
+from tests.e2e.variants import EXISTING
 
 
 def _demo() -> Demo:
@@ -23,10 +25,13 @@ def _demo() -> Demo:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure shows the engines' logs: their pods go with the test's namespaces."""
+    """Add pods, Jobs and logs of all parties to a failure: their namespaces are deleted after the test."""
     report = yield
     if report.failed and item.get_closest_marker("cluster"):
-        report.sections.append(("engines", engines.last_words(_demo().kubectl)))
+        kubectl = _demo().kubectl
+        text = "\n".join(variant.report() for variant in EXISTING)
+        report.sections.append(("parties", text or failure_report(kubectl, [one.namespace for one in RELEASES])))
+        report.sections.append(("engines", engines.last_words(kubectl)))
     return report
 
 
@@ -38,7 +43,7 @@ def demo() -> Demo:
 @pytest.fixture(scope="session")
 def kubectl(demo: Demo) -> Kubectl:
     if not demo.kubectl.exists("deployment", MASTER.fullname, "-n", MASTER.namespace):
-        pytest.fail("the demo is not up; run `make demo` first")
+        pytest.fail("the demo is not installed; run `make demo` first")
     return demo.kubectl
 
 
@@ -49,18 +54,24 @@ def image_refs(demo: Demo) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def next_kuscia(demo: Demo) -> str:
-    """Another Kuscia image than that of `images`: KUSCIA_IMAGE_NEXT, else one that is made of the first."""
+    """A second Kuscia image, for upgrades: KUSCIA_IMAGE_NEXT, or one derived from the first."""
     return demo.next_kuscia(os.environ.get("KUSCIA_IMAGE_NEXT", ""))
 
 
 @pytest.fixture(scope="session")
 def images(demo: Demo, image_refs: dict[str, str]) -> Path:
-    """The values layer with the images that the demo runs."""
+    """The values layer with the images of the demo."""
     return demo.image_values(image_refs)
 
 
 def eventually(check: Callable[[], object], timeout: float, what: str, every: float = 2) -> None:
-    """Wait until `check` is truthy; its last exception or result is part of the failure."""
+    """Wait until `check` returns a true value.
+
+    Args:
+        timeout: seconds; the failure shows the last result or exception of `check`.
+        what: names the awaited state.
+        every: seconds between two calls of `check`.
+    """
     deadline = time.monotonic() + timeout
     last: object = None
     while time.monotonic() < deadline:
@@ -71,4 +82,4 @@ def eventually(check: Callable[[], object], timeout: float, what: str, every: fl
         except Exception as error:
             last = error
         time.sleep(every)
-    pytest.fail(f"{what}: not within {timeout:.0f} s; last seen: {last}")
+    pytest.fail(f"{what}: timed out after {timeout:.0f} s; last seen: {last}")

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import Protocol
-from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.cluster.kubectl import Kubectl
 from testbed.demo.demo import Demo
 from testbed.demo.failure_report import failure_report
 from testbed.demo.kusciaapi import kusciaapi
@@ -80,7 +81,7 @@ class Variant:
             values: on top of the variant's own.
 
         Raises:
-            CommandError: helm gave up; the text names the pods and shows their logs.
+            CommandError: helm failed.
         """
         release = self.release(party)
         with tempfile.TemporaryDirectory() as directory:
@@ -91,15 +92,11 @@ class Variant:
                 # JSON, so that Helm takes no column such as y for a boolean.
                 files[-1].write_text(json.dumps(dict(layer)))
             arguments = [f"--values={path}" for path in (*files, self.images)]
-            try:
-                return self.kubectl.helm(
-                    "upgrade", "--install", release.name, str(CHART),
-                    "--namespace", release.namespace, "--create-namespace", *arguments,
-                    *(["--wait"] if wait else []), "--timeout", timeout,
-                )  # fmt: skip
-            except CommandError as error:
-                report = failure_report(self.kubectl, [release.namespace])
-                raise CommandError(f"{error}\n{report}") from error
+            return self.kubectl.helm(
+                "upgrade", "--install", release.name, str(CHART),
+                "--namespace", release.namespace, "--create-namespace", *arguments,
+                *(["--wait"] if wait else []), "--timeout", timeout,
+            )  # fmt: skip
 
     def install_all(self, *presets: str) -> None:
         """Every party at the same time."""
@@ -222,8 +219,12 @@ class Variant:
         answer = self.kubectl.run("create", "-f", "-", "-o", "json", stdin=json.dumps(review))
         return bool(json.loads(answer)["status"]["allowed"])
 
+    def report(self) -> str:
+        """Return pods, Jobs and logs of all parties."""
+        return failure_report(self.kubectl, [self.namespace(party) for party in (*self.parties, "engines")])
+
     def remove(self) -> None:
-        """Uninstall all and delete the namespaces."""
+        """Uninstall all releases and delete their namespaces."""
         with ThreadPoolExecutor(len(self.parties)) as pool:
             list(pool.map(lambda party: uninstall(self.kubectl, self.release(party)), self.parties))
         engines = self.namespace("engines")
@@ -266,15 +267,25 @@ def _rename(value: Any, renames: Mapping[str, str]) -> Any:
     return value
 
 
+EXISTING: list[Variant] = []
+"""The variants of this process that are not removed yet."""
+
+
 @contextmanager
 def variant(demo: Demo, images: Path, name: str, **options: Any) -> Iterator[Variant]:
-    """A variant that leaves nothing behind, neither of an earlier run nor of this one.
+    """Yield a variant, removing what an earlier run left, and everything afterwards.
 
-    Of the demo it needs the cluster only.
+    An error in the context gets a report of all parties as a note, because their namespaces are deleted.
+    Only the cluster of the demo is used.
     """
     made = Variant(demo.kubectl, images, name, **options)
     made.remove()
+    EXISTING.append(made)
     try:
         yield made
+    except (Exception, pytest.fail.Exception) as error:
+        error.add_note(made.report())
+        raise
     finally:
+        EXISTING.remove(made)
         made.remove()
