@@ -143,6 +143,11 @@ class Variant:
         release = self.release(party)
         return self.kubectl.run("logs", "-n", release.namespace, f"deploy/{release.fullname}", "-c", container)
 
+    def previous_log(self, party: str, container: str) -> str:
+        """Return the log of a container before its last restart."""
+        release, pod = self.release(party), self.pod(party)["metadata"]["name"]
+        return self.kubectl.run("logs", "-n", release.namespace, pod, "-c", container, "--previous")
+
     def kuscia_yaml(self, party: str) -> dict[str, Any]:
         """The file that Kuscia was started with."""
         found: dict[str, Any] = yaml.safe_load(self.exec(party, "cat", "/home/kuscia/etc/conf/kuscia.yaml"))
