@@ -1,4 +1,4 @@
-"""Pods deleted at any moment of the installation."""
+"""Pods deleted at random during the installation."""
 
 import random
 import threading
@@ -21,8 +21,10 @@ SECONDS_BETWEEN = 4
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_any_pod_at_any_moment(kubectl: Kubectl, images: Path, image_refs: dict[str, str], seed: int) -> None:
-    """A fresh installation converges though a pod of the three namespaces is deleted every few seconds."""
+def test_installation_completes_when_pods_are_deleted(
+    kubectl: Kubectl, images: Path, image_refs: dict[str, str], seed: int
+) -> None:
+    """Every few seconds a pod in one of the three namespaces."""
     remove_all(kubectl)
     s3.ensure(kubectl, image_refs["versitygw"])
     stop = threading.Event()
@@ -53,4 +55,4 @@ def test_any_pod_at_any_moment(kubectl: Kubectl, images: Path, image_refs: dict[
     try:
         kubectl.helm("test", MASTER.name, "-n", MASTER.namespace, "--timeout", "15m")
     except CommandError as error:
-        pytest.fail(f"{error}\ndeleted before: {deleted}")
+        pytest.fail(f"{error}\ndeleted pods: {deleted}")

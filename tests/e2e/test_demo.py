@@ -1,4 +1,4 @@
-"""What a user checks after `make demo`."""
+"""The result of `make demo`."""
 
 import base64
 import csv
@@ -14,12 +14,12 @@ from testbed.servers import s3
 pytestmark = pytest.mark.cluster
 
 
-def test_pods_run(kubectl: Kubectl) -> None:
+def test_runs_three_kuscia_pods(kubectl: Kubectl) -> None:
     phases = [row[2] for row in summary.pods(kubectl)]
     assert phases == ["Running"] * 3
 
 
-def test_services_have_the_guides_ports(kubectl: Kubectl) -> None:
+def test_services_have_the_ports_of_the_guide(kubectl: Kubectl) -> None:
     expected = {
         MASTER: {(1080, "TCP"), (8082, "TCP")},
         ALICE: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP")},
@@ -39,22 +39,22 @@ def test_four_routes_are_ready(kubectl: Kubectl) -> None:
     ]
 
 
-def test_tables_and_grants(kubectl: Kubectl) -> None:
+def test_declares_tables_and_grants(kubectl: Kubectl) -> None:
     rows = {row[1]: row for row in summary.tables(kubectl)}
     assert rows["alice-table"] == ["alice", "alice-table", "default-data-source", "25", "bob"]
     assert rows["bob-table"] == ["bob", "bob-table", "default-data-source", "21", "alice"]
 
 
 @pytest.mark.parametrize("release", [ALICE, BOB], ids=lambda release: release.party)
-def test_result_is_registered(kubectl: Kubectl, release: Release) -> None:
+def test_registers_the_result(kubectl: Kubectl, release: Release) -> None:
     result = summary.result(kubectl, release)
     assert result.relative_uri == f"{result.id}.csv"
     assert result.data_source == "default-data-source"
     assert result.keep
 
 
-def test_result_rows_are_the_intersection(kubectl: Kubectl) -> None:
-    """Every row of both results, against an intersection computed here from the two input files."""
+def test_result_is_the_intersection(kubectl: Kubectl) -> None:
+    """Compare every row of both results with an intersection computed from the two input files."""
     tables = {party: _table(kubectl, party, f"{party}.csv") for party in ("alice", "bob")}
     assert [len(rows) for rows in tables.values()] == [9892, 9892]
     assert [len(next(iter(rows.values()))) for rows in tables.values()] == [25, 21]
@@ -74,7 +74,7 @@ def test_helm_test_passes_again(kubectl: Kubectl) -> None:
 
 
 def test_no_secret_in_configmaps_or_logs(kubectl: Kubectl) -> None:
-    """No key, token or S3 secret of the three namespaces stands in a ConfigMap, a pod or a log."""
+    """Look for each key, token and S3 secret in ConfigMaps, pods, Jobs and logs."""
     for release in RELEASES:
         seen = kubectl.run("get", "configmaps,pods,jobs,deployments", "-n", release.namespace, "-o", "yaml")
         for pod in kubectl.get("pods", "-n", release.namespace)["items"]:
@@ -87,7 +87,7 @@ def test_no_secret_in_configmaps_or_logs(kubectl: Kubectl) -> None:
 
 
 def _secrets(kubectl: Kubectl, release: Release) -> dict[str, str]:
-    """Secret/key -> value (base64) of a namespace, without helm's records and the public id of an S3 account."""
+    """Return Secret/key -> value (base64), without Helm's records and the public ID of an S3 account."""
     return {
         f"{secret['metadata']['name']}/{key}": value
         for secret in kubectl.get("secrets", "-n", release.namespace)["items"]
@@ -102,7 +102,7 @@ def _clear(value: str) -> str:
 
 
 def _table(kubectl: Kubectl, party: str, name: str) -> dict[str, tuple[str, ...]]:
-    """Rows of a party's CSV by their id, which is the first column."""
+    """Return the rows of a party's CSV file by their first column."""
     head, *rows = csv.reader(io.StringIO(s3.read(kubectl, party, name).decode()))
     assert head[0] in ("id1", "id2")
     found = {row[0]: tuple(row) for row in rows}

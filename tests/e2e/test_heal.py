@@ -1,4 +1,4 @@
-"""Deleted pods and wrong Secrets heal without a hand."""
+"""Recovery from deleted pods and wrong Secrets without manual action."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ def routes_ready(kubectl: Kubectl) -> bool:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.party)
-def test_deleted_pod_comes_back(kubectl: Kubectl, release: Release) -> None:
+def test_recovers_from_a_deleted_pod(kubectl: Kubectl, release: Release) -> None:
     component = "master" if release is MASTER else "lite"
     kubectl.run("delete", "pod", "-n", release.namespace, "-l", f"app.kubernetes.io/component={component}")
     kubectl.run("rollout", "status", f"deploy/{release.fullname}", "-n", release.namespace, "--timeout=8m", timeout=500)
@@ -26,8 +26,8 @@ def test_deleted_pod_comes_back(kubectl: Kubectl, release: Release) -> None:
     kubectl.helm("test", MASTER.name, "-n", MASTER.namespace, "--timeout", "15m")
 
 
-def test_wrong_s3_secret_corrected_in_place(kubectl: Kubectl) -> None:
-    """A wrong access key in the Secret makes the data Job wait and say so; the right one lets it finish."""
+def test_data_step_completes_once_the_s3_secret_is_corrected(kubectl: Kubectl) -> None:
+    """With wrong keys it names the Secret and retries."""
     right = kubectl.get("secret", "alice-oss", "-n", ALICE.namespace)["data"]
     wrong = base64.b64encode(b"wrong-secret-value").decode()
     _patch_secret(kubectl, ALICE.namespace, "alice-oss", {"access_key_secret": wrong})
@@ -42,15 +42,15 @@ def test_wrong_s3_secret_corrected_in_place(kubectl: Kubectl) -> None:
         for label in [label for label in labels if "controller-uid" in label or "job-name" in label]:
             labels.pop(label)
         kubectl.run("create", "-f", "-", stdin=json.dumps(job))
-        eventually(lambda: "alice-oss" in _data_log(kubectl), 60, "the data Job names the Secret")
+        eventually(lambda: "alice-oss" in _data_log(kubectl), 60, "the data step names the Secret")
         assert not _data_job(kubectl)["status"].get("succeeded")
     finally:
         _patch_secret(kubectl, ALICE.namespace, "alice-oss", right)
     eventually(lambda: _data_job(kubectl)["status"].get("succeeded"), 120, "the data Job succeeds")
 
 
-def test_wrong_deploy_token_heals(kubectl: Kubectl) -> None:
-    """A domain that is registered comes back with whatever token its Secret holds (its key is known)."""
+def test_registered_lite_starts_with_any_deploy_token(kubectl: Kubectl) -> None:
+    """The master knows its key (Kuscia facts 0.12)."""
     wrong = base64.b64encode(b"garbage-token").decode()
     _patch_secret(kubectl, MASTER.namespace, "kuscia-deploy-token-alice", {"token": wrong})
     kubectl.run("delete", "pod", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=lite")

@@ -33,7 +33,9 @@ def all_ready(kubectl: Kubectl) -> bool:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_converges(kubectl: Kubectl, images: Path, image_refs: dict[str, str], order: tuple[Release, ...]) -> None:
+def test_installs_in_any_order(
+    kubectl: Kubectl, images: Path, image_refs: dict[str, str], order: tuple[Release, ...]
+) -> None:
     remove_all(kubectl)
     s3.ensure(kubectl, image_refs["versitygw"])
     with ThreadPoolExecutor(len(order)) as pool:
@@ -49,10 +51,8 @@ def test_converges(kubectl: Kubectl, images: Path, image_refs: dict[str, str], o
 
 
 @pytest.mark.long
-def test_master_installs_alone_and_a_lite_waits_for_it(
-    kubectl: Kubectl, images: Path, image_refs: dict[str, str]
-) -> None:
-    """A lite without a master stays in Init and names what it waits for; the master comes, and it goes on."""
+def test_lite_waits_for_its_master(kubectl: Kubectl, images: Path, image_refs: dict[str, str]) -> None:
+    """Without a master it stays in Init and names the endpoint. It continues once the master is installed."""
     remove_all(kubectl)
     s3.ensure(kubectl, image_refs["versitygw"])
     with pytest.raises(CommandError):

@@ -1,4 +1,4 @@
-"""`helm upgrade` with nothing changed."""
+"""`helm upgrade` with unchanged values."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ KINDS = (
 
 
 def state(kubectl: Kubectl, release: Release) -> dict[str, Any]:
-    """Every object of the namespace without what the cluster itself writes, apart from hooks and helm's records."""
+    """Return the version of every object in the namespace, except hooks and Helm's records."""
     objects = {}
     for item in kubectl.get(KINDS, "-n", release.namespace)["items"]:
         metadata = item["metadata"]
@@ -36,7 +36,7 @@ def state(kubectl: Kubectl, release: Release) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.party)
-def test_nothing_changed_changes_nothing(kubectl: Kubectl, images: Path, release: Release) -> None:
+def test_unchanged_upgrade_changes_nothing(kubectl: Kubectl, images: Path, release: Release) -> None:
     before = state(kubectl, release)
     install(kubectl, release, images)
     assert state(kubectl, release) == before

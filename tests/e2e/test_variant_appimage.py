@@ -1,4 +1,4 @@
-"""AppImages: SecretFlow's by default, more in the values; changed and removed with them."""
+"""AppImages: SecretFlow's by default, others from the values; updated and deleted with them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
+from tests.e2e import messages
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
 
@@ -26,7 +27,7 @@ def master(demo: Demo, images: Path) -> Iterator[Variant]:
 
 
 def query(made: Variant, name: str) -> dict[str, Any] | None:
-    """An AppImage as the master's KusciaAPI has it; None: it has none of that name."""
+    """Return an AppImage from KusciaAPI of the master; None if it does not exist."""
     with kusciaapi(made.kubectl, made.release("master")) as api:
         found: dict[str, Any] | None = api.find("appimage/query", {"name": name})
     return found
@@ -37,8 +38,8 @@ def log_of_routes(made: Variant) -> str:
     return made.kubectl.run("logs", "-n", made.namespace("master"), "-l", selector, "--tail=-1")
 
 
-def test_secretflows_is_there_by_default(master: Variant) -> None:
-    """As in Kuscia facts, chapter 9."""
+def test_creates_the_app_image_of_secretflow_by_default(master: Variant) -> None:
+    """Its content is that of Kuscia facts, chapter 9."""
     found = query(master, SECRETFLOW)
     assert found is not None
     image = found["image"]
@@ -54,21 +55,22 @@ def test_secretflows_is_there_by_default(master: Variant) -> None:
     )  # fmt: skip
 
 
-def test_one_more_beside_it(master: Variant) -> None:
+def test_creates_app_images_of_the_values(master: Variant) -> None:
     found = query(master, "sleeper")
     assert found is not None
     assert (found["image"]["name"], found["image"]["tag"]) == ("registry.example.com/team/engine", "1.0")
 
 
-def test_nothing_changes_when_nothing_changed(master: Variant) -> None:
+def test_unchanged_upgrade_changes_nothing(master: Variant) -> None:
     master.install("master")
-    summary = log_of_routes(master).strip().splitlines()[-1]
-    assert "created=0 unchanged=" in summary
+    counts = messages.counts(log_of_routes(master))
+    assert (counts["created"], counts["updated"], counts["deleted"]) == (0, 0, 0)
+    assert counts["unchanged"] > 0
 
 
 @pytest.mark.parametrize("changed", [{"image": {"tag": "1.12.0b0"}}, {"image": {"tag": "1.12.0b0@sha256:" + "0" * 64}}])
-def test_a_new_tag_is_taken_over(master: Variant, changed: dict[str, Any]) -> None:
-    """`helm upgrade` alone; SecretFlow's templates stay as they are."""
+def test_updates_the_tag(master: Variant, changed: dict[str, Any]) -> None:
+    """SecretFlow's templates are unchanged."""
     before = query(master, SECRETFLOW)
     master.install("master", values={"master": {"appImages": {SECRETFLOW: changed}}})
     after = query(master, SECRETFLOW)
@@ -76,10 +78,10 @@ def test_a_new_tag_is_taken_over(master: Variant, changed: dict[str, Any]) -> No
     assert after is not None
     assert after["image"]["tag"] == changed["image"]["tag"]
     assert after["deploy_templates"] == before["deploy_templates"]
-    assert "updated=1" in log_of_routes(master).strip().splitlines()[-1]
+    assert messages.counts(log_of_routes(master))["updated"] == 1
 
 
-def test_a_changed_template_is_taken_over(master: Variant) -> None:
+def test_updates_the_template(master: Variant) -> None:
     changed = sleeper("registry.example.com/team/engine:1.0", command=["sleep"], args=["1"])
     master.install("master", values={"master": {"appImages": {"sleeper": changed}}})
     found = query(master, "sleeper")
@@ -87,8 +89,8 @@ def test_a_changed_template_is_taken_over(master: Variant) -> None:
     assert found["deploy_templates"][0]["containers"][0]["command"] == ["sleep"]
 
 
-def test_one_that_is_no_longer_in_the_values_is_deleted(master: Variant) -> None:
-    """Only what this release made: one that was made by hand stays."""
+def test_deletes_app_images_that_left_the_values(master: Variant) -> None:
+    """An AppImage that was created by hand is kept."""
     with kusciaapi(master.kubectl, master.release("master")) as api:
         template = {"name": "t", "replicas": 1, "containers": [{"name": "c"}]}
         api.call("appimage/create", {"name": "by-hand", "image": {"name": "a/b", "tag": "1"},
@@ -102,7 +104,7 @@ def test_one_that_is_no_longer_in_the_values_is_deleted(master: Variant) -> None
     assert query(master, "sleeper") is not None
 
 
-def test_a_wrong_one_is_refused_before_anything_is_done(master: Variant) -> None:
+def test_rejects_invalid_app_images(master: Variant) -> None:
     wrong = {
         "no-image": {"deployTemplates": [{"name": "x", "containers": [{"name": "c"}]}]},
         "bad-template": {
@@ -112,17 +114,14 @@ def test_a_wrong_one_is_refused_before_anything_is_done(master: Variant) -> None
     }
     with pytest.raises(CommandError) as error:
         master.install("master", values={"master": {"appImages": wrong}})
-    for words in (
-        "master.appImages.no-image.image",
-        "an AppImage needs the name and the tag of its image",
-        "master.appImages.bad-template.deployTemplates[0]",
-        "Kuscia would ignore keys other than name, role, replicas, restart_policy, containers",
-    ):
-        assert words in str(error.value)
+    assert messages.chart_errors(str(error.value)) >= {
+        ("incomplete-app-image", "master.appImages.no-image.image"),
+        ("unknown-key", "master.appImages.bad-template.deployTemplates[0]"),
+    }
 
 
-def test_one_that_kuscia_itself_refuses(master: Variant) -> None:
-    """What only Kuscia can know ends the upgrade with its words; the others are done all the same."""
+def test_upgrade_fails_when_kuscia_rejects_an_app_image(master: Variant) -> None:
+    """The log contains Kuscia's message. Other AppImages are created nevertheless."""
     bad = sleeper("registry.example.com/team/engine:1.0", resources={"limits": {"cpu": "much"}})
     good = sleeper("registry.example.com/team/engine:2.0")
     with pytest.raises(CommandError):

@@ -1,4 +1,4 @@
-"""RunC: a privileged lite, only where that was said."""
+"""RunC: a privileged lite, which must be confirmed."""
 
 import re
 from collections.abc import Iterator
@@ -8,12 +8,13 @@ import pytest
 
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
+from tests.e2e import messages
 from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
 pytestmark = pytest.mark.cluster
 PRESET = "alice-runc"
-# All that Kuscia asks for (Kuscia facts 1.6), and those of an ordinary container (recordings/startup-cases/runc.log).
+# Capabilities that Kuscia requires (Kuscia facts 1.6) and those of an ordinary container (startup-cases/runc.log).
 FULL, ORDINARY = 0x3FFFFFFFF, 0xA80425FB
 
 
@@ -26,23 +27,22 @@ def runc(demo: Demo, images: Path) -> Iterator[Variant]:
 
 @pytest.fixture(scope="module")
 def notes(runc: Variant) -> str:
-    """What helm says of the lite."""
+    """NOTES of the lite."""
     return runc.install("alice", PRESET, values={"lite": {"persistence": {"size": "1Gi"}}}, wait=False)
 
 
-def test_is_refused_unless_said(runc: Variant) -> None:
+def test_requires_confirmation(runc: Variant) -> None:
     with pytest.raises(CommandError) as error:
         runc.install("alice", PRESET, values={"lite": {"runc": {"privileged": False}}})
-    for words in ("lite.runc.privileged", "RunC works in a privileged container only", "lite.runc.privileged: true"):
-        assert words in str(error.value)
+    assert messages.chart_errors(str(error.value)) == {("runc-requires-privileged", "lite.runc.privileged")}
     assert not runc.kubectl.exists("deployment", "kuscia-lite-alice", "-n", runc.namespace("alice"))
 
 
-def test_notes_warn(notes: str) -> None:
-    assert "! lite.runtime is runc: its container is privileged, which gives it the node." in notes
+def test_notes_warn_of_the_privileged_container(notes: str) -> None:
+    assert ("runc-privileged", "lite.runtime") in messages.chart_warnings(notes)
 
 
-def test_only_kuscias_container_is_privileged(runc: Variant, notes: str) -> None:
+def test_only_the_kuscia_container_is_privileged(runc: Variant, notes: str) -> None:
     spec = runc.pod("alice")["spec"]
     assert spec["containers"][0]["securityContext"] == {"privileged": True}
     assert [one["name"] for one in spec["initContainers"]] == ["prepare", "seed"]
@@ -54,17 +54,17 @@ def test_only_kuscias_container_is_privileged(runc: Variant, notes: str) -> None
     assert "api-token" not in mounts
 
 
-def test_kuscia_starts_as_far_as_the_node_lets_it(runc: Variant, notes: str) -> None:
-    """A node that itself lacks a capability cannot give it; Kuscia then says what it says without privilege."""
+def test_kuscia_starts_if_the_node_grants_all_capabilities(runc: Variant, notes: str) -> None:
+    """Otherwise it exits as it does in a container without privileges."""
 
     texts: list[str] = []
 
     def decided() -> bool:
-        """Of one start of the container, which is started again and again where it ends."""
+        """Return whether one start of the container succeeded or failed; a failed one is repeated."""
         texts.append(runc.log("alice", "lite"))
         return any(words in texts[-1] for words in ("Runc must run with privileged mode", "Kuscia started success"))
 
-    eventually(decided, 300, "Kuscia starts, or refuses to")
+    eventually(decided, 300, "Kuscia starts or exits")
     found = re.search(r"capeff=([0-9a-f]+)", texts[-1])
     assert found
     effective = int(found[1], 16)
@@ -73,5 +73,5 @@ def test_kuscia_starts_as_far_as_the_node_lets_it(runc: Variant, notes: str) -> 
     assert ("Kuscia started success" in texts[-1]) is (effective & FULL == FULL)
 
 
-def test_tables_are_in_the_volume(runc: Variant, notes: str) -> None:
-    eventually(lambda: "created=1" in runc.log("alice", "seed"), 180, "the table is put into the volume")
+def test_seed_writes_tables_to_the_volume(runc: Variant, notes: str) -> None:
+    eventually(lambda: messages.counts(runc.log("alice", "seed"))["created"] == 1, 180, "seed writes the table")

@@ -8,6 +8,7 @@ import pytest
 
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
+from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
 
 pytestmark = pytest.mark.cluster
@@ -22,24 +23,28 @@ def together(demo: Demo, images: Path) -> Iterator[Variant]:
 
 
 def pods(made: Variant) -> dict[str, Any]:
-    """Component -> its pod."""
+    """Return component -> pod."""
     selector = "app.kubernetes.io/component in (master,lite)"
     found = made.kubectl.get("pods", "-n", made.namespace(RELEASE), "-l", selector)["items"]
     return {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod for pod in found}
 
 
-def test_both_are_ready_when_helm_returns(together: Variant) -> None:
+def test_both_are_ready_after_helm_wait(together: Variant) -> None:
     statuses = {name: pod["status"]["containerStatuses"][0] for name, pod in pods(together).items()}
     ready = {name: (status["ready"], status["restartCount"]) for name, status in statuses.items()}
     assert ready == {"master": (True, 0), "lite": (True, 0)}
 
 
-def test_lite_is_a_node_of_the_master(together: Variant) -> None:
+def test_lite_registers_at_the_master(together: Variant) -> None:
     with kusciaapi(together.kubectl, together.release(RELEASE)) as api:
-        nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
-        route = api.call("route/query", {"source": "alice", "destination": "kuscia-system"})
-    assert [node["status"] for node in nodes] == ["Ready"]
-    assert route["status"]["status"] == "Succeeded"
+
+        def states() -> list[str]:
+            """Kuscia reports both some seconds after the pod is Ready."""
+            nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
+            route = api.call("route/query", {"source": "alice", "destination": "kuscia-system"})
+            return [*(node["status"] for node in nodes), route["status"]["status"]]
+
+        eventually(lambda: states() == ["Ready", "Succeeded"], 120, "node Ready and route READY")
 
 
 def test_helm_test_checks_both(together: Variant) -> None:
@@ -47,7 +52,7 @@ def test_helm_test_checks_both(together: Variant) -> None:
     assert logs.count("Phase:          Succeeded") == 2
 
 
-def test_upgrade_changes_no_pod(together: Variant) -> None:
+def test_unchanged_upgrade_keeps_the_pods(together: Variant) -> None:
     before = {name: pod["metadata"]["uid"] for name, pod in pods(together).items()}
     together.install(RELEASE, timeout="5m")
     assert {name: pod["metadata"]["uid"] for name, pod in pods(together).items()} == before
