@@ -1,8 +1,7 @@
 """Fixtures of the demo, as `make demo` installed it."""
 
 import os
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -62,24 +61,3 @@ def next_kuscia(demo: Demo) -> str:
 def images(demo: Demo, image_refs: dict[str, str]) -> Path:
     """The values layer with the images of the demo."""
     return demo.image_values(image_refs)
-
-
-def eventually(check: Callable[[], object], timeout: float, what: str, every: float = 2) -> None:
-    """Wait until `check` returns a true value.
-
-    Args:
-        timeout: seconds; the failure shows the last result or exception of `check`.
-        what: names the awaited state.
-        every: seconds between two calls of `check`.
-    """
-    deadline = time.monotonic() + timeout
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            last = check()
-            if last:
-                return
-        except Exception as error:
-            last = error
-        time.sleep(every)
-    pytest.fail(f"{what}: timed out after {timeout:.0f} s; last seen: {last}")

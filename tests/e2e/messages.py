@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant
+from tests.e2e.waiting import eventually
 
 _CHART_ERROR = re.compile(r"^ *\d+\. \[([a-z0-9-]+)\] (\S+)$", re.MULTILINE)
 _CHART_WARNING = re.compile(r"^WARNING \[([a-z0-9-]+)\] (\S+): ", re.MULTILINE)

@@ -8,7 +8,7 @@ import pytest
 from testbed.cluster.kubectl import Kubectl
 from testbed.demo import summary
 from testbed.demo.releases import ALICE, MASTER, RELEASES, Release
-from tests.e2e.conftest import eventually
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 

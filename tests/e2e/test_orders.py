@@ -11,7 +11,7 @@ from testbed.cluster.kubectl import CommandError, Kubectl
 from testbed.demo import summary
 from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release, install, uninstall
 from testbed.servers import s3
-from tests.e2e.conftest import eventually
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 

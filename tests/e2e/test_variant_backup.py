@@ -13,7 +13,6 @@ from tests.e2e import guide, parties
 from tests.e2e.backups import (
     DOCUMENT,
     KEYS,
-    RECONNECT_SECONDS,
     RELEASE,
     SAVE_STATE,
     STATE,
@@ -22,8 +21,8 @@ from tests.e2e.backups import (
     shell,
     step_log,
 )
-from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant
+from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

@@ -10,9 +10,9 @@ from testbed.demo.releases import uninstall
 from testbed.servers import databases
 from testbed.servers.databases import MARIADB, POSTGRES, Server
 from tests.e2e import datastores, guide, parties
-from tests.e2e.backups import DOCUMENT, KEYS, RECONNECT_SECONDS, RELEASE, save, shell, step_log
-from tests.e2e.conftest import eventually
+from tests.e2e.backups import DOCUMENT, KEYS, RELEASE, save, shell, step_log
 from tests.e2e.datastores import Master
+from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

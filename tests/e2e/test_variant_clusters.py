@@ -16,9 +16,9 @@ from testbed.demo.kusciaapi import kusciaapi
 from testbed.images import builder
 from testbed.servers import ingress
 from testbed.servers.ingress import Controller, Settings
-from tests.e2e.conftest import eventually
 from tests.e2e.partners import Away, Partners, away_cluster, name_for, node_port, own_tables, partners
 from tests.e2e.variants import Variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

@@ -1,4 +1,4 @@
-"""Keys of kuscia.yaml that are handed on, a Secret with more of them, and a certificate of one's own on the gateway."""
+"""extraConfig, extraConfigSecret, and a user's certificate for the gateway."""
 
 import base64
 import ssl
@@ -12,11 +12,11 @@ from cryptography import x509
 
 from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
-from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import ROOT
-from tests.e2e.conftest import eventually
+from tests.e2e import messages
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -26,7 +26,7 @@ CERTIFICATE = "kuscia-gateway"
 
 
 def give_certificate(made: Variant) -> str:
-    """The Secret of values/gateway-certificate.yaml, made anew; the certificate in it, PEM."""
+    """Create the Secret of values/gateway-certificate.yaml with a new certificate; return it as PEM."""
     key = domain_key.new_key()
     certificate = domain_key.ca_certificate(domain_key.load_key(key), "kuscia.example.com")
     content = {"tls.crt": certificate.decode(), "tls.key": key.decode()}
@@ -35,7 +35,7 @@ def give_certificate(made: Variant) -> str:
 
 
 def give_config(made: Variant, token: str) -> None:
-    """The Secret of values/extra-config.yaml."""
+    """Create the Secret of values/extra-config.yaml."""
     made.secret(made.namespace("master"), CONFIG, {"kuscia.yaml": yaml.safe_dump({"clusterToken": token})})
 
 
@@ -49,34 +49,27 @@ def installed(demo: Demo, images: Path) -> Iterator[Variant]:
 
 
 def shown(made: Variant, port: int) -> bytes:
-    """The certificate that the master shows on a port of its Service, DER."""
+    """Return the certificate of the master on a port of its Service, as DER."""
     release = made.release("master")
     with made.kubectl.port_forward(release.namespace, f"service/{release.fullname}", port) as local:
         return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", local), timeout=10))
 
 
-def alice_is_ready(made: Variant) -> bool:
-    """The master without `protocol` is asked over MTLS."""
-    with kusciaapi(made.kubectl, made.release("master"), "MTLS") as api:
-        nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
-    return [node["status"] for node in nodes] == ["Ready"]
-
-
 def rollout(made: Variant, verb: str) -> None:
-    """`kubectl rollout restart` or `status` of the master; the latter waits."""
+    """Run `kubectl rollout restart` or `status` for the master; the latter waits."""
     release = made.release("master")
     made.kubectl.run("rollout", verb, f"deployment/{release.fullname}", "-n", release.namespace, timeout=200)
 
 
 def lines(made: Variant, party: str, level: str) -> int:
-    """How much a party's Kuscia has logged at a level."""
+    """Count the lines that a party's Kuscia logged at a level."""
     component = "master" if party == "master" else "lite"
     return made.log(party, component).count(f" {level} ")
 
 
 @pytest.mark.parametrize("party", ["master", "alice"])
-def test_keys_reach_kuscia(installed: Variant, party: str) -> None:
-    """As they are in the presets, beside what the chart sets."""
+def test_extra_config_is_in_kuscia_yaml(installed: Variant, party: str) -> None:
+    """In addition to the keys that the chart sets."""
     component = "master" if party == "master" else "lite"
     wanted: dict[str, Any] = {}
     for preset in ("extra-config", "gateway-certificate"):
@@ -91,7 +84,7 @@ def test_keys_reach_kuscia(installed: Variant, party: str) -> None:
     assert (status["ready"], status["restartCount"]) == (True, 0)
 
 
-def test_a_secret_goes_into_the_file_and_nowhere_else(installed: Variant) -> None:
+def test_secret_config_is_only_in_kuscia_yaml(installed: Variant) -> None:
     assert installed.kuscia_yaml("master")["clusterToken"] == TOKEN
     namespace = installed.namespace("master")
     looked = [
@@ -104,8 +97,8 @@ def test_a_secret_goes_into_the_file_and_nowhere_else(installed: Variant) -> Non
     assert [TOKEN in text for text in looked] == [False] * len(looked)
 
 
-def test_names_in_the_certificate_of_the_api(installed: Variant) -> None:
-    """`kusciaAPISans`: the preset's, and the Service's own."""
+def test_api_certificate_has_the_names_of_the_preset(installed: Variant) -> None:
+    """And those of the Service."""
     certificate = x509.load_der_x509_certificate(shown(installed, 8082))
     sans = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     names = sans.get_values_for_type(x509.DNSName)
@@ -113,12 +106,12 @@ def test_names_in_the_certificate_of_the_api(installed: Variant) -> None:
     assert {"kuscia.example.com", f"{release.fullname}.{release.namespace}.svc.cluster.local"} <= set(names)
 
 
-def test_the_gateway_shows_the_given_certificate(installed: Variant) -> None:
-    """A renewed one after a restart; the lite takes both, since it verifies none."""
+def test_gateway_uses_the_given_certificate(installed: Variant) -> None:
+    """A renewed one after a restart. The lite accepts both, because it verifies neither."""
     stored = installed.kubectl.get("secret", CERTIFICATE, "-n", installed.namespace("master"))
     given = ssl.PEM_cert_to_DER_cert(base64.b64decode(stored["data"]["tls.crt"]).decode())
     assert shown(installed, 1080) == given
-    assert alice_is_ready(installed)
+    installed.wait_for_node("alice", "MTLS")
 
     renewed = ssl.PEM_cert_to_DER_cert(give_certificate(installed))
     rollout(installed, "restart")
@@ -128,8 +121,8 @@ def test_the_gateway_shows_the_given_certificate(installed: Variant) -> None:
     assert "Succeeded" in installed.test()
 
 
-def test_log_level(installed: Variant) -> None:
-    """WARN in the preset; INFO says much more. Another level starts Kuscia anew."""
+def test_log_level_restarts_kuscia(installed: Variant) -> None:
+    """WARN in the preset, then INFO, which logs much more."""
     pod = installed.pod("alice")["metadata"]["name"]
     quiet = lines(installed, "alice", "INFO")
     installed.install("alice", values={"lite": {"extraConfig": {"logLevel": "INFO"}}})
@@ -139,42 +132,43 @@ def test_log_level(installed: Variant) -> None:
     assert quiet * 2 < talkative, (quiet, talkative)
 
 
-def test_a_changed_secret_is_found_by_doctor(installed: Variant) -> None:
+def test_doctor_reports_a_changed_secret(installed: Variant) -> None:
     namespace = installed.namespace("master")
     give_config(installed, "another-token")
     said = kuscia(installed.kubectl, "doctor", "-n", namespace)
     give_config(installed, TOKEN)
     assert said.code == 1, said
-    assert f"Secret {namespace}/{CONFIG} was changed after the pod started" in said.text
-    assert "token" not in said.text, "its content"
+    assert messages.CHANGED_SECRET.printed_in(said.text, f"{namespace}/{CONFIG}")
+    assert "another-token" not in said.text
+    assert TOKEN not in said.text
     assert kuscia(installed.kubectl, "doctor", "-n", namespace).code == 0
 
 
-def test_a_changed_cluster_token(installed: Variant) -> None:
-    """On sqlite only Kuscia itself sees it, and gives up; given back, all is there."""
+def test_recovers_when_the_cluster_token_is_restored(installed: Variant) -> None:
+    """On sqlite only Kuscia itself detects another token, and exits."""
     namespace = installed.namespace("master")
     give_config(installed, "another-token")
     rollout(installed, "restart")
     words = "etc/kubeconfig: no such file or directory"
-    eventually(lambda: words in installed.log("master", "master"), 300, "Kuscia gives up")
+    eventually(lambda: words in installed.log("master", "master"), 300, "Kuscia exits")
     said = kuscia(installed.kubectl, "doctor", "-n", namespace)
     assert said.code == 1, said
-    assert "the state belongs to another domain ID or clusterToken" in said.text
+    assert messages.STATE_OF_ANOTHER_MASTER.printed_in(said.text)
     give_config(installed, TOKEN)
     rollout(installed, "restart")
     rollout(installed, "status")
-    eventually(lambda: alice_is_ready(installed), 240, "alice is connected")
+    installed.wait_for_node("alice", "MTLS")
     assert "Succeeded" in installed.test("master")
 
 
-def test_what_does_not_belong_into_the_secret_stops_prepare(installed: Variant) -> None:
-    """Kuscia does not start with it; prepare names the key, and goes on once it is gone."""
+def test_prepare_rejects_keys_that_stop_kuscia(installed: Variant) -> None:
+    """It continues automatically once the key is removed."""
     content = {"clusterToken": TOKEN, "kusciaAPI": {"httpPort": 8082}}
     installed.secret(installed.namespace("master"), CONFIG, {"kuscia.yaml": yaml.safe_dump(content)})
     rollout(installed, "restart")
-    eventually(lambda: "kusciaAPI (a kusciaAPI block" in installed.log("master", "prepare"), 120, "the key named")
+    messages.wait_for_message(installed, "master", messages.CONFIG_KUSCIA_API)
     assert TOKEN not in installed.log("master", "prepare")
     give_config(installed, TOKEN)
     rollout(installed, "status")
     assert "kusciaAPI" not in installed.kuscia_yaml("master")
-    eventually(lambda: alice_is_ready(installed), 120, "alice is connected")
+    installed.wait_for_node("alice", "MTLS")

@@ -13,11 +13,11 @@ import pytest
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
-from tests.e2e.conftest import eventually
 from tests.e2e.datasources import LOGIN, Stores, stores
 from tests.e2e.fileserver import LINE_SIZE
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

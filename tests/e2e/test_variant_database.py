@@ -13,10 +13,10 @@ from testbed.demo.demo import Demo
 from testbed.servers import databases
 from testbed.servers.databases import MARIADB, POSTGRES, Server
 from tests.e2e import datastores, messages
-from tests.e2e.conftest import eventually
 from tests.e2e.datastores import Master, wait_until_ready
 from tests.e2e.messages import Message, wait_for_message
 from tests.e2e.plugin import kuscia
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 

@@ -1,4 +1,4 @@
-"""TLS, NOTLS, MTLS and none: what is served, who is let in, and routes that follow a change."""
+"""TLS, NOTLS, MTLS and no `protocol`: schemes, authentication, and changes of the protocol."""
 
 import ssl
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import Protocol
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
-from testbed.demo.kusciaapi import kusciaapi
-from tests.e2e.conftest import eventually
+from tests.e2e import messages
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -25,8 +25,8 @@ class Case:
     """What a `protocol` means (Kuscia facts 2.7).
 
     Args:
-        written: `protocol` in kuscia.yaml; None when it is absent.
-        gateways: scheme on port 1080 of master and lite.
+        written: `protocol` in kuscia.yaml; None if it is absent.
+        gateways: scheme of the gateways (port 1080) of master and lite.
     """
 
     name: str
@@ -56,6 +56,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="module")
 def installed(demo: Demo, images: Path, case: Case) -> Iterator[Variant]:
+    """Master and alice. alice becomes ready only after `register` has called KusciaAPI with this protocol."""
     with variant(demo, images, f"protocol-{case.name}", presets=case.presets) as made:
         made.install_all()
         yield made
@@ -65,21 +66,20 @@ PARTIES = pytest.mark.parametrize("party", ["master", "alice"])
 
 
 @PARTIES
-def test_comes_up(installed: Variant, case: Case, party: str) -> None:
-    """The probes fit: ready, and never restarted."""
+def test_is_ready_without_restart(installed: Variant, case: Case, party: str) -> None:
     status = installed.pod(party)["status"]["containerStatuses"][0]
     assert (status["ready"], status["restartCount"]) == (True, 0)
     assert installed.kuscia_yaml(party).get("protocol") == case.written
 
 
 def test_lite_is_registered(installed: Variant, case: Case) -> None:
-    with kusciaapi(installed.kubectl, installed.release("master"), case.api) as api:
-        nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
-    assert [node["status"] for node in nodes] == ["Ready"]
+    """Kuscia reports the node some seconds after the pod is Ready."""
+    installed.wait_for_node("alice", case.api)
+    assert len(installed.node_statuses("alice", case.api)) == 1
 
 
 @PARTIES
-def test_gateway_scheme(installed: Variant, case: Case, party: str) -> None:
+def test_gateway_has_the_scheme_of_the_protocol(installed: Variant, case: Case, party: str) -> None:
     release = installed.release(party)
     scheme = case.gateways[0 if party == "master" else 1]
     with installed.kubectl.port_forward(release.namespace, f"service/{release.fullname}", 1080) as port:
@@ -89,8 +89,8 @@ def test_gateway_scheme(installed: Variant, case: Case, party: str) -> None:
 
 
 @PARTIES
-def test_api_asks_for_what_the_protocol_says(installed: Variant, case: Case, party: str) -> None:
-    """MTLS: nothing without a client certificate. TLS: nothing without the token. NOTLS: nothing is asked."""
+def test_api_requires_the_credentials_of_the_protocol(installed: Variant, case: Case, party: str) -> None:
+    """MTLS requires a client certificate, TLS the token, NOTLS nothing."""
     release = installed.release(party)
     key = installed.key(party)
     token = {"Token": domain_key.api_token(key, release.domain)}
@@ -115,7 +115,7 @@ def test_api_asks_for_what_the_protocol_says(installed: Variant, case: Case, par
 
 @PARTIES
 def test_server_certificate_has_the_service_names(installed: Variant, case: Case, party: str) -> None:
-    """`kusciaAPISans`: each way to name the Service."""
+    """All names of the Service, through `kusciaAPISans`."""
     if case.api_scheme == "http":
         assert set(names(installed, party)) <= set(installed.kuscia_yaml(party)["kusciaAPISans"])
         return
@@ -134,17 +134,18 @@ def names(installed: Variant, party: str) -> list[str]:
 
 
 def test_helm_test(installed: Variant) -> None:
-    assert "Succeeded" in installed.test()
+    """`check` calls KusciaAPI of both parties with this protocol."""
+    assert messages.failures(installed.test()) == []
 
 
 def test_notes_warn_of_an_open_api(installed: Variant, case: Case) -> None:
     notes = installed.kubectl.helm("get", "notes", "kuscia", "-n", installed.namespace("master"))
-    assert ("master.protocol is NOTLS" in notes) == (case.api == "NOTLS")
+    assert (("notls-open", "master.protocol") in messages.chart_warnings(notes)) == (case.api == "NOTLS")
 
 
 @pytest.mark.long
-def test_changed_protocol_of_a_lite_remakes_the_routes_to_it(demo: Demo, images: Path) -> None:
-    """bob goes from TLS to NOTLS: first its release, then the master's, which alone knows the routes."""
+def test_recreates_routes_to_a_lite_when_its_protocol_changes(demo: Demo, images: Path) -> None:
+    """bob changes from TLS to NOTLS: first its release, then the master's, which owns the routes."""
     with variant(demo, images, "protocol-change", parties=("master", "alice", "bob")) as made:
         made.install_all()
         eventually(lambda: ready(made, "alice", "bob") and ready(made, "bob", "alice"), 300, "routes READY")
@@ -159,14 +160,13 @@ def test_changed_protocol_of_a_lite_remakes_the_routes_to_it(demo: Demo, images:
         log = made.kubectl.run(
             "logs", "-n", made.namespace("master"), "-l", "app.kubernetes.io/component=routes", "--tail=-1"
         )
-        assert "recreate DomainRoute alice-bob" in log
-        assert "DomainRoute bob-alice" not in log
+        assert messages.actions(log) == [("recreate", "alice-bob")]
         made.test()
 
 
 @pytest.mark.long
-def test_changed_protocol_of_the_master_is_followed_by_its_lites(demo: Demo, images: Path) -> None:
-    """TLS to NOTLS: the master's release first, then each lite's with the new scheme; a lite's own protocol stays."""
+def test_lite_follows_a_changed_protocol_of_its_master(demo: Demo, images: Path) -> None:
+    """From TLS to NOTLS: first the master, then the lite with a new endpoint. The protocol of the lite is unchanged."""
     with variant(demo, images, "protocol-master") as made:
         made.install_all()
         before = made.key("alice")
@@ -176,13 +176,7 @@ def test_changed_protocol_of_the_master_is_followed_by_its_lites(demo: Demo, ima
         endpoint = f"http://kuscia-master.{made.namespace('master')}.svc.cluster.local:1080"
         made.install("alice", values={"lite": {"master": {"endpoint": endpoint}}})
 
-        def connected() -> bool:
-            with kusciaapi(made.kubectl, made.release("master"), "NOTLS") as api:
-                nodes = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
-            name = made.pod("alice")["metadata"]["name"]
-            return ("Ready", True) in [(node["status"], node["name"] == name) for node in nodes]
-
-        eventually(connected, 180, "alice is Ready at the master")
+        made.wait_for_node("alice", "NOTLS")
         config = made.kuscia_yaml("alice")
         assert (config["masterEndpoint"], config["protocol"]) == (endpoint, "TLS")
         assert made.key("alice").private_numbers() == before.private_numbers()
@@ -198,8 +192,8 @@ def ready(made: Variant, source: str, destination: str) -> bool:
     return bool(made.route(source, destination)["status"]["status"] == "Succeeded")
 
 
-def test_a_wrong_protocol_is_refused_before_anything_starts(demo: Demo, images: Path) -> None:
+def test_rejects_unknown_protocol(demo: Demo, images: Path) -> None:
     with variant(demo, images, "protocol-bad", parties=("master",)) as made:
-        with pytest.raises(CommandError, match=r"master\.protocol") as refused:
+        with pytest.raises(CommandError) as error:
             made.install("master", values={"master": {"protocol": "SSL"}})
-        assert "TLS, NOTLS, MTLS" in str(refused.value)
+        assert messages.chart_errors(str(error.value)) == {("unsupported-value", "master.protocol")}

@@ -17,9 +17,9 @@ from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART
 from testbed.images import adopt, builder
 from testbed.servers.registry import Registry, registry
-from tests.e2e.conftest import eventually
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

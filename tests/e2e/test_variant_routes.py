@@ -16,8 +16,8 @@ from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Missing
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
-from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

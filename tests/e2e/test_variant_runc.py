@@ -9,8 +9,8 @@ import pytest
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from tests.e2e import messages
-from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 PRESET = "alice-runc"

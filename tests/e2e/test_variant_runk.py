@@ -15,9 +15,9 @@ from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import ROOT, uninstall
-from tests.e2e.conftest import eventually
 from tests.e2e.engines import DOMAIN, SAYS, sleeper
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 

@@ -24,10 +24,10 @@ from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import BOB, image_values
 from testbed.servers import s3
-from tests.e2e.conftest import eventually
 from tests.e2e.engines import DOMAIN
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 DATA = "/home/kuscia/var/storage/data"

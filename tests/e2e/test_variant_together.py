@@ -8,8 +8,8 @@ import pytest
 
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
-from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 RELEASE = "master-and-alice"

@@ -13,12 +13,10 @@ from testbed.demo.releases import CHART, image_values
 from testbed.images.adopt import AGAIN
 from testbed.servers.databases import MARIADB
 from tests.e2e import datastores, parties
-from tests.e2e.conftest import eventually
 from tests.e2e.variants import Variant
+from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-# Kuscia counts a gateway that is gone as alive for three minutes (Kuscia facts 16.2).
-RECONNECT_SECONDS = 300
 
 
 @pytest.fixture

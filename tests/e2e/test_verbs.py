@@ -15,9 +15,9 @@ from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART, ROOT
-from tests.e2e.conftest import eventually
 from tests.e2e.plugin import Said, begin, end, kuscia
 from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 LINES = 8

@@ -1,7 +1,7 @@
-"""Deployment variants in namespaces of their own, beside the demo.
+"""Deployment variants in separate namespaces, next to the demo.
 
-A variant's releases are made of the presets of values/ as users copy them. Only what must differ does: the
-namespaces in them are renamed to the variant's, requests are small, and there are no tables unless asked for.
+The releases of a variant use the presets of values/ as users copy them. Only what must differ does: namespaces are
+renamed, requests are small, and there are no tables unless a test requests them.
 """
 
 import base64
@@ -25,6 +25,7 @@ from testbed.demo.demo import Demo
 from testbed.demo.failure_report import failure_report
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART, ROOT, Release, uninstall
+from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 SMALL: dict[str, Any] = {
     "master": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}, "persistence": {"size": "1Gi"}},
@@ -42,12 +43,12 @@ class Variant:
 
     Args:
         name: short; the namespaces are `v-<name>-master`, `v-<name>-alice`, `v-<name>-bob`, and
-            `v-<name>-engines` for engine pods apart.
-        parties: `master`, `alice`, `bob`, or `master-and-alice` alone: preset files of values/; `carol`, a third
-            lite, has alice's.
-        presets: what goes on top of each party's preset.
-        values: what this test alone needs, on top of all.
-        tables: whether the presets' tables stay.
+            `v-<name>-engines` for engine pods.
+        parties: `master`, `alice`, `bob`, or only `master-and-alice`: preset files of values/. `carol`, a third
+            lite, uses the preset of alice.
+        presets: presets on top of each party's preset.
+        values: additional values of this test, on top of all presets.
+        tables: whether to keep the tables of the presets.
     """
 
     kubectl: Kubectl
@@ -74,11 +75,11 @@ class Variant:
         wait: bool = True,
         timeout: str = "5m",
     ) -> str:
-        """`helm upgrade --install` of one party; returns what helm printed.
+        """Run `helm upgrade --install` for one party; return the output of helm.
 
         Args:
-            presets: instead of the variant's own.
-            values: on top of the variant's own.
+            presets: replace those of the variant.
+            values: on top of those of the variant.
 
         Raises:
             CommandError: helm failed.
@@ -89,7 +90,7 @@ class Variant:
             no_tables = {} if self.tables else NO_TABLES
             for number, layer in enumerate((SMALL, no_tables, self.values, values or {})):
                 files.append(Path(directory, f"layer-{number}.yaml"))
-                # JSON, so that Helm takes no column such as y for a boolean.
+                # JSON, so that Helm does not read a column such as y as a boolean.
                 files[-1].write_text(json.dumps(dict(layer)))
             arguments = [f"--values={path}" for path in (*files, self.images)]
             return self.kubectl.helm(
@@ -99,27 +100,45 @@ class Variant:
             )  # fmt: skip
 
     def install_all(self, *presets: str) -> None:
-        """Every party at the same time."""
+        """Install all parties at the same time."""
         with ThreadPoolExecutor(len(self.parties)) as pool:
             for done in [pool.submit(self.install, party, *presets) for party in self.parties]:
                 done.result()
 
     def test(self, *parties: str) -> str:
-        """`helm test` of the parties, all by default; the logs."""
+        """Run `helm test` for the parties (default: all); return the logs."""
         logs = ""
         for party in parties or self.parties:
             release = self.release(party)
             logs += self.kubectl.helm("test", release.name, "-n", release.namespace, "--logs", "--timeout", "5m")
         return logs
 
+    def node_statuses(self, domain: str, protocol: Protocol = "TLS") -> dict[str, str]:
+        """Return the nodes of a domain, as the master knows them: name -> status."""
+        with kusciaapi(self.kubectl, self.release("master"), protocol) as api:
+            nodes = api.call("domain/query", {"domain_id": domain})["node_statuses"]
+        return {node["name"]: node["status"] for node in nodes}
+
+    def wait_for_node(self, domain: str, protocol: Protocol = "TLS") -> None:
+        """Wait until the node of a domain's present pod is Ready at the master; earlier pods leave nodes behind.
+
+        A lite needs up to 4 minutes after a restart of its master (Kuscia facts 16.2).
+        """
+
+        def ready() -> bool:
+            statuses = self.node_statuses(domain, protocol)
+            return statuses[self.pod(domain)["metadata"]["name"]] == "Ready"
+
+        eventually(ready, RECONNECT_SECONDS, f"node of {domain} Ready")
+
     def route(self, source: str, destination: str, protocol: Protocol = "TLS") -> dict[str, Any]:
-        """A route as the master's KusciaAPI answers it."""
+        """Return a route from KusciaAPI of the master."""
         with kusciaapi(self.kubectl, self.release("master"), protocol) as api:
             found: dict[str, Any] = api.call("route/query", {"source": source, "destination": destination})
         return found
 
     def pod(self, party: str) -> dict[str, Any]:
-        """The Kuscia pod of a party."""
+        """Return the Kuscia pod of a party."""
         release = self.release(party)
         component = "master" if party == "master" else "lite"
         selector = f"app.kubernetes.io/component={component}"
@@ -129,12 +148,15 @@ class Variant:
         return found
 
     def exec(self, party: str, *command: str) -> str:
-        """Output of a command in a party's Kuscia container."""
+        """Return the output of a command in the Kuscia container of a party.
+
+        Kuscia's own image has a shell and coreutils, but no python3.
+        """
         release = self.release(party)
         return self.kubectl.run("exec", "-n", release.namespace, f"deploy/{release.fullname}", "--", *command)
 
     def key(self, party: str) -> RSAPrivateKey:
-        """A party's domain key."""
+        """Return the domain key of a party."""
         release = self.release(party)
         secret = self.kubectl.get("secret", f"{release.fullname}-domain-key", "-n", release.namespace)
         return domain_key.load_key(base64.b64decode(secret["data"]["domain.key"]))
@@ -149,19 +171,19 @@ class Variant:
         return self.kubectl.run("logs", "-n", release.namespace, pod, "-c", container, "--previous")
 
     def kuscia_yaml(self, party: str) -> dict[str, Any]:
-        """The file that Kuscia was started with."""
+        """Return the kuscia.yaml that Kuscia was started with."""
         found: dict[str, Any] = yaml.safe_load(self.exec(party, "cat", "/home/kuscia/etc/conf/kuscia.yaml"))
         return found
 
     def secret(self, namespace: str, name: str, values: Mapping[str, str]) -> None:
-        """Make or replace a Secret, as a person would by hand."""
+        """Create or replace a Secret, as a user does by hand."""
         self.kubectl.ensure_namespace(namespace)
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         metadata = {"name": name, "namespace": namespace}
         self.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}))
 
     def run_engine(self, app_image: str, job: str, party: str = "alice") -> None:
-        """Have one party run an engine alone, in a pod named `<job>-task-0`."""
+        """Run an engine at one party, in a pod named `<job>-task-0`."""
         task = {
             "app_image": app_image,
             "alias": job,
@@ -185,7 +207,7 @@ class Variant:
             api.call("job/delete", {"job_id": job})
 
     def rights(self, party: str, namespace: str, suffix: str = "") -> list[dict[str, Any]]:
-        """What the API server lets a party's ServiceAccount do in a namespace, beyond what anybody may.
+        """Return the permissions of a party's ServiceAccount in a namespace, for the core API group.
 
         Args:
             suffix: of the ServiceAccount, such as `-check`.
@@ -201,7 +223,7 @@ class Variant:
         return [rule for rule in rules if rule["apiGroups"] == [""]]
 
     def allowed(self, party: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
-        """Whether the API server would let a party's Kuscia do that.
+        """Return whether the ServiceAccount of a party's Kuscia has a permission.
 
         Args:
             resource: such as `secrets` or `pods/exec`, of the core API group.
@@ -261,7 +283,7 @@ class Variant:
 
 
 def _rename(value: Any, renames: Mapping[str, str]) -> Any:
-    """Every namespace in a preset, as a value of its own or in a host name, by its new name."""
+    """Rename every namespace in a preset, both as a value and in a host name."""
     if isinstance(value, dict):
         return {key: _rename(item, renames) for key, item in value.items()}
     if isinstance(value, list):
