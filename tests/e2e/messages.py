@@ -86,6 +86,9 @@ def wait_for_message(
     eventually(printed, timeout, f"{container} of {party} prints [{message.id}]")
 
 
+# Progress.
+DOWNLOAD_RESUMED = "going on after"
+
 # Titles of checks.
 EXAMPLE_JOB = "example job"
 RESULT = "result of the example job"
@@ -148,6 +151,7 @@ COLUMN_NOT_FOUND = Message("column-not-found", "columns that the file has not")
 CLAIM_FILE_NOT_FOUND = Message("claim-file-not-found", "there is no file")
 OBJECT_NOT_FOUND = Message("object-not-found", "has no object")
 BUCKET_NOT_FOUND = Message("bucket-not-found", "does not exist")
+STORE_CREDENTIALS_REJECTED = Message("store-credentials-rejected", "The store refuses the keys in Secret")
 STORE_WRONG_SCHEME = Message("store-wrong-scheme", "does not speak https; try http://")
 STORE_CREDENTIALS_OUTDATED = Message("store-credentials-outdated", "other keys than Secret")
 

@@ -1,4 +1,4 @@
-"""Parties in different clusters, joined by exposed ports alone."""
+"""Parties in different clusters, connected only through exposed ports."""
 
 import base64
 import json
@@ -16,9 +16,11 @@ from testbed.demo.kusciaapi import kusciaapi
 from testbed.images import builder
 from testbed.servers import ingress
 from testbed.servers.ingress import Controller, Settings
+from tests.e2e import messages
+from tests.e2e.messages import Message
 from tests.e2e.partners import Away, Partners, away_cluster, name_for, node_port, own_tables, partners
 from tests.e2e.variants import Variant
-from tests.e2e.waiting import eventually
+from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -30,7 +32,7 @@ def away(demo: Demo) -> Iterator[Away]:
 
 
 def certificate(made: Variant, party: str) -> str:
-    """What a partner sends: the public certificate of its domain."""
+    """Return the public certificate of a party's domain, which it sends to the master."""
     release = made.release(party)
     found = made.kubectl.get("configmap", f"{release.fullname}-domain-cert", "-n", release.namespace)
     return str(found["data"]["domain.crt"])
@@ -46,26 +48,26 @@ def route_ready(both: Partners, source: str, destination: str) -> bool:
 
 
 def reach(both: Partners, **endpoints: str) -> dict[str, Any]:
-    """Values of the master: how its domains are called."""
+    """Return values of the master: the endpoints of its domains."""
     return {"master": {"domains": {domain: {"endpoint": endpoint} for domain, endpoint in endpoints.items()}}}
 
 
 def knows(endpoint: str) -> dict[str, Any]:
-    """Values of a lite: the one thing it is told."""
+    """Return values of a lite: the endpoint of its master."""
     return {"lite": {"master": {"endpoint": endpoint}}}
 
 
 def reachable(source: Cluster, address: object, port: int) -> bool:
-    """Whether a TCP connection comes about, from the node of a cluster."""
+    """Return whether the node of a cluster can open a TCP connection."""
     probe = f"import socket; socket.create_connection(('{address}', {port}), 2)"
     return subprocess.run([*source.nsenter, "python3", "-c", probe], capture_output=True, check=False).returncode == 0
 
 
 def upload(source: Cluster, address: object, port: int, host: str, path: str, size: int) -> int:
-    """HTTP status of a POST of `size` bytes over TLS, from the node of a cluster."""
+    """Return the HTTP status of a POST of `size` bytes over TLS, from the node of a cluster."""
     program = f"""
 import contextlib, http.client, ssl
-# A server may answer before it has read all.
+# A server may respond before it has read the whole body.
 connection = http.client.HTTPSConnection("{address}", {port}, context=ssl._create_unverified_context(), timeout=60)
 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
     connection.request("POST", "{path}", b"x" * {size}, {{"Host": "{host}"}})
@@ -75,8 +77,8 @@ print(connection.getresponse().status)
     return int(done.stdout)
 
 
-def test_node_port_by_certificate(demo: Demo, images: Path, away: Away) -> None:
-    """bob comes first, knows a URL, and sends its certificate; then a PSI job runs between the clusters."""
+def test_node_ports_and_admission_by_certificate(demo: Demo, images: Path, away: Away) -> None:
+    """bob is installed first, with a URL, and sends its certificate. A PSI job runs between the clusters."""
     openings = node_port("master", "alice"), node_port("bob")
     server = away.refs["versitygw"]
     with (
@@ -93,34 +95,41 @@ def test_node_port_by_certificate(demo: Demo, images: Path, away: Away) -> None:
         master["master"]["domains"]["bob"]["cert"] = certificate(there, "bob")
         master["master"]["exampleJob"] = {"enabled": True, "appImage": "psi-engine"}
         notes = here.install("master", "partner", "nodeport", values=master)
-        assert "outside    https://<address of a node>:31080" in notes
+        assert ":31080" in notes
         here.install("alice", "nodeport", values=alice)
         there.install("bob", "partner", "nodeport", values=bob)
 
-        works_together(both)
+        check_connection(both)
         home, away_node = both.home.node_address, both.away.node_address
         assert reachable(both.away, home, 31080)
         assert not reachable(both.away, home, 6443)
         assert not reachable(both.home, away_node, 6443)
 
 
-def works_together(both: Partners) -> None:
-    """Nodes Ready, routes READY both ways, and `helm test` of all, the master's with its PSI job."""
-    eventually(lambda: nodes(both, "bob") == ["Ready"], 120, "bob's node Ready")
-    eventually(lambda: route_ready(both, "alice", "bob"), 120, "alice reaches bob")
-    eventually(lambda: route_ready(both, "bob", "alice"), 120, "bob reaches alice")
+def check_connection(both: Partners) -> None:
+    """Check the node, both routes, and `helm test` of all parties, which runs the PSI job."""
+    wait_for_routes(both)
     logs = both.here.test()
     assert "psi-output" in logs
-    assert "FAIL" not in logs + both.there.test()
+    assert messages.failures(logs) == []
+    assert messages.failures(both.there.test()) == []
+
+
+def wait_for_routes(both: Partners) -> None:
+    """Wait until bob's node is Ready and the routes between alice and bob are READY."""
+    eventually(lambda: nodes(both, "bob") == ["Ready"], RECONNECT_SECONDS, "node of bob Ready")
+    for source, destination in (("alice", "bob"), ("bob", "alice")):
+        what = f"route {source} to {destination}"
+        eventually(lambda: route_ready(both, source, destination), RECONNECT_SECONDS, what)  # noqa: B023
 
 
 def behind(host: str, component: str) -> dict[str, Any]:
-    """Values of a component whose Ingress is for that host."""
+    """Return values of a component with an Ingress for a host."""
     return {component: {"ingress": {"host": host, "tls": [{"hosts": [host]}]}}}
 
 
 def merged(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Values on top of each other, as helm merges them."""
+    """Merge values as helm does."""
     found: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -129,22 +138,23 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-# (what is wrong with the Ingress controller, its settings, annotations that it reads otherwise, words of `prepare`)
-MISTAKES: list[tuple[str, Settings, dict[str, str | None], str]] = [
-    ("takes the header away", Settings(custom_http_errors=(401,)), {}, "without a kuscia-error-message header"),
+# (mistake of the Ingress controller, its settings, annotations that it ignores, message of `prepare`, fact)
+MISTAKES: list[tuple[str, Settings, dict[str, str | None], Message, str]] = [
+    ("drops the header", Settings(custom_http_errors=(401,)), {}, messages.NOT_A_GATEWAY_NO_HEADER, "401"),
     (
-        "asks for a login",
+        "requires a login",
         Settings(global_auth_signin="https://login.example.com/"),
         {"enable-global-auth": None},
-        "a redirect to https://login.example.com/",
+        messages.NOT_A_GATEWAY_REDIRECT,
+        "https://login.example.com/",
     ),
-    ("speaks http to an https gateway", Settings(), {"backend-protocol": None}, "does not reach the gateway behind it"),
-    ("leaves the path as it is", Settings(), {"rewrite-target": None}, "has to take /master from the path"),
+    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.NOT_A_GATEWAY_BACKEND, ""),
+    ("does not strip the path", Settings(), {"rewrite-target": None}, messages.NOT_A_GATEWAY_PATH, "/master"),
 ]
 
 
-def test_ingress_with_a_token_from_hand_to_hand(demo: Demo, images: Path, away: Away) -> None:
-    """All behind Ingresses, under paths; bob says what is wrong with the one of the master until it is right."""
+def test_ingresses_and_a_copied_token(demo: Demo, images: Path, away: Away) -> None:
+    """All parties behind Ingresses with paths. bob reports each mistake of the master's Ingress until it works."""
     edge = [Opening(ingress.NODE_PORT)]
     image = builder.build(["nginx"])["nginx"]
     server = away.refs["versitygw"]
@@ -159,16 +169,16 @@ def test_ingress_with_a_token_from_hand_to_hand(demo: Demo, images: Path, away: 
         outer = Controller(here.kubectl, here.namespace("edge"), image.ref)
         inner = Controller(there.kubectl, there.namespace("edge"), image.ref)
         try:
-            ingress_variant(both, alice, bob, outer, inner)
+            run_behind_ingresses(both, alice, bob, outer, inner)
         finally:
             outer.remove()
             inner.remove()
 
 
-def ingress_variant(
+def run_behind_ingresses(
     both: Partners, alice: dict[str, Any], bob: dict[str, Any], outer: Controller, inner: Controller
 ) -> None:
-    """The parties' tables, and the Ingress controllers of master's and bob's clusters."""
+    """Install all parties with their tables, behind the Ingress controllers of the two clusters."""
     here, there = both.here, both.there
     ours = name_for(there, "bob", both.home.node_address)
     theirs = name_for(here, "master", both.away.node_address)
@@ -186,23 +196,23 @@ def ingress_variant(
         behind(ours, "master"),
     )
     notes = here.install("master", "partner", "ingress-nginx", values=master)
-    assert f"outside    https://{ours}/master\n" in notes
+    assert f"https://{ours}/master\n" in notes
     here.install("alice", "ingress-nginx", values=merged(alice, behind(ours, "lite")))
     inner.serve([there.namespace("bob")], Settings(ignore_invalid_headers=False))
 
     served = [here.namespace("master"), here.namespace("alice")]
-    for what, settings, mistakes, words in MISTAKES:
-        outer.serve(served, settings, mistakes)
-        eventually(lambda: words in there.log("bob", "prepare"), 120, f"prepare says that the Ingress {what}")  # noqa: B023
+    for _, settings, ignored, message, fact in MISTAKES:
+        outer.serve(served, settings, ignored)
+        messages.wait_for_message(there, "bob", message, fact)
     outer.serve(served, Settings(ignore_invalid_headers=False))
-    eventually(lambda: "bob-deploy-token" in there.log("bob", "prepare"), 120, "prepare waits for the token")
+    messages.wait_for_message(there, "bob", messages.SECRET_NOT_FOUND, "bob-deploy-token")
     assert "running" in there.pod("bob")["status"]["initContainerStatuses"][0]["state"]
 
     secret = here.kubectl.get("secret", "kuscia-deploy-token-bob", "-n", here.namespace("master"))
     token = base64.b64decode(secret["data"]["token"]).decode()
     there.secret(there.namespace("bob"), "bob-deploy-token", {"token": token})
     there.install("bob", "partner", "ingress-nginx", values=bob)
-    works_together(both)
+    check_connection(both)
     assert token not in there.log("bob", "prepare")
     assert "POST /master/register HTTP/1.1" in outer.log()
     assert " /lite/" in inner.log()
@@ -213,7 +223,7 @@ def ingress_variant(
 
 
 def give_address(made: Variant, party: str, address: object) -> None:
-    """What a cloud's controller does for a Service of type LoadBalancer."""
+    """Set the address of a Service of type LoadBalancer, as a cloud controller does."""
     status = {"status": {"loadBalancer": {"ingress": [{"ip": str(address)}]}}}
     release = made.release(party)
     made.kubectl.run(
@@ -222,8 +232,8 @@ def give_address(made: Variant, party: str, address: object) -> None:
     )  # fmt: skip
 
 
-def test_load_balancer_by_certificate(demo: Demo, images: Path, away: Away) -> None:
-    """Services of type LoadBalancer; the test gives them addresses, and kube-proxy serves these."""
+def test_load_balancers_and_admission_by_certificate(demo: Demo, images: Path, away: Away) -> None:
+    """The test sets the addresses of the Services, and kube-proxy serves them."""
     assert demo.local is not None
     ours, theirs = load_balancer_address(demo.local), load_balancer_address(away.cluster)
     openings = [Opening(1080, ours)], [Opening(1080, theirs)]
@@ -238,6 +248,5 @@ def test_load_balancer_by_certificate(demo: Demo, images: Path, away: Away) -> N
         give_address(here, "master", ours)
         here.install("alice")
         there.install("bob", "partner", "loadbalancer", values=bob)
-        eventually(lambda: nodes(both, "bob") == ["Ready"], 120, "bob's node Ready")
-        eventually(lambda: route_ready(both, "alice", "bob"), 120, "alice reaches bob")
+        wait_for_routes(both)
         there.test()

@@ -1,4 +1,4 @@
-"""Tables of the user's own in a bucket: from URLs, from a volume, already there; and what is wrong with them."""
+"""A user's tables in a bucket: from URLs, from a volume, already uploaded; and mistakes with them."""
 
 import hashlib
 import json
@@ -13,8 +13,10 @@ import pytest
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
+from tests.e2e import messages
 from tests.e2e.datasources import LOGIN, Stores, stores
 from tests.e2e.fileserver import LINE_SIZE
+from tests.e2e.messages import Message
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import variant
 from tests.e2e.waiting import eventually
@@ -29,7 +31,7 @@ TYPES = {"id1": "str", "y": "int", "*": "float"}
 
 @pytest.fixture(scope="module")
 def world(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Stores]:
-    """A master, and beside it the servers; alice is installed by the tests, one after the other."""
+    """A master and the servers. The tests install alice, one after the other."""
     with (
         variant(demo, images, "data") as made,
         stores(demo, made, image_refs, virtual_bucket=BUCKET) as found,
@@ -39,7 +41,7 @@ def world(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Stor
 
 
 def values(world: Stores, tables: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
-    """alice's values; `source` and `jobs` are merged."""
+    """Return alice's values; `source` and `data` are merged."""
     source = {"endpoint": world.endpoint, "bucket": BUCKET, "createBucket": True, **fields.pop("source", {})}
     grants = [{"table": table["id"], "domain": "bob"} for table in tables]
     data = {"source": source, "tables": tables, "grants": grants, **fields.pop("data", {})}
@@ -52,7 +54,7 @@ def table(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def job_pod(world: Stores) -> dict[str, Any]:
-    """The newest pod of the data step."""
+    """Return the newest pod of the data step."""
     namespace = world.made.namespace("alice")
     selector = "app.kubernetes.io/component=data"
     pods = world.kubectl.get("pods", "-n", namespace, "-l", selector)["items"]
@@ -65,21 +67,21 @@ def log(world: Stores) -> str:
     return world.kubectl.run("logs", name, "-n", world.made.namespace("alice"))
 
 
-def says(world: Stores, *words: str) -> None:
-    """The data step says all of it, and keeps trying."""
+def wait_for_messages(world: Stores, *expected: tuple[Message, str]) -> None:
+    """Wait until the data step prints all messages, each with a fact, and check that it retries."""
 
-    def told() -> bool:
+    def printed() -> bool:
         text = log(world)
-        missing = [word for word in words if word not in text]
-        assert not missing, f"not told: {missing}\n{text}"
+        missing = [(message.id, fact) for message, fact in expected if not message.printed_in(text, fact)]
+        assert not missing, f"missing: {missing}\n{text}"
         return True
 
-    eventually(told, 120, "the data step says what is wrong")
+    eventually(printed, 120, "messages of the data step")
     assert job_pod(world)["status"]["phase"] == "Running"
 
 
-def done(world: Stores, timeout: float = 150) -> str:
-    """The step's last line, once its pod has come to its end, without a restart."""
+def wait_until_done(world: Stores, timeout: float = 150) -> dict[str, int]:
+    """Wait until the pod of the step succeeds, without a restart; return its counts."""
 
     def ended() -> bool:
         pod = job_pod(world)
@@ -88,11 +90,11 @@ def done(world: Stores, timeout: float = 150) -> str:
 
     eventually(ended, timeout, "the data step ends")
     assert job_pod(world)["status"]["containerStatuses"][0]["restartCount"] == 0
-    return log(world).splitlines()[-1]
+    return messages.counts(log(world))
 
 
 def declared(world: Stores, name: str) -> list[tuple[str, str]] | None:
-    """Names and types of a table's columns as Kuscia has them."""
+    """Return names and types of a declared table's columns; None if the table is not declared."""
     with kusciaapi(world.kubectl, world.made.release("alice")) as api:
         found = api.find("domaindata/query", {"data": {"domain_id": "alice", "domaindata_id": name}})
     return None if found is None else [(column["name"], column["type"]) for column in found["columns"]]
@@ -105,8 +107,8 @@ def source_info(world: Stores) -> dict[str, Any]:
     return info
 
 
-def test_files_of_the_users_own(world: Stores) -> None:
-    """A URL with a login, a file of a volume, an object that is there; the bucket is made, its name in the host."""
+def test_declares_tables_of_each_kind_of_source(world: Stores) -> None:
+    """A URL with a login, a file of a volume, and an uploaded object, in a bucket with virtual-host addresses."""
     made = world.made
     world.put_file("remote.csv", CSV)
     world.put_file("mounted.csv", CSV)
@@ -130,7 +132,8 @@ def test_files_of_the_users_own(world: Stores) -> None:
         "createBucket": False,
     }
     made.install("alice", values=values(world, [remote, mounted, table("there", columnTypes=TYPES)], source=source))
-    assert done(world).startswith("created=8 updated=1 ")
+    counts = wait_until_done(world)
+    assert (counts["created"], counts["updated"]) == (8, 1)
     assert declared(world, "remote") == declared(world, "there") == [("id1", "str"), ("age", "float"), ("y", "int")]
     assert declared(world, "mounted") == [("id1", "str"), ("age", "float")]
     assert world.names(BUCKET) == {f"in/put/{name}.csv" for name in ("remote", "mounted", "there")}
@@ -140,30 +143,31 @@ def test_files_of_the_users_own(world: Stores) -> None:
     assert volume["persistentVolumeClaim"] == {"claimName": LOGIN, "readOnly": True}
 
     logs = made.test("alice")
-    assert "PASS table remote: 100 rows, 3 columns" in logs
+    assert messages.passed(logs, "table remote", "100 rows", "3 columns")
     assert world.password not in logs + log(world)
 
 
-def test_a_changed_source_and_tables_that_left(world: Stores) -> None:
-    """Path style, another prefix: the data source is updated; what left the values is told, then taken away."""
+def test_updates_the_source_and_deletes_removed_tables_only_with_prune(world: Stores) -> None:
+    """Path style and another prefix. Grants of removed tables are deleted, tables only with prune, files never."""
     example = table("alice-table", example="alice")
     world.made.install("alice", values=values(world, [example]))
-    assert "updated=1 deleted=3 " in done(world)
+    counts = wait_until_done(world)
+    assert (counts["updated"], counts["deleted"]) == (1, 3)
     text = log(world)
-    assert "no longer in the values: mounted, remote, there" in text
-    assert "delete DomainDataGrant remote-bob (left the values)" in text
+    assert "mounted, remote, there" in text
+    assert ("delete", "remote-bob") in messages.actions(text)
     assert declared(world, "remote") is not None
     assert (source_info(world)["virtualhost"], source_info(world)["prefix"]) == (False, "")
 
     world.made.install("alice", values=values(world, [example], data={"prune": True}))
-    assert "deleted=3 " in done(world)
+    assert wait_until_done(world)["deleted"] == 3
     assert declared(world, "remote") is None
     assert declared(world, "alice-table") is not None
     assert "in/put/remote.csv" in world.names(BUCKET)
 
 
-def test_wrong_tables_heal_in_place(world: Stores) -> None:
-    """All that is wrong is told at once, and what is right is done; each is mended where it is wrong."""
+def test_reports_all_wrong_tables_and_continues_when_they_are_fixed(world: Stores) -> None:
+    """Correct tables are declared meanwhile. Each mistake is fixed where it was made."""
     short = b"id1,age\n"
     world.put_file("sum.csv", short)
     world.put_file("header.csv", b"id1,years\n")
@@ -177,14 +181,14 @@ def test_wrong_tables_heal_in_place(world: Stores) -> None:
         table("object", columnTypes=TYPES),
     ]
     world.made.install("alice", values=values(world, tables))
-    says(
+    wait_for_messages(
         world,
-        "away.csv answers 404",
-        f"table sum: {world.files}/files/sum.csv has the SHA-256 " + hashlib.sha256(short).hexdigest(),
-        "table header: columns that the file has not: age; its header is id1, years",
-        "/private/header.csv answers 401 Unauthorized to no credentials (urlSecret names a Secret)",
-        f"table lost: there is no file /tables/{LOGIN}/lost.csv",
-        f"table object: bucket {BUCKET} has no object object.csv. Upload it, or say where it comes from",
+        (messages.URL_FAILED, "away.csv"),
+        (messages.CHECKSUM_MISMATCH, hashlib.sha256(short).hexdigest()),
+        (messages.COLUMN_NOT_FOUND, "id1, years"),
+        (messages.URL_REQUIRES_LOGIN, "/private/header.csv"),
+        (messages.CLAIM_FILE_NOT_FOUND, f"/tables/{LOGIN}/lost.csv"),
+        (messages.OBJECT_NOT_FOUND, "object.csv"),
     )
     assert declared(world, "good") is not None
     assert declared(world, "sum") is None
@@ -194,52 +198,52 @@ def test_wrong_tables_heal_in_place(world: Stores) -> None:
         world.put_file(f"{name}.csv", CSV)
     with world.client() as client:
         client.put_object(BUCKET, "object.csv", BytesIO(CSV), len(CSV))
-    done(world)
+    wait_until_done(world)
     assert declared(world, "object") == [("id1", "str"), ("age", "float"), ("y", "int")]
     assert all(declared(world, name) is not None for name in ("away", "sum", "header", "lost"))
 
 
-def test_a_claim_that_is_not_there(world: Stores) -> None:
-    """No pod of the step can run, so doctor is who says it; the claim that comes is enough."""
+def test_continues_when_a_missing_claim_is_created(world: Stores) -> None:
+    """No pod of the step can run, so only doctor reports it."""
     made, claim = world.made, "late-claim"
     namespace = made.namespace("alice")
     made.install("alice", values=values(world, [table("t", claim={"name": claim, "path": "t.csv"})]), wait=False)
-    cause = "no node takes the pod: "
     reason = f'persistentvolumeclaim "{claim}" not found'
 
-    def told() -> bool:
-        said = kuscia(world.kubectl, "doctor", "-n", namespace).text
-        return cause in said and reason in said
+    def reported() -> bool:
+        text = kuscia(world.kubectl, "doctor", "-n", namespace).text
+        return messages.POD_NOT_SCHEDULED.printed_in(text, reason)
 
-    eventually(told, 180, f"doctor says {reason!r}")
+    eventually(reported, 180, f"doctor reports {reason!r}")
     metadata = {"name": claim, "namespace": namespace}
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     world.kubectl.apply(
         json.dumps({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
     )
-    # There is no such file; on volumes that belong to root nobody may look either.
-    says(world, f"/tables/{claim}/t.csv")
+    # The volume contains no such file, or belongs to root and is not readable.
+    eventually(lambda: f"/tables/{claim}/t.csv" in log(world), 120, "the data step names the file")
     made.install("alice", values=values(world, [table("t", example="alice")]))
-    done(world)
+    wait_until_done(world)
 
 
-def test_wrong_store_heals_in_place(world: Stores) -> None:
-    """Keys that are missing, incomplete, wrong; a bucket that is not there: one pod says it all, and ends well."""
+def test_continues_when_the_store_is_fixed(world: Stores) -> None:
+    """Keys that are missing, incomplete and wrong; then a missing bucket. One pod reports all of it and succeeds."""
     good = world.account("alice")
     world.secret({})
     source = {"bucket": "late-bucket", "createBucket": False}
     world.made.install("alice", values=values(world, [table("alice-table", example="alice")], source=source))
     namespace = world.made.namespace("alice")
-    says(world, f"Secret {namespace}/alice-oss does not exist")
+    secret = f"{namespace}/alice-oss"
+    wait_for_messages(world, (messages.SECRET_NOT_FOUND, secret))
     world.secret({"access_key_id": "alice"})
-    says(world, f"Secret {namespace}/alice-oss has no value under access_key_secret (it has access_key_id)")
+    wait_for_messages(world, (messages.SECRET_KEY_MISSING, "access_key_secret"))
     world.secret({**good, "access_key_secret": "wrong-and-secret"})
-    says(world, f"The store refuses the keys in Secret {namespace}/alice-oss")
+    wait_for_messages(world, (messages.STORE_CREDENTIALS_REJECTED, secret))
     world.secret(good)
-    says(world, "bucket late-bucket does not exist at", "lite.data.source.createBucket: true")
+    wait_for_messages(world, (messages.BUCKET_NOT_FOUND, "late-bucket"), (messages.BUCKET_NOT_FOUND, "createBucket"))
     with world.client() as client:
         client.make_bucket("late-bucket")
-    done(world)
+    wait_until_done(world)
     assert world.names("late-bucket") == {"alice-table.csv"}
     text = log(world)
     assert good["access_key_secret"] not in text
@@ -247,14 +251,14 @@ def test_wrong_store_heals_in_place(world: Stores) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "message", "fact"),
     [
-        ({"bucket": "no-such-bucket", "createBucket": False}, "bucket no-such-bucket does not exist"),
-        ({"scheme": "https"}, "does not speak https; try http://"),
+        ({"bucket": "no-such-bucket", "createBucket": False}, messages.BUCKET_NOT_FOUND, "no-such-bucket"),
+        ({"scheme": "https"}, messages.STORE_WRONG_SCHEME, "http://"),
     ],
     ids=["bucket", "scheme"],
 )
-def test_as_a_hook_it_ends_at_once(world: Stores, source: dict[str, Any], words: str) -> None:
+def test_hook_fails_at_once(world: Stores, source: dict[str, Any], message: Message, fact: str) -> None:
     """Exit code 2: helm fails instead of waiting."""
     if source.get("scheme"):
         source = {"endpoint": world.endpoint.replace("http:", "https:")}
@@ -263,46 +267,45 @@ def test_as_a_hook_it_ends_at_once(world: Stores, source: dict[str, Any], words:
         world.made.install("alice", values=values(world, [table("t", example="alice")], source=source, **hook))
     pod = job_pod(world)
     assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 2
-    assert words in log(world)
+    assert message.printed_in(log(world), fact)
 
 
-def test_rotated_keys(world: Stores) -> None:
-    """Kuscia keeps a copy of the keys: `helm test` sees that it is old, and the step run again renews it."""
+def test_helm_test_reports_rotated_keys(world: Stores) -> None:
+    """Kuscia has a copy of the keys. A new run of the step updates it."""
     settings = values(world, [table("alice-table", example="alice")])
     world.made.install("alice", values=settings)
-    done(world)
+    wait_until_done(world)
     rotated = world.account("root")
     world.secret(rotated)
     with pytest.raises(CommandError):
         world.made.test("alice")
     check = world.kubectl.run("logs", "kuscia-lite-alice-check", "-n", world.made.namespace("alice"))
-    assert "FAIL data source default-data-source: " in check
-    assert "other keys than Secret" in check
-    assert "--set-string lite.jobs.runId=" in check
+    assert messages.failed(check, messages.DATA_SOURCE, "--set-string lite.jobs.runId=")
+    assert messages.STORE_CREDENTIALS_OUTDATED.printed_in(check)
 
     world.made.install("alice", values={"lite": {**settings["lite"], "jobs": {"runId": "rotated"}}})
-    assert "updated=1 " in done(world)
+    assert wait_until_done(world)["updated"] == 1
     assert source_info(world)["access_key_secret"] == rotated["access_key_secret"]
-    assert "PASS data source default-data-source" in world.made.test("alice")
+    assert messages.passed(world.made.test("alice"), messages.DATA_SOURCE)
     world.secret(world.account("alice"))
 
 
-def test_a_large_file(world: Stores) -> None:
-    """1 GB through 128 MiB of memory; the download breaks off once. A pod that is deleted in mid-upload leaves nothing
-    in the store, and the next one begins anew.
+def test_uploads_1_gb_with_128_mib_of_memory(world: Stores) -> None:
+    """The download is interrupted once. A pod that is deleted during the upload leaves nothing in the store, and the
+    next one starts again.
     """
     bucket = "large"
     big = table("big", url=f"{world.files}/made/1000", columnTypes={"id1": "str", "*": "float"})
     small = {"data": {"resources": {"limits": {"memory": "128Mi"}}}}
     world.made.install("alice", values=values(world, [big], source={"bucket": bucket}, jobs=small))
     killed, namespace = job_pod(world)["metadata"]["name"], world.made.namespace("alice")
-    eventually(lambda: "going on after" in log(world), 120, "a download that broke off goes on")
+    eventually(lambda: messages.DOWNLOAD_RESUMED in log(world), 120, "the step resumes the download")
     eventually(lambda: world.uploads(bucket), 180, "an upload in parts", every=0.1)
     world.kubectl.run("delete", "pod", killed, "-n", namespace, "--grace-period=0", "--force")
     assert world.names(bucket) == set()
-    done(world, 400)
+    wait_until_done(world, 400)
     assert job_pod(world)["metadata"]["name"] != killed
-    assert re.search(r"[\d.]+ MB of 1000\.0 MB fetched, [\d.]+ MB/s", log(world)), "how far it is"
+    assert re.search(r"[\d.]+ MB of 1000\.0 MB .*[\d.]+ MB/s", log(world)), "progress with size and speed"
     assert world.uploads(bucket) == []
     with world.client() as client:
         assert client.stat_object(bucket, "big.csv").size == 1000 * 1_000_000 // LINE_SIZE * LINE_SIZE
