@@ -1,4 +1,4 @@
-"""docs/backup.md, run as it stands: releases saved, lost and restored, with and without state and keys."""
+"""The commands of docs/backup.md: releases saved, lost and restored, with and without state and keys."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import pytest
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.releases import uninstall
-from tests.e2e import guide, parties
+from tests.e2e import guide, messages, parties
 from tests.e2e.backups import (
     DOCUMENT,
     KEYS,
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 def made(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Variant]:
     with parties.three(demo, images, image_refs, "backup") as made:
         parties.install(made)
-        assert "example job: " in made.test("master")
+        assert messages.passed(made.test("master"), messages.EXAMPLE_JOB)
         yield made
 
 
@@ -39,8 +39,8 @@ def ready(made: Variant) -> bool:
     return all(parties.versions(made).values())
 
 
-def test_all_lost_and_restored(made: Variant, tmp_path: Path) -> None:
-    """Master on sqlite and both lites: saved while they run, deleted, restored at the same moment."""
+def test_restores_all_releases(made: Variant, tmp_path: Path) -> None:
+    """Master on sqlite and both lites: saved while they run, deleted, restored at the same time."""
     kept = parties.state(made)
     save(made, tmp_path, "master")
     for party in parties.LITES:
@@ -53,66 +53,67 @@ def test_all_lost_and_restored(made: Variant, tmp_path: Path) -> None:
         shell(made, tmp_path, "master", STATE_POD, KEYS, STATE, RELEASE)
         for done in lites:
             done.result()
-    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites are back")
+    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites reconnect")
     assert parties.state(made) == kept
-    assert "Domain" not in step_log(made, "master", "register")
-    assert "created=0" in step_log(made, "master", "routes")
+    assert messages.actions(step_log(made, "master", "register")) == []
+    assert messages.counts(step_log(made, "master", "routes"))["created"] == 0
     for party in parties.LITES:
-        assert "created=0" in step_log(made, party, "data")
-    assert "example job: " in made.test()
+        assert messages.counts(step_log(made, party, "data"))["created"] == 0
+    assert messages.passed(made.test(), messages.EXAMPLE_JOB)
 
 
-def test_master_lost_and_restored_while_its_lites_run(made: Variant, tmp_path: Path) -> None:
-    """They reconnect by themselves: nobody touches them, and their pods stay."""
+def test_restores_the_master_while_its_lites_run(made: Variant, tmp_path: Path) -> None:
+    """The lites reconnect automatically, with the same pods."""
     kept, pods = parties.state(made), parties.pods(made)
     save(made, tmp_path, "master")
     shell(made, tmp_path, "master", STATE_POD, *SAVE_STATE)
     uninstall(made.kubectl, made.release("master"))
 
     shell(made, tmp_path, "master", STATE_POD, KEYS, STATE, RELEASE)
-    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites are back")
+    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites reconnect")
     assert parties.state(made) == kept
     assert parties.pods(made) == pods
-    assert "Domain" not in step_log(made, "master", "register")
-    assert "created=0" in step_log(made, "master", "routes")
-    assert "example job: " in made.test()
+    assert messages.actions(step_log(made, "master", "register")) == []
+    assert messages.counts(step_log(made, "master", "routes"))["created"] == 0
+    assert messages.passed(made.test(), messages.EXAMPLE_JOB)
 
 
-def test_master_without_its_state(made: Variant, tmp_path: Path) -> None:
-    """The keys are there, the state is not, and the lites went on running."""
+def test_restores_a_master_without_its_state(made: Variant, tmp_path: Path) -> None:
+    """The keys are restored, the state is lost, and the lites still run."""
     kept = parties.state(made)
     save(made, tmp_path, "master")
     uninstall(made.kubectl, made.release("master"))
 
     shell(made, tmp_path, "master", KEYS, RELEASE)
-    assert "create Domain alice" in step_log(made, "master", "register")
+    assert ("create", "alice") in messages.actions(step_log(made, "master", "register"))
     again = guide.commands(DOCUMENT, "A master without its state")
     with ThreadPoolExecutor(len(parties.LITES)) as pool:
         for done in [pool.submit(shell, made, tmp_path, party, *again) for party in parties.LITES]:
             done.result()
-    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites are back")
-    assert "example job: " in made.test()
+    eventually(lambda: ready(made), RECONNECT_SECONDS, "both lites reconnect")
+    assert messages.passed(made.test(), messages.EXAMPLE_JOB)
     certificates = dict.fromkeys(parties.LITES)
     assert {**parties.state(made), **certificates} == {**kept, **certificates}
 
 
-def test_lite_without_its_key(made: Variant, tmp_path: Path) -> None:
-    """No new key comes by itself; a new one is refused in clear words until the master's operator admits it, once."""
+def test_readmits_a_lite_without_its_key(made: Variant, tmp_path: Path) -> None:
+    """No new key is created automatically. The master rejects a new key until its operator admits it, once."""
     namespace, before, known = made.namespace("alice"), made.key("alice"), parties.state(made)["alice"]
     made.kubectl.run("delete", "secret", "kuscia-lite-alice-domain-key", "-n", namespace)
     with pytest.raises(CommandError):
         made.install("alice", values=parties.values(made, "alice"), timeout="60s")
-    assert "Restore the Secret from your backup" in step_log(made, "alice", "keys")
+    assert messages.DOMAIN_KEY_LOST.printed_in(step_log(made, "alice", "keys"))
     assert parties.versions(made)["alice"]
 
     renew, admit = guide.commands(DOCUMENT, "A lite without its key")
     shell(made, tmp_path, "alice", renew)
-    words = "restore it, or set master.domains.<id>.allowRekey: true once"
-    eventually(lambda: words in made.log("alice", "prepare"), 120, "prepare names the repair")
+    messages.wait_for_message(made, "alice", messages.DEPLOY_TOKEN_MISMATCH, "allowRekey")
     assert made.key("alice").private_numbers() != before.private_numbers()
 
     shell(made, tmp_path, "master", admit, DOMAIN="alice")
-    eventually(lambda: ready(made), RECONNECT_SECONDS, "alice is back")
-    eventually(lambda: parties.state(made)["alice"] != known, 180, "data encrypts its data source for the new key")
+    eventually(lambda: ready(made), RECONNECT_SECONDS, "alice reconnects")
+    eventually(
+        lambda: parties.state(made)["alice"] != known, RECONNECT_SECONDS, "data source encrypted for the new key"
+    )
     shell(made, tmp_path, "master", admit.replace("true", "false"), DOMAIN="alice")
-    assert "example job: " in made.test()
+    assert messages.passed(made.test(), messages.EXAMPLE_JOB)

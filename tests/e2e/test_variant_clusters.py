@@ -140,7 +140,13 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
 
 # (mistake of the Ingress controller, its settings, annotations that it ignores, message of `prepare`, fact)
 MISTAKES: list[tuple[str, Settings, dict[str, str | None], Message, str]] = [
-    ("drops the header", Settings(custom_http_errors=(401,)), {}, messages.NOT_A_GATEWAY_NO_HEADER, "401"),
+    (
+        "drops the header",
+        Settings(custom_http_errors=(401,)),
+        {},
+        messages.NOT_A_GATEWAY_NO_HEADER,
+        "kuscia-error-message",
+    ),
     (
         "requires a login",
         Settings(global_auth_signin="https://login.example.com/"),
@@ -148,8 +154,8 @@ MISTAKES: list[tuple[str, Settings, dict[str, str | None], Message, str]] = [
         messages.NOT_A_GATEWAY_REDIRECT,
         "https://login.example.com/",
     ),
-    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.NOT_A_GATEWAY_BACKEND, ""),
-    ("does not strip the path", Settings(), {"rewrite-target": None}, messages.NOT_A_GATEWAY_PATH, "/master"),
+    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.NOT_A_GATEWAY_BACKEND, "502"),
+    ("does not strip the path", Settings(), {"rewrite-target": None}, messages.PATH_NOT_STRIPPED, "/master"),
 ]
 
 

@@ -1,5 +1,6 @@
-"""The example job between two parties: results of its own, read and removed by each party, and a failure told."""
+"""The example job between two parties: its results, and how a failure is reported."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from kuscia_hooks.example_job import results
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
+from tests.e2e import messages
 from tests.e2e.datasources import Stores, stores
 from tests.e2e.variants import variant
 
 pytestmark = pytest.mark.cluster
 
 PARTIES = ("alice", "bob")
+JOB = re.compile(r"\bpsi-\d{14}-[0-9a-f]+\b")
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +39,13 @@ def job(**fields: object) -> dict[str, object]:
     return {"master": {"exampleJob": {"enabled": True, "appImage": "psi-engine", **fields}}}
 
 
-def left(world: Stores, party: str) -> list[results.Result]:
+def results_of(world: Stores, party: str) -> list[results.Result]:
     with kusciaapi(world.kubectl, world.made.release("master")) as api:
         return results.listed(api, party)
 
 
 def report(world: Stores, party: str, job_id: str) -> object:
-    """The kind of what the engine registered beside the result."""
+    """Return the type of the report that the engine registered; None if there is none."""
     with kusciaapi(world.kubectl, world.made.release("master")) as api:
         wanted = {"domain_id": party, "domaindata_id": results.report_of(job_id)}
         return (api.find("domaindata/query", {"data": wanted}) or {}).get("type")
@@ -52,39 +55,34 @@ def objects(world: Stores, party: str) -> list[str]:
     return sorted(name for name in world.names(party, party) if name.startswith("psi-output"))
 
 
-def result_line(logs: str) -> str:
-    return next(line for line in logs.splitlines() if "result of the example job:" in line)
-
-
-def test_each_party_reads_its_own_result_and_removes_it(world: Stores) -> None:
+def test_each_party_reads_and_removes_its_result(world: Stores) -> None:
     logs = world.made.test("master")
-    submitted = next(line.split()[-1] for line in logs.splitlines() if line.startswith("submitted KusciaJob"))
-    assert f"PASS example job: {submitted} Succeeded" in logs
+    (submitted,) = set(JOB.findall(logs))
+    assert messages.passed(logs, messages.EXAMPLE_JOB, submitted, "Succeeded")
     with kusciaapi(world.kubectl, world.made.release("master")) as api:
         assert api.find("job/query", {"job_id": submitted}) is None
     for party in PARTIES:
-        (found,) = left(world, party)
+        (found,) = results_of(world, party)
         assert (found.job, found.state, found.keep) == (submitted, results.LATEST, False)
         assert objects(world, party) == [found.relative_uri]
         assert report(world, party, submitted) == "report"
         logs = world.made.test(party)
-        assert result_line(logs).startswith("PASS result of the example job: 8760 rows, ")
-        assert f"{found.id} of KusciaJob {submitted}" in logs
-        assert left(world, party) == []
+        assert messages.passed(logs, messages.RESULT, "8760 rows", found.id, submitted)
+        assert results_of(world, party) == []
         assert report(world, party, submitted) is None
         assert objects(world, party) == []
 
 
-def test_what_is_kept_and_what_fails(world: Stores) -> None:
-    """A kept result is not taken for that of a later job, which fails at bob."""
+def test_reports_a_failed_job_and_keeps_an_earlier_result(world: Stores) -> None:
+    """The earlier result is not reported as that of the failed job, which fails at bob."""
     made = world.made
     made.install("master", values=job(keep=True), wait=False)
     made.test("master")
-    (kept,) = left(world, "bob")
+    (kept,) = results_of(world, "bob")
     assert kept.keep
     with kusciaapi(world.kubectl, made.release("master")) as api:
         assert api.call("job/query", {"job_id": kept.job})["status"]["state"] == "Succeeded"
-    assert "PASS result of the example job: 8760 rows" in result_line(made.test("bob"))
+    assert messages.passed(made.test("bob"), messages.RESULT, "8760 rows", kept.id)
 
     wrong = [{"domain": "alice", "table": "alice-table", "keys": ["id1"]},
              {"domain": "bob", "table": "bob-table", "keys": ["id9"]}]  # fmt: skip
@@ -92,9 +90,9 @@ def test_what_is_kept_and_what_fails(world: Stores) -> None:
     with pytest.raises(CommandError):
         made.test("master")
     log = world.kubectl.run("logs", "kuscia-master-check", "-n", made.namespace("master"))
-    failed = log[log.index("FAIL example job: ") :]
-    assert "bob: " in failed
-    assert "kubectl kuscia logs psi-" in failed
-    assert result_line(made.test("bob")).endswith("none; the master's helm test makes one")
-    assert [(one.id, one.state) for one in left(world, "bob")] == [(kept.id, results.PAST)]
+    assert messages.failed(log, messages.EXAMPLE_JOB, "bob: ", "kubectl kuscia logs psi-")
+    log = made.test("bob")
+    assert messages.passed(log, messages.RESULT)
+    assert "rows" not in messages.checks(log)[messages.RESULT][1]
+    assert [(one.id, one.state) for one in results_of(world, "bob")] == [(kept.id, results.PAST)]
     assert objects(world, "bob") == [kept.relative_uri]

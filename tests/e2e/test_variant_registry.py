@@ -1,5 +1,6 @@
-"""Every image from a private registry: one registry for all, one image from elsewhere, by tag and by digest, with pull
-secrets; engine pods' too.
+"""All images from a private registry with pull secrets, by tag and by digest; one image from another path.
+
+Includes the images of engine pods.
 """
 
 import json
@@ -17,6 +18,7 @@ from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART
 from testbed.images import adopt, builder
 from testbed.servers.registry import Registry, registry
+from tests.e2e import messages
 from tests.e2e.engines import sleeper
 from tests.e2e.variants import Variant, variant
 from tests.e2e.waiting import eventually
@@ -31,10 +33,10 @@ HOOKS, KUSCIA = VALUES["global"]["kuscia"]["hooksImage"], VALUES["master"]["imag
 
 @dataclass(frozen=True)
 class Mirror:
-    """The registry with the chart's images under their own names and tags, below `mirror`.
+    """A registry with the images of the chart under their names and tags, below `mirror`.
 
     Args:
-        kuscia: digest of Kuscia's image.
+        kuscia: digest of the Kuscia image.
         engine: reference of the engine's image, by tag and digest.
     """
 
@@ -59,7 +61,7 @@ def mirror(demo: Demo) -> Iterator[Mirror]:
 
 
 def layer(mirror: Mirror, **lite: Any) -> dict[str, Any]:
-    """What goes over values/private-registry.yaml: the registry's address, and never a node's copy."""
+    """Return values on top of values/private-registry.yaml: the address; pull even if the node has the image."""
     always = {"pullPolicy": "Always"}
     return {
         "global": {"kuscia": {"imageRegistry": f"{mirror.registry.host}/mirror", "hooksImage": always}},
@@ -77,7 +79,7 @@ def write(path: Path, values: dict[str, Any]) -> Path:
 
 
 def pull_secret(made: Variant, party: str, content: str) -> None:
-    """As `kubectl create secret docker-registry` makes it."""
+    """Create a Secret like `kubectl create secret docker-registry`."""
     namespace = made.namespace(party)
     made.kubectl.ensure_namespace(namespace)
     made.kubectl.run("delete", "secret", PULL_SECRET, "-n", namespace, "--ignore-not-found")
@@ -101,7 +103,7 @@ def release(demo: Demo, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory
 
 
 def images_of(made: Variant, party: str) -> dict[str, set[str]]:
-    """Image -> containers that run it, of all pods of a party's namespace."""
+    """Return image -> containers that run it, for all pods in the namespace of a party."""
     found: dict[str, set[str]] = {}
     for pod in made.kubectl.get("pods", "-n", made.namespace(party))["items"]:
         assert pod["spec"]["imagePullSecrets"] == [{"name": PULL_SECRET}], pod["metadata"]["name"]
@@ -110,8 +112,8 @@ def images_of(made: Variant, party: str) -> dict[str, set[str]]:
     return found
 
 
-def test_every_image_is_pulled_from_there(release: Variant, mirror: Mirror) -> None:
-    """By digest where one is given, whatever the tag; one image from another place."""
+def test_pulls_every_image_from_the_registry(release: Variant, mirror: Mirror) -> None:
+    """By digest where one is set, regardless of the tag; one image from another path."""
     host = mirror.registry.host
     hooks = f"{host}/mirror/secretflow/kuscia-hooks:{HOOKS['tag']}"
     master = images_of(release, "master")
@@ -122,7 +124,7 @@ def test_every_image_is_pulled_from_there(release: Variant, mirror: Mirror) -> N
     assert images_of(release, "alice") == {f"{host}/elsewhere/kuscia:mine": {"lite"}, hooks: {"keys", "prepare"}}
 
 
-def test_app_images_get_the_registry_too(release: Variant, mirror: Mirror) -> None:
+def test_app_images_use_the_registry(release: Variant, mirror: Mirror) -> None:
     with kusciaapi(release.kubectl, release.release("master")) as api:
         found = api.call("appimage/query", {"name": "sleeper"})["image"]
         default = api.call("appimage/query", {"name": "secretflow-image"})["image"]
@@ -135,21 +137,21 @@ def engine(made: Variant, job: str) -> dict[str, Any]:
     return pod
 
 
-def waits_for(made: Variant, job: str) -> str:
-    """Why an engine's container does not run: reason and message."""
+def waiting_reason(made: Variant, job: str) -> str:
+    """Return why the container of an engine does not run: reason and message."""
     (status,) = engine(made, job)["status"]["containerStatuses"]
     return " ".join(status["state"].get("waiting", {}).values())
 
 
-def test_engine_pods_need_the_command_of_notes(release: Variant, mirror: Mirror) -> None:
-    """Without it `helm test` says so and an engine cannot be pulled; with it all goes well."""
+def test_engine_pods_can_pull_after_the_command_of_notes(release: Variant, mirror: Mirror) -> None:
+    """Before it, `helm test` fails and an engine image cannot be pulled."""
     engines = release.namespace("engines")
     with pytest.raises(CommandError) as error:
         release.test("alice")
-    assert f"ServiceAccount {engines}/default does not carry imagePullSecrets registry" in str(error.value)
+    assert messages.failed(str(error.value), messages.ENGINE_PULL_SECRETS, f"{engines}/default", PULL_SECRET)
     release.run_engine("sleeper", "refused")
-    eventually(lambda: "ErrImagePull" in waits_for(release, "refused"), 120, "the registry refuses the engine")
-    assert "401" in waits_for(release, "refused") or "authoriz" in waits_for(release, "refused")
+    eventually(lambda: "ErrImagePull" in waiting_reason(release, "refused"), 120, "the registry rejects the pull")
+    assert "401" in waiting_reason(release, "refused") or "authoriz" in waiting_reason(release, "refused")
     release.end_job("refused")
 
     notes = release.install("alice")
@@ -157,7 +159,7 @@ def test_engine_pods_need_the_command_of_notes(release: Variant, mirror: Mirror)
     assert command in str(error.value)
     _, *arguments = command.replace("'", "").split()
     release.kubectl.run(*arguments)
-    assert "PASS pull secrets of engine pods" in release.test("alice")
+    assert messages.passed(release.test("alice"), messages.ENGINE_PULL_SECRETS)
     release.run_engine("sleeper", "pulled")
     eventually(lambda: engine(release, "pulled")["status"]["phase"] == "Running", 120, "the engine runs")
     (container,) = engine(release, "pulled")["spec"]["containers"]
@@ -165,8 +167,8 @@ def test_engine_pods_need_the_command_of_notes(release: Variant, mirror: Mirror)
     release.end_job("pulled")
 
 
-def test_a_wrong_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
-    """Helm waits in vain for the first step; the pod's events say why, and the right Secret mends it."""
+def test_installs_after_a_wrong_pull_secret_is_fixed(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
+    """Helm times out on the first step, and the events of its pod show the reason."""
     values = write(tmp_path / "registry.json", layer(mirror))
     with variant(demo, values, "wrong-login", parties=("master",), presets=("private-registry",)) as made:
         pull_secret(made, "master", mirror.registry.docker_config("not-the-password"))
@@ -180,8 +182,8 @@ def test_a_wrong_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> None
         made.install("master")
 
 
-def test_a_missing_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
-    """Helm waits in vain for the first step; the pod's events name the Secret, and making it is enough."""
+def test_installs_after_a_missing_pull_secret_is_created(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
+    """Helm times out on the first step, and the events of its pod name the Secret."""
     values = write(tmp_path / "registry.json", layer(mirror))
     with variant(demo, values, "no-login", parties=("master",), presets=("private-registry",)) as made:
         namespace = made.namespace("master")
@@ -195,8 +197,8 @@ def test_a_missing_pull_secret(demo: Demo, mirror: Mirror, tmp_path: Path) -> No
         made.install("master")
 
 
-def test_the_nodes_own_images_need_no_login(release: Variant, image_refs: dict[str, str]) -> None:
-    """The same content was pulled with a login; other tests use the imported name without one."""
+def test_imported_images_need_no_login(release: Variant, image_refs: dict[str, str]) -> None:
+    """The node pulled the same content with a login; other tests use the imported name without one."""
     namespace = release.namespace("master")
     image = image_refs["psi-engine"]
     release.kubectl.run(
