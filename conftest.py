@@ -86,7 +86,7 @@ def _output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
-OWN_RELEASES = {"test_verbs"}
+OWN_RELEASES = {"test_plugin"}
 """End-to-end tests beside the variants that leave the demo alone."""
 
 

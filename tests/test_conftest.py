@@ -16,7 +16,7 @@ def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytest
     shutil.copy(CONFTEST, pytester.path)
     e2e = tests / "e2e"
     e2e.mkdir()
-    for name in ("test_demo", "test_heal", "test_variant_mysql", "test_verbs"):
+    for name in ("test_demo", "test_heal", "test_variant_database", "test_plugin"):
         (e2e / f"{name}.py").write_text("def test_one(): ...\n\ndef test_two(): ...\n")
     result = pytester.runpytest_subprocess("-v", "--numprocesses", "2", "tests")
     result.assert_outcomes(passed=8)

@@ -60,6 +60,6 @@ def test_restores_master_and_database(demo: Demo, images: Path, server: Server, 
         eventually(lambda: parties.versions(made, ("alice",))["alice"], RECONNECT_SECONDS, "alice reconnects")
         assert parties.pods(made, ("alice",)) == pods
         assert one.kept().items() >= kept.items()
-        assert messages.actions(step_log(made, "master", "register")) == []
+        assert "alice" not in {name for _, name in messages.actions(step_log(made, "master", "register"))}
         assert messages.counts(step_log(made, "master", "routes"))["created"] == 0
         made.test()

@@ -1,4 +1,4 @@
-"""RunK: what engine pods get, what the lite may do, whose the engine namespace is, what an uninstall leaves behind."""
+"""RunK: engine pods, permissions of the lite, ownership of the engine namespace, orphaned engine pods."""
 
 import base64
 import json
@@ -15,7 +15,9 @@ from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import ROOT, uninstall
+from tests.e2e import messages
 from tests.e2e.engines import DOMAIN, SAYS, sleeper
+from tests.e2e.messages import Message
 from tests.e2e.variants import Variant, variant
 from tests.e2e.waiting import eventually
 
@@ -28,7 +30,7 @@ PRESET = yaml.safe_load((ROOT / "values/alice-engine-pods.yaml").read_text())["l
 
 
 def engine_pods() -> dict[str, Any]:
-    """values/alice-engine-pods.yaml, for a node label and a RuntimeClass that exist here."""
+    """Return values of values/alice-engine-pods.yaml for a node label and a RuntimeClass that exist."""
     match = {"key": POOL, "operator": "In", "values": ["engines"]}
     affinity = {
         "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [match]}]}
@@ -38,7 +40,7 @@ def engine_pods() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def node(demo: Demo) -> Iterator[None]:
-    """A node for engines, and a RuntimeClass: what the preset asks of a cluster."""
+    """A node for engines and a RuntimeClass, which the preset requires."""
     kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": RUNTIME_CLASS}}
     demo.kubectl.apply(json.dumps({**kind, "handler": "runc"}))
     demo.kubectl.run("label", "nodes", "--all", "--overwrite", f"{POOL}=engines")
@@ -60,7 +62,7 @@ def runk(demo: Demo, images: Path, image_refs: dict[str, str], node: None) -> It
 
 
 def pods(made: Variant) -> dict[str, Any]:
-    """The engine pods of alice's namespace, by name."""
+    """Return the engine pods of alice by name."""
     found = made.kubectl.get("pods", "-n", made.namespace("engines"), "-l", DOMAIN)["items"]
     return {pod["metadata"]["name"]: pod for pod in found}
 
@@ -71,7 +73,7 @@ def runs(made: Variant, job: str) -> bool:
 
 
 def log_of(made: Variant, task: str) -> str:
-    """Engine output as the lite's own KusciaAPI has it (log/task/query answers a stream)."""
+    """Return the output of an engine from KusciaAPI of the lite (log/task/query returns a stream)."""
     with made.kubectl.port_forward(made.namespace("alice"), "service/kuscia-lite-alice", 8082) as port:
         answer = httpx.post(
             f"https://127.0.0.1:{port}/api/v1/log/task/query",
@@ -82,8 +84,8 @@ def log_of(made: Variant, task: str) -> str:
     return answer.text
 
 
-def test_the_lite_may_do_what_runk_calls_and_no_more(runk: Variant) -> None:
-    """pods/log is there because the preset asks for engine logs."""
+def test_lite_has_exactly_the_permissions_of_runk(runk: Variant) -> None:
+    """Including pods/log, because the preset enables engine logs."""
     rules = runk.rights("alice", runk.namespace("engines"))
     found = {resource: rule["verbs"] for rule in rules for resource in rule["resources"]}
     assert found == {"pods": VERBS, "configmaps": VERBS, "secrets": VERBS, "pods/log": ["get"]}
@@ -93,7 +95,7 @@ def test_the_lite_may_do_what_runk_calls_and_no_more(runk: Variant) -> None:
     )  # fmt: skip
 
 
-def test_check_may_look_and_touch_nothing(runk: Variant) -> None:
+def test_check_has_read_permissions_only(runk: Variant) -> None:
     rules = runk.rights("alice", runk.namespace("engines"), "-check")
     found = [(rule["resources"], rule["verbs"], rule.get("resourceNames")) for rule in rules]
     assert sorted(found, key=str) == [
@@ -103,7 +105,7 @@ def test_check_may_look_and_touch_nothing(runk: Variant) -> None:
     ]
 
 
-def test_engine_pods_get_what_the_values_say(runk: Variant) -> None:
+def test_engine_pods_have_the_settings_of_the_values(runk: Variant) -> None:
     runk.run_engine("sleeper", "dressed")
     eventually(lambda: runs(runk, "dressed"), 180, "the engine pod runs")
     pod = pods(runk)["dressed-task-0"]
@@ -116,11 +118,11 @@ def test_engine_pods_get_what_the_values_say(runk: Variant) -> None:
     eventually(lambda: SAYS in log_of(runk, "dressed-task"), 60, "the engine's output in the lite")
     runk.stop_job("dressed")
     eventually(lambda: not pods(runk), 120, "no engine pod is left")
-    assert SAYS in log_of(runk, "dressed-task"), "kept, since enableLogging is on"
+    assert SAYS in log_of(runk, "dressed-task"), "enableLogging keeps the output"
 
 
-def test_no_log_without_enable_logging(runk: Variant) -> None:
-    """Neither the right to read engine logs nor any in the lite."""
+def test_keeps_no_engine_log_without_enable_logging(runk: Variant) -> None:
+    """And the lite has no permission to read engine logs."""
     runk.install("alice", values={"lite": {"runk": {"enableLogging": False}}})
     found = {resource for rule in runk.rights("alice", runk.namespace("engines")) for resource in rule["resources"]}
     assert found == {"pods", "configmaps", "secrets"}
@@ -133,8 +135,8 @@ def test_no_log_without_enable_logging(runk: Variant) -> None:
     runk.install("alice")
 
 
-def test_a_second_lite_in_the_same_engine_namespace_is_refused(runk: Variant) -> None:
-    """Helm says whose it is, before it makes anything."""
+def test_rejects_a_second_lite_in_the_engine_namespace(runk: Variant) -> None:
+    """Helm names the owner before it creates anything."""
     bob = Variant(runk.kubectl, runk.images, "engines", parties=("bob",))
     shared = {"lite": {"runk": {"namespace": runk.namespace("engines")}}}
     with pytest.raises(CommandError) as error:
@@ -144,19 +146,20 @@ def test_a_second_lite_in_the_same_engine_namespace_is_refused(runk: Variant) ->
     uninstall(runk.kubectl, bob.release("bob"))
 
 
-def test_capacity_that_is_missing(runk: Variant) -> None:
-    """Helm names each that lacks, and changes nothing."""
+def test_requires_capacity(runk: Variant) -> None:
+    """Helm lists each missing value and changes nothing."""
     before = runk.pod("alice")["metadata"]["name"]
     with pytest.raises(CommandError) as error:
         runk.install("alice", values={"lite": {"capacity": {"memory": None, "storage": None}}})
-    for words in ("2 errors in the values", "lite.capacity.memory", "lite.capacity.storage", "example: lite.capacity."):
-        assert words in str(error.value)
-    assert "RunK needs cpu, memory and storage: what engines may use" in str(error.value)
+    assert messages.chart_errors(str(error.value)) == {
+        ("runk-requires-capacity", "lite.capacity.memory"),
+        ("runk-requires-capacity", "lite.capacity.storage"),
+    }
     assert runk.pod("alice")["metadata"]["name"] == before
 
 
-def test_an_engine_namespace_that_another_took_without_helm(runk: Variant) -> None:
-    """As `kubectl apply` of two rendered releases would: prepare says whose it is, and goes on once it is free."""
+def test_prepare_waits_for_an_engine_namespace_of_another_lite(runk: Variant) -> None:
+    """As after `kubectl apply` of two rendered releases."""
     engines, alice = runk.namespace("engines"), runk.namespace("alice")
 
     def owner(domain: str, lite: str) -> None:
@@ -165,35 +168,34 @@ def test_an_engine_namespace_that_another_took_without_helm(runk: Variant) -> No
 
     owner("carol", "lite-carol/kuscia-lite-carol")
     runk.kubectl.run("delete", "pod", runk.pod("alice")["metadata"]["name"], "-n", alice, "--wait")
-    says = f"namespace {engines} holds the engines of domain carol (lite-carol/kuscia-lite-carol)"
-    eventually(lambda: says in runk.log("alice", "prepare"), 120, "prepare says whose it is")
+    facts = engines, "carol", "lite-carol/kuscia-lite-carol"
+    messages.wait_for_message(runk, "alice", messages.ENGINE_NAMESPACE_TAKEN, *facts)
     owner("alice", f"{alice}/kuscia-lite-alice")
     runk.kubectl.run("rollout", "status", "deployment/kuscia-lite-alice", "-n", alice, "--timeout=180s", timeout=200)
 
 
-def test_a_service_made_anew(runk: Variant) -> None:
-    """Engines would ask the old address for names: check says so, a restart mends it."""
+def test_check_reports_a_recreated_service(runk: Variant) -> None:
+    """Engines would resolve names at the old address, until the restart that check recommends."""
     alice = runk.namespace("alice")
     before = runk.kuscia_yaml("alice")["runk"]["dnsServers"]
     runk.kubectl.run("delete", "service", "kuscia-lite-alice", "-n", alice)
     runk.install("alice")
     with pytest.raises(CommandError) as error:
         runk.test("alice")
-    assert "FAIL names for engine pods" in str(error.value)
-    assert "Service kuscia-lite-alice was made anew" in str(error.value)
-    cure = f"kubectl -n {alice} rollout restart deployment/kuscia-lite-alice"
-    assert cure in str(error.value)
-    runk.kubectl.run(*cure.split()[1:])
+    fix = f"kubectl -n {alice} rollout restart deployment/kuscia-lite-alice"
+    assert messages.failed(str(error.value), messages.ENGINE_NAMES, fix)
+    assert messages.ENGINE_SERVICE_RECREATED.printed_in(str(error.value), "kuscia-lite-alice")
+    runk.kubectl.run(*fix.split()[1:])
     runk.kubectl.run("rollout", "status", "deployment/kuscia-lite-alice", "-n", alice, "--timeout=180s", timeout=200)
     service = runk.kubectl.get("service", "kuscia-lite-alice", "-n", alice)
     after = runk.kuscia_yaml("alice")["runk"]["dnsServers"]
     assert after == [service["spec"]["clusterIP"]]
     assert after != before
-    assert "PASS names for engine pods" in runk.test("alice")
+    assert messages.passed(runk.test("alice"), messages.ENGINE_NAMES)
 
 
-def test_engines_left_behind_by_an_uninstall(runk: Variant) -> None:
-    """NOTES had the command; the next lite names them, and the command removes all that was made for them."""
+def test_reports_engine_pods_of_an_uninstalled_release(runk: Variant) -> None:
+    """NOTES and `prepare` of the next lite contain the command that deletes them and their objects."""
     engines = runk.namespace("engines")
     runk.run_engine("sleeper", "left")
     eventually(lambda: runs(runk, "left"), 180, "the engine pod runs")
@@ -201,19 +203,18 @@ def test_engines_left_behind_by_an_uninstall(runk: Variant) -> None:
     runk.kubectl.helm("uninstall", release.name, "-n", release.namespace, "--wait")
     assert runs(runk, "left")
     notes = runk.install("alice")
-    says = f"engine pods of an earlier start of this lite run in {engines}: left-task-0."
-    assert says in runk.log("alice", "prepare")
     command = f"kubectl -n {engines} delete pods,configmaps,secrets -l {DOMAIN}=alice"
     assert command in notes
-    assert command in runk.log("alice", "prepare")
+    log = runk.log("alice", "prepare")
+    assert messages.ENGINE_PODS_OF_EARLIER_START.printed_in(log, "left-task-0", command)
     runk.end_job("left")
     runk.kubectl.run(*command.split()[1:])
     for kind in ("pods", "configmaps", "secrets"):
         assert runk.kubectl.get(kind, "-n", engines, "-l", DOMAIN)["items"] == []
 
 
-def test_engines_of_a_domain_that_is_gone(runk: Variant) -> None:
-    """Nobody looks after them: check fails and names them."""
+def test_check_reports_orphaned_engine_pods(runk: Variant) -> None:
+    """Engine pods of a domain that is not in this release."""
     engines = runk.namespace("engines")
     pod = {
         "apiVersion": "v1",
@@ -224,9 +225,10 @@ def test_engines_of_a_domain_that_is_gone(runk: Variant) -> None:
     runk.kubectl.apply(json.dumps(pod))
     with pytest.raises(CommandError) as error:
         runk.test("alice")
-    assert f"engine pods of other domains were left behind in {engines}: carol: carols-task-0" in str(error.value)
+    assert messages.failed(str(error.value), messages.ENGINE_NAMESPACE, engines)
+    assert messages.ORPHANED_ENGINE_PODS.printed_in(str(error.value), "carols-task-0")
     runk.kubectl.run(*f"-n {engines} delete pods,configmaps,secrets -l {DOMAIN}=carol".split())
-    assert f"PASS engine namespace: namespace {engines} is this lite's alone" in runk.test("alice")
+    assert messages.passed(runk.test("alice"), messages.ENGINE_NAMESPACE, engines)
 
 
 KUBECONFIG_ROLE = [
@@ -235,7 +237,7 @@ KUBECONFIG_ROLE = [
 
 
 def kubeconfig(made: Variant, account: str, rules: list[dict[str, Any]] = KUBECONFIG_ROLE) -> str:
-    """A kubeconfig for a ServiceAccount of the engine namespace, made as an administrator would."""
+    """Create a kubeconfig for a ServiceAccount of the engine namespace, as an administrator does."""
     engines = made.namespace("engines")
     rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": account, "namespace": engines}}
     subject = {"kind": "ServiceAccount", "name": account, "namespace": engines}
@@ -278,27 +280,27 @@ def through_kubeconfig(demo: Demo, images: Path, image_refs: dict[str, str]) -> 
         yield made
 
 
-def test_a_kubeconfig_that_is_missing_or_wrong(through_kubeconfig: Variant) -> None:
-    """prepare says what is wrong with it, and goes on when it is mended, without a hand."""
+def test_prepare_waits_for_a_valid_kubeconfig(through_kubeconfig: Variant) -> None:
+    """It reports each mistake and continues automatically."""
     made, name = through_kubeconfig, "alice-engines-kubeconfig"
     alice = made.namespace("alice")
 
-    def says(text: str) -> None:
-        eventually(lambda: text in made.log("alice", "prepare"), 120, f"prepare says: {text}")
+    def wait_for(message: Message, *facts: str) -> None:
+        messages.wait_for_message(made, "alice", message, *facts)
 
-    says(f"Secret {alice}/{name} does not exist")
+    wait_for(messages.SECRET_NOT_FOUND, f"{alice}/{name}")
     made.secret(alice, name, {"config": "hello"})
-    says(f"Secret {alice}/{name} has no value under kubeconfig (it has config)")
+    wait_for(messages.SECRET_KEY_MISSING, "kubeconfig")
     made.secret(alice, name, {"kubeconfig": "hello"})
-    says(f"kubeconfig of Secret {alice}/{name} is no kubeconfig for engine pods: it has no clusters")
+    wait_for(messages.INVALID_KUBECONFIG, "clusters")
     right = kubeconfig(made, "engines-of-alice")
     wrong = yaml.safe_load(right)
     wrong["users"][0]["user"]["token"] = "nonsense"
     made.secret(alice, name, {"kubeconfig": yaml.safe_dump(wrong)})
-    says("(401: Unauthorized)")
+    wait_for(messages.API_SERVER_CREDENTIALS_REJECTED, "401")
     poor = [{**KUBECONFIG_ROLE[0], "resources": ["pods", "configmaps"]}]
     made.secret(alice, name, {"kubeconfig": kubeconfig(made, "half-of-alice", poor)})
-    says(f"the user of the kubeconfig may not {', '.join(VERBS)} secrets. Expected is a Role there")
+    wait_for(messages.RUNK_PERMISSION_DENIED_KUBECONFIG, f"{', '.join(VERBS)} secrets")
     engines = made.namespace("engines")
     made.kubectl.run("delete", "role/half-of-alice", "rolebinding/half-of-alice", "-n", engines)
     made.secret(alice, name, {"kubeconfig": right})
@@ -306,7 +308,7 @@ def test_a_kubeconfig_that_is_missing_or_wrong(through_kubeconfig: Variant) -> N
     assert yaml.safe_load(right)["users"][0]["user"]["token"] not in made.log("alice", "prepare")
 
 
-def test_engines_through_a_kubeconfig(through_kubeconfig: Variant) -> None:
+def test_runs_engines_through_a_kubeconfig(through_kubeconfig: Variant) -> None:
     made = through_kubeconfig
     engines, alice = made.namespace("engines"), made.namespace("alice")
     roles = made.kubectl.run("get", "roles.rbac.authorization.k8s.io", "-n", engines, "-o", "name")
@@ -326,4 +328,4 @@ def test_engines_through_a_kubeconfig(through_kubeconfig: Variant) -> None:
     with kusciaapi(made.kubectl, made.release("alice")) as api:
         (state,) = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
     assert state["status"] == "Ready"
-    assert f"PASS engine namespace: namespace {engines} is this lite's alone" in made.test("alice")
+    assert messages.passed(made.test("alice"), messages.ENGINE_NAMESPACE, engines)

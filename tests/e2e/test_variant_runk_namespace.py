@@ -1,4 +1,4 @@
-"""RunK with engine pods in a namespace of their own."""
+"""RunK with engine pods in a separate namespace."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,19 +26,19 @@ def apart(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Vari
         yield made
 
 
-def test_comes_up(apart: Variant) -> None:
+def test_is_ready_without_restart(apart: Variant) -> None:
     status = apart.pod("alice")["status"]["containerStatuses"][0]
     assert (status["ready"], status["restartCount"]) == (True, 0)
 
 
-def test_dns_server_is_the_services_address(apart: Variant) -> None:
+def test_dns_server_is_the_service_of_the_lite(apart: Variant) -> None:
     service = apart.kubectl.get("service", "kuscia-lite-alice", "-n", apart.namespace("alice"))
     runk = apart.kuscia_yaml("alice")["runk"]
     assert runk["dnsServers"] == [service["spec"]["clusterIP"]]
     assert runk["namespace"] == apart.namespace("engines")
 
 
-def test_may_do_in_the_engines_namespace_what_runk_calls(apart: Variant) -> None:
+def test_lite_has_the_permissions_of_runk_in_the_engine_namespace(apart: Variant) -> None:
     engines = apart.namespace("engines")
     for kind in KINDS:
         assert [verb for verb in VERBS if apart.allowed("alice", verb, kind, engines)] == list(VERBS)
@@ -51,7 +51,7 @@ def test_may_do_in_the_engines_namespace_what_runk_calls(apart: Variant) -> None
         assert not apart.allowed("alice", verb, kind, engines), f"{verb} {kind}"
 
 
-def test_cannot_touch_its_releases_other_secrets(apart: Variant) -> None:
+def test_lite_cannot_read_other_secrets_of_its_release(apart: Variant) -> None:
     own = apart.namespace("alice")
     apart.secret(own, "alice-oss", {"access_key_id": "a", "access_key_secret": "b"})
     assert apart.allowed("alice", "get", "secrets", own, "kuscia-lite-alice-domain-key")
@@ -69,8 +69,8 @@ def test_cannot_touch_its_releases_other_secrets(apart: Variant) -> None:
         assert not apart.allowed("alice", verb, "secrets", apart.namespace("master"))
 
 
-def test_engine_pods_run_there(apart: Variant) -> None:
-    """A job's pod comes up there, asks the lite's Service for names, and goes again."""
+def test_engine_pods_run_in_the_engine_namespace(apart: Variant) -> None:
+    """The pod of a job uses the Service of the lite as its name server, and is deleted with the job."""
     engines = apart.namespace("engines")
     apart.run_engine("sleeper", JOB)
     eventually(lambda: phases(apart, engines) == ["Running"], 180, f"one engine pod runs in {engines}")
@@ -93,8 +93,8 @@ def test_helm_test(apart: Variant) -> None:
     assert "Succeeded" in apart.test()
 
 
-def test_engines_namespace_that_is_not_there(demo: Demo, images: Path) -> None:
-    """Helm names it; nothing is left waiting."""
+def test_install_fails_without_the_engine_namespace(demo: Demo, images: Path) -> None:
+    """Helm names the missing namespace."""
     presets = ("alice-engines-apart",)
     missing = pytest.raises(CommandError, match='namespaces "v-runk-absent-engines" not found')
     with variant(demo, images, "runk-absent", parties=("alice",), presets=presets) as made, missing:

@@ -1,7 +1,7 @@
-"""RunP: engines are processes of the lites, tables and results are files on their volumes.
+"""RunP: engines are processes of the lite; tables and results are files on its volume.
 
-alice is root with a volume, bob is rootless with an emptyDir. With KUSCIA_IMAGE, which has no engine in it, the image
-that has one is KUSCIA_SECRETFLOW_IMAGE.
+alice runs as root with a volume, bob rootless with an emptyDir. KUSCIA_IMAGE contains no engine; with it, set
+KUSCIA_SECRETFLOW_IMAGE to an image that does.
 """
 
 import base64
@@ -24,6 +24,7 @@ from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import BOB, image_values
 from testbed.servers import s3
+from tests.e2e import messages
 from tests.e2e.engines import DOMAIN
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
@@ -38,10 +39,12 @@ ENGINES = ("psi_engine", "secretflow.kuscia")
 
 @pytest.fixture(scope="module")
 def layer(demo: Demo, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's images, but for the lites', which have the engine in them; the example job with that engine."""
+    """The images of the demo, except for the lites: theirs contains the engine of the example job."""
     given = os.environ.get("KUSCIA_SECRETFLOW_IMAGE", "")
     if demo.kuscia_image and not given:
-        pytest.fail("RunP needs Kuscia's image with the engine in it: KUSCIA_SECRETFLOW_IMAGE=docker-archive:FILE")
+        pytest.fail(
+            "RunP requires a Kuscia image that contains the engine: set KUSCIA_SECRETFLOW_IMAGE=docker-archive:FILE"
+        )
     values: dict[str, Any] = json.loads(images.read_text())
     values["lite"]["image"] = image_values(demo.runp_image(given))
     values["master"]["exampleJob"] = {"enabled": True, "appImage": "secretflow-image" if given else "psi-engine"}
@@ -66,7 +69,7 @@ def install(made: Variant, party: str) -> str:
     detected = {"lite": {"capacity": {"cpu": None, "memory": None}}}
     if party == "alice":
         return made.install(party, "runp", values={"lite": {**detected["lite"], "persistence": {"size": "1Gi"}}})
-    # The local cluster's volumes are hostPath ones, which belong to root whatever fsGroup says.
+    # The local cluster has hostPath volumes, which belong to root and ignore fsGroup.
     return made.install(
         party, "runp", "rootless", values={"lite": {**detected["lite"], "persistence": {"enabled": False}}}
     )
@@ -77,17 +80,17 @@ def file(made: Variant, party: str, name: str) -> str:
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Key -> the whole row, without the header."""
+    """Return key -> row, without the header."""
     return {row[0]: row for row in list(csv.reader(io.StringIO(text)))[1:]}
 
 
 def results(made: Variant, party: str) -> list[str]:
-    """Names of the results in a party's volume, the newest first."""
+    """Return the names of the results in a party's volume, newest first."""
     return [name for name in made.exec(party, "ls", "-t", DATA).split() if name.startswith("psi-output")]
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_comes_up(runp: Variant, party: str) -> None:
+def test_is_ready_and_contains_an_engine(runp: Variant, party: str) -> None:
     status = runp.pod(party)["status"]["containerStatuses"][0]
     assert (status["ready"], status["restartCount"]) == (True, 0)
     kuscia = runp.kuscia_yaml(party)
@@ -95,11 +98,11 @@ def test_comes_up(runp: Variant, party: str) -> None:
     assert runp.exec(party, "id", "-u").strip() == ("0" if party == "alice" else "1000")
     store = ("--store", "/home/kuscia/var/images")
     listed = runp.exec(party, "kuscia", "image", *store, "--runtime", "runp", "list").splitlines()
-    assert len(listed) > 1, "no engine is built into the image"
+    assert len(listed) > 1, "the image contains no engine"
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_kuscia_has_no_serviceaccount_token(runp: Variant, party: str) -> None:
+def test_only_prepare_has_a_serviceaccount_token(runp: Variant, party: str) -> None:
     assert "serviceaccount" not in runp.exec(party, "cat", "/proc/self/mounts")
     mounts = {
         container["name"]: {mount["name"] for mount in container["volumeMounts"]}
@@ -110,15 +113,15 @@ def test_kuscia_has_no_serviceaccount_token(runp: Variant, party: str) -> None:
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_tables_are_in_the_volume(runp: Variant, party: str) -> None:
-    """The very bytes that go to a bucket under RunK."""
+def test_seed_writes_tables_to_the_volume(runp: Variant, party: str) -> None:
+    """The same bytes that are uploaded to a bucket under RunK."""
     sum_, _ = runp.exec(party, "sha256sum", f"{DATA}/{party}.csv").split()
     assert sum_ == hashlib.sha256(examples.table(party)).hexdigest()
-    assert f"wrote {DATA}/{party}.csv" in runp.log(party, "seed")
+    assert messages.counts(runp.log(party, "seed"))["created"] == 1
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_tables_are_declared(runp: Variant, party: str) -> None:
+def test_declares_tables(runp: Variant, party: str) -> None:
     with kusciaapi(runp.kubectl, runp.release(party)) as api:
 
         def table() -> dict[str, Any]:
@@ -132,13 +135,13 @@ def test_tables_are_declared(runp: Variant, party: str) -> None:
     assert (source["type"], source["info"]["localfs"]) == ("localfs", {"path": DATA})
 
 
-def test_the_job_succeeds(runp: Variant) -> None:
+def test_example_job_succeeds(runp: Variant) -> None:
     log = runp.test("master")
-    assert "PASS example job" in log
-    assert "FAIL" not in log
+    assert messages.passed(log, messages.EXAMPLE_JOB)
+    assert messages.failures(log) == []
 
 
-def test_results_are_files_with_the_rows_in_common(runp: Variant) -> None:
+def test_results_are_files_with_the_intersection(runp: Variant) -> None:
     tables = {party: rows(file(runp, party, f"{party}.csv")) for party in ("alice", "bob")}
     common = set(tables["alice"]) & set(tables["bob"])
     assert len(common) == examples.COMMON
@@ -147,18 +150,18 @@ def test_results_are_files_with_the_rows_in_common(runp: Variant) -> None:
         assert rows(file(runp, party, newest)) == {key: table[key] for key in common}
 
 
-def test_check_reads_table_and_result(runp: Variant) -> None:
-    """Where there is a claim, `helm test` reads the files; an emptyDir is the pod's alone."""
+def test_check_reads_files_of_a_claim(runp: Variant) -> None:
+    """`helm test` cannot read an emptyDir, and checks the declaration only."""
     log = runp.test("alice")
-    assert f"PASS table alice-table: {examples.ROWS} rows, 25 columns" in log
-    assert f"{examples.COMMON} rows, 25 columns" in log
+    assert messages.passed(log, "table alice-table", f"{examples.ROWS} rows", "25 columns")
+    assert messages.passed(log, messages.RESULT, f"{examples.COMMON} rows", "25 columns")
     log = runp.test("bob")
-    assert "PASS table bob-table: declared as bob.csv of default-data-source (localfs, inside the lite)" in log
+    assert messages.passed(log, "table bob-table", "bob.csv", "default-data-source", "localfs")
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_engines_ran_as_processes_of_the_lite(runp: Variant, party: str) -> None:
-    """Their output stays in the lite; they themselves, and pods of theirs, do not."""
+def test_engines_run_as_processes_of_the_lite(runp: Variant, party: str) -> None:
+    """Their output stays in the lite after they exit, and there are no engine pods."""
     logs = runp.exec(party, "sh", "-c", f"cat /home/kuscia/var/stdout/pods/{party}_*/*/*.log")
     assert "psi" in logs.lower()
     command = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null"
@@ -173,8 +176,8 @@ def test_engines_ran_as_processes_of_the_lite(runp: Variant, party: str) -> None
 
 
 @pytest.mark.parametrize("party", ["alice", "bob"])
-def test_logs_are_those_of_the_processes(runp: Variant, layer: Path, party: str) -> None:
-    """`kubectl kuscia logs` of a job that failed, for its input is empty."""
+def test_logs_shows_output_of_engine_processes(runp: Variant, layer: Path, party: str) -> None:
+    """`kubectl kuscia logs` of a job that fails because its input is empty."""
     job = f"idle-{party}"
     runp.run_engine(json.loads(layer.read_text())["master"]["exampleJob"]["appImage"], job, party)
     try:
@@ -187,18 +190,19 @@ def test_logs_are_those_of_the_processes(runp: Variant, layer: Path, party: str)
     assert said.code == 0, said
     printed = [line for line in said.text.splitlines() if line.startswith(f"{party} | ")]
     assert any("sf_" in line for line in printed), said
-    assert "printed=1 lost=0" in said.text
+    counts = messages.counts(said.text)
+    assert (counts["printed"], counts["lost"]) == (1, 0)
 
 
 def empty_bucket(made: Variant) -> None:
-    """Takes away what was put into the bucket of the demo's bob."""
+    """Delete what the test wrote to the bucket of the demo's bob."""
     with s3.client(made.kubectl, "bob") as client:
         for found in client.list_objects(bucket_name="bob", prefix=f"{made.name}/", recursive=True):
             client.remove_object(bucket_name="bob", object_name=str(found.object_name))
 
 
-def test_bob_changes_to_runk_and_a_bucket(runp: Variant, images: Path, request: pytest.FixtureRequest) -> None:
-    """Parties need not agree on a runtime, and one may change its own; `data` then changes the data source."""
+def test_lite_can_change_to_runk_and_a_bucket(runp: Variant, images: Path, request: pytest.FixtureRequest) -> None:
+    """The other party still uses RunP. `data` updates the data source."""
     keys = runp.kubectl.get("secret", "bob-oss", "-n", BOB.namespace)["data"]
     own = {name: base64.b64decode(value).decode() for name, value in keys.items()}
     runp.secret(runp.namespace("bob"), "bob-oss", own)
@@ -211,11 +215,11 @@ def test_bob_changes_to_runk_and_a_bucket(runp: Variant, images: Path, request: 
         eventually(
             lambda: api.call("domaindatasource/query", body)["type"] == "oss", 120, "the data source is a bucket"
         )
-    assert "PASS example job" in runp.test("master")
-    assert f"{examples.COMMON} rows, 21 columns" in runp.test("bob")
+    assert messages.passed(runp.test("master"), messages.EXAMPLE_JOB)
+    assert messages.passed(runp.test("bob"), messages.RESULT, f"{examples.COMMON} rows", "21 columns")
 
 
-def test_files_outlast_the_pod_and_are_never_overwritten(runp: Variant) -> None:
+def test_seed_keeps_existing_files(runp: Variant) -> None:
     before = results(runp, "alice")
     runp.exec("alice", "sh", "-c", f"printf '{OWN.encode('unicode_escape').decode()}' > {DATA}/alice.csv")
     old = runp.pod("alice")["metadata"]["name"]
@@ -232,20 +236,21 @@ def test_files_outlast_the_pod_and_are_never_overwritten(runp: Variant) -> None:
     )
     assert file(runp, "alice", "alice.csv") == OWN
     assert results(runp, "alice") == before
-    assert f"{DATA}/alice.csv is there, and stays as it is" in runp.log("alice", "seed")
+    counts = messages.counts(runp.log("alice", "seed"))
+    assert (counts["created"], counts["unchanged"]) == (0, 1)
 
 
-def test_a_volume_that_cannot_be_written_is_named(runp: Variant) -> None:
-    """Where the storage driver ignores fsGroup, seed says so, and goes on saying it until that is mended."""
+def test_seed_reports_a_volume_that_is_not_writable(runp: Variant) -> None:
+    """Where the storage driver ignores fsGroup, seed retries until the volume is writable."""
     with pytest.raises(CommandError):
         runp.install("bob", "runp", "rootless", timeout="60s")
     log = runp.log("bob", "seed")
-    assert f"{DATA}/bob.csv cannot be written: Permission denied" in log
-    assert "may user 1000 write to it?" in log
+    assert messages.TABLE_NOT_WRITABLE.printed_in(log, f"{DATA}/bob.csv", "1000")
 
 
-def test_a_local_source_under_runk_is_refused(demo: Demo, layer: Path) -> None:
-    """RunK's engines could not see it."""
-    refused = pytest.raises(CommandError, match="RunK's engines run in pods of their own and cannot see files")
-    with variant(demo, layer, "runp-runk", parties=("alice",), tables=True) as made, refused:
-        made.install("alice", "runp", values={"lite": {"runtime": "runk"}})
+def test_rejects_a_local_source_under_runk(demo: Demo, layer: Path) -> None:
+    """Engine pods cannot read files of the lite."""
+    with variant(demo, layer, "runp-runk", parties=("alice",), tables=True) as made:
+        with pytest.raises(CommandError) as error:
+            made.install("alice", "runp", values={"lite": {"runtime": "runk"}})
+        assert ("localfs-with-runk", "lite.data.source.type") in messages.chart_errors(str(error.value))
