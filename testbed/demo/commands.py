@@ -45,9 +45,9 @@ class Screen:
             "helm list -A",
             f"helm get values {ALICE.name} -n {ALICE.namespace}",
             f"helm test {MASTER.name} -n {MASTER.namespace} --logs --timeout 15m  # runs the PSI job again",
-            f"{plugin} status -A",
-            f"{plugin} doctor -A",
-            f"{plugin} logs -A  # of the engines of the last job",
+            f"{plugin} status -n {MASTER.namespace}",
+            f"{plugin} doctor -n {ALICE.namespace}",
+            f"{plugin} logs -n {ALICE.namespace}  # of the engine of the last job",
         ]
 
     def stop(self) -> str:

@@ -1,4 +1,4 @@
-"""An S3 server and a file server of a test's own, for variants whose tables come from somewhere."""
+"""An S3 server and a file server, for variants with tables."""
 
 import base64
 import json
@@ -40,12 +40,12 @@ class Stores:
 
     @property
     def endpoint(self) -> str:
-        """Takes the bucket from the path."""
+        """The endpoint with the bucket in the path."""
         return f"http://s3.{self.namespace}.svc.cluster.local:{s3.PORT}"
 
     @property
     def virtual_endpoint(self) -> str:
-        """Takes the bucket from the host name."""
+        """The endpoint with the bucket in the host name."""
         return f"http://{VIRTUAL}.{self.namespace}.svc.cluster.local:{s3.PORT}"
 
     @property
@@ -62,23 +62,23 @@ class Stores:
             return {str(found.object_name) for found in client.list_objects(bucket, recursive=True)}
 
     def uploads(self, bucket: str) -> list[str]:
-        """Objects with an unfinished upload in parts."""
+        """Return the objects with an unfinished multipart upload."""
         with self.client() as client:
             return [str(one.object_name) for one in client._list_multipart_uploads(bucket).uploads]
 
     def put_file(self, name: str, content: bytes) -> None:
-        """Into the volume, which the file server serves too."""
+        """Write a file to the volume that the file server serves."""
         with self.kubectl.port_forward(self.made.namespace("alice"), "service/files", 8080) as port:
             httpx.put(f"http://127.0.0.1:{port}/files/{name}", content=content).raise_for_status()
 
     def account(self, name: str) -> dict[str, str]:
-        """Keys of an account of the S3 server, as a Secret holds them."""
+        """Return the keys of an account of the S3 server as the content of a Secret."""
         users = s3._read_users(self.kubectl, self.namespace)
         return {"access_key_id": name, "access_key_secret": users[name]}
 
     def secret(self, values: dict[str, str]) -> None:
-        """alice's keys, corrected or rotated in place."""
-        # apply would keep keys that are no longer given; a person who replaces the Secret does not.
+        """Replace alice's Secret; {} deletes it."""
+        # `apply` would keep keys that are not in `values`.
         namespace = self.made.namespace("alice")
         self.kubectl.run("delete", "secret", "alice-oss", "-n", namespace, "--ignore-not-found")
         if values:
@@ -87,11 +87,11 @@ class Stores:
 
 @contextmanager
 def stores(demo: Demo, made: Variant, refs: dict[str, str], virtual_bucket: str = "") -> Iterator[Stores]:
-    """Both servers, from nothing and to nothing; each lite of the variant has an account and a bucket.
+    """Run both servers, empty; remove them afterwards. Each lite of the variant has an account and a bucket.
 
     Args:
         refs: references of the images by name.
-        virtual_bucket: the one that the virtual endpoint serves.
+        virtual_bucket: bucket of the virtual endpoint.
     """
     namespace = made.namespace("s3")
     found = Stores(made, namespace, secrets.token_hex(8))
@@ -101,7 +101,7 @@ def stores(demo: Demo, made: Variant, refs: dict[str, str], virtual_bucket: str 
     domain = f"{VIRTUAL}.{namespace}.svc.cluster.local"
     s3.ensure(demo.kubectl, refs["versitygw"], accounts, namespace, ("--virtual-domain", domain))
     if virtual_bucket:
-        # <hostname>.<headless Service> is a pod's name in the cluster's DNS: here the bucket's.
+        # <hostname>.<headless Service> is the DNS name of a pod: here the name of the bucket.
         service = {"clusterIP": "None", "selector": {"app.kubernetes.io/name": "s3"}, "publishNotReadyAddresses": True}
         demo.kubectl.apply(_object("v1", "Service", VIRTUAL, namespace, spec=service))
         host = {"spec": {"template": {"spec": {"hostname": virtual_bucket, "subdomain": VIRTUAL}}}}
@@ -120,7 +120,7 @@ def _object(version: str, kind: str, name: str, namespace: str, **fields: Any) -
 
 
 def _file_server(found: Stores, image: str) -> None:
-    """In alice's namespace, on the volume `alice-files`."""
+    """Run the file server in alice's namespace with the volume `alice-files`."""
     namespace, kubectl = found.made.namespace("alice"), found.kubectl
     kubectl.ensure_namespace(namespace)
     found.made.secret(namespace, LOGIN, {"username": "reader", "password": found.password})
@@ -137,7 +137,7 @@ def _file_server(found: Stores, image: str) -> None:
         "volumeMounts": [{"name": "script", "mountPath": "/srv"}, {"name": "files", "mountPath": "/files"}],
     }
     pod = {
-        # The local cluster's volumes are hostPath ones, which belong to root whatever fsGroup says.
+        # The local cluster has hostPath volumes, which belong to root and ignore fsGroup.
         "securityContext": {"runAsUser": 0},
         "terminationGracePeriodSeconds": 0,
         "containers": [container],

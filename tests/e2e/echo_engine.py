@@ -1,4 +1,4 @@
-"""An engine for tests of routes: alice sends a body to bob's engine, which answers with it. Run with `python3 -c`."""
+"""An engine for tests of routes: alice sends a body to the engine of bob, which returns it. Runs with `python3 -c`."""
 
 import http.client
 import http.server
@@ -15,14 +15,14 @@ SECONDS = 120
 
 
 def serve(port: int) -> None:
-    """Answers until the caller has said that it is content."""
-    content = threading.Event()
+    """Respond until the caller has confirmed the body."""
+    confirmed = threading.Event()
 
     class Echo(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path == "/content":
-                content.set()
+            if self.path == "/confirm":
+                confirmed.set()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -30,13 +30,13 @@ def serve(port: int) -> None:
 
     server = http.server.ThreadingHTTPServer(("", port), Echo)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    if not content.wait(SECONDS):
-        sys.exit("nobody was content")
+    if not confirmed.wait(SECONDS):
+        sys.exit("the caller did not confirm the body")
     server.shutdown()
 
 
 def post(endpoint: str, path: str) -> bytes:
-    """The answer to BODY; a peer's engine may come up later."""
+    """Send BODY and return the response; retry, because the engine of the peer may start later."""
     deadline = time.monotonic() + SECONDS
     while True:
         connection = http.client.HTTPConnection(endpoint, 80, timeout=10)
@@ -64,5 +64,5 @@ else:
     services = cluster["parties"][names.index("bob")]["services"]
     peer = services[0]["endpoints"][0]
     if post(peer, "/") != BODY:
-        sys.exit("another body came back")
-    post(peer, "/content")
+        sys.exit("the peer returned a different body")
+    post(peer, "/confirm")

@@ -1,4 +1,4 @@
-"""Engines for tests of how engines are run, which do nothing, and what engines of any test said."""
+"""Engines that do nothing, and the logs of all engine pods."""
 
 import subprocess
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from testbed.cluster.kubectl import CommandError, Kubectl
 
 SAYS = "the engine is up"
-# Of an engine's pod (recording runk-task-pod.yaml).
+# Label of engine pods (recording runk-task-pod.yaml).
 DOMAIN = "kuscia.secretflow/namespace"
 
 
 def last_words(kubectl: Kubectl, lines: int = 60) -> str:
-    """Every engine's pod on the cluster with the last lines of its log, or why they cannot be had."""
+    """Return all engine pods of the cluster with the last lines of their logs, or the error."""
     try:
         pods = kubectl.get("pods", "-A", "-l", DOMAIN)["items"]
     except (CommandError, subprocess.TimeoutExpired) as error:
@@ -24,15 +24,15 @@ def last_words(kubectl: Kubectl, lines: int = 60) -> str:
             words.append(kubectl.run("logs", name, "-n", namespace, "--tail", str(lines)))
         except (CommandError, subprocess.TimeoutExpired) as error:
             words.append(str(error))
-    return "\n".join(words) or "no pods of engines"
+    return "\n".join(words) or "no engine pods"
 
 
 def sleeper(ref: str, **container: Any) -> dict[str, Any]:
-    """Values of an AppImage whose engine says so, and then does nothing for ten minutes.
+    """Return values of an AppImage whose engine prints SAYS and then sleeps for ten minutes.
 
     Args:
-        ref: complete reference of its image, by tag or by tag and digest.
-        container: on top of its container.
+        ref: complete reference of the image, by tag or by tag and digest.
+        container: additional fields of the container.
     """
     at = ref.index(":", ref.rindex("/"))
     name, tag = ref[:at], ref[at + 1 :]

@@ -1,8 +1,8 @@
-"""A web server for files, to be run in a pod by itself: basic authentication, ranges, files made on the fly.
+"""A web server for files in a pod: basic authentication, ranges, generated files.
 
 GET /files/NAME      a file of the directory
-GET /private/NAME    the same, for the user and password in the environment
-GET /made/MEGABYTES  a CSV table of that size, always the same; it comes slowly, and breaks off once in the middle
+GET /private/NAME    the same, with the user and password of the environment
+GET /made/MEGABYTES  a CSV table of that size, always the same; slow, and interrupted once in the middle
 PUT /files/NAME      store a file
 """
 
@@ -18,12 +18,12 @@ LINE = b"%09d,0.25,0.5,0.75,1.0,1.25,1.5,1.75,2.0,2.25,2.5,2.75,3.0,3.25,3.5,3.7
 LINE_SIZE = len(LINE % 0)
 HEADER = ("id1," + ",".join(f"f{number:02d}" for number in range(18))).encode().ljust(LINE_SIZE - 1, b"x") + b"\n"
 BROKEN: set[str] = set()
-# Longer than the steps are silent about a transfer.
+# Longer than the interval between progress lines of the steps.
 REST_SECONDS = 11
 
 
 def made(megabytes: int, begin: int):
-    """Blocks of the table from byte `begin`."""
+    """Yield blocks of the table from byte `begin`."""
     lines = megabytes * 1_000_000 // LINE_SIZE
     for first in range(begin // LINE_SIZE, lines, 10_000):
         last = min(first + 10_000, lines)
@@ -90,6 +90,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    # The steps that mount the volume are no root.
+    # The steps that mount the volume do not run as root.
     ROOT.chmod(0o755)
     http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()

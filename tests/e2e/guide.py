@@ -1,4 +1,4 @@
-"""The commands of a document, run as a reader would copy them."""
+"""The commands of a document, as a reader copies them."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from testbed.demo.releases import CHART, ROOT
 
 
 def commands(document: str, heading: str, language: str = "sh") -> list[str]:
-    """The blocks of one language below a heading of a document of docs/, in their order."""
+    """Return the code blocks of one language below a heading of a document in docs/, in order."""
     sections = (ROOT / "docs" / document).read_text().split("\n## ")
     (section,) = [section for section in sections if section.startswith(f"{heading}\n")]
     blocks = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
@@ -18,10 +18,10 @@ def commands(document: str, heading: str, language: str = "sh") -> list[str]:
 
 
 def run(kubectl: Kubectl, directory: Path, variables: dict[str, str], *blocks: str, timeout: float = 1000) -> str:
-    """Run blocks in one shell, which ends at the first command that fails; what they print.
+    """Run blocks in one shell, which exits at the first failure; return their output.
 
     Args:
-        directory: where the reader is; the chart is there as charts/kuscia.
+        directory: working directory; contains the chart as charts/kuscia.
     """
     (directory / "charts").mkdir(exist_ok=True)
     if not (directory / "charts/kuscia").exists():

@@ -1,4 +1,4 @@
-"""Master, alice and bob with their tables and the example job, as the demo has them, in namespaces of their own."""
+"""Master, alice and bob with tables and the example job, as in the demo, in separate namespaces."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ PARTIES = ("master", *LITES)
 
 @contextmanager
 def three(demo: Demo, layer: Path, refs: Mapping[str, str], name: str) -> Iterator[Variant]:
-    """The three parties, not installed yet. Their buckets are the demo's, under a prefix of their own.
+    """Yield the three parties, not installed yet. They use the buckets of the demo with a different prefix.
 
     Args:
         layer: the values layer with the images.
@@ -35,7 +35,7 @@ def three(demo: Demo, layer: Path, refs: Mapping[str, str], name: str) -> Iterat
 
 
 def values(made: Variant, party: str) -> dict[str, Any]:
-    """What the demo has and other variants do without: the example job, and a lite's tables."""
+    """Return values that other variants leave out: the example job, and the tables of a lite."""
     if party == "master":
         return {"master": {"exampleJob": {"enabled": True, "appImage": "psi-engine"}}}
     preset, layer = (
@@ -47,7 +47,7 @@ def values(made: Variant, party: str) -> dict[str, Any]:
 
 
 def install(made: Variant, *parties: str) -> None:
-    """Those parties (all by default) at the same time, and wait until they are ready."""
+    """Install parties (default: all) at the same time and wait until they are ready."""
     parties = parties or PARTIES
     with ThreadPoolExecutor(len(parties)) as pool:
         for done in [pool.submit(made.install, party, values=values(made, party)) for party in parties]:
@@ -55,7 +55,7 @@ def install(made: Variant, *parties: str) -> None:
 
 
 def state(made: Variant) -> dict[str, Any]:
-    """What a master keeps, as its API tells it: domains, routes, AppImages, and what the lites declared."""
+    """Return the state of a master from KusciaAPI: domains, routes, AppImages, and declarations of the lites."""
     found: dict[str, Any] = {}
     with kusciaapi(made.kubectl, made.release("master")) as api:
         for source, destination in (LITES, LITES[::-1]):
@@ -63,7 +63,7 @@ def state(made: Variant) -> dict[str, Any]:
             route = api.call("route/query", {"source": source, "destination": destination})
             found[f"{source}-{destination}"] = normal_route(route)
             tables = api.call("domaindata/list", {"data": {"domain_id": source}})["domaindata_list"]
-            # Each run of the example job leaves a result of its own.
+            # Each run of the example job creates a new result.
             declared = [table for table in tables if table["vendor"] == domain_data.VENDOR]
             found[f"tables of {source}"] = sorted(declared, key=lambda table: str(table["domaindata_id"]))
         for name in ("psi-engine", "secretflow-image"):
@@ -78,12 +78,12 @@ def state(made: Variant) -> dict[str, Any]:
 
 
 def pods(made: Variant, lites: tuple[str, ...] = LITES) -> dict[str, str]:
-    """Lite -> its pod, by UID."""
+    """Return lite -> UID of its pod."""
     return {party: made.pod(party)["metadata"]["uid"] for party in lites}
 
 
 def versions(made: Variant, lites: tuple[str, ...] = LITES) -> dict[str, str]:
-    """Lite -> the Kuscia version of its Ready node, as the master knows it; "" when no node is Ready."""
+    """Return lite -> Kuscia version of its Ready node at the master; "" if no node is Ready."""
     found = {}
     with kusciaapi(made.kubectl, made.release("master")) as api:
         for party in lites:

@@ -1,4 +1,4 @@
-"""Two organisations: master and alice in the cluster of the demo, bob in a cluster of its own."""
+"""Two organisations: master and alice in the cluster of the demo, bob in a second cluster."""
 
 import json
 import os
@@ -23,11 +23,11 @@ NODE_PORTS = {"master": 31080, "alice": 31081, "bob": 31081}
 
 @dataclass(frozen=True)
 class Away:
-    """bob's cluster, with the images of the demo.
+    """The cluster of bob, with the images of the demo.
 
     Args:
-        images: the values layer with the images' names.
-        refs: the images by name.
+        images: the values layer with the names of the images.
+        refs: references of the images by name.
     """
 
     cluster: Cluster
@@ -38,7 +38,7 @@ class Away:
 
 @dataclass(frozen=True)
 class Partners:
-    """`here` has the parties master and alice, `there` has bob."""
+    """`here` contains master and alice, `there` contains bob."""
 
     here: Variant
     there: Variant
@@ -46,15 +46,15 @@ class Partners:
     away: Cluster
 
     def node_port(self, party: str) -> str:
-        """Where the other cluster reaches a party's gateway (values/nodeport.yaml)."""
+        """Return the endpoint of a party's gateway for the other cluster (values/nodeport.yaml)."""
         cluster = self.away if party == "bob" else self.home
         return f"https://{cluster.node_address}:{NODE_PORTS[party]}"
 
 
 @contextmanager
 def away_cluster(demo: Demo) -> Iterator[Away]:
-    """A second local cluster, which goes afterwards unless it was up before."""
-    assert demo.local is not None, "two clusters are joined on this machine only"
+    """Yield a second local cluster; remove it afterwards unless it existed before."""
+    assert demo.local is not None, "only local clusters can be joined"
     name = os.environ.get("PARTNER_CLUSTER", f"{demo.name[:18]}-b")
     second = Demo(name, "", demo.kuscia_image)
     assert second.local is not None
@@ -72,7 +72,7 @@ def away_cluster(demo: Demo) -> Iterator[Away]:
 def partners(
     demo: Demo, images: Path, away: Away, name: str, into_home: Sequence[Opening], into_away: Sequence[Opening] = ()
 ) -> Iterator[Partners]:
-    """Nothing installed yet, the clusters joined by these openings."""
+    """Yield the parties, not installed yet, with the clusters joined by openings."""
     home = demo.local
     assert home is not None
     other = Demo(away.cluster.name, "", demo.kuscia_image)
@@ -90,12 +90,12 @@ def node_port(*parties: str) -> list[Opening]:
 
 @contextmanager
 def own_tables(made: Variant, party: str, versitygw: str) -> Iterator[dict[str, Any]]:
-    """Values that give a party its example table, as its preset has it, in an S3 server of its own cluster.
+    """Yield values that store the example table of a party's preset in an S3 server of its own cluster.
 
-    What it holds under the variant's name, results too, goes afterwards.
+    Its objects, including results, are deleted afterwards.
 
     Args:
-        versitygw: reference of the S3 server's image.
+        versitygw: reference of the image of the S3 server.
     """
     account = s3.Account(party, made.namespace(party), f"{party}-oss")
     found = s3.ensure(made.kubectl, versitygw, (account,))
@@ -110,7 +110,7 @@ def own_tables(made: Variant, party: str, versitygw: str) -> Iterator[dict[str, 
 
 
 def name_for(made: Variant, party: str, address: str) -> str:
-    """A name in a party's cluster for an address outside of it, as a DNS server of the world would have one."""
+    """Create a name in a party's cluster for an address outside of it, like a public DNS name; return it."""
     namespace = made.namespace(party)
     metadata = {"name": "outside", "namespace": namespace}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"clusterIP": "None"}}

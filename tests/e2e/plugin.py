@@ -1,4 +1,4 @@
-"""`kubectl kuscia` as a person calls it, with bin/ on the PATH."""
+"""`kubectl kuscia` as a user calls it, with bin/ on the PATH."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from testbed.demo.releases import ROOT
 
 @dataclass(frozen=True)
 class Said:
-    """What a run printed, and its exit code."""
+    """Exit code and output of a run."""
 
     code: int
     text: str
@@ -25,11 +25,11 @@ def begin(kubectl: Kubectl, *args: str) -> subprocess.Popen[str]:
 
 
 def end(process: subprocess.Popen[str], timeout: float = 240) -> Said:
-    """Wait for it."""
+    """Wait for a started command."""
     text, errors = process.communicate(timeout=timeout)
     return Said(process.returncode, text, errors)
 
 
 def kuscia(kubectl: Kubectl, *args: str) -> Said:
-    """`kubectl kuscia ARGS`."""
+    """Run `kubectl kuscia ARGS`."""
     return end(begin(kubectl, *args))

@@ -1,7 +1,7 @@
-"""Passes TCP connections on to a gateway and notes what travels: run with `python3 -c` in a pod of its own.
+"""A TCP relay to a gateway that records headers and bodies. Runs with `python3 -c` in a separate pod.
 
-relay.py HOST PORT MARKER     listens on 1080
-relay.py                      prints what was seen since the last time, as JSON
+relay.py HOST PORT MARKER     listen on 1080
+relay.py                      print what was recorded since the last call, as JSON
 """
 
 import json
@@ -16,7 +16,7 @@ HEADERS = re.compile(rb"(?i)(kuscia-(?:token|source|origin-source|host)): ?(\S+)
 
 
 def pass_on(source: socket.socket, sink: socket.socket, marker: bytes) -> None:
-    """Until one end closes; `seen` is searched with what came before, since a word may come in two pieces."""
+    """Forward data until one end closes; search each piece together with the previous one."""
     before = b""
     with source, sink:
         try:
@@ -35,7 +35,7 @@ def pass_on(source: socket.socket, sink: socket.socket, marker: bytes) -> None:
 
 
 def serve(host: str, port: int, marker: bytes) -> None:
-    """For ever."""
+    """Accept connections without end."""
     server = socket.create_server(("", 1080), backlog=64)
     while True:
         caller, _ = server.accept()
@@ -50,7 +50,7 @@ def serve(host: str, port: int, marker: bytes) -> None:
 
 
 def show() -> None:
-    """What was noted, by name, each value once and in order."""
+    """Print the recorded values by name, each once, in order."""
     lines = SEEN.read_text().splitlines() if SEEN.exists() else []
     SEEN.unlink(missing_ok=True)
     found: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""`make demo` with another Kuscia image, and on a cluster of the user's own."""
+"""The commands of the last screen; `make demo` with another Kuscia image, and on the user's own cluster."""
 
 import os
 import subprocess
@@ -10,10 +10,11 @@ import pytest
 
 from testbed.cluster.kubectl import Kubectl
 from testbed.cluster.local import Cluster
-from testbed.demo.demo import NEEDS_PREFIX
+from testbed.demo.demo import NEEDS_PREFIX, Demo
 from testbed.demo.releases import RELEASES, ROOT
 from testbed.images import builder
 from testbed.servers.registry import registry
+from tests.e2e import messages
 
 pytestmark = pytest.mark.cluster
 
@@ -23,25 +24,61 @@ def demo_up(**env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
 
 
-def test_own_cluster_without_prefix_is_refused() -> None:
+def plain_shell(kubeconfig: Path | None) -> dict[str, str]:
+    """The environment of a shell outside of this project; a user's own kubeconfig is in it."""
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    own = {"KUBECONFIG": str(kubeconfig)} if kubeconfig else {}
+    return {"PATH": path, "HOME": os.environ["HOME"], "TERM": "dumb", **own}
+
+
+def run_lines(directory: Path, env: dict[str, str], *lines: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=False)
+
+
+def test_commands_of_the_screen_work_in_a_plain_shell(
+    demo: Demo, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = plain_shell(None if demo.local else kubectl.kubeconfig)
+    monkeypatch.setenv("PATH", env["PATH"])
+    screen = demo.commands
+    for line in screen.look():
+        done = run_lines(tmp_path, env, *screen.setup(), line)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert done.stdout.strip(), line
+    stop = screen.stop().replace("make ", "make --dry-run ", 1)
+    done = run_lines(tmp_path, env, stop)
+    assert done.returncode == 0, done.stderr
+    assert "testbed.demo down" in done.stdout
+
+
+def test_logs_command_prints_lines_of_engines(demo: Demo, kubectl: Kubectl, tmp_path: Path) -> None:
+    (line,) = [line for line in demo.commands.look() if "kubectl-kuscia logs" in line]
+    done = run_lines(tmp_path, kubectl.env, line)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = messages.counts(done.stdout)
+    assert (counts["printed"], counts["lost"]) == (1, 0)
+    assert any(text.startswith("alice ") and "psi" in text.lower() for text in done.stdout.splitlines())
+
+
+def test_own_cluster_requires_a_prefix() -> None:
     done = demo_up(CLUSTER="current", IMAGE_PREFIX="")
     assert done.returncode == 2
     assert NEEDS_PREFIX in done.stderr
 
 
-def test_a_machine_that_cannot_run_it_is_told_so() -> None:
-    """Without its capabilities root may make no namespaces."""
+def test_reports_what_the_machine_lacks() -> None:
+    """Root without capabilities cannot create namespaces."""
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "testbed.demo", "up"]
     done = subprocess.run(command, env=os.environ | {"CLUSTER": "nowhere"}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "this machine cannot run the local cluster; it lacks:" in done.stderr
+    assert "unshare" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
-def test_kuscia_image_from_a_file(kubectl: Kubectl, tmp_path: Path, transport: str) -> None:
-    """The demo runs with a Kuscia image given as a file, with no other change."""
+def test_uses_a_kuscia_image_from_a_file(kubectl: Kubectl, tmp_path: Path, transport: str) -> None:
     built = builder.build(["kuscia-sim"])["kuscia-sim"]
     archive = tmp_path / "kuscia.tar"
     name = "example.com/kuscia:file"
@@ -59,7 +96,7 @@ def test_kuscia_image_from_a_file(kubectl: Kubectl, tmp_path: Path, transport: s
 
 
 @pytest.mark.long
-def test_kuscia_image_that_is_not_there() -> None:
+def test_fails_when_the_kuscia_image_does_not_exist() -> None:
     done = demo_up(KUSCIA_IMAGE="oci-archive:nosuch.tar")
     assert done.returncode != 0
     assert "oci-archive:nosuch.tar" in done.stderr
@@ -69,7 +106,7 @@ PORT = 15018
 
 
 def make_inside(cluster: Cluster, kubeconfig: Path, target: str, prefix: str) -> subprocess.CompletedProcess[str]:
-    """`make TARGET CLUSTER=current IMAGE_PREFIX=…` of someone in the cluster's network."""
+    """Run `make TARGET CLUSTER=current IMAGE_PREFIX=…` in the network of a cluster."""
     return subprocess.run(
         [*cluster.nsenter, "make", target, "CLUSTER=current", f"IMAGE_PREFIX={prefix}"],
         cwd=ROOT,
@@ -81,7 +118,7 @@ def make_inside(cluster: Cluster, kubeconfig: Path, target: str, prefix: str) ->
 
 
 def inner_kubeconfig(cluster: Cluster, path: Path) -> Path:
-    """The cluster's kubeconfig for its own network, where the loopback port of the machine is not."""
+    """Write a kubeconfig for the network of the cluster, which cannot reach the loopback port of the machine."""
     text = cluster.kubeconfig.read_text()
     path.write_text(text.replace(cluster.names.loopback_url, cluster.names.api_url))
     path.chmod(0o600)
@@ -99,8 +136,8 @@ def own_cluster() -> Iterator[Cluster]:
 
 
 @pytest.mark.long
-def test_own_cluster_with_a_registry(own_cluster: Cluster, tmp_path: Path) -> None:
-    """The whole demo on a cluster that it did not start and that knows none of its images, and its end."""
+def test_runs_on_another_cluster_with_a_registry(own_cluster: Cluster, tmp_path: Path) -> None:
+    """And `make demo-down` removes it."""
     built = builder.build(["registry"])["registry"]
     builder.load(own_cluster, [built])
     kubectl = Kubectl(own_cluster.kubeconfig)
@@ -109,7 +146,7 @@ def test_own_cluster_with_a_registry(own_cluster: Cluster, tmp_path: Path) -> No
         kubeconfig = inner_kubeconfig(own_cluster, tmp_path / "kubeconfig")
         done = make_inside(own_cluster, kubeconfig, "demo", prefix)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        assert "PASS example job" in done.stdout
+        assert messages.passed(done.stdout, messages.EXAMPLE_JOB)
         assert done.stdout.count("Phase:          Succeeded") == 3
         for release in RELEASES:
             pods = kubectl.get("pods", "-n", release.namespace)["items"]
@@ -120,4 +157,4 @@ def test_own_cluster_with_a_registry(own_cluster: Cluster, tmp_path: Path) -> No
         assert done.returncode == 0, done.stdout + done.stderr
         for release in RELEASES:
             assert not kubectl.exists("namespace", release.namespace)
-        assert kubectl.get("nodes")["items"], "the cluster itself stays"
+        assert kubectl.get("nodes")["items"], "the cluster is kept"
