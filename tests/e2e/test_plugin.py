@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kuscia_hooks import credentials
+from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART, ROOT
@@ -190,7 +190,7 @@ def test_doctor_reports_a_changed_secret(healthy: Variant) -> None:
     namespace, name = healthy.namespace("bob"), f"{healthy.release('bob').fullname}-domain-key"
     before = healthy.kubectl.get("secret", name, "-n", namespace)["data"]["domain.key"]
     try:
-        healthy.secret(namespace, name, {"domain.key": credentials.new_key().decode()})
+        healthy.secret(namespace, name, {"domain.key": domain_key.new_key().decode()})
         said = run(healthy, "doctor", "bob")
         assert said.code == 1, said
         assert messages.CHANGED_SECRET.printed_in(said.text, f"{namespace}/{name}")
