@@ -1,4 +1,4 @@
-"""`--report FILE`: a Markdown report of the run, with its date and versions."""
+"""Options of all test runs: a Markdown report (`--report FILE`), and the order of the end-to-end tests."""
 
 import datetime
 import json
@@ -21,14 +21,14 @@ OUTCOMES = ("passed", "failed", "skipped")
 
 
 class Report:
-    """Collects the outcome of every test and keeps the file up to date.
+    """Write the outcome of every test to a file, after each test.
 
-    A test on the cluster has a row of its own, others one for each file. A test adds a section with
-    `record_property(title, text)`.
+    A test on the cluster has its own row; the others have one row per file. `record_property(title, text)` adds a
+    section.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()  # a test may be in another directory when it is written
+        self.path = path.resolve()  # tests may change the working directory
         self.outcomes: dict[str, Counter[str]] = {}
         self.seconds: Counter[str] = Counter()
         self.sections: list[tuple[str, str]] = []
@@ -54,7 +54,7 @@ class Report:
             self.write()
 
     def write(self) -> None:
-        """Write what is known so far, so that a run that was cut off leaves its report too."""
+        """Write the report so far, so that an interrupted run has a report too."""
         counts = sum(self.outcomes.values(), Counter())
         lines = [
             f"# {self.path.stem}: last run of `make test-all`",
@@ -71,12 +71,12 @@ class Report:
             *(line for title, text in self.sections for line in (f"## {title}", "", indent(text, "    "), "")),
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A failure's text shows files of the machine that it happened on.
+        # The text of a failure contains paths of the machine.
         self.path.write_text("\n".join(lines).replace(str(Path.home()), "~"))
 
 
 def _shown(outcomes: Counter[str]) -> str:
-    """`passed` of one test, `3 passed, 1 failed` of several."""
+    """Return `passed` for one test, `3 passed, 1 failed` for several."""
     if outcomes.total() == 1:
         return next(iter(outcomes))
     return ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome])
@@ -87,18 +87,18 @@ def _output(*argv: str) -> str:
 
 
 OWN_RELEASES = {"test_plugin"}
-"""End-to-end tests beside the variants that leave the demo alone."""
+"""End-to-end tests, in addition to the variants, that do not change the demo."""
 
 
 def _group(path: Path) -> str:
-    """Tests of one group run one after another: they share releases or a cluster of their own."""
+    """Return the group of a file. Tests of a group share releases or a cluster, and run one after another."""
     if path.parent.name == "e2e":
         return path.stem if path.stem.startswith("test_variant_") or path.stem in OWN_RELEASES else "demo"
     return str(path.parent)
 
 
 class GroupScheduling(LoadScopeScheduling):
-    """`pytest --numprocesses N`: each group on one worker, in the order of collection."""
+    """Run each group on one worker (`--numprocesses N`), in the order of collection."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _group(Path(nodeid.partition("::")[0]))
@@ -109,7 +109,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes the demo apart, or runs it with another image, comes last."""
+    """Run tests last that remove the demo or change its image."""
     late = {"test_heal": 1, "test_orders": 2, "test_chaos": 3, "test_demo_command": 4}
     items.sort(key=lambda item: late.get(item.path.stem, 0))
 

@@ -1,4 +1,4 @@
-"""What conftest.py promises about runs side by side."""
+"""Groups of parallel runs, and reports."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ pytest_plugins = "pytester"
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 
-def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytester) -> None:
+def test_runs_tests_of_the_demo_on_one_worker(pytester: pytest.Pytester) -> None:
     tests = pytester.mkdir("tests")
     shutil.copy(CONFTEST, pytester.path)
     e2e = tests / "e2e"
@@ -26,8 +26,8 @@ def test_tests_that_share_the_demo_run_one_after_another(pytester: pytest.Pytest
     assert {words[0] for words in passed} != workers
 
 
-def test_report_says_what_was_run_and_why_it_failed(pytester: pytest.Pytester) -> None:
-    """While the run goes on: one that is cut off shows no failures of its own."""
+def test_report_lists_outcomes_and_failures(pytester: pytest.Pytester) -> None:
+    """Already during the run, so that an interrupted run has a report too."""
     tests = pytester.mkdir("tests")
     shutil.copy(CONFTEST, pytester.path)
     pytester.makeini("[pytest]\nmarkers = long: takes minutes\n")

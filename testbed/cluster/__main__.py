@@ -35,21 +35,21 @@ def main() -> None:
 @main.command()
 @named
 def up(names: Names) -> None:
-    """Start the cluster, or mend it; does nothing when it is healthy."""
+    """Start or repair the cluster; do nothing if it is healthy."""
     lifecycle.up(names)
 
 
 @main.command()
 @named
 def down(names: Names) -> None:
-    """Remove the cluster and all it left on the machine; built tools stay."""
+    """Remove the cluster completely, except the built tools."""
     lifecycle.down(names)
 
 
 @main.command()
 @named
 def status(names: Names) -> None:
-    """Show daemons, node and pods; exit 0 only when all daemons and the node are healthy."""
+    """Show daemons, node and pods; exit 0 only if all daemons and the node are healthy."""
     preflight.check_user()
     text, healthy = report(names)
     click.echo(text)
@@ -79,7 +79,7 @@ def tools(tools: tuple[str, ...]) -> None:
 
 
 def run() -> None:
-    """The command, with errors as one message and an exit code: 1 did not work, 2 cannot run here."""
+    """Run the command; print an error as one message. Exit codes: 1 failed, 2 requirements not met."""
     try:
         main()
     except ClusterError as error:

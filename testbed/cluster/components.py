@@ -200,7 +200,7 @@ def coredns(names: Names) -> Daemon:
     bind {names.node_address}
     errors
     health 127.0.0.1:8181
-    # There is no world outside: say so at once instead of "refused", which clients retry.
+    # There are no other networks: NXDOMAIN at once, because clients retry "refused".
     template ANY ANY . {{
         rcode NXDOMAIN
     }}

@@ -1,13 +1,13 @@
-"""What the commands end with; each carries its exit code."""
+"""Errors of the commands, with their exit codes."""
 
 
 class ClusterError(Exception):
-    """Did not work; the message says what was seen and what to look at."""
+    """An operation failed. The message contains the cause and where to look."""
 
     exit_code = 1
 
 
 class CannotRunHere(ClusterError):
-    """This machine or user lacks something; the message lists all of it."""
+    """The machine or the user does not meet the requirements. The message lists all missing ones."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Joins two local clusters as two organisations are joined: through single ports, past a firewall at each end.
+"""Join two local clusters like two organisations: through single ports, with a firewall at each end.
 
 A veth pair leads from one cluster's network namespace into the other's. Each end lets in connections to the
 openings that it was told of, and answers to connections of its own; everything else is dropped without a word.
@@ -31,7 +31,7 @@ class Opening:
 
 
 def load_balancer_address(cluster: Cluster) -> IPv4Address:
-    """An address of the cluster's own range that belongs to no node, pod or Service: a load balancer's."""
+    """Return an address of the cluster's range for a load balancer; no node, pod or Service uses it."""
     return cluster.names.network[256 + 10]
 
 
@@ -39,7 +39,7 @@ def load_balancer_address(cluster: Cluster) -> IPv4Address:
 def joined(
     one: Cluster, other: Cluster, *, into_one: Sequence[Opening] = (), into_other: Sequence[Opening] = ()
 ) -> Iterator[None]:
-    """Both clusters, which are up, reach each other's openings and nothing else of each other.
+    """Let two running clusters reach the openings of each other, and nothing else.
 
     Raises:
         ClusterError: a command failed; nothing is left behind.

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class CommandError(RuntimeError):
-    """A kubectl or helm call that exited non-zero; the text holds its arguments and its stderr."""
+    """kubectl or helm failed. The message contains its arguments and its output."""
 
 
 class Kubectl:
@@ -25,7 +25,7 @@ class Kubectl:
         self.env = dict(os.environ) | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
 
     def run(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """kubectl's standard output.
+        """Run kubectl; return its standard output.
 
         Raises:
             CommandError: kubectl exited non-zero.
@@ -34,19 +34,19 @@ class Kubectl:
         return self._call("kubectl", *args, stdin=stdin, timeout=timeout)
 
     def helm(self, *args: str, timeout: float = 1200) -> str:
-        """helm's standard output; raises as `run` does."""
+        """Run helm; return its standard output. Raises as `run` does."""
         return self._call("helm", *args, timeout=timeout)
 
     def get(self, *args: str) -> Any:
-        """The parsed JSON of `kubectl get ARGS -o json`."""
+        """Return the parsed JSON of `kubectl get ARGS -o json`."""
         return json.loads(self.run("get", *args, "-o", "json"))
 
     def exists(self, *args: str) -> bool:
-        """Whether `kubectl get ARGS` finds an object."""
+        """Return whether `kubectl get ARGS` finds an object."""
         return bool(self.run("get", *args, "--ignore-not-found", "-o", "name").strip())
 
     def apply(self, manifest: str) -> str:
-        """Apply the text of a manifest on the server's side."""
+        """Apply a manifest with server-side apply."""
         return self.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
 
     def ensure_namespace(self, name: str) -> None:
@@ -55,7 +55,7 @@ class Kubectl:
 
     @contextmanager
     def port_forward(self, namespace: str, target: str, port: int) -> Iterator[int]:
-        """The loopback port that leads to `port` of `target` (for example `service/kuscia-master`)."""
+        """Forward a loopback port to `port` of `target`, such as `service/kuscia-master`; yield it."""
         process = subprocess.Popen(
             ["kubectl", "port-forward", "-n", namespace, target, f":{port}"],
             env=self.env,

@@ -1,4 +1,4 @@
-"""up and down: from any state of a cluster to a working one, or to nothing."""
+"""Start and remove a cluster, whatever state it is in."""
 
 import fcntl
 import hashlib
@@ -36,10 +36,13 @@ def say(text: str) -> None:
 
 
 def up(names: Names) -> None:
-    """Makes the cluster work: starts it, mends it, or finds that there is nothing to do.
+    """Start the cluster, repair it, or do nothing if it is healthy.
 
-    A cluster that was there and cannot be mended is rebuilt from nothing, and that is said.
-    Raises ClusterError, CannotRunHere.
+    An existing cluster that cannot be repaired is recreated, with a message.
+
+    Raises:
+        ClusterError: a daemon does not start.
+        CannotRunHere: the machine does not meet the requirements.
     """
     preflight.check_user()
     with locked(names):
@@ -56,13 +59,13 @@ def up(names: Names) -> None:
         except ClusterError as error:
             if not existed:
                 raise
-            say(f"{error}\ncluster {names.name} cannot be mended: building it again from nothing")
+            say(f"{error}\ncluster {names.name} cannot be repaired: recreating it")
             _tear_down(names)
             _bring_up(names)
 
 
 def down(names: Names) -> None:
-    """Removes the cluster: processes, mounts, namespaces, cgroups, files. Keeps built tools."""
+    """Remove the cluster: processes, mounts, namespaces, cgroups, files. Built tools are kept."""
     preflight.check_user()
     with locked(names):
         _tear_down(names)
@@ -70,13 +73,13 @@ def down(names: Names) -> None:
 
 
 def unhealthy(names: Names) -> list[str]:
-    """What keeps the cluster from being healthy, in words; empty when it is."""
+    """Return the reasons why the cluster is not healthy."""
     if not names.pki.is_dir() or not namespaces.exist(names):
         return ["not started"]
     daemons = [daemon for group in components.all_daemons(names) for daemon in group]
-    # Dead processes first: probing what depends on them only takes time.
+    # Stopped processes first, because probes of daemons that depend on them take long.
     found = [
-        f"{daemon.name} does not run with its present configuration"
+        f"{daemon.name} is not running with its current configuration"
         for daemon in daemons
         if not processes.current(names, daemon)
     ]
@@ -90,7 +93,7 @@ def unhealthy(names: Names) -> list[str]:
 
 
 def node_not_ready(names: Names) -> str | None:
-    """Why no pod could run now, or None."""
+    """Return why pods cannot run, or None."""
     paths = f"/api/v1/nodes/{names.name}", "/api/v1/namespaces/default/serviceaccounts/default"
     try:
         answers = [probes.get(names, names.api_url + path, admin=True) for path in paths]
@@ -109,7 +112,7 @@ def _bring_up(names: Names) -> None:
     began = time.monotonic()
     if not namespaces.exist(names):
         if names.state.exists() or names.run.exists():
-            say("its namespaces are gone (reboot, or a start that was cut off): starting on the kept data")
+            say("no namespaces (reboot or interrupted start): starting with the existing data")
         _clear_run(names)
         say(f"starting cluster {names.name}: node {names.node_address}, API server {names.loopback_url}")
         names.state.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,7 @@ def _bring_up(names: Names) -> None:
     pki.ensure(names)
     for group in components.all_daemons(names):
         running = [daemon for daemon in group if processes.current(names, daemon)]
-        # The dead ones first: those that run may be unhealthy for want of them.
+        # Stopped daemons first: running ones may be unhealthy because of them.
         _start(names, [daemon for daemon in group if daemon not in running])
         _start(names, [daemon for daemon in running if not _recovers(daemon)])
         processes.wait_healthy(names, group)
@@ -137,11 +140,11 @@ def _start(names: Names, daemons: list[processes.Daemon]) -> None:
 
 
 def _recovers(daemon: processes.Daemon) -> bool:
-    """Whether a running daemon is healthy, or becomes so: a busy machine makes it late, not broken."""
+    """Return whether a running daemon is or becomes healthy; on a busy machine it may be late."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while reason := daemon.healthy():
         if time.monotonic() > deadline:
-            say(f"  {daemon.name} runs but does not answer: {reason}")
+            say(f"  {daemon.name} is running but not healthy: {reason}")
             return False
         time.sleep(0.5)
     return True
@@ -154,7 +157,7 @@ def _tear_down(names: Names) -> None:
 
 
 def _clear_run(names: Names) -> None:
-    """Removes all that does not survive a reboot: processes, cgroups, namespaces, run files."""
+    """Remove everything that does not survive a reboot: processes, cgroups, namespaces, run files."""
     cgroups.kill_all(names)
     namespaces.destroy(names)
     cgroups.remove(names)
@@ -169,7 +172,7 @@ def _import_pause(names: Names) -> None:
 
 
 def _bootstrapped(names: Names) -> Path:
-    """Marks that the present bootstrap.yaml was applied."""
+    """Return the file that marks bootstrap.yaml as applied."""
     return names.state / f"bootstrapped-{hashlib.sha256(BOOTSTRAP.read_bytes()).hexdigest()[:12]}"
 
 
@@ -197,7 +200,7 @@ def _wait_node(names: Names) -> None:
 
 @contextmanager
 def locked(names: Names) -> Iterator[None]:
-    """One up or down of a cluster at a time; the lock goes with its process, however that ends."""
+    """Allow one up or down of a cluster at a time; the lock ends with its process."""
     names.lock.parent.mkdir(parents=True, exist_ok=True)
     with names.lock.open("w") as file:
         deadline = time.monotonic() + LOCK_SECONDS
@@ -209,7 +212,7 @@ def locked(names: Names) -> Iterator[None]:
             except BlockingIOError:
                 if not said:
                     said = True
-                    say(f"another up or down of cluster {names.name} runs: waiting for it (lock {names.lock})")
+                    say(f"waiting for another up or down of cluster {names.name} (lock {names.lock})")
                 if time.monotonic() > deadline:
                     raise ClusterError(
                         f"another up or down of cluster {names.name} holds {names.lock} for more "

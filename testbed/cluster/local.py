@@ -1,4 +1,4 @@
-"""What other test code may use of the local cluster."""
+"""The local cluster, for other parts of the test bed and the tests."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +10,9 @@ from .names import DEFAULT_NAME, Names
 
 @dataclass(frozen=True)
 class Cluster:
-    """A local cluster by name; it need not be up for its names to be asked.
+    """A local cluster by name. It need not be running for its names to be read.
 
-    The methods raise ClusterError when something does not work, CannotRunHere when the machine cannot.
+    The methods raise ClusterError on failure, CannotRunHere if the machine does not meet the requirements.
     """
 
     name: str = DEFAULT_NAME
@@ -43,17 +43,17 @@ class Cluster:
         return toolchain.bin_dir()
 
     def up(self) -> None:
-        """Starts the cluster, or mends it; about a second when it is healthy."""
+        """Start or repair the cluster; takes about a second if it is healthy."""
         lifecycle.up(self.names)
 
     def down(self) -> None:
-        """Removes the cluster and all it left on the machine; built tools stay."""
+        """Remove the cluster completely, except the built tools."""
         lifecycle.down(self.names)
 
     def images(self) -> dict[str, str]:
-        """Image reference -> identity of the archive it was imported from ("" when not by `import_image`)."""
+        """Return image reference -> identity of the imported archive ("" if not imported by `import_image`)."""
         return nodeimages.present(self.names)
 
     def import_image(self, archive: Path, ref: str) -> bool:
-        """Makes an image archive known to the node as `ref`; False when that very content was there."""
+        """Import an image archive as `ref`; return False if the node has that content already."""
         return nodeimages.import_archive(self.names, archive, ref)

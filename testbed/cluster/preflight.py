@@ -1,4 +1,4 @@
-"""What a cluster needs of the machine, checked before anything is made; all that lacks in one message."""
+"""Requirements of a cluster, checked before anything is created. One message lists all that are missing."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ PROGRAMS = {
     "mount": "mount",
 }
 CNI_PLUGINS = Path("/usr/lib/cni")
-# Tried in a network and mount namespace that vanish with the trial: what -> shell command.
+# Tested in a temporary network and mount namespace: feature -> shell command.
 KERNEL_TRIALS = {
     "bridge interfaces (module bridge)": "ip link add trial0 type bridge",
     "veth interfaces (module veth)": "ip link add trial1 type veth peer name trial2",
@@ -45,22 +45,30 @@ KERNEL_TRIALS = {
 
 
 def check_user() -> None:
-    """Raises CannotRunHere for anyone but root."""
+    """Check that the user is root.
+
+    Raises:
+        CannotRunHere: the user is not root.
+    """
     if os.geteuid() != 0:
         raise CannotRunHere(
-            "the local cluster needs root (network namespaces, mounts, cgroups). "
-            "Run the same command as root, or point at a cluster of your own with CLUSTER=current."
+            "the local cluster requires root (network namespaces, mounts, cgroups). "
+            "Run the command as root, or use your own cluster with CLUSTER=current."
         )
 
 
 def check_machine(names: Names) -> None:
-    """Raises CannotRunHere with all that lacks: programs, cgroups, kernel features, a free slot and port."""
+    """Check programs, cgroups, kernel features, address range and port.
+
+    Raises:
+        CannotRunHere: the message lists everything that is missing.
+    """
     programs = _programs()
     kernel = [] if programs else _kernel()  # the trials need the programs
     missing = [*programs, *_cgroups(), *kernel, *_other_clusters(names), *_port(names)]
     if missing:
         raise CannotRunHere(
-            "this machine cannot run the local cluster; it lacks:\n" + "\n".join(f"  - {line}" for line in missing)
+            "this machine cannot run the local cluster; missing:\n" + "\n".join(f"  - {line}" for line in missing)
         )
 
 
@@ -90,7 +98,7 @@ def _kernel() -> list[str]:
 
 
 def _trial(command: str, directory: str) -> str | None:
-    """Error text of a shell command in namespaces of its own, None when it works."""
+    """Run a shell command in temporary namespaces; return its error, or None if it succeeds."""
     result = subprocess.run(
         ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", command],
         capture_output=True,
@@ -113,7 +121,7 @@ def _other_clusters(names: Names) -> list[str]:
 
 
 def _port(names: Names) -> list[str]:
-    """A port held by our own forwarder is a cluster to mend; anyone else's is in the way."""
+    """Report the port if another process uses it; the forwarder of this cluster may."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -123,6 +131,6 @@ def _port(names: Names) -> list[str]:
                 return []
             return [
                 f"port {names.loopback_port} of 127.0.0.1: {error.strerror}; "
-                f"who holds it: ss -ltnp 'sport = :{names.loopback_port}'"
+                f"to find its process: ss -ltnp 'sport = :{names.loopback_port}'"
             ]
     return []

@@ -1,4 +1,4 @@
-"""Daemons: start, look, stop. Nothing supervises them; `up` mends what died."""
+"""Start, inspect and stop daemons. Nothing supervises them; `up` restarts stopped ones."""
 
 import hashlib
 import json
@@ -176,7 +176,7 @@ def wait_healthy(names: Names, daemons: list[Daemon]) -> None:
             if reason is None:
                 del waiting[name]
             elif running(names, daemon) is None:
-                failed[name] = "ended by itself"
+                failed[name] = "exited"
                 del waiting[name]
             elif time.monotonic() - began > daemon.seconds:
                 failed[name] = f"not healthy after {daemon.seconds} s: {reason}"

@@ -1,4 +1,4 @@
-"""What runs of a cluster, as text."""
+"""The state of a cluster, as text."""
 
 from . import components, lifecycle, namespaces, processes, toolchain
 from .errors import ClusterError
@@ -38,7 +38,7 @@ def report(names: Names) -> tuple[str, bool]:
     lines += ["", *_pods(names)] if reason is None else []
     lines += ["", f"KUBECONFIG={names.kubeconfig}", f"logs in {names.logs}"]
     if not healthy:
-        lines.append(f"mend it: python -m testbed.cluster up --name {names.name}")
+        lines.append(f"fix: python -m testbed.cluster up --name {names.name}")
     return "\n".join(lines), healthy
 
 

@@ -1,4 +1,4 @@
-"""Database servers for the end-to-end tests, MariaDB and PostgreSQL: one Deployment each, in a namespace of its own.
+"""Database servers for the end-to-end tests, MariaDB and PostgreSQL: one Deployment each, in a separate namespace.
 
 Both servers' administrators log in over a socket inside the pod alone, so the only credentials are those of the
 users that tests make: random, or chosen by the test, and handed over on standard input.
@@ -18,7 +18,7 @@ from testbed.cluster.kubectl import CommandError, Kubectl
 
 MANIFESTS = Path(__file__).parent / "manifests"
 READY_SECONDS = 300
-# Every kind of character that an address has a meaning for.
+# All characters with a meaning in addresses.
 AWKWARD = "p@:/?#[]%41&=+ ()'\"\\пароль密码"
 
 
@@ -56,7 +56,7 @@ POSTGRES = Server(
 
 
 def ensure(kubectl: Kubectl, server: Server, image: str) -> None:
-    """Bring the server up; safe to repeat.
+    """Start the server; safe to repeat.
 
     Args:
         image: complete reference of its image.
@@ -70,12 +70,12 @@ def ensure(kubectl: Kubectl, server: Server, image: str) -> None:
 
 
 def remove(kubectl: Kubectl, server: Server) -> None:
-    """Delete the server and all it holds."""
+    """Delete the server and its data."""
     kubectl.run("delete", "namespace", server.namespace, "--ignore-not-found", "--wait", timeout=300)
 
 
 def scale(kubectl: Kubectl, server: Server, replicas: int) -> None:
-    """Stop (0) or start (1) the server, and wait until it is; its data stays."""
+    """Stop (0) or start (1) the server and wait; its data is kept."""
     deployment = f"deployment/{server.name}"
     kubectl.run("scale", deployment, "-n", server.namespace, f"--replicas={replicas}")
     if replicas:
@@ -101,7 +101,7 @@ def sql(kubectl: Kubectl, server: Server, statements: str, database: str = "") -
 
 
 def create_database(kubectl: Kubectl, server: Server, name: str, owner: str = "") -> None:
-    """An empty database; a user `owner` gets all rights to it."""
+    """Create an empty database; user `owner` gets all permissions on it."""
     if server.postgres:
         sql(kubectl, server, f'CREATE DATABASE "{name}"' + (f' OWNER "{owner}"' if owner else ""))
         return
@@ -110,7 +110,7 @@ def create_database(kubectl: Kubectl, server: Server, name: str, owner: str = ""
 
 
 def set_password(kubectl: Kubectl, server: Server, user: str, password: str) -> None:
-    """Make the user, or change the password it logs in with."""
+    """Create the user, or change its password."""
     if server.postgres:
         exists = sql(kubectl, server, f"SELECT 1 FROM pg_roles WHERE rolname = '{user}'")
         verb = "ALTER" if exists else "CREATE"
@@ -121,7 +121,7 @@ def set_password(kubectl: Kubectl, server: Server, user: str, password: str) -> 
 
 
 def drop(kubectl: Kubectl, server: Server, database: str, user: str) -> None:
-    """Delete a database and a user, if they are there."""
+    """Delete a database and a user, if they exist."""
     if server.postgres:
         sql(kubectl, server, f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
         sql(kubectl, server, f'DROP ROLE IF EXISTS "{user}"')
@@ -130,7 +130,7 @@ def drop(kubectl: Kubectl, server: Server, database: str, user: str) -> None:
 
 
 def random_password() -> str:
-    """A new password with all that makes an address hard to compose."""
+    """Return a new password with all characters that need care in an address."""
     return f"{secrets.token_hex(8)}{AWKWARD}{secrets.token_hex(8)}"
 
 
@@ -169,7 +169,7 @@ def _wait_ready(kubectl: Kubectl, server: Server) -> None:
 
 
 def _look(kubectl: Kubectl, server: Server) -> str:
-    """The server's pods with their events, and their log as far as there is one."""
+    """Return the pods of the server with events and logs."""
     words = []
     for command in (["describe", "pods"], ["logs", f"deployment/{server.name}", "--tail", "20"]):
         try:

@@ -1,4 +1,4 @@
-"""An Ingress controller for tests: Debian's nginx, told what ingress-nginx would tell it.
+"""An Ingress controller for tests: Debian's nginx, configured as ingress-nginx does.
 
 ingress-nginx itself needs an nginx with Lua modules that no package here has, and other controllers do not read its
 annotations. So `nginx_conf` writes what ingress-nginx's template (rootfs/etc/nginx/template/nginx.tmpl) makes of an
@@ -43,11 +43,11 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """The controller's own settings, for all Ingresses: its ConfigMap.
+    """Settings of the controller for all Ingresses: its ConfigMap.
 
     Args:
         ignore_invalid_headers: `ignore-invalid-headers`.
-        custom_http_errors: `custom-http-errors`: answers with these are replaced by pages of its own.
+        custom_http_errors: `custom-http-errors`: responses with these statuses are replaced by error pages.
         global_auth_signin: `global-auth-signin`, with a `global-auth-url` that knows nobody; "" for none.
     """
 
@@ -58,7 +58,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Location:
-    """One path of an Ingress, and the address (host:port) behind it."""
+    """One path of an Ingress and its backend (host:port)."""
 
     host: str
     path: str
@@ -69,7 +69,7 @@ class Location:
 
 
 def options(ingress: Object) -> dict[str, str]:
-    """The options that the annotations of an Ingress set, and the defaults of those that they do not.
+    """Return the options of an Ingress: its annotations on top of the defaults.
 
     Raises:
         ValueError: an annotation that is not known here.
@@ -83,7 +83,7 @@ def options(ingress: Object) -> dict[str, str]:
 
 
 def locations(ingress: Object, addresses: Mapping[str, str]) -> list[Location]:
-    """Every path of an Ingress; none when it is of another class.
+    """Return the paths of an Ingress; none if it is of another class.
 
     Args:
         addresses: of Services by name, as host:port of the port that is asked for.
@@ -107,7 +107,7 @@ def locations(ingress: Object, addresses: Mapping[str, str]) -> list[Location]:
 
 
 def nginx_conf(found: Iterable[Location], settings: Settings) -> str:
-    """nginx.conf for these paths."""
+    """Return nginx.conf for paths."""
     by_host: dict[str, list[Location]] = {}
     for location in found:
         by_host.setdefault(location.host, []).append(location)
@@ -247,7 +247,7 @@ class Controller:
     """nginx in one cluster, on NODE_PORT of its node.
 
     Args:
-        namespace: of its own; it goes with `remove`.
+        namespace: a separate one; `remove` deletes it.
         image: complete reference.
     """
 
@@ -259,7 +259,7 @@ class Controller:
     def serve(
         self, namespaces: Iterable[str], settings: Settings, mistakes: Mapping[str, str | None] | None = None
     ) -> None:
-        """Serve the Ingresses of these namespaces as they are now, with these settings and no others.
+        """Serve the present Ingresses of namespaces with these settings.
 
         Args:
             mistakes: annotations (without PREFIX) that are to be read otherwise; None: as if not there.
@@ -307,7 +307,7 @@ class Controller:
         return "\n---\n".join(map(json.dumps, documents))
 
     def _certificate(self) -> list[Object]:
-        """The default certificate, for whoever names no server; made once."""
+        """Create the default certificate, for clients without SNI, once."""
         if self._kubectl.exists("secret", NAME, "-n", self._namespace):
             return []
         key = domain_key.new_key()

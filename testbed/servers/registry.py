@@ -1,4 +1,4 @@
-"""A container registry for the end-to-end tests: Debian's docker-registry, in a local cluster's own network.
+"""A container registry for the end-to-end tests: Debian's docker-registry, in the network of a local cluster.
 
 It listens on the node, so that inside that network it is 127.0.0.1:PORT for containerd, which takes plain HTTP from
 there, and for skopeo, when that runs in the same network (`Cluster.nsenter`).
@@ -39,7 +39,7 @@ class Registry:
     password: str
 
     def push(self, source: str, repository: str, tag: str) -> str:
-        """Copy an image to `repository:tag`; returns its digest (sha256:…).
+        """Copy an image to `repository:tag`; return its digest (sha256:…).
 
         Args:
             source: as skopeo names it, such as `oci-archive:FILE`.
@@ -49,7 +49,7 @@ class Registry:
         return self._skopeo("inspect", "--tls-verify=false", "--format", "{{.Digest}}", target).strip()
 
     def docker_config(self, password: str | None = None) -> str:
-        """The content of a pull secret (`.dockerconfigjson`); by default with the right password."""
+        """Return the content of a pull secret (`.dockerconfigjson`); by default with the right password."""
         given = self.password if password is None else password
         auth = base64.b64encode(f"{USER}:{given}".encode()).decode()
         return json.dumps({"auths": {self.host: {"auth": auth}}})
@@ -74,7 +74,7 @@ class Registry:
 def registry(
     cluster: Cluster, kubectl: Kubectl, namespace: str, image: str, port: int, private: bool
 ) -> Iterator[Registry]:
-    """An empty registry, which goes with its namespace. What the node pulled stays on it.
+    """Run an empty registry; delete it with its namespace. The node keeps the images that it pulled.
 
     Args:
         image: complete reference of the registry's own image.

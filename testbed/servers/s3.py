@@ -38,7 +38,7 @@ READY_SECONDS = 300
 
 @dataclass(frozen=True)
 class S3:
-    """Where a pod reaches the server, and each party's bucket."""
+    """The endpoint of the server for pods, and the bucket of each party."""
 
     endpoint: str
     buckets: Mapping[str, str]
@@ -46,7 +46,7 @@ class S3:
 
 @dataclass(frozen=True)
 class Account:
-    """A party's account: where its credentials go (keys access_key_id and access_key_secret)."""
+    """The account of a party, and the Secret for its credentials (access_key_id, access_key_secret)."""
 
     party: str
     namespace: str
@@ -67,11 +67,11 @@ def ensure(
     namespace: str = NAMESPACE,
     arguments: tuple[str, ...] = (),
 ) -> S3:
-    """Bring a server up with the parties' accounts, Secrets and buckets; safe to repeat.
+    """Start a server with accounts, Secrets and buckets of the parties; safe to repeat.
 
     Args:
         image: complete reference of the versitygw image.
-        namespace: of the server; one of its own for a test that does more than to read and write.
+        namespace: of the server; use a separate one for a test that does more than read and write.
         arguments: of versitygw, beyond what the demo needs.
 
     Raises:
@@ -91,13 +91,13 @@ def ensure(
 
 
 def remove(kubectl: Kubectl, namespace: str = NAMESPACE) -> None:
-    """Delete the server and all it holds."""
+    """Delete the server and its data."""
     kubectl.run("delete", "namespace", namespace, "--ignore-not-found", "--wait", timeout=300)
 
 
 @contextmanager
 def client(kubectl: Kubectl, party: str, namespace: str = NAMESPACE) -> Iterator[Minio]:
-    """An S3 client with a party's own credentials, from outside the cluster (a port-forward)."""
+    """Yield an S3 client with the credentials of a party, through a port-forward."""
     users = _read_users(kubectl, namespace)
     with kubectl.port_forward(namespace, SERVICE, PORT) as port:
         yield Minio(
@@ -108,7 +108,7 @@ def client(kubectl: Kubectl, party: str, namespace: str = NAMESPACE) -> Iterator
 
 @contextmanager
 def on_loopback(directory: Path, users: Mapping[str, str]) -> Iterator[str]:
-    """The same server as a process of this machine; its URL.
+    """Run the same server as a process of this machine; yield its URL.
 
     Args:
         directory: for accounts and objects, empty at first.
@@ -136,13 +136,13 @@ def on_loopback(directory: Path, users: Mapping[str, str]) -> Iterator[str]:
 
 
 def read(kubectl: Kubectl, party: str, name: str) -> bytes:
-    """Content of an object in a party's bucket."""
+    """Return the content of an object in the bucket of a party."""
     with client(kubectl, party) as s3:
         return s3.get_object(bucket_name=party, object_name=name).read()
 
 
 def _users(kubectl: Kubectl, accounts: tuple[Account, ...], namespace: str) -> dict[str, str]:
-    """Access key id -> secret of every account; makes what is not there yet."""
+    """Return access key ID -> secret of all accounts; create missing ones."""
     users = _read_users(kubectl, namespace) or {"root": secrets.token_hex(20)}
     missing = [account.party for account in accounts if account.party not in users]
     if missing or not kubectl.exists("secret", SECRET, "-n", namespace):
@@ -165,7 +165,7 @@ def _read_users(kubectl: Kubectl, namespace: str) -> dict[str, str]:
 
 
 def users_json(users: Mapping[str, str]) -> str:
-    """versitygw's file of internal accounts. `userplus` may make buckets; a bucket is its owner's alone."""
+    """versitygw's file of internal accounts. `userplus` can create buckets; only the owner of a bucket can use it."""
     accounts = {
         name: {
             "access": name,
@@ -222,7 +222,7 @@ def _wait_ready(kubectl: Kubectl, namespace: str) -> None:
 
 
 def _look(kubectl: Kubectl, namespace: str) -> str:
-    """The server's pods with their events, and their log as far as there is one."""
+    """Return the pods of the server with events and logs."""
     words = []
     for command in (["describe", "pods"], ["logs", "deployment/s3", "--tail", "20"]):
         try:
@@ -239,7 +239,7 @@ def _ensure_bucket(kubectl: Kubectl, account: Account, namespace: str) -> None:
 
 
 def _retry(call: Callable[[], None], seconds: float = 60) -> None:
-    """`call` until it succeeds: right after a start, new accounts lag, and a pod said to be ready may be gone."""
+    """Repeat `call` until it succeeds: new accounts are delayed after a start, and a ready pod may have stopped."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -67,7 +67,7 @@ def test_own_cluster_requires_a_prefix() -> None:
     assert NEEDS_PREFIX in done.stderr
 
 
-def test_reports_what_the_machine_lacks() -> None:
+def test_reports_missing_requirements() -> None:
     """Root without capabilities cannot create namespaces."""
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "testbed.demo", "up"]
     done = subprocess.run(command, env=os.environ | {"CLUSTER": "nowhere"}, capture_output=True, text=True, check=False)

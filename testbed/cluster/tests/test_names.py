@@ -8,7 +8,7 @@ from testbed.cluster.names import SLOTS, Names
 
 
 @pytest.mark.parametrize("name", ["kuscia", "a", "second", "c2", "a-b", "x" * 20])
-def test_good_names(name: str) -> None:
+def test_accepts_valid_names(name: str) -> None:
     names = Names(name)
     assert 0 <= names.slot < SLOTS
     for path in (names.state, names.run, names.netns_path):
@@ -18,12 +18,12 @@ def test_good_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "1a", "a_b", "a/b", "..", "x" * 21, "current"])
-def test_bad_names(name: str) -> None:
+def test_rejects_invalid_names(name: str) -> None:
     with pytest.raises(ValueError, match="Example: kuscia"):
         Names(name)
 
 
-def test_networks_of_one_cluster_lie_in_its_own_and_apart() -> None:
+def test_networks_of_a_cluster_do_not_overlap() -> None:
     names = Names("kuscia")
     parts = [names.node_network, names.service_network, names.pod_network]
     assert all(part.subnet_of(names.network) for part in parts)
@@ -32,7 +32,7 @@ def test_networks_of_one_cluster_lie_in_its_own_and_apart() -> None:
     assert names.kubernetes_service in names.service_network
 
 
-def test_two_slots_share_nothing() -> None:
+def test_different_slots_share_nothing() -> None:
     one, two = Names("kuscia"), Names("second")
     assert one.slot != two.slot
     assert not one.network.overlaps(two.network)

@@ -30,7 +30,7 @@ def use(monkeypatch: pytest.MonkeyPatch, containerd: Containerd) -> None:
     monkeypatch.setattr(archives, "identity", lambda _archive: "sha256:1")
 
 
-def test_a_name_without_its_index_is_removed_and_imported_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imports_again_when_the_index_was_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     containerd = Containerd("ctr: content digest sha256:f: not found")
     use(monkeypatch, containerd)
     assert nodeimages.import_archive(Names("clutest"), Path("x.tar"), REF)
@@ -39,7 +39,7 @@ def test_a_name_without_its_index_is_removed_and_imported_again(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("failures", [("no space left on device",), ("content digest a", "content digest b")])
-def test_other_failures_are_told(monkeypatch: pytest.MonkeyPatch, failures: tuple[str, ...]) -> None:
+def test_reports_other_failures(monkeypatch: pytest.MonkeyPatch, failures: tuple[str, ...]) -> None:
     use(monkeypatch, Containerd(*failures))
     with pytest.raises(ClusterError, match=failures[-1]):
         nodeimages.import_archive(Names("clutest"), Path("x.tar"), REF)

@@ -261,7 +261,7 @@ def slow_answers() -> Iterator[Callable[[int], int]]:
         server.close()
 
 
-def test_one_party_is_ahead_of_the_other(
+def test_waits_for_a_late_peer(
     parties: dict[str, Party],
     make_config: Make,
     make_input: Make,
@@ -277,7 +277,7 @@ def test_one_party_is_ahead_of_the_other(
     assert [code for code, _ in ended.values()] == [0, 0], ended
 
 
-def test_one_receiver(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
+def test_only_the_receiver_writes_a_result(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     for seed, (name, party) in enumerate(parties.items()):
         party.table(rows(name, seed, 200))
     ended = run_both(parties, configs(make_config, make_input(receiver_parties={"ss": ["bob"]})))
@@ -288,7 +288,7 @@ def test_one_receiver(parties: dict[str, Party], make_config: Make, make_input: 
     assert not (parties["alice"].data / "psi-output.csv").exists()
 
 
-def test_nothing_in_common(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
+def test_empty_intersection(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     parties["alice"].table([["1", "2", "3"]])
     parties["bob"].table([["7", "2", "3", "1"]])
     ended = run_both(parties, configs(make_config, make_input()))
@@ -298,7 +298,7 @@ def test_nothing_in_common(parties: dict[str, Party], make_config: Make, make_in
     assert "psi-output" not in parties["alice"].domaindata
 
 
-def test_peer_that_is_not_there(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
+def test_fails_when_the_peer_is_absent(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     parties["alice"].table([["1", "2", "3"]])
     input_ = make_input()
     spu = input_["sf_cluster_desc"]["devices"][0]
@@ -308,7 +308,7 @@ def test_peer_that_is_not_there(parties: dict[str, Party], make_config: Make, ma
     assert "bob was not reached at http://127.0.0.1:" in log
 
 
-def test_table_without_its_key(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
+def test_fails_when_the_key_is_missing(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     parties["alice"].table([["1", "2", "3"]])
     input_ = make_input(**{"input/input_ds1/keys": {"ss": ["uid"]}})
     log, _ = (process := parties["alice"].start(configs(make_config, input_)["alice"])).communicate(timeout=60)
@@ -316,7 +316,7 @@ def test_table_without_its_key(parties: dict[str, Party], make_config: Make, mak
     assert "key columns of the task: uid" in log
 
 
-def test_no_file(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
+def test_fails_when_the_file_is_missing(parties: dict[str, Party], make_config: Make, make_input: Make) -> None:
     parties["alice"].table([])
     (parties["alice"].data / "alice.csv").unlink()
     log, _ = (process := parties["alice"].start(configs(make_config, make_input())["alice"])).communicate(timeout=60)
@@ -325,7 +325,7 @@ def test_no_file(parties: dict[str, Party], make_config: Make, make_input: Make)
     assert "use a data source of type oss" in log
 
 
-def test_no_certificates(tmp_path: Path, make_config: Make, make_input: Make) -> None:
+def test_fails_without_certificates(tmp_path: Path, make_config: Make, make_input: Make) -> None:
     config = tmp_path / "task-config.conf"
     config.write_text(json.dumps(make_config("alice", make_input())))
     done = subprocess.run(

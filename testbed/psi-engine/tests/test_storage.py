@@ -35,7 +35,7 @@ def source(url: str, **more: Any) -> Source:
 
 
 @pytest.mark.parametrize("prefix", ["", "p", "/deep/er/"])
-def test_a_file_comes_back_as_it_was_stored(server: str, tmp_path: Path, prefix: str) -> None:
+def test_fetches_what_it_stored(server: str, tmp_path: Path, prefix: str) -> None:
     content = os.urandom(6_000_000)  # more than one part
     (tmp_path / "in").write_bytes(content)
     one = source(server, prefix=prefix)
@@ -56,7 +56,7 @@ def test_a_file_comes_back_as_it_was_stored(server: str, tmp_path: Path, prefix:
     ({"access_key_secret": "wrong"}, "SignatureDoesNotMatch"),
     ({"version": "s3v2"}, "s3v2 is not supported"),
 ])  # fmt: skip
-def test_what_cannot_work_is_not_tried_again(server: str, tmp_path: Path, more: dict[str, str], reason: str) -> None:
+def test_does_not_retry_permanent_errors(server: str, tmp_path: Path, more: dict[str, str], reason: str) -> None:
     begin = time.monotonic()
     with pytest.raises(EngineError, match=reason) as raised:
         storage.fetch(source(server, **more), "nosuch.csv", tmp_path / "out")
@@ -65,14 +65,14 @@ def test_what_cannot_work_is_not_tried_again(server: str, tmp_path: Path, more: 
     assert "alice-pw" not in str(raised.value)
 
 
-def test_a_server_that_is_away_is_tried_until_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_an_absent_server_until_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     until_deadline = retry.until_deadline
     monkeypatch.setattr(storage, "until_deadline", lambda what, call: until_deadline(what, call, seconds=1, pause=0.2))
     with pytest.raises(EngineError, match=r"no success in 1 s; last seen: .*refused"):
         storage.fetch(source("http://127.0.0.1:9"), "a.csv", tmp_path / "out")
 
 
-def test_directories(tmp_path: Path) -> None:
+def test_reads_and_writes_directories(tmp_path: Path) -> None:
     one = Source("local", "localfs", {"path": str(tmp_path / "data")})
     (tmp_path / "in").write_text("id1\n1\n")
     storage.store(one, tmp_path / "in", "sub/a.csv")
@@ -82,6 +82,6 @@ def test_directories(tmp_path: Path) -> None:
         storage.fetch(one, "../in", tmp_path / "out")
 
 
-def test_unknown_kind_of_source(tmp_path: Path) -> None:
+def test_rejects_unknown_kind_of_source(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="data source x is of type odps; known: oss, localfs"):
         storage.fetch(Source("x", "odps", json.loads("{}")), "a", tmp_path / "out")

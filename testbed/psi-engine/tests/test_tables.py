@@ -16,7 +16,7 @@ def test_result_columns_keep_their_types_in_the_order_of_the_file() -> None:
         ("age", "float"), ("id1", "str"), ("new", "str"))  # fmt: skip
 
 
-def test_missing_columns_and_keys_are_told_at_once() -> None:
+def test_reports_all_missing_columns_and_keys() -> None:
     with pytest.raises(EngineError) as raised:
         tables.check(TABLE, Input("alice-table", ("uid",), False), ["id1", "x"])
     assert "alice.csv has the columns id1, x" in str(raised.value)
@@ -30,20 +30,20 @@ def test_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     assert tables.header(path) == ["id1", "age"]
 
 
-def test_empty_file(tmp_path: Path) -> None:
+def test_rejects_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.touch()
     with pytest.raises(EngineError, match=r"a\.csv is empty"):
         tables.header(path)
 
 
-def test_own_input_is_found_by_its_author() -> None:
+def test_finds_own_input_by_its_author() -> None:
     granted = Table("bob-table", "bob", "bob.csv", "x", ())
     assert own_input("alice", [granted, TABLE], ["bob-table", "alice-table"]) == (1, TABLE)
     assert own_input("alice", [TABLE, None], ["alice-table", "bob-table"]) == (0, TABLE)
 
 
-def test_no_own_input() -> None:
+def test_fails_without_own_input() -> None:
     with pytest.raises(EngineError, match="alice-table: of alice, bob-table: not known here"):
         own_input("carl", [TABLE, None], ["alice-table", "bob-table"])
 

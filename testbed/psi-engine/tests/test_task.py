@@ -16,7 +16,7 @@ def parsed(make_config: Make, input_: dict[str, Any], party: str = "alice") -> T
     return parse(json.dumps(make_config(party, input_)))
 
 
-def test_example_job(make_config: Make, make_input: Make) -> None:
+def test_reads_the_example_job(make_config: Make, make_input: Make) -> None:
     task = parsed(make_config, make_input())
     assert (task.task_id, task.party, task.peer, task.rank) == ("job-psi", "alice", "bob", 0)
     assert task.parties == {"alice": "0.0.0.0:29325", "bob": "http://job-0-psi.bob.svc:80"}
@@ -50,13 +50,13 @@ def test_no_receivers_means_both(make_config: Make, make_input: Make) -> None:
     assert parsed(make_config, make_input(receiver_parties={"is_na": True})).receivers == ("alice", "bob")
 
 
-def test_one_receiver(make_config: Make, make_input: Make) -> None:
+def test_reads_one_receiver(make_config: Make, make_input: Make) -> None:
     task = parsed(make_config, make_input(receiver_parties={"ss": ["bob"]}))
     assert task.receivers == ("bob",)
     assert not task.receives
 
 
-def test_ecdh_curve(make_config: Make, make_input: Make) -> None:
+def test_reads_the_ecdh_curve(make_config: Make, make_input: Make) -> None:
     attributes = {"protocol": {"s": "PROTOCOL_ECDH"}, "protocol/PROTOCOL_ECDH": {"s": "CURVE_25519"}}
     task = parsed(make_config, make_input(**attributes))
     assert (task.protocol, task.curve) == ("PROTOCOL_ECDH", "CURVE_25519")
@@ -71,19 +71,19 @@ def test_peer_url(endpoint: str, url: str) -> None:
     assert peer_url(endpoint) == url
 
 
-def test_missing_keys_are_told_at_once() -> None:
+def test_reports_all_missing_keys() -> None:
     with pytest.raises(EngineError) as raised:
         parse(json.dumps({"task_id": "t"}))
     for key in ("task_input_config", "task_cluster_def", "allocated_ports"):
         assert f"{key} is missing" in str(raised.value)
 
 
-def test_not_json() -> None:
+def test_rejects_invalid_json() -> None:
     with pytest.raises(EngineError, match="task config is not JSON"):
         parse("{{.TASK_ID}}")
 
 
-def test_everything_wrong_is_told_at_once(make_config: Make, make_input: Make) -> None:
+def test_reports_all_errors(make_config: Make, make_input: Make) -> None:
     bad = make_input(
         protocol={"s": "PROTOCOL_X"}, join_type={"s": "full_join"}, receiver_parties={"ss": ["carl"]},
         **{"input/input_ds2/keys": {"is_na": True}},
@@ -106,19 +106,19 @@ def test_everything_wrong_is_told_at_once(make_config: Make, make_input: Make) -
         assert part in text
 
 
-def test_different_numbers_of_keys(make_config: Make, make_input: Make) -> None:
+def test_rejects_different_numbers_of_keys(make_config: Make, make_input: Make) -> None:
     with pytest.raises(EngineError, match="different numbers of columns"):
         parsed(make_config, make_input(**{"input/input_ds1/keys": {"ss": ["id1", "age"]}}))
 
 
-def test_port_not_in_the_app_image(make_config: Make, make_input: Make) -> None:
+def test_rejects_port_that_is_not_in_the_app_image(make_config: Make, make_input: Make) -> None:
     config = make_config("alice", make_input())
     config["allocated_ports"] = json.dumps({"ports": [{"name": "spu", "port": 1}]})
     with pytest.raises(EngineError, match="allocated_ports has no port named psi"):
         parse(json.dumps(config))
 
 
-def test_three_parties_are_refused(make_config: Make, make_input: Make) -> None:
+def test_rejects_three_parties(make_config: Make, make_input: Make) -> None:
     config = make_config("alice", make_input())
     cluster = json.loads(config["task_cluster_def"])
     cluster["parties"].append({"name": "carl"})

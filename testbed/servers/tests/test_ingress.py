@@ -22,7 +22,7 @@ def conf(*ingresses: Object, settings: Settings | None = None) -> str:
     return nginx_conf(found, settings or Settings())
 
 
-def test_the_preset_meets_what_kuscia_asks_of_a_proxy() -> None:
+def test_preset_meets_the_requirements_of_kuscia() -> None:
     """Kuscia facts 12.6, gateway requirements."""
     text = conf(ingress("master", "ingress-nginx"), ingress("alice", "ingress-nginx"))
     for line in (
@@ -48,7 +48,7 @@ def test_the_preset_meets_what_kuscia_asks_of_a_proxy() -> None:
     )
 
 
-def test_a_gateway_without_tls() -> None:
+def test_uses_http_for_a_gateway_without_tls() -> None:
     assert "proxy_pass http://service-10-0-0-1-1080;" in conf(ingress("master", "ingress-nginx", "notls"))
 
 
@@ -69,14 +69,14 @@ def test_defaults_are_those_of_ingress_nginx() -> None:
     assert "rewrite" not in text
 
 
-def test_an_annotation_that_is_not_known() -> None:
+def test_rejects_unknown_annotation() -> None:
     one = ingress("master", "ingress-nginx")
     one["metadata"]["annotations"][PREFIX + "server-snippet"] = "x"
     with pytest.raises(ValueError, match="does not know server-snippet"):
         options(one)
 
 
-def test_an_ingress_of_another_class() -> None:
+def test_ignores_ingresses_of_another_class() -> None:
     one = ingress("master", "ingress-nginx")
     one["spec"]["ingressClassName"] = "other"
     assert locations(one, ADDRESSES) == []

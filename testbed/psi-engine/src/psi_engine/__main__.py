@@ -16,7 +16,7 @@ LOG = logging.getLogger("psi_engine")
 
 
 def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
-    """Do the task; `directory` is for files on the way.
+    """Run the task.
 
     Raises:
         EngineError: it could not be done.
@@ -56,7 +56,7 @@ def run(task: Task, datamesh: DataMesh, directory: Path) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 done, 1 not."""
+    """Run the task; return the exit code: 0 success, 1 failure."""
     parser = argparse.ArgumentParser(prog="psi_engine", description=__doc__)
     parser.add_argument("config", type=Path, help="Kuscia's task config, such as /work/kuscia/task-config.conf")
     parser.add_argument("--datamesh", default=URL, help="default: %(default)s")
@@ -65,7 +65,7 @@ def main() -> int:
     try:
         task = parse(arguments.config.read_text())
         with tempfile.TemporaryDirectory() as directory:
-            # The PSI library's own temporary files and traces, too.
+            # Also for temporary files and traces of the PSI library.
             os.environ["TMPDIR"] = directory
             run(task, DataMesh(arguments.datamesh, ssl_context()), Path(directory))
     except (EngineError, OSError) as error:

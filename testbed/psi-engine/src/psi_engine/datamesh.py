@@ -1,4 +1,4 @@
-"""DataMesh as engines see it: what tables and data sources this party has (Kuscia facts 16.4)."""
+"""A client of DataMesh: tables and data sources of this party (Kuscia facts 16.4)."""
 
 import json
 import os
@@ -72,7 +72,7 @@ class DataMesh:
         )
 
     def table(self, domaindata_id: str) -> Table | None:
-        """The table of that id, own or granted by the peer; None if this party knows none."""
+        """Return the table with an ID, own or granted by the peer; None if it does not exist."""
         status, data = self._call("domaindata/query", {"domaindata_id": domaindata_id})
         if status["code"] == NOT_FOUND:
             return None
@@ -81,17 +81,17 @@ class DataMesh:
         return Table(domaindata_id, data["author"], data["relative_uri"], data["datasource_id"], columns)
 
     def source(self, datasource_id: str) -> Source:
-        """The data source of that id, with its settings in clear.
+        """Return the data source with an ID, with its settings in plain text.
 
         Raises:
-            EngineError: there is none.
+            EngineError: it does not exist.
         """
         status, data = self._call("domaindatasource/query", {"datasource_id": datasource_id})
         self._expect_success(f"data source {datasource_id}", status)
         return Source(datasource_id, data["type"], data["info"].get(data["type"]) or {})
 
     def register(self, table: Table) -> None:
-        """Register what was made; one of the same id is replaced, but for what is empty here."""
+        """Register a result; one with the same ID is replaced, except for fields that are empty here."""
         columns = [{"name": name, "type": kind} for name, kind in table.columns]
         wanted = {
             "domaindata_id": table.id, "name": table.id, "type": table.kind, "relative_uri": table.uri,

@@ -1,4 +1,4 @@
-"""One way to try again."""
+"""Retry of transient errors."""
 
 import logging
 import time
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 class Transient(Exception):
-    """Not now; may work in a moment. The text says what was seen."""
+    """A temporary error."""
 
 
 def until_deadline(what: str, call: Callable[[], T], seconds: float = 60, pause: float = 1) -> T:
-    """The result of `call`, tried again while it raises Transient.
+    """Return the result of `call`; retry while it raises Transient.
 
     Raises:
         EngineError: it still failed after `seconds`; with what was seen last.
     """
     begin = time.monotonic()
-    told = begin - 10
+    reported = begin - 10
     while True:
         try:
             return call()
@@ -30,7 +30,7 @@ def until_deadline(what: str, call: Callable[[], T], seconds: float = 60, pause:
             now = time.monotonic()
             if now - begin > seconds:
                 raise EngineError(f"{what}: no success in {seconds:.0f} s; last seen: {error}") from error
-            if now - told >= 10:
+            if now - reported >= 10:
                 LOG.info("%s: trying again for up to %.0f s: %s", what, seconds - (now - begin), error)
-                told = now
+                reported = now
             time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Fetches files from data sources and puts them there: S3-compatible object stores, local directories."""
+"""Read and write files of data sources: S3-compatible object stores, local directories."""
 
 import shutil
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def fetch(source: Source, uri: str, target: Path) -> None:
     """Copy the file `uri` of a data source to `target`.
 
     Raises:
-        EngineError: there is no such file, access is denied, or the data source is of an unknown kind.
+        EngineError: the file does not exist, access is denied, or the kind of the data source is unknown.
     """
     if source.kind == "localfs":
         _copy(_local(source, uri), target, source)
@@ -30,7 +30,7 @@ def fetch(source: Source, uri: str, target: Path) -> None:
 
 
 def store(source: Source, path: Path, uri: str) -> None:
-    """Copy the file `path` to `uri` of a data source, over what may be there; raises as `fetch` does."""
+    """Copy the file `path` to `uri` of a data source, replacing it; raises as `fetch` does."""
     if source.kind == "localfs":
         place = _local(source, uri)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _local(source: Source, uri: str) -> Path:
 
 
 def _object(source: Source, uri: str) -> tuple[Minio, str, str]:
-    """S3 client, bucket and key of a file."""
+    """Return S3 client, bucket and key of a file."""
     if source.kind != "oss":
         raise EngineError(f"data source {source.id} is of type {source.kind}; known: oss, localfs")
     info = source.info

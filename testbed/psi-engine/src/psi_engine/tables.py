@@ -1,4 +1,4 @@
-"""Headers of CSV files against the columns that a table is registered with."""
+"""Compare headers of CSV files with the columns of registered tables."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ DEFAULT_TYPE = "str"
 
 
 def header(path: Path) -> list[str]:
-    """The column names in the first line of a CSV file.
+    """Return the column names in the first line of a CSV file.
 
     Raises:
         EngineError: the file is empty.
@@ -24,7 +24,7 @@ def header(path: Path) -> list[str]:
 
 
 def check(table: Table, wanted: Input, names: list[str]) -> None:
-    """Refuse a file that lacks a registered column or a key.
+    """Check that a file contains all registered columns and keys.
 
     Raises:
         EngineError: lists all that is missing.
@@ -38,10 +38,10 @@ def check(table: Table, wanted: Input, names: list[str]) -> None:
     if keys:
         problems.append(f"key columns of the task: {', '.join(keys)}")
     if problems:
-        raise EngineError(f"{table.uri} has the columns {', '.join(names)}; it lacks " + "; ".join(problems))
+        raise EngineError(f"{table.uri} has the columns {', '.join(names)}; missing: " + "; ".join(problems))
 
 
 def result_columns(table: Table, names: list[str]) -> tuple[tuple[str, str], ...]:
-    """(name, type) of the result's columns, in the order of the result's header."""
+    """Return (name, type) of the columns of the result, in the order of its header."""
     types = dict(table.columns)
     return tuple((name, types.get(name, DEFAULT_TYPE)) for name in names)

@@ -1,4 +1,4 @@
-"""What the task is: Kuscia's rendered task config and SecretFlow's component input in it. Pure."""
+"""Parse Kuscia's rendered task config and SecretFlow's component input in it. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Task:
-    """A PSI task as one party sees it.
+    """A PSI task of one party.
 
     parties: name -> address of the party's port (own: `0.0.0.0:<port>`), in the order that both
     parties agree on (by name). inputs: in the order of the component's input_ds1, input_ds2.
@@ -78,7 +78,7 @@ class Task:
 
 
 class _Problems(list[str]):
-    """Everything that is wrong with a config, told at once."""
+    """All errors of a config."""
 
     def raise_any(self, what: str) -> None:
         if self:
@@ -86,7 +86,7 @@ class _Problems(list[str]):
 
 
 def parse(text: str) -> Task:
-    """The task in Kuscia's rendered config file (Kuscia facts 16.4).
+    """Return the task of a config file that Kuscia rendered (Kuscia facts 16.4).
 
     Raises:
         EngineError: lists everything that is missing or not understood.
@@ -131,7 +131,7 @@ def parse(text: str) -> Task:
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
-    """`value` as a JSON object; Kuscia hands most of them over as JSON in a string."""
+    """Return `value` as a JSON object; most values are JSON in a string."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
