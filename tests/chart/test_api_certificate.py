@@ -13,7 +13,7 @@ from kuscia_sim import config as sim_config
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim import files
 from kuscia_sim.hostnet import Host
-from kuscia_sim.serve import server_context
+from kuscia_sim.tls import server_context
 from tests.chart.render import Scenario
 
 COMPONENTS = {"master": ("master", "kuscia-system", "kuscia-master"), "lite": ("alice", "alice", "kuscia-lite-alice")}

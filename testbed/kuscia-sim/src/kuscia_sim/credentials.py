@@ -4,15 +4,19 @@ import base64
 import datetime
 import hashlib
 import ipaddress
+import re
 import secrets
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 YEARS_10 = datetime.timedelta(days=10 * 365)
 KEY_BITS = 2048
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
 
 
 def load_key(data: str) -> rsa.RSAPrivateKey:
@@ -57,8 +61,24 @@ def public_key_b64(cert_b64: str) -> str:
     return base64.b64encode(pem).decode()
 
 
+def go_name(attributes: Sequence[tuple[x509.ObjectIdentifier, str]]) -> x509.Name:
+    """Return a name encoded as Go encodes it: PrintableString where the characters allow it, else UTF8String.
+
+    Go compares encoded names, so the encoding decides whether it finds a certificate's issuer (Kuscia facts 16.6).
+    """
+    return x509.Name(
+        x509.NameAttribute(
+            oid,
+            value,
+            _ASN1Type.PrintableString if _PRINTABLE.fullmatch(value) else _ASN1Type.UTF8String,
+            _validate=False,
+        )
+        for oid, value in attributes
+    )
+
+
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    return go_name([(NameOID.COMMON_NAME, common_name)])
 
 
 def _key_usage(cert_sign: bool, key_encipherment: bool) -> x509.KeyUsage:

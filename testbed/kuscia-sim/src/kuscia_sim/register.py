@@ -45,7 +45,7 @@ def request(domain_id: str, deploy_token: str, key: RSAPrivateKey) -> tuple[dict
     """What a lite sends: the JSON body and the `jwt-token` header."""
     csr = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain_id)]))
+        .subject_name(credentials.go_name([(NameOID.COMMON_NAME, domain_id)]))
         .add_extension(x509.UnrecognizedExtension(TOKEN_EXTENSION, deploy_token.encode()), critical=False)
         .sign(key, hashes.SHA256())
     )

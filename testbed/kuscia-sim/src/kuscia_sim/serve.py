@@ -94,13 +94,3 @@ async def _read_to_end(connection: socket.socket) -> None:
         async with asyncio.timeout(LINGER):
             while await asyncio.get_running_loop().sock_recv(connection, 65536):
                 pass
-
-
-def server_context(certificate: str, key: str, client_ca: str | None) -> ssl.SSLContext:
-    """A TLS context from files; with `client_ca` (a file) clients must present a certificate it signed."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    if client_ca:
-        context.load_verify_locations(client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -38,8 +38,9 @@ from kuscia_sim.modules import Manager, Module, ModuleFailed, NotGraceful
 from kuscia_sim.node import MasterUnreachable, Node
 from kuscia_sim.probe import ProbeFailed, probe
 from kuscia_sim.remote_store import RemoteAPI, RemoteStore
-from kuscia_sim.serve import Listener, server_context
+from kuscia_sim.serve import Listener
 from kuscia_sim.store import LocalStore, SharedDatastore, StoreError
+from kuscia_sim.tls import server_context
 from kuscia_sim.wire import Context
 
 # Kuscia's is fixed when its binary is built; so is the image's.

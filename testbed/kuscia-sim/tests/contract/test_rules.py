@@ -232,10 +232,37 @@ async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
     await cluster.ok("master", "domain/create", {"domain_id": "p", "role": "partner"})
     found = await cluster.ok("master", "domain/query", {"domain_id": "p"})
     assert found["master_domain_id"] == "p"
-    assert found["auth_center"] == {"authentication_type": "Token", "token_gen_method": "UID-RSA-GEN"}
     wrong = {"domain_id": "q", "role": "", "master_domain_id": "p"}
     text = "master domain role is partner, but current role is "
     assert await cluster.refused("master", "domain/create", wrong) == (11100, text)
+
+
+@pytest.mark.parametrize(
+    ("role", "cert", "method"),
+    [("", False, "RSA-GEN"), ("", True, "RSA-GEN"), ("partner", False, "RSA-GEN"), ("partner", True, "UID-RSA-GEN")],
+)
+async def test_token_method_of_a_new_domain(cluster: Cluster, role: str, cert: bool, method: str) -> None:
+    """As recorded, and for a partner without a certificate by Kuscia facts 16.6."""
+    text = credentials.cert_pem(credentials.ca_certificate(credentials.new_key(), "p")) if cert else ""
+    await cluster.ok("master", "domain/create", {"domain_id": "p", "role": role, "cert": text})
+    found = await cluster.ok("master", "domain/query", {"domain_id": "p"})
+    assert found["auth_center"] == {"authentication_type": "Token", "token_gen_method": method}
+
+
+async def test_routes_with_the_same_name_are_one_object(cluster: Cluster) -> None:
+    """A ClusterDomainRoute is named <source>-<destination> (Kuscia facts 6.2)."""
+    for domain_id in ("a", "a-b", "c", "b-c"):
+        await cluster.ok("master", "domain/create", {"domain_id": domain_id})
+    first, second = {"source": "a", "destination": "b-c"}, {"source": "a-b", "destination": "c"}
+    endpoint = {"host": "first.example.com", "ports": [{"port": 1080, "protocol": "HTTP", "name": "http"}]}
+    rest = {"authentication_type": "Token", "endpoint": endpoint}
+    await cluster.ok("master", "route/create", {**first, **rest})
+    code, _ = await cluster.refused("master", "route/create", {**second, **rest})
+    assert code == 11405
+    found = await cluster.ok("master", "route/query", second)
+    assert (found["name"], found["endpoint"]["host"]) == ("a-b-c", "first.example.com")
+    await cluster.ok("master", "route/delete", second)
+    assert (await cluster.refused("master", "route/query", first))[0] == 11404
 
 
 NO_URL = "odps 'endpoint' is invalid, should contain the prefix: http or https"

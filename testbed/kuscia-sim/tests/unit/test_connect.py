@@ -23,8 +23,9 @@ from kuscia_sim.dns import Names, Resolver
 from kuscia_sim.hostnet import Host
 from kuscia_sim.node import Node
 from kuscia_sim.probe import ProbeFailed, probe
-from kuscia_sim.serve import Listener, server_context
+from kuscia_sim.serve import Listener
 from kuscia_sim.store import LocalStore, NotFound
+from kuscia_sim.tls import server_context
 
 RESOLVER = Resolver(Names("alice", "127.0.0.1", frozenset), [], "127.0.0.1:53")
 TARGET = Target("10.88.0.1", 3306)

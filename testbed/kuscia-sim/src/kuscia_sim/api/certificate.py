@@ -40,14 +40,10 @@ async def generate(ctx: Context, request: Dict) -> Dict:
     try:
         own = await ctx.store.get("domains", "", ctx.node.domain_id)
         issuer = x509.load_pem_x509_certificate(base64.b64decode(own["spec"]["cert"]))
-        names = [
-            x509.NameAttribute(oid, request[field], _validate=False)
-            for field, oid in _SUBJECT.items()
-            if request[field]
-        ]
+        subject = credentials.go_name([(oid, request[field]) for field, oid in _SUBJECT.items() if request[field]])
         key = credentials.new_key()
         cert = credentials.user_certificate(
-            ctx.node.key, issuer, key.public_key(), x509.Name(names), request["duration_sec"] or DAY
+            ctx.node.key, issuer, key.public_key(), subject, request["duration_sec"] or DAY
         )
     except StoreError as err:
         raise ApiError(ERR_GENERATE, "can not find domain cert") from err

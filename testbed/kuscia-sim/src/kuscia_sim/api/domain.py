@@ -141,7 +141,7 @@ async def create(ctx: Context, request: Dict) -> Dict:
     await _check_master(ctx, request)
     cert = normal_cert(request["cert"]) if request["cert"] else ""
     partner = request["role"] == PARTNER
-    default = {"authenticationType": "Token", "tokenGenMethod": "UID-RSA-GEN" if partner else "RSA-GEN"}
+    default = {"authenticationType": "Token", "tokenGenMethod": "UID-RSA-GEN" if partner and cert else "RSA-GEN"}
     spec: Dict = {
         "role": request["role"],
         "cert": cert,
