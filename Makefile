@@ -15,7 +15,7 @@ VENV := $(CACHE)/venv-$(shell sha256sum $(LOCK) | cut -c1-12)
 PY := $(VENV)/bin/python
 REPORTS := build/reports
 export PATH := $(CACHE)/bin:$(VENV)/bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/testbed/kuscia-sim/src:$(CURDIR)/testbed/psi-engine/src
+export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/testbed/kuscia-sim/src:$(CURDIR)/testbed/kuscia-sim/testing:$(CURDIR)/testbed/psi-engine/src
 export CLUSTER IMAGE_PREFIX KUSCIA_IMAGE
 
 .PHONY: help

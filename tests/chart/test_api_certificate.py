@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kuscia_hooks.kuscia import domain_key
-from kuscia_sim import config as sim_config
 from kuscia_sim import credentials as sim_credentials
-from kuscia_sim import files
-from kuscia_sim.hostnet import Host
-from kuscia_sim.tls import server_context
+from kuscia_sim.node import config as sim_config
+from kuscia_sim.node import files
+from kuscia_sim.node.host import Host
+from kuscia_sim.transport.tls import server_context
 from tests.chart.render import Scenario
 
 COMPONENTS = {"master": ("master", "kuscia-system", "kuscia-master"), "lite": ("alice", "alice", "kuscia-lite-alice")}

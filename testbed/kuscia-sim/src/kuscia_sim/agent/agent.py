@@ -11,7 +11,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 
 from kuscia_sim import credentials
-from kuscia_sim.agent import podstatus, render
+from kuscia_sim.agent import pod_status, render
+from kuscia_sim.agent.capacity import room
 from kuscia_sim.agent.certs import DIRECTORY, ENVIRONMENT, engine_files
 from kuscia_sim.agent.environment import EnvImport
 from kuscia_sim.agent.errors import AgentStartError
@@ -21,13 +22,12 @@ from kuscia_sim.agent.runc import RuncProvider
 from kuscia_sim.agent.runk import RunkProvider, engine_labels
 from kuscia_sim.agent.runp import RunpProvider
 from kuscia_sim.api.config import read as read_config
-from kuscia_sim.capacity import room
-from kuscia_sim.hostnet import Host
 from kuscia_sim.jobs import names
 from kuscia_sim.jobs.schedule import is_ready
-from kuscia_sim.node import Node
-from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, owner_reference
-from kuscia_sim.wire import ApiError, Context
+from kuscia_sim.node.host import Host
+from kuscia_sim.node.node import Node
+from kuscia_sim.state.store import AlreadyExists, Conflict, NotFound, Object, owner_reference
+from kuscia_sim.transport.endpoints import ApiError, Context
 
 log = logging.getLogger("agent")
 
@@ -158,14 +158,14 @@ class Agent:
         if backend is not None and pod_label(backend, names.LABEL_POD_UID) != uid:
             await self._remove(backend)
             return
-        if podstatus.is_finished(pod):
+        if pod_status.is_finished(pod):
             await self._withdraw(pod)
             return
         if backend is not None:
-            await self._report(pod, podstatus.from_backend(backend))
+            await self._report(pod, pod_status.from_backend(backend))
         elif names.ANNOTATION_CREATED in pod["metadata"]["annotations"]:
             await self._provider.delete(pod["metadata"]["name"])
-            await self._report(pod, podstatus.lost(pod))
+            await self._report(pod, pod_status.lost(pod))
         else:
             await self._start(pod)
 
@@ -177,7 +177,7 @@ class Agent:
         except (PodDenied, render.Unsupported) as err:
             log.warning("pod %s/%s is refused: %s", self._domain, name, err)
             await self._provider.delete(name)
-            await self._report(pod, podstatus.denied(pod, str(err)))
+            await self._report(pod, pod_status.denied(pod, str(err)))
             return
         pod["metadata"]["annotations"][names.ANNOTATION_CREATED] = "true"
         await self._store.update("pods", self._domain, name, pod)
@@ -227,7 +227,7 @@ class Agent:
     async def _report(self, pod: Object, status: Object) -> None:
         if self._keep_logs:
             self._logs.follow(pod, status)
-        if status.get("podIP") and status["phase"] not in podstatus.FINISHED:
+        if status.get("podIP") and status["phase"] not in pod_status.FINISHED:
             await self._announce(pod, status["podIP"])
         annotations = pod["metadata"]["annotations"]
         if pod.get("status") == status and names.ANNOTATION_CREATED in annotations:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from kuscia_sim.agent.capacity import Room
 from kuscia_sim.agent.errors import AgentStartError
-from kuscia_sim.capacity import Room
 from kuscia_sim.jobs import quantity
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 PLUGIN = "env-import"
 CPU_LIMIT, MEMORY_LIMIT = "CONTAINER_CPU_LIMIT", "CONTAINER_MEM_LIMIT"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from kuscia_sim.agent.provider import Provider
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 log = logging.getLogger("podlog")
 

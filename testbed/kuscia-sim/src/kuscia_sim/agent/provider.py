@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 
 @dataclasses.dataclass

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kuscia_sim.gojson import encode, go_quote
+from kuscia_sim.transport.gojson import encode, go_quote
 
 _KEY = re.compile(r"\{\{?\{\.([^{}]+)\}\}?\}")
 _PATH = re.compile(r"\{\{\{\.([^{}]+)\}\}?\}")

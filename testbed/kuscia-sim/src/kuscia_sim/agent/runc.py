@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from kuscia_sim.agent.provider import EngineFiles, PodDenied
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 log = logging.getLogger("runc")
 

@@ -23,9 +23,9 @@ from kuscia_sim.agent.certs import DIRECTORY as CERTS_DIRECTORY
 from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied, pod_label
-from kuscia_sim.config import Config
 from kuscia_sim.jobs import names
-from kuscia_sim.store import Object
+from kuscia_sim.node.config import Config
+from kuscia_sim.state.store import Object
 
 log = logging.getLogger("runk")
 

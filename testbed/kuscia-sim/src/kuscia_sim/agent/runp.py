@@ -23,7 +23,7 @@ from kuscia_sim.agent.certs import ENVIRONMENT
 from kuscia_sim.agent.errors import AgentStartError
 from kuscia_sim.agent.provider import EngineFiles, PodDenied
 from kuscia_sim.jobs import names
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 log = logging.getLogger("runp")
 

@@ -5,18 +5,18 @@
                          gateway names in the header Kuscia-Source
     datamesh_app(node)   port 8070 of a lite: for engines that have a certificate of the node's CA
 
-`kuscia_sim.serve.Listener` serves them.
+`kuscia_sim.transport.listener.Listener` serves them.
 """
 
 from aiohttp import web
 
-from kuscia_sim import credentials, wire
+from kuscia_sim import credentials
 from kuscia_sim.api import (
     appimage,
     certificate,
     config,
+    data_source,
     datamesh,
-    datasource,
     domain,
     domaindata,
     grant,
@@ -24,22 +24,23 @@ from kuscia_sim.api import (
     job,
     route,
     serving,
-    tasklog,
+    task_log,
 )
-from kuscia_sim.node import Node
+from kuscia_sim.node.node import Node
+from kuscia_sim.transport.endpoints import DATA_MESH, build_app, same_secret
 
 TABLES = [
     health.endpoints,
     domain.endpoints,
     route.endpoints,
-    datasource.endpoints,
+    data_source.endpoints,
     domaindata.endpoints,
     grant.endpoints,
     appimage.endpoints,
     job.endpoints,
     config.endpoints,
     certificate.endpoints,
-    tasklog.endpoints,
+    task_log.endpoints,
     serving.endpoints,
 ]
 
@@ -48,7 +49,7 @@ FOR_DOMAINS = {
     endpoint.path
     for table in TABLES
     for endpoint in table.items
-    if endpoint.on_lite == "proxied" or table in (domaindata.endpoints, tasklog.endpoints)
+    if endpoint.on_lite == "proxied" or table in (domaindata.endpoints, task_log.endpoints)
 } - {f"{domaindata.endpoints.prefix}deleteDataAndRaw"}
 
 
@@ -59,11 +60,11 @@ def kusciaapi_app(node: Node) -> web.Application:
 
     def identify(request: web.Request) -> tuple[str, str] | None:
         given = request.headers.get("Token", "").strip()
-        if not open_to_all and not wire.same_secret(given, token):
+        if not open_to_all and not same_secret(given, token):
             return None
         return "master", "master"
 
-    return wire.build_app(node, TABLES, server="api", identify=identify, service_name="KusciaAPI")
+    return build_app(node, TABLES, server="api", identify=identify, service_name="KusciaAPI")
 
 
 def internal_app(node: Node) -> web.Application:
@@ -73,15 +74,15 @@ def internal_app(node: Node) -> web.Application:
         source = request.headers.get("Kuscia-Source", "")
         return ("domain", source) if source and request.path in FOR_DOMAINS else None
 
-    return wire.build_app(node, TABLES, server="internal", identify=identify)
+    return build_app(node, TABLES, server="internal", identify=identify)
 
 
 def datamesh_app(node: Node) -> web.Application:
     """DataMesh on 8070: the TLS layer has already asked for a certificate of the node's CA."""
-    return wire.build_app(
+    return build_app(
         node,
         [health.endpoints, datamesh.endpoints],
         server="datamesh",
         identify=lambda _request: ("domain", node.domain_id),
-        dialect=wire.DATA_MESH,
+        dialect=DATA_MESH,
     )

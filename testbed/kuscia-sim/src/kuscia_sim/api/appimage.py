@@ -11,10 +11,10 @@ from kuscia_sim.api.rules import (
     quantity_error,
     require,
 )
-from kuscia_sim.objectnames import object_name, refuse_invalid
-from kuscia_sim.protojson import Dict, GivenMap
-from kuscia_sim.store import Object, StoreError
-from kuscia_sim.wire import NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
+from kuscia_sim.state.object_names import object_name, refuse_invalid
+from kuscia_sim.state.store import Object, StoreError
+from kuscia_sim.transport.endpoints import NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
+from kuscia_sim.transport.protojson import Dict, GivenMap
 
 endpoints = Endpoints("/api/v1/appimage/", on_lite="unsupported")
 

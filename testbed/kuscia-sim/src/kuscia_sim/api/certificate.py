@@ -7,9 +7,9 @@ from cryptography.x509.oid import NameOID
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.protojson import Dict
-from kuscia_sim.store import StoreError
-from kuscia_sim.wire import ApiError, Context, Endpoints
+from kuscia_sim.state.store import StoreError
+from kuscia_sim.transport.endpoints import ApiError, Context, Endpoints
+from kuscia_sim.transport.protojson import Dict
 
 endpoints = Endpoints("/api/v1/certificate/")
 

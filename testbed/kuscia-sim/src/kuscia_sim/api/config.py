@@ -9,10 +9,10 @@ import time
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import require
-from kuscia_sim.objectnames import configmap_key, refuse_invalid
-from kuscia_sim.protojson import Dict
-from kuscia_sim.store import AlreadyExists, Invalid, NotFound, Object, StoreError
-from kuscia_sim.wire import ApiError, Context, Endpoints
+from kuscia_sim.state.object_names import configmap_key, refuse_invalid
+from kuscia_sim.state.store import AlreadyExists, Invalid, NotFound, Object, StoreError
+from kuscia_sim.transport.endpoints import ApiError, Context, Endpoints
+from kuscia_sim.transport.protojson import Dict
 
 endpoints = Endpoints("/api/v1/config/")
 

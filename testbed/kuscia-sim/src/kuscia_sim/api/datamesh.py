@@ -3,8 +3,7 @@
 Everything is about the node's own domain. The framework words its refusals without `status` around them.
 """
 
-from kuscia_sim import domaindata, domaingrant
-from kuscia_sim.api import datasource
+from kuscia_sim.api import data_source
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import (
     check_id,
@@ -12,10 +11,10 @@ from kuscia_sim.api.rules import (
     domaindata_errors,
     require,
 )
-from kuscia_sim.objectnames import object_name, refuse_invalid
-from kuscia_sim.protojson import STR, Dict, Message, message
-from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import (
+from kuscia_sim.state import domaindata, domaindata_grant
+from kuscia_sim.state.object_names import object_name, refuse_invalid
+from kuscia_sim.state.store import NotFound, Object, StoreError
+from kuscia_sim.transport.endpoints import (
     ApiError,
     Check,
     Context,
@@ -25,6 +24,7 @@ from kuscia_sim.wire import (
     Status,
     store_error,
 )
+from kuscia_sim.transport.protojson import STR, Dict, Message, message
 
 endpoints = Endpoints("/api/v1/datamesh/")
 
@@ -136,10 +136,10 @@ async def query_source(ctx: Context, request: Dict) -> Dict:
     except StoreError as err:
         raise ApiError(ERR_QUERY_SOURCE, err.message) from err
     spec = source["spec"]
-    if not spec.get("infoKey") and datasource.ENCRYPTED_INFO not in (spec.get("data") or {}):
+    if not spec.get("infoKey") and data_source.ENCRYPTED_INFO not in (spec.get("data") or {}):
         raise ApiError(ERR_QUERY_SOURCE, "datasource crd encryptedInfo field is not exist")
     unread = spec.get("infoKey") and spec["type"] in UNREAD_TYPES
-    info = m.DataSourceInfo.defaults() if unread else await datasource.read_info(ctx, source, ERR_QUERY_SOURCE)
+    info = m.DataSourceInfo.defaults() if unread else await data_source.read_info(ctx, source, ERR_QUERY_SOURCE)
     return {
         "data": {
             "datasource_id": source["metadata"]["name"],
@@ -298,11 +298,11 @@ async def create_grant(ctx: Context, request: Dict) -> Dict:
     if grant_id and await _find_grant(ctx, grant_id):
         text = f"CreateDomainDataGrant failed, because domaindatagrant {grant_id} is exist"
         raise ApiError(ERR_CREATE_GRANT, text)
-    grant_id = grant_id or domaingrant.new_id()
-    new = domaingrant.new_object(request, domain_id, data)
+    grant_id = grant_id or domaindata_grant.new_id()
+    new = domaindata_grant.new_object(request, domain_id, data)
     # Unlike KusciaAPI upstream puts no label here, so that no list by grantee has this grant.
     new["metadata"]["labels"] = {}
-    new["spec"]["signature"] = domaingrant.sign(new["spec"], ctx.node.key)
+    new["spec"]["signature"] = domaindata_grant.sign(new["spec"], ctx.node.key)
     try:
         refuse_invalid("DomainDataGrant", grant_id, object_name(grant_id))
         await ctx.store.create("domaindatagrants", domain_id, grant_id, new)
@@ -337,7 +337,7 @@ async def query_grant(ctx: Context, request: Dict) -> Dict:
             "author": spec["author"],
             "domaindata_id": spec["domainDataID"],
             "grant_domain": spec["grantDomain"],
-            "limit": domaingrant.describe_limit(spec.get("limit")),
+            "limit": domaindata_grant.describe_limit(spec.get("limit")),
             "signature": spec.get("signature", ""),
         }
     }
@@ -367,8 +367,8 @@ async def update_grant(ctx: Context, request: Dict) -> Dict:
     check_path(domain_id, grant_id, ERR_UPDATE_GRANT)
     try:
         grant = await ctx.store.get("domaindatagrants", domain_id, grant_id)
-        grant["spec"] = domaingrant.spec(request, domain_id)
-        grant["spec"]["signature"] = domaingrant.sign(grant["spec"], ctx.node.key)
+        grant["spec"] = domaindata_grant.spec(request, domain_id)
+        grant["spec"]["signature"] = domaindata_grant.sign(grant["spec"], ctx.node.key)
         await ctx.store.update("domaindatagrants", domain_id, grant_id, grant)
     except StoreError as err:
         raise store_error(err, ERR_UPDATE_GRANT, **GRANT_CODES) from err

@@ -4,15 +4,14 @@ import os
 import posixpath
 import stat
 
-from kuscia_sim import domaindata
-from kuscia_sim.api import datasource, objectstore, sqltable
+from kuscia_sim.api import data_source, object_store, sql_table
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, require
 from kuscia_sim.api.selector import select
-from kuscia_sim.objectnames import refuse_invalid
-from kuscia_sim.protojson import Dict, NilPointer
-from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import (
+from kuscia_sim.state import domaindata
+from kuscia_sim.state.object_names import refuse_invalid
+from kuscia_sim.state.store import NotFound, Object, StoreError
+from kuscia_sim.transport.endpoints import (
     ERR_AUTH,
     NIL_POINTER,
     ApiError,
@@ -22,6 +21,7 @@ from kuscia_sim.wire import (
     Panic,
     store_error,
 )
+from kuscia_sim.transport.protojson import Dict, NilPointer
 
 endpoints = Endpoints("/api/v1/domaindata/")
 
@@ -140,9 +140,9 @@ async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
         raise ApiError(ERR_NO_SOURCE, f"domain {domain_id} data source {source_id} doesn't exist") from err
     except StoreError as err:
         raise ApiError(ERR_NO_SOURCE, f"query DataSource {source_id} of DomainData fail: {err}") from err
-    has_info = source["spec"].get("infoKey") or datasource.ENCRYPTED_INFO in (source["spec"].get("data") or {})
+    has_info = source["spec"].get("infoKey") or data_source.ENCRYPTED_INFO in (source["spec"].get("data") or {})
     require(has_info, "DomainDataSource does not have encrypted info", ERR_DELETE)
-    info = await datasource.decode_info(ctx, source, ERR_DELETE)
+    info = await data_source.decode_info(ctx, source, ERR_DELETE)
     await _delete_raw(source["spec"]["type"], info, spec["relativeURI"])
     await _delete(ctx, domain_id, data_id)
     return {}
@@ -150,23 +150,23 @@ async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
 
 async def _delete_raw(type_: str, info: Dict, relative_uri: str) -> None:
     """Raises ApiError; Panic when the data source got another type without a new info."""
-    require(type_ in ("localfs", "oss", *sqltable.PORTS), "unsupported domainDataSource type", ERR_DELETE)
-    part = datasource.part_of(type_, info)
+    require(type_ in ("localfs", "oss", *sql_table.PORTS), "unsupported domainDataSource type", ERR_DELETE)
+    part = data_source.part_of(type_, info)
     if part is None:
         raise Panic(NIL_POINTER)
     if type_ == "localfs":
         _remove_file(part["path"], relative_uri)
     elif type_ == "oss":
         try:
-            await objectstore.delete(part, relative_uri)
-        except objectstore.ObjectStoreError as err:
+            await object_store.delete(part, relative_uri)
+        except object_store.ObjectStoreError as err:
             key = posixpath.join(part["prefix"], relative_uri)
             text = f"failed to check existence of object {key} in bucket {part['bucket']}: {err}"
             raise ApiError(ERR_DELETE, text) from err
     else:
         try:
-            await sqltable.drop(type_, part, relative_uri)
-        except sqltable.TableError as err:
+            await sql_table.drop(type_, part, relative_uri)
+        except sql_table.TableError as err:
             raise ApiError(ERR_DELETE, f"failed to drop table {relative_uri}: {err}") from err
 
 

@@ -1,13 +1,13 @@
 """Grants: /api/v1/domaindatagrant/... (facts 7.4)."""
 
-from kuscia_sim import domaindata, domaingrant
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, require
 from kuscia_sim.api.selector import select
-from kuscia_sim.objectnames import refuse_invalid
-from kuscia_sim.protojson import Dict
-from kuscia_sim.store import Object, StoreError
-from kuscia_sim.wire import ERR_VALIDATE, ApiError, Context, Endpoints, store_error
+from kuscia_sim.state import domaindata, domaindata_grant
+from kuscia_sim.state.object_names import refuse_invalid
+from kuscia_sim.state.store import Object, StoreError
+from kuscia_sim.transport.endpoints import ERR_VALIDATE, ApiError, Context, Endpoints, store_error
+from kuscia_sim.transport.protojson import Dict
 
 endpoints = Endpoints("/api/v1/domaindatagrant/")
 
@@ -34,8 +34,8 @@ async def create(ctx: Context, request: Dict) -> Dict:
     if grant_id and await _exists(ctx, domain_id, grant_id):
         text = f"CreateDomainDataGrant failed, because domaindatagrant {grant_id} is exist"
         raise ApiError(ERR_CREATE, text)
-    grant_id = grant_id or domaingrant.new_id()
-    new = domaingrant.new_object(request, domain_id, data)
+    grant_id = grant_id or domaindata_grant.new_id()
+    new = domaindata_grant.new_object(request, domain_id, data)
     try:
         refuse_invalid("DomainDataGrant", grant_id, domaingrant_errors(grant_id, request["grant_domain"]))
         await ctx.store.create("domaindatagrants", domain_id, grant_id, new)
@@ -58,7 +58,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
     require(grant_id, "grantdomainid can't be null")
     old = await _get(ctx, domain_id, grant_id, ERR_QUERY)
     require(old["spec"]["domainDataID"] == data_id, "domaindataid can't be changed.")
-    new = domaingrant.new_object(request, domain_id, data)
+    new = domaindata_grant.new_object(request, domain_id, data)
     metadata = {**old["metadata"], "ownerReferences": new["metadata"]["ownerReferences"]}
     metadata["labels"] = {**(metadata.get("labels") or {}), **new["metadata"]["labels"]}
     metadata["labels"].pop(domaindata.LABEL_DATA_ID, None)
@@ -161,7 +161,7 @@ def _describe(grant: Object) -> Dict:
             "author": spec["author"],
             "domaindata_id": spec["domainDataID"],
             "grant_domain": spec["grantDomain"],
-            "limit": domaingrant.describe_limit(spec.get("limit")),
+            "limit": domaindata_grant.describe_limit(spec.get("limit")),
         },
         "status": {"phase": status.get("phase", ""), "message": status.get("message", "")},
     }

@@ -1,8 +1,8 @@
 """POST /healthZ."""
 
 from kuscia_sim.api import messages as m
-from kuscia_sim.protojson import Dict
-from kuscia_sim.wire import Context, Endpoints
+from kuscia_sim.transport.endpoints import Context, Endpoints
+from kuscia_sim.transport.protojson import Dict
 
 endpoints = Endpoints("/")
 

@@ -5,12 +5,23 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kuscia_sim import objectnames
 from kuscia_sim.api import rules
 from kuscia_sim.api.rules import require
 from kuscia_sim.jobs import names, quantity
 from kuscia_sim.jobs.jobs import party_domains, pod_message
-from kuscia_sim.protojson import (
+from kuscia_sim.state import object_names
+from kuscia_sim.state.store import Conflict, NotFound, Object, StoreError
+from kuscia_sim.transport.endpoints import (
+    ERR_AUTH,
+    ERR_VALIDATE,
+    ApiError,
+    Context,
+    Endpoints,
+    RequestHeader,
+    Status,
+    store_error,
+)
+from kuscia_sim.transport.protojson import (
     BOOL,
     FLOAT,
     INT32,
@@ -24,17 +35,6 @@ from kuscia_sim.protojson import (
     message,
     optional,
     repeated,
-)
-from kuscia_sim.store import Conflict, NotFound, Object, StoreError
-from kuscia_sim.wire import (
-    ERR_AUTH,
-    ERR_VALIDATE,
-    ApiError,
-    Context,
-    Endpoints,
-    RequestHeader,
-    Status,
-    store_error,
 )
 
 ERR_CREATE, ERR_QUERY, ERR_STATUS, ERR_DELETE, ERR_STOP, ERR_APPROVE = range(11201, 11207)
@@ -254,16 +254,16 @@ def _new_party(party: Dict) -> Object:
 def _check_crd(job: Object) -> None:
     """What the API server behind KusciaAPI refuses. Raises Invalid."""
     spec, name = job["spec"], job["metadata"]["name"]
-    errors = objectnames.object_name(name)
+    errors = object_names.object_name(name)
     for key, value in job["metadata"]["labels"].items():
-        errors += objectnames.label_key(*key.split("/", 1)) + objectnames.label_value(value)
+        errors += object_names.label_key(*key.split("/", 1)) + object_names.label_value(value)
     errors += rules.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
     errors += _too_many("spec.tasks", spec["tasks"])
     for index, task in enumerate(spec["tasks"]):
         errors += _too_many(f"spec.tasks[{index}].dependencies", task["dependencies"])
         if task["taskID"]:
             errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
-    objectnames.refuse_invalid("KusciaJob", name, errors)
+    object_names.refuse_invalid("KusciaJob", name, errors)
 
 
 def _too_many(path: str, items: list[Any]) -> list[str]:

@@ -5,7 +5,8 @@ DataMesh declares some of them again in a Go package of its own; what both have 
 
 from typing import Any
 
-from kuscia_sim.protojson import (
+from kuscia_sim.transport.endpoints import RequestHeader, Status
+from kuscia_sim.transport.protojson import (
     BOOL,
     INT32,
     INT64,
@@ -17,7 +18,6 @@ from kuscia_sim.protojson import (
     optional,
     repeated,
 )
-from kuscia_sim.wire import RequestHeader, Status
 
 FileFormat = Enum("v1alpha1.FileFormat", ("UNKNOWN", "CSV", "BINARY"))
 DataColumn = message("DataColumn", "v1alpha1", name=STR, type=STR, comment=STR, not_nullable=BOOL)

@@ -5,7 +5,7 @@ import json
 import posixpath
 import string
 
-from kuscia_sim.protojson import INT64, STR, DecodeError, message, unmarshal_go
+from kuscia_sim.transport.protojson import INT64, STR, DecodeError, message, unmarshal_go
 
 VERSION = "meta.k8s.io/v1"
 INVALID = "continue key is not valid"

@@ -13,10 +13,19 @@ from kuscia_sim.api.rules import (
     one_of,
     require,
 )
-from kuscia_sim.objectnames import object_name, refuse_invalid
-from kuscia_sim.protojson import Dict
-from kuscia_sim.store import Object, StoreError
-from kuscia_sim.wire import CHINA, ERR_AUTH, NIL_POINTER, ApiError, Context, Endpoints, Panic, store_error
+from kuscia_sim.state.object_names import object_name, refuse_invalid
+from kuscia_sim.state.store import Object, StoreError
+from kuscia_sim.transport.endpoints import (
+    CHINA,
+    ERR_AUTH,
+    NIL_POINTER,
+    ApiError,
+    Context,
+    Endpoints,
+    Panic,
+    store_error,
+)
+from kuscia_sim.transport.protojson import Dict
 
 endpoints = Endpoints("/api/v1/route/", on_lite="proxied")
 

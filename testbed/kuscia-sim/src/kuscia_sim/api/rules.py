@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable
 
-from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import quantity
-from kuscia_sim.objectnames import label_value, object_name
-from kuscia_sim.store import Object
-from kuscia_sim.wire import ERR_VALIDATE, ApiError
+from kuscia_sim.state.object_names import label_value, object_name
+from kuscia_sim.state.store import Object
+from kuscia_sim.transport.endpoints import ERR_VALIDATE, ApiError
+from kuscia_sim.transport.gojson import go_quote
 
 ID_PATTERN = "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
 HOST_PATTERN = (

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from kuscia_sim.gojson import go_quote
-from kuscia_sim.objectnames import label_problems
-from kuscia_sim.store import Object
-from kuscia_sim.wire import ApiError
+from kuscia_sim.state.object_names import label_problems
+from kuscia_sim.state.store import Object
+from kuscia_sim.transport.endpoints import ApiError
+from kuscia_sim.transport.gojson import go_quote
 
 _TOKEN = re.compile(r"[=!(),><]|[^=!(),> \t\r\n<]+")
 

@@ -10,13 +10,13 @@ from typing import Any
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.appimage import canonical_quantity
 from kuscia_sim.api.rules import check_id, check_path, quantity_error, require
-from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import quantity
 from kuscia_sim.jobs.engines import PORT_RANGE, select_template, service_name
-from kuscia_sim.objectnames import object_name, refuse_invalid
-from kuscia_sim.protojson import Dict
-from kuscia_sim.store import NotFound, Object, StoreError
-from kuscia_sim.wire import ERR_AUTH, ApiError, Context, Endpoints, Panic
+from kuscia_sim.state.object_names import object_name, refuse_invalid
+from kuscia_sim.state.store import NotFound, Object, StoreError
+from kuscia_sim.transport.endpoints import ERR_AUTH, ApiError, Context, Endpoints, Panic
+from kuscia_sim.transport.gojson import go_quote
+from kuscia_sim.transport.protojson import Dict
 
 endpoints = Endpoints("/api/v1/serving/", on_lite="proxied")
 

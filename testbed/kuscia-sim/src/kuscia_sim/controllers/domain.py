@@ -7,12 +7,12 @@ deploy tokens (one unused, at most one used), and the state of its nodes.
 import re
 
 from kuscia_sim import credentials
-from kuscia_sim.heartbeat import is_ready
 from kuscia_sim.log import Log
-from kuscia_sim.node import Node
-from kuscia_sim.objects import age, changes, ensure, is_partner, mutate
-from kuscia_sim.remote_store import NODE_NAMESPACE_LABEL
-from kuscia_sim.store import NotFound, Object, Store, now_rfc3339, owner_reference
+from kuscia_sim.node.heartbeat import is_ready
+from kuscia_sim.node.node import Node
+from kuscia_sim.state.objects import age, changes, ensure, is_partner, mutate
+from kuscia_sim.state.remote_store import NODE_NAMESPACE_LABEL
+from kuscia_sim.state.store import NotFound, Object, Store, now_rfc3339, owner_reference
 
 CROSS_DOMAIN = "cross-domain"
 DOMAIN_LABEL = "kuscia.secretflow/domain-name"

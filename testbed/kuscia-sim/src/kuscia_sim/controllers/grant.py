@@ -7,10 +7,10 @@ equal, and removes them with their originals.
 import datetime
 import logging
 
-from kuscia_sim import domaindata, domaingrant
-from kuscia_sim.node import Node
-from kuscia_sim.objects import changes
-from kuscia_sim.store import AlreadyExists, Conflict, NotFound, Object, Store
+from kuscia_sim.node.node import Node
+from kuscia_sim.state import domaindata, domaindata_grant
+from kuscia_sim.state.objects import changes
+from kuscia_sim.state.store import AlreadyExists, Conflict, NotFound, Object, Store
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def phase_of(grant: Object, author_cert: str, now: datetime.datetime) -> tuple[s
     """The phase and message of a grant that reached its domain."""
     grant_spec = grant["spec"]
     if grant_spec.get("signature"):
-        error = domaingrant.signature_error(grant_spec, author_cert)
+        error = domaindata_grant.signature_error(grant_spec, author_cert)
         if error:
             return "Unavailable", error
     limit = grant_spec.get("limit") or {}

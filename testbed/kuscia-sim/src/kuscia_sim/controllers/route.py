@@ -8,11 +8,11 @@ import binascii
 import functools
 
 from kuscia_sim import credentials
-from kuscia_sim.handshake import live_gateways, tokens
+from kuscia_sim.gateway.handshake import live_gateways, tokens
 from kuscia_sim.log import Log
-from kuscia_sim.node import Node
-from kuscia_sim.objects import age, changes, ensure, is_partner, mutate
-from kuscia_sim.store import NotFound, Object, Store, now_rfc3339, owner_reference
+from kuscia_sim.node.node import Node
+from kuscia_sim.state.objects import age, changes, ensure, is_partner, mutate
+from kuscia_sim.state.store import NotFound, Object, Store, now_rfc3339, owner_reference
 
 PERIOD = 10.0
 PAUSE = 0.1

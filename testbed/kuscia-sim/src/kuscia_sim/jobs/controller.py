@@ -5,11 +5,11 @@ import datetime
 import logging
 from collections.abc import Awaitable
 
-from kuscia_sim import objectnames
 from kuscia_sim.jobs import jobs, names, tasks
-from kuscia_sim.node import Node
-from kuscia_sim.objects import is_partner
-from kuscia_sim.store import AlreadyExists, Conflict, Invalid, NotFound, Object, Store, StoreError
+from kuscia_sim.node.node import Node
+from kuscia_sim.state import object_names
+from kuscia_sim.state.objects import is_partner
+from kuscia_sim.state.store import AlreadyExists, Conflict, Invalid, NotFound, Object, Store, StoreError
 
 log = logging.getLogger("kusciajob")
 
@@ -96,7 +96,7 @@ class JobController:
         """Creates the task; what becomes of the job's status when its name is none or another job has one of it."""
         name = task["metadata"]["name"]
         try:
-            objectnames.refuse_invalid("KusciaTask", name, objectnames.object_name(name))
+            object_names.refuse_invalid("KusciaTask", name, object_names.object_name(name))
             await self._store.create("kusciatasks", names.CROSS_DOMAIN, name, task)
         except Invalid as err:
             return {"message": f"KusciaJob failed after 3x retry, last error: {err}", "completionTime": now}

@@ -12,10 +12,10 @@ import random
 from decimal import Decimal
 from typing import Any
 
-from kuscia_sim import objectnames
-from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import names, quantity
-from kuscia_sim.store import Invalid, Object, owner_reference
+from kuscia_sim.state import object_names
+from kuscia_sim.state.store import Invalid, Object, owner_reference
+from kuscia_sim.transport.gojson import go_quote
 
 # Set to "accept" where jobs are only replayed: nothing carries HTTP/2 between domains then either.
 GRPC_SWITCH = "KUSCIA_SIM_GRPC_PORTS"
@@ -260,17 +260,17 @@ def pods(task: Object, parties: list[Party], party: Party) -> list[Object]:
 def _check_names(party: Party, pod: Object) -> None:
     """Raises EngineError as Kuscia's createResourceForParty (pkg/controllers/kusciatask/handler/pending_handler.go)."""
     name, labels = pod["metadata"]["name"], pod["metadata"]["labels"]
-    errors = objectnames.object_name(name)
+    errors = object_names.object_name(name)
     for label in ("pod-identity", "pod-role"):
-        errors += objectnames.label_value(labels[names.PREFIX + label])
+        errors += object_names.label_value(labels[names.PREFIX + label])
     _refuse(party, "pod", name, errors)
     for port in pod["ports"]:
-        _refuse(party, "service", port["service"], objectnames.service_name(port["service"]))
+        _refuse(party, "service", port["service"], object_names.service_name(port["service"]))
 
 
 def _refuse(party: Party, kind: str, name: str, errors: list[str]) -> None:
     try:
-        objectnames.refuse_invalid(kind.capitalize(), name, errors)
+        object_names.refuse_invalid(kind.capitalize(), name, errors)
     except Invalid as err:
         raise EngineError(
             f"failed to create resource for party '{party.domain}/{party.role}', "

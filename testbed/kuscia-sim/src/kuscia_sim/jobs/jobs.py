@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from kuscia_sim.jobs import names
-from kuscia_sim.store import Object, owner_reference
+from kuscia_sim.state.store import Object, owner_reference
 
 FINISHED = (names.SUCCEEDED, names.FAILED)
 

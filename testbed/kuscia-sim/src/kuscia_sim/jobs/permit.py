@@ -9,7 +9,7 @@ import itertools
 from decimal import Decimal
 
 from kuscia_sim.jobs import engines, schedule
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 PAUSES = (1, 5, 25, 125)
 TRIES = 5

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from kuscia_sim.jobs import names, quantity
-from kuscia_sim.store import Object
+from kuscia_sim.state.store import Object
 
 FINISHED_PHASES = (names.SUCCEEDED, names.FAILED)
 

@@ -5,9 +5,9 @@ import secrets
 import uuid
 from typing import Any
 
-from kuscia_sim.gojson import go_quote
 from kuscia_sim.jobs import engines, names, permit, schedule
-from kuscia_sim.store import AlreadyExists, NotFound, Object, Store
+from kuscia_sim.state.store import AlreadyExists, NotFound, Object, Store
+from kuscia_sim.transport.gojson import go_quote
 
 FINISHED = (names.SUCCEEDED, names.FAILED)
 PHASES = (names.PENDING, names.RUNNING, *FINISHED)

@@ -1,0 +1,259 @@
+"""Faults on demand, for tests of what talks to Kuscia; a node without KUSCIA_SIM_FAULTS has none.
+
+The variable names a YAML file with a list of faults. It is read again whenever it changes, so a test can make
+and mend faults while the node runs; a file that is not there holds none. README.md lists what can be said.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import fnmatch
+import os
+import random
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from kuscia_sim.log import Log
+from kuscia_sim.transport import gojson
+
+VARIABLE = "KUSCIA_SIM_FAULTS"
+POLL = 0.25
+LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'><input name='password'></form></body></html>\n"
+BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head></html>\n"
+
+SERVERS = ("api", "internal", "apiserver", "datamesh", "handshake")
+"""Where a request is met: ports 8082, 8092, 6443, 8070, 1054 (handshakes and registrations behind 1080)."""
+GATEWAY, START, TOKEN = "gateway", "start", "token"
+ACTIONS = {
+    **dict.fromkeys(SERVERS, ("fail", "reset", "lose", "delay", "stall")),
+    GATEWAY: ("fail", "login"),
+    START: ("delay",),
+    TOKEN: ("delay",),
+}
+
+log = Log(__name__)
+
+
+class FaultsInvalid(Exception):
+    """The file does not say what a fault is; str() names the entry and what is wrong with it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """One entry of the file.
+
+    at: where it is met; do: what happens there; node: a domain ID, `master`, `lite` or `*`; path: a pattern
+    of the request's path. Of the requests that match, the first `skip` pass, then at most `times` are hit
+    (0: all), each with the probability `chance` drawn from `seed`. `down` and `every`: hit only in the first
+    `down` of every `every` seconds since the file changed. `seconds`: of a delay or stall; a stall hits while
+    more than `above` requests of the port are in hand. `status` is HTTP's, `code` KusciaAPI's own.
+    """
+
+    at: str
+    do: str
+    node: str = "*"
+    path: str = "*"
+    skip: int = 0
+    times: int = 0
+    chance: float = 1.0
+    seed: int = 0
+    down: float = 0.0
+    every: float = 0.0
+    seconds: float = 0.0
+    above: int = 0
+    status: int = 500
+    code: int = 0
+    text: str = "Internal Server Error"
+
+    @classmethod
+    def parse(cls, entry: Any, where: str) -> "Fault":
+        """Raises FaultsInvalid."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        if not isinstance(entry, dict):
+            raise FaultsInvalid(f"{where}: a fault is a mapping, for example {{at: api, do: reset, times: 3}}")
+        unknown = sorted(entry.keys() - fields.keys(), key=str)
+        if unknown:
+            raise FaultsInvalid(f"{where}: {', '.join(map(str, unknown))} is not among {', '.join(fields)}")
+        if entry.get("at") not in ACTIONS:
+            raise FaultsInvalid(f"{where}: at is one of {', '.join(ACTIONS)}")
+        if entry.get("do") not in ACTIONS[entry["at"]]:
+            raise FaultsInvalid(f"{where}: do at {entry['at']} is one of {', '.join(ACTIONS[entry['at']])}")
+        for name, value in entry.items():
+            kind: Any = fields[name].type
+            fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+            if not fits:
+                raise FaultsInvalid(f"{where}: {name} is a {kind.__name__}, not {value!r}")
+        fault = cls(**entry)
+        if fault.do in ("delay", "stall") and fault.seconds <= 0:
+            raise FaultsInvalid(f"{where}: a {fault.do} needs seconds")
+        if fault.every and not 0 < fault.down < fault.every:
+            raise FaultsInvalid(f"{where}: down is between 0 and every")
+        return fault
+
+
+class Faults:
+    """The faults of one node."""
+
+    def __init__(self, file: Path | None = None, domain_id: str = "", mode: str = "") -> None:
+        """Raises FaultsInvalid for a file that is wrong from the start."""
+        self._file = file
+        self._names = {"*", domain_id, mode}
+        self._version: tuple[int, int] | None = None
+        self._faults: list[Fault] = []
+        self._met: dict[int, int] = {}
+        self._hits: dict[int, int] = {}
+        self._chances: dict[int, random.Random] = {}
+        self._since = 0.0
+        self._in_hand: dict[str, int] = {}
+        if file:
+            self._refresh(strict=True)
+
+    @classmethod
+    def from_environment(cls, domain_id: str, mode: str, environ: Mapping[str, str] = os.environ) -> "Faults":
+        """Raises FaultsInvalid."""
+        name = environ.get(VARIABLE)
+        return cls(Path(name) if name else None, domain_id, mode)
+
+    def middleware(self, server: str) -> Middleware:
+        """What stands before the handlers of one of SERVERS."""
+
+        @web.middleware
+        async def meet(request: web.Request, handler: Handler) -> web.StreamResponse:
+            async with self._count(server):
+                for fault in self._hitting(server, request.path):
+                    answer = await self._apply(fault, server, request, handler)
+                    if answer is not None:
+                        return answer
+                return await handler(request)
+
+        return meet
+
+    def gateway_answer(self) -> tuple[int, str] | None:
+        """Status and body that port 1080 gives to everything, None when it is to work."""
+        for fault in self._hitting(GATEWAY, "/"):
+            return (200, LOGIN_PAGE) if fault.do == "login" else (fault.status, BAD_GATEWAY)
+        return None
+
+    async def follow_gateway(self, changed: Callable[[], object]) -> None:
+        """Calls `changed` whenever `gateway_answer` may have become another one, for ever."""
+        while self._file:
+            changed()
+            await asyncio.sleep(POLL)
+
+    async def slow_start(self) -> None:
+        """Waits as long as the start is to be delayed."""
+        for fault in self._hitting(START, ""):
+            log.warning("", f"fault: starts {fault.seconds:g} s later")
+            await asyncio.sleep(fault.seconds)
+
+    def token_delay(self) -> float:
+        """Seconds from a Domain's creation for which it has no deploy token."""
+        if not self._file:
+            return 0.0
+        self._refresh()
+        late = [fault.seconds for fault in self._faults if fault.at == TOKEN and fault.node in self._names]
+        return max(late, default=0.0)
+
+    @contextlib.asynccontextmanager
+    async def _count(self, server: str) -> AsyncIterator[None]:
+        self._in_hand[server] = self._in_hand.get(server, 0) + 1
+        try:
+            yield
+        finally:
+            self._in_hand[server] -= 1
+
+    def _refresh(self, strict: bool = False) -> None:
+        assert self._file
+        try:
+            status = self._file.stat()
+            version = (status.st_mtime_ns, status.st_size)
+        except FileNotFoundError:
+            version = (0, 0)
+        if version == self._version:
+            return
+        self._version = version
+        self._met, self._hits, self._chances, self._since = {}, {}, {}, time.monotonic()
+        try:
+            self._faults = self._load() if version != (0, 0) else []
+        except (FaultsInvalid, OSError) as err:
+            if strict:
+                raise
+            # Not silently without faults: a test would pass that proves nothing.
+            log.error("", f"{VARIABLE}: {err}")
+            self._faults = [Fault(at=server, do="fail", text=str(err)) for server in SERVERS]
+
+    def _load(self) -> list[Fault]:
+        assert self._file
+        try:
+            entries = yaml.safe_load(self._file.read_text())
+        except yaml.YAMLError as err:
+            raise FaultsInvalid(f"{self._file} is not YAML: {err}") from err
+        if entries is None:
+            return []
+        if not isinstance(entries, list):
+            raise FaultsInvalid(f"{self._file} holds no list")
+        return [Fault.parse(entry, f"{self._file.name}[{index}]") for index, entry in enumerate(entries)]
+
+    def _hitting(self, at: str, path: str) -> list[Fault]:
+        """The faults that this request, or this look at the gateway, meets; counts it."""
+        if not self._file:
+            return []
+        self._refresh()
+        return [fault for index, fault in enumerate(self._faults) if self._hits_now(index, fault, at, path)]
+
+    def _hits_now(self, index: int, fault: Fault, at: str, path: str) -> bool:
+        if fault.at != at or fault.node not in self._names or not fnmatch.fnmatch(path, fault.path):
+            return False
+        if fault.every and (time.monotonic() - self._since) % fault.every >= fault.down:
+            return False
+        if fault.do == "stall" and self._in_hand.get(at, 0) <= fault.above:
+            return False
+        self._met[index] = self._met.get(index, 0) + 1
+        if self._met[index] <= fault.skip or (fault.times and self._hits.get(index, 0) >= fault.times):
+            return False
+        if fault.chance < 1 and self._chances.setdefault(index, random.Random(fault.seed)).random() >= fault.chance:
+            return False
+        self._hits[index] = self._hits.get(index, 0) + 1
+        return True
+
+    async def _apply(
+        self, fault: Fault, server: str, request: web.Request, handler: Handler
+    ) -> web.StreamResponse | None:
+        """The answer, None when the request goes on."""
+        log.warning("", f"fault: {fault.do} at {server} {request.path}")
+        if fault.do in ("delay", "stall"):
+            await asyncio.sleep(fault.seconds)
+            return None
+        if fault.do == "fail":
+            return _failure(fault)
+        if fault.do == "lose":
+            await request.read()
+            await handler(request)
+        _reset(request)
+        return web.Response()
+
+
+def _failure(fault: Fault) -> web.Response:
+    if not fault.code:
+        return web.Response(status=fault.status, text=fault.text)
+    body = {"status": {"code": fault.code, "message": fault.text, "details": []}, "data": None}
+    return web.Response(body=gojson.compact(body).encode(), content_type="application/json")
+
+
+def _reset(request: web.Request) -> None:
+    """Ends the connection with a TCP reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,216 @@
+"""Faults on demand: what the file may say, what a request meets, what becomes of a whole node."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from kuscia_sim.faults.faults import Faults, FaultsInvalid
+from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset
+
+Client = TestClient[web.Request, web.Application]
+WRONG = aiohttp.ServerDisconnectedError, aiohttp.ClientOSError
+
+
+class Server:
+    """A server with faults; `handled` counts the requests that reached its handler."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.handled = 0
+        self.app = web.Application(middlewares=[Faults(file, "alice", "lite").middleware("api")])
+        self.app.router.add_post("/{path:.*}", self._handle)
+        self.client: Client
+
+    async def _handle(self, _request: web.Request) -> web.Response:
+        self.handled += 1
+        await asyncio.sleep(0.02)
+        return web.Response(text="done")
+
+    def meet(self, *faults: dict[str, Any]) -> None:
+        new = self.file.with_suffix(".new")
+        new.write_text(yaml.safe_dump([{"at": "api", **fault} for fault in faults]))
+        new.rename(self.file)
+
+    async def ask(self, path: str = "/api/v1/domain/create") -> str:
+        """The answer: "200", "500 text", "reset"."""
+        try:
+            async with self.client.post(path, data=b"{}") as answer:
+                text = await answer.text()
+                return "200" if answer.status == 200 and text == "done" else f"{answer.status} {text}"
+        except WRONG:
+            return "reset"
+
+    async def until(self, wanted: str) -> None:
+        """Asks until an answer begins with `wanted`: a busy machine may sleep through a whole period."""
+        for _ in range(200):
+            if (found := await self.ask()).startswith(wanted):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(found)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    made = Server(tmp_path / "faults.yaml")
+    made.client = TestClient(TestServer(made.app))
+    await made.client.start_server()
+    yield made
+    await made.client.close()
+
+
+async def test_no_file_means_no_faults_and_it_is_read_when_it_comes_and_goes(server: Server) -> None:
+    assert await server.ask() == "200"
+    server.meet({"do": "fail"})
+    assert await server.ask() == "500 Internal Server Error"
+    server.file.unlink()
+    assert await server.ask() == "200"
+
+
+@pytest.mark.parametrize(
+    ("fault", "answers", "handled"),
+    [
+        ({"do": "fail", "times": 2}, ["500 Internal Server Error"] * 2 + ["200"], 1),
+        ({"do": "fail", "status": 503, "text": "busy", "skip": 1, "times": 1}, ["200", "503 busy", "200"], 2),
+        (
+            {"do": "fail", "code": 11300, "text": "etcdserver: request timed out", "times": 1},
+            [
+                '200 {"status":{"code":11300,"message":"etcdserver: request timed out","details":[]},"data":null}',
+                "200",
+            ],
+            1,
+        ),
+        ({"do": "reset", "times": 1}, ["reset", "200"], 1),
+        ({"do": "lose", "times": 1}, ["reset", "200"], 2),
+        ({"do": "reset", "path": "/api/v1/route/*"}, ["200"], 1),
+        ({"do": "reset", "node": "bob"}, ["200"], 1),
+        ({"do": "reset", "node": "master"}, ["200"], 1),
+        ({"do": "reset", "node": "lite"}, ["reset"], 0),
+        ({"do": "reset", "node": "alice"}, ["reset"], 0),
+    ],
+)
+async def test_what_a_request_meets(server: Server, fault: dict[str, Any], answers: list[str], handled: int) -> None:
+    server.meet(fault)
+    assert [await server.ask() for _ in answers] == answers
+    assert server.handled == handled
+
+
+async def test_chances_are_the_same_for_the_same_seed(server: Server) -> None:
+    server.meet({"do": "reset", "chance": 0.5, "seed": 7})
+    first = [await server.ask() for _ in range(20)]
+    server.meet({"do": "reset", "chance": 0.5, "seed": 7, "text": "a file that differs"})
+    assert [await server.ask() for _ in range(20)] == first
+    assert {"reset", "200"} == set(first)
+
+
+async def test_a_fault_that_comes_and_goes(server: Server) -> None:
+    server.meet({"do": "fail", "down": 0.4, "every": 0.8})
+    assert (await server.ask()).startswith("500")
+    for wanted in ("200", "500", "200"):
+        await server.until(wanted)
+
+
+async def test_a_stall_hits_only_under_load(server: Server) -> None:
+    server.meet({"do": "stall", "above": 2, "seconds": 1})
+    began = time.monotonic()
+    assert await server.ask() == "200"
+    assert time.monotonic() - began < 1
+    began = time.monotonic()
+    assert await asyncio.gather(*(server.ask() for _ in range(8))) == ["200"] * 8
+    assert time.monotonic() - began >= 1
+
+
+async def test_a_file_that_breaks_while_the_node_runs_is_no_quiet_one(server: Server) -> None:
+    server.file.write_text("[{at: api, do: fial}]")
+    assert (await server.ask()).startswith("500 faults.yaml[0]: do at api is one of fail, reset, lose, delay, stall")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "faults.yaml holds no list"),
+        ("[1]", "faults.yaml[0]: a fault is a mapping, for example {at: api, do: reset, times: 3}"),
+        ("[{at: api, do: reset}, {at: moon, do: reset}]", "faults.yaml[1]: at is one of api, internal, apiserver, "),
+        ("[{at: gateway, do: reset}]", "do at gateway is one of fail, login"),
+        ("[{at: api, do: reset, tims: 3}]", "tims is not among at, do, node, path, skip, times"),
+        ("[{at: api, do: reset, times: yes}]", "times is a int, not True"),
+        ("[{at: api, do: delay}]", "a delay needs seconds"),
+        ("[{at: api, do: reset, down: 5, every: 5}]", "down is between 0 and every"),
+        ("[", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_at_the_start(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "faults.yaml"
+    file.write_text(text)
+    with pytest.raises(FaultsInvalid) as refused:
+        Faults(file, "alice", "lite")
+    assert message in str(refused.value)
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path / "m", {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}, free_offset())
+    yield node
+    node.stop()
+
+
+async def answer_of(url: str) -> tuple[int, str, str, str]:
+    """Status, body, content type and kuscia-error-message of GET `url`."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        headers = answer.headers
+        return answer.status, await answer.text(), headers["content-type"], headers.get("kuscia-error-message", "")
+
+
+async def eventually(url: str, status: int) -> tuple[int, str, str, str]:
+    for _ in range(100):
+        found = await answer_of(url)
+        if found[0] == status:
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError(found)
+
+
+async def test_a_whole_master_with_faults(master: Node) -> None:
+    """A late start, a gateway that somebody else answers for, a token that appears late."""
+    master.meet([{"at": "start", "do": "delay", "seconds": 3}, {"at": "token", "do": "delay", "seconds": 4}])
+    began = time.monotonic()
+    master.start().wait_started()
+    assert time.monotonic() - began > 3
+    gateway = f"{master.gateway}/"
+    assert "unauthorized." in (await eventually(gateway, 401))[1]
+    assert master.api("domain/create", {"domain_id": "alice"})["status"]["code"] == 0
+    made = time.monotonic()
+
+    def tokens() -> list[Any]:
+        return list(master.api("domain/query", {"domain_id": "alice"})["data"]["deploy_token_statuses"])
+
+    await asyncio.sleep(2)
+    assert tokens() == []
+    for _ in range(150):
+        if tokens():
+            break
+        await asyncio.sleep(0.1)
+    assert [token["state"] for token in tokens()] == ["unused"]
+    assert time.monotonic() - made > 3
+
+    master.meet([{"at": "gateway", "do": "fail", "status": 502}])
+    assert await eventually(gateway, 502) == (502, "<html><head><title>502 Bad Gateway</title></head></html>\n",
+                                              "text/html", "")  # fmt: skip
+    master.meet([{"at": "gateway", "do": "login"}])
+    _, body, kind, said = await eventually(gateway, 200)
+    assert ("<form action='/login'>" in body, kind, said) == (True, "text/html", "")
+    master.meet([])
+    assert (await eventually(gateway, 401))[3]
+
+
+def test_a_node_does_not_start_with_a_wrong_file(master: Node) -> None:
+    master.meet([{"at": "api", "do": "nothing"}])
+    assert master.start().wait_exit() == 1
+    assert "do at api is one of" in master.output()

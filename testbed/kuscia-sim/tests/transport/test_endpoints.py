@@ -1,0 +1,258 @@
+"""KusciaAPI's transport (Kuscia facts 7.1): bodies in protobuf, content types, methods, paths, nulls, roles."""
+
+import json
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from kuscia_sim import api, credentials
+from kuscia_sim.api import job
+from kuscia_sim.api import messages as m
+from kuscia_sim.transport import protowire
+from kuscia_sim.transport.protojson import DecodeError
+from kuscia_sim_testing.inprocess import ALICE, MASTER, Cluster, make_node
+
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+FIELD = "Go struct field QueryDomainRequest.domain_id of type string"
+NIL = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
+
+
+async def post(cluster: Cluster, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
+    """Status, content type and body of what the master answers; redirections are not followed."""
+    url = f"/api/v1/{path}"
+    async with cluster.clients["master"].post(url, data=body, headers=headers, allow_redirects=False) as answer:
+        return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
+
+
+async def test_protobuf_in_and_out(cluster: Cluster) -> None:
+    made = await post(cluster, "domain/create", b"\x12\x05carol", PROTOBUF)
+    assert made == (200, "application/x-protobuf", b"\x0a\x09\x12\x07success")
+    status, _, body = await post(cluster, "domain/query", b"\x12\x05carol", PROTOBUF)
+    found = protowire.decode(body, m.QueryDomainResponse)
+    assert status == 200
+    assert found["data"] == await cluster.ok("master", "domain/query", {"domain_id": "carol"})
+    assert found["data"]["auth_center"] == {"authentication_type": "Token", "token_gen_method": "RSA-GEN"}
+
+
+async def test_a_refusal_in_protobuf(cluster: Cluster) -> None:
+    _, _, body = await post(cluster, "domain/query", b"\x12\x04none", PROTOBUF)
+    assert protowire.decode(body, m.QueryDomainResponse)["status"]["code"] == 11305
+
+
+async def test_an_empty_protobuf_body_is_the_empty_message(cluster: Cluster) -> None:
+    _, _, body = await post(cluster, "domain/query", b"", PROTOBUF)
+    assert b"domain id can not be empty" in body
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        (b"\x12\x01j\x20\x05", {"job_id": "j", "max_parallelism": 5}),
+        (b"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", {"max_parallelism": -1}),
+        (b"\x2a\x05\x0a\x01a\x38\x07", {"tasks": [("a", 7)]}),
+        (b"\x32\x06\x0a\x01k\x12\x01v", {"custom_fields": {"k": "v"}}),
+        (b"\x9a\x06\x01x\x12\x01j", {"job_id": "j"}),
+    ],
+)
+def test_fields_have_upstreams_numbers(text: bytes, fields: dict[str, Any]) -> None:
+    found = protowire.decode(text, job.CreateJobRequest)
+    for name, value in fields.items():
+        got = found[name]
+        assert ([(t["app_image"], t["priority"]) for t in got] if name == "tasks" else got) == value
+
+
+def test_a_route_is_deleted_by_source_then_destination() -> None:
+    """Upstream declares the two in the other order than it numbers them."""
+    assert protowire.decode(b"\x12\x01s\x1a\x01d", m.DeleteDomainRouteRequest)["source"] == "s"
+    assert protowire.decode(b"\x12\x01d\x1a\x01s", m.QueryDomainRouteRequest)["source"] == "s"
+
+
+@pytest.mark.parametrize("text", [b"\x12", b"\x12\x05ab", b"\x12\x01\xff", b"\x00", b"\x10\x01", b"\xff" * 11])
+def test_bytes_that_are_no_message(text: bytes) -> None:
+    with pytest.raises(DecodeError):
+        protowire.decode(text, m.QueryDomainRequest)
+
+
+def test_what_is_encoded_is_decoded_again() -> None:
+    grant = {
+        "domaindata_id": "t",
+        "limit": {"expiration_time": -(2**63), "components": ["a", ""]},
+        "description": {"k": ""},
+    }
+    data = protowire.encode(grant, m.CreateDomainDataGrantRequest)
+    found = protowire.decode(data, m.CreateDomainDataGrantRequest)
+    assert found["limit"]["expiration_time"] == -(2**63)
+    assert (found["limit"]["components"], found["description"], found["signature"]) == (["a", ""], {"k": ""}, "")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Content-Type": "text/plain"}, {"Content-Type": "application/json"},
+     {"Content-Type": "application/json; charset=utf-8"}],
+)  # fmt: skip
+async def test_content_types_that_are_json(cluster: Cluster, headers: dict[str, str]) -> None:
+    client = cluster.clients["master"]
+    request = client.post(
+        "/api/v1/domain/query", data=b'{"domainId": "bob"}', headers=headers, skip_auto_headers=["Content-Type"]
+    )
+    async with request as answer:
+        assert (await answer.json())["data"]["domain_id"] == "bob"
+
+
+async def test_another_content_type_loses_the_body(cluster: Cluster) -> None:
+    for kind in ("application/x-www-form-urlencoded", "application/x-yaml", "application/octet-stream"):
+        _, _, body = await post(cluster, "domain/query", b'{"domain_id": "bob"}', {"Content-Type": kind})
+        assert json.loads(body)["status"]["message"] == "domain id can not be empty", kind
+
+
+MSGPACK = "msgpack decode error [pos 1]: only encoded map or array can decode into struct"
+NO_BOUNDARY = "no multipart boundary param in Content-Type"
+PART = b'--x\r\nContent-Disposition: form-data; name="DomainId"\r\n\r\n%s\r\n--x--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        ("application/xml", b'{"domain_id": "bob"}', "EOF"),
+        ("text/xml; charset=utf-8", b"", "EOF"),
+        ("text/xml", b"<a>", "XML syntax error on line 1: unexpected EOF"),
+        ("application/x-yaml", b"", "EOF"),
+        ("application/x-yaml", b"x", "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` into "
+                                     "kusciaapi.QueryDomainRequest"),
+        ("application/x-yaml", b"[" * 3000, "yaml: exceeded max depth of 10000"),
+        ("application/toml", b"a = " + b"[" * 5000, "toml: exceeded max depth"),
+        ("application/toml", b'{"domain_id": "bob"}', "toml: invalid character at start of key: {"),
+        ("application/toml", b"[]", "toml: invalid character at start of key: ]"),
+        ("application/toml", b"domain_id: bob", "toml: expected character ="),
+        ("application/msgpack", b'{"domain_id": "bob"}', MSGPACK),
+        ("application/x-msgpack", b"", "EOF"),
+        ("multipart/form-data", b'{"domain_id": "bob"}', NO_BOUNDARY),
+        ("multipart/form-data; boundary=x", b'{"domain_id": "bob"}', "multipart: NextPart: EOF"),
+        ("multipart/form-data; boundary=x", b"", "multipart: NextPart: EOF"),
+    ],
+)  # fmt: skip
+async def test_bodies_that_gin_does_not_bind(cluster: Cluster, kind: str, body: bytes, text: str) -> None:
+    """Texts by gin 1.9.1 itself."""
+    _, _, answer = await post(cluster, "domain/query", body, {"Content-Type": kind})
+    assert json.loads(answer) == {"status": {"code": 11101, "message": text}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "found"),
+    [
+        ("application/xml", b"<R><DomainId>bob</DomainId></R>", True),
+        ("application/xml", b"<R><domain_id>bob</domain_id></R>", False),
+        ("application/x-yaml", b"domainid: bob", True),
+        ("application/x-yaml", b"null", False),
+        ("application/toml", b'DomainId = "bob"', True),
+        ("application/toml", b"", False),
+        ("application/msgpack", b"\xc0", False),
+        ("multipart/form-data; boundary=x", PART % b"bob", True),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", False),
+    ],
+)
+async def test_bodies_that_gin_binds(cluster: Cluster, kind: str, body: bytes, found: bool) -> None:
+    _, _, answer = await post(cluster, "domain/query", body, {"Content-Type": kind})
+    status = json.loads(answer)["status"]
+    assert (status["code"], status["message"]) == ((0, "success") if found else (11100, "domain id can not be empty"))
+
+
+@pytest.mark.parametrize("protocol", ["NOTLS", "TLS", "MTLS", ""])
+async def test_the_token_counts_unless_the_protocol_is_notls(cluster: Cluster, protocol: str) -> None:
+    node = make_node("master", MASTER, cluster.store, protocol)
+    right = credentials.api_token(node.key, MASTER)
+    async with TestClient(TestServer(api.kusciaapi_app(node))) as client:
+        for token, known in (("", False), (right[:-1], False), (right, True)):
+            async with client.post("/api/v1/domain/query", data=b"{}", headers={"token": token}) as answer:
+                assert answer.status == (200 if known or protocol == "NOTLS" else 401)
+                assert known or protocol == "NOTLS" or await answer.read() == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+async def test_other_methods_are_not_found(cluster: Cluster, method: str) -> None:
+    async with cluster.clients["master"].request(method, "/api/v1/domain/query", data=b"{}") as answer:
+        assert (answer.status, await answer.text()) == (404, "404 page not found")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "location"),
+    [
+        ("/api/v1//domain/query", 301, "/api/v1/domain/query"),
+        ("/api/v1/domain/query/?a=b", 307, "/api/v1/domain/query?a=b"),
+    ],
+)
+async def test_paths_that_are_not_clean(cluster: Cluster, path: str, status: int, location: str) -> None:
+    async with cluster.clients["master"].post(path, data=b"{}", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (status, location)
+
+
+async def test_a_null_in_a_list(cluster: Cluster) -> None:
+    """protojson refuses it, encoding/json leaves nil: who looks into that panics, who asks politely does not."""
+    answer = await cluster.ask("master", "config/create", {"data": [None]})
+    assert answer == {"status": {"code": 11101, "message": NIL}}
+    assert await cluster.refused("master", "route/status/batchQuery", {"route_keys": [None]}) == (
+        11100,
+        "source can not be empty",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"domain_id": 7}, f"json: cannot unmarshal number into {FIELD}"),
+        ({"domain_id": ["a"]}, f"json: cannot unmarshal array into {FIELD}"),
+        ("[]", "json: cannot unmarshal array into Go value of type kusciaapi.QueryDomainRequest"),
+        ("", "EOF"),
+        ("{", "unexpected EOF"),
+    ],
+)  # fmt: skip
+async def test_wrong_types(cluster: Cluster, body: Any, text: str) -> None:
+    assert await cluster.refused("master", "domain/query", body) == (11101, text)
+
+
+async def test_numbers_may_be_strings_and_null_is_the_default(cluster: Cluster) -> None:
+    await cluster.ok("master", "appimage/list", {"page_size": "5", "page_token": None})
+    job_body = {"job_id": "j", "initiator": ALICE, "max_parallelism": "2", "custom_fields": None,
+                "tasks": [{"app_image": "a", "alias": "a", "parties": [{"domain_id": ALICE}]}]}  # fmt: skip
+    await cluster.ok("master", "job/create", job_body)
+    assert (await cluster.ok("master", "job/query", {"jobId": "j"}))["max_parallelism"] == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [("APPROVE_RESULT_ACCEPT", 11206), (1, 11206), ("APPROVE_RESULT_UNKNOWN", 11100), (0, 11100)]
+)
+async def test_enums_are_names_or_numbers(cluster: Cluster, result: Any, code: int) -> None:
+    assert (await cluster.refused("master", "job/approve", {"job_id": "j", "result": result}))[0] == code
+
+
+async def test_a_lite_words_a_missing_result_itself(cluster: Cluster) -> None:
+    for result, text in ((0, "approve result must be set"), (7, "request result must be legal")):
+        body = {"job_id": "j", "result": result}
+        assert await cluster.refused(ALICE, "job/approve", body) == (11100, text)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"timeout_seconds": "x"}'])
+async def test_streams_refuse_a_body_without_a_word(cluster: Cluster, body: bytes) -> None:
+    status, _, text = await post(cluster, "job/watch", body, {"Content-Type": "application/json"})
+    assert (status, text) == (400, b"")
+
+
+async def test_a_watch_with_a_time_that_is_none_ends_at_once(cluster: Cluster) -> None:
+    body = b'{"timeout_seconds": -1}'
+    status, _, text = await post(cluster, "job/watch", body, {"Content-Type": "application/json"})
+    assert (status, text) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("domain/query", 200), ("job/query", 200), ("route/create", 200), ("domaindata/list", 200),
+     ("domain/create", 401), ("domain/delete", 401), ("appimage/query", 401), ("config/query", 401),
+     ("domaindata/deleteDataAndRaw", 401), ("domaindatasource/query", 401)],
+)  # fmt: skip
+async def test_what_the_internal_api_is_for(cluster: Cluster, path: str, status: int) -> None:
+    headers = {"Kuscia-Source": ALICE, "Content-Type": "application/json"}
+    async with cluster.clients["internal"].post(f"/api/v1/{path}", data=b"{}", headers=headers) as answer:
+        assert answer.status == status
+    async with cluster.clients["internal"].post(f"/api/v1/{path}", data=b"{}") as answer:
+        assert answer.status == 401
