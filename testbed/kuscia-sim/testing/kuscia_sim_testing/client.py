@@ -5,7 +5,6 @@ import http.client
 import ssl
 
 TIMEOUT = 30.0
-ADDED_BY_CLIENT = {"host", "content-length"}
 
 
 @dataclasses.dataclass(frozen=True)

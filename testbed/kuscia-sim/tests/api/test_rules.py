@@ -5,7 +5,6 @@ import base64
 import datetime
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -443,89 +442,11 @@ async def test_the_internal_api_gives_a_domain_only_its_own_tables(cluster: Clus
             assert (status["code"], status["message"]) == (11102, own), call
 
 
-async def test_raw_data_goes_with_its_table(cluster: Cluster, tmp_path: Path) -> None:
-    root = tmp_path / "var/storage/data"
-    root.mkdir(parents=True)
-    for source_id, path in (("in", root), ("out", tmp_path / "x")):
-        source = {"domain_id": ALICE, "datasource_id": source_id, "type": "localfs"}
-        await cluster.ok(ALICE, "domaindatasource/create", {**source, "info": {"localfs": {"path": str(path)}}})
-    key = {"domain_id": ALICE, "domaindata_id": "t"}
-
-    async def refused(**fields: Any) -> tuple[int, str]:
-        await cluster.ok(ALICE, "domaindata/create", table(**fields))
-        return await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key)
-
-    outside = f"invalid base path: {tmp_path}/x, must be within var/storage/data"
-    assert await refused(datasource_id="out", relative_uri="t") == (11501, outside)
-    escape = "invalid relative URI: ../t, must not escape the base path"
-    assert await refused(datasource_id="in", relative_uri="../t") == (11501, escape)
-    (root / "d/e").mkdir(parents=True)
-    code, text = await refused(datasource_id="in", relative_uri="d")
-    assert (code, text) == (11501, f"failed to delete file {root}/d: remove {root}/d: directory not empty")
-    (root / "t").write_text("x")
-    code, text = await refused(datasource_id="in", relative_uri="t/u")
-    assert (code, text) == (11501, f"failed to check file {root}/t/u: stat {root}/t/u: not a directory")
-    await cluster.ok(ALICE, "domaindata/create", table(relative_uri="t"))
-    await cluster.ok(ALICE, "domaindata/deleteDataAndRaw", key)
-    assert not (root / "t").exists()
-    assert (await cluster.refused(ALICE, "domaindata/query", {"data": key}))[0] == 11506
-    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="in"))
-    await cluster.ok(ALICE, "domaindatasource/delete", {"domain_id": ALICE, "datasource_id": "in"})
-    text = "domain alice data source in doesn't exist"
-    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11806, text)
-    await cluster.store.create("domaindatasources", ALICE, "in", {"spec": {"type": "localfs", "name": "n"}})
-    text = "DomainDataSource does not have encrypted info"
-    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
-
-
-async def test_raw_data_of_a_source_that_does_not_fit(cluster: Cluster) -> None:
-    """Upstream looks into what it decoded without asking (Kuscia's pkg/kusciaapi/service/domaindata_service.go)."""
-    source = {"domain_id": ALICE, "datasource_id": "s", "type": "localfs", "info": {"localfs": {"path": "/p"}}}
-    await cluster.ok(ALICE, "domaindatasource/create", source)
-    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="s"))
-    key = {"domain_id": ALICE, "domaindata_id": "t"}
-
-    async def told(node: str, **change: str) -> tuple[int, str]:
-        changed = {"domain_id": ALICE, "datasource_id": "s", **change}
-        await cluster.ok(ALICE, "domaindatasource/update", changed)
-        return await cluster.refused(node, "domaindata/deleteDataAndRaw", key)
-
-    for type_ in ("oss", "mysql", "postgresql"):
-        assert await told(ALICE, type=type_) == (11101, NIL)
-    assert await told(ALICE, type="hive") == (11501, "unsupported domainDataSource type")
-    assert await told("master", type="oss") == (11501, f"decrypt data source info failed, {DECRYPTION}")
-    assert await told("master", info_key="k") == (11501, "unexpected end of JSON input")
-
-
 async def test_a_null_in_a_batch_of_tables(cluster: Cluster) -> None:
     """The framework's own check panics, which it words like a refusal (Kuscia's pkg/web/decorator, doValidate)."""
     answer = await cluster.ask("master", "domaindata/batchQuery", {"data": [None]})
     text = "runtime error: invalid memory address or nil pointer dereference"
     assert answer == {"status": {"code": 11100, "message": text}}
-
-
-async def test_both_ways_to_delete_a_table_take_the_same_request(cluster: Cluster) -> None:
-    text = "json: cannot unmarshal number into Go struct field DeleteDomainDataRequest.domain_id of type string"
-    for path in ("domaindata/delete", "domaindata/deleteDataAndRaw"):
-        assert await cluster.refused(ALICE, path, {"domain_id": 5}) == (11101, text)
-
-
-@pytest.mark.parametrize(
-    ("type_", "text"),
-    [
-        ("mysql", "failed to drop table a/t.csv: dial tcp 127.0.0.1:1: connect: connection refused"),
-        ("postgresql", "failed to drop table a/t.csv: dial tcp 127.0.0.1:1: connect: connection refused"),
-        ("hive", "unsupported domainDataSource type"),
-    ],
-)
-async def test_a_table_whose_database_is_not_there_stays(cluster: Cluster, type_: str, text: str) -> None:
-    info = {"database": {"endpoint": "127.0.0.1:1", "user": "u", "password": "p", "database": "d"}}
-    source = {"domain_id": ALICE, "datasource_id": "db", "type": type_, "info": info}
-    await cluster.ok(ALICE, "domaindatasource/create", source)
-    await cluster.ok(ALICE, "domaindata/create", table(datasource_id="db"))
-    key = {"domain_id": ALICE, "domaindata_id": "t"}
-    assert await cluster.refused(ALICE, "domaindata/deleteDataAndRaw", key) == (11501, text)
-    await cluster.ok(ALICE, "domaindata/query", {"data": key})
 
 
 async def test_lists_are_filtered(cluster: Cluster) -> None:

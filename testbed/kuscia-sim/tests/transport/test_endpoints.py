@@ -106,58 +106,6 @@ async def test_another_content_type_loses_the_body(cluster: Cluster) -> None:
         assert json.loads(body)["status"]["message"] == "domain id can not be empty", kind
 
 
-MSGPACK = "msgpack decode error [pos 1]: only encoded map or array can decode into struct"
-NO_BOUNDARY = "no multipart boundary param in Content-Type"
-PART = b'--x\r\nContent-Disposition: form-data; name="DomainId"\r\n\r\n%s\r\n--x--\r\n'
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "text"),
-    [
-        ("application/xml", b'{"domain_id": "bob"}', "EOF"),
-        ("text/xml; charset=utf-8", b"", "EOF"),
-        ("text/xml", b"<a>", "XML syntax error on line 1: unexpected EOF"),
-        ("application/x-yaml", b"", "EOF"),
-        ("application/x-yaml", b"x", "yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `x` into "
-                                     "kusciaapi.QueryDomainRequest"),
-        ("application/x-yaml", b"[" * 3000, "yaml: exceeded max depth of 10000"),
-        ("application/toml", b"a = " + b"[" * 5000, "toml: exceeded max depth"),
-        ("application/toml", b'{"domain_id": "bob"}', "toml: invalid character at start of key: {"),
-        ("application/toml", b"[]", "toml: invalid character at start of key: ]"),
-        ("application/toml", b"domain_id: bob", "toml: expected character ="),
-        ("application/msgpack", b'{"domain_id": "bob"}', MSGPACK),
-        ("application/x-msgpack", b"", "EOF"),
-        ("multipart/form-data", b'{"domain_id": "bob"}', NO_BOUNDARY),
-        ("multipart/form-data; boundary=x", b'{"domain_id": "bob"}', "multipart: NextPart: EOF"),
-        ("multipart/form-data; boundary=x", b"", "multipart: NextPart: EOF"),
-    ],
-)  # fmt: skip
-async def test_bodies_that_gin_does_not_bind(cluster: Cluster, kind: str, body: bytes, text: str) -> None:
-    """Texts by gin 1.9.1 itself."""
-    _, _, answer = await post(cluster, "domain/query", body, {"Content-Type": kind})
-    assert json.loads(answer) == {"status": {"code": 11101, "message": text}}
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "found"),
-    [
-        ("application/xml", b"<R><DomainId>bob</DomainId></R>", True),
-        ("application/xml", b"<R><domain_id>bob</domain_id></R>", False),
-        ("application/x-yaml", b"domainid: bob", True),
-        ("application/x-yaml", b"null", False),
-        ("application/toml", b'DomainId = "bob"', True),
-        ("application/toml", b"", False),
-        ("application/msgpack", b"\xc0", False),
-        ("multipart/form-data; boundary=x", PART % b"bob", True),
-        ("multipart/form-data; boundary=x", b"--x--\r\n", False),
-    ],
-)
-async def test_bodies_that_gin_binds(cluster: Cluster, kind: str, body: bytes, found: bool) -> None:
-    _, _, answer = await post(cluster, "domain/query", body, {"Content-Type": kind})
-    status = json.loads(answer)["status"]
-    assert (status["code"], status["message"]) == ((0, "success") if found else (11100, "domain id can not be empty"))
-
-
 @pytest.mark.parametrize("protocol", ["NOTLS", "TLS", "MTLS", ""])
 async def test_the_token_counts_unless_the_protocol_is_notls(cluster: Cluster, protocol: str) -> None:
     node = make_node("master", MASTER, cluster.store, protocol)
@@ -248,7 +196,7 @@ async def test_a_watch_with_a_time_that_is_none_ends_at_once(cluster: Cluster) -
     ("path", "status"),
     [("domain/query", 200), ("job/query", 200), ("route/create", 200), ("domaindata/list", 200),
      ("domain/create", 401), ("domain/delete", 401), ("appimage/query", 401), ("config/query", 401),
-     ("domaindata/deleteDataAndRaw", 401), ("domaindatasource/query", 401)],
+     ("domaindatasource/query", 401)],
 )  # fmt: skip
 async def test_what_the_internal_api_is_for(cluster: Cluster, path: str, status: int) -> None:
     headers = {"Kuscia-Source": ALICE, "Content-Type": "application/json"}

@@ -50,7 +50,7 @@ FOR_DOMAINS = {
     for table in TABLES
     for endpoint in table.items
     if endpoint.on_lite == "proxied" or table in (domaindata.endpoints, task_log.endpoints)
-} - {f"{domaindata.endpoints.prefix}deleteDataAndRaw"}
+}
 
 
 def kusciaapi_app(node: Node) -> web.Application:

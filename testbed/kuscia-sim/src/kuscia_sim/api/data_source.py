@@ -65,7 +65,7 @@ def _check_info(type_: str, info: Dict, code: int) -> None:
     require(type_ in TYPES, f"invalid datasource type:{type_}", code)
     if type_ not in _NEEDED:
         return
-    part = part_of(type_, info)
+    part = _part_of(type_, info)
     require(part is not None, f"{type_} info is nil", code)
     assert part is not None
     for field in _NEEDED[type_]:
@@ -78,7 +78,7 @@ def _check_info(type_: str, info: Dict, code: int) -> None:
             )
 
 
-def part_of(type_: str, info: Dict) -> Dict | None:
+def _part_of(type_: str, info: Dict) -> Dict | None:
     """The part of the info that a data source of this type has."""
     part: Dict | None = info[_INFO_OF_TYPE.get(type_, "database")]
     return part
@@ -86,7 +86,7 @@ def part_of(type_: str, info: Dict) -> Dict | None:
 
 def _normal_info(type_: str, info: Dict) -> tuple[str, Dict]:
     """The data source's URI and its info with slashes trimmed. Raises ValueError when its part is missing."""
-    part = part_of(type_, info)
+    part = _part_of(type_, info)
     if part is None:
         raise ValueError("invalid datasource info")
     if type_ == "localfs":
@@ -126,10 +126,10 @@ def _fill(data: Dict, type_: Message) -> Dict:
 async def read_info(ctx: Context, source: Object, code: int) -> Dict | None:
     """The info in clear on its owner's node, None on a master. Raises ApiError(code)."""
     own = ctx.node.domain_id == source["metadata"]["namespace"]
-    return await decode_info(ctx, source, code) if own else None
+    return await _decode_info(ctx, source, code) if own else None
 
 
-async def decode_info(ctx: Context, source: Object, code: int) -> Dict:
+async def _decode_info(ctx: Context, source: Object, code: int) -> Dict:
     """The info in clear, by this node's key and configuration, whoever owns it. Raises ApiError(code)."""
     spec = source["spec"]
     if spec.get("infoKey"):

@@ -1,10 +1,5 @@
 """Tables and other data: /api/v1/domaindata/... (facts 7.4)."""
 
-import os
-import posixpath
-import stat
-
-from kuscia_sim.api import data_source, object_store, sql_table
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, require
 from kuscia_sim.api.selector import select
@@ -18,7 +13,6 @@ from kuscia_sim.transport.endpoints import (
     Context,
     Endpoints,
     InvalidRequest,
-    Panic,
     store_error,
 )
 from kuscia_sim.transport.protojson import Dict, NilPointer
@@ -29,7 +23,6 @@ ERR_CREATE, ERR_DELETE, ERR_GET, ERR_LIST, ERR_PATCH = 11500, 11501, 11502, 1150
 CODES = {"NotFound": 11506, "AlreadyExists": 11507}
 ERR_NO_SOURCE, ERR_QUERY_SOURCE = 11806, 11802
 NO_IDS = "domain id and domaindata id can not be empty"
-LOCALFS_ROOT = "var/storage/data"
 
 
 def _check_own(ctx: Context, domain_id: str) -> None:
@@ -122,76 +115,6 @@ async def delete(ctx: Context, request: Dict) -> Dict:
     _check_ids(ctx, request)
     await _delete(ctx, request["domain_id"], request["domaindata_id"])
     return {}
-
-
-@endpoints.add("deleteDataAndRaw", m.DeleteDomainDataRequest, m.DeleteDomainDataResponse)
-async def delete_data_and_raw(ctx: Context, request: Dict) -> Dict:
-    """Removes the table and the file, object or database table it describes.
-
-    Kuscia's pkg/kusciaapi/service/domaindata_service.go.
-    """
-    _check_ids(ctx, request)
-    domain_id, data_id = request["domain_id"], request["domaindata_id"]
-    spec = (await _get(ctx, domain_id, data_id))["spec"]
-    source_id = spec["dataSource"]
-    try:
-        source = await ctx.store.get("domaindatasources", domain_id, source_id)
-    except NotFound as err:
-        raise ApiError(ERR_NO_SOURCE, f"domain {domain_id} data source {source_id} doesn't exist") from err
-    except StoreError as err:
-        raise ApiError(ERR_NO_SOURCE, f"query DataSource {source_id} of DomainData fail: {err}") from err
-    has_info = source["spec"].get("infoKey") or data_source.ENCRYPTED_INFO in (source["spec"].get("data") or {})
-    require(has_info, "DomainDataSource does not have encrypted info", ERR_DELETE)
-    info = await data_source.decode_info(ctx, source, ERR_DELETE)
-    await _delete_raw(source["spec"]["type"], info, spec["relativeURI"])
-    await _delete(ctx, domain_id, data_id)
-    return {}
-
-
-async def _delete_raw(type_: str, info: Dict, relative_uri: str) -> None:
-    """Raises ApiError; Panic when the data source got another type without a new info."""
-    require(type_ in ("localfs", "oss", *sql_table.PORTS), "unsupported domainDataSource type", ERR_DELETE)
-    part = data_source.part_of(type_, info)
-    if part is None:
-        raise Panic(NIL_POINTER)
-    if type_ == "localfs":
-        _remove_file(part["path"], relative_uri)
-    elif type_ == "oss":
-        try:
-            await object_store.delete(part, relative_uri)
-        except object_store.ObjectStoreError as err:
-            key = posixpath.join(part["prefix"], relative_uri)
-            text = f"failed to check existence of object {key} in bucket {part['bucket']}: {err}"
-            raise ApiError(ERR_DELETE, text) from err
-    else:
-        try:
-            await sql_table.drop(type_, part, relative_uri)
-        except sql_table.TableError as err:
-            raise ApiError(ERR_DELETE, f"failed to drop table {relative_uri}: {err}") from err
-
-
-def _remove_file(base: str, relative_uri: str) -> None:
-    """One that is not there is fine. Raises ApiError."""
-    require(LOCALFS_ROOT in base, f"invalid base path: {base}, must be within {LOCALFS_ROOT}", ERR_DELETE)
-    clean = posixpath.normpath(relative_uri)
-    inside = not clean.startswith("..") and "../" not in clean
-    require(inside, f"invalid relative URI: {relative_uri}, must not escape the base path", ERR_DELETE)
-    path = posixpath.normpath(f"{base}/{relative_uri}")
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    except OSError as err:
-        text = f"failed to check file {path}: stat {path}: {(err.strerror or '').lower()}"
-        raise ApiError(ERR_DELETE, text) from err
-    try:
-        if stat.S_ISDIR(mode):
-            os.rmdir(path)
-        else:
-            os.remove(path)
-    except OSError as err:
-        text = f"failed to delete file {path}: remove {path}: {(err.strerror or '').lower()}"
-        raise ApiError(ERR_DELETE, text) from err
 
 
 @endpoints.add("query", m.QueryDomainDataRequest, m.QueryDomainDataResponse)
