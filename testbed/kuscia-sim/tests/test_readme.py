@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from kuscia_sim.faults.faults import ACTIONS, Fault
+from kuscia_sim.faults.rules import ACTIONS, Fault
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "testbed/kuscia-sim/README.md").read_text()

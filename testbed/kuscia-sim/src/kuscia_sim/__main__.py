@@ -11,7 +11,8 @@ import yaml
 from kuscia_sim import credentials
 from kuscia_sim.agent import images
 from kuscia_sim.node.config import MODES, PROTOCOLS, RESERVED_DOMAIN_ID, parse_rsa_key
-from kuscia_sim.node.start import VERSION, start
+from kuscia_sim.node.instance import VERSION
+from kuscia_sim.node.start import start
 
 DOMAIN_ID = "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 RUNTIMES = ("runc", "runk", "runp")

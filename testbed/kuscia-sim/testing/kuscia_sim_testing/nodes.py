@@ -22,7 +22,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_sim import credentials
-from kuscia_sim.faults.faults import VARIABLE
+from kuscia_sim.faults.injector import VARIABLE
 
 SIM = Path(__file__).parents[2]
 MASTER_ID = "kuscia-system"
@@ -79,7 +79,7 @@ class Node:
         return number + self.offset
 
     def meet(self, faults: list[dict[str, Any]]) -> None:
-        """What goes wrong from now on (kuscia_sim.faults.faults); before the first start, or once it had some."""
+        """What goes wrong from now on (kuscia_sim.faults); before the first start, or once it had some."""
         path = self.home.with_suffix(".faults.yaml")
         self.environment[VARIABLE] = str(path)
         path.with_suffix(".new").write_text(yaml.safe_dump(faults))

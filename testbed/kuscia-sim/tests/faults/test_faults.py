@@ -12,7 +12,8 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from kuscia_sim.faults.faults import Faults, FaultsInvalid
+from kuscia_sim.faults.injector import Faults
+from kuscia_sim.faults.rules import FaultsInvalid
 from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset
 
 Client = TestClient[web.Request, web.Application]

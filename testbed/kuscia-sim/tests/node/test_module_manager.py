@@ -8,8 +8,8 @@ import pytest
 
 from kuscia_sim.node import module_manager
 from kuscia_sim.node.config import Config
+from kuscia_sim.node.instance import Instance
 from kuscia_sim.node.module_manager import Manager, Module, ModuleFailed, NotGraceful
-from kuscia_sim.node.start import Instance
 
 
 def module(name: str, happened: list[str], after: tuple[str, ...] = (), fail: str = "", timeout: float = 5) -> Module:

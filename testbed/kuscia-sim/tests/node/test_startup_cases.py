@@ -18,7 +18,8 @@ import pytest
 from kuscia_hooks.inspect.finding import match_log
 from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_sim import credentials
-from kuscia_sim.node.start import POLL_TIMEOUT, is_privileged
+from kuscia_sim.node.admission import POLL_TIMEOUT
+from kuscia_sim.node.start import is_privileged
 from kuscia_sim_testing.nodes import MASTER_ID, SIM, START_TIMEOUT, Node, free_offset, until, unused_token
 
 STARTUP_CASES = SIM / "recordings/startup-cases"

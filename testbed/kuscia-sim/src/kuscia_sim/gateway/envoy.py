@@ -108,7 +108,7 @@ class Routing:
 
     callers: domain ID -> the tokens it may present now; probes: gateways reachable for handshakes only;
     sealed_origins: domain ID -> name of its route, for those whose bodies have to come encrypted.
-    instead: status and body that port 1080 answers to everything (kuscia_sim.faults.faults).
+    instead: status and body that port 1080 answers to everything (kuscia_sim.faults).
     """
 
     domain_id: str

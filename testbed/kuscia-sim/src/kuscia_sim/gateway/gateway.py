@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_sim.faults.faults import Faults
+from kuscia_sim.faults.injector import Faults
 from kuscia_sim.gateway import handshake
 from kuscia_sim.gateway.envoy import (
     APISERVER_PORT,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kuscia_sim.faults.faults import Faults
+from kuscia_sim.faults.injector import Faults
 from kuscia_sim.state.store import Store
 
 if TYPE_CHECKING:

@@ -201,7 +201,7 @@ def build_app(
 ) -> web.Application:
     """The aiohttp application of one port.
 
-    server: its name in kuscia_sim.faults.faults. identify: the caller's (role, domain ID), or None for 401.
+    server: its name in kuscia_sim.faults. identify: the caller's (role, domain ID), or None for 401.
     service_name: the name /probe gives; without it there is no /probe nor /version.
     """
     endpoints = {endpoint.path: endpoint for table in tables for endpoint in table.items}

@@ -1,12 +1,10 @@
-"""Faults on demand, for tests of what talks to Kuscia; a node without KUSCIA_SIM_FAULTS has none.
+"""Injects the faults of the file that KUSCIA_SIM_FAULTS names; a node without that variable has none.
 
-The variable names a YAML file with a list of faults. It is read again whenever it changes, so a test can make
-and mend faults while the node runs; a file that is not there holds none. README.md lists what can be said.
+The file is read again whenever it changes, so a test can add and remove faults while the node runs.
 """
 
 import asyncio
 import contextlib
-import dataclasses
 import fnmatch
 import os
 import random
@@ -15,12 +13,12 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from kuscia_sim.faults.rules import GATEWAY, SERVERS, START, TOKEN, Fault, FaultsInvalid
 from kuscia_sim.log import Log
 from kuscia_sim.transport import gojson
 
@@ -29,74 +27,8 @@ POLL = 0.25
 LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'><input name='password'></form></body></html>\n"
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head></html>\n"
 
-SERVERS = ("api", "internal", "apiserver", "datamesh", "handshake")
-"""Where a request is met: ports 8082, 8092, 6443, 8070, 1054 (handshakes and registrations behind 1080)."""
-GATEWAY, START, TOKEN = "gateway", "start", "token"
-ACTIONS = {
-    **dict.fromkeys(SERVERS, ("fail", "reset", "lose", "delay", "stall")),
-    GATEWAY: ("fail", "login"),
-    START: ("delay",),
-    TOKEN: ("delay",),
-}
 
 log = Log(__name__)
-
-
-class FaultsInvalid(Exception):
-    """The file does not say what a fault is; str() names the entry and what is wrong with it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """One entry of the file.
-
-    at: where it is met; do: what happens there; node: a domain ID, `master`, `lite` or `*`; path: a pattern
-    of the request's path. Of the requests that match, the first `skip` pass, then at most `times` are hit
-    (0: all), each with the probability `chance` drawn from `seed`. `down` and `every`: hit only in the first
-    `down` of every `every` seconds since the file changed. `seconds`: of a delay or stall; a stall hits while
-    more than `above` requests of the port are in hand. `status` is HTTP's, `code` KusciaAPI's own.
-    """
-
-    at: str
-    do: str
-    node: str = "*"
-    path: str = "*"
-    skip: int = 0
-    times: int = 0
-    chance: float = 1.0
-    seed: int = 0
-    down: float = 0.0
-    every: float = 0.0
-    seconds: float = 0.0
-    above: int = 0
-    status: int = 500
-    code: int = 0
-    text: str = "Internal Server Error"
-
-    @classmethod
-    def parse(cls, entry: Any, where: str) -> "Fault":
-        """Raises FaultsInvalid."""
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        if not isinstance(entry, dict):
-            raise FaultsInvalid(f"{where}: a fault is a mapping, for example {{at: api, do: reset, times: 3}}")
-        unknown = sorted(entry.keys() - fields.keys(), key=str)
-        if unknown:
-            raise FaultsInvalid(f"{where}: {', '.join(map(str, unknown))} is not among {', '.join(fields)}")
-        if entry.get("at") not in ACTIONS:
-            raise FaultsInvalid(f"{where}: at is one of {', '.join(ACTIONS)}")
-        if entry.get("do") not in ACTIONS[entry["at"]]:
-            raise FaultsInvalid(f"{where}: do at {entry['at']} is one of {', '.join(ACTIONS[entry['at']])}")
-        for name, value in entry.items():
-            kind: Any = fields[name].type
-            fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-            if not fits:
-                raise FaultsInvalid(f"{where}: {name} is a {kind.__name__}, not {value!r}")
-        fault = cls(**entry)
-        if fault.do in ("delay", "stall") and fault.seconds <= 0:
-            raise FaultsInvalid(f"{where}: a {fault.do} needs seconds")
-        if fault.every and not 0 < fault.down < fault.every:
-            raise FaultsInvalid(f"{where}: down is between 0 and every")
-        return fault
 
 
 class Faults:
