@@ -1,6 +1,6 @@
-"""Makes the image's user, home directory and file capabilities as Kuscia's image has them (Kuscia facts 1.1).
+"""Create the user, home directory and file capabilities that Kuscia's image has (Kuscia facts 1.1).
 
-Run once, as root, while the image is built.
+Runs once, as root, while the image is built.
 """
 
 import os
@@ -29,7 +29,7 @@ REVISION_2_EFFECTIVE = 0x02000001
 
 
 def may_bind_low_ports(program: Path) -> None:
-    """What `setcap cap_net_bind_service=+ep` writes: a user other than root needs it for ports 53 and 80."""
+    """Set `cap_net_bind_service=+ep`, which a user other than root needs for ports 53 and 80."""
     value = struct.pack("<5I", REVISION_2_EFFECTIVE, 1 << CAP_NET_BIND_SERVICE, 0, 0, 0)
     os.setxattr(program, "security.capability", value)
 

@@ -19,7 +19,7 @@ RUNTIMES = ("runc", "runk", "runp")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="kuscia")
     parser.add_argument("--version", action="version", version=f"kuscia version {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def image(options: argparse.Namespace) -> int:
-    """Adds a built-in image to RunP's store, or lists what is there (Kuscia facts 1.1, 9)."""
+    """Add a built-in image to the RunP store, or list the store (Kuscia facts 1.1, 9)."""
     try:
         if options.what == "builtin":
             manifest = json.loads(options.manifest.read_text()) if options.manifest else {}
@@ -74,11 +74,11 @@ def image(options: argparse.Namespace) -> int:
 
 
 class BadInit(Exception):
-    """What `kuscia init` was given is refused; str() is what Kuscia logs before it exits with status 1."""
+    """The arguments of `kuscia init` are invalid; str() is what Kuscia logs before it exits with status 1."""
 
 
 def init(options: argparse.Namespace) -> int:
-    """Prints a kuscia.yaml with a fresh key, or with the one in a file (Kuscia's cmd/kuscia/kusciainit/init.go)."""
+    """Print a kuscia.yaml with a new key or the key in a file (Kuscia's cmd/kuscia/kusciainit/init.go)."""
     try:
         content = _initial(options)
     except BadInit as err:
@@ -89,7 +89,11 @@ def init(options: argparse.Namespace) -> int:
 
 
 def _initial(options: argparse.Namespace) -> dict[str, object]:
-    """The configuration. Raises BadInit."""
+    """Return the configuration.
+
+    Raises:
+        BadInit: an argument is invalid.
+    """
     mode = options.mode.lower()
     if options.domain == RESERVED_DOMAIN_ID:
         raise BadInit("Input domain id can't be 'master', please choose another name")
@@ -135,7 +139,11 @@ def _invalid(options: argparse.Namespace, mode: str) -> str | None:
 
 
 def _key_pem(path: str) -> str:
-    """Raises BadInit when there is no such file, or no RSA key in it."""
+    """Return the key in the file as PEM.
+
+    Raises:
+        BadInit: the file does not exist or contains no RSA key.
+    """
     if not path:
         return credentials.key_pem(credentials.new_key())
     try:

@@ -1,4 +1,4 @@
-"""Keys, tokens and certificates as Kuscia makes them (facts 0.7, 0.8, 0.9, 1.7)."""
+"""Keys, tokens and certificates as Kuscia creates them (Kuscia facts 0.7, 0.8, 0.9, 1.7)."""
 
 import base64
 import datetime
@@ -20,7 +20,11 @@ _PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
 
 
 def load_key(data: str) -> rsa.RSAPrivateKey:
-    """A domainKeyData: base64 of a PEM RSA key, PKCS#1 or PKCS#8. Raises ValueError."""
+    """Load a domainKeyData: base64 of a PEM RSA key, PKCS#1 or PKCS#8.
+
+    Raises:
+        ValueError: the data is not a valid key.
+    """
     pem = base64.b64decode(data, validate=False)
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
@@ -29,7 +33,7 @@ def load_key(data: str) -> rsa.RSAPrivateKey:
 
 
 def api_token(key: rsa.RSAPrivateKey, domain_id: str) -> str:
-    """The KusciaAPI token: the first 32 characters of base64(RSA-SHA256 signature of the domain ID)."""
+    """Return the KusciaAPI token: the first 32 characters of base64(RSA-SHA256 signature of the domain ID)."""
     signature = key.sign(domain_id.encode(), padding.PKCS1v15(), hashes.SHA256())
     return base64.b64encode(signature).decode()[:32]
 
@@ -52,7 +56,11 @@ def b64(text: str) -> str:
 
 
 def public_key_b64(cert_b64: str) -> str:
-    """base64 of the PKCS#1 PEM of the public key in a Domain's `spec.cert`. Raises ValueError."""
+    """Return base64 of the PKCS#1 PEM of the public key in a Domain's `spec.cert`.
+
+    Raises:
+        ValueError: the certificate is invalid or has no RSA key.
+    """
     cert = x509.load_pem_x509_certificate(base64.b64decode(cert_b64))
     key = cert.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
@@ -96,7 +104,7 @@ def _key_usage(cert_sign: bool, key_encipherment: bool) -> x509.KeyUsage:
 
 
 def ca_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> x509.Certificate:
-    """The self-signed certificate of a domain key (ca.crt and domain.crt): serial 1, 50 years, a CA.
+    """Return the self-signed certificate of a domain key (ca.crt and domain.crt): serial 1, 50 years, a CA.
 
     Like Go's, it has a subject key identifier (SHA-1 of the public key).
     """
@@ -148,7 +156,7 @@ def server_certificate(
     common_name: str,
     sans: list[str],
 ) -> x509.Certificate:
-    """A server certificate of the node's CA; `sans` are DNS names and IP addresses mixed."""
+    """Return a server certificate of the node's CA; `sans` contains DNS names and IP addresses."""
     names: list[x509.GeneralName] = []
     for san in dict.fromkeys(sans):
         try:
@@ -169,7 +177,7 @@ def server_certificate(
 def client_certificate(
     ca_key: rsa.RSAPrivateKey, ca_name: str, public_key: rsa.RSAPublicKey, common_name: str
 ) -> x509.Certificate:
-    """A client certificate of the node's CA (engines get one for DataMesh; users for MTLS KusciaAPI)."""
+    """Return a client certificate of the node's CA (for engines at DataMesh and for users of KusciaAPI under MTLS)."""
     builder = _issue(ca_key, _name(ca_name), public_key, _name(common_name), YEARS_10)
     builder = builder.add_extension(_key_usage(cert_sign=False, key_encipherment=True), critical=True)
     builder = builder.add_extension(
@@ -186,9 +194,9 @@ def user_certificate(
     subject: x509.Name,
     seconds: int,
 ) -> x509.Certificate:
-    """What certificate/generate issues: key usage only, valid from now for `seconds`.
+    """Return a certificate as certificate/generate issues it: key usage only, valid from now for `seconds`.
 
-    Like Go's it names the issuer's key only when the issuer's certificate does.
+    As with Go, it names the issuer's key only if the issuer's certificate does.
     """
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     builder = (
@@ -212,7 +220,7 @@ def user_certificate(
 def lite_certificate(
     master_key: rsa.RSAPrivateKey, master_id: str, domain_id: str, public_key: rsa.RSAPublicKey
 ) -> x509.Certificate:
-    """What a master stores for a registered lite; valid from 1970 to 1980, like upstream's (facts 5.4)."""
+    """Return the certificate that a master stores for a registered lite, valid from 1970 to 1980 (Kuscia facts 5.4)."""
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -237,25 +245,29 @@ _OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
 
 def encrypt(public_key: rsa.RSAPublicKey, plain: bytes) -> str:
-    """RSA-OAEP-SHA256 in chunks, base64 (facts 8: the owner's key alone can read a data source's info)."""
+    """Encrypt with RSA-OAEP-SHA256 in chunks; return base64 (Kuscia facts 8: only the owner's key can decrypt it)."""
     size = public_key.key_size // 8 - 2 * hashes.SHA256.digest_size - 2
     chunks = [plain[i : i + size] for i in range(0, len(plain), size)] or [b""]
     return base64.b64encode(b"".join(public_key.encrypt(chunk, _OAEP) for chunk in chunks)).decode()
 
 
 def decrypt(key: rsa.RSAPrivateKey, text: str) -> bytes:
-    """Reverses `encrypt`. Raises ValueError when it was made for another key."""
+    """Decrypt what `encrypt` returned.
+
+    Raises:
+        ValueError: it was encrypted for a different key.
+    """
     data = base64.b64decode(text)
     size = key.key_size // 8
     return b"".join(key.decrypt(data[i : i + size], _OAEP) for i in range(0, len(data), size))
 
 
 def random_token() -> str:
-    """A deploy token: 32 letters and digits."""
+    """Return a deploy token: 32 letters and digits."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     return "".join(secrets.choice(alphabet) for _ in range(32))
 
 
 def generated_id(prefix: str) -> str:
-    """`<prefix>-<32 hex>`, as upstream generates IDs."""
+    """Return `<prefix>-<32 hex>`, as Kuscia generates IDs."""
     return f"{prefix}-{hashlib.md5(secrets.token_bytes(32), usedforsecurity=False).hexdigest()}"

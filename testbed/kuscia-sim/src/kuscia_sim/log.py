@@ -1,7 +1,7 @@
 """Kuscia's log: the same lines on stdout and in var/logs/kuscia.log (Kuscia facts 12.5).
 
-A line is `YYYY-MM-DD hh:mm:ss.mmm LEVEL file.go:line text`. Where a recording shows the place in Kuscia's
-source, the stand-in's line names that place; other lines name the stand-in's own module.
+A line is `YYYY-MM-DD hh:mm:ss.mmm LEVEL file.go:line text`. Where a recording shows the place in Kuscia's source, the
+line names that place; other lines name the module of the stand-in.
 """
 
 import logging
@@ -13,7 +13,7 @@ LEVEL_NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "FATAL"}
 
 
 class KusciaFormatter(logging.Formatter):
-    """Formats records in Kuscia's line shape; `extra={"where": "start/manager.go:183"}` names the place."""
+    """Formats records like Kuscia; `extra={"where": "start/manager.go:183"}` names the place."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
@@ -26,7 +26,7 @@ class KusciaFormatter(logging.Formatter):
 
 
 class Log:
-    """A logger whose first argument is the place to name; empty means the caller's own file and line."""
+    """A logger whose first argument is the place to name; empty for the caller's file and line."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
@@ -41,7 +41,7 @@ class Log:
         self._write(logging.ERROR, where, text)
 
     def fatal(self, where: str, text: str) -> None:
-        """Writes the line only; the caller ends the process with status 1."""
+        """Write the line only; the caller ends the process with status 1."""
         self._write(logging.CRITICAL, where, text)
 
     def _write(self, level: int, where: str, text: str) -> None:
@@ -49,7 +49,7 @@ class Log:
 
 
 def setup(home: Path, level: str) -> None:
-    """Sends the log to stdout and var/logs/kuscia.log below `home`; unknown levels mean INFO."""
+    """Send the log to stdout and var/logs/kuscia.log below `home`; unknown levels mean INFO."""
     directory = home / "var/logs"
     directory.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
@@ -65,5 +65,5 @@ def setup(home: Path, level: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line without the log's prefix, as Kuscia prints before its log is set up."""
+    """Print a line without the log's prefix, as Kuscia does before its log is set up."""
     print(text, flush=True)

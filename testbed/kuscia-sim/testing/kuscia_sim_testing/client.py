@@ -1,4 +1,4 @@
-"""Sends a recorded request as it was sent: the given headers and no others but Host and Content-Length."""
+"""Sends a recorded request unchanged: with the given headers, and no others except Host and Content-Length."""
 
 import dataclasses
 import http.client
@@ -9,7 +9,7 @@ TIMEOUT = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """status is None when there was no HTTP answer; error is then the exception's class and text."""
+    """An answer. status is None without an HTTP answer; error is then class and text of the exception."""
 
     status: int | None
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -18,7 +18,7 @@ class Answer:
 
 
 def tls_context(cert: str | None = None, key: str | None = None) -> ssl.SSLContext:
-    """Verifies nothing, as the recording client did; cert and key are files."""
+    """Return a context that verifies nothing, like the recording client; cert and key are files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

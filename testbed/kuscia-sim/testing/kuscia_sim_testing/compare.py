@@ -1,7 +1,7 @@
-"""Compares an answer with the recorded one: equal but for the values that differ by their nature.
+"""Compares an answer with the recorded one, except for values that differ by nature.
 
-Everything that may differ is in this file: VALUES (values that no two runs share, by shape), UNORDERED (lists
-whose order upstream leaves to chance) and HEADERS (what is compared of the headers).
+All exceptions are in this file: VALUES (values that differ between runs, by shape), UNORDERED (lists without an order
+in Kuscia) and HEADERS (which headers are compared).
 """
 
 import base64
@@ -59,30 +59,30 @@ VALUES: dict[str, Callable[[str], bool]] = {
     "task_id": lambda text: bool(_TASK_ID.fullmatch(text)),
     "next_page_token": lambda text: len(text) > 20,
 }
-"""JSON keys whose values two runs do not share, each with the shape that both values must have."""
+"""JSON keys whose values differ between runs, each with the shape that both values must have."""
 
 RECORDED_PRIVATE_KEY = "(a private key)"
-"""Stands in the recordings for the key that certificate/generate made."""
+"""Replaces the key that certificate/generate returned in the recordings."""
 
 UNORDERED = {"parties", "endpoints", "stage_status_list", "approve_status_list", "tasks", "party_statuses"}
-"""Lists of job and serving answers; Go fills them from maps (Kuscia facts 7.4)."""
+"""Lists in answers about jobs; Go fills them from maps (Kuscia facts 7.4)."""
 UNORDERED_DATA = "/config/batchQuery"
-"""The endpoint whose `data` is filled from a map, too (Kuscia's pkg/confmanager/service/config.go)."""
+"""The endpoint whose `data` is filled from a map (Kuscia's pkg/confmanager/service/config.go)."""
 
 _ROUTE_STATE = re.compile(r'\{"status":"(?:Succeeded|Failed)","reason":"[^"]*"\}')
 TRANSIENT = re.compile(r"[1-5]s after create")
-"""Notes of lines sent while routes became ready: either state of a route is right."""
+"""Notes of lines sent while routes became ready: both states of a route are accepted."""
 
 _PROTO, _PROTO_NBSP = "proto: ", "proto:\u00a0"
-"""Go's protobuf library writes one or the other, at random for each build."""
+"""Go's protobuf library uses one or the other, at random for each build."""
 
 _UNFINISHED = ("Pending", "Running")
 _PROGRESS = {"state", "err_msg", "create_time", "start_time", "end_time"}
-"""What is not compared of a job that was recorded while it was under way: how far it got is chance."""
+"""Not compared for a job that was recorded while it ran: its progress is random."""
 _ONCE_SCHEDULED = {"stage_status_list", "approve_status_list"}
-"""Empty in a job that was recorded before it was scheduled, as are the parties of its tasks' states."""
+"""Empty in a job recorded before it was scheduled, like the parties in its tasks' status."""
 _PARTY_LISTS = re.compile(r"pending party\[.*?\], running party\[.*?\], successful party\[.*?\]")
-"""Where the other parties were when one failed."""
+"""State of the other parties when one failed."""
 
 HEADERS = (
     "content-type",
@@ -93,14 +93,14 @@ HEADERS = (
     "server",
     "location",
 )
-"""Compared to the letter; an absent one must be absent."""
+"""Compared exactly; a missing one must be missing."""
 PRESENT = ("date", "x-envoy-upstream-service-time")
-"""Must be there exactly when it was recorded. Tracing headers (x-b3-*) are no promise (Kuscia facts 6.6)."""
+"""Must be present if it was recorded. Tracing headers (x-b3-*) are not compared (Kuscia facts 6.6)."""
 CHUNKED_ABOVE = 2048
 
 
 def differences(line: Line, answer: Answer) -> list[str]:
-    """What differs, in words; nothing when the answer is the recorded one."""
+    """Return the differences in words; none if the answer is the recorded one."""
     if line.status is None:
         if answer.status is not None:
             return [f"recorded {line.error}, but there was an answer: HTTP {answer.status}"]
@@ -113,7 +113,7 @@ def differences(line: Line, answer: Answer) -> list[str]:
 
 
 def _error_difference(recorded: str, now: str) -> list[str]:
-    """Both a TLS error, or both a connection that was closed; OpenSSL and Go end a handshake differently."""
+    """Accept two TLS errors, or two closed connections: OpenSSL and Go end a handshake differently."""
     for kinds in (("SSL",), ("RemoteDisconnected", "ConnectionReset", "BadStatusLine")):
         if any(kind in recorded for kind in kinds):
             wrong = not any(kind in now for kind in kinds)
@@ -147,7 +147,11 @@ def _header_differences(line: Line, answer: Answer) -> list[str]:
 
 
 def parse_stream(text: str) -> list[Any]:
-    """JSON values one after the other, as streaming endpoints send them. Raises ValueError."""
+    """Parse consecutive JSON values, as streaming endpoints send them.
+
+    Raises:
+        ValueError: the text is invalid.
+    """
     decoder = json.JSONDecoder()
     values, position = [], 0
     while position < len(text):
@@ -182,14 +186,14 @@ def _body_differences(line: Line, body: str) -> list[str]:
 
 
 def _in_order(value: Any) -> Any:
-    """The answer with its `data` sorted."""
+    """Return the answer with sorted `data`."""
     if isinstance(value, dict) and isinstance(value.get("data"), list):
         return {**value, "data": sorted(value["data"], key=lambda item: json.dumps(item, sort_keys=True))}
     return value
 
 
 def _stream_differences(recorded: list[Any], now: list[Any]) -> list[str]:
-    """A watch: every object that was recorded, in any order, in some state."""
+    """Compare a watch: every recorded object must occur, in any order and state."""
     left = {item["object"]["job_id"] for item in recorded if "object" in item}
     right = {item["object"]["job_id"] for item in now if "object" in item}
     return [] if left <= right else [f"watch: {sorted(left - right)} recorded, not seen now"]
@@ -228,7 +232,12 @@ def _under_way(data: dict[str, Any]) -> bool:
 
 
 def _without_progress(value: Any, scheduled: bool) -> Any:
-    """The job without how far it is; scheduled: whether its parties were known when it was recorded."""
+    """Return the job without its progress.
+
+    Args:
+        value: the job.
+        scheduled: whether its parties were known when it was recorded.
+    """
     if isinstance(value, list):
         return [_without_progress(item, scheduled) for item in value]
     if not isinstance(value, dict):
@@ -257,7 +266,7 @@ def _same_shape(key: str, recorded: str, now: str) -> bool:
     if key == "err_msg":
         return _PARTY_LISTS.sub("", recorded) == _PARTY_LISTS.sub("", now)
     if key == "phase":
-        # A grant that was recorded before its controller had looked at it.
+        # Recorded before the grant's controller had processed it.
         return (recorded, now) == ("", "Ready")
     if key == "endpoint":
         return _PORT.sub(r"\1", recorded) == _PORT.sub(r"\1", now)

@@ -1,8 +1,7 @@
 """A host cluster for lites on a machine without one: the few calls that RunK makes, over plain HTTP.
 
-Pods are kept, and "run" as far as their command says how: `sleep N` takes N seconds, `exit N` ends with that
-code, `echo X >&2` is what a failed container leaves as its message; an image that is named in `absent` is
-never pulled. No process is started.
+Pods are stored and "run" according to their command: `sleep N` takes N seconds, `exit N` ends with that code, `echo X
+>&2` is the message of a failed container. An image in `absent` is never pulled. No process is started.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ Object = dict[str, Any]
 
 ABSENT_IMAGES = {"docker.io/local/doesnotexist"}
 SLOW_NAMESPACES = {"lite-alice"}
-"""Where pods take longer to start: bob's engines were recorded to be up, and to fail, first."""
+"""Namespaces whose pods start later: in the recordings bob's engines start, and fail, first."""
 START_SECONDS, SLOW_START_SECONDS = 0.5, 3.0
 IDLE_SECONDS = 0.5
 _SLEEP = re.compile(r"sleep (\d+)")
@@ -40,7 +39,7 @@ def _status(code: int, reason: str, text: str) -> web.Response:
 
 
 class HostCluster:
-    """objects: (plural, namespace, name) -> object."""
+    """The objects of the cluster: (plural, namespace, name) -> object."""
 
     def __init__(self, absent: set[str]) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
@@ -160,7 +159,7 @@ class HostCluster:
         return web.Response(text="".join(_STDERR.findall(_command(pod))))
 
     async def _run(self, key: tuple[str, str, str], pod: Object) -> None:
-        """What a kubelet would report of the pod, step by step."""
+        """Report the pod's status step by step, as a kubelet does."""
         container = pod["spec"]["containers"][0]
         base = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
         if container["image"].split(":")[0] in self._absent:
@@ -200,7 +199,7 @@ def _command(pod: Object) -> str:
 
 
 class HostClusterServer:
-    """Serves a HostCluster from a thread of its own."""
+    """Serves a HostCluster in a thread."""
 
     def __init__(self, absent: set[str]) -> None:
         self._ready = threading.Event()

@@ -1,4 +1,4 @@
-"""A master and the lite alice on one store, their applications in this process."""
+"""A master and the lite alice on one store, with their applications in this process."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Internal:
-    """alice's way to the master's internal API."""
+    """The connection of alice to the master's internal API."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -80,7 +80,7 @@ def make_node(mode: str, domain_id: str, store: Store, protocol: str = "NOTLS") 
 
 
 async def serve(directory: Path) -> AsyncIterator[Cluster]:
-    """A fixture's body: the cluster, with its state below `directory`."""
+    """Yield the cluster, with its state below `directory`, for a fixture."""
     store = await LocalStore.open(datastore_url("", str(directory / "state.db")), MASTER)
     master, lite = make_node("master", MASTER, store), make_node("lite", ALICE, store)
     for node in (master, lite):

@@ -27,7 +27,7 @@ TEMPLATE = (
 
 
 async def open_store(path: Path) -> LocalStore:
-    """A store with cross-domain, alice and bob: a Ready node for each."""
+    """Return a store with cross-domain, alice and bob, each with a Ready node."""
     store = await LocalStore.open(datastore_url("", str(path / "kine.db")), "kuscia-system")
     await populate(store)
     return store
@@ -74,7 +74,7 @@ def container(script: str, **more: Any) -> dict[str, Any]:
 async def add_app_image(
     store: LocalStore, name: str, script: str, image: str = IMAGE, replicas: int = 1, **more: Any
 ) -> None:
-    """An AppImage with one container that runs `sh -c script`."""
+    """Create an AppImage with one container that runs `sh -c script`."""
     repository, _, tag = image.rpartition(":")
     template = {"name": "engine", "role": "", "replicas": replicas, "spec": {"restartPolicy": "Never"}}
     template["spec"]["containers"] = [container(script) | more]  # type: ignore[index]
@@ -87,7 +87,7 @@ async def add_app_image(
 
 
 def make_node(store: LocalStore, mode: str, domain: str, key: RSAPrivateKey, **config: Any) -> Node:
-    """A node on `store`; for a lite also the way to start its agent."""
+    """Return a node on `store`, on which a lite's agent can be started."""
     return Node(
         config=Config(
             mode=mode,
@@ -121,7 +121,7 @@ def context(store: LocalStore, role: str = "master", source: str = "") -> Contex
 
 
 def job_request(job_id: str, app_image: str, *parties: str, **more: Any) -> dict[str, Any]:
-    """A parsed job/create request with one task of alias `only` and ID `<job>-only`."""
+    """Return a parsed job/create request with one task of alias `only` and ID `<job>-only`."""
     task = task_request(app_image, *(parties or DOMAINS), alias="only", task_id=f"{job_id}-only")
     request = {
         "job_id": job_id,
@@ -144,7 +144,7 @@ def task_request(app_image: str, *parties: str, **more: Any) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class Jobs:
-    """KusciaAPI's job calls on one store, as the master's own caller."""
+    """The job calls of KusciaAPI on one store, with the master as caller."""
 
     store: LocalStore
 
@@ -161,7 +161,7 @@ class Jobs:
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], what: str, seconds: float = 10.0) -> Any:
-    """The first true value of `check`. Fails with `what` and the last value when there is none in time."""
+    """Return the first true value of `check`; fail with `what` and the last value after `seconds`."""
     last: Any = None
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -174,7 +174,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], what: str, seconds: fl
 
 
 async def wait_state(jobs: Jobs, job_id: str, state: str, seconds: float = 10.0) -> dict[str, Any]:
-    """The job's status once it is in that state."""
+    """Return the job's status once it has that state."""
     status: dict[str, Any] = {}
 
     async def check() -> bool:

@@ -30,14 +30,15 @@ PORTS = (53, 80, 1054, 1080, 6443, 8070, 8082, 8092, 9091, 10000, 10002)
 START_TIMEOUT = 90.0
 
 
-OFFSETS = range(11000, 22700, 37)  # below the ports that outgoing connections get
+OFFSETS = range(11000, 22700, 37)  # below the ports of outgoing connections
 _handed_out: set[int] = set()
 
 
 def free_offset() -> int:
-    """An offset at which a node's ports are free on 127.0.0.1 and nobody else in this process has them.
+    """Return an offset at which a node's ports are free on 127.0.0.1 and not handed out in this process.
 
-    Each process begins elsewhere: a node that is restarted wants ports that another run may have found free.
+    Each process starts at a different offset: a restarted node needs its ports again, which another run could find
+    free.
     """
     first = os.getpid() % len(OFFSETS)
     for offset in itertools.chain(OFFSETS[first:], OFFSETS[:first]):
@@ -79,7 +80,7 @@ class Node:
         return number + self.offset
 
     def meet(self, faults: list[dict[str, Any]]) -> None:
-        """What goes wrong from now on (kuscia_sim.faults); before the first start, or once it had some."""
+        """Set the faults from now on (kuscia_sim.faults); first call before the first start."""
         path = self.home.with_suffix(".faults.yaml")
         self.environment[VARIABLE] = str(path)
         path.with_suffix(".new").write_text(yaml.safe_dump(faults))
@@ -91,7 +92,7 @@ class Node:
         return f"{scheme}://127.0.0.1:{self.port(1080)}"
 
     def start(self, *wrapper: str) -> "Node":
-        """Starts it; `wrapper` is a command that runs it."""
+        """Start the node; `wrapper` is a command that runs it."""
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "kuscia.yaml").write_text(yaml.safe_dump(self.config))
         environment = {
@@ -117,7 +118,7 @@ class Node:
         return (self.home / "output.log").read_text(errors="replace")
 
     def wait_for(self, text: str, timeout: float = START_TIMEOUT) -> None:
-        """Fails the test when the output does not show `text` in time, or the node ends before."""
+        """Wait until the output contains `text`; fail the test if it does not in time or the node ends first."""
         assert self._process
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -137,7 +138,7 @@ class Node:
         return self._process.wait(timeout)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ends the node; returns its exit status."""
+        """Stop the node and return its exit status."""
         assert self._process
         if self._process.poll() is None:
             self._process.send_signal(number)
@@ -148,7 +149,7 @@ class Node:
             raise
 
     def api(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """A request to the node's KusciaAPI."""
+        """Send a request to the node's KusciaAPI."""
         scheme = "http" if self.config.get("protocol") == "NOTLS" else "https"
         request = urllib.request.Request(
             f"{scheme}://127.0.0.1:{self.port(8082)}/api/v1/{path}",
@@ -162,7 +163,7 @@ class Node:
 
 
 def unused_token(master: Node, domain_id: str) -> str:
-    """The deploy token of a domain, as soon as there is one."""
+    """Return the deploy token of a domain as soon as there is one."""
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         data = master.api("domain/query", {"domain_id": domain_id})["data"]
@@ -174,7 +175,7 @@ def unused_token(master: Node, domain_id: str) -> str:
 
 
 def route_state(master: Node, source: str, destination: str) -> tuple[str, str]:
-    """Status and reason of a route as KusciaAPI shows them."""
+    """Return status and reason of a route from KusciaAPI."""
     keys = [{"source": source, "destination": destination}]
     answer = master.api("route/status/batchQuery", {"route_keys": keys})
     status = answer["data"]["routes"][0]["status"]
@@ -184,7 +185,7 @@ def route_state(master: Node, source: str, destination: str) -> tuple[str, str]:
 def wait_route(
     master: Node, source: str, destination: str, status: str, reason: str = "", timeout: float = 60
 ) -> float:
-    """Seconds until a route has a status and its reason contains `reason`."""
+    """Wait until a route has a status and its reason contains `reason`; return the seconds."""
     began = time.monotonic()
     seen: tuple[str, str] = ("", "")
     while time.monotonic() < began + timeout:
@@ -198,11 +199,11 @@ def wait_route(
 def create_route(
     master: Node, source: str, destination: Node, options: dict[str, Any] | None = None, **endpoint: Any
 ) -> None:
-    """A route to a node's gateway.
+    """Create a route to a node's gateway.
 
     Args:
-        options: the request's fields, where they differ.
-        endpoint: host, port, tls, path_prefix, where they differ from the node's own.
+        options: fields of the request that differ from the default.
+        endpoint: host, port, tls, path_prefix, where they differ from those of the node.
     """
     port = {
         "name": "http",
@@ -240,12 +241,12 @@ class Engine(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Not in the test's output."""
+        """Discard the message."""
 
 
 @contextlib.contextmanager
 def engine_server() -> Iterator[int]:
-    """An engine on loopback; yields its port."""
+    """Run an engine on loopback and yield its port."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -262,7 +263,7 @@ def request(
     headers: dict[str, str] | None = None,
     port: int = 80,
 ) -> tuple[int, dict[str, str], bytes]:
-    """A request to the node's internal gateway, as an engine beside it sends one; or to that on `port`."""
+    """Send a request to the node's internal gateway, or to `port`, as an engine does."""
     asked = urllib.request.Request(
         f"http://127.0.0.1:{node.port(port)}{path}", body, {"Host": host, **(headers or {})}, method="POST"
     )
@@ -274,7 +275,7 @@ def request(
 
 
 def offer(node: Node, name: str, port: int, scope: str = "Cluster") -> None:
-    """What the agent does for a running engine: its endpoint in the domain's namespace."""
+    """Store the endpoint of a running engine in the domain's namespace, as the agent does."""
     spec = {"host": f"{name}.{node.domain_id}.svc", "ip": "127.0.0.1", "port": port, "scope": scope}
     body = json.dumps({"spec": {**spec, "protocol": "HTTP", "task": name}}).encode()
     path = f"/sim/v1/objects/endpoints/{node.domain_id}/{name}"

@@ -1,4 +1,4 @@
-"""What was there before the first line of the shorter transcripts (Kuscia facts 16.1)."""
+"""The state before the first line of the shorter transcripts (Kuscia facts 16.1)."""
 
 import json
 import time
@@ -23,7 +23,7 @@ def _do(replay: Replay, node: str, path: str, body: dict[str, Any]) -> None:
 
 
 def gateway(replay: Replay) -> None:
-    """A master, alice and bob connected, and ready routes between them in both directions."""
+    """Start a master with alice and bob, and ready routes between them in both directions."""
     replay.world.start_master("master", "NOTLS", {"alice": {}, "bob": {}})
     replay.start_lites(["alice", "bob"])
     pairs = [("alice", "bob"), ("bob", "alice")]
@@ -44,7 +44,7 @@ def gateway(replay: Replay) -> None:
 
 
 def datamesh(replay: Replay) -> None:
-    """A master, and alice with an OSS data source and a table in it."""
+    """Start a master with alice, an OSS data source and a table in it."""
     replay.world.start_master("master", "NOTLS", {"alice": {}})
     replay.start_lites(["alice"])
     source = {"domain_id": "alice", "datasource_id": "dm-oss", "name": "x", "type": "oss"}

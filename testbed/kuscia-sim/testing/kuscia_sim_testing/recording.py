@@ -1,4 +1,4 @@
-"""The recordings of a running Kuscia: one request and its answer a line (Kuscia facts 16.1)."""
+"""The recordings of a running Kuscia: one request with its answer per line (Kuscia facts 16.1)."""
 
 import dataclasses
 import datetime
@@ -11,16 +11,13 @@ OWN = Path(__file__).parents[2] / "recordings"
 
 
 def directory() -> Path:
-    """Where the recordings to replay lie: KUSCIA_RECORDINGS, or those beside this package."""
+    """Return the directory of the recordings: KUSCIA_RECORDINGS, or the ones in this repository."""
     return Path(os.environ.get("KUSCIA_RECORDINGS") or OWN)
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a transcript.
-
-    status is None when there was no HTTP answer; error then says why.
-    """
+    """One line of a transcript. status is None without an HTTP answer; error then says why."""
 
     index: int
     time: datetime.datetime
@@ -44,7 +41,7 @@ class Line:
 
     @property
     def endpoint(self) -> str:
-        """What the table groups by."""
+        """Return the group of the line in the table."""
         if self.gateway:
             return f"gateway {self.path}"
         return self.path.removeprefix("/api/v1/")
@@ -55,7 +52,7 @@ class Line:
 
     @property
     def port(self) -> int:
-        """The port of the pod that was asked; the recordings name it in `target` or `note`."""
+        """Return the pod's port, which the recordings name in `target` or `note`."""
         if self.target.startswith("datamesh"):
             return 8070
         if "metrics port" in self.note:
@@ -70,12 +67,12 @@ class Line:
 
     @property
     def node(self) -> str:
-        """The node asked: master, master-tls, lite-alice, ..."""
+        """Return the name of the node: master, master-tls, lite-alice, ..."""
         return self.target.removesuffix("-gateway").replace("datamesh-", "lite-")
 
 
 def load(name: str, where: Path | None = None) -> list[Line]:
-    """The lines of `<name>.jsonl`; an empty list when that recording does not exist."""
+    """Load the lines of `<name>.jsonl`; an empty list if the recording does not exist."""
     path = (where or directory()) / f"{name}.jsonl"
     if not path.exists():
         return []

@@ -1,7 +1,7 @@
-"""Replays a transcript line by line, at the recorded pace, and says of each line what differed.
+"""Replays a transcript line by line at the recorded pace, and reports the differences of each line.
 
-A request is sent as it was recorded, but for what belongs to the recorded cluster: IDs that the server made
-up, the KusciaAPI token, the home directory, the lites' Service names and the pods' addresses.
+Requests are sent as recorded, except for values of the recorded cluster: generated IDs, the KusciaAPI token, the home
+directory, the Service names of lites and the addresses of pods.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Result:
 
 
 def domains_before(lines: list[Line]) -> dict[str, dict[str, str]]:
-    """The Domains that were there before the first line, with their annotations: all that were not made."""
+    """Return the Domains that existed before the first line, with their annotations."""
     made: set[str] = set()
     found: dict[str, dict[str, str]] = {}
     for line in lines:
@@ -58,7 +58,7 @@ def lites_of(lines: list[Line]) -> list[str]:
 
 
 def first_line_of_lites(lines: list[Line]) -> int:
-    """Index of the first line that a registered lite shows in; the number of lines when there is none."""
+    """Return the index of the first line that shows a registered lite, or the number of lines."""
     for line in lines:
         registered = '"node_statuses":[{' in line.answer or '"source_public_key":"L' in line.answer
         if line.node.startswith("lite-") or registered:
@@ -79,7 +79,11 @@ class Replay:
         }
 
     def run(self, before: Callable[["Replay"], None] | None = None) -> Iterator[Result]:
-        """before: what must be there before the first line; else nodes start when a line first needs them."""
+        """Replay the lines.
+
+        Args:
+            before: prepares the state before the first line; without it nodes start when a line first needs them.
+        """
         if before:
             before(self)
         lites_from = -1 if before else first_line_of_lites(self._lines)
@@ -101,11 +105,11 @@ class Replay:
             yield Result(line, self._play(line))
 
     def start_lites(self, domain_ids: list[str]) -> None:
-        """Domains must be known to the master; returns when all of them have started."""
+        """Start the lites of known domains; return when all of them have started."""
         self.world.start_lites({domain_id: self._deploy_token(domain_id) for domain_id in domain_ids})
 
     def _use_http_ports(self) -> None:
-        """The stand-in carries HTTP between engines and says so of app images with GRPC ports."""
+        """Change GRPC ports of app images to HTTP, which is all that the stand-in carries between engines."""
         images = json.loads(self.ask("master", "/api/v1/appimage/list", '{"page_size": 1000}').body)
         for image in images["data"]["appimage_list"]:
             changed = json.dumps(image).replace('"protocol": "GRPC"', '"protocol": "HTTP"')
@@ -126,7 +130,7 @@ class Replay:
             time.sleep(POLL)
 
     def ask(self, node_name: str, path: str, body: str) -> Answer:
-        """A request of the harness's own to a node's KusciaAPI."""
+        """Send a request of the harness to a node's KusciaAPI."""
         node = self.world.nodes[node_name]
         headers = {"Content-Type": "application/json", "Token": node.token}
         tls = None if node.protocol == "NOTLS" else self._own_tls(node)
@@ -156,7 +160,7 @@ class Replay:
         return problems
 
     def _localize(self, line: Line) -> Line:
-        """The line as it would have been recorded here."""
+        """Return the line as it would have been recorded here."""
         node = self.world.nodes[line.node]
         replacements = dict(self._learned)
         for name, lite in self.world.nodes.items():
@@ -180,7 +184,7 @@ class Replay:
         return dataclasses.replace(line, headers=headers, body=body, answer=answer, answer_headers=answer_headers)
 
     def _local_port(self, text: str, recorded: str) -> str:
-        """Where a lite's Service name became its address, port 1080 becomes the one it serves here."""
+        """Replace port 1080 where a lite's Service name was replaced by its address."""
         for node in self.world.nodes.values():
             if node.address in text and node.address not in recorded:
                 port = rf"\g<1>{node.port(1080)}"
@@ -188,13 +192,13 @@ class Replay:
         return text
 
     def _service_names(self, domain_id: str) -> set[str]:
-        """Host names of a lite in routes that were made while it ran."""
+        """Return the host names of a lite in routes created while it ran."""
         first = first_line_of_lites(self._lines)
         made = [line.body or "" for line in self._lines[first:] if line.path.endswith("route/create")]
         return {match[0] for match in _LITE_HOST.finditer(" ".join(made)) if match[1] == domain_id}
 
     def _learn(self, recorded: str, now: str) -> None:
-        """Remembers the IDs that the server made up."""
+        """Remember the generated IDs."""
         try:
             pairs = zip(parse_stream(recorded), parse_stream(now), strict=False)
         except ValueError:
@@ -244,7 +248,7 @@ class Replay:
 
 
 def table(results: list[Result]) -> str:
-    """endpoint | recordings | passed, and below it what failed."""
+    """Return a table of endpoints, recordings and passed lines, followed by the failures."""
     counts: dict[str, list[int]] = {}
     for result in results:
         row = counts.setdefault(result.line.endpoint, [0, 0])

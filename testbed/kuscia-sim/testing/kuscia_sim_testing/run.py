@@ -1,4 +1,4 @@
-"""Replays one transcript by hand: python -m kuscia_sim_testing.run api-transcript [DIRECTORY [LINES]]."""
+"""Replay one transcript: python -m kuscia_sim_testing.run api-transcript [DIRECTORY [LINES]]."""
 
 import sys
 import tempfile

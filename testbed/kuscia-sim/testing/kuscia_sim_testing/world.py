@@ -1,7 +1,7 @@
-"""Nodes of the stand-in as real processes on loopback, each on an address of its own.
+"""Nodes of the stand-in as processes on loopback, each on its own address.
 
-Ports are Kuscia's plus an offset that differs from node to node, for Envoy's administration listens on
-127.0.0.1 whatever the address of the node is.
+Ports are Kuscia's plus an offset that differs between nodes, because Envoy's administration interface always listens on
+127.0.0.1.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ SIM = Path(__file__).parents[2]
 
 
 class NodeFailed(Exception):
-    """A node did not come up, or went away; str() holds the end of its output."""
+    """A node did not start, or exited; str() contains the end of its output."""
 
 
 def _end_with_parent() -> None:
@@ -45,7 +45,7 @@ def _end_with_parent() -> None:
 
 
 class NodeProcess:
-    """One `kuscia start`, its files below `home`."""
+    """One `kuscia start`, with its files below `home`."""
 
     def __init__(self, home: Path, address: str, offset: int, hostname: str, config: dict[str, Any]) -> None:
         self.home = home
@@ -89,7 +89,11 @@ class NodeProcess:
             )
 
     def wait_started(self) -> None:
-        """Raises NodeFailed when the node ends or takes longer than START_TIMEOUT."""
+        """Wait until the node has started.
+
+        Raises:
+            NodeFailed: it exited, or did not start within START_TIMEOUT.
+        """
         assert self._process
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
@@ -117,7 +121,7 @@ class NodeProcess:
 
 
 class World:
-    """Masters and lites of one replay. Nodes start when they are first asked for."""
+    """Masters and lites of one replay. Nodes start when they are first needed."""
 
     def __init__(self, directory: Path, lines: list[Line], kubeconfig: str) -> None:
         self._directory = directory
@@ -141,7 +145,11 @@ class World:
         return self.nodes[name]
 
     def start_master(self, name: str, protocol: str, domains: dict[str, dict[str, str]]) -> NodeProcess:
-        """domains: annotations by ID of Domains made before (by kubectl, as upstream's script does)."""
+        """Start a master.
+
+        Args:
+            domains: annotations by ID of existing Domains (created by kubectl, as Kuscia's script does).
+        """
         node = self._add(name, {"mode": "master", "domainID": MASTER_ID, "protocol": protocol})
         asyncio.run(_seed(node, domains))
         node.start()
@@ -149,7 +157,11 @@ class World:
         return node
 
     def start_lites(self, tokens: dict[str, str], protocol: str = "NOTLS") -> None:
-        """tokens: an unused deploy token by domain ID. All of them start at the same time."""
+        """Start lites at the same time.
+
+        Args:
+            tokens: an unused deploy token by domain ID.
+        """
         master = self.nodes["master"]
         scheme = "http" if master.protocol == "NOTLS" else "https"
         kubeconfig = self._directory / "kubeconfig"
@@ -175,7 +187,7 @@ class World:
 
 
 def _free_network() -> int:
-    """The third part of loopback addresses that no other world uses at the moment."""
+    """Return the third byte of loopback addresses that no other world uses."""
     for network in random.sample(range(2, 250), 20):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
@@ -187,7 +199,11 @@ def _free_network() -> int:
 
 
 def _free_offset(first: int) -> int:
-    """An offset whose administration port nobody else listens on. Raises NodeFailed."""
+    """Return an offset whose administration port is free.
+
+    Raises:
+        NodeFailed: there is none.
+    """
     for offset in range(first, LAST_OFFSET):
         with socket.socket() as probe:
             try:
@@ -213,7 +229,7 @@ async def _seed(node: NodeProcess, domains: dict[str, dict[str, str]]) -> None:
 
 
 def hostnames(lines: Iterable[Line]) -> dict[str, str]:
-    """The pods' names, which answers show, by node."""
+    """Return the names of the pods in the answers, by node."""
     found: dict[str, str] = {}
     for line in lines:
         for pattern in (r'"instance":"([^"]+)"', r"Host: (\S+),"):

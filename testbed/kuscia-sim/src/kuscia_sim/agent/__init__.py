@@ -1,4 +1,4 @@
-"""Engines on a lite: RunK (pods in the host cluster), RunP (processes beside the lite); RunC refuses them."""
+"""Engines on a lite: RunK (pods in the host cluster) and RunP (processes next to the lite). RunC rejects them."""
 
 from kuscia_sim.agent.agent import run_agent
 from kuscia_sim.agent.errors import AgentStartError

@@ -1,7 +1,7 @@
-"""The agent of a lite: runs the pods that the master bound to this very node and reports on them.
+"""The agent of a lite: runs the pods that the master bound to this node and reports their status.
 
-What was bound to an earlier node of the domain is nobody's any more, as Kuscia's pkg/agent/source/apiserver.go has it:
-nothing is reported of such pods, and the master removes them with their node (controllers/podgc.py).
+It ignores pods bound to an earlier node of the domain, as Kuscia's pkg/agent/source/apiserver.go does. The master
+removes them with their node (controllers/pod_gc.py).
 """
 
 import asyncio
@@ -34,17 +34,19 @@ log = logging.getLogger("agent")
 ACTIVE_SECONDS = 2.0
 IDLE_SECONDS = 30.0
 RETRY_SECONDS = 2.0
-# Several changes at once cost one round; without engines there is no hurry.
+# Several changes in quick succession cost one round.
 SETTLE_SECONDS = 0.1
 IDLE_SETTLE_SECONDS = 0.4
 SWEEP_SECONDS = 60.0
 
 
 async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event | None = None) -> None:
-    """Runs this node's engines until cancelled; engines go on when it ends, and a node of the same name finds them.
+    """Run this node's engines until cancelled. Engines keep running afterwards, and a node of the same name finds them.
 
-    Sets `ready` once engines can be run and registers itself as `node.agent`.
-    Raises AgentStartError when they cannot: the lite must log that and exit.
+    Sets `ready` once engines can run and registers the agent as `node.agent`.
+
+    Raises:
+        AgentStartError: engines cannot run; the lite must log the error and exit.
     """
     host = host or Host.from_environment()
     provider = make_provider(node, host)
@@ -67,7 +69,11 @@ async def run_agent(node: Node, host: Host | None = None, ready: asyncio.Event |
 
 
 def make_provider(node: Node, host: Host) -> Provider:
-    """The provider for the configured runtime. Raises AgentStartError for one that this cannot be."""
+    """Return the provider of the configured runtime.
+
+    Raises:
+        AgentStartError: the runtime is not supported.
+    """
     runtime = node.config.runtime
     if runtime == "runk":
         return RunkProvider(node.config, node.hostname, host.pod_ip)
@@ -79,7 +85,7 @@ def make_provider(node: Node, host: Host) -> Provider:
 
 
 class Agent:
-    """Brings what the host runs in line with the pods in the store, one round at a time."""
+    """Reconciles the engines on the host with the pods in the store, one round at a time."""
 
     def __init__(self, node: Node, provider: Provider, logs: PodLogs, keep_logs: bool, env_import: EnvImport) -> None:
         self._node = node
@@ -93,7 +99,7 @@ class Agent:
         self._swept = float("-inf")
 
     async def run(self) -> None:
-        """Rounds until cancelled; errors are logged and the round repeated."""
+        """Run rounds until cancelled. Errors are logged and the round is repeated."""
         seen = 0
         while True:
             try:
@@ -108,7 +114,11 @@ class Agent:
         await self._logs.close()
 
     async def ping(self) -> None:
-        """Raises HostUnreachable."""
+        """Check that the host can be reached.
+
+        Raises:
+            HostUnreachable: it cannot.
+        """
         await self._provider.ping()
 
     async def _wait(self, seen: int) -> int:
@@ -124,7 +134,10 @@ class Agent:
             await asyncio.gather(changed, happened, return_exceptions=True)
 
     async def round(self) -> None:
-        """One comparison. Raises what the store or the host raise when they cannot be asked at all."""
+        """Compare the store and the host once.
+
+        Raises the error of the store or the host if it cannot be queried.
+        """
         pods = {pod["metadata"]["name"]: pod for pod in await self._store.list("pods", self._domain)}
         bound = {name: pod for name, pod in pods.items() if pod["spec"].get("nodeName") == self._node.hostname}
         sweep = time.monotonic() - self._swept > SWEEP_SECONDS
@@ -142,7 +155,7 @@ class Agent:
         self._busy = bool(bound or present)
 
     def _is_own(self, backend: Object) -> bool:
-        """Whether this very node made it; what an earlier one left is looked at once a minute."""
+        """Tell whether this node created the pod. Pods of earlier nodes are checked once a minute."""
         return pod_label(backend, names.LABEL_NODE) in ("", self._node.hostname)
 
     async def _guard(self, name: str, step: Awaitable[None]) -> None:
@@ -183,7 +196,9 @@ class Agent:
         await self._store.update("pods", self._domain, name, pod)
 
     def _labels(self, pod: Object) -> dict[str, str]:
-        """What env-import selects by: under RunK the labels of the host cluster's pod, without `labelsToAdd`."""
+        """Return the labels that env-import selects by: under RunK those of the host cluster's pod, without
+        `labelsToAdd`.
+        """
         if self._node.config.runtime != "runk":
             return dict(pod["metadata"].get("labels") or {})
         return engine_labels(pod["metadata"], self._node.hostname)
@@ -209,7 +224,9 @@ class Agent:
         return EngineFiles(config, certs)
 
     def _environment(self, pod: Object, started: Object) -> dict[str, str]:
-        """What templates see of it: a container's own wins over what is added, the first container over others."""
+        """Return the environment that templates see: a container's own values win over added ones, earlier containers
+        over later ones.
+        """
         env: dict[str, str] = {}
         for container in [*pod["spec"]["containers"], *started["spec"]["containers"]]:
             for entry in container["env"]:
@@ -217,7 +234,11 @@ class Agent:
         return {key: f"{DIRECTORY}/{file}" for key, file in ENVIRONMENT.items()} | env
 
     async def _node_config(self, keys: set[str]) -> dict[str, str]:
-        """Values of the node's own configuration; a key that it does not have is empty. Raises TemplateError."""
+        """Return values from the node's configuration; a missing key is empty.
+
+        Raises:
+            TemplateError: a value cannot be read.
+        """
         ctx = Context(self._node, "domain", self._domain)
         try:
             return {key: await read_config(ctx, key) for key in keys}
@@ -237,7 +258,7 @@ class Agent:
         await self._store.update("pods", self._domain, pod["metadata"]["name"], pod)
 
     async def _announce(self, pod: Object, address: str) -> None:
-        """Keeps the endpoints of the pod's ports, from which gateways route."""
+        """Update the endpoints of the pod's ports, which gateways use for routing."""
         for port in pod.get("ports", []):
             spec = {
                 "host": f"{port['service']}.{self._domain}.svc",
@@ -279,6 +300,10 @@ class Agent:
         await self._provider.delete(backend["metadata"]["name"])
 
     async def task_log(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:
-        """The kept lines of an engine's output. Raises LookupError with the text to answer (facts 7.4, Others)."""
+        """Return the stored lines of an engine's output.
+
+        Raises:
+            LookupError: there are none; its argument is the text to answer with (Kuscia facts 7.4).
+        """
         async for line in self._logs.read(task_id, replica, container, follow):
             yield line

@@ -1,8 +1,7 @@
-"""What a lite offers to jobs, as Kuscia's pkg/agent/provider/node/capacity_manager.go reckons it.
+"""The capacity that a lite offers to jobs, computed as in Kuscia's pkg/agent/provider/node/capacity_manager.go.
 
-RunK has no machine of its own: it is what the configuration says. RunP and RunC share the lite's container: cpu and
-memory are that container's limits, or the machine's, whatever the configuration says of them, and a part of both is
-kept for Kuscia itself.
+Under RunK it is the configured capacity. RunP and RunC share the lite's container: CPU and memory are the limits of
+that container or the machine, regardless of the configuration, and part of both is reserved for Kuscia.
 """
 
 import dataclasses
@@ -26,17 +25,20 @@ DEFAULT_RESERVED = ReservedResources()
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """A node's capacity, and what of it jobs may have, as Kubernetes quantities."""
+    """A node's capacity and the part available to jobs, as Kubernetes quantities."""
 
     capacity: dict[str, str]
     allocatable: dict[str, str]
 
 
 def room(config: Config, home: Path, cgroup: Path = CGROUP) -> Room:
-    """Raises AgentStartError when less is there than Kuscia keeps for itself, or an amount is missing or none.
+    """Return the capacity of this node.
 
     Args:
-        home: what lies on the disk that RunP and RunC offer.
+        home: a directory on the disk that RunP and RunC offer.
+
+    Raises:
+        AgentStartError: less is available than Kuscia reserves, or an amount is missing or invalid.
     """
     given = config.capacity
     try:
@@ -67,7 +69,7 @@ def _configured(given: Capacity) -> dict[str, str]:
 
 
 def _common(given: Capacity) -> dict[str, str]:
-    """What is reckoned alike for every runtime."""
+    """Return the part that is computed the same way for every runtime."""
     bandwidth, pods = given.bandwidth or _network_speed(), given.pods or PODS
     _check("bandwidth", bandwidth)
     if given.ephemeral_storage:
@@ -78,14 +80,14 @@ def _common(given: Capacity) -> dict[str, str]:
 
 
 def _left(total: dict[str, str], reserved: ReservedResources) -> dict[str, str]:
-    """What jobs may have of cpu, memory and bandwidth. The default half of a cpu is kept without being counted."""
+    """Return what jobs may use of CPU, memory and bandwidth. The default half CPU is reserved but not subtracted."""
     cpus, memory, bandwidth = (quantity.parse(total[name]) for name in ("cpu", "memory", BANDWIDTH))
     kept_cpus = _reserved("cpu", reserved.cpu, DEFAULT_RESERVED.cpu)
     if cpus < kept_cpus:
         raise ValueError(f"available cpu {total['cpu']} is less than reserved cpu {_text(kept_cpus)}")
     kept_memory = _reserved("memory", reserved.memory, DEFAULT_RESERVED.memory)
     if memory < kept_memory:
-        # Kuscia puts the numbers of cpus into this text.
+        # Kuscia formats the numbers of CPUs into this text.
         numbers = f"{cpus} is less than reserved memory {math.ceil(kept_cpus)}"
         raise ValueError(f"available memory {numbers}")
     kept_bandwidth = _reserved("bandwidth", reserved.bandwidth, DEFAULT_RESERVED.bandwidth)
@@ -119,7 +121,7 @@ def _memory(cgroup: Path) -> int:
 
 
 def _cpus(cgroup: Path) -> int:
-    """Whole ones; a limit of less than one cpu counts as no limit."""
+    """Return whole CPUs; a limit below one CPU counts as no limit."""
     machine = os.cpu_count() or 1
     old = (_first(cgroup / f"cpu/cpu.cfs_{name}_us") for name in ("quota", "period"))
     quota, _, period = (_first(cgroup / "cpu.max") or " ".join(old)).partition(" ")
@@ -128,7 +130,7 @@ def _cpus(cgroup: Path) -> int:
 
 
 def _network_speed() -> str:
-    """Of eth0, in Mbit/s; a virtual one may have none."""
+    """Return the speed of eth0 in Mbit/s; a virtual interface may report none."""
     try:
         speed = NETWORK_SPEED.read_text().strip()
     except OSError:

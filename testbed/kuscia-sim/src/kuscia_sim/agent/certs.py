@@ -1,4 +1,4 @@
-"""Certificates of engines, signed with the domain's key: for their servers and for DataMesh (facts 16.4)."""
+"""Certificates of engines, signed with the domain key, for their servers and for DataMesh (Kuscia facts 16.4)."""
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -6,7 +6,7 @@ from kuscia_sim import credentials
 
 SERVER_SANS = ["0.0.0.0", "127.0.0.1", "*.svc"]
 DIRECTORY = "kuscia/certs"
-"""Below the engine's working directory."""
+"""Relative to the engine's working directory."""
 ENVIRONMENT = {
     "SERVER_CERT_FILE": "server.crt",
     "SERVER_PRIVATE_KEY_FILE": "server.key",
@@ -17,7 +17,7 @@ ENVIRONMENT = {
 
 
 def engine_files(ca_key: RSAPrivateKey, domain_id: str, pod_name: str) -> dict[str, str]:
-    """The PEM files an engine finds in its certificate directory, by file name."""
+    """Return the PEM files in an engine's certificate directory, by file name."""
     server_key, client_key = credentials.new_key(), credentials.new_key()
     server = credentials.server_certificate(ca_key, domain_id, server_key.public_key(), SERVER_SANS[0], SERVER_SANS)
     client = credentials.client_certificate(ca_key, domain_id, client_key.public_key(), pod_name)

@@ -1,7 +1,7 @@
-"""What the agent adds to an engine's environment: Kuscia's plugin env-import.
+"""Environment variables that the agent adds to engines: Kuscia's plugin env-import.
 
-Source: pkg/agent/middleware/plugins/hook/envimport/env_import.go; recorded in recordings/runk-task-pod.yaml, where it
-stands behind the ports and before the certificates.
+Source: pkg/agent/middleware/plugins/hook/envimport/env_import.go. The order (after the ports, before the certificates)
+is recorded in recordings/runk-task-pod.yaml.
 """
 
 import dataclasses
@@ -17,29 +17,29 @@ from kuscia_sim.state.store import Object
 PLUGIN = "env-import"
 CPU_LIMIT, MEMORY_LIMIT = "CONTAINER_CPU_LIMIT", "CONTAINER_MEM_LIMIT"
 SHARE = 0.8
-"""Of what the node has, for a container without a limit of its own."""
+"""Share of the node's capacity for a container without a limit."""
 MIB = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Import:
-    """One entry of the plugin's `envList`: names and values for pods that have all these labels."""
+    """One entry of the plugin's `envList`: names and values for pods with all of these labels."""
 
     envs: tuple[tuple[str, str], ...]
     selectors: tuple[tuple[str, str], ...]
 
 
 class EnvImport:
-    """The plugin, as `agent.plugins` of kuscia.yaml sets it up.
+    """The plugin as configured by `agent.plugins` in kuscia.yaml.
 
     Args:
         agent: the raw `agent` block.
         room: what the node offers.
-        by_image: whether selectors mean labels of the image first (RunP, RunC) and those of the pod only where
-            `usePodLabels` is not false. Built-in images have no labels here.
+        by_image: whether selectors match labels of the image first (RunP, RunC), and those of the pod only unless
+            `usePodLabels` is false. Built-in images have no labels here.
 
     Raises:
-        AgentStartError: the plugin's configuration has another form.
+        AgentStartError: the plugin's configuration is malformed.
     """
 
     def __init__(self, agent: Mapping[str, Any], room: Room, by_image: bool) -> None:
@@ -50,9 +50,9 @@ class EnvImport:
         self._room = room
 
     def add_to(self, pod: Object, labels: Mapping[str, str]) -> Object:
-        """A copy of the pod whose containers have the environment they are started with.
+        """Return a copy of the pod with the environment that its containers start with.
 
-        Of two values of one name an engine sees the last: under RunK what is added, else its own (Kuscia's
+        If a name occurs twice, the engine sees the last value: under RunK the added one, otherwise its own (Kuscia's
         k8s_provider.go and cri_provider.go).
         """
         added = [pair for entry in self._imports if self._matches(entry, labels) for pair in entry.envs]
@@ -64,7 +64,7 @@ class EnvImport:
 
     def _matches(self, entry: Import, labels: Mapping[str, str]) -> bool:
         known = labels if self._pod_labels else {}
-        # As a map of Go's: an absent label is an empty one.
+        # As in a Go map, a missing label is an empty one.
         return all(known.get(key, "") == value for key, value in entry.selectors)
 
     def _limits(self, resources: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ class EnvImport:
 
 
 def _plugin_config(agent: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The last plugin of the name counts (Kuscia's cmd/kuscia/confloader/kuscia_config.go)."""
+    """Return the last plugin of that name, as Kuscia does (cmd/kuscia/confloader/kuscia_config.go)."""
     named = [plugin for plugin in _items(agent.get("plugins"), "plugins") if plugin.get("name") == PLUGIN]
     config = (named[-1].get("config") or {}) if named else {}
     if not isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""Why an agent cannot start."""
+"""Errors that prevent an agent from starting."""
 
 
 class AgentStartError(Exception):

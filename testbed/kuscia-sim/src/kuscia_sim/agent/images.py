@@ -1,7 +1,7 @@
-"""RunP's store of images, var/images: an OCI layout below `repositories` (Kuscia facts 1.1, 1.7, 9).
+"""The image store of RunP, var/images: an OCI layout below `repositories` (Kuscia facts 1.1, 1.7, 9).
 
-An image without layers is a built-in one: its program lies in Kuscia's own image, and its configuration says how
-to start it. `kuscia image builtin` puts one there, while the image is built. Only such images run here.
+An image without layers is built in: its program is part of Kuscia's image, and its configuration says how to start it.
+`kuscia image builtin` adds one while the image is built. Only built-in images run here.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class BadStore(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """How to start an image's program; `env` are lines NAME=VALUE. `built_in`: it has no layers of its own."""
+    """How to start an image's program. `env` contains NAME=VALUE lines; `built_in` means that it has no layers."""
 
     entrypoint: tuple[str, ...]
     cmd: tuple[str, ...]
@@ -32,13 +32,15 @@ class Image:
 
 
 def register(store: Path, name: str, config: dict[str, Any]) -> None:
-    """Adds a built-in image under `name`, in place of one of that name.
+    """Add a built-in image under `name`, replacing an existing one.
 
     Args:
-        config: of an OCI image: Entrypoint, Cmd, Env.
+        store: directory of the store.
+        name: full name of the image.
+        config: OCI image configuration: Entrypoint, Cmd, Env.
 
     Raises:
-        BadStore: the store is there and cannot be read.
+        BadStore: the store exists but cannot be read.
     """
     root = store / "repositories"
     entries = [entry for entry in _index(store) if entry.get("annotations", {}).get(REF_NAME) != name]
@@ -56,7 +58,11 @@ def register(store: Path, name: str, config: dict[str, Any]) -> None:
 
 
 def listed(store: Path) -> dict[str, Image]:
-    """The images by their full names, which is how jobs have to name them. Raises BadStore."""
+    """Return the images by full name, which is how jobs must name them.
+
+    Raises:
+        BadStore: the store cannot be read.
+    """
     found = {}
     for entry in _index(store):
         name = entry.get("annotations", {}).get(REF_NAME)
@@ -93,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _put(root: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Stores a blob; returns its size and digest."""
+    """Store a blob and return its size and digest."""
     data = json.dumps(content, sort_keys=True).encode()
     digest = hashlib.sha256(data).hexdigest()
     (root / "blobs/sha256").mkdir(parents=True, exist_ok=True)

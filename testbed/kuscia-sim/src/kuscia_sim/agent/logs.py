@@ -1,6 +1,6 @@
-"""Engines' output in files: var/stdout/pods/<domain>_<pod>_<uid>/<container>/<restarts>.log.
+"""Engine output in files: var/stdout/pods/<domain>_<pod>_<uid>/<container>/<restarts>.log.
 
-Kept so that it can be read after the pod is gone (log/task/query). RunK does it with runk.enableLogging only.
+The files outlive the pod, for log/task/query. RunK writes them only with runk.enableLogging.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ LAST_LINES_SECONDS = 5.0
 
 
 class PodLogs:
-    """Copies containers' output into files while they run."""
+    """Copies the output of containers into files while they run."""
 
     def __init__(self, root: Path, domain: str, provider: Provider) -> None:
         self._root = root
@@ -27,7 +27,7 @@ class PodLogs:
         self._copies: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def follow(self, pod: Object, status: Object) -> None:
-        """Starts to copy the output of the pod's containers that have been started."""
+        """Start copying the output of the pod's running containers."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         for entry in status.get("containerStatuses", []):
             key = (uid, entry["name"])
@@ -38,7 +38,7 @@ class PodLogs:
             self._copies[key] = asyncio.create_task(self._copy(name, entry["name"], directory))
 
     async def finish(self, uid: str) -> None:
-        """Waits a moment for the last lines of a pod that is about to be removed."""
+        """Wait briefly for the last lines of a pod that is about to be removed."""
         own = [key for key in self._copies if key[0] == uid]
         if own:
             await asyncio.wait([self._copies[key] for key in own], timeout=LAST_LINES_SECONDS)
@@ -67,8 +67,11 @@ class PodLogs:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def read(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:
-        """The lines kept of an engine; with follow without end, as upstream's (Kuscia's
-        pkg/kusciaapi/service/log_service.go, tailFile). Raises LookupError (texts as recorded).
+        """Yield the stored lines of an engine. With follow it never ends, as in Kuscia's
+        pkg/kusciaapi/service/log_service.go (tailFile).
+
+        Raises:
+            LookupError: there are none (texts as recorded).
         """
         stem = f"{self._domain}_{task_id}-{replica}"
         found = sorted(self._root.glob(f"{stem}*"), key=lambda path: path.stat().st_mtime)
@@ -79,7 +82,7 @@ class PodLogs:
         if not where.exists():
             missing = f"lstat {where}: no such file or directory"
             raise LookupError(f"failed to local query, err: can't find pod log path for {where}, err: {missing}")
-        # Without a container's name the first of them is taken (upstream looks for the largest restart count).
+        # Without a container name the first one is used (Kuscia takes the one with the largest restart count).
         file = next(iter(sorted(where.glob("**/0.log"))), None)
         if file is None:
             raise LookupError(f"failed to local query, err: can't find pod log path for {where}, err: <nil>")

@@ -1,4 +1,4 @@
-"""A pod's status in the store, from what the host says of the engine."""
+"""The status of a pod in the store, derived from the engine on the host."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def is_finished(pod: Object) -> bool:
 
 
 def from_backend(backend: Object) -> dict[str, Any]:
-    """The status of a pod that the host runs."""
+    """Return the status of a pod that runs on the host."""
     status = backend.get("status") or {}
     result: dict[str, Any] = {"phase": status.get("phase") or names.PENDING}
     for key in ("reason", "message", "podIP", "hostIP", "startTime"):
@@ -46,7 +46,7 @@ def from_backend(backend: Object) -> dict[str, Any]:
 
 
 def lost(pod: Object) -> dict[str, Any]:
-    """The status of a pod that vanished from the host while it ran, in the kubelet's words."""
+    """Return the status of a pod that disappeared from the host while running, in the kubelet's words."""
     return {
         **pod.get("status", {}),
         "phase": names.FAILED,
@@ -58,7 +58,9 @@ def lost(pod: Object) -> dict[str, Any]:
 
 
 def denied(pod: Object, why: str) -> dict[str, Any]:
-    """The status of a pod that the host refuses (Kuscia's pkg/agent/provider/pod/k8s_provider.go, syncErrAction)."""
+    """Return the status of a pod that the host rejected (Kuscia's pkg/agent/provider/pod/k8s_provider.go,
+    syncErrAction).
+    """
     return {
         "phase": names.FAILED,
         "reason": DENIED_REASON,

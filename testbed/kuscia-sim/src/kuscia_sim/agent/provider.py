@@ -1,4 +1,4 @@
-"""What the agent asks of the thing that runs engines: RunK (pods in a host cluster) or RunP (processes)."""
+"""The interface between the agent and what runs engines: RunK (pods in a host cluster) or RunP (processes)."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -9,58 +9,74 @@ from kuscia_sim.state.store import Object
 
 @dataclasses.dataclass
 class EngineFiles:
-    """What an engine finds beside its image: rendered template files and PEM files, by file name."""
+    """Files of an engine outside its image: rendered templates and PEM files, by file name."""
 
     config: dict[str, str]
     certs: dict[str, str]
 
 
 class PodDenied(Exception):
-    """The host refuses this engine for good; str() says why."""
+    """The host rejects this engine permanently; str() is the reason."""
 
 
 class HostUnreachable(Exception):
-    """The host does not let engines be looked after just now; str() says why."""
+    """The host cannot manage engines at the moment; str() is the reason."""
 
 
 class Provider(Protocol):
-    """Runs pods of this domain. All methods may raise the host's errors; the agent logs and tries again."""
+    """Runs pods of this domain. All methods may raise errors of the host; the agent logs them and retries."""
 
     async def start(self) -> None:
-        """Checks that engines can be run at all. Raises AgentStartError."""
+        """Check that engines can run.
+
+        Raises:
+            AgentStartError: they cannot.
+        """
         ...
 
     async def close(self) -> None: ...
 
     async def ping(self) -> None:
-        """Asked before each heartbeat of the node. Raises HostUnreachable, and no heartbeat follows."""
+        """Check the host before each heartbeat of the node.
+
+        Raises:
+            HostUnreachable: no heartbeat must be sent.
+        """
         ...
 
     async def existing(self) -> dict[str, Object]:
-        """Everything of this domain that the host runs, by pod name, as core/v1 Pods.
+        """Return everything of this domain that the host runs, as core/v1 Pods by pod name.
 
-        The label kuscia.secretflow/pod-uid names the pod in the store that each belongs to.
+        The label kuscia.secretflow/pod-uid names the pod in the store.
         """
         ...
 
     async def create(self, pod: Object, files: EngineFiles) -> None:
-        """Starts a pod; what exists already is left as it is. Raises PodDenied."""
+        """Start a pod. An existing one is left unchanged.
+
+        Raises:
+            PodDenied: the host rejects the pod.
+        """
         ...
 
     async def delete(self, pod_name: str) -> None:
-        """Removes a pod and what was made for it; absent ones are no error."""
+        """Remove a pod and the objects created for it. A missing pod is not an error."""
         ...
 
     async def sweep(self, keep: set[str], ready: set[str]) -> None:
-        """Removes pods that nodes of this domain made which are not in `ready`, unless their name is in `keep`."""
+        """Remove pods created by nodes of this domain that are not in `ready`, unless their name is in `keep`."""
         ...
 
     async def wait(self, timeout: float) -> None:
-        """Returns when something may have happened to a pod, at the latest after `timeout` seconds."""
+        """Return when a pod may have changed, after at most `timeout` seconds."""
         ...
 
     def log(self, pod_name: str, container: str, follow: bool) -> AsyncIterator[str]:
-        """The lines of a container's output. Raises LookupError."""
+        """Yield the lines of a container's output.
+
+        Raises:
+            LookupError: there is no such output.
+        """
         ...
 
 

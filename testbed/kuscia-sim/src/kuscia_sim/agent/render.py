@@ -1,7 +1,7 @@
-"""The AppImage's configuration templates: `{{.TASK_ID}}` becomes the variable's value (Kuscia facts 16.4).
+"""Configuration templates of AppImages: `{{.TASK_ID}}` is replaced by the variable's value (Kuscia facts 16.4).
 
-`{{{.KEY.path[0]}}}` goes into a value that is JSON. What is neither a variable of the engine nor of its job is a key of
-the node's own configuration (/api/v1/config). Source: pkg/agent/middleware/plugins/hook/configrender/config_render.go.
+`{{{.KEY.path[0]}}}` selects from a JSON value. Names that are not variables of the engine or its job are keys of the
+node's configuration (/api/v1/config). Source: pkg/agent/middleware/plugins/hook/configrender/config_render.go.
 """
 
 import json
@@ -24,27 +24,29 @@ _WORD_OF_GO = re.compile(
 
 
 class TemplateError(ValueError):
-    """A template that Go would not take either. The pod waits, and it is tried again."""
+    """Go rejects this template as well. The pod waits and the agent retries."""
 
 
 class Unsupported(Exception):
-    """A template of Go's that this stand-in cannot render; str() says so."""
+    """A valid Go template that the stand-in cannot render; str() names it."""
 
 
 def variables(*sources: Mapping[str, str]) -> dict[str, str]:
-    """Template variables from maps, later ones win: names in capitals."""
+    """Merge maps into template variables in upper case; later maps win."""
     return {name.upper(): value for source in sources for name, value in source.items()}
 
 
 def unknown_keys(template: str, values: Mapping[str, str]) -> set[str]:
-    """What a template names that is no variable."""
+    """Return the names in a template that are not variables."""
     return {match[1].split(".")[0] for match in _KEY.finditer(template)} - values.keys()
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """The template with its variables filled in, as in a JSON string; an unknown one is empty.
+    """Return the template with its variables filled in as in a JSON string; an unknown one is empty.
 
-    Raises TemplateError and Unsupported.
+    Raises:
+        TemplateError: the template is invalid.
+        Unsupported: the stand-in cannot render it.
     """
     pieces, end = [], 0
     for match in _PATH.finditer(template):
@@ -75,9 +77,10 @@ def _render(template: str, values: Mapping[str, str]) -> str:
 
 
 def _query(path: str, values: Mapping[str, str]) -> str:
-    """As Kuscia's QueryByFields (pkg/utils/common): what is no string is written as JSON, what is not there as nothing.
+    """Select a value as Kuscia's QueryByFields does (pkg/utils/common): values other than strings become JSON, missing
+    ones the empty string.
 
-    A dot within brackets does not part fields: it becomes a #.
+    A dot within brackets does not separate fields: it becomes a #.
     """
     value: Any = {name: _structure(text) for name, text in values.items()}
     for field in _BRACKETS.sub(lambda match: match[0].replace(".", "#"), path).split("."):
@@ -124,7 +127,7 @@ def _as_text(value: Any) -> str | None:
 
 
 def _sorted(value: Any) -> Any:
-    """Maps in the order in which Go writes them."""
+    """Sort maps as Go writes them."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -1,7 +1,7 @@
-"""RunC: Kuscia would make containers with a containerd of its own, which this stand-in has not.
+"""RunC: Kuscia creates containers with its own containerd, which the stand-in does not have.
 
-A lite starts with it as Kuscia does, privileges included (recordings/startup-cases/runc.log), and joins its master.
-Engines are refused for good, and the job says why, rather than something else being run in their place.
+A lite starts under RunC as in Kuscia, privileges included (recordings/startup-cases/runc.log), and joins its master.
+Engines are rejected permanently with a message, instead of running something else in their place.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ WHY = "this stand-in for Kuscia has no containerd: under runtime runc it starts,
 
 
 class RuncProvider:
-    """Refuses every pod."""
+    """Rejects every pod."""
 
     async def start(self) -> None:
         log.warning("%s", WHY)

@@ -1,7 +1,7 @@
-"""RunK: engines as pods of the host cluster, made with the lite's own ServiceAccount.
+"""RunK: engines as pods of the host cluster, created with the lite's ServiceAccount.
 
-The pod is recorded in runk-task-pod.yaml. Verbs used: get, list, watch, create, delete on pods, configmaps,
-secrets, and get on pods/log (Kuscia facts 4 and 16.4).
+The pod is recorded in runk-task-pod.yaml. Verbs used: get, list, watch, create, delete on pods, configmaps and secrets,
+and get on pods/log (Kuscia facts 4 and 16.4).
 """
 
 import asyncio
@@ -36,15 +36,16 @@ RESOLVER_VOLUME, RESOLVER_FILE = "resolv-config", "resolv.conf"
 WATCH_SECONDS = 120
 RETRY_SECONDS = 2.0
 DENIED = "denied the request"
-"""What Kuscia takes for a refusal for good (k8s_provider.go, syncErrAction): an admission webhook's. Pod Security, a
-quota or a pod that is no valid one let it try again for ever, and the task wait."""
+"""What Kuscia treats as a permanent rejection (k8s_provider.go, syncErrAction): that of an admission webhook. After one
+by Pod Security, a quota or validation it retries without limit while the task waits.
+"""
 BACKENDS = ("", "sigma")
 HOST_ERRORS = (ApiException, aiohttp.ClientError, TimeoutError, OSError)
-"""What a call to the host cluster may raise; all of it may pass."""
+"""What a call to the host cluster may raise; all of it is retryable."""
 
 
 class RunkProvider:
-    """Engine pods in `runk.namespace` of the cluster that the lite runs in (or of runk.kubeconfigFile's)."""
+    """Engine pods in `runk.namespace` of the cluster that the lite runs in, or of that in runk.kubeconfigFile."""
 
     def __init__(self, config: Config, hostname: str, pod_ip: str) -> None:
         self._config = config
@@ -79,7 +80,7 @@ class RunkProvider:
     async def _connect(self) -> client.ApiClient:
         path = self._config.runk.kubeconfig_file
         configuration = client.Configuration()
-        # An API server of another version may leave out or add what this client's models expect.
+        # An API server of another version may omit or add what this client's models expect.
         configuration.client_side_validation = False
         try:
             if path:
@@ -92,7 +93,7 @@ class RunkProvider:
         return client.ApiClient(configuration)
 
     async def ping(self) -> None:
-        """Kuscia asks for a pod that is not there: 404 means that it may ask."""
+        """Query a pod that does not exist, as Kuscia does: 404 proves access."""
         try:
             await self._core.read_namespaced_pod("test", self._namespace, _request_timeout=TIMEOUT)
         except HOST_ERRORS as err:
@@ -150,7 +151,7 @@ class RunkProvider:
                     await self._remove(kind, deletion, item.metadata.name)
 
     async def sweep(self, keep: set[str], ready: set[str]) -> None:
-        """Kuscia removes the pods alone: their ConfigMaps and Secrets stay for ever."""
+        """Remove pods only, as Kuscia does: their ConfigMaps and Secrets are never removed."""
         for name, pod in (await self.existing()).items():
             if pod_label(pod, names.LABEL_NODE) not in {"", self._hostname, *ready} and name not in keep:
                 await self._remove("pod", self._core.delete_namespaced_pod, name)
@@ -180,7 +181,7 @@ class RunkProvider:
         self._event.clear()
 
     async def _watch(self) -> None:
-        """Sets the event whenever a pod of this domain changes; the agent looks for itself what it was."""
+        """Set the event whenever a pod of this domain changes; the agent then checks what changed."""
         while True:
             try:
                 async with kube_watch.Watch() as stream:
@@ -229,7 +230,7 @@ class RunkProvider:
 
 
 def dns_config(servers: list[str], settings: dict[str, Any], pod_ip: str) -> dict[str, list[str]]:
-    """An engine pod's dnsConfig; without servers of its own it has the lite's, and no search domains at all."""
+    """Return an engine pod's dnsConfig; without configured servers it uses the lite, without search domains."""
     if not servers:
         return {"nameservers": [pod_ip]}
     searches = (settings.get("dns") or {}).get("searches")
@@ -237,9 +238,10 @@ def dns_config(servers: list[str], settings: dict[str, Any], pod_ip: str) -> dic
 
 
 def read_resolver(settings: dict[str, Any]) -> str:
-    """The text of the file that agent.provider.k8s.dns.resolverConfig names (Kuscia's k8s_provider.go); "" without it.
+    """Return the text of the file that agent.provider.k8s.dns.resolverConfig names (Kuscia's k8s_provider.go), or "".
 
-    Raises AgentStartError when it cannot be read.
+    Raises:
+        AgentStartError: the file cannot be read.
     """
     path = (settings.get("dns") or {}).get("resolverConfig")
     if not path:
@@ -256,8 +258,12 @@ AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
 
 
 def check_affinities(given: Any) -> None:
-    """Kuscia turns agent.provider.k8s.affinitiesToAdd into an Affinity by way of JSON when it starts: what has another
-    type ends the start, what it does not know is dropped. Raises AgentStartError.
+    """Check agent.provider.k8s.affinitiesToAdd, which Kuscia converts into an Affinity through JSON at start.
+
+    Unknown fields are dropped.
+
+    Raises:
+        AgentStartError: a field has the wrong type.
     """
     if given is not None and not isinstance(given, dict):
         raise AgentStartError("failed to unmarshal json to Affinities, detail-> affinitiesToAdd is no map")
@@ -271,11 +277,11 @@ def check_affinities(given: Any) -> None:
 
 
 OWNER_ANNOTATION = "kuscia.secretflow/owner-pod-name"
-"""On ConfigMaps and Secrets: the pod that each was made for (Kuscia's pkg/agent/provider/pod/k8s_provider.go)."""
+"""On ConfigMaps and Secrets: the pod they were created for (Kuscia's pkg/agent/provider/pod/k8s_provider.go)."""
 
 
 def owned_metadata(pod: Object, name: str) -> Object:
-    """The metadata of what is made for a pod of the host cluster."""
+    """Return the metadata of an object created for a pod of the host cluster."""
     metadata = pod["metadata"]
     kept = (names.LABEL_NAMESPACE, names.LABEL_NODE, names.LABEL_POD_UID)
     return {
@@ -287,17 +293,22 @@ def owned_metadata(pod: Object, name: str) -> Object:
 
 
 def certs_name(pod: Object) -> str:
-    """Name of the Secret with the engine's certificates."""
+    """Return the name of the Secret with the engine's certificates."""
     return fitting_name(f"{pod['metadata']['name']}-certs")
 
 
 def fitting_name(name: str) -> str:
-    """The name itself, or a hash of it where it is too long for an object's name."""
+    """Return the name, or a hash of it if it is too long for an object name."""
     return name if len(name) <= MAX_NAME else hashlib.sha256(name.encode()).hexdigest()
 
 
 def engine_labels(source: Object, hostname: str) -> dict[str, str]:
-    """Of an engine's pod on the host cluster, without `labelsToAdd`; source: the metadata of its pod at the master."""
+    """Return the labels of an engine pod on the host cluster, without `labelsToAdd`.
+
+    Args:
+        source: metadata of the pod at the master.
+        hostname: name of this node.
+    """
     return {
         **(source.get("labels") or {}),
         names.LABEL_NAMESPACE: source["namespace"],
@@ -314,11 +325,11 @@ def backend_pod(
     settings: dict[str, Any],
     resolver: str = "",
 ) -> Object:
-    """The pod for the host cluster, from that in the store.
+    """Return the pod for the host cluster, derived from the pod in the store.
 
     Args:
         settings: agent.provider.k8s in kuscia.yaml.
-        resolver: an /etc/resolv.conf for all containers; their cluster's own when empty.
+        resolver: an /etc/resolv.conf for all containers; empty for that of the cluster.
     """
     name, source = pod["metadata"]["name"], pod["metadata"]
     spec = {
@@ -376,7 +387,7 @@ def _backend_container(container: dict[str, Any], resolver: bool) -> dict[str, A
 
 
 def api_message(err: ApiException) -> str:
-    """What the API server said."""
+    """Return the API server's message."""
     return _body_message(err.body if isinstance(err.body, str) else "") or f"{err.status} {err.reason}"
 
 
@@ -388,7 +399,7 @@ def _body_message(body: str) -> str:
 
 
 def describe(err: BaseException) -> str:
-    """One line about an error of a call to the host cluster."""
+    """Return one line that describes an error of the host cluster."""
     return api_message(err) if isinstance(err, ApiException) else repr(err)
 
 

@@ -1,8 +1,8 @@
-"""RunP: engines as processes beside the lite, in the same container (Kuscia facts 1.6, 9, 12.4).
+"""RunP: engines as processes next to the lite, in the same container (Kuscia facts 1.6, 9, 12.4).
 
-An engine of a built-in image sees Kuscia's own files. What its pod mounts lies below a directory of its own, which is
-not its root, and so does its working directory: it finds them by paths relative to that, as SecretFlow's AppImage
-does, and not by absolute ones. Its environment begins with Kuscia's own.
+An engine of a built-in image sees the files of Kuscia's image. Its mounts and its working directory are below a
+directory per engine that is not its root. It therefore finds them by relative paths, as SecretFlow's AppImage does, but
+not by absolute ones. Its environment starts with Kuscia's.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ log = logging.getLogger("runp")
 
 LOG_POLL_SECONDS = 0.2
 MESSAGE_BYTES = 2048
-# Of the environment, what is this stand-in's and not Kuscia's.
+# Variables of the stand-in that Kuscia does not have.
 OWN_ENVIRONMENT = ("KUSCIA_SIM_", "PYTHON")
 
 
 @dataclasses.dataclass
 class Container:
-    """One process of a pod; `process` is None when it could not be started at all."""
+    """One process of a pod; `process` is None if it could not be started."""
 
     name: str
     image: str
@@ -87,7 +87,7 @@ class RunpProvider:
         await asyncio.gather(*(self.delete(name) for name in list(self._pods)))
 
     async def ping(self) -> None:
-        """Engines run beside the lite: it is there."""
+        """Do nothing: the host is this container."""
 
     async def existing(self) -> dict[str, Object]:
         return {name: self._describe(name, pod) for name, pod in self._pods.items()}
@@ -148,7 +148,7 @@ class RunpProvider:
     async def _watch(self, container: Container) -> None:
         assert container.process
         await container.process.wait()
-        # What it started goes with it.
+        # Child processes end with it.
         _kill(container.process)
         container.finished = _now()
         self._event.set()
@@ -165,7 +165,7 @@ class RunpProvider:
         log.info("Pod %s/%s killed successfully", self._domain, pod_name)
 
     async def sweep(self, keep: set[str], ready: set[str]) -> None:
-        """Nothing outlives its node here."""
+        """Do nothing: no engine outlives its node."""
 
     async def wait(self, timeout: float) -> None:
         try:
@@ -216,7 +216,7 @@ class RunpProvider:
 
 
 class Layout:
-    """Where an engine's files lie."""
+    """Paths of an engine's files."""
 
     def __init__(self, root: Path, container: dict[str, Any]) -> None:
         self._root = root
@@ -229,7 +229,7 @@ class Layout:
         return self._below(self._directory)
 
     def write(self, files: EngineFiles) -> None:
-        """Makes the directories and files. A mount without subPath is a directory with all of them."""
+        """Create the directories and files. A mount without subPath is a directory with all files."""
         self.working_directory.mkdir(parents=True, exist_ok=True)
         for mount, sub_path in self._mounts.items():
             target = self._below(mount)
@@ -248,7 +248,7 @@ class Layout:
             (certs / name).write_text(text)
 
     def environment(self, image: images.Image) -> dict[str, str]:
-        """Kuscia's own, then the image's, the certificates', the pod's, each winning over those before."""
+        """Merge Kuscia's environment with those of the image, the certificates and the pod; later ones win."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_ENVIRONMENT)}
         of_image = {name: value for name, _, value in (line.partition("=") for line in image.env)}
         own = {entry["name"].upper(): str(entry.get("value", "")) for entry in self._container["env"]}
@@ -286,20 +286,20 @@ def _container_status(container: Container) -> dict[str, Any]:
 
 
 def _tail(path: Path) -> str:
-    """The end of the output, as a termination message of policy FallbackToLogsOnError."""
+    """Return the end of the output as a termination message (policy FallbackToLogsOnError)."""
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - MESSAGE_BYTES))
         return stream.read().decode("utf-8", "replace")
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """At once, with what it started, as Kuscia does."""
+    """Kill the process and its children at once, as Kuscia does."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _command(container: dict[str, Any], image: images.Image) -> list[str]:
-    """The pod's command or else the image's entry point; a given command leaves the image's arguments out."""
+    """Return the pod's command, or the image's entry point. A given command drops the image's arguments."""
     args = container.get("args") or []
     if container.get("command"):
         return [*container["command"], *args]

@@ -1,11 +1,9 @@
-"""The HTTP APIs of a node, as aiohttp applications.
+"""The HTTP APIs of a node as aiohttp applications, served by `kuscia_sim.transport.listener.Listener`.
 
-    kusciaapi_app(node)  port 8082: everything, for holders of the node's token
-    internal_app(node)   port 8092 of a master, behind its gateway: the same for a connected domain, which the
-                         gateway names in the header Kuscia-Source
-    datamesh_app(node)   port 8070 of a lite: for engines that have a certificate of the node's CA
-
-`kuscia_sim.transport.listener.Listener` serves them.
+kusciaapi_app(node)  port 8082: everything, for clients with the node's token
+internal_app(node)   port 8092 of a master, behind its gateway: the same for a connected domain, which the
+                     gateway names in the header Kuscia-Source
+datamesh_app(node)   port 8070 of a lite: for engines with a certificate of the node's CA
 """
 
 from aiohttp import web
@@ -54,7 +52,9 @@ FOR_DOMAINS = {
 
 
 def kusciaapi_app(node: Node) -> web.Application:
-    """KusciaAPI on 8082: role "master"; the token counts unless the protocol is NOTLS (facts 0.5, 2.7)."""
+    """Return KusciaAPI on 8082: role "master". The token is required unless the protocol is NOTLS (Kuscia facts 0.5,
+    2.7).
+    """
     token = credentials.api_token(node.key, node.domain_id)
     open_to_all = node.config.protocol == "NOTLS"
 
@@ -68,7 +68,9 @@ def kusciaapi_app(node: Node) -> web.Application:
 
 
 def internal_app(node: Node) -> web.Application:
-    """KusciaAPI on 8092 of a master: role "domain" of whom the gateway let in; 401 for what is not for domains."""
+    """Return KusciaAPI on 8092 of a master: role "domain" for callers behind the gateway, 401 for other paths than
+    theirs.
+    """
 
     def identify(request: web.Request) -> tuple[str, str] | None:
         source = request.headers.get("Kuscia-Source", "")
@@ -78,7 +80,7 @@ def internal_app(node: Node) -> web.Application:
 
 
 def datamesh_app(node: Node) -> web.Application:
-    """DataMesh on 8070: the TLS layer has already asked for a certificate of the node's CA."""
+    """Return DataMesh on 8070. The TLS layer has already required a certificate of the node's CA."""
     return build_app(
         node,
         [health.endpoints, datamesh.endpoints],

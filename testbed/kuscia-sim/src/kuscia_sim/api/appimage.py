@@ -1,4 +1,4 @@
-"""App images: /api/v1/appimage/... (facts 7.4, 9); master only."""
+"""App images: /api/v1/appimage/... (Kuscia facts 7.4, 9); master only."""
 
 from decimal import Decimal
 
@@ -142,7 +142,7 @@ def _quantity(value: str, what: str, shown: str, code: int) -> str:
 
 
 def canonical_quantity(value: str) -> str:
-    """A Kubernetes quantity in its canonical form: 1000m -> 1, 0.5 -> 500m, 1024Mi -> 1Gi, 1e4 -> 10e3."""
+    """Return a Kubernetes quantity in canonical form: 1000m -> 1, 0.5 -> 500m, 1024Mi -> 1Gi, 1e4 -> 10e3."""
     for power, prefix in enumerate("KMGTPE", 1):
         if value.endswith(prefix + "i"):
             number = Decimal(value[:-2]) * 1024**power
@@ -211,9 +211,10 @@ def _container_spec(container: Dict, code: int) -> Dict:
 
 
 def _resources_spec(resources: Dict | None, code: int) -> Dict:
-    """Kubernetes' limits and requests; upstream names the CPU limit in every error, and so does this.
+    """Return Kubernetes limits and requests. Like Kuscia, name the CPU limit in every error.
 
-    Raises Panic for a bad request without limits, where upstream looks for that CPU limit in nil.
+    Raises:
+        Panic: a request is invalid and there are no limits; Kuscia then dereferences nil.
     """
     spec: Dict = {}
     for kind, word in (("limits", "limit"), ("requests", "request")):

@@ -1,7 +1,7 @@
-"""A node's own secrets: /api/v1/config/... (facts 7.4).
+"""Configuration values of a node: /api/v1/config/... (Kuscia facts 7.4).
 
-Values lie encrypted with the node's key in the ConfigMap `domain-config` of its namespace. Upstream reads
-that ConfigMap through a cache, so a value just written is not seen at once (recorded); LAG stands for that.
+Values are encrypted with the node's key in the ConfigMap `domain-config` of its namespace. Kuscia reads that ConfigMap
+through a cache, so a new value is not visible at once (recorded); LAG models the delay.
 """
 
 import time
@@ -31,14 +31,18 @@ async def _load(ctx: Context) -> Object:
 
 
 def _seen(config: Object) -> dict[str, str]:
-    """What the cache shows: the former data until LAG seconds after a write."""
+    """Return what the cache shows: the previous data until LAG seconds after a write."""
     if time.time() - config.get(_WRITTEN, 0) < LAG:
         return config.get("former") or {}
     return config.get("data") or {}
 
 
 async def read(ctx: Context, key: str, code: int = ERR_QUERY) -> str:
-    """The value in clear, "" when there is none. Raises ApiError(code)."""
+    """Return the decrypted value, or "".
+
+    Raises:
+        ApiError: it cannot be decrypted; with the given code.
+    """
     encrypted = _seen(await _load(ctx)).get(key, "")
     if not encrypted:
         return ""
@@ -124,7 +128,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
 @endpoints.add("delete", m.DeleteConfigRequest, m.DeleteConfigResponse)
 async def delete(ctx: Context, request: Dict) -> Dict:
     keys = _keys(request)
-    # Upstream patches by what its cache shows, so a key that was just written stays.
+    # Kuscia patches what its cache shows, so a key that was just written stays.
     seen = _seen(await _load(ctx))
     if gone := [key for key in keys if key in seen]:
         await _write(ctx, dict.fromkeys(gone), ERR_DELETE)

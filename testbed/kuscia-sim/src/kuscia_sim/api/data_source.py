@@ -1,6 +1,6 @@
-"""Data sources: /api/v1/domaindatasource/... (facts 7.4, 8).
+"""Data sources: /api/v1/domaindatasource/... (Kuscia facts 7.4, 8).
 
-The info is stored encrypted with the owner's key; a master that lists it shows it without.
+The info is stored encrypted with the owner's key; a master lists data sources without it.
 """
 
 import json
@@ -32,7 +32,7 @@ _NEEDED = {
     "dameng": ("endpoint", "database"),
 }
 ENCRYPTED_INFO = "encryptedInfo"
-# What Go's url.Parse takes: neither spaces nor odd characters in the host, a port of digits, no control characters.
+# What Go's url.Parse accepts: no spaces or special characters in the host, a numeric port, no control characters.
 _HTTP_URL = re.compile(
     r"https?://(?:[^/?#\s]*@)?(?=[^/?#])(?:\[[0-9a-f:.]+\]|[^/?#\s@:\[\]\\^`{|}%]*)(?::[0-9]*)?"
     r"(?:[/?#][^\x00-\x1f\x7f]*)?",
@@ -57,10 +57,13 @@ def _check_type(type_: str, code: int = ERR_VALIDATE) -> None:
 
 
 def _check_info(type_: str, info: Dict, code: int) -> None:
-    """What the info of each type has to have. Raises ApiError(code).
+    """Check the info of each type.
 
-    Of the databases upstream looks at none but dameng, which is the last of its cases without a break
-    (Kuscia's pkg/kusciaapi/service/domaindata_source.go; recorded: "mysql-ds2").
+    Of the databases Kuscia checks only dameng, the last of its cases without a break (its
+    pkg/kusciaapi/service/domaindata_source.go; recorded: "mysql-ds2").
+
+    Raises:
+        ApiError: the info is invalid; with the given code.
     """
     require(type_ in TYPES, f"invalid datasource type:{type_}", code)
     if type_ not in _NEEDED:
@@ -79,13 +82,17 @@ def _check_info(type_: str, info: Dict, code: int) -> None:
 
 
 def _part_of(type_: str, info: Dict) -> Dict | None:
-    """The part of the info that a data source of this type has."""
+    """Return the part of the info that belongs to this type."""
     part: Dict | None = info[_INFO_OF_TYPE.get(type_, "database")]
     return part
 
 
 def _normal_info(type_: str, info: Dict) -> tuple[str, Dict]:
-    """The data source's URI and its info with slashes trimmed. Raises ValueError when its part is missing."""
+    """Return the data source's URI and its info with slashes trimmed.
+
+    Raises:
+        ValueError: the part for this type is missing.
+    """
     part = _part_of(type_, info)
     if part is None:
         raise ValueError("invalid datasource info")
@@ -101,7 +108,11 @@ def _normal_info(type_: str, info: Dict) -> tuple[str, Dict]:
 
 
 def _encrypted(ctx: Context, type_: str, info: Dict, code: int) -> Dict:
-    """The fields `uri` and `data` of a spec with this info. Raises ApiError(code)."""
+    """Return the fields `uri` and `data` of a spec with this info.
+
+    Raises:
+        ApiError: the info is invalid; with the given code.
+    """
     try:
         uri, normal = _normal_info(type_, info)
     except ValueError as err:
@@ -115,7 +126,7 @@ def encrypt_info(ctx: Context, info: Dict) -> str:
 
 
 def _fill(data: Dict, type_: Message) -> Dict:
-    """The message with its defaults, from what encoding/json left of it."""
+    """Fill in the defaults that encoding/json omitted."""
     filled = type_.defaults()
     for name, field in type_.fields.items():
         if name in data:
@@ -124,13 +135,21 @@ def _fill(data: Dict, type_: Message) -> Dict:
 
 
 async def read_info(ctx: Context, source: Object, code: int) -> Dict | None:
-    """The info in clear on its owner's node, None on a master. Raises ApiError(code)."""
+    """Return the decrypted info on its owner's node, None on a master.
+
+    Raises:
+        ApiError: it cannot be decrypted; with the given code.
+    """
     own = ctx.node.domain_id == source["metadata"]["namespace"]
     return await _decode_info(ctx, source, code) if own else None
 
 
 async def _decode_info(ctx: Context, source: Object, code: int) -> Dict:
-    """The info in clear, by this node's key and configuration, whoever owns it. Raises ApiError(code)."""
+    """Return the info, decrypted with this node's key and configuration regardless of the owner.
+
+    Raises:
+        ApiError: it cannot be decrypted; with the given code.
+    """
     spec = source["spec"]
     if spec.get("infoKey"):
         try:
@@ -148,7 +167,12 @@ async def _decode_info(ctx: Context, source: Object, code: int) -> Dict:
 
 
 async def _info_of_key(ctx: Context, type_: str, key: str) -> Dict:
-    """The info in the configuration value. Raises DecodeError in encoding/json's words, or ApiError."""
+    """Return the info in a configuration value.
+
+    Raises:
+        DecodeError: it is not valid JSON, with the text of encoding/json.
+        ApiError: the value cannot be read.
+    """
     try:
         value = await config.read(ctx, key)
     except ApiError as err:
@@ -223,7 +247,7 @@ async def update(ctx: Context, request: Dict) -> Dict:
         spec["accessDirectly"] = request["access_directly"]
     if request["type"]:
         _check_type(request["type"], ERR_UPDATE)
-    # A key stays when there is new info, and counts before it.
+    # A key stays when new info is given, and takes precedence.
     if request["info_key"] is not None:
         spec["infoKey"] = request["info_key"]
     elif request["info"] is not None:
@@ -302,7 +326,7 @@ async def _describe(ctx: Context, source: Object, code: int) -> Dict:
 
 
 async def create_default(ctx: Context, path: str) -> None:
-    """The data source every lite makes for itself when it starts (facts 0.14), unless it exists."""
+    """Create the data source that every lite has after its start (Kuscia facts 0.14), unless it exists."""
     domain_id = ctx.node.domain_id
     if await _exists(ctx, domain_id, DEFAULT_ID):
         return

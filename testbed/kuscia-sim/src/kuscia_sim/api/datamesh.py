@@ -1,6 +1,6 @@
-"""DataMesh, which engines ask for tables and data sources: /api/v1/datamesh/... (facts 16.4).
+"""DataMesh, which serves tables and data sources to engines: /api/v1/datamesh/... (Kuscia facts 16.4).
 
-Everything is about the node's own domain. The framework words its refusals without `status` around them.
+All requests concern the node's own domain. Errors of the framework are not wrapped in `status`.
 """
 
 from kuscia_sim.api import data_source
@@ -42,7 +42,7 @@ ERR_CREATE_GRANT, ERR_UPDATE_GRANT, ERR_QUERY_GRANT, ERR_DELETE_GRANT = 12400, 1
 GRANT_CODES = {"NotFound": 12405, "AlreadyExists": 12404}
 FILE_TYPES = ("localfs", "oss")
 UNREAD_TYPES = ("mysql", "postgresql", "hive")
-"""Whose info behind a key Kuscia's pkg/datamesh/metaserver/service/domaindatasource.go leaves out."""
+"""Types whose info behind a key Kuscia omits (pkg/datamesh/metaserver/service/domaindatasource.go)."""
 MYSQL_COLUMNS = {f"{sign}int{bits}" for sign in ("", "u") for bits in ("", "8", "16", "32", "64")} | {
     "float",
     "float32",
@@ -114,7 +114,11 @@ def _needs(field: str, text: str) -> Check:
 
 
 def _all_of(problems: dict[str, bool]) -> None:
-    """The framework joins what it finds. Raises InvalidRequest."""
+    """Join all problems, as the framework does.
+
+    Raises:
+        InvalidRequest: there are problems.
+    """
     found = [text for text, wrong in problems.items() if wrong]
     if found:
         raise InvalidRequest(";".join(found))
@@ -153,10 +157,10 @@ async def query_source(ctx: Context, request: Dict) -> Dict:
 
 
 async def _check_source(ctx: Context, request: Dict, source_id: str) -> None:
-    """The data source must exist; a table in one that keeps no files has no file format.
+    """Check that the data source exists; tables in databases must not have a file format.
 
-    Where engines do not open it themselves, DataProxy has to know the columns' types
-    (Kuscia's pkg/datamesh/metaserver/service/domaindata.go).
+    Where engines do not open the source themselves, DataProxy needs the columns' types (Kuscia's
+    pkg/datamesh/metaserver/service/domaindata.go).
     """
     try:
         check_path(ctx.node.domain_id, source_id, ERR_GET_SOURCE)
@@ -171,7 +175,7 @@ async def _check_source(ctx: Context, request: Dict, source_id: str) -> None:
 
 
 def _check_columns(columns: list[Dict], type_: str) -> None:
-    """Types become lower case. Of a table in MySQL only the first column is looked at."""
+    """Convert types to lower case. For a MySQL table only the first column is checked."""
     is_mysql = type_ == "mysql"
     known, name = (MYSQL_COLUMNS, "mysql") if is_mysql else (ARROW_COLUMNS, "DataProxy")
     for column in columns[:1] if is_mysql else columns:
@@ -300,7 +304,7 @@ async def create_grant(ctx: Context, request: Dict) -> Dict:
         raise ApiError(ERR_CREATE_GRANT, text)
     grant_id = grant_id or domaindata_grant.new_id()
     new = domaindata_grant.new_object(request, domain_id, data)
-    # Unlike KusciaAPI upstream puts no label here, so that no list by grantee has this grant.
+    # Unlike KusciaAPI, Kuscia's DataMesh sets no label, so lists by grantee omit this grant.
     new["metadata"]["labels"] = {}
     new["spec"]["signature"] = domaindata_grant.sign(new["spec"], ctx.node.key)
     try:

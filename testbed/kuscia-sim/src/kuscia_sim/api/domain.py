@@ -1,4 +1,4 @@
-"""Domains: /api/v1/domain/... (facts 5.1, 7.4)."""
+"""Domains: /api/v1/domain/... (Kuscia facts 5.1, 7.4)."""
 
 import base64
 import contextlib
@@ -67,12 +67,16 @@ async def _check_master(ctx: Context, request: Dict) -> None:
 
 
 def _go_base64(text: str) -> bytes:
-    """As encoding/base64 decodes: line ends do not count. Raises ValueError."""
+    """Decode as encoding/base64 does: line ends are ignored.
+
+    Raises:
+        ValueError: the text is not base64.
+    """
     return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
 
 
 def _cert_error(text: str) -> str:
-    """What is wrong with a certificate in base64, "" for nothing; of a bundle the first block counts."""
+    """Return what is wrong with a certificate in base64, or "". In a bundle the first block counts."""
     try:
         pem = _go_base64(text)
     except ValueError:
@@ -88,10 +92,13 @@ def _cert_error(text: str) -> str:
 
 
 def normal_cert(text: str) -> str:
-    """base64 of the PEM from any of the accepted forms: base64 of PEM, PEM, PEM without its frame (with or
-    without line breaks), base64 twice, Windows line ends (Kuscia's pkg/kusciaapi/service/domain_service.go).
+    """Return base64 of the PEM, converted from any accepted form.
 
-    Raises ApiError with what is wrong with the first form.
+    Accepted are base64 of PEM, PEM, PEM without its frame (with or without line breaks), base64 twice, and Windows line
+    ends (Kuscia's pkg/kusciaapi/service/domain_service.go).
+
+    Raises:
+        ApiError: no form is valid; with the error of the first one.
     """
     text = text.strip("\n")
     forms = [text, credentials.b64(text)]

@@ -1,4 +1,4 @@
-"""Tables and other data: /api/v1/domaindata/... (facts 7.4)."""
+"""Tables and other data: /api/v1/domaindata/... (Kuscia facts 7.4)."""
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, require
@@ -133,7 +133,7 @@ def _check_batch(_ctx: Context, request: Dict) -> None:
             if not key["domaindata_id"]:
                 raise InvalidRequest("request domainDataID should not be empty")
     except NilPointer as err:
-        # The framework words a panic of its own checks like a refusal (Kuscia's pkg/web/decorator, doValidate).
+        # The framework reports a panic of its own checks as an error (Kuscia's pkg/web/decorator, doValidate).
         raise InvalidRequest(NIL_POINTER) from err
 
 

@@ -1,4 +1,4 @@
-"""Grants: /api/v1/domaindatagrant/... (facts 7.4)."""
+"""Grants: /api/v1/domaindatagrant/... (Kuscia facts 7.4)."""
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, require
@@ -90,9 +90,8 @@ async def query(ctx: Context, request: Dict) -> Dict:
 
 @endpoints.add("batchQuery", m.BatchQueryDomainDataGrantRequest, m.BatchQueryDomainDataGrantResponse)
 async def batch_query(ctx: Context, request: Dict) -> Dict:
-    """When one fails, `details` has the status of each; the message counts empty, failed and all of them.
-
-    Kuscia's pkg/kusciaapi/service/domaindata_grant.go.
+    """Query several grants. If one fails, `details` contains the status of each, and the message counts empty, failed
+    and all (Kuscia's pkg/kusciaapi/service/domaindata_grant.go).
     """
     require(request["data"], "BatchQueryDomainDataGrant.data can't be null")
     found: list[Dict] = []
@@ -153,7 +152,7 @@ async def _exists(ctx: Context, domain_id: str, grant_id: str) -> bool:
 
 
 def _describe(grant: Object) -> Dict:
-    """Upstream fills neither description, signature, domain_id nor the limit's initiator back (recorded)."""
+    """Describe a grant without description, signature, domain_id and the limit's initiator, as recorded."""
     spec, status = grant["spec"], grant.get("status") or {}
     return {
         "data": {

@@ -1,4 +1,4 @@
-"""KusciaAPI's job endpoints: /api/v1/job/... (facts 7.4; recorded: notes 'job ...')."""
+"""Job endpoints of KusciaAPI: /api/v1/job/... (Kuscia facts 7.4; recorded: notes 'job ...')."""
 
 import asyncio
 import random
@@ -49,8 +49,8 @@ SCHEDULE_FIELDS = {
     "resource_reserved_seconds": ("resourceReservedSeconds", 30),
     "resource_reallocation_interval_seconds": ("retryIntervalSeconds", 30),
 }
-"""The task's field and what it is where nothing positive was asked for
-(Kuscia's pkg/kusciaapi/service/job_service.go)."""
+"""Fields of a task and their defaults for values that are not positive (Kuscia's pkg/kusciaapi/service/job_service.go).
+"""
 WRITE_TRIES = 5
 
 BandwidthLimit = message("BandwidthLimit", destination_id=STR, limit_kbps=UINT64)
@@ -72,7 +72,7 @@ _task_fields: dict[str, Any] = {
     "priority": INT32,
     "schedule_config": ScheduleConfig,
 }
-# An answer leaves `tolerable` out where it was not given, which is how it was recorded.
+# An answer omits `tolerable` if it was not given, as recorded.
 TaskConfig = message("TaskConfig", **_task_fields)
 TaskRequest = message("Task", **_task_fields, tolerable=optional(BOOL))
 EndpointStatus = message("JobPartyEndpoint", port_name=STR, scope=STR, endpoint=STR)
@@ -252,7 +252,11 @@ def _new_party(party: Dict) -> Object:
 
 
 def _check_crd(job: Object) -> None:
-    """What the API server behind KusciaAPI refuses. Raises Invalid."""
+    """Check what the API server behind KusciaAPI checks.
+
+    Raises:
+        Invalid: the job breaks a rule of its CRD.
+    """
     spec, name = job["spec"], job["metadata"]["name"]
     errors = object_names.object_name(name)
     for key, value in job["metadata"]["labels"].items():
@@ -340,7 +344,7 @@ async def batch_query(ctx: Context, request: Dict) -> Dict:
 
 
 async def job_status(ctx: Context, job: Object) -> Dict:
-    """A JobStatusDetail of the job with its tasks."""
+    """Return a JobStatusDetail of the job with its tasks."""
     status = job.get("status", {})
     phases = status.get("taskStatus", {})
     return {
@@ -427,12 +431,16 @@ def _by_domain(states: dict[str, str]) -> list[Dict]:
 
 
 def _as_a_map(items: list[Dict]) -> list[Dict]:
-    """In no order: upstream goes through a Go map (Kuscia facts 7.4)."""
+    """Return the items in random order, as from a Go map (Kuscia facts 7.4)."""
     return random.sample(items, len(items))
 
 
 async def _readable(ctx: Context, job_id: str, code: int) -> Object:
-    """The job, for a caller who may see it. Raises ApiError."""
+    """Return the job if the caller may read it.
+
+    Raises:
+        ApiError: the job does not exist or the caller may not read it.
+    """
     job = await _get(ctx, job_id, code)
     if not _takes_part(ctx, job):
         raise ApiError(code, str(_not_a_party("retrieve")))
@@ -469,7 +477,7 @@ def _not_a_party(verb: str) -> ApiError:
 @endpoints.add("delete", DeleteJobRequest, _id_response("Delete"), check=_check_id)
 async def delete(ctx: Context, request: Dict) -> Dict:
     job_id = request["job_id"]
-    # Who may not see a job that is not there is told so by the check of who it is.
+    # A caller without access gets the access error even if the job does not exist.
     job = await _get(ctx, job_id, ERR_AUTH if ctx.role == "domain" else ERR_DELETE)
     if not _takes_part(ctx, job):
         raise _not_a_party("delete")
@@ -511,7 +519,7 @@ async def _command(
     not_allowed_code: int = 0,
     verb: str = "approve",
 ) -> Dict:
-    """Sets the job's stage label, which the controller obeys."""
+    """Set the job's stage label, which the controller follows."""
     job_id = request["job_id"]
 
     def change(job: Object) -> bool:
@@ -561,7 +569,11 @@ async def approve(ctx: Context, request: Dict) -> Dict:
 
 
 async def _change(ctx: Context, job_id: str, code: int, change: Any) -> None:
-    """Reads, changes and writes the job, again when the controller wrote in between. Raises ApiError."""
+    """Read, change and write the job; retry if the controller wrote in between.
+
+    Raises:
+        ApiError: the job cannot be read or written.
+    """
     for tries_left in reversed(range(WRITE_TRIES)):
         job = await _get(ctx, job_id, code)
         if not change(job):
@@ -581,9 +593,9 @@ async def _change(ctx: Context, job_id: str, code: int, change: Any) -> None:
 
 @endpoints.add_stream("watch", WatchJobRequest, WatchJobResponse)
 async def watch(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
-    """First every job as ADDED, then the changes, a heartbeat every 10 s; ends after the time given.
+    """Yield every job as ADDED, then the changes, and a heartbeat every 10 s, until the timeout.
 
-    A time that is none ends it at once: upstream only logs that.
+    An invalid timeout ends the stream at once: Kuscia only logs it.
     """
     if not 0 <= request["timeout_seconds"] <= MAX_INT32:
         return

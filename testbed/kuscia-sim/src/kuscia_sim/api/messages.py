@@ -1,6 +1,6 @@
-"""The messages of KusciaAPI apart from jobs: fields in the order of upstream's .proto files (facts 7.4).
+"""The messages of KusciaAPI except jobs, with fields in the order of Kuscia's .proto files (Kuscia facts 7.4).
 
-DataMesh declares some of them again in a Go package of its own; what both have is here.
+DataMesh declares some of them again in a separate Go package; what both share is here.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ Partition = message("Partition", "v1alpha1", type=STR, fields=repeated(DataColum
 
 
 def status_only(name: str) -> Message:
-    """An answer that has nothing but its status."""
+    """Return an answer that consists of its status only."""
     return message(name, status=Status)
 
 
@@ -146,7 +146,7 @@ BatchQueryDomainRouteStatusResponse = message(
 
 # data source
 def data_source(info: Message, **owner: Any) -> Message:
-    """DomainDataSource of either API; `owner` is the field that says whose it is."""
+    """Return DomainDataSource of either API; `owner` is the field with the domain ID."""
     return message(
         "DomainDataSource",
         info.package,
@@ -239,7 +239,7 @@ ListDomainDataSourceResponse = message("ListDomainDataSourceResponse", status=St
 
 # domaindata
 def table_fields(**owner: Any) -> dict[str, Any]:
-    """The fields of a DomainData that requests and answers of either API have."""
+    """Return the fields of a DomainData that requests and answers of both APIs share."""
     return {
         "domaindata_id": STR,
         "name": STR,
@@ -302,7 +302,7 @@ def grant_limit(package: str) -> Message:
 
 
 def grant_fields(limit: Message, **author: Any) -> dict[str, Any]:
-    """The fields of a DomainDataGrant that requests and answers of either API have."""
+    """Return the fields of a DomainDataGrant that requests and answers of both APIs share."""
     return {
         "domaindatagrant_id": STR,
         **author,

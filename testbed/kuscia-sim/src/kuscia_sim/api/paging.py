@@ -1,4 +1,4 @@
-"""Continue tokens of lists as the API server makes and refuses them (apiserver 0.33: pkg/storage/continue.go)."""
+"""Continue tokens of lists, created and rejected as in apiserver 0.33 (pkg/storage/continue.go)."""
 
 import base64
 import json
@@ -15,13 +15,17 @@ _SKIPPED = b"\r\n"
 
 
 def write_token(last: str, revision: int) -> str:
-    """What was listed up to, and at which revision."""
+    """Return the token for the last listed name and the revision."""
     data = json.dumps({"v": VERSION, "rv": revision, "start": f"/{last}\0"}, separators=(",", ":"))
     return base64.urlsafe_b64encode(data.encode()).decode().rstrip("=")
 
 
 def read_token(token: str) -> tuple[str, int]:
-    """The name to go on from and the revision; ("", 0) without a token. Raises ValueError with Go's text."""
+    """Return the name to continue after and the revision; ("", 0) without a token.
+
+    Raises:
+        ValueError: the token is invalid, with Go's text.
+    """
     if not token:
         return "", 0
     try:
@@ -45,14 +49,18 @@ def read_token(token: str) -> tuple[str, int]:
 
 
 class _Illegal(Exception):
-    """Go's base64.CorruptInputError."""
+    """The text is not base64, as Go's base64.CorruptInputError."""
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
 
 
 def _decode(token: bytes) -> bytes:
-    """base64.RawURLEncoding: line ends are skipped, a single last character is no byte. Raises _Illegal."""
+    """Decode base64 as base64.RawURLEncoding does: line ends are ignored, a single last character is an error.
+
+    Raises:
+        _Illegal: the text is not base64.
+    """
     for offset, char in enumerate(token):
         if char not in _ALPHABET and char not in _SKIPPED:
             raise _Illegal(offset)

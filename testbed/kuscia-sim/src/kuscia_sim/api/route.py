@@ -1,4 +1,4 @@
-"""Domain routes: /api/v1/route/... (facts 6, 7.4)."""
+"""Domain routes: /api/v1/route/... (Kuscia facts 6, 7.4)."""
 
 import datetime
 
@@ -63,7 +63,7 @@ def _check_create(ctx: Context, request: Dict) -> None:
 def _check_batch(ctx: Context, request: Dict) -> None:
     require(request["route_keys"], "DomainRoute keys can not be empty")
     for key in request["route_keys"]:
-        # Upstream asks a key in a way that takes nil for an empty one.
+        # Kuscia reads keys in a way that treats nil as an empty one.
         _check_key(ctx, key or {"source": "", "destination": ""})
 
 
@@ -201,7 +201,7 @@ async def _get(ctx: Context, key: Dict, code: int) -> Object:
 
 
 def _status(route: Object) -> Dict:
-    """Succeeded when the Ready condition is True; else Failed, with the condition's words if there is one."""
+    """Return Succeeded if the Ready condition is True, otherwise Failed with the text of the condition, if any."""
     for condition in (route.get("status") or {}).get("conditions", []):
         if condition["type"] != "Ready":
             continue

@@ -1,4 +1,4 @@
-"""Rules shared by the handlers: IDs, and the API server's words on objects that break their CRD."""
+"""Rules that handlers share: IDs, and the API server's errors for objects that break their CRD."""
 
 import re
 from collections.abc import Iterable
@@ -18,13 +18,21 @@ HOST_PATTERN = (
 
 
 def require(condition: object, text: str, code: int = ERR_VALIDATE) -> None:
-    """Raises ApiError(code, text) unless the condition holds."""
+    """Check a condition.
+
+    Raises:
+        ApiError: the condition is false; with the given code and text.
+    """
     if not condition:
         raise ApiError(code, text)
 
 
 def check_id(value: str, field: str, code: int = ERR_VALIDATE) -> None:
-    """Raises ApiError when `value` is not an ID (facts 7.4)."""
+    """Check an ID (Kuscia facts 7.4).
+
+    Raises:
+        ApiError: the value is not a valid ID.
+    """
     if not re.fullmatch(ID_PATTERN[1:-1], value, re.ASCII):
         raise ApiError(
             code,
@@ -34,7 +42,7 @@ def check_id(value: str, field: str, code: int = ERR_VALIDATE) -> None:
 
 
 def one_of(path: str, value: str, allowed: Iterable[str]) -> list[str]:
-    """The CRD error of an enum field."""
+    """Return the CRD errors of an enum field."""
     names = list(allowed)
     if value in names:
         return []
@@ -43,7 +51,7 @@ def one_of(path: str, value: str, allowed: Iterable[str]) -> list[str]:
 
 
 def in_range(path: str, value: int, low: int | None, high: int | None) -> list[str]:
-    """The CRD error of an integer field with bounds."""
+    """Return the CRD errors of an integer field with bounds."""
     if low is not None and value < low:
         text = f"should be greater than or equal to {low}"
     elif high is not None and value > high:
@@ -54,8 +62,8 @@ def in_range(path: str, value: int, low: int | None, high: int | None) -> list[s
 
 
 def matches(path: str, value: str, pattern: str) -> list[str]:
-    """The CRD error of a string field with a pattern."""
-    # Go's $ is the end of the text, Python's may come before a last newline.
+    """Return the CRD errors of a string field with a pattern."""
+    # Go's $ matches only the end of the text, Python's also before a final newline.
     python = pattern.replace("$|", r"\Z|")
     if python.endswith("$"):
         python = python.removesuffix("$") + r"\Z"
@@ -65,12 +73,12 @@ def matches(path: str, value: str, pattern: str) -> list[str]:
 
 
 def domaingrant_errors(name: str, grant_domain: str) -> list[str]:
-    """The API server's errors of a DomainDataGrant, which has its grantee as a label."""
+    """Return the API server's errors of a DomainDataGrant, which has its grantee as a label."""
     return object_name(name) + label_value(grant_domain)
 
 
 def domaindata_errors(data: Object, name: str) -> list[str]:
-    """The API server's errors of a DomainData, which has its type and vendor as labels."""
+    """Return the API server's errors of a DomainData, which has its type and vendor as labels."""
     errors = object_name(name)
     for value in data["metadata"]["labels"].values():
         errors += label_value(value)
@@ -78,7 +86,7 @@ def domaindata_errors(data: Object, name: str) -> list[str]:
 
 
 def quantity_error(value: str) -> str:
-    """Kubernetes' words for what is wrong with a quantity, "" for nothing."""
+    """Return Kubernetes' error for a quantity, or ""."""
     try:
         quantity.parse(value)
     except ValueError as err:
@@ -87,9 +95,15 @@ def quantity_error(value: str) -> str:
 
 
 def check_path(namespace: str | None, name: str, code: int) -> None:
-    """What the API client itself refuses before it asks; namespace None for cluster-scoped kinds.
+    """Check what the API client itself rejects before it sends a request.
 
-    Raises ApiError(code).
+    Args:
+        namespace: None for cluster-scoped kinds.
+        name: name of the object.
+        code: code of the error.
+
+    Raises:
+        ApiError: the path is invalid.
     """
     if namespace is not None:
         check_namespace(namespace, code)
@@ -101,7 +115,11 @@ def check_path(namespace: str | None, name: str, code: int) -> None:
 
 
 def check_namespace(namespace: str, code: int) -> None:
-    """What the API client itself refuses before it asks for a list. Raises ApiError(code)."""
+    """Check what the API client itself rejects before it requests a list.
+
+    Raises:
+        ApiError: the namespace is invalid; with the given code.
+    """
     if errors := _path_errors(namespace):
         raise ApiError(code, f"invalid namespace {go_quote(namespace)}: [{' '.join(errors)}]")
 

@@ -1,4 +1,4 @@
-"""Lists with a label selector, which Kuscia writes as `label=value` whatever the value (Kuscia facts 7.4)."""
+"""Lists with a label selector, which Kuscia writes as `label=value` without escaping (Kuscia facts 7.4)."""
 
 import re
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ _TOKEN = re.compile(r"[=!(),><]|[^=!(),> \t\r\n<]+")
 
 
 def select(items: list[Object], wanted: Mapping[str, str], code: int) -> list[Object]:
-    """The items with these labels; an empty value selects nothing out.
+    """Return the items with these labels; an empty value matches everything.
 
-    Raises ApiError(code) with the words of apimachinery's labels.Parse (0.33) for what is no label value.
+    Raises:
+        ApiError: a value is not a valid label value, with the text of apimachinery's labels.Parse (0.33).
     """
     for label, given in wanted.items():
         if given:
@@ -24,8 +25,8 @@ def select(items: list[Object], wanted: Mapping[str, str], code: int) -> list[Ob
 
 
 def _parse(label: str, given: str, code: int) -> str:
-    """The value as the API server reads it out of the selector."""
-    # Upstream writes a field selector, whose backslashes mean nothing to a label selector.
+    """Return the value as the API server reads it from the selector."""
+    # Kuscia writes a field selector; in a label selector its backslashes have no meaning.
     tokens: list[str] = _TOKEN.findall(re.sub(r"([\\,=])", r"\\\1", given))
     if not tokens:
         return ""

@@ -1,4 +1,4 @@
-"""Engine output: /api/v1/log/... (facts 7.4)."""
+"""Engine output: /api/v1/log/... (Kuscia facts 7.4)."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ PERIOD = 5.0
 
 @endpoints.add_stream("task/query", m.QueryLogRequest, m.QueryLogResponse, headers={"Cache-Control": "no-cache"})
 async def query_task_log(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
-    """Up to 100 lines an object, at least every 5 seconds; only where the engine ran."""
+    """Yield up to 100 lines per object, at least every 5 seconds, on the lite where the engine ran."""
     if ctx.node.is_master:
         raise ApiError(ERR_NOT_ON_MASTER, "kuscia master api not support this interface now")
     if not request["local"]:
@@ -60,7 +60,11 @@ async def query_task_log(ctx: Context, request: Dict) -> AsyncIterator[Dict]:
 
 
 async def _check_node(ctx: Context, request: Dict) -> None:
-    """The master has to name this instance as the one that ran the engine. Raises ApiError."""
+    """Check with the master that the engine ran on this instance.
+
+    Raises:
+        ApiError: it did not.
+    """
     asked = {"task_id": request["task_id"], "domain": ctx.node.domain_id, "replica_idx": request["replica_idx"]}
     try:
         assert ctx.node.master_api is not None
@@ -71,7 +75,7 @@ async def _check_node(ctx: Context, request: Dict) -> None:
     if status["code"]:
         raise ApiError(ERR_QUERY, f"failed to get pod node from master, err: {status['message']}")
     if answer["node_name"] != ctx.node.hostname:
-        # Upstream asks that instance's KusciaAPI; here each domain has one instance at a time.
+        # Kuscia asks the KusciaAPI of that instance; here each domain has one instance at a time.
         raise ApiError(ERR_QUERY, f"failed to proxy query, err: {answer['node_name']} is another instance")
 
 
@@ -89,7 +93,7 @@ def _no_directory(prefix: str) -> str:
 
 @endpoints.add("node/query", m.QueryPodNodeRequest, m.QueryPodNodeResponse, on_lite="proxied")
 async def query_pod_node(ctx: Context, request: Dict) -> Dict:
-    """The node an engine runs on, by the task's status."""
+    """Return the node an engine runs on, from the status of its task."""
     task_id = request["task_id"]
     pod = f"{request['domain']}/{task_id}-{request['replica_idx']}"
     check_path(CROSS_DOMAIN, task_id, ERR_NODE)

@@ -1,7 +1,7 @@
 """The domain controller of a master (Kuscia facts 5.3, 14.3, 16.2).
 
-For each domain: its namespace and its route to the master; for each that is no partner also its configuration,
-deploy tokens (one unused, at most one used), and the state of its nodes.
+It creates the namespace and the route to the master of each domain. For domains other than partners it also maintains
+their configuration, deploy tokens (one unused, at most one used) and node statuses.
 """
 
 import re
@@ -20,7 +20,7 @@ DELETED_LABEL = "kuscia.secretflow/deleted"
 AUTH_LABEL = "kuscia.secretflow/domain-auth"
 NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 NODE_LOST = 180.0
-"""Seconds after its last heartbeat for which a node keeps its status (its lease, Kuscia facts 12.5)."""
+"""Seconds after its last heartbeat until a node loses its status (its lease, Kuscia facts 12.5)."""
 PERIOD = 10.0
 PAUSE = 0.2
 ROUTE_PERIOD = 86400
@@ -29,7 +29,7 @@ log = Log(__name__)
 
 
 async def bootstrap(node: Node) -> None:
-    """What a master makes of itself at start: its namespaces and its own Domain, with its certificate."""
+    """Create the master's own namespaces and its Domain with its certificate."""
     store, own = node.store, node.domain_id
     for name in (own, CROSS_DOMAIN):
         await ensure(store, "namespaces", "", name, _namespace(name))
@@ -40,7 +40,7 @@ async def bootstrap(node: Node) -> None:
 
 
 async def run_domain_controller(node: Node) -> None:
-    """Keeps every domain's objects as they should be, for ever."""
+    """Reconcile all domains until cancelled."""
     log.info("domain/controller.go:318", "Starting domain controller")
     async for _ in changes(node.store, PERIOD, PAUSE):
         try:
@@ -50,7 +50,7 @@ async def run_domain_controller(node: Node) -> None:
 
 
 async def reconcile(node: Node) -> None:
-    """One round over all domains."""
+    """Reconcile all domains once."""
     store = node.store
     domains = await store.list("domains")
     nodes = await _nodes_by_domain(store)
@@ -132,7 +132,7 @@ async def _ensure_route_to_master(store: Store, domain: Object, master_id: str) 
 
 
 async def _mark_deleted(store: Store, known: set[str]) -> None:
-    """A deleted Domain leaves its namespace behind, labelled."""
+    """Label the namespace that a deleted Domain leaves behind."""
     for namespace in await store.list("namespaces"):
         metadata = namespace["metadata"]
         labels = metadata.get("labels") or {}
@@ -154,7 +154,7 @@ async def _nodes_by_domain(store: Store) -> dict[str, list[Object]]:
 
 
 async def _with_lease(store: Store, node: Object) -> Object:
-    """Marks a node NotReady whose heartbeats stopped."""
+    """Mark a node NotReady if its heartbeats stopped."""
     conditions = (node.get("status") or {}).get("conditions") or []
     if not is_ready(node) or age(conditions[0]["lastHeartbeatTime"]) < NODE_LOST:
         return node

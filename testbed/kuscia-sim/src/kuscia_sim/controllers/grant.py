@@ -1,4 +1,4 @@
-"""The grant controller of a master (facts 7.4).
+"""The grant controller of a master (Kuscia facts 7.4).
 
 It copies a granted DomainData (vendor `grant`) and the grant itself into the grantee's namespace, keeps the copies
 equal, and removes them with their originals.
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 RESYNC = 5.0
 REACTION = 0.06
-"""Seconds from a change to what follows from it; upstream was recorded to need 32 to 90 ms."""
+"""Seconds from a change to its effect; the recording shows 32 to 90 ms."""
 
 
 def phase_of(grant: Object, author_cert: str, now: datetime.datetime) -> tuple[str, str]:
-    """The phase and message of a grant that reached its domain."""
+    """Return the phase and message of a grant in its domain."""
     grant_spec = grant["spec"]
     if grant_spec.get("signature"):
         error = domaindata_grant.signature_error(grant_spec, author_cert)
@@ -37,7 +37,7 @@ def phase_of(grant: Object, author_cert: str, now: datetime.datetime) -> tuple[s
 
 
 async def run_grant_controller(node: Node) -> None:
-    """Runs on a master until it is cancelled; errors are logged and tried again."""
+    """Run on a master until cancelled. Errors are logged and retried."""
     async for _ in changes(node.store, RESYNC, REACTION):
         try:
             await reconcile(node.store)
@@ -46,7 +46,7 @@ async def run_grant_controller(node: Node) -> None:
 
 
 async def reconcile(store: Store) -> None:
-    """One round over all grants and the copies made of them."""
+    """Reconcile all grants and their copies once."""
     domains = {domain["metadata"]["name"]: domain for domain in await store.list("domains")}
     grants = await store.list("domaindatagrants")
     for grant in grants:
@@ -130,7 +130,7 @@ def _is_copy(item: Object) -> bool:
 
 
 async def _remove_orphans(store: Store) -> None:
-    """Copies go with their originals; a data copy also goes with the last grant that brought it."""
+    """Remove copies whose original is gone, and data copies whose last grant is gone."""
     grants = await store.list("domaindatagrants")
     there = {(g["metadata"]["namespace"], g["metadata"]["name"]) for g in grants}
     alive = []

@@ -1,8 +1,8 @@
-"""What becomes of pods whose node is gone: the pod garbage collector of the API server that Kuscia's master embeds.
+"""The pod garbage collector of the API server that Kuscia's master embeds.
 
-A lite's node is named after its pod and goes when it ends (Kuscia facts 12.5), so a lite that is replaced loses the
-engines of running tasks: a minute later their pods are gone and the tasks fail. A lite that was killed leaves its
-node behind, and its pods stay as they were.
+A lite's node is named after its pod and removed when it exits (Kuscia facts 12.5), so a replaced lite loses the engines
+of running tasks: a minute later their pods are removed and the tasks fail. A lite that was killed leaves its node
+behind, and its pods stay unchanged.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from kuscia_sim.state.store import NotFound, Store
 
 PERIOD = 20.0
 QUARANTINE = 40.0
-"""Seconds for which a node has to be gone: it may be on its way back."""
+"""Seconds that a node must be missing: it may be about to return."""
 
 log = Log(__name__)
 
 
 async def run_pod_gc(node: Node) -> None:
-    """Looks every 20 s, for ever."""
+    """Collect every 20 s until cancelled."""
     collector = PodCollector(node.store)
     while True:
         await asyncio.sleep(PERIOD)
@@ -32,14 +32,14 @@ async def run_pod_gc(node: Node) -> None:
 
 
 class PodCollector:
-    """Remembers since when which nodes are gone."""
+    """Remembers since when nodes have been missing."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._gone: dict[str, float] = {}
 
     async def round(self, now: float) -> None:
-        """Removes the pods bound to nodes that have been gone for 40 s at `now` (seconds on any clock)."""
+        """Remove the pods of nodes that have been missing for 40 s at `now` (seconds on any clock)."""
         nodes = {item["metadata"]["name"] for item in await self._store.list("nodes")}
         orphans = [pod for pod in await self._store.list("pods") if pod["spec"].get("nodeName", "") not in {"", *nodes}]
         self._gone = {pod["spec"]["nodeName"]: self._gone.get(pod["spec"]["nodeName"], now) for pod in orphans}

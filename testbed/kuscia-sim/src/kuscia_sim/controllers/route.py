@@ -1,7 +1,7 @@
 """The route controllers of a master (Kuscia facts 6.2, 6.4).
 
-A ClusterDomainRoute becomes a DomainRoute in the namespaces of its source and its destination, where their
-gateways find it; what they report there comes back as the ClusterDomainRoute's condition `Ready`.
+A ClusterDomainRoute becomes a DomainRoute in the namespaces of its source and destination, where their gateways read
+it. What they report there becomes the `Ready` condition of the ClusterDomainRoute.
 """
 
 import binascii
@@ -17,14 +17,14 @@ from kuscia_sim.state.store import NotFound, Object, Store, now_rfc3339, owner_r
 PERIOD = 10.0
 PAUSE = 0.1
 PATIENCE = 120.0
-"""Seconds for which tokens of a route may differ before its handshake is done again (Kuscia facts 6.4)."""
+"""Seconds that the tokens of a route may differ before its handshake is repeated (Kuscia facts 6.4)."""
 KEYED_METHODS = ("RSA-GEN", "UID-RSA-GEN")
 
 log = Log(__name__)
 
 
 async def run_route_controller(node: Node) -> None:
-    """Keeps the DomainRoutes and the state of the ClusterDomainRoutes up to date, for ever."""
+    """Reconcile DomainRoutes and the status of ClusterDomainRoutes until cancelled."""
     log.info("clusterdomainroute/controller.go:338", "Starting ClusterDomainRoute controller")
     async for _ in changes(node.store, PERIOD, PAUSE):
         try:
@@ -34,7 +34,7 @@ async def run_route_controller(node: Node) -> None:
 
 
 async def reconcile(store: Store) -> None:
-    """One round over all routes."""
+    """Reconcile all routes once."""
     domains = {item["metadata"]["name"]: item for item in await store.list("domains")}
     keys = {name: _public_key(domain) for name, domain in domains.items()}
     partners = {name for name, domain in domains.items() if is_partner(domain)}
@@ -54,7 +54,7 @@ async def reconcile(store: Store) -> None:
 
 
 def condition(source: Object, destination: Object, destination_silent: bool) -> tuple[str, str, str]:
-    """Status, reason and message of `Ready` for the two DomainRoutes of a route (Kuscia facts 6.4)."""
+    """Return status, reason and message of `Ready` for the two DomainRoutes of a route (Kuscia facts 6.4)."""
     source_tokens, destination_tokens = tokens(source), tokens(destination)
     said = source.get("status") or {}
     if not source_tokens:
@@ -108,7 +108,7 @@ def _set_spec(spec: Object, current: Object) -> None:
 
 
 async def _with_keys(store: Store, whole: Object, keys: dict[str, str]) -> Object:
-    """Fills the public keys of both domains into the route."""
+    """Fill the public keys of both domains into the route."""
     config = whole["spec"].get("tokenConfig") or {}
     if config.get("tokenGenMethod") not in KEYED_METHODS:
         return whole
@@ -126,7 +126,7 @@ async def _with_keys(store: Store, whole: Object, keys: dict[str, str]) -> Objec
 
 
 def _must_be_new(whole: Object, side: Object) -> bool:
-    """A change of what the handshake rests on makes a new DomainRoute, and with it a new handshake."""
+    """Tell whether a change affects the handshake: the DomainRoute is then recreated, which repeats it."""
     owners = [owner.get("uid") for owner in side["metadata"].get("ownerReferences") or []]
     if whole["metadata"]["uid"] not in owners:
         return True
@@ -170,7 +170,7 @@ async def _report(store: Store, whole: Object, source: Object, destination: Obje
 
 
 async def _shake_hands_again(store: Store, source: Object) -> None:
-    """Takes the source's tokens away, so that its gateway starts over."""
+    """Remove the source's tokens, so that its gateway repeats the handshake."""
     namespace, name = source["metadata"]["namespace"], source["metadata"]["name"]
     log.warning("clusterdomainroute/monitor.go:120", f"ClusterDomainRoute {name} is not ready, handshake again")
 

@@ -35,7 +35,11 @@ class Faults:
     """The faults of one node."""
 
     def __init__(self, file: Path | None = None, domain_id: str = "", mode: str = "") -> None:
-        """Raises FaultsInvalid for a file that is wrong from the start."""
+        """Load the file.
+
+        Raises:
+            FaultsInvalid: the file is invalid.
+        """
         self._file = file
         self._names = {"*", domain_id, mode}
         self._version: tuple[int, int] | None = None
@@ -50,12 +54,16 @@ class Faults:
 
     @classmethod
     def from_environment(cls, domain_id: str, mode: str, environ: Mapping[str, str] = os.environ) -> "Faults":
-        """Raises FaultsInvalid."""
+        """Load the file that the environment names.
+
+        Raises:
+            FaultsInvalid: the file is invalid.
+        """
         name = environ.get(VARIABLE)
         return cls(Path(name) if name else None, domain_id, mode)
 
     def middleware(self, server: str) -> Middleware:
-        """What stands before the handlers of one of SERVERS."""
+        """Return the middleware that injects the faults of one of SERVERS."""
 
         @web.middleware
         async def meet(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,25 +77,25 @@ class Faults:
         return meet
 
     def gateway_answer(self) -> tuple[int, str] | None:
-        """Status and body that port 1080 gives to everything, None when it is to work."""
+        """Return status and body of every answer on port 1080, or None for normal operation."""
         for fault in self._hitting(GATEWAY, "/"):
             return (200, LOGIN_PAGE) if fault.do == "login" else (fault.status, BAD_GATEWAY)
         return None
 
     async def follow_gateway(self, changed: Callable[[], object]) -> None:
-        """Calls `changed` whenever `gateway_answer` may have become another one, for ever."""
+        """Call `changed` whenever `gateway_answer` may have changed, until cancelled."""
         while self._file:
             changed()
             await asyncio.sleep(POLL)
 
     async def slow_start(self) -> None:
-        """Waits as long as the start is to be delayed."""
+        """Wait as long as the start is to be delayed."""
         for fault in self._hitting(START, ""):
             log.warning("", f"fault: starts {fault.seconds:g} s later")
             await asyncio.sleep(fault.seconds)
 
     def token_delay(self) -> float:
-        """Seconds from a Domain's creation for which it has no deploy token."""
+        """Return how many seconds after its creation a Domain has no deploy token."""
         if not self._file:
             return 0.0
         self._refresh()
@@ -118,7 +126,7 @@ class Faults:
         except (FaultsInvalid, OSError) as err:
             if strict:
                 raise
-            # Not silently without faults: a test would pass that proves nothing.
+            # Fail every request: without faults a test would pass and prove nothing.
             log.error("", f"{VARIABLE}: {err}")
             self._faults = [Fault(at=server, do="fail", text=str(err)) for server in SERVERS]
 
@@ -135,7 +143,7 @@ class Faults:
         return [Fault.parse(entry, f"{self._file.name}[{index}]") for index, entry in enumerate(entries)]
 
     def _hitting(self, at: str, path: str) -> list[Fault]:
-        """The faults that this request, or this look at the gateway, meets; counts it."""
+        """Return the faults that this request hits, and count it."""
         if not self._file:
             return []
         self._refresh()
@@ -159,7 +167,7 @@ class Faults:
     async def _apply(
         self, fault: Fault, server: str, request: web.Request, handler: Handler
     ) -> web.StreamResponse | None:
-        """The answer, None when the request goes on."""
+        """Return the answer, or None if the request continues."""
         log.warning("", f"fault: {fault.do} at {server} {request.path}")
         if fault.do in ("delay", "stall"):
             await asyncio.sleep(fault.seconds)
@@ -181,7 +189,7 @@ def _failure(fault: Fault) -> web.Response:
 
 
 def _reset(request: web.Request) -> None:
-    """Ends the connection with a TCP reset."""
+    """End the connection with a TCP reset."""
     transport = request.transport
     if transport is None:
         return

@@ -1,10 +1,10 @@
-"""What a faults file says: its entries, where they hit and what they do (README.md, "Faults")."""
+"""The entries of a faults file: where they hit and what they do (README.md, "Faults")."""
 
 import dataclasses
 from typing import Any
 
 SERVERS = ("api", "internal", "apiserver", "datamesh", "handshake")
-"""Where a request is met: ports 8082, 8092, 6443, 8070, 1054 (handshakes and registrations behind 1080)."""
+"""Servers that faults can hit: ports 8082, 8092, 6443, 8070, 1054 (handshakes and registrations behind 1080)."""
 GATEWAY, START, TOKEN = "gateway", "start", "token"
 ACTIONS = {
     **dict.fromkeys(SERVERS, ("fail", "reset", "lose", "delay", "stall")),
@@ -15,18 +15,23 @@ ACTIONS = {
 
 
 class FaultsInvalid(Exception):
-    """The file does not say what a fault is; str() names the entry and what is wrong with it."""
+    """The file is invalid; str() names the entry and the problem."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """One entry of the file.
 
-    at: where it is met; do: what happens there; node: a domain ID, `master`, `lite` or `*`; path: a pattern
-    of the request's path. Of the requests that match, the first `skip` pass, then at most `times` are hit
-    (0: all), each with the probability `chance` drawn from `seed`. `down` and `every`: hit only in the first
-    `down` of every `every` seconds since the file changed. `seconds`: of a delay or stall; a stall hits while
-    more than `above` requests of the port are in hand. `status` is HTTP's, `code` KusciaAPI's own.
+    Attributes:
+        at: where it hits.
+        do: what it does.
+        node: a domain ID, `master`, `lite` or `*`.
+        path: a pattern for the request path.
+        skip, times: let the first `skip` matching requests pass, then hit at most `times` (0: all).
+        chance, seed: hit with this probability; the same seed gives the same sequence.
+        down, every: hit only in the first `down` of every `every` seconds since the file changed.
+        seconds, above: length of a delay or stall; a stall hits while more than `above` requests are in progress.
+        status, code, text: HTTP status, or code of KusciaAPI in a 200, and message.
     """
 
     at: str
@@ -47,7 +52,11 @@ class Fault:
 
     @classmethod
     def parse(cls, entry: Any, where: str) -> "Fault":
-        """Raises FaultsInvalid."""
+        """Parse one entry.
+
+        Raises:
+            FaultsInvalid: the entry is invalid.
+        """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if not isinstance(entry, dict):
             raise FaultsInvalid(f"{where}: a fault is a mapping, for example {{at: api, do: reset, times: 3}}")

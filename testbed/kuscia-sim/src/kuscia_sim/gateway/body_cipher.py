@@ -1,8 +1,8 @@
-"""Encryption of bodies between the gateways of a route's two ends (`bodyEncryption`, Kuscia facts 6.1).
+"""Body encryption between the gateways at both ends of a route (`bodyEncryption`, Kuscia facts 6.1).
 
-Kuscia does it in a filter of its own Envoy, whose format is not known here; a stock Envoy hands such requests to
-this server instead. What holds for both: the two ends alone can read a body, whatever gateways or proxies it
-passes; the key comes from the token that they agreed on; paths and headers are not encrypted.
+Kuscia encrypts in a filter of its Envoy, whose format is not known; here a stock Envoy forwards such requests to this
+server. Common to both: only the two ends can read a body, whatever is between them; the key is derived from the token
+they agreed on; paths and headers are not encrypted.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from kuscia_sim.log import Log
 from kuscia_sim.node.host import Host
 
 SEALED_HEADER = "kuscia-sim-body"
-"""On the wire between gateways: algorithm and revision of the token that the body is encrypted with."""
+"""Header between gateways: algorithm and revision of the token that encrypts the body."""
 NONCE_BYTES, KEY_BYTES, TAG_BYTES = 16, 16, 32
 NOT_PASSED_ON = frozenset(
     {
@@ -42,21 +42,25 @@ log = Log(__name__)
 
 
 class NotSealed(Exception):
-    """A body that had to be encrypted is not, or by another token; str() says so."""
+    """A body that must be encrypted is not, or with a different token; str() says which."""
 
 
 class Keys(Protocol):
-    """What a gateway knows."""
+    """Source of the keys: the gateway."""
 
     def body_key(self, route_name: str, revision: int | None = None) -> tuple[str, str, int]:
-        """Algorithm, token and revision. Raises LookupError."""
+        """Return algorithm, token and revision.
+
+        Raises:
+            LookupError: the route has no such token.
+        """
         ...
 
     def services_at(self, host: str) -> tuple[str, int] | None: ...
 
 
 def seal(algorithm: str, token: str, context: str, body: bytes) -> bytes:
-    """`body` encrypted and authenticated; `context` has to be the same when it is opened."""
+    """Encrypt and authenticate `body`; `unseal` needs the same `context`."""
     nonce = os.urandom(NONCE_BYTES)
     key, mac_key = _keys(token, context)
     encryptor = _cipher(algorithm, key, nonce).encryptor()
@@ -65,7 +69,11 @@ def seal(algorithm: str, token: str, context: str, body: bytes) -> bytes:
 
 
 def unseal(algorithm: str, token: str, context: str, sealed: bytes) -> bytes:
-    """Raises NotSealed."""
+    """Decrypt a body.
+
+    Raises:
+        NotSealed: it is not encrypted with this token and context.
+    """
     key, mac_key = _keys(token, context)
     content, tag = sealed[:-TAG_BYTES], sealed[-TAG_BYTES:]
     if len(content) < NONCE_BYTES or not hmac.compare_digest(hmac.digest(mac_key, content, "sha256"), tag):
@@ -85,7 +93,7 @@ def _cipher(algorithm: str, key: bytes, nonce: bytes) -> Cipher[modes.CTR]:
 
 
 class Server:
-    """What Envoy hands requests of encrypted routes to, on loopback: on their way out, and on their way in."""
+    """Encrypts and decrypts requests of encrypted routes, which Envoy forwards to it on loopback."""
 
     def __init__(self, host: Host, gateway: Keys) -> None:
         self._host = host
@@ -125,7 +133,7 @@ class Server:
         body = seal(algorithm, token, f"{route} request", await request.read())
         status, answered, sealed = await self._send(request.method, url, headers, body)
         if SEALED_HEADER not in answered:
-            # No service answered but a gateway or a proxy.
+            # The answer comes from a gateway or a proxy, not from a service.
             return web.Response(status=status, headers=answered, body=sealed)
         del answered[SEALED_HEADER]
         return web.Response(status=status, headers=answered, body=unseal(algorithm, token, f"{route} answer", sealed))

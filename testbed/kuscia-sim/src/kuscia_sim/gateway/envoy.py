@@ -1,8 +1,8 @@
-"""The data plane: a real Envoy whose configuration the stand-in writes to files.
+"""The data plane: a real Envoy, configured through files.
 
-Envoy watches those files (filesystem xDS: listeners are fixed, clusters and routes change), so a change takes
-effect without dropping a connection. What a request must carry and what it gets back follow Kuscia facts 6.5,
-6.6, 16.4 and recordings/gateway-transcript.jsonl.
+Envoy watches those files (filesystem xDS: listeners are fixed, clusters and routes change), so changes take effect
+without dropping connections. Required headers and answers follow Kuscia facts 6.5, 6.6, 16.4 and
+recordings/gateway-transcript.jsonl.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ APISERVER_PORT, INTERNAL_API_PORT, DNS_PORT = 6443, 8092, 53
 BODY_CIPHER_PORT = 10002
 BODY_CIPHER_CLUSTER = "body-cipher"
 CIPHER_HEADER = "kuscia-sim-cipher"
-"""What the body cipher is to do: `seal <route> <cluster>` or `open <route>`."""
+"""Task of the body cipher: `seal <route> <cluster>` or `open <route>`."""
 HANDSHAKE_CLUSTER_HEADER = "kuscia-handshake-cluster"
 HANDSHAKE_CLUSTER = "handshake-cluster"
 MASTER_CLUSTER = "service-masterproxy"
@@ -66,7 +66,7 @@ log = Log(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Upstream:
-    """A gateway, or a server of the node's own, that Envoy connects to; host is a name or an address."""
+    """A gateway or a server of the node that Envoy connects to; host is a name or an address."""
 
     name: str
     host: str
@@ -78,9 +78,12 @@ class Upstream:
 class Peer:
     """A domain that this one may call: requests for `hosts` go to `upstream` with `token`.
 
-    hosts: virtual host names such as "*.bob.svc"; path_prefix: "" or a path the peer's proxy strips;
-    sealed: name of the route whose bodies are encrypted, else ""; forwards: whether calls of other domains
-    may pass through this gateway to it; name: of the virtual host, where the upstream's own is taken.
+    Attributes:
+        hosts: virtual host names such as "*.bob.svc".
+        path_prefix: "", or a path that the peer's proxy strips.
+        sealed: name of the route whose bodies are encrypted, or "".
+        forwards: whether calls of other domains may pass through this gateway to it.
+        name: name of the virtual host, if that of the upstream is taken.
     """
 
     upstream: Upstream
@@ -104,11 +107,13 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class Routing:
-    """All that decides where a request goes.
+    """Everything that decides where a request goes.
 
-    callers: domain ID -> the tokens it may present now; probes: gateways reachable for handshakes only;
-    sealed_origins: domain ID -> name of its route, for those whose bodies have to come encrypted.
-    instead: status and body that port 1080 answers to everything (kuscia_sim.faults).
+    Attributes:
+        callers: domain ID -> the tokens it may present.
+        probes: gateways reachable for handshakes only.
+        sealed_origins: domain ID -> name of its route, for domains whose bodies must be encrypted.
+        instead: status and body of every answer on port 1080 (kuscia_sim.faults).
     """
 
     domain_id: str
@@ -124,7 +129,7 @@ class Routing:
 
 
 def clusters(routing: Routing, host: Host) -> list[dict[str, Any]]:
-    """Envoy's clusters: the handshake server, services, peers."""
+    """Return Envoy's clusters: the handshake server, services, peers."""
     own = ((HANDSHAKE_CLUSTER, HANDSHAKE_PORT), (BODY_CIPHER_CLUSTER, BODY_CIPHER_PORT))
     upstreams = {name: Upstream(name, host.loopback, host.port(port)) for name, port in own}
     found = [service.upstream for service in routing.services]
@@ -135,7 +140,7 @@ def clusters(routing: Routing, host: Host) -> list[dict[str, Any]]:
 
 
 def external_routes(routing: Routing) -> dict[str, Any]:
-    """Port 1080: handshakes for anyone, services for those who present their token, 401 for the rest."""
+    """Return the routes of port 1080: handshakes for anyone, services for callers with a token, 401 otherwise."""
     if routing.instead:
         return _route_configuration("external", [_stranger(*routing.instead)])
     body = {
@@ -144,7 +149,7 @@ def external_routes(routing: Routing) -> dict[str, Any]:
         "kuscia": routing.version,
         "reason": "unauthorized.",
     }
-    # Kuscia's filter puts Kuscia-Host into the place of Host where it is given; without it Host counts.
+    # Kuscia's filter replaces Host by Kuscia-Host if given.
     unnamed = {"name": "kuscia-host", "present_match": True, "invert_match": True}
     routes: list[dict[str, Any]] = [
         {
@@ -197,12 +202,14 @@ def external_routes(routing: Routing) -> dict[str, Any]:
 
 
 def internal_routes(routing: Routing) -> dict[str, Any]:
-    """Port 80: the own services by name, other domains' services through their gateways, 404 for the rest."""
+    """Return the routes of port 80: services of this domain by name, those of others through their gateways, 404
+    otherwise.
+    """
     hosts: list[dict[str, Any]] = []
     taken: set[str] = set()
 
     def free(names: tuple[str, ...]) -> list[str]:
-        """Envoy refuses a configuration in which a name occurs twice; the first one has it."""
+        """Return the names that are not used yet: Envoy rejects a configuration with duplicate names."""
         found = [name for name in dict.fromkeys(names) if name not in taken]
         taken.update(found)
         return found
@@ -241,7 +248,7 @@ def internal_routes(routing: Routing) -> dict[str, Any]:
 
 
 def _to_peer(peer: Peer) -> dict[str, Any]:
-    """Envoy's way to a peer's gateway, as its proxies want to be called."""
+    """Return the route to a peer's gateway with the headers that its proxies require."""
     action: dict[str, Any] = {"cluster": peer.upstream.name, "timeout": "0s"}
     if peer.path_prefix:
         action["prefix_rewrite"] = peer.path_prefix.rstrip("/") + "/"
@@ -253,7 +260,7 @@ def _to_peer(peer: Peer) -> dict[str, Any]:
 
 
 def _forward(routing: Routing, peer: Peer, caller: list[dict[str, Any]]) -> dict[str, Any]:
-    """Transit: a caller's request for a domain that this one may call, passed on in this domain's name."""
+    """Return the route for transit: a caller's request to a domain that this one may call, sent in its name."""
     names = "|".join(re.escape(host).replace(r"\*", "[^/]+") for host in peer.hosts)
     wanted = {"name": "kuscia-host", "string_match": {"safe_regex": {"regex": names}}}
     match: dict[str, Any] = {"prefix": "/", "headers": [*caller, wanted]}
@@ -269,7 +276,7 @@ def _forward(routing: Routing, peer: Peer, caller: list[dict[str, Any]]) -> dict
 
 
 def _stranger(status: int, body: str) -> dict[str, Any]:
-    """What a proxy or a portal in the gateway's place says: without the headers of a gateway."""
+    """Return an answer as from a proxy or portal in front of the gateway: without a gateway's headers."""
     plain = {"@type": TYPE + "extensions.filters.http.lua.v3.LuaPerRoute", "disabled": True}
     route = {
         "match": {"prefix": "/"},
@@ -281,13 +288,17 @@ def _stranger(status: int, body: str) -> dict[str, Any]:
 
 
 def _no_such_service(named_by: str) -> dict[str, Any]:
-    """404, saying which service the request header `named_by` asked for."""
+    """Return 404 with the service that the request header `named_by` contains."""
     said = _header("kuscia-error-message", f'Service "%REQ({named_by})%" not found.')
     return {"direct_response": {"status": 404}, "response_headers_to_add": [said]}
 
 
 def bootstrap(routing: Routing, host: Host, files: Path, tls: tuple[str, str] | None) -> dict[str, Any]:
-    """Envoy's start configuration; `tls` is (certificate PEM, key PEM) of port 1080, None for plain HTTP."""
+    """Return Envoy's bootstrap configuration.
+
+    Args:
+        tls: certificate and key (PEM) of port 1080; None for plain HTTP.
+    """
     watch = {"path": str(files)}
     return {
         "node": {"id": routing.hostname, "cluster": routing.domain_id},
@@ -321,7 +332,7 @@ class Envoy:
         self._supervisor: asyncio.Task[None] | None = None
 
     async def settled(self, timeout: float = 3.0) -> None:
-        """Waits until Envoy works with what was written last; gives up quietly after `timeout` seconds."""
+        """Wait until Envoy uses the current files, for at most `timeout` seconds."""
         url = f"http://{self._host.loopback}:{self._host.port(ADMIN_PORT)}/stats?type=TextReadouts&format=json"
         deadline = time.monotonic() + timeout
         async with aiohttp.ClientSession() as session:
@@ -335,7 +346,7 @@ class Envoy:
         log.warning("", "Envoy has not taken its new configuration over yet")
 
     def apply(self, routing: Routing) -> bool:
-        """Writes what differs from what Envoy was told before; says whether anything did."""
+        """Write the files that changed, and tell whether any did."""
         route_type = TYPE + "config.route.v3.RouteConfiguration"
         wanted = {
             "clusters": _resources(TYPE + "config.cluster.v3.Cluster", clusters(routing, self._host)),
@@ -357,7 +368,7 @@ class Envoy:
         return changed
 
     async def start(self, routing: Routing) -> None:
-        """Starts Envoy with `routing` and keeps it running until `stop`."""
+        """Start Envoy with `routing` and keep it running until `stop`."""
         self.apply(routing)
         path = self._files / "bootstrap.json"
         path.write_text(json.dumps(bootstrap(routing, self._host, self._files, self._tls)))
@@ -365,7 +376,11 @@ class Envoy:
         self._supervisor = asyncio.create_task(self._supervise(path))
 
     async def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
-        """Raises TimeoutError when Envoy is not LIVE within `timeout` seconds."""
+        """Wait until Envoy is LIVE.
+
+        Raises:
+            TimeoutError: it is not within `timeout` seconds.
+        """
         admin = f"{self._host.loopback}:{self._host.port(ADMIN_PORT)}"
         url = f"http://{admin}/ready"
         async with asyncio.timeout(timeout), aiohttp.ClientSession() as session:
@@ -419,7 +434,7 @@ class Envoy:
 
 
 def _die_with_parent() -> None:
-    """Runs in the child before Envoy: without it a killed node would leave Envoy with the ports."""
+    """Run in the child before Envoy starts: otherwise a killed node would leave Envoy with its ports."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -442,7 +457,7 @@ def _cluster(upstream: Upstream, host: Host) -> dict[str, Any]:
         },
     }
     if not address:
-        # The node's own DNS server answers, so that its rules hold outside the image too.
+        # Use the node's DNS server, so that its rules apply outside the image too.
         cluster |= {
             "dns_lookup_family": "V4_ONLY",
             "dns_refresh_rate": "5s",
@@ -457,7 +472,7 @@ def _cluster(upstream: Upstream, host: Host) -> dict[str, Any]:
             },
         }
     if upstream.tls:
-        # As upstream's pkg/gateway/xds/cluster_config.go has it: no server name is sent (SNI), nothing verified.
+        # As in Kuscia's pkg/gateway/xds/cluster_config.go: no SNI, no verification.
         context = {"@type": TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext"}
         cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
     return cluster
@@ -468,7 +483,7 @@ def _listener(
 ) -> dict[str, Any]:
     here = f"{routing.domain_id}/{routing.hostname}"
     me = f"{here}/{name}"
-    # Upstream's external gateway hands calls for services to the internal one, which then misses them.
+    # Kuscia's external gateway forwards calls for services to the internal one, which then finds none.
     searched = f"<{me}" if name == "internal" else f"<{me}> => <{here}/internal"
     manager = {
         "@type": TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",

@@ -1,7 +1,7 @@
-"""A node's gateway: turns DomainRoutes and engine endpoints into Envoy's routing, and keeps routes alive.
+"""A node's gateway: converts DomainRoutes and engine endpoints into Envoy's routing and keeps routes alive.
 
-The source of a route does the handshake with the destination's real gateway, so that whatever stands between
-the two shows (Kuscia facts 6.4, 6.5).
+The source of a route shakes hands with the destination's real gateway, so that anything between them has its effect
+(Kuscia facts 6.4, 6.5).
 """
 
 import asyncio
@@ -44,7 +44,7 @@ log = Log(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where the handshake with a route's destination goes; token: for a gateway that passes it on."""
+    """Where a handshake goes; token: for a gateway that forwards it."""
 
     path: str
     cluster: str
@@ -89,23 +89,23 @@ class Gateway:
         self._shaking: dict[str, asyncio.Task[None]] = {}
 
     def services(self) -> frozenset[str]:
-        """Host names of the own domain's services, for DNS."""
+        """Return the host names of this domain's services, for DNS."""
         return frozenset(host for service in self._services() for host in service.hosts)
 
     async def start(self) -> None:
         await self._envoy.start(self.routing())
 
     async def follow_faults(self) -> None:
-        """Gives port 1080 away and takes it back as the faults say, for ever."""
+        """Apply the faults of the gateway until cancelled."""
         await self._faults.follow_gateway(lambda: self._envoy.apply(self.routing()))
 
     def use_master(self, endpoint: Endpoint) -> None:
-        """Makes the master's gateway reachable for handshakes (a lite's first step)."""
+        """Make the master's gateway reachable for handshakes (a lite's first step)."""
         self._master = endpoint
         self._envoy.apply(self.routing())
 
     async def use_master_token(self, master_id: str, token: bytes) -> None:
-        """Opens the way to `*.master.svc` with the token agreed on."""
+        """Make `*.master.svc` reachable with the agreed token."""
         self.master_id, self._master_token = master_id, _text(token)
         self._envoy.apply(self.routing())
         await self._envoy.settled()
@@ -129,14 +129,15 @@ class Gateway:
         )
 
     def services_at(self, host: str) -> tuple[str, int] | None:
-        """Address and port of the own domain's service `host` that others may reach; None when there is none."""
+        """Return address and port of the service `host` of this domain that others may reach, or None."""
         found = (item.upstream for item in self._services() if item.external and host in item.hosts)
         return next(((upstream.host, upstream.port) for upstream in found), None)
 
     def body_key(self, route_name: str, revision: int | None = None) -> tuple[str, str, int]:
-        """Algorithm, token and revision to encrypt bodies of a route with; by default of its newest token.
+        """Return algorithm, token and revision for the bodies of a route; by default of its newest token.
 
-        Raises LookupError when the route is not encrypted or has no such token.
+        Raises:
+            LookupError: the route is not encrypted or has no such token.
         """
         for route in self._routes:
             algorithm = (route["spec"].get("bodyEncryption") or {}).get("algorithm")
@@ -149,7 +150,7 @@ class Gateway:
         raise LookupError(f"route {route_name} has no token to encrypt with")
 
     async def run(self, store: Store) -> None:
-        """Follows the store for ever."""
+        """Follow the store until cancelled."""
         self._store = store
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(store))
@@ -170,7 +171,7 @@ class Gateway:
                 await asyncio.sleep(1)
 
     async def _mark_effective(self, store: Store) -> None:
-        """Says in the DomainRoutes which tokens this instance lets in."""
+        """Record in the DomainRoutes which tokens this instance accepts."""
         for route in self._routes:
             if route["spec"]["destination"] != self.domain_id:
                 continue
@@ -216,13 +217,13 @@ class Gateway:
         )
 
     def _has_way(self, route: Object) -> bool:
-        """Whether there is something to send a handshake to."""
+        """Tell whether a handshake has a destination."""
         if route["spec"].get("transit"):
             return self._leg(route) is not None
         return bool(_http_port(route)) or route["spec"]["destination"] == self.master_id
 
     def _leg(self, route: Object) -> tuple[Object, str] | None:
-        """The route to the domain that passes this one's traffic on, and its token; None while it has none."""
+        """Return the route to the domain that forwards this one's traffic and its token, or None."""
         transit = route["spec"]["transit"]
         if transit.get("transitMethod") != THIRD_DOMAIN:
             name = f"{route['metadata']['name']} of method {transit.get('transitMethod')}"
@@ -237,22 +238,22 @@ class Gateway:
         return None
 
     def _newest_token(self, route: Object) -> str:
-        """As it travels; "" when there is none."""
+        """Return the newest token in clear, or ""."""
         found = (self._decrypt(entry["token"]) for entry in reversed(handshake.tokens(route)))
         return next((token for token in found if token), "")
 
     def _token_is_due(self, route: Object) -> bool:
-        """No token yet, or the newest is older than the rolling update period."""
+        """Tell whether there is no token, or the newest is older than the rolling update period."""
         valid = [token for token in handshake.tokens(route) if self._decrypt(token["token"])]
         period = int(route["spec"]["tokenConfig"].get("rollingUpdatePeriod") or 0)
         return not valid or (period > 0 and age(valid[-1]["revisionTime"]) > period)
 
     async def _handshake(self, store: Store, route: Object) -> None:
-        """Tries until the route has a token; cancelled when the route goes or changes."""
+        """Retry until the route has a token; cancelled when the route changes or is deleted."""
         name, uid = route["metadata"]["name"], route["metadata"]["uid"]
         pauses = iter(RETRY_PAUSES)
         while True:
-            # What was listed may be older than the last handshake's result.
+            # The listed route may be older than the last handshake.
             try:
                 route = await store.get("domainroutes", self.domain_id, name)
             except (StoreError, MasterUnreachable) as err:
@@ -282,7 +283,11 @@ class Gateway:
             await asyncio.sleep(next(pauses, RETRY_PAUSES[-1]))
 
     async def remember_token(self, store: Store, route_name: str, token: bytes, revision: int) -> None:
-        """Puts an agreed token into the own DomainRoute. Raises StoreError."""
+        """Store an agreed token in this domain's DomainRoute.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
         encrypted = handshake.encrypt_token(self._key.public_key(), token)
 
         def note(current: Object) -> None:
@@ -295,7 +300,7 @@ class Gateway:
         await mutate(store, "domainroutes", self.domain_id, route_name, note)
 
     async def _beat(self, store: Store) -> None:
-        """Asks each destination every 15 s whether it still knows the token (Kuscia facts 6.4)."""
+        """Ask each destination every 15 s whether it still accepts the token (Kuscia facts 6.4)."""
         while True:
             await asyncio.sleep(HEARTBEAT)
             sources = [
@@ -335,7 +340,7 @@ class Gateway:
             log.warning("controller/domain_route.go:218", f"{name} destination answered state {state}")
 
     async def _watch_sources(self, store: Store) -> None:
-        """Notes in the DomainRoutes when a source's heartbeat stays away for 30 s, and when it is back."""
+        """Record in the DomainRoutes when a source's heartbeat is missing for 30 s, and when it returns."""
         since = time.monotonic()
         while True:
             await asyncio.sleep(5)
@@ -354,7 +359,11 @@ class Gateway:
         await mutate(store, "domainroutes", self.domain_id, name, apply)
 
     def _target(self, route: Object) -> Target:
-        """Where a handshake with the route's destination goes. Raises PeerError when the way there is not open."""
+        """Return where a handshake with the route's destination goes.
+
+        Raises:
+            PeerError: the destination is not reachable yet.
+        """
         destination = route["spec"]["destination"]
         if not self._is_master and destination == self.master_id and self._master:
             return Target(self.master_path("/handshake"), MASTER_CLUSTER, "kuscia-handshake.master.svc")
@@ -369,7 +378,7 @@ class Gateway:
         return Target(path, _cluster_name(first, port), f"kuscia-handshake.{destination}.svc", token)
 
     def master_path(self, path: str) -> str:
-        """`path` below the master endpoint's own path."""
+        """Return `path` below the path of the master endpoint."""
         assert self._master
         return self._master.path.rstrip("/") + path
 
@@ -397,7 +406,7 @@ class Gateway:
             probes.append(upstream)
             token = self._token_for_master()
             if token:
-                # What others may ask of the master is between them and it.
+                # Routes to the master of other domains are handled there.
                 peers.append(Peer(upstream, ("*.master.svc",), token, self._master.path, forwards=False))
         for route in self._routes:
             spec = route["spec"]
@@ -433,7 +442,7 @@ class Gateway:
         return peers, probes
 
     def _token_for_master(self) -> str:
-        """The newest one of the route to the master; before that is known, what was agreed on at the start."""
+        """Return the newest token of the route to the master; before it is known, the one agreed on at the start."""
         name = f"{self.domain_id}-{self.master_id}"
         route = next((route for route in self._routes if route["metadata"]["name"] == name), None)
         return (self._newest_token(route) if route else "") or self._master_token
@@ -457,7 +466,7 @@ class Gateway:
         return callers
 
     def _decrypt(self, encrypted: str) -> str:
-        """The token as it travels, "" when it was encrypted for another key."""
+        """Return the token in clear, or "" if it was encrypted for a different key."""
         if encrypted not in self._plain:
             try:
                 plain = handshake.decrypt_token(self._key, encrypted, handshake.TOKEN_BYTES)
@@ -489,7 +498,7 @@ def _text(token: bytes) -> str:
 
 
 async def _quietly(work: Coroutine[Any, Any, object]) -> None:
-    """Runs `work`; failures of the store are logged, since the next round tries again."""
+    """Run `work` and log failures of the store; the next round retries."""
     try:
         await work
     except NotFound:

@@ -1,7 +1,7 @@
-"""How two gateways agree on a token (Kuscia facts 6.5): the source asks, the destination answers on 1054.
+"""The handshake in which two gateways agree on a token (Kuscia facts 6.5): the destination answers on 1054.
 
-Tokens are kept in the DomainRoute of each side, encrypted with that side's own key; they travel in the header
-`Kuscia-Token` afterwards.
+Tokens are stored in the DomainRoute of each side, encrypted with that side's key, and sent in the header
+`Kuscia-Token`.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ TOKEN_BYTES = 32
 PREFIX = b"kuscia"
 REQUEST_TIMEOUT = 10.0
 GATEWAY_LIVE = 180.0
-"""Seconds after its last heartbeat for which a gateway instance counts (Kuscia facts 6.4, 16.2)."""
+"""Seconds after its last heartbeat that a gateway instance counts as live (Kuscia facts 6.4, 16.2)."""
 TOKEN_WAIT = 30.0
 KEPT_TOKENS = 2
 FOREVER = datetime.timedelta(days=36500)
@@ -63,7 +63,7 @@ class HandshakeFailed(Exception):
 
 
 def public_pem(key: RSAPrivateKey) -> str:
-    """base64 of the PKCS#1 PEM of the public key: how DomainRoutes and gateways name a key."""
+    """Return base64 of the PKCS#1 PEM of the public key, as in DomainRoutes and gateways."""
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
     return base64.b64encode(pem).decode()
 
@@ -73,12 +73,16 @@ def encrypt_token(public_key: RSAPublicKey, token: bytes) -> str:
 
 
 def decrypt_token(key: RSAPrivateKey, text: str, size: int) -> bytes:
-    """The `size` bytes of a token. Raises ValueError when it was encrypted for another key."""
+    """Return the `size` bytes of a token.
+
+    Raises:
+        ValueError: it was encrypted for a different key.
+    """
     encrypted = base64.b64decode(text)
     try:
         plain = key.decrypt(encrypted, padding.PKCS1v15())
     except ValueError as error:
-        # Of a larger modulus than this key's; of a smaller one the plain text is noise.
+        # Encrypted for a larger modulus than this key's; for a smaller one the plain text is random.
         raise ValueError("the token was encrypted for another key") from error
     if len(plain) != len(PREFIX) + size or not plain.startswith(PREFIX):
         raise ValueError("the token was encrypted for another key")
@@ -90,7 +94,11 @@ def key_hash(public_key_b64: str) -> str:
 
 
 def parse_public_key(public_key_b64: str) -> RSAPublicKey:
-    """Raises ValueError when it is no base64 of a PEM RSA public key."""
+    """Parse base64 of a PEM RSA public key.
+
+    Raises:
+        ValueError: it is not one.
+    """
     try:
         key = serialization.load_pem_public_key(base64.b64decode(public_key_b64))
     except (ValueError, UnsupportedAlgorithm) as err:
@@ -101,7 +109,7 @@ def parse_public_key(public_key_b64: str) -> RSAPublicKey:
 
 
 def live_gateways(gateways: list[Object]) -> list[str]:
-    """Names of the gateway instances that count as running."""
+    """Return the names of the live gateway instances."""
     names = []
     for gateway in gateways:
         beat = (gateway.get("status") or {}).get("heartbeatTime")
@@ -111,20 +119,20 @@ def live_gateways(gateways: list[Object]) -> list[str]:
 
 
 def token_status(route: Object) -> Object:
-    """The `status.tokenStatus` of a DomainRoute, made when absent; changing it changes the object."""
+    """Return the `status.tokenStatus` of a DomainRoute, created if missing; changing it changes the object."""
     status: Object = route.setdefault("status", {})
     found: Object = status.setdefault("tokenStatus", {})
     return found
 
 
 def tokens(route: Object) -> list[Object]:
-    """The tokens of a DomainRoute that have not expired, oldest first."""
+    """Return the tokens of a DomainRoute that have not expired, oldest first."""
     found = ((route.get("status") or {}).get("tokenStatus") or {}).get("tokens") or []
     return [token for token in found if not token.get("expirationTime") or age(token["expirationTime"]) < 0]
 
 
 def add_token(route: Object, encrypted: str, revision: int, instance: str, ready: bool) -> None:
-    """Makes `encrypted` the newest token of a DomainRoute; the one before it stays valid."""
+    """Make `encrypted` the newest token of a DomainRoute; the previous one stays valid."""
     now = datetime.datetime.now(datetime.UTC)
     period = int((route["spec"].get("tokenConfig") or {}).get("rollingUpdatePeriod") or 0)
     entry = {
@@ -144,7 +152,7 @@ def add_token(route: Object, encrypted: str, revision: int, instance: str, ready
 
 
 class Client:
-    """Calls other gateways through the node's own Envoy, as the gateway's controllers do."""
+    """Calls other gateways through the node's Envoy, as Kuscia's controllers do."""
 
     def __init__(self, host: Host, domain_id: str, key: RSAPrivateKey) -> None:
         self._host = host
@@ -165,10 +173,13 @@ class Client:
         body: dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """The JSON answer of a request to the gateway behind the Envoy cluster `cluster`.
+        """Return the JSON answer of the gateway behind the Envoy cluster `cluster`.
 
-        `headers`: more of them; a gateway that shall pass the request on wants its `Kuscia-Token`.
-        Raises PeerError when there is none in 10 s, its status is not 200 or its body is no JSON object.
+        Args:
+            headers: additional ones; a gateway that forwards the request requires its `Kuscia-Token`.
+
+        Raises:
+            PeerError: no answer within 10 s, a status other than 200, or a body that is not a JSON object.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT))
@@ -212,10 +223,15 @@ class Client:
         last_revision: int,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[bytes, int]:
-        """A new token for calling the destination, and its revision.
+        """Return a new token for calling the destination, and its revision.
 
-        `destination_key`: base64 PEM of its public key; empty for a route of the UID-RSA-GEN kind, where the
-        destination alone makes the token. Raises PeerError, HandshakeFailed.
+        Args:
+            destination_key: base64 PEM of its public key; empty for UID-RSA-GEN, where the destination
+                creates the token.
+
+        Raises:
+            PeerError: the call failed.
+            HandshakeFailed: the destination rejected it.
         """
         own_half = secrets.token_bytes(TOKEN_BYTES // 2) if destination_key else b""
         asked: dict[str, Any] = {
@@ -247,7 +263,7 @@ class Server:
     def __init__(
         self, store: Store, domain_id: str, key: RSAPrivateKey, is_master: bool, heard: dict[str, float]
     ) -> None:
-        """`heard` is filled with the time (monotonic) of each route's last heartbeat, by its name."""
+        """Create the server; it stores the time (monotonic) of each route's last heartbeat in `heard`, by name."""
         self._store = store
         self._domain_id = domain_id
         self._key = key
@@ -263,7 +279,7 @@ class Server:
         return app
 
     async def state(self, source: str, revision: str) -> int:
-        """What the source of a route is told about its token (Kuscia facts 6.5, 16.2)."""
+        """Return the state of a token for the source of a route (Kuscia facts 6.5, 16.2)."""
         if not source:
             return NO_DOMAIN_ID
         name = f"{source}-{self._domain_id}"
@@ -309,7 +325,8 @@ class Server:
         try:
             route = await self._store.get("domainroutes", own, name)
         except NotFound as err:
-            # Kuscia asks the wrong library whether this is "not found" (facts 6.5 have the text that never comes).
+            # Kuscia checks for "not found" with the wrong library, so its text for that case never appears (Kuscia
+            # facts 6.5).
             raise HandshakeFailed(
                 f"domainRoute [{name}] get error in dest domain [{own}]: domainroute.kuscia.secretflow "
                 f'"{name}" not found'
@@ -362,7 +379,7 @@ class Server:
             ) from err
 
     async def _wait_effective(self, name: str, revision: int) -> datetime.datetime:
-        """Until every live gateway instance of this domain lets the token in; returns its expiration."""
+        """Wait until every live gateway instance of this domain accepts the token; return its expiration."""
         deadline = time.monotonic() + TOKEN_WAIT
         while True:
             route = await self._store.get("domainroutes", self._domain_id, name)
@@ -412,7 +429,7 @@ def _json(value: dict[str, Any]) -> web.Response:
 
 
 def _dropped(request: web.Request) -> web.Response:
-    """Ends the connection without an answer, as Go's server does when a handler panics."""
+    """End the connection without an answer, as Go's server does when a handler panics."""
     if request.transport:
         request.transport.abort()
     return web.Response(status=500)

@@ -1,4 +1,4 @@
-"""The one look at the master's gateway that a lite takes at start (Kuscia facts 0.11, 5.4)."""
+"""The single probe of the master's gateway at the start of a lite (Kuscia facts 0.11, 5.4)."""
 
 import asyncio
 import ssl
@@ -14,11 +14,15 @@ HEADER = "Kuscia-Error-Message"
 
 
 class ProbeFailed(Exception):
-    """No Kuscia gateway answers there; str() is the detail that Kuscia logs."""
+    """No Kuscia gateway answers; str() is the detail that Kuscia logs."""
 
 
 async def probe(url: str, resolver: Resolver) -> None:
-    """Demands 401 and a non-empty Kuscia-Error-Message within 5 s. Raises ProbeFailed."""
+    """Require 401 and a non-empty Kuscia-Error-Message within 5 s.
+
+    Raises:
+        ProbeFailed: the answer is different.
+    """
     if not url:
         raise ProbeFailed("endpoint URL is empty")
     try:

@@ -22,7 +22,7 @@ from kuscia_sim.transport.protojson import INT64, STR, DecodeError, message, par
 TOKEN_EXTENSION = x509.ObjectIdentifier("1.2.3.4")
 JWT_LIFETIME = 300
 REQUEST = message("RegisterRequest", "handshake", domain_id=STR, csr=STR, request_time=INT64)
-# What Go takes with an RSA key; and what it knows besides, with other keys.
+# Algorithms that Go accepts with an RSA key, and those it knows for other keys.
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 OTHER_ALGORITHMS = ("HS256", "HS384", "HS512", "ES256", "ES384", "ES512", "EdDSA")
 
@@ -30,11 +30,11 @@ log = Log(__name__)
 
 
 class GoPanic(Exception):
-    """Kuscia's handler runs into a nil pointer here: the connection ends without an answer."""
+    """Kuscia's handler dereferences nil here: the connection ends without an answer."""
 
 
 class Refused(Exception):
-    """The master does not register this domain; `status` is the HTTP status, str() the answer's text."""
+    """The master rejects the registration; `status` is the HTTP status, str() the text of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class Refused(Exception):
 
 
 def request(domain_id: str, deploy_token: str, key: RSAPrivateKey) -> tuple[dict[str, Any], str]:
-    """What a lite sends: the JSON body and the `jwt-token` header."""
+    """Return what a lite sends: the JSON body and the `jwt-token` header."""
     csr = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(credentials.go_name([(NameOID.COMMON_NAME, domain_id)]))
@@ -69,9 +69,11 @@ def request(domain_id: str, deploy_token: str, key: RSAPrivateKey) -> tuple[dict
 async def register(
     store: Store, master_id: str, master_key: RSAPrivateKey, body: bytes, jwt_token: str
 ) -> dict[str, str]:
-    """The master's side: checks a registration and stores the lite's certificate.
+    """Check a registration at the master and store the lite's certificate.
 
-    Raises Refused with the text and HTTP status of Kuscia's answer, and GoPanic where it gives none.
+    Raises:
+        Refused: the registration is invalid, with the text and HTTP status of Kuscia's answer.
+        GoPanic: Kuscia gives no answer.
     """
     asked = _decode(body)
     csr = _certificate_request(asked["csr"])
@@ -107,7 +109,7 @@ async def register(
 
 
 def same_identity(stored: str, certificate: x509.Certificate) -> bool:
-    """Whether a Domain's `spec.cert` has the same public key and subject; dates and issuer do not count."""
+    """Tell whether a Domain's `spec.cert` has the same public key and subject, regardless of dates and issuer."""
     if not stored:
         return False
     try:
@@ -161,7 +163,11 @@ def _check_identity(asked: dict[str, Any], csr: x509.CertificateSigningRequest, 
 
 
 def _claims(token: str, public_key: RSAPublicKey) -> dict[str, Any]:
-    """Raises Refused with the words of Kuscia's JWT library (golang-jwt v5) by what is wrong."""
+    """Return the claims of a JWT.
+
+    Raises:
+        Refused: the JWT is invalid, with the text of golang-jwt v5, which Kuscia uses.
+    """
     try:
         if token.count(".") != 2:
             raise Refused(400, _jwt("token is malformed: token contains an invalid number of segments"))

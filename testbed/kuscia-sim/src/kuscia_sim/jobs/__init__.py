@@ -1,6 +1,6 @@
-"""Jobs on a master: KusciaJob -> KusciaTask -> the engines' pods, as objects in the store.
+"""Jobs on a master: KusciaJob -> KusciaTask -> pods of engines, as objects in the store.
 
-What lies in the store (all in the shapes of Kuscia's own CRDs; times RFC 3339):
+Objects have the shape of Kuscia's CRDs; times are RFC 3339:
 
 - `kusciajobs` in `cross-domain`, written by KusciaAPI: spec{initiator, maxParallelism, scheduleMode,
   tasks[{alias, taskID, appImage, taskInputConfig, parties[{domainID, role, resources{limits},
@@ -14,15 +14,15 @@ What lies in the store (all in the shapes of Kuscia's own CRDs; times RFC 3339):
   serviceStatuses{"<domain>/<service>": {...}}, allocatedPorts, conditions}.
 - `pods` in the domain's namespace, name `<task>[-<role>]-<replica>`, owned by the task: a core/v1 Pod.
   The master binds it (spec.nodeName = a Ready node of that domain); the domain's agent runs it and writes
-  status{phase, podIP, containerStatuses, conditions}. The pod is deleted once the task is over; the agent
-  then removes what it made for it.
+  status{phase, podIP, containerStatuses, conditions}. The pod is deleted when the task ends; the agent
+  then removes what it created for it.
 - `configmaps` in the domain's namespace, owned by the task: `<task>-configtemplate` (the AppImage's
   templates) and `<task>-kuscia-gen-conf` (data: pod name -> JSON object of template variables).
-- `endpoints` in the domain's namespace, one for each port of an engine that others may call, owned by the
+- `endpoints` in the domain's namespace, one for each engine port that others may call, owned by the
   pod and written by the agent while it runs: spec{host "<service>.<domain>.svc", ip, port, scope, protocol,
   task, portName, accessDomains}.
 
-Nothing is kept in memory only, so a master that restarts goes on where it was.
+Nothing is kept in memory only, so a restarted master continues.
 """
 
 from kuscia_sim.jobs.controller import run_job_controller

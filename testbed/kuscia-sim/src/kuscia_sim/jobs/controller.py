@@ -1,4 +1,4 @@
-"""The loop on the master that takes jobs and tasks further."""
+"""The loop on the master that advances jobs and tasks."""
 
 import asyncio
 import datetime
@@ -13,14 +13,14 @@ from kuscia_sim.state.store import AlreadyExists, Conflict, Invalid, NotFound, O
 
 log = logging.getLogger("kusciajob")
 
-# Pods are cleaned up and schedules expire by the clock, so look even when nothing changed.
+# Pod cleanup and schedules depend on the clock, so check even when nothing changed.
 IDLE_SECONDS = 1.0
-# Several changes at once cost one round.
+# Several changes in quick succession cost one round.
 SETTLE_SECONDS = 0.05
 
 
 async def run_job_controller(node: Node) -> None:
-    """Takes the jobs of `node.store` further until cancelled. Errors are logged and the round is repeated."""
+    """Advance the jobs of `node.store` until cancelled. Errors are logged and the round is repeated."""
     controller = JobController(node.store)
     log.info("Starting 1 workers to handle object for kuscia-job-controller")
     seen = 0
@@ -35,14 +35,14 @@ async def run_job_controller(node: Node) -> None:
 
 
 class JobController:
-    """One look at all jobs and tasks at a time."""
+    """Advances all jobs and tasks, one step per round."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._tasks = tasks.TaskReconciler(store)
 
     async def round(self) -> None:
-        """Takes every job and task one step further; one whose write lost a race waits for the next round."""
+        """Advance every job and task by one step; one with a write conflict waits for the next round."""
         all_jobs = await self._store.list("kusciajobs", names.CROSS_DOMAIN)
         all_tasks = await self._store.list("kusciatasks", names.CROSS_DOMAIN)
         if not all_jobs and not all_tasks:
@@ -93,7 +93,7 @@ class JobController:
         await self._store.update("kusciajobs", names.CROSS_DOMAIN, job["metadata"]["name"], job)
 
     async def _create_task(self, job: Object, task: Object, now: str) -> dict[str, str]:
-        """Creates the task; what becomes of the job's status when its name is none or another job has one of it."""
+        """Create the task. Update the job's status if the name is invalid or taken by another job's task."""
         name = task["metadata"]["name"]
         try:
             object_names.refuse_invalid("KusciaTask", name, object_names.object_name(name))

@@ -1,7 +1,7 @@
 """The objects a task needs in its parties' domains: pods, their configuration, ports and services.
 
-Pure: from a KusciaTask and its AppImages to objects; what a pod looks like in the end is recorded in
-runk-task-pod.yaml, the template variables in Kuscia facts 16.4.
+Pure functions from a KusciaTask and its AppImages to objects. The resulting pod is recorded in runk-task-pod.yaml, the
+template variables are in Kuscia facts 16.4.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from kuscia_sim.state import object_names
 from kuscia_sim.state.store import Invalid, Object, owner_reference
 from kuscia_sim.transport.gojson import go_quote
 
-# Set to "accept" where jobs are only replayed: nothing carries HTTP/2 between domains then either.
+# "accept" only for replaying jobs: HTTP/2 between domains is not carried even then.
 GRPC_SWITCH = "KUSCIA_SIM_GRPC_PORTS"
 PORT_RANGE = range(20000, 32768)
 MAX_NAME = 63
@@ -25,12 +25,12 @@ HASH_LENGTH = 16
 
 
 class EngineError(Exception):
-    """The task cannot be turned into pods; str() goes into the task's message."""
+    """The task cannot be converted into pods; str() becomes the task's message."""
 
 
 @dataclasses.dataclass
 class EnginePod:
-    """One replica of a party's engine. ports: the template's port entries with `port` filled in."""
+    """One replica of a party's engine. ports: the template's entries with `port` filled in."""
 
     name: str
     index: int
@@ -55,12 +55,12 @@ class Party:
 
     @property
     def key(self) -> str:
-        """How the party is named in messages: `alice` or `alice-guest`."""
+        """Return the party's name in messages: `alice` or `alice-guest`."""
         return f"{self.domain}-{self.role}" if self.role else self.domain
 
 
 def service_name(stem: str, port_name: str) -> str:
-    """Name of the service behind a port (GenerateServiceName in Kuscia's pkg/utils/resources/service.go)."""
+    """Return the name of the service behind a port (GenerateServiceName in Kuscia's pkg/utils/resources/service.go)."""
     stem, port_name = stem.strip("-"), port_name.strip("-")
     name = f"{stem}-{port_name}"
     if name[0].isdigit():
@@ -72,14 +72,18 @@ def service_name(stem: str, port_name: str) -> str:
 
 
 def unique_parties(task: Object) -> list[dict[str, Any]]:
-    """The parties of the spec, one for each domain and role (a repeated one counts once)."""
+    """Return the parties of the spec, one for each domain and role."""
     return list({(party["domainID"], party.get("role", "")): party for party in task["spec"]["parties"]}.values())
 
 
 def build_parties(task: Object, app_images: dict[str, Object], used: dict[str, set[int]]) -> list[Party]:
-    """The parties with their pods and free ports; `used` are the ports taken, by domain, and is added to.
+    """Return the parties with their pods and free ports.
 
-    Raises EngineError when an AppImage is absent, has no fitting template, or needs what is not carried.
+    Args:
+        used: the ports in use by domain; the new ones are added.
+
+    Raises:
+        EngineError: an AppImage is missing, has no suitable template, or needs what the stand-in does not support.
     """
     parties = []
     for spec in unique_parties(task):
@@ -122,8 +126,8 @@ def _build_party(task: Object, spec: dict[str, Any], app_images: dict[str, Objec
 
 
 def select_template(templates: list[dict[str, Any]], role: str) -> dict[str, Any] | None:
-    """The first template that names the role; else the last one without a role, which serves every role; else, for no
-    role, the first at all (SelectDeployTemplate in Kuscia's pkg/utils/resources).
+    """Return the first template with the role; else the last one without a role, which serves every role; else, for no
+    role, the first one (SelectDeployTemplate in Kuscia's pkg/utils/resources).
     """
     general = None
     for template in templates:
@@ -177,7 +181,7 @@ def _allocate(ports: list[dict[str, Any]], used: set[int]) -> list[dict[str, Any
 
 
 def cluster_define(parties: list[Party], party_index: int, pod_index: int) -> dict[str, Any]:
-    """TASK_CLUSTER_DEFINE: who takes part and where, and which of them the reader is."""
+    """Return TASK_CLUSTER_DEFINE: the parties, their endpoints, and which of them the reader is."""
     return {
         "parties": [
             {
@@ -204,14 +208,14 @@ def _serviced(party: Party) -> list[dict[str, Any]]:
 
 
 def endpoint(domain: str, pod: EnginePod, port_name: str) -> str:
-    """`<service>.<domain>.svc`, with the port where the scope is Domain (note 'job query poll 0')."""
+    """Return `<service>.<domain>.svc`, with the port if the scope is Domain (note 'job query poll 0')."""
     port = next(port for port in pod.ports if port["name"] == port_name)
     host = f"{pod.service(port_name)}.{domain}.svc"
     return f"{host}:{port['port']}" if port["scope"] == "Domain" else host
 
 
 def template_variables(task: Object, parties: list[Party], party_index: int, pod: EnginePod) -> dict[str, str]:
-    """The variables of the AppImage's configuration templates."""
+    """Return the variables of the AppImage's configuration templates."""
     party = parties[party_index]
     return {
         "KUSCIA_DOMAIN_ID": party.domain,
@@ -223,7 +227,7 @@ def template_variables(task: Object, parties: list[Party], party_index: int, pod
 
 
 def config_maps(task: Object, parties: list[Party], domain: str) -> list[Object]:
-    """The task's ConfigMaps in one domain: the templates, and the variables of each pod there."""
+    """Return the task's ConfigMaps in one domain: the templates and the variables of each pod."""
     name = task["metadata"]["name"]
     metadata = {
         "labels": {names.LABEL_CONTROLLER: "kusciatask", names.LABEL_TASK_UID: task["metadata"]["uid"]},
@@ -245,9 +249,10 @@ def config_maps(task: Object, parties: list[Party], domain: str) -> list[Object]
 
 
 def pods(task: Object, parties: list[Party], party: Party) -> list[Object]:
-    """The party's pods, not yet bound to a node.
+    """Return the party's pods, not yet bound to a node.
 
-    Raises EngineError when one cannot be described, or when the API server would refuse it or a service of it.
+    Raises:
+        EngineError: a pod cannot be described, or the API server would reject it or one of its services.
     """
     made = []
     for pod in party.pods:
@@ -258,7 +263,11 @@ def pods(task: Object, parties: list[Party], party: Party) -> list[Object]:
 
 
 def _check_names(party: Party, pod: Object) -> None:
-    """Raises EngineError as Kuscia's createResourceForParty (pkg/controllers/kusciatask/handler/pending_handler.go)."""
+    """Check names as Kuscia's createResourceForParty does (pkg/controllers/kusciatask/handler/pending_handler.go).
+
+    Raises:
+        EngineError: a name is invalid.
+    """
     name, labels = pod["metadata"]["name"], pod["metadata"]["labels"]
     errors = object_names.object_name(name)
     for label in ("pod-identity", "pod-role"):
@@ -325,7 +334,7 @@ def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Ob
         },
         "spec": spec,
         "status": {"phase": names.PENDING},
-        # What a Service would say of the pod's ports; a pod has no scope nor protocol for them.
+        # Scope and protocol of the pod's ports, which a Pod has no fields for.
         "ports": [
             {**port, "service": pod.service(port["name"])}
             for port in pod.ports
@@ -335,7 +344,9 @@ def _pod(task: Object, parties: list[Party], party: Party, pod: EnginePod) -> Ob
 
 
 def _metric_annotations(party: Party, pod: EnginePod) -> dict[str, str]:
-    """Where the engine's metrics are (Kuscia facts 13.2); of containers that have some the last counts."""
+    """Return where the engine's metrics are (Kuscia facts 13.2); of several containers with metrics the last one
+    counts.
+    """
     found: dict[str, str] = {}
     numbers = {port["name"]: port["port"] for port in pod.ports}
     for container in party.template["spec"]["containers"]:
@@ -394,7 +405,7 @@ def _container(party: Party, pod: EnginePod, template: dict[str, Any]) -> dict[s
 
 
 def _resources(party: Party, template: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The template's resources; what the job gives the party replaces them, shared by its containers."""
+    """Return the template's resources; those in the job replace them, shared by the containers."""
     given = template.get("resources") or {}
     merged = {
         kind: {key: str(value) for key, value in (given.get(kind) or {}).items()} for kind in ("limits", "requests")
@@ -407,7 +418,7 @@ def _resources(party: Party, template: dict[str, Any]) -> dict[str, dict[str, st
 
 
 def requested(party: Party) -> dict[str, Decimal]:
-    """cpu (cores) and memory (bytes) that one pod of the party requests; a limit alone is no request here."""
+    """Return CPU (cores) and memory (bytes) that one pod of the party requests; a limit alone is not a request here."""
     total = {"cpu": Decimal(0), "memory": Decimal(0)}
     for template in party.template["spec"]["containers"]:
         requests = _resources(party, template).get("requests", {})

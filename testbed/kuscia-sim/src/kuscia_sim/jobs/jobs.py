@@ -1,7 +1,7 @@
-"""What becomes of one KusciaJob: a pure function of the job, its tasks and the domains.
+"""The next step of one KusciaJob: a pure function of the job, its tasks and the domains.
 
-Phases, texts and states as recorded (notes 'job ...'): a job goes "" -> Pending -> Running -> Succeeded or
-Failed; commands (labels) stop, cancel, suspend and restart it.
+Phases, texts and states as recorded (notes 'job ...'): a job goes "" -> Pending -> Running -> Succeeded or Failed;
+commands (labels) stop, cancel, suspend and restart it.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ FINISHED = (names.SUCCEEDED, names.FAILED)
 
 @dataclasses.dataclass
 class Outcome:
-    """What to do: write `job` back (when it changed), then act on its tasks."""
+    """What to do: write `job` back if it changed, then act on its tasks."""
 
     job: Object
     create: list[Object] = dataclasses.field(default_factory=list)
@@ -26,27 +26,27 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Domains:
-    """Those that have a namespace, and which of them are partners: domains of another master's."""
+    """Domains with a namespace, and which of them are partners: domains of another master."""
 
     known: frozenset[str]
     partners: frozenset[str] = frozenset()
 
 
 def is_over(job: Object) -> bool:
-    """Nothing but a command can change this job any more."""
+    """Tell whether only a command can change this job."""
     status = job.get("status", {})
     final = (names.SUCCEEDED, names.CANCELLED, names.APPROVAL_REJECT)
     return bool(status.get("completionTime")) and status.get("phase") in final
 
 
 def party_domains(job: Object) -> list[str]:
-    """The domain IDs that take part, each once, in the order of the spec."""
+    """Return the domain IDs that take part, each once, in the order of the spec."""
     found = {party["domainID"]: None for task in job["spec"]["tasks"] for party in task["parties"]}
     return list(found)
 
 
 def reconcile(job: Object, tasks: dict[str, Object], domains: Domains, now: str) -> Outcome:
-    """The next step of `job`; `tasks` are its existing KusciaTasks by task ID. `job` is changed in place."""
+    """Compute the next step of `job`, which is changed in place; `tasks` are its KusciaTasks by task ID."""
     outcome = Outcome(job)
     status = job.setdefault("status", {})
     if _handle_command(outcome, tasks, domains, now):
@@ -88,7 +88,7 @@ def _start(job: Object, domains: Domains, now: str) -> None:
         return
     own = _own_parties(job, domains)
     if own:
-        # Who is approved for by the master's own KusciaAPI.
+        # The parties that the master's own KusciaAPI approves for.
         job["metadata"].setdefault("annotations", {})[names.ANNOTATION_SELF_PARTIES] = "_".join(own)
     begun_here = job["spec"]["initiator"] not in domains.partners
     status["approveStatus"] = dict.fromkeys(own if begun_here else (), names.ACCEPTED)
@@ -97,7 +97,7 @@ def _start(job: Object, domains: Domains, now: str) -> None:
 
 
 def _await_approval(job: Object, now: str) -> None:
-    """All parties but the initiator have to approve (Kuscia's pkg/controllers/kusciajob/handler/approval.go)."""
+    """Wait until all parties except the initiator approved (Kuscia's pkg/controllers/kusciajob/handler/approval.go)."""
     status = job["status"]
     approvals = {
         status["approveStatus"].get(party) for party in party_domains(job) if party != job["spec"]["initiator"]
@@ -155,9 +155,9 @@ def _run(outcome: Outcome, tasks: dict[str, Object], now: str) -> None:
 
 
 def ready_tasks(job: Object, phases: dict[str, str]) -> list[dict[str, Any]]:
-    """Task templates that may be created now, those of higher priority first.
+    """Return the task templates that may be created now, by descending priority.
 
-    Of several with one alias the last is meant each time (readyTasksOf in Kuscia's scheduler.go).
+    Of several with one alias always the last is used (readyTasksOf in Kuscia's scheduler.go).
     """
     by_alias = {task["alias"]: task for task in job["spec"]["tasks"]}
     ready = [
@@ -170,10 +170,10 @@ def ready_tasks(job: Object, phases: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def job_phase(job: Object, phases: dict[str, str]) -> str:
-    """BestEffort: failed once a task that is not tolerable failed and nothing runs nor seems to be next.
+    """Return the phase of a BestEffort job: failed once a task that is not tolerable failed and none runs or is next.
 
-    Kuscia looks for what a task depends on among the task IDs here, so one that depends on another alias is never next:
-    its job fails with it still to come (readyTaskMap in pkg/controllers/kusciajob/handler/scheduler.go).
+    Kuscia looks up dependencies among task IDs here, so a task that depends on another alias is never next: its job
+    fails before it ran (readyTaskMap in pkg/controllers/kusciajob/handler/scheduler.go).
     """
     tasks = {task["taskID"]: task for task in job["spec"]["tasks"]}
     states = {task_id: phases.get(task["alias"]) for task_id, task in tasks.items()}
@@ -191,7 +191,7 @@ def job_phase(job: Object, phases: dict[str, str]) -> str:
 
 
 def failure_message(job: Object, tasks: dict[str, Object]) -> str:
-    """What the parties' engines said, one entry for each (recorded: note 'job query job-fail')."""
+    """Return the messages of the parties' engines, one entry for each (recorded: note 'job query job-fail')."""
     said = []
     for template in job["spec"]["tasks"]:
         status = tasks.get(template["taskID"], {}).get("status", {})
@@ -205,7 +205,7 @@ def failure_message(job: Object, tasks: dict[str, Object]) -> str:
 
 
 def pod_message(pod_status: dict[str, Any]) -> str:
-    """A pod's part of its party's `err_msg`: status message, then what its container left behind."""
+    """Return a pod's part of its party's `err_msg`: status message, then the termination message of its container."""
     message = pod_status.get("message", "")
     return (f"{message};" if message else "") + str(pod_status.get("terminationLog", ""))
 
@@ -268,7 +268,7 @@ def _handle_command(outcome: Outcome, tasks: dict[str, Object], domains: Domains
         return True
     if command == names.STAGE_RESTART and phase in (names.FAILED, names.SUSPENDED):
         return _restart(outcome, tasks, domains, text)
-    # Restarted, but not by all parties, for whom it waits.
+    # Restarted, but not by all parties yet.
     return bool(command == names.STAGE_RESTART and phase == names.RUNNING)
 
 
@@ -290,7 +290,7 @@ def _restart(outcome: Outcome, tasks: dict[str, Object], domains: Domains, text:
     status.update(phase=names.RUNNING, reason=text, message=f"This job is restarted by {trigger}")
     if not _set_stage(job, domains, names.STAGE_RESTART):
         return True
-    # Back to Start, as Kuscia does, so that the job can be restarted once more.
+    # Back to Start, as in Kuscia, so that the job can be restarted again.
     labels[names.LABEL_JOB_STAGE] = names.STAGE_START
     labels[names.LABEL_JOB_STAGE_TRIGGER] = job["spec"]["initiator"]
     labels[names.LABEL_JOB_STAGE_VERSION] = str(int(labels.get(names.LABEL_JOB_STAGE_VERSION, "0")) + 1)
@@ -299,7 +299,7 @@ def _restart(outcome: Outcome, tasks: dict[str, Object], domains: Domains, text:
 
 
 def _stop_tasks(outcome: Outcome, tasks: dict[str, Object]) -> None:
-    """Those that the job's status names; what was made since then goes on, as in Kuscia (stopTasks in scheduler.go)."""
+    """Stop the tasks in the job's status; newer ones continue, as in Kuscia (stopTasks in scheduler.go)."""
     named = outcome.job["status"].get("taskStatus", {})
     for task_id, phase in named.items():
         if phase in FINISHED:
@@ -310,14 +310,14 @@ def _stop_tasks(outcome: Outcome, tasks: dict[str, Object]) -> None:
 
 
 def _set_stage(job: Object, domains: Domains, stage: str) -> bool:
-    """Notes the stage for the own parties; whether all parties are (getAllParties in Kuscia's scheduler.go)."""
+    """Record the stage for this master's parties; tell whether they are all (getAllParties in scheduler.go)."""
     own = _own_parties(job, domains)
     job["status"].setdefault("stageStatus", {}).update(dict.fromkeys(own, names.STAGE_SUCCEEDED.format(stage)))
     return own == party_domains(job)
 
 
 def _own_parties(job: Object, domains: Domains) -> list[str]:
-    """The parties that are no partners; none when one is unknown."""
+    """Return the parties that are not partners; none if one is unknown."""
     parties = party_domains(job)
     return [party for party in parties if party not in domains.partners] if domains.known.issuperset(parties) else []
 

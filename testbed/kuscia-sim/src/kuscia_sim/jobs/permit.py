@@ -1,8 +1,8 @@
-"""What Kuscia looks at before it makes a task's pods: room on each party's nodes, and the routes between parties.
+"""Checks before a task's pods are created: room on each party's nodes and the routes between parties.
 
-Kuscia's pkg/controllers/kusciatask/plugins (resource_plugin.go, clusterdomainroute_plugin.go) say what is refused and
-with which text, plugins_manager.go how often each is asked again: pauses of 1, 5, 25 and 125 s, and that for each of
-the controller's five tries. Nothing of it shows in the task meanwhile: it is Pending and has no pods.
+Kuscia's pkg/controllers/kusciatask/plugins (resource_plugin.go, clusterdomainroute_plugin.go) define the checks and
+texts, plugins_manager.go the retries: after 1, 5, 25 and 125 s, for each of the controller's five tries. The task shows
+nothing of it: it is Pending without pods.
 """
 
 import itertools
@@ -14,13 +14,15 @@ from kuscia_sim.state.store import Object
 PAUSES = (1, 5, 25, 125)
 TRIES = 5
 OFFSETS = (0, *itertools.accumulate(PAUSES * TRIES))
-"""Seconds after its first refusal at which a task is looked at again; refused at the last one it fails."""
+"""Seconds after its first refusal at which a task is checked again; after the last it fails."""
 
 
 def refusals(parties: list[engines.Party], nodes: list[Object], pods: list[Object], routes: list[Object]) -> list[str]:
-    """Why the first party that is refused is: one text for its nodes and one for the routes; [] to go on.
+    """Return why the first refused party is refused: one text for its nodes and one for the routes; [] to proceed.
 
-    `pods` are all there are, in every domain; `routes` the ClusterDomainRoutes.
+    Args:
+        pods: the pods of all domains.
+        routes: the ClusterDomainRoutes.
     """
     no_way = _route_refusal({party.domain for party in parties}, routes)
     for party in parties:
@@ -31,7 +33,7 @@ def refusals(parties: list[engines.Party], nodes: list[Object], pods: list[Objec
 
 
 def _room_refusal(party: engines.Party, nodes: list[Object], pods: list[Object]) -> str | None:
-    """What a container only has a limit for counts as nothing here; the scheduler sees to it afterwards."""
+    """Check a party's nodes. A limit without a request counts as nothing here; the scheduler handles it later."""
     own = [node for node in nodes if schedule.domain_of(node) == party.domain]
     if not own:
         return f"resource-check no node cache to {party.domain}"
@@ -44,31 +46,31 @@ def _room_refusal(party: engines.Party, nodes: list[Object], pods: list[Object])
 
 
 def _route_refusal(domains: set[str], routes: list[Object]) -> str | None:
-    """A route that is not there, or of which nothing is known yet, refuses nothing."""
+    """Check the routes. A missing route, or one without a condition, refuses nothing."""
     known = {route["metadata"]["name"]: route for route in routes}
     for source, destination in itertools.permutations(sorted(domains), 2):
         name = f"{source}-{destination}"
         for entry in (known.get(name, {}).get("status") or {}).get("conditions") or []:
             if entry["type"] == "Ready" and entry["status"] != "True":
-                # Kuscia takes the name apart at its hyphens, whatever the domains' own names have of them.
+                # Kuscia splits the name at its hyphens, even if domain IDs contain some.
                 first, second = name.split("-")[:2]
                 return f"cdr-check {first} to {second} failed with {entry['reason']}"
     return None
 
 
 class Waiting:
-    """When the tasks that were refused are looked at again; forgotten with the process, as in Kuscia."""
+    """When refused tasks are checked again; lost with the process, as in Kuscia."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[float, int]] = {}
 
     def is_due(self, task: Object, now: float) -> bool:
-        """Whether to look at `task` at `now` (seconds on any clock)."""
+        """Tell whether `task` is due at `now` (seconds on any clock)."""
         since, looks = self._since.get(task["metadata"]["uid"], (now, 0))
         return now >= since + OFFSETS[looks]
 
     def refused(self, task: Object, now: float) -> bool:
-        """Notes a refusal at `now`; whether it was the last."""
+        """Record a refusal at `now`; tell whether it was the last."""
         uid = task["metadata"]["uid"]
         since, looks = self._since.get(uid, (now, 0))
         if looks + 1 == len(OFFSETS):

@@ -19,9 +19,10 @@ BAD_SUFFIX = "unable to parse quantity's suffix"
 
 
 def parse(text: str) -> Decimal:
-    """The value in base units (cores, bytes).
+    """Return the value in base units (cores, bytes).
 
-    Raises ValueError with the text of Kubernetes (recorded: note 'job create bad cpu').
+    Raises:
+        ValueError: the quantity is invalid, with the text of Kubernetes (recorded: note 'job create bad cpu').
     """
     match = _FORM.match(text)
     if not match or match[1].count(".") > 1 or not any(char.isdigit() for char in match[1]):
@@ -35,12 +36,12 @@ def parse(text: str) -> Decimal:
 
 
 def ceil(text: str) -> int:
-    """The value rounded up to a whole number, as Go's Quantity.Value()."""
+    """Return the value rounded up to a whole number, as Go's Quantity.Value()."""
     return math.ceil(parse(text))
 
 
 def share(text: str, parts: int) -> str:
-    """One of `parts` equal shares, in thousandths where it is no whole number; the text itself for 1."""
+    """Return one of `parts` equal shares, in thousandths if it is not a whole number; the text itself for 1."""
     if parts <= 1:
         return text
     each = parse(text) / parts

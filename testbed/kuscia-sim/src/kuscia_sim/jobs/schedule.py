@@ -1,4 +1,4 @@
-"""Where a task's pods go: every party needs a Ready node of its domain with room for it, or none starts."""
+"""Placement of a task's pods: every party needs a Ready node of its domain with room, or none starts."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ FINISHED_PHASES = (names.SUCCEEDED, names.FAILED)
 
 
 def requests(pod: Object) -> dict[str, Decimal]:
-    """cpu (cores) and memory (bytes) a pod asks for; where it gives only a limit that is what it asks."""
+    """Return CPU (cores) and memory (bytes) that a pod requests; a limit without a request counts as one."""
     total = {"cpu": Decimal(0), "memory": Decimal(0)}
     for container in pod["spec"]["containers"]:
         resources = container.get("resources") or {}
@@ -22,9 +22,10 @@ def requests(pod: Object) -> dict[str, Decimal]:
 
 
 def place(pods: list[Object], nodes: list[Object], all_pods: list[Object]) -> tuple[dict[str, str], dict[str, str]]:
-    """Binds a task's unbound pods, all or none.
+    """Bind a task's unbound pods, all or none.
 
-    Returns (node name by "<domain>/<pod>", {}) or ({}, the scheduler's message by "<domain>/<pod>").
+    Returns:
+        (node name by "<domain>/<pod>", {}) or ({}, the scheduler's message by "<domain>/<pod>").
     """
     left = {node["metadata"]["name"]: free(node, all_pods) for node in nodes}
     bound: dict[str, str] = {}
@@ -54,18 +55,18 @@ def place(pods: list[Object], nodes: list[Object], all_pods: list[Object]) -> tu
 
 
 def is_ready(node: Object) -> bool:
-    """A node whose condition Ready is True (what the domain's lite reports by its heartbeats)."""
+    """Tell whether the node's condition Ready is True, which its lite's heartbeats maintain."""
     conditions = node.get("status", {}).get("conditions", [])
     return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 def domain_of(node: Object) -> str:
-    """The domain ID of the lite that the node is."""
+    """Return the domain ID of the node's lite."""
     return str((node["metadata"].get("labels") or {}).get(names.LABEL_NAMESPACE, ""))
 
 
 def free(node: Object, all_pods: list[Object]) -> dict[str, Decimal]:
-    """What the pods bound to the node leave of its cpu (cores), memory (bytes) and pods, of those that it states."""
+    """Return what the pods bound to the node leave of its CPU (cores), memory (bytes) and pods, if it states them."""
     allocatable: dict[str, Any] = node.get("status", {}).get("allocatable") or {}
     left = {key: quantity.parse(str(allocatable[key])) for key in ("cpu", "memory", "pods") if allocatable.get(key)}
     for pod in all_pods:

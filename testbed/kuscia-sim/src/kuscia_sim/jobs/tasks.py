@@ -1,4 +1,4 @@
-"""What becomes of one KusciaTask: from its engines' pods to its phase (texts as in the recordings)."""
+"""The next step of one KusciaTask: from its engines' pods to its phase (texts as in the recordings)."""
 
 import datetime
 import secrets
@@ -14,7 +14,7 @@ PHASES = (names.PENDING, names.RUNNING, *FINISHED)
 DEFAULT_LIFECYCLE = 300
 KEEP_FINISHED_PODS = 5
 RESOURCE_CREATED = "ResourceCreated"
-# Reasons of a waiting container that Kuscia takes for a failure; failed pulls are not among them.
+# Reasons of a waiting container that Kuscia treats as a failure; failed pulls are not among them.
 FATAL_WAITING = frozenset(
     {
         "CrashLoopBackOff",
@@ -31,14 +31,18 @@ FATAL_WAITING = frozenset(
 
 
 class TaskReconciler:
-    """Takes tasks further, step by step; what it knows lies in the store, but for when a refused task is due."""
+    """Advances tasks; its only state outside the store is when a refused task is due."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting = permit.Waiting()
 
     async def reconcile(self, task: Object, now: datetime.datetime) -> None:
-        """One step of `task`. Raises StoreError of writes that lost a race: the next round tries again."""
+        """Advance `task` by one step.
+
+        Raises:
+            StoreError: a write conflict; the next round retries.
+        """
         status = task.setdefault("status", {})
         if status.get("phase") in FINISHED:
             await self._finish(task, now)
@@ -113,7 +117,7 @@ class TaskReconciler:
         return permit.refusals(parties, nodes, pods, await self._store.list("clusterdomainroutes"))
 
     async def _create_objects(self, task: Object, parties: list[engines.Party]) -> None:
-        """Makes all of them anew: what a controller left behind that died here has other ports."""
+        """Create all objects again: those that a dead controller left behind have other ports."""
         pods = [(party.domain, pod) for party in parties for pod in engines.pods(task, parties, party)]
         for domain in {party.domain for party in parties}:
             for config_map in engines.config_maps(task, parties, domain):
@@ -158,7 +162,7 @@ class TaskReconciler:
             entry.update(reason="Unschedulable", message=message)
         lifecycle = int(task["spec"].get("scheduleConfig", {}).get("lifecycleSeconds") or DEFAULT_LIFECYCLE)
         waited = (now - _created(task)).total_seconds()
-        # An AppImage with replicas 0 has nothing to schedule and never gets anywhere.
+        # An AppImage with replicas 0 has nothing to schedule and never proceeds.
         if (problems or not unbound) and waited >= lifecycle:
             task["status"]["reason"] = "TaskResourceGroupPhaseFailed"
             task["status"]["message"] = f"The task was not scheduled within {lifecycle} seconds of its entire lifecycle"
@@ -220,7 +224,7 @@ class TaskReconciler:
 
     @staticmethod
     def _fail(task: Object, now: datetime.datetime) -> None:
-        """The task is over; the parties that had not finished count as failed too, with nothing to say."""
+        """End the task as failed; unfinished parties count as failed too, without a message."""
         status = task["status"]
         status.update(phase=names.FAILED, completionTime=rfc3339(now))
         for party in status.get("partyTaskStatus", []):
@@ -228,7 +232,7 @@ class TaskReconciler:
                 party["phase"] = names.FAILED
 
     async def _finish(self, task: Object, now: datetime.datetime) -> None:
-        """Removes the pods: at once where they still run, else a few seconds later."""
+        """Remove the pods: running ones at once, others a few seconds later."""
         status = task["status"]
         if status.get("cleaned"):
             return
@@ -260,7 +264,11 @@ class TaskReconciler:
 
 
 async def stop(store: Store, task: Object, now: datetime.datetime) -> None:
-    """Ends a task for a job's command (note 'job stop'). Raises Conflict when it changed meanwhile."""
+    """End a task for a job's command (note 'job stop').
+
+    Raises:
+        Conflict: it changed in the meantime.
+    """
     status = task.setdefault("status", {})
     if status.get("phase") in FINISHED:
         return
@@ -269,21 +277,21 @@ async def stop(store: Store, task: Object, now: datetime.datetime) -> None:
     for entry in status.get("podStatuses", {}).values():
         entry.pop("message", None)
     TaskReconciler._fail(task, now)
-    # Those that had succeeded too (stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go).
+    # Including those that had succeeded (stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go).
     for party in status.get("partyTaskStatus", []):
         party["phase"] = names.FAILED
     await store.update("kusciatasks", task["metadata"]["namespace"], task["metadata"]["name"], task)
 
 
 def refresh_pod_status(entry: dict[str, Any], pod: Object | None) -> None:
-    """Brings a podStatuses entry up to date with the pod; None when the pod is gone."""
+    """Update a podStatuses entry from the pod; None if the pod is gone."""
     if pod is None:
         entry.update(podPhase=names.FAILED, reason="PodNotExist", message="Does not find the pod")
         return
     status = pod.get("status", {})
     entry["podPhase"] = status.get("phase") or names.PENDING
     if not pod["spec"].get("nodeName"):
-        return  # the scheduler has said why
+        return  # the scheduler already stated the reason
     entry["nodeName"] = pod["spec"]["nodeName"]
     entry["createTime"] = pod["metadata"]["creationTimestamp"]
     entry["reason"], entry["message"] = status.get("reason", ""), status.get("message", "")
@@ -342,7 +350,7 @@ def parse_time(text: str) -> datetime.datetime:
 
 
 def _created(task: Object) -> datetime.datetime:
-    """When the task's pods were made, from which on they have to be scheduled in time."""
+    """Return when the task's pods were created; the schedule timeout counts from then."""
     conditions = task["status"].get("conditions") or []
     times = [entry["lastTransitionTime"] for entry in conditions if entry["type"] == RESOURCE_CREATED]
     return parse_time(times[0] if times else task["status"]["startTime"])
@@ -360,5 +368,5 @@ def _frozen(task: Object) -> str:
 
 
 def _sub_uid(task: Object, part: str) -> str:
-    """A uid that stays the same for this part of the task (its resource group, a party's share of it)."""
+    """Return a stable uid for a part of the task (its resource group, or a party's share of it)."""
     return str(uuid.uuid5(uuid.UUID(task["metadata"]["uid"]), part))

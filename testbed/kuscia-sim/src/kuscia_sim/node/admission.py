@@ -1,4 +1,4 @@
-"""How a lite is admitted by its master: probe, registration and token (Kuscia facts 5.4)."""
+"""Admission of a lite by its master: probe, registration and token (Kuscia facts 5.4)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""kuscia.yaml: what a node is told (Kuscia facts 2)."""
+"""kuscia.yaml: the configuration of a node (Kuscia facts 2)."""
 
 import base64
 import dataclasses
@@ -18,19 +18,20 @@ MODES = ("master", "lite", "autonomy")
 PROTOCOLS = ("NOTLS", "TLS", "MTLS")
 RESERVED_DOMAIN_ID = "master"
 COMMON = ("mode", "domainID", "domainKeyData", "logLevel", "protocol")
-"""Read once before the rest, and with other words when one has a wrong type (Kuscia's cmd/kuscia/start/start.go)."""
+"""Read before the rest; wrong types have different messages (Kuscia's cmd/kuscia/start/start.go)."""
 _PEM = re.compile(rb"-----BEGIN ([^\n]*?)-----\s.*?-----END \1-----", re.DOTALL)
 BASE64_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/")
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; str() is the line Kuscia prints before it exits with status 1."""
+    """The configuration is invalid; str() is the line that Kuscia prints before it exits with status 1."""
 
 
 class DomainKeyError(Exception):
     """There is no usable RSA key; str() is the text of Kuscia's FATAL line.
 
-    before: its ERROR line before that, if any: place and text.
+    Attributes:
+        before: place and text of the ERROR line before it, if any.
     """
 
     def __init__(self, text: str, before: tuple[str, str] | None = None) -> None:
@@ -51,7 +52,7 @@ class Runk:
 
 @dataclasses.dataclass(frozen=True)
 class Capacity:
-    """What a lite offers to jobs, as Kubernetes quantities; empty strings where the file says nothing."""
+    """What a lite offers to jobs, as Kubernetes quantities; empty strings for missing values."""
 
     cpu: str = ""
     memory: str = ""
@@ -70,7 +71,7 @@ class ReservedResources:
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """An http(s) URL taken apart the way Kuscia's gateway does; path is "" or starts with "/"."""
+    """An http(s) URL split as Kuscia's gateway does; path is "" or starts with "/"."""
 
     tls: bool
     host: str
@@ -79,7 +80,11 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> "Endpoint":
-        """Raises ValueError with Kuscia's text when the URL has another scheme or a port that is none."""
+        """Parse a URL.
+
+        Raises:
+            ValueError: another scheme or an invalid port, with Kuscia's text.
+        """
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"invalid host: {url}")
         parts = urlsplit(url)
@@ -94,11 +99,14 @@ class Endpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A parsed kuscia.yaml. Keys that Kuscia does not know are dropped, as Kuscia does.
+    """A parsed kuscia.yaml. Unknown keys are dropped, as in Kuscia.
 
-    mode: "master", "lite" or "autonomy"; protocol: "NOTLS", "TLS", "MTLS" or "" when the file has none;
-    runtime: "runk", "runp", "runc" or what the file says; agent: the raw `agent` block; domain_key_data
-    and lite_deploy_token are secrets and stay out of repr().
+    Attributes:
+        mode: "master", "lite" or "autonomy".
+        protocol: "NOTLS", "TLS", "MTLS" or "" if missing.
+        runtime: "runk", "runp", "runc" or the value in the file.
+        agent: the raw `agent` block.
+        domain_key_data, lite_deploy_token: secrets, not shown by repr().
     """
 
     mode: str
@@ -125,26 +133,28 @@ class Config:
 
     @property
     def k3s_token(self) -> str:
-        """With what K3s encrypts its keys in the datastore (Kuscia's cmd/kuscia/modules/k3s.go)."""
+        """Return the token with which K3s encrypts its keys in the datastore (Kuscia's cmd/kuscia/modules/k3s.go)."""
         return self.cluster_token or hashlib.md5(self.domain_id.encode(), usedforsecurity=False).hexdigest()
 
     @property
     def gateway_tls(self) -> bool:
-        """Whether port 1080 speaks TLS (Kuscia facts 2.7: without `protocol` only a master's does)."""
+        """Tell whether port 1080 uses TLS (Kuscia facts 2.7: without `protocol` only on a master)."""
         return self.protocol in ("TLS", "MTLS") or (self.protocol == "" and self.mode != "lite")
 
     @property
     def api_protocol(self) -> str:
-        """How KusciaAPI on 8082 is served: NOTLS, TLS or MTLS (the default)."""
+        """Return the protocol of KusciaAPI on 8082: NOTLS, TLS or MTLS (the default)."""
         return self.protocol or "MTLS"
 
 
 def load(path: str) -> Config:
-    """The configuration in the file `path`.
+    """Load the configuration from the file `path`.
 
-    Raises ConfigError with the text that Kuscia prints (recordings/startup-cases: badmode, noid, reserved). For a lite
-    that includes its key: Kuscia makes the certificate request while it reads the file, before there is a log
-    (GenerateCsrData in cmd/kuscia/confloader/kuscia_config.go).
+    For a lite this includes its key: Kuscia creates the certificate request while it reads the file, before its log is
+    set up (GenerateCsrData in cmd/kuscia/confloader/kuscia_config.go).
+
+    Raises:
+        ConfigError: the file is invalid, with Kuscia's text (recordings/startup-cases: badmode, noid, reserved).
     """
     try:
         text = Path(path).read_text()
@@ -158,7 +168,7 @@ def load(path: str) -> Config:
 
 
 def parse(text: str, path: str = "kuscia.yaml") -> Config:
-    """Like `load`, for the file's text; `path` is only named in messages."""
+    """Parse the text of a file; `path` is only used in messages. See `load`."""
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as err:
@@ -219,10 +229,11 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
 
 
 def load_key(domain_key_data: str, kept: Path | None = None) -> RSAPrivateKey:
-    """The RSA key in `domainKeyData` (base64 of a PKCS#1 or PKCS#8 PEM); without that, the one in the file `kept`.
+    """Return the RSA key in `domainKeyData` (base64 of a PKCS#1 or PKCS#8 PEM), or else in the file `kept`.
 
-    Raises DomainKeyError with the texts of Kuscia's pkg/utils/tls/crypt.go (ParseEncodedKey; recorded:
-    recordings/startup-cases/badkey.log).
+    Raises:
+        DomainKeyError: there is no usable key, with the texts of Kuscia's pkg/utils/tls/crypt.go (ParseEncodedKey;
+            recordings/startup-cases/badkey.log).
     """
     if domain_key_data:
         wrong = first_illegal_base64(domain_key_data)
@@ -240,9 +251,12 @@ def load_key(domain_key_data: str, kept: Path | None = None) -> RSAPrivateKey:
 
 
 def parse_rsa_key(data: bytes) -> RSAPrivateKey:
-    """The key in the first PEM block. Raises ValueError with the text of Kuscia's ParseRSAPrivateKeyData.
+    """Return the key in the first PEM block.
 
-    What Go says of a block that holds no key of its kind, its ASN.1 in detail, is not repeated here.
+    Go's details about the ASN.1 of an invalid block are not reproduced.
+
+    Raises:
+        ValueError: it is not an RSA key, with the text of Kuscia's ParseRSAPrivateKeyData.
     """
     block = _PEM.search(data)
     if block is None:
@@ -283,7 +297,7 @@ def _check_key_of_lite(domain_key_data: str) -> None:
 
 
 def first_illegal_base64(text: str) -> int | None:
-    """Index of the first byte at which Go's base64.StdEncoding gives up, None when it would not."""
+    """Return the index of the first byte that Go's base64.StdEncoding rejects, or None."""
     quantum = 0
     for index, char in enumerate(text):
         if char in "\r\n":

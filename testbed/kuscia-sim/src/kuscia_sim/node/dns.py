@@ -1,9 +1,8 @@
-"""The node's own DNS server, which its pod and its engines use (Kuscia facts 0.1, 0.2, 16.4).
+"""The node's DNS server, which its pod and its engines use (Kuscia facts 0.1, 0.2, 16.4).
 
-Names that end in `.svc` belong to Kuscia's services: those of other domains are answered with the pod's own
-address, where the gateway takes the connection; those of the own domain only when they exist. A few short
-names are the node's own as well. Everything else goes, as asked, to the nameservers that the pod was given;
-their search domains are not applied.
+Names that end in `.svc` belong to Kuscia's services: those of other domains resolve to the pod's address, where the
+gateway accepts the connection; those of the own domain only if they exist. A few short names are served as well.
+Everything else is forwarded unchanged to the pod's original nameservers; search domains are not applied.
 """
 
 import asyncio
@@ -30,13 +29,13 @@ class NoSuchHost(OSError):
 
 
 class InvalidServiceName(Exception):
-    """A `.svc` name of fewer than three labels, which Kuscia's plugin answers with an error."""
+    """A `.svc` name with fewer than three labels, which Kuscia's plugin answers with an error."""
 
 
 class Names:
-    """The names a node answers itself.
+    """The names that a node answers itself.
 
-    `services()` gives the host names of the own domain's services, e.g. "task-0-psi.alice.svc".
+    `services()` returns the host names of the own domain's services, such as "task-0-psi.alice.svc".
     """
 
     def __init__(self, domain_id: str, pod_ip: str, services: Callable[[], frozenset[str]]) -> None:
@@ -45,7 +44,11 @@ class Names:
         self._services = services
 
     def answer(self, name: str) -> str | None:
-        """The address for `name`, None when it is not ours to answer. Raises InvalidServiceName."""
+        """Return the address for `name`, or None if the node does not answer it.
+
+        Raises:
+            InvalidServiceName: the name is not a valid service name.
+        """
         name = name.rstrip(".").lower()
         if not name.endswith(".svc"):
             return self._pod_ip if name in SHORT_NAMES else None
@@ -58,7 +61,7 @@ class Names:
 
 
 class Resolver:
-    """Looks names up as the node's own processes do: through its own DNS rules, then the forwarders."""
+    """Resolves names as the node's processes do: by its DNS rules, then through the forwarders."""
 
     def __init__(self, names: Names, forwarders: list[str], server: str) -> None:
         self._names = names
@@ -66,7 +69,11 @@ class Resolver:
         self._server = server
 
     async def lookup(self, host: str) -> str:
-        """An IPv4 address of `host`. Raises NoSuchHost."""
+        """Return an IPv4 address of `host`.
+
+        Raises:
+            NoSuchHost: it has none.
+        """
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
@@ -89,7 +96,7 @@ class Resolver:
 
 
 def hosts_file_address(host: str, path: Path = HOSTS_FILE) -> str | None:
-    """The first IPv4 address that the hosts file gives `host`."""
+    """Return the first IPv4 address of `host` in the hosts file."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -102,7 +109,7 @@ def hosts_file_address(host: str, path: Path = HOSTS_FILE) -> str | None:
 
 
 async def forward(query: bytes, servers: list[str], tcp: bool = False) -> bytes | None:
-    """The first answer of one of `servers` (port 53) to the packed `query`, None when none answers."""
+    """Return the first answer of `servers` (port 53) to the packed `query`, or None."""
     for server in servers:
         try:
             async with asyncio.timeout(FORWARD_TIMEOUT):
@@ -156,7 +163,11 @@ class Server(asyncio.DatagramProtocol):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, bind: str, port: int) -> None:
-        """Raises OSError when the port cannot be bound."""
+        """Start to listen.
+
+        Raises:
+            OSError: the port cannot be bound.
+        """
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: self, local_addr=(bind, port))
         self._tcp = await asyncio.start_server(self._serve_tcp, bind, port)
@@ -170,7 +181,7 @@ class Server(asyncio.DatagramProtocol):
             task.cancel()
 
     async def respond(self, query: bytes, tcp: bool = False) -> bytes | None:
-        """The packed answer to a packed query, None for what is no DNS query."""
+        """Return the packed answer to a packed query, or None for invalid data."""
         try:
             request = DNSRecord.parse(query)
         except DNSError:

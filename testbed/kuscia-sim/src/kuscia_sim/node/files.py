@@ -1,4 +1,4 @@
-"""The files a node keeps below its home directory (Kuscia facts 1.7)."""
+"""The files of a node below its home directory (Kuscia facts 1.7)."""
 
 import base64
 import dataclasses
@@ -31,10 +31,10 @@ class Certs:
 
 
 def prepare(config: Config, host: Host, key: RSAPrivateKey) -> Certs:
-    """Makes the directories and var/certs.
+    """Create the directories and var/certs.
 
-    Certificates that are there stay, even when the key has changed, as Kuscia leaves them (facts 1.7); the
-    KusciaAPI's own are made anew at each start.
+    Existing certificates stay, even if the key changed, as in Kuscia (Kuscia facts 1.7); those of KusciaAPI are created
+    at each start.
     """
     for name in DIRECTORIES:
         (host.home / name).mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def prepare(config: Config, host: Host, key: RSAPrivateKey) -> Certs:
 
 
 def gateway_certificate(config: Config, key: RSAPrivateKey) -> tuple[str, str] | None:
-    """Certificate and key (PEM) of port 1080; None when it speaks plain HTTP (Kuscia facts 2.2, 2.7)."""
+    """Return certificate and key (PEM) of port 1080; None for plain HTTP (Kuscia facts 2.2, 2.7)."""
     if not config.gateway_tls:
         return None
     own = config.external_tls
@@ -75,7 +75,7 @@ def gateway_certificate(config: Config, key: RSAPrivateKey) -> tuple[str, str] |
 
 
 def write_kubeconfig(host: Host, api_port: int) -> None:
-    """etc/kubeconfig of a master, which others take as a sign that its state is there."""
+    """Write etc/kubeconfig of a master, whose existence shows that its state is available."""
     text = (
         "apiVersion: v1\nkind: Config\ncurrent-context: default\n"
         f"clusters: [{{name: default, cluster: {{server: 'https://127.0.0.1:{api_port}'}}}}]\n"

@@ -1,4 +1,4 @@
-"""What a running node keeps telling the state: its gateway instance, and on a lite its K3s node.
+"""Heartbeats of a running node: of its gateway instance, and on a lite of its K3s node.
 
 Kuscia facts 6.4 (gateway heartbeats), 12.5 (node names), 14.3 (nodes).
 """
@@ -27,11 +27,11 @@ log = Log(__name__)
 
 
 class DuplicateNode(Exception):
-    """Another domain has a node of this name (Kuscia facts 12.5)."""
+    """Another domain has a node with this name (Kuscia facts 12.5)."""
 
 
 async def gateway_heartbeat(node: Node, host: Host) -> None:
-    """Creates and renews the `gateways` record of this instance for ever."""
+    """Create and renew the `gateways` record of this instance until cancelled."""
     started = now_rfc3339()
     while True:
         status = {
@@ -52,7 +52,7 @@ async def gateway_heartbeat(node: Node, host: Host) -> None:
 
 
 async def write_gateway(node: Node, status: Object) -> None:
-    """Stores the status of this instance's gateway record, made when absent."""
+    """Store the status of this instance's gateway record, created if missing."""
 
     def change(current: Object) -> None:
         current["status"] = status
@@ -68,7 +68,7 @@ async def write_gateway(node: Node, status: Object) -> None:
 
 
 class NodeRecord:
-    """The K3s node of a lite: registered before the agent runs, Ready while it does, gone when it exits."""
+    """The K3s node of a lite: registered before the agent runs, Ready while it does, removed when it exits."""
 
     def __init__(self, node: Node, host: Host) -> None:
         self._node = node
@@ -76,9 +76,12 @@ class NodeRecord:
         self._machine = machine_id(host)
 
     async def register(self) -> None:
-        """Makes the node, NotReady still. Raises DuplicateNode when another domain has the name.
+        """Register the node as NotReady.
 
-        A Ready node of the same name on another machine is waited for: its owner may be going down.
+        Waits for a Ready node of the same name on another machine: its owner may be shutting down.
+
+        Raises:
+            DuplicateNode: another domain has the name.
         """
         name, store = self._node.hostname, self._node.store
         while True:
@@ -104,7 +107,9 @@ class NodeRecord:
             await asyncio.sleep(STILL_READY_PAUSE)
 
     async def run(self) -> None:
-        """Reports the node Ready for ever; while its host cannot be asked it does not, and is lost after 3 minutes."""
+        """Report the node Ready until cancelled. While its host is unreachable it does not, and is lost after 3
+        minutes.
+        """
         while True:
             try:
                 if self._node.agent:
@@ -123,7 +128,7 @@ class NodeRecord:
             await asyncio.sleep(PING_PERIOD)
 
     async def remove(self) -> None:
-        """Takes the node away at a graceful exit (runk and runp; runc leaves it NotReady)."""
+        """Remove the node at a graceful exit (RunK and RunP; RunC leaves it NotReady)."""
         with contextlib.suppress(StoreError, MasterUnreachable, TimeoutError):
             async with asyncio.timeout(1):
                 if self._node.config.runtime == "runc":
@@ -175,7 +180,7 @@ def is_ready(node: Object) -> bool:
 
 
 def machine_id(host: Host) -> str:
-    """Identity of what the node runs on: its pod (by address) in the image, this machine elsewhere."""
+    """Return the identity of the host: the pod (by address) in the image, otherwise this machine."""
     boot = MACHINE_ID.read_text().strip()
     return f"{boot}-{host.pod_ip}" if host.in_image else f"{boot}-{host.offset}"
 

@@ -1,9 +1,9 @@
-"""Where a node runs: its home directory, name, addresses and ports, and the pod's resolv.conf.
+"""The environment of a node: home directory, name, addresses, ports, and the pod's resolv.conf.
 
-In the image everything is as in Kuscia's: ports as they are, on all interfaces, home /home/kuscia. Elsewhere
-the environment moves it: KUSCIA_SIM_BIND (address, default 0.0.0.0), KUSCIA_SIM_PORT_OFFSET (added to every
-port, default 0), KUSCIA_SIM_HOSTNAME, KUSCIA_SIM_HOME. The machine's own files are only touched in the image
-(KUSCIA_SIM_IN_IMAGE, set by the Dockerfile).
+In the image everything is as in Kuscia's: its ports on all interfaces, home /home/kuscia. Elsewhere environment
+variables change it: KUSCIA_SIM_BIND (address, default 0.0.0.0), KUSCIA_SIM_PORT_OFFSET (added to every port, default
+0), KUSCIA_SIM_HOSTNAME, KUSCIA_SIM_HOME. Files of the machine are only changed in the image (KUSCIA_SIM_IN_IMAGE, set
+by the Dockerfile).
 """
 
 import dataclasses
@@ -25,8 +25,14 @@ class HostIPUnknown(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """home: Kuscia's root directory; bind: address the ports listen on; pod_ip: address that DNS gives out
-    for other domains' services; in_image: whether this is the pod's own network and file system."""
+    """Where a node runs.
+
+    Attributes:
+        home: Kuscia's root directory.
+        bind: address that the ports listen on.
+        pod_ip: address that DNS returns for services of other domains.
+        in_image: whether network and file system are those of the pod.
+    """
 
     home: Path
     bind: str
@@ -37,7 +43,12 @@ class Host:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Host":
-        """Raises HostIPUnknown in the image when there is no interface eth0, ValueError for a bad offset."""
+        """Read the environment.
+
+        Raises:
+            HostIPUnknown: the image has no interface eth0.
+            ValueError: the offset is invalid.
+        """
         bind = environ.get("KUSCIA_SIM_BIND") or "0.0.0.0"
         in_image = bool(environ.get("KUSCIA_SIM_IN_IMAGE")) and bind == "0.0.0.0"
         return cls(
@@ -50,17 +61,21 @@ class Host:
         )
 
     def port(self, number: int) -> int:
-        """The port that stands for Kuscia's port `number` here."""
+        """Return the port that corresponds to Kuscia's port `number`."""
         return number + self.offset
 
     @property
     def loopback(self) -> str:
-        """Address under which the node reaches its own ports."""
+        """Return the address under which the node reaches its own ports."""
         return "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
 
 
 def interface_ip() -> str:
-    """IPv4 address of eth0 or en0. Raises HostIPUnknown."""
+    """Return the IPv4 address of eth0 or en0.
+
+    Raises:
+        HostIPUnknown: there is no such interface.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for name in INTERFACES:
             try:
@@ -72,11 +87,13 @@ def interface_ip() -> str:
 
 
 def take_over_resolv_conf(host: Host, path: Path = Path("/etc/resolv.conf")) -> Path:
-    """Keeps the pod's resolv.conf in var/tmp and points `path` at the own DNS server, as root in the image.
+    """Copy the pod's resolv.conf to var/tmp and point `path` to the node's DNS server, as root in the image.
 
-    A restarted container finds its own address in `path` and leaves the copy as it is; so does a process that
-    is not root (the rootless manifests mount both files). Returns the file that names the
-    forwarders. Elsewhere than in the image nothing is written and `path` itself is returned.
+    A restarted container finds its own address in `path` and leaves the copy unchanged, and so does a process other
+    than root (the rootless manifests mount both files). Outside the image nothing is written.
+
+    Returns:
+        The file with the forwarders; outside the image `path`.
     """
     kept = host.home / "var/tmp/resolv.conf"
     if not host.in_image:
@@ -92,7 +109,7 @@ def take_over_resolv_conf(host: Host, path: Path = Path("/etc/resolv.conf")) -> 
 
 
 def nameservers(path: Path) -> list[str]:
-    """The nameserver addresses in a resolv.conf; search domains are not for forwarding."""
+    """Return the nameserver addresses in a resolv.conf; search domains do not apply to forwarding."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

@@ -40,12 +40,12 @@ from kuscia_sim.transport.endpoints import Context
 from kuscia_sim.transport.listener import Listener
 from kuscia_sim.transport.tls import server_context
 
-# Kuscia's version is fixed when its binary is built, the stand-in's when its image is built.
+# Kuscia's version is fixed when its binary is built, that of the stand-in when its image is built.
 VERSION = os.environ.get("KUSCIA_SIM_VERSION") or "v1.1.0b0-6-ge909d9f6"
 API_PORT, DATAMESH_PORT, METRICS_PORT = 8082, 8070, 9091
 K3S_READY_TIMEOUT = 30.0
 CHECK_TRIES = 5
-# As clients see it, wherever the home directory of a node outside the image is.
+# As clients see it, regardless of the home directory of a node outside the image.
 DEFAULT_DATA_PATH = f"{IMAGE_HOME}/var/storage/data"
 DATA_SOURCE_PAUSE = 5.0
 
@@ -53,7 +53,7 @@ logger = log.Log(__name__)
 
 
 class Fatal(Exception):
-    """A configuration that cannot work, found after the log is set up; exit status 1."""
+    """The configuration cannot work, found after the log is set up; exit status 1."""
 
     def __init__(self, where: str, text: str) -> None:
         super().__init__(text)
@@ -82,7 +82,7 @@ class Instance:
         self.fatal: Fatal | None = None
 
     def modules(self) -> list[Module]:
-        """What runs in this mode, and after what."""
+        """Return the modules of this mode and their dependencies."""
         master = [
             Module("k3s", self._k3s, ("coredns",), K3S_READY_TIMEOUT),
             Module("controllers", self._controllers, ("k3s",)),
@@ -154,7 +154,7 @@ class Instance:
         try:
             self._local = await LocalStore.open(url, self._config.k3s_token)
         except (SharedDatastore, sqlalchemy.exc.SQLAlchemyError) as err:
-            # Another domain's state, or no table and no right to make one.
+            # The state belongs to another domain, or the table is missing and cannot be created.
             raise ModuleFailed(_k3s_gave_up(err, asyncio.get_running_loop().time() - begun)) from err
         write_kubeconfig(self._host, self._host.port(envoy.APISERVER_PORT))
         self._node = self._make_node(self._local, self._config.domain_id)
@@ -196,7 +196,7 @@ class Instance:
             ready.set()
 
     async def _connect(self) -> None:
-        """Let the master admit this lite, and use its state from now on (Kuscia facts 5.4)."""
+        """Have the master admit this lite, then use the master's state (Kuscia facts 5.4)."""
         try:
             admission = Admission(self._config, self._key, self._gateway, self._resolver)
             master_id, token, revision = await admission.run()
@@ -300,7 +300,11 @@ class Instance:
     async def _serving(
         self, app: web.Application, bind: str, port: int, tls: ssl.SSLContext | None = None
     ) -> AsyncIterator[None]:
-        """Serves `app` on Kuscia's port `port` while the block runs. Raises ModuleFailed when it is taken."""
+        """Serve `app` on Kuscia's port `port` while the block runs.
+
+        Raises:
+            ModuleFailed: the port is in use.
+        """
         number = self._host.port(port)
         listener = Listener(app, tls)
         try:
@@ -334,10 +338,10 @@ class Instance:
 
 
 def _k3s_gave_up(err: Exception, seconds: float) -> str:
-    """Logs what a Kuscia says whose K3s ends at once, and returns with what its module ends.
+    """Log what Kuscia logs if its K3s exits at once, and return the module's failure.
 
-    The supervisor's words are recorded of other processes (recordings/startup-cases/badendpoint.log). Versions before
-    said nothing but SHARED_DATASTORE (Kuscia facts 12.6); those who read logs find it here too.
+    The supervisor's lines are recorded from other processes (recordings/startup-cases/badendpoint.log). Earlier
+    versions logged only SHARED_DATASTORE (Kuscia facts 12.6), so it is logged here too.
     """
     if isinstance(err, SharedDatastore):
         reason = "bootstrap data already found and encrypted with different token"

@@ -6,7 +6,7 @@ from aiohttp import web
 
 
 def metrics_app() -> web.Application:
-    """GET /metrics on 9091; Go's 404 for everything else."""
+    """Return the application for GET /metrics; Go's 404 for other paths."""
 
     async def metrics(_request: web.Request) -> web.Response:
         load = os.getloadavg()[0]

@@ -1,4 +1,4 @@
-"""Kuscia's module manager: starts modules in order, and ends the process when one fails (Kuscia facts 1.2).
+"""Kuscia's module manager: starts modules in order and ends the process when one fails (Kuscia facts 1.2).
 
 The log lines are those of recordings/startup-cases.
 """
@@ -18,7 +18,7 @@ log = Log(__name__)
 
 
 class ModuleFailed(Exception):
-    """A module cannot go on; str() is what the manager logs."""
+    """A module failed; str() is what the manager logs."""
 
 
 class NotGraceful(Exception):
@@ -30,9 +30,9 @@ class NotGraceful(Exception):
 
 @dataclasses.dataclass
 class Module:
-    """`run` sets the event when the module is ready and goes on until it is cancelled.
+    """A part of the node. `run` sets the event when it is ready, and continues until cancelled.
 
-    It raises ModuleFailed when it cannot go on. Modules named in `after` that exist come first.
+    It raises ModuleFailed if it cannot continue. Existing modules named in `after` start first.
     """
 
     name: str
@@ -54,7 +54,11 @@ class Manager:
         self._started: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Returns after all modules have ended. Raises NotGraceful when they do not in time."""
+        """Run the modules; return after all of them ended.
+
+        Raises:
+            NotGraceful: they did not end in time.
+        """
         stopping = asyncio.create_task(_wait(stop))
         try:
             await self._start_and_watch(stopping)
@@ -139,7 +143,7 @@ class Manager:
         )
 
     async def _graceful_exit(self) -> None:
-        """Ends modules that nothing running depends on, step by step."""
+        """End modules step by step, those first that no running module depends on."""
         log.info("start/manager.go:382", "GracefulExit started...")
         left = {module.name: module for module in self._modules if module.task and not module.task.done()}
         while left:
@@ -181,7 +185,7 @@ async def _run(module: Module) -> None:
 
 
 def _failure(module: Module) -> str | None:
-    """Why an ended module ended; None when it was told to."""
+    """Return why a module ended; None if it was told to."""
     assert module.task
     if module.task.cancelled():
         return None

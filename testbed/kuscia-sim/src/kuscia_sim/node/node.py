@@ -1,4 +1,4 @@
-"""One running Kuscia node: what every module of it needs to know of the others."""
+"""One running Kuscia node: what its modules share."""
 
 import dataclasses
 import datetime
@@ -15,32 +15,41 @@ if TYPE_CHECKING:
 
 
 class MasterUnreachable(Exception):
-    """A lite's call to its master did not get through."""
+    """A lite's call to its master failed."""
 
 
 class MasterAPI(Protocol):
-    """A lite's way to its master's internal KusciaAPI (real: kusciaapi.master.svc, port 8092 of the master).
+    """A lite's connection to its master's internal KusciaAPI (in Kuscia kusciaapi.master.svc, port 8092 of the master).
 
-    The other end is `kuscia_sim.api.internal_app(node)`, which takes the caller's identity from the header
-    `Kuscia-Source` and must only be reachable for authenticated domains.
+    The other end is `kuscia_sim.api.internal_app(node)`, which trusts the header `Kuscia-Source` and must only be
+    reachable for authenticated domains.
     """
 
     async def post(self, path: str, body: bytes) -> bytes:
-        """The answer's body of `POST <path>` with a JSON body. Raises MasterUnreachable."""
+        """Return the body of the answer to `POST <path>` with a JSON body.
+
+        Raises:
+            MasterUnreachable: the call failed.
+        """
         ...
 
 
 class Agent(Protocol):
-    """What the log endpoint and the node's heartbeat ask of a lite's agent, which registers itself as `node.agent`."""
+    """The part of a lite's agent that the log endpoint and the node's heartbeat use, registered as `node.agent`."""
 
     async def ping(self) -> None:
-        """Raises kuscia_sim.agent.provider.HostUnreachable when engines cannot be looked after just now."""
+        """Check that engines can be managed.
+
+        Raises:
+            kuscia_sim.agent.provider.HostUnreachable: they cannot.
+        """
         ...
 
     def task_log(self, task_id: str, replica: int, container: str, follow: bool) -> Any:
-        """An async iterator over the lines (str, without newline) of that engine's output.
+        """Return an async iterator over the lines (str, without newline) of an engine's output.
 
-        Raises LookupError with the text to answer when there is no such engine here.
+        Raises:
+            LookupError: there is no such engine; its argument is the text to answer with.
         """
         ...
 
@@ -49,10 +58,14 @@ class Agent(Protocol):
 class Node:
     """A master or a lite.
 
-    mode: "master" or "lite"; master_id: the master's domain ID (its own on a master);
-    hostname: name of this instance, also its K3s node name; key: the domain's RSA key, which is its CA's
-    key too; started: when the process came up (UTC); cert_pem: the domain certificate (PEM) as on disk;
-    faults: what goes wrong on demand.
+    Attributes:
+        mode: "master" or "lite".
+        master_id: the master's domain ID (on a master its own).
+        hostname: name of this instance, and of its K3s node.
+        key: the domain's RSA key, which is also that of its CA.
+        started: start of the process (UTC).
+        cert_pem: the domain certificate (PEM) as on disk.
+        faults: the faults to inject.
     """
 
     config: "Config"

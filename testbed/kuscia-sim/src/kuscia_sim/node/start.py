@@ -1,7 +1,6 @@
 """`kuscia start`: from the configuration file to a running master or lite.
 
-The order of modules is that of Kuscia facts 1.2; what is printed when something is wrong, and the exit
-status, are those of recordings/startup-cases.
+The order of modules is that of Kuscia facts 1.2; error output and exit status are those of recordings/startup-cases.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ logger = log.Log(__name__)
 
 
 def start(config_path: str, hot_reload: bool = True) -> int:
-    """Runs a node until SIGTERM or a failure; returns the exit status."""
+    """Run a node until SIGTERM or a failure, and return the exit status."""
     if hot_reload:
         log.say(f"Kuscia config file watcher start, config file: {config_path}.")
         log.say(f"Kuscia hot reload is enabled, config file path: {config_path}")
@@ -84,7 +83,7 @@ def _check_permissions(config: Config) -> None:
 
 
 def is_privileged(effective: str) -> bool:
-    """Whether a CapEff of /proc/self/status is enough for RunC: none of 34 may lack (Kuscia facts 1.6)."""
+    """Tell whether CapEff of /proc/self/status is sufficient for RunC: all of 34 are required (Kuscia facts 1.6)."""
     return int(effective, 16) & FULL_CAPABILITIES == FULL_CAPABILITIES
 
 

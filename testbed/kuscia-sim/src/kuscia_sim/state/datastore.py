@@ -1,4 +1,4 @@
-"""Where a master keeps its state: the `datastoreEndpoint` forms and the `kine` table (Kuscia facts 3)."""
+"""The datastore of a master: forms of `datastoreEndpoint` and the `kine` table (Kuscia facts 3)."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,13 +48,15 @@ kine = sa.Table(
 
 
 class UnsupportedDriver(ValueError):
-    """A datastoreEndpoint whose scheme Kuscia does not know."""
+    """The scheme of datastoreEndpoint is not supported by Kuscia."""
 
 
 def datastore_url(endpoint: str, sqlite_path: str) -> sa.URL:
-    """SQLAlchemy's URL for a `datastoreEndpoint`; `sqlite_path` (a file) when it is empty.
+    """Return the SQLAlchemy URL for a `datastoreEndpoint`; that of the file `sqlite_path` if it is empty.
 
-    Raises UnsupportedDriver for another scheme, ValueError for a MySQL DSN that cannot be parsed.
+    Raises:
+        UnsupportedDriver: the scheme is not supported.
+        ValueError: a MySQL DSN cannot be parsed.
     """
     if not endpoint:
         return sa.URL.create("sqlite", database=sqlite_path)
@@ -67,8 +69,9 @@ def datastore_url(endpoint: str, sqlite_path: str) -> sa.URL:
 
 
 def _mysql_url(dsn: str) -> sa.URL:
-    """A Go MySQL DSN, [user[:password]@][net[(address)]]/database[?params], as go-sql-driver's ParseDSN reads it:
-    the last slash ends the address, the last @ before it the password, the first colon the user; only the values of
+    """Convert a Go MySQL DSN, [user[:password]@][net[(address)]]/database[?params], as go-sql-driver's ParseDSN does.
+
+    The last slash ends the address, the last @ before it the password, the first colon the user; only the values of
     parameters are URL-escaped.
     """
     head, slash, tail = dsn.rpartition("/")
@@ -98,10 +101,10 @@ def _mysql_url(dsn: str) -> sa.URL:
 
 
 def create_engine(url: sa.URL) -> sa.Engine:
-    """An engine whose connections commit durably and are renewed after the server went away."""
+    """Return an engine whose connections commit durably and reconnect after the server was unavailable."""
     args: dict[str, Any] = {} if url.drivername == "sqlite" else {"connect_timeout": CONNECT_TIMEOUT}
     if url.password and url.drivername.startswith("mysql"):
-        # As Go sends it; of a str PyMySQL would take Latin-1.
+        # Bytes, as Go sends it; PyMySQL encodes a str as Latin-1.
         args["password"] = url.password.encode()
     engine = sa.create_engine(url, pool_pre_ping=True, pool_size=1, max_overflow=0, connect_args=args)
     if url.drivername == "sqlite":
@@ -116,7 +119,10 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def ping(url: sa.URL) -> None:
-    """Opens a connection and asks once. Raises SQLAlchemy's error when that fails."""
+    """Connect and send one query.
+
+    Raises SQLAlchemy's error on failure.
+    """
     engine = create_engine(url)
     try:
         with engine.connect() as connection:

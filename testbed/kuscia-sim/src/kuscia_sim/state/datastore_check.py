@@ -1,4 +1,4 @@
-"""The look at the datastore before a master's state is opened, in the words of Go's drivers.
+"""The check of the datastore before a master opens its state, with the texts of Go's drivers.
 
 Recordings: startup-cases/badpw.log, nodb.log, dbdown.log, dashdb.log.
 """
@@ -23,14 +23,18 @@ class DatastoreError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where the database is; host is an address."""
+    """The database server; host is an address."""
 
     host: str
     port: int
 
 
 async def check(endpoint: str, sqlite_path: str, resolver: Resolver) -> sa.URL:
-    """SQLAlchemy's URL for a datastoreEndpoint that answered within 5 s. Raises DatastoreError."""
+    """Return the SQLAlchemy URL of a datastore that answered within 5 s.
+
+    Raises:
+        DatastoreError: it did not.
+    """
     if endpoint and "://" not in endpoint:
         raise DatastoreError(
             "configured 'datastoreEndpoint' is invalid, expected format: "
@@ -61,7 +65,7 @@ async def check(endpoint: str, sqlite_path: str, resolver: Resolver) -> sa.URL:
 
 
 def go_text(err: Exception, target: Target) -> str:
-    """What Go's driver says for an error of SQLAlchemy or of the Python driver below it."""
+    """Return the text of Go's driver for an error of SQLAlchemy or the Python driver below it."""
     cause: BaseException | None = getattr(err, "orig", None) or err
     if isinstance(cause, pymysql.MySQLError):
         network = getattr(cause, "original_exception", None)

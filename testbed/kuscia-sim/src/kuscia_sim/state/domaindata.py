@@ -1,4 +1,4 @@
-"""DomainData objects: what KusciaAPI and DataMesh make of them (facts 7.4, 8)."""
+"""DomainData objects as KusciaAPI and DataMesh create them (Kuscia facts 7.4, 8)."""
 
 import re
 
@@ -20,14 +20,14 @@ FILE_FORMATS = {"UNKNOWN": "unknown", "CSV": "csv", "BINARY": "binary"}
 
 
 def generated_data_id(name: str) -> str:
-    """Up to 16 usable characters of the name, and 32 hex digits ("alice.csv" -> "alicecsv-69ea...")."""
+    """Return up to 16 usable characters of the name and 32 hex digits ("alice.csv" -> "alicecsv-69ea...")."""
     prefix = re.sub(r"[^a-z0-9/-]+", "", name.lower())
     prefix = re.sub(r"^[0-9/-]+", "", prefix)[:16]
     return credentials.generated_id(prefix.removesuffix("-")).removeprefix("-")
 
 
 def complete(request: Dict) -> Dict:
-    """A create request with name, ID, data source and vendor filled in."""
+    """Return a create request with name, ID, data source and vendor filled in."""
     name = request["name"] or request["relative_uri"].split("/")[-1]
     return {
         **request,
@@ -39,14 +39,14 @@ def complete(request: Dict) -> Dict:
 
 
 def new_object(request: Dict, author: str, initiator: str) -> Object:
-    """The object of a completed create request."""
+    """Return the object of a completed create request."""
     labels = {LABEL_TYPE: request["type"], LABEL_VENDOR: request["vendor"], LABEL_PROTOCOL: "kuscia"}
     annotations = {ANNOTATION_INITIATOR: initiator}
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": _spec(request, author)}
 
 
 def merged(old: Object, request: Dict) -> Dict:
-    """An update's fields: an empty one of the request keeps the old value."""
+    """Return the fields of an update: empty ones keep the old value."""
     was = describe(old)
     fields = {field: request[field] or was[field] for field in _FIELDS}
     if request["file_format"] == "UNKNOWN":
@@ -55,7 +55,7 @@ def merged(old: Object, request: Dict) -> Dict:
 
 
 def updated_object(old: Object, fields: Dict, author: str) -> Object:
-    """The object after an update with the merged fields."""
+    """Return the object after an update with the merged fields."""
     metadata = dict(old["metadata"])
     labels = dict(metadata.get("labels") or {})
     metadata["labels"] = labels | {LABEL_TYPE: fields["type"], LABEL_VENDOR: fields["vendor"]}
@@ -96,14 +96,14 @@ def _spec(request: Dict, author: str) -> Dict:
     }
     if request["partition"]:
         partition = request["partition"]
-        # Upstream forgets what may be null here (pkg/common/convert.go).
+        # Kuscia drops what may be null here (pkg/common/convert.go).
         fields = [{**column, "notNullable": False} for column in _columns(partition["fields"])]
         spec["partitions"] = {"type": partition["type"], "fields": fields}
     return spec
 
 
 def describe(data: Object) -> Dict:
-    """The fields both APIs answer with."""
+    """Return the fields that both APIs answer with."""
     spec = data["spec"]
     formats = {stored: name for name, stored in FILE_FORMATS.items()}
     partition = spec.get("partitions")

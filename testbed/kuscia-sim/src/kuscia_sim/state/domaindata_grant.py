@@ -1,4 +1,4 @@
-"""DomainDataGrant objects, as KusciaAPI and DataMesh make them (facts 7.4)."""
+"""DomainDataGrant objects as KusciaAPI and DataMesh create them (Kuscia facts 7.4)."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ NANOSECONDS = 10**9
 
 
 def new_object(request: Dict, author: str, data: Object) -> Object:
-    """The object of a create or update request on the DomainData `data`."""
+    """Return the object of a create or update request for the DomainData `data`."""
     labels = {domaindata.LABEL_GRANT_DOMAIN: request["grant_domain"]}
     owner = owner_reference("DomainData", data)
     return {"metadata": {"labels": labels, "ownerReferences": [owner]}, "spec": spec(request, author)}
@@ -50,7 +50,7 @@ def spec(request: Dict, author: str) -> Dict:
 
 
 def describe_limit(limit: Dict | None) -> Dict | None:
-    """The limit as both APIs answer it: whole seconds as nanoseconds, without its initiator."""
+    """Return the limit as both APIs answer it: whole seconds as nanoseconds, without its initiator."""
     if not limit:
         return None
     expiration = 0
@@ -71,12 +71,17 @@ def _to_sign(grant_spec: Dict) -> bytes:
 
 
 def sign(grant_spec: Dict, key: rsa.RSAPrivateKey) -> str:
-    """The signature DataMesh puts on a grant that an engine makes."""
+    """Return the signature that DataMesh adds to an engine's grant."""
     return base64.b64encode(key.sign(_to_sign(grant_spec), padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
 def signature_error(grant_spec: Dict, cert: str) -> str:
-    """What is wrong with the signature of a grant whose author has the certificate `cert`; "" when it fits."""
+    """Return what is wrong with the signature of a grant, or "".
+
+    Args:
+        grant_spec: spec of the grant.
+        cert: certificate of its author.
+    """
     try:
         key = x509.load_pem_x509_certificate(base64.b64decode(cert)).public_key()
         assert isinstance(key, rsa.RSAPublicKey)

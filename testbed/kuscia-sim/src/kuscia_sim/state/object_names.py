@@ -1,4 +1,4 @@
-"""The API server's words on names and labels that break its rules (apimachinery's pkg/util/validation, 1.33)."""
+"""The API server's errors for invalid names and labels (apimachinery's pkg/util/validation, 1.33)."""
 
 import re
 
@@ -40,12 +40,12 @@ CORE_KINDS = ("ConfigMap", "Pod", "Service")
 
 
 def too_long(length: int) -> str:
-    """Kubernetes 1.33's words (apimachinery's pkg/util/validation); it counts bytes all the same."""
+    """Return the text of Kubernetes 1.33 for names that are too long (it counts bytes)."""
     return f"must be no more than {length} characters"
 
 
 def label_key(prefix: str, name: str) -> list[str]:
-    """The API server's errors of the label `prefix/name`, whose prefix is right (IsQualifiedName)."""
+    """Return the API server's errors of the label `prefix/name` with a valid prefix (IsQualifiedName)."""
     key = f"{prefix}/{name}"
     if "/" in name:
         errors = [
@@ -62,7 +62,7 @@ def label_key(prefix: str, name: str) -> list[str]:
 
 
 def configmap_key(key: str) -> list[str]:
-    """The API server's errors of a key of a ConfigMap (IsConfigMapKey)."""
+    """Return the API server's errors of a ConfigMap key (IsConfigMapKey)."""
     errors = [too_long(MAX_NAME)] if len(key.encode()) > MAX_NAME else []
     if not _CONFIG_KEY.fullmatch(key):
         errors.append(_CONFIG_KEY_ERROR)
@@ -74,18 +74,18 @@ def configmap_key(key: str) -> list[str]:
 
 
 def label_value(value: str) -> list[str]:
-    """The API server's errors of one label value."""
+    """Return the API server's errors of a label value."""
     return [f"metadata.labels: Invalid value: {go_quote(value)}: {problem}" for problem in label_problems(value)]
 
 
 def label_problems(value: str) -> list[str]:
-    """Why this is no label value (IsValidLabelValue)."""
+    """Return why a text is not a label value (IsValidLabelValue)."""
     problems = [too_long(MAX_LABEL)] if len(value.encode()) > MAX_LABEL else []
     return problems if _LABEL.fullmatch(value) else [*problems, _LABEL_ERROR]
 
 
 def object_name(value: str) -> list[str]:
-    """The API server's errors of metadata.name."""
+    """Return the API server's errors of metadata.name."""
     errors = []
     if len(value.encode()) > MAX_NAME:
         errors.append(f"metadata.name: Invalid value: {go_quote(value)}: {too_long(MAX_NAME)}")
@@ -95,14 +95,18 @@ def object_name(value: str) -> list[str]:
 
 
 def service_name(value: str) -> list[str]:
-    """The API server's errors of the metadata.name of a Service, of at most 63 characters (IsDNS1035Label)."""
+    """Return the API server's errors of a Service name, of at most 63 characters (IsDNS1035Label)."""
     if _SERVICE.fullmatch(value):
         return []
     return [f"metadata.name: Invalid value: {go_quote(value)}: {_SERVICE_ERROR}"]
 
 
 def refuse_invalid(kind: str, name: str, errors: list[str]) -> None:
-    """Raises Invalid with the API server's words when there are errors; kind is one of CORE_KINDS or of Kuscia's."""
+    """Reject an object with errors; kind is one of CORE_KINDS or of Kuscia's.
+
+    Raises:
+        Invalid: there are errors, with the API server's text.
+    """
     if not errors:
         return
     text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"

@@ -1,4 +1,4 @@
-"""Reading and changing stored objects the way controllers do."""
+"""Helpers with which controllers read and change stored objects."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ log = Log(__name__)
 
 
 def parse_time(text: str) -> datetime.datetime:
-    """A Kubernetes time (RFC 3339, UTC) as an aware datetime."""
+    """Return a Kubernetes time (RFC 3339, UTC) as an aware datetime."""
     return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
 
 
@@ -25,19 +25,21 @@ def format_time(moment: datetime.datetime) -> str:
 
 
 def age(text: str) -> float:
-    """Seconds since the Kubernetes time `text`."""
+    """Return the seconds since the Kubernetes time `text`."""
     return (datetime.datetime.now(datetime.UTC) - parse_time(text)).total_seconds()
 
 
 def is_partner(domain: Object) -> bool:
-    """Whether this Domain is one of another master's."""
+    """Tell whether this Domain belongs to another master."""
     return bool(domain["spec"].get("role") == "partner")
 
 
 async def mutate(store: Store, kind: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object:
-    """Applies `change` to the newest version of an object, again when someone else was faster.
+    """Apply `change` to the newest version of an object; retry after a conflict.
 
-    Raises NotFound, Conflict after many tries, and what `change` raises.
+    Raises:
+        NotFound: the object does not exist.
+        Conflict: too many tries failed.
     """
     for attempt in range(ATTEMPTS):
         current = await store.get(kind, namespace, name)
@@ -51,16 +53,20 @@ async def mutate(store: Store, kind: str, namespace: str, name: str, change: Cal
 
 
 async def ensure(store: Store, kind: str, namespace: str, name: str, obj: Object) -> None:
-    """Creates the object unless one of that name is there. Raises NotFound when the namespace is absent."""
+    """Create the object unless it exists.
+
+    Raises:
+        NotFound: the namespace does not exist.
+    """
     with contextlib.suppress(AlreadyExists):
         await store.create(kind, namespace, name, obj)
 
 
 async def changes(store: Store, period: float, pause: float = 0.05) -> AsyncIterator[None]:
-    """Yields at once, then after each change of the store and at the latest every `period` seconds.
+    """Yield at once, then after each change of the store, and at least every `period` seconds.
 
-    Changes within `pause` seconds of each other, or twice as long as the last round took, make one round.
-    Errors of the store are logged, and tried again after a second.
+    Changes within `pause` seconds, or within twice the length of the last round, count as one. Errors of the store are
+    logged and retried after a second.
     """
     revision = 0
     shortest = pause

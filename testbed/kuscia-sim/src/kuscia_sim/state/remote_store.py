@@ -1,8 +1,8 @@
-"""A lite's view of its master's state, through both gateways (real: the embedded API server behind 1080).
+"""A lite's access to its master's state through both gateways (in Kuscia the embedded API server behind 1080).
 
-The master's end listens on loopback only; its Envoy lets a request through when it carries the domain's
-current `Kuscia-Token`, so `Kuscia-Source` can be trusted there. What a lite may see and change follows the
-role that Kuscia gives a domain: its own namespace, and of the rest what it takes part in.
+The master's end listens on loopback only. Its Envoy accepts a request only with the domain's current `Kuscia-Token`, so
+`Kuscia-Source` can be trusted there. Access follows the role of a domain in Kuscia: its own namespace, and elsewhere
+what it takes part in.
 """
 
 import time
@@ -46,7 +46,7 @@ log = Log(__name__)
 
 
 class RemoteStore:
-    """A Store (see kuscia_sim.state.store) on the master. Raises MasterUnreachable when it does not answer."""
+    """A Store (see kuscia_sim.state.store) on the master. Raises MasterUnreachable if the master does not answer."""
 
     def __init__(self, host: Host) -> None:
         self._base = f"http://{host.loopback}:{host.port(INTERNAL_PORT)}{BASE}"
@@ -55,7 +55,7 @@ class RemoteStore:
         self._failed = 0.0
 
     def reachable(self) -> bool:
-        """Whether the last call got through."""
+        """Tell whether the last call succeeded."""
         return self._reached >= self._failed
 
     async def close(self) -> None:
@@ -110,7 +110,7 @@ class RemoteStore:
 
 
 class RemoteAPI:
-    """A lite's way to its master's internal KusciaAPI (kuscia_sim.node.node.MasterAPI)."""
+    """A lite's connection to its master's internal KusciaAPI (kuscia_sim.node.node.MasterAPI)."""
 
     def __init__(self, host: Host) -> None:
         self._base = f"http://{host.loopback}:{host.port(INTERNAL_PORT)}"
@@ -136,7 +136,7 @@ class RemoteAPI:
 
 
 def may_see(domain_id: str, kind: str, obj: Object) -> bool:
-    """Whether a domain may read an object."""
+    """Tell whether a domain may read an object."""
     namespace, name = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
     if namespace == domain_id or kind in READ_BY_ALL:
         return True
@@ -153,14 +153,14 @@ def may_see(domain_id: str, kind: str, obj: Object) -> bool:
 
 
 def may_change(domain_id: str, kind: str, obj: Object) -> bool:
-    """Whether a domain may create, change or delete an object."""
+    """Tell whether a domain may create, change or delete an object."""
     if obj["metadata"].get("namespace", "") == domain_id:
         return True
     return kind == "nodes" and may_see(domain_id, kind, obj)
 
 
 def participants(spec: Object) -> set[str]:
-    """Domains that take part in a KusciaJob or KusciaTask."""
+    """Return the domains that take part in a KusciaJob or KusciaTask."""
     found = {spec.get("initiator", "")}
     for part in (spec, *(spec.get("tasks") or [])):
         found |= {party.get("domainID", "") for party in part.get("parties") or []}
@@ -168,7 +168,7 @@ def participants(spec: Object) -> set[str]:
 
 
 def server_app(store: Store) -> web.Application:
-    """The master's end. It must only be reachable for authenticated domains."""
+    """Return the application of the master's end, which must only be reachable for authenticated domains."""
     return _Server(store).app()
 
 
@@ -258,11 +258,13 @@ def _path(kind: str, namespace: str, name: str) -> str:
 
 
 def _check_namespace(caller: str, verb: str, kind: str, namespace: str, name: str = "") -> None:
-    """Raises Forbidden for another domain's namespace, whether or not what is asked for exists.
+    """Reject access to another domain's namespace, whether or not the object exists.
 
-    The API server asks RBAC before it looks anything up, and a domain's role is that of its own namespace
-    (Kuscia's etc/conf/domain-namespace-res.yaml). Jobs and tasks are the stand-in's exception: a lite reads its
-    own in `cross-domain`.
+    The API server checks RBAC before it looks anything up, and a domain's role covers its own namespace (Kuscia's
+    etc/conf/domain-namespace-res.yaml). The stand-in also lets a lite read its jobs and tasks in `cross-domain`.
+
+    Raises:
+        Forbidden: the namespace belongs to another domain.
     """
     if kind in CLUSTER_SCOPED or namespace == caller:
         return
@@ -271,7 +273,7 @@ def _check_namespace(caller: str, verb: str, kind: str, namespace: str, name: st
 
 
 def _forbidden(caller: str, verb: str, kind: str, namespace: str, name: str) -> Forbidden:
-    """In the API server's words; a list has no name. A lite comes with its domain's service account."""
+    """Return the API server's error for the service account of the domain; a list has no name."""
     plural, _, group = resource(kind).partition(".")
     what = f'{resource(kind)} "{name}"' if name else resource(kind)
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"

@@ -1,12 +1,11 @@
-"""The state of a master: objects of Kuscia's own CRDs, kept like its embedded API server keeps them.
+"""The state of a master: objects of Kuscia's CRDs, stored as by its embedded API server.
 
-Objects are plain dicts: metadata{name, namespace, uid, resourceVersion, creationTimestamp, labels,
-annotations, generation, ownerReferences}, spec, status. `kind` is the lower-case plural
-("domains", "clusterdomainroutes", ...), `namespace` is "" for cluster-scoped kinds.
+Objects are plain dicts: metadata{name, namespace, uid, resourceVersion, creationTimestamp, labels, annotations,
+generation, ownerReferences}, spec, status. `kind` is the lower-case plural ("domains", "clusterdomainroutes", ...),
+`namespace` is "" for cluster-scoped kinds.
 
-Like the API server, a store refuses to create a namespaced object in a namespace that does not exist
-(there must be a `namespaces` object of that name), raises `generation` when `spec` changes, and removes
-what a deleted object owned (`metadata.ownerReferences[].uid`).
+Like the API server, a store rejects a namespaced object if its namespace (a `namespaces` object) does not exist,
+increments `generation` when `spec` changes, and removes what a deleted object owned (`metadata.ownerReferences[].uid`).
 """
 
 import asyncio
@@ -29,7 +28,7 @@ Key = tuple[str, str, str]
 
 CLUSTER_SCOPED = frozenset({"domains", "clusterdomainroutes", "appimages", "namespaces", "nodes"})
 CORE_KINDS = frozenset({"namespaces", "nodes", "configmaps", "endpoints"})
-# K3s' keys, encrypted with its token, in a row that is named after the token (K3s' pkg/cluster/encrypt.go).
+# K3s' keys, encrypted with its token, in a row named after the token (K3s' pkg/cluster/encrypt.go).
 BOOTSTRAP = re.compile(r"/bootstrap/[0-9a-f]{12}")
 COMPACT_AFTER = 500
 RETRY_TIMEOUT = 20.0
@@ -38,7 +37,7 @@ REGISTRY = "/registry/"
 
 
 class StoreError(Exception):
-    """A refusal by the store; str() is the text the real API server would answer with."""
+    """The store rejected a call; str() is the text of the API server."""
 
     reason = ""
 
@@ -48,25 +47,25 @@ class StoreError(Exception):
 
 
 class NotFound(StoreError):
-    """The object (or the namespace it should go to) does not exist."""
+    """The object, or its namespace, does not exist."""
 
     reason = "NotFound"
 
 
 class AlreadyExists(StoreError):
-    """An object of that name exists."""
+    """An object with that name exists."""
 
     reason = "AlreadyExists"
 
 
 class Conflict(StoreError):
-    """The object given carries a resourceVersion that is not the current one."""
+    """The object's resourceVersion is outdated."""
 
     reason = "Conflict"
 
 
 class Forbidden(StoreError):
-    """The caller (a lite) may not do this."""
+    """The caller (a lite) has no access."""
 
     reason = "Forbidden"
 
@@ -78,13 +77,13 @@ class Invalid(StoreError):
 
 
 class Unavailable(StoreError):
-    """The datastore did not answer; nothing is known to be written."""
+    """The datastore did not answer; whether the write took effect is unknown."""
 
     reason = "ServiceUnavailable"
 
 
 class SharedDatastore(Exception):
-    """The datastore holds the state of another domain (Kuscia facts 12.6 #10)."""
+    """The datastore contains the state of another domain (Kuscia facts 12.6 #10)."""
 
 
 ERRORS: dict[str, type[StoreError]] = {
@@ -93,7 +92,7 @@ ERRORS: dict[str, type[StoreError]] = {
 
 
 def resource(kind: str) -> str:
-    """Group-qualified resource name as the API server prints it, e.g. `domains.kuscia.secretflow`."""
+    """Return the group-qualified resource name as the API server prints it, such as `domains.kuscia.secretflow`."""
     return kind if kind in CORE_KINDS else f"{kind}.kuscia.secretflow"
 
 
@@ -102,52 +101,64 @@ def not_found(kind: str, name: str) -> NotFound:
 
 
 def now_rfc3339() -> str:
-    """The current UTC time in whole seconds, as Kubernetes prints times."""
+    """Return the current UTC time in whole seconds, as Kubernetes prints times."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def owner_reference(kind_name: str, owner: Object, api_version: str = "kuscia.secretflow/v1alpha1") -> Object:
-    """An ownerReferences entry: the object that has it goes when `owner` goes."""
+    """Return an ownerReferences entry: the object is deleted with `owner`."""
     metadata = owner["metadata"]
     return {"apiVersion": api_version, "kind": kind_name, "name": metadata["name"], "uid": metadata["uid"]}
 
 
 class Store(Protocol):
-    """What API handlers and controllers do with the state; LocalStore on a master, RemoteStore on a lite."""
+    """The state as API handlers and controllers use it: LocalStore on a master, RemoteStore on a lite."""
 
     async def get(self, kind: str, namespace: str, name: str) -> Object:
-        """A copy of one object. Raises NotFound."""
+        """Return a copy of one object.
+
+        Raises:
+            NotFound: it does not exist.
+        """
         ...
 
     async def list(self, kind: str, namespace: str | None = None) -> list[Object]:
-        """Copies of all objects of a kind, sorted by namespace and name; all namespaces when None."""
+        """Return copies of all objects of a kind, sorted by namespace and name; of all namespaces if None."""
         ...
 
     async def create(self, kind: str, namespace: str, name: str, obj: Object) -> Object:
-        """Stores `obj` (metadata is completed) and returns what was stored.
+        """Store `obj` with completed metadata and return what was stored.
 
-        Raises AlreadyExists, or NotFound when the namespace does not exist.
+        Raises:
+            AlreadyExists: an object with that name exists.
+            NotFound: the namespace does not exist.
         """
         ...
 
     async def update(self, kind: str, namespace: str, name: str, obj: Object) -> Object:
-        """Replaces the whole object.
+        """Replace the whole object.
 
-        Raises NotFound, and Conflict when `obj` has a resourceVersion that is not the current one.
+        Raises:
+            NotFound: it does not exist.
+            Conflict: the resourceVersion of `obj` is outdated.
         """
         ...
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Removes the object and what it owns. Raises NotFound."""
+        """Remove the object and what it owns.
+
+        Raises:
+            NotFound: it does not exist.
+        """
         ...
 
     async def wait_change(self, since: int, timeout: float) -> int:
-        """The newest revision as soon as it is greater than `since`, else after `timeout` seconds."""
+        """Return the newest revision as soon as it is greater than `since`, or after `timeout` seconds."""
         ...
 
 
 def _copy(value: Object) -> Object:
-    """Deep, for JSON data; much faster than copy.deepcopy."""
+    """Copy JSON data deeply; much faster than copy.deepcopy."""
     return {key: _copy_item(item) for key, item in value.items()}
 
 
@@ -174,8 +185,8 @@ def _row_key(row_name: str) -> Key:
 class LocalStore:
     """A Store on a `kine` table in sqlite, MySQL or PostgreSQL.
 
-    Every write is one row, committed before it is acknowledged; reads come from memory. Rows that a later
-    one replaced are removed now and then, as kine compacts.
+    Every write is one row, committed before it is acknowledged; reads are served from memory. Replaced rows are removed
+    from time to time, as kine compacts.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -192,10 +203,11 @@ class LocalStore:
 
     @classmethod
     async def open(cls, url: sa.URL, token: str) -> "LocalStore":
-        """Makes the table when it is absent and loads the state.
+        """Create the table if it does not exist, and load the state.
 
-        Raises SharedDatastore when it was made with another token (Config.k3s_token), and SQLAlchemy's errors as
-        they are.
+        Raises:
+            SharedDatastore: it was created with another token (Config.k3s_token).
+            sqlalchemy.exc.SQLAlchemyError: the datastore failed.
         """
         store = cls(create_engine(url))
         try:
@@ -283,7 +295,7 @@ class LocalStore:
             self._changed.notify_all()
 
     async def _in_thread(self, function: Any, *args: Any) -> Any:
-        """Runs to its end even when the caller is cancelled, so that memory and table cannot differ."""
+        """Run to the end even if the caller is cancelled, so that memory and table cannot differ."""
         work = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         try:
             return await asyncio.shield(work)
@@ -321,7 +333,7 @@ class LocalStore:
         return uid
 
     async def _write_row(self, key: Key, row: Object, stored: Object | None) -> None:
-        """Commits the row, then brings memory up to date; both happen or none, also under cancellation."""
+        """Commit the row, then update memory; both or neither, also under cancellation."""
 
         async def commit() -> None:
             revision = await self._in_thread(self._insert, row)
@@ -354,7 +366,7 @@ class LocalStore:
             self._owned.setdefault(owner["uid"], set()).add(key)
 
     def _insert(self, row: Object) -> int:
-        """The row's revision. Goes on trying while the datastore is away, as the API server does."""
+        """Insert the row and return its revision. Retry while the datastore is unavailable, as the API server does."""
         deadline = time.monotonic() + RETRY_TIMEOUT
         while True:
             try:
@@ -370,7 +382,7 @@ class LocalStore:
                 time.sleep(RETRY_PAUSE)
 
     def _revision_of(self, row: Object, err: sa.exc.IntegrityError) -> int:
-        """A row that is there already is ours if an answer was lost, and another writer's otherwise."""
+        """Return the revision of an existing row: ours if the answer was lost, otherwise another writer's."""
         same = (kine.c.name == row["name"]) & (kine.c.prev_revision == row["prev_revision"])
         with self._engine.begin() as connection:
             found = connection.execute(sa.select(kine.c.id, kine.c.value).where(same)).one()

@@ -1,7 +1,7 @@
-"""HTTP as KusciaAPI and DataMesh speak it: envelopes, content types, refusals, headers (facts 7.1).
+"""HTTP of KusciaAPI and DataMesh: endpoints, content types, errors, headers (Kuscia facts 7.1).
 
-A handler module makes an `Endpoints` table and adds one async function for each path; it gets a parsed
-request and returns the fields of the answer, without `status`. Refusals are raised as ApiError.
+A handler module creates an `Endpoints` table and adds one async function per path. The function receives the parsed
+request and returns the fields of the answer without `status`. Errors are raised as ApiError.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ RequestHeader = message("RequestHeader", "v1alpha1", custom_headers=mapping())
 
 
 class ApiError(Exception):
-    """A refusal: the answer's `status`; `fields` are further fields of the answer beside it."""
+    """An error: the `status` of the answer; `fields` are additional fields of the answer."""
 
     def __init__(self, code: int, text: str, details: list[Dict] | None = None, **fields: Any) -> None:
         super().__init__(text)
@@ -74,11 +74,11 @@ class ApiError(Exception):
 
 
 class InvalidRequest(Exception):
-    """The framework's own check failed: its answer has neither `details` nor `data`."""
+    """The framework's check failed: the answer has neither `details` nor `data`."""
 
 
 class Panic(Exception):
-    """Upstream's handler panics here; str() is the panic's text."""
+    """Kuscia's handler panics here; str() is the text of the panic."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +101,9 @@ Check = Callable[[Context, Dict], None]
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """One path. on_lite: "local", "proxied" to the master, or "unsupported" (facts 7.2).
+    """One path. on_lite: "local", "proxied" to the master, or "unsupported" (Kuscia facts 7.2).
 
-    check runs first on either side and raises ApiError or InvalidRequest.
+    `check` runs first on both sides and raises ApiError or InvalidRequest.
     """
 
     path: str
@@ -127,7 +127,7 @@ class Endpoints:
     def add(
         self, path: str, request: Message, response: Message, *, on_lite: str = "", check: Check | None = None
     ) -> Callable[[Call], Call]:
-        """Decorates `async def handler(ctx, request) -> answer's fields`."""
+        """Decorate `async def handler(ctx, request) -> fields of the answer`."""
 
         def register(call: Call) -> Call:
             where = on_lite or self.on_lite
@@ -145,7 +145,7 @@ class Endpoints:
         on_lite: str = "",
         headers: dict[str, str] | None = None,
     ) -> Callable[[StreamCall], StreamCall]:
-        """Decorates `async def handler(ctx, request)` yielding one dict for each object of the stream."""
+        """Decorate `async def handler(ctx, request)` that yields one dict per object of the stream."""
 
         def register(stream: StreamCall) -> StreamCall:
             where = on_lite or self.on_lite
@@ -157,7 +157,7 @@ class Endpoints:
 
 
 def text_response(status: int, text: str) -> web.Response:
-    """A plain text answer as gin writes it: no charset."""
+    """Return a plain text answer as gin writes it: without charset."""
     return web.Response(status=status, body=text.encode(), headers={"Content-Type": "text/plain"})
 
 
@@ -175,7 +175,7 @@ def not_found_page() -> web.Response:
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """What differs between the two servers: how the framework words a refusal of its own."""
+    """The differences between the two servers in how the framework reports errors."""
 
     validate_code: int
     unexpected_code: int
@@ -199,10 +199,15 @@ def build_app(
     dialect: Dialect = KUSCIA_API,
     service_name: str | None = None,
 ) -> web.Application:
-    """The aiohttp application of one port.
+    """Return the aiohttp application of one port.
 
-    server: its name in kuscia_sim.faults. identify: the caller's (role, domain ID), or None for 401.
-    service_name: the name /probe gives; without it there is no /probe nor /version.
+    Args:
+        node: the node.
+        tables: its endpoints.
+        server: its name in kuscia_sim.faults.
+        identify: returns the caller's (role, domain ID), or None for 401.
+        dialect: how the framework reports errors.
+        service_name: the name in /probe; without it there is no /probe or /version.
     """
     endpoints = {endpoint.path: endpoint for table in tables for endpoint in table.items}
     registered = datetime.datetime.now(datetime.UTC)
@@ -255,13 +260,13 @@ def _probe(node: Node, service: str, path: str, registered: datetime.datetime) -
 
 
 def _clean_path(path: str) -> str:
-    """The path that Go's ServeMux asks for instead: without empty, `.` and `..` elements."""
+    """Return the path that Go's ServeMux redirects to: without empty, `.` and `..` elements."""
     clean = posixpath.normpath("/" + path.lstrip("/"))
     return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
 def _moved(request: web.Request, status: int, path: str) -> web.Response:
-    """A redirection as net/http words it; only GET gets a body."""
+    """Return a redirection as net/http does; only GET gets a body."""
     location = path + (f"?{request.query_string}" if request.query_string else "")
     response = web.Response(status=status, headers={"Location": location})
     if request.method == "GET":
@@ -271,12 +276,16 @@ def _moved(request: web.Request, status: int, path: str) -> web.Response:
 
 
 def _content_type(request: web.Request) -> str:
-    """Without parameters, as gin cuts them off."""
+    """Return the content type without parameters, as gin does."""
     return re.split("[ ;]", request.headers.get("Content-Type", ""), maxsplit=1)[0]
 
 
 async def _read(request: web.Request, type_: Message) -> Dict:
-    """The request as the framework binds it. Raises DecodeError."""
+    """Parse the request as the framework does.
+
+    Raises:
+        DecodeError: the body is invalid.
+    """
     content_type = request.headers.get("Content-Type", "")
     if content_type in ("", "text/plain") or content_type.startswith("application/json"):
         return parse(await request.read(), type_)
@@ -284,13 +293,17 @@ async def _read(request: web.Request, type_: Message) -> Dict:
 
 
 async def _bind(request: web.Request, type_: Message) -> Dict:
-    """The request as gin binds it by its content type. Raises DecodeError."""
+    """Parse the request by its content type, as gin does.
+
+    Raises:
+        DecodeError: the body is invalid.
+    """
     content_type = _content_type(request)
     if content_type == "application/json":
         return parse_go(await request.read(), type_)
     if content_type == PROTOBUF_TYPE:
         return protowire.decode(await request.read(), type_)
-    # Gin binds XML, YAML, TOML, MessagePack and multipart bodies too; here they count as a form, so they are lost.
+    # Gin also parses XML, YAML, TOML, MessagePack and multipart. The stand-in treats them as forms: the body is lost.
     query = dict(request.query)
     if content_type == FORM_TYPE:
         query = {**query, **{k: v for k, v in (await request.post()).items() if isinstance(v, str)}}
@@ -299,7 +312,7 @@ async def _bind(request: web.Request, type_: Message) -> Dict:
 
 async def _serve(request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect) -> web.StreamResponse:
     if endpoint.stream:
-        # Not behind the framework: gin's own binding, and a bare 400 (job/watch, log/task/query).
+        # Outside the framework: gin's parser, and 400 without a body (job/watch, log/task/query).
         try:
             parsed = await _bind(request, endpoint.request)
         except DecodeError:
@@ -317,7 +330,7 @@ async def _serve(request: web.Request, endpoint: Endpoint, ctx: Context, dialect
 
 
 async def _answer(request: web.Request, endpoint: Endpoint, ctx: Context, dialect: Dialect) -> Dict | web.Response:
-    """The fields of the answer, or what the framework says instead."""
+    """Return the fields of the answer, or the answer of the framework."""
     try:
         parsed = await _read(request, endpoint.request)
     except DecodeError as err:
@@ -349,7 +362,7 @@ async def _answer(request: web.Request, endpoint: Endpoint, ctx: Context, dialec
 
 
 async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
-    """Forwards the request to the master's internal API and gives its answer's fields."""
+    """Forward the request to the master's internal API and return the fields of its answer."""
     if ctx.node.master_api is None:
         raise ApiError(ERR_MASTER, "no way to the master")
     body = json.dumps({k: v for k, v in render(parsed, endpoint.request).items() if v is not None})
@@ -360,7 +373,7 @@ async def _ask_master(endpoint: Endpoint, ctx: Context, parsed: Dict) -> Dict:
     data: Dict = json.loads(answer)
     status = data.get("status") or {}
     if status and "details" not in status:
-        # Kuscia's proxy speaks protobuf, and its framework words what it refuses itself in JSON all the same
+        # Kuscia's proxy uses protobuf, but its framework reports its own errors in JSON
         # (pkg/kusciaapi/proxy/client.go, pkg/web/decorator).
         raise ApiError(ERR_MASTER, protowire.INVALID)
     return data
@@ -385,10 +398,10 @@ async def _stream(request: web.Request, endpoint: Endpoint, ctx: Context, parsed
 
 
 def same_secret(given: str, expected: str) -> bool:
-    """Compares without telling by time how much was right."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
 def store_error(err: StoreError, code: int, **codes: int) -> ApiError:
-    """The refusal for what the store said: `code`, or that given for its reason (NotFound=11305)."""
+    """Return the API error for an error of the store: `code`, or that given for its reason (NotFound=11305)."""
     return ApiError(codes.get(err.reason, code), err.message)

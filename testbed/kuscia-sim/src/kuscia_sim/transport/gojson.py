@@ -1,7 +1,7 @@
-"""JSON as Go's encoding/json reads it: the first value of a text, and Go's words for what is wrong.
+"""JSON as Go's encoding/json reads it: the first value of a text, and Go's error texts.
 
-KusciaAPI falls back to that decoder whenever protobuf-JSON refuses a body, so its texts are what a client
-sees (recorded: "invalid character '#' after object key:value pair", "EOF", ...).
+KusciaAPI falls back to that decoder when protobuf-JSON rejects a body, so clients see its texts (recorded: "invalid
+character '#' after object key:value pair", "EOF", ...).
 """
 
 import json
@@ -23,11 +23,11 @@ class Number(str):
 
 
 class Pairs(list[tuple[str, Value]]):
-    """A JSON object: its members in order, duplicates kept."""
+    """A JSON object: its members in order, including duplicates."""
 
 
 class JSONSyntaxError(ValueError):
-    """str() is Go's text."""
+    """The text is not JSON; str() is Go's text."""
 
 
 def _quote(char: int) -> str:
@@ -45,7 +45,7 @@ def _quote(char: int) -> str:
 
 
 class _Scanner:
-    """A recursive descent over the bytes; every error carries the context Go's scanner would name."""
+    """A recursive-descent parser; every error has the context that Go's scanner names."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -180,9 +180,10 @@ class _Scanner:
 
 
 def decode_first(data: bytes) -> tuple[Value, bool]:
-    """The first JSON value of `data`, and whether nothing but space follows it.
+    """Return the first JSON value of `data`, and whether only space follows it.
 
-    Raises JSONSyntaxError ("EOF" when there is no value at all).
+    Raises:
+        JSONSyntaxError: the text is invalid ("EOF" if it is empty).
     """
     scanner = _Scanner(data)
     scanner.skip_space()
@@ -197,7 +198,11 @@ def decode_first(data: bytes) -> tuple[Value, bool]:
 
 
 def decode_whole(data: bytes) -> Value:
-    """json.Unmarshal of a whole text. Raises JSONSyntaxError."""
+    """Parse a whole text as json.Unmarshal does.
+
+    Raises:
+        JSONSyntaxError: the text is invalid.
+    """
     scanner = _Scanner(data)
     try:
         value = scanner.value()
@@ -214,7 +219,7 @@ def decode_whole(data: bytes) -> Value:
 
 
 def go_quote(text: str) -> str:
-    """A string as Go's %q prints it."""
+    """Return a string as Go's %q prints it."""
     known = {"\\": "\\\\", '"': '\\"', "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v"}
     known |= {"\f": "\\f", "\r": "\\r"}
     quoted = []
@@ -232,12 +237,12 @@ def go_quote(text: str) -> str:
 
 
 def compact(value: Any) -> str:
-    """JSON as protojson writes it: no spaces, only what must be escaped is."""
+    """Return JSON as protojson writes it: without spaces and with minimal escaping."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def encode(value: Any) -> str:
-    """JSON as encoding/json writes it: also `<`, `>` and `&` are escaped."""
+    """Return JSON as encoding/json writes it: `<`, `>` and `&` are escaped too."""
     text = compact(value)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")

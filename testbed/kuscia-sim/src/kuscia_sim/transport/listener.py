@@ -1,4 +1,4 @@
-"""HTTP listeners of a node's own servers, as Go's net/http serves them."""
+"""HTTP listeners of a node's servers, as Go's net/http serves them."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ BACKLOG = 512
 
 
 class Listener:
-    """One port. With TLS, plain HTTP gets the sentence that Go answers it with."""
+    """One port. With TLS, plain HTTP gets the answer that Go gives."""
 
     def __init__(self, app: web.Application, tls: ssl.SSLContext | None = None) -> None:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
@@ -25,7 +25,11 @@ class Listener:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, bind: str, port: int) -> None:
-        """Raises OSError when the port cannot be bound."""
+        """Start to listen.
+
+        Raises:
+            OSError: the port cannot be bound.
+        """
         await self._runner.setup()
         sock = socket.create_server((bind, port), backlog=BACKLOG)
         sock.setblocking(False)
@@ -54,7 +58,7 @@ class Listener:
             task.add_done_callback(self._connections.discard)
 
     async def _take(self, connection: socket.socket) -> None:
-        """Hands the connection to aiohttp; from then on that owns the socket."""
+        """Hand the connection to aiohttp, which then owns the socket."""
         loop = asyncio.get_running_loop()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -88,7 +92,7 @@ class Listener:
 
 
 async def _read_to_end(connection: socket.socket) -> None:
-    """Ends the own side and takes in what the client still sends; closing at once would reset the answer."""
+    """Shut down writing and read what the client still sends; closing at once would reset the answer."""
     connection.shutdown(socket.SHUT_WR)
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(LINGER):

@@ -1,8 +1,8 @@
-"""Protobuf messages as JSON, the way a Go server with protojson and encoding/json treats them.
+"""Protobuf messages as JSON, as a Go server with protojson and encoding/json handles them.
 
-Messages are declared once (`message`, `repeated`, `mapping`, `optional`); `parse` turns a request body into
-a dict with every field (absent: "", 0, False, [], {}, None for messages and optional fields), `render` turns
-a dict into the answer's JSON with every field emitted in the declared order (facts 7.1).
+Messages are declared once (`message`, `repeated`, `mapping`, `optional`). `parse` converts a request body into a dict
+with every field (missing: "", 0, False, [], {}, None for messages and optional fields). `render` converts a dict into
+the JSON of an answer with every field in declared order (Kuscia facts 7.1).
 """
 
 import dataclasses
@@ -25,31 +25,31 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)$")
 
 
 class DecodeError(ValueError):
-    """A body that is not the message; str() is the server's text."""
+    """The body is not the message; str() is the server's text."""
 
 
 class NilPointer(Exception):
-    """Something looked into a message that is nil."""
+    """A nil message was dereferenced."""
 
 
 class NilMessage(Dict):
-    """A `null` in a list of messages, which encoding/json leaves as a nil pointer: who looks into it panics."""
+    """A `null` in a list of messages, which encoding/json leaves as a nil pointer: reading a field panics."""
 
     def __getitem__(self, key: str) -> Any:
         raise NilPointer
 
 
 class GivenMap(Dict):
-    """A map that the body has, be it empty; one that it does not have is a plain dict."""
+    """A map in the body, even if empty; a missing one is a plain dict."""
 
 
 class _Refused(Exception):
-    """protojson does not take the body; encoding/json has the next try."""
+    """protojson rejects the body; encoding/json is tried next."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Scalar:
-    """A proto scalar; `go` is its Go type's name and `zero` its default."""
+    """A proto scalar; `go` is the name of its Go type and `zero` its default."""
 
     go: str
     zero: Any
@@ -67,7 +67,7 @@ ANY = Scalar("any", None)
 
 @dataclasses.dataclass(frozen=True)
 class Enum:
-    """A proto enum: its Go type's name and the value names by number."""
+    """A proto enum: the name of its Go type and the value names by number."""
 
     go: str
     names: tuple[str, ...]
@@ -79,7 +79,7 @@ class Enum:
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """A proto message; `go` is the Go type's name without package, `package` the Go package."""
+    """A proto message; `go` is the name of its Go type, `package` the Go package."""
 
     go: str
     package: str
@@ -94,7 +94,7 @@ Type = Scalar | Enum | Message
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A message's field. kind: "one", "optional" (presence is kept), "repeated", "map" (string keys)."""
+    """A field of a message. kind: "one", "optional" (presence is kept), "repeated", "map" (string keys)."""
 
     type: Type
     kind: str = "one"
@@ -110,7 +110,7 @@ class Field:
 
     @property
     def go(self) -> str:
-        """The Go type that encoding/json names in an error about the whole field."""
+        """Return the Go type that encoding/json names in an error about the whole field."""
         if isinstance(self.type, Message):
             element = f"{self.type.package}.{self.type.go}"
             return f"[]*{element}" if self.kind == "repeated" else element
@@ -120,7 +120,7 @@ class Field:
 
 
 def message(name: str, package: str = "kusciaapi", /, **fields: Type | Field) -> Message:
-    """Declares a message; keyword order is the order of fields in the .proto file."""
+    """Declare a message; keyword order is the order of fields in the .proto file."""
     return Message(name, package, {k: f if isinstance(f, Field) else Field(f) for k, f in fields.items()})
 
 
@@ -137,22 +137,25 @@ def optional(type_: Type) -> Field:
 
 
 def json_name(name: str) -> str:
-    """lowerCamelCase of a proto field name: underscores go, the letter after one becomes a capital."""
+    """Return the lowerCamelCase of a proto field name: underscores are dropped, the next letter becomes upper case."""
     return re.sub(r"_+(.)?", lambda m: (m[1] or "").upper(), name)
 
 
 def go_name(name: str) -> str:
-    """The exported Go field of a proto field name (domain_id -> DomainId)."""
+    """Return the exported Go name of a proto field (domain_id -> DomainId)."""
     camel = re.sub(r"_([a-z0-9])", lambda m: m[1].upper(), name)
     return camel[:1].upper() + camel[1:]
 
 
 def parse(body: bytes, type_: Message) -> Dict:
-    """Reads a request body. Raises DecodeError.
+    """Parse a request body.
 
-    protojson first (both spellings of names, unknown fields ignored, numbers may be strings); what it refuses
-    is read once more by encoding/json (proto names only, unknown fields are errors, null is nothing, only the
-    first JSON value counts), whose words a client sees.
+    protojson first (both spellings of names, unknown fields ignored, numbers may be strings). What it rejects is parsed
+    again by encoding/json (proto names only, unknown fields are errors, null is ignored, only the first JSON value
+    counts), whose error the client sees.
+
+    Raises:
+        DecodeError: both reject the body.
     """
     try:
         value, complete = decode_first(body)
@@ -167,7 +170,11 @@ def parse(body: bytes, type_: Message) -> Dict:
 
 
 def parse_go(body: bytes, type_: Message) -> Dict:
-    """Reads a request body with encoding/json alone, unknown fields ignored. Raises DecodeError."""
+    """Parse a request body with encoding/json only; unknown fields are ignored.
+
+    Raises:
+        DecodeError: the body is invalid.
+    """
     try:
         value, _ = decode_first(body)
     except JSONSyntaxError as err:
@@ -176,7 +183,11 @@ def parse_go(body: bytes, type_: Message) -> Dict:
 
 
 def unmarshal_go(text: str | bytes, type_: Message) -> Dict:
-    """json.Unmarshal of a whole text, unknown fields ignored. Raises DecodeError."""
+    """Parse a whole text with json.Unmarshal; unknown fields are ignored.
+
+    Raises:
+        DecodeError: the text is invalid.
+    """
     try:
         value = decode_whole(text.encode() if isinstance(text, str) else text)
     except JSONSyntaxError as err:
@@ -185,9 +196,10 @@ def unmarshal_go(text: str | bytes, type_: Message) -> Dict:
 
 
 def parse_form(form: Mapping[str, str], type_: Message) -> Dict:
-    """A form body: Go's binder knows only the exported Go names of plain fields (so JSON text is lost).
+    """Parse a form: Go's binder uses the exported Go names of plain fields only, so JSON text is lost.
 
-    Raises DecodeError for a value that is not of the field's type.
+    Raises:
+        DecodeError: a value has the wrong type.
     """
     result = type_.defaults()
     for name, field in type_.fields.items():
@@ -299,7 +311,7 @@ def _enum_name(type_: Enum, number: int) -> Any:
 
 
 class _GoDecoder:
-    """encoding/json: goes through the whole value, reports the first error.
+    """Decodes as encoding/json does: visits the whole value and reports the first error.
 
     strict: with DisallowUnknownFields.
     """
@@ -396,9 +408,10 @@ def _go_kind(value: Any) -> str:
 
 
 def render(value: Mapping[str, Any], type_: Message) -> Dict:
-    """The message as JSON data: declared order, defaults emitted, 64 bit integers as strings, maps sorted.
+    """Return the message as JSON data: declared order, defaults included, 64-bit integers as strings, maps sorted.
 
-    Raises KeyError for a key that is not a field of the message.
+    Raises:
+        KeyError: a key is not a field of the message.
     """
     unknown = value.keys() - type_.fields.keys()
     if unknown:
@@ -427,7 +440,7 @@ def _render_single(value: Any, type_: Type) -> Any:
 
 
 def render_go(value: Mapping[str, Any], type_: Message) -> Dict:
-    """The message as encoding/json writes the Go struct: zero values left out, enums as numbers."""
+    """Return the message as encoding/json writes the Go struct: zero values omitted, enums as numbers."""
     result: Dict = {}
     for name, field in type_.fields.items():
         item = value.get(name)

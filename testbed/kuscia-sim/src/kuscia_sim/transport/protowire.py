@@ -1,6 +1,6 @@
-"""Protobuf's binary form of the messages of kuscia_sim.transport.protojson: bodies of type application/x-protobuf.
+"""Protobuf encoding of the messages of kuscia_sim.transport.protojson, for application/x-protobuf bodies.
 
-Fields are numbered in the order of their declaration, as in upstream's .proto files (Kuscia facts 7.1).
+Fields are numbered in the order of their declaration, as in Kuscia's .proto files (Kuscia facts 7.1).
 """
 
 import struct
@@ -16,16 +16,17 @@ MAX_VARINT = 10
 
 
 def encode(value: Mapping[str, Any], type_: Message) -> bytes:
-    """The message's bytes; what has its default is left out."""
+    """Return the encoded message; defaults are omitted."""
     return b"".join(
         _encode_field(number, value.get(name), field) for number, (name, field) in enumerate(type_.fields.items(), 1)
     )
 
 
 def decode(data: bytes, type_: Message) -> Dict:
-    """The message with every field, like protojson.parse. Fields that it does not know are skipped.
+    """Return the message with every field, like protojson.parse. Unknown fields are skipped.
 
-    Raises DecodeError.
+    Raises:
+        DecodeError: the data is invalid.
     """
     result = type_.defaults()
     numbered = dict(enumerate(type_.fields.items(), 1))
@@ -75,7 +76,7 @@ def _encode_single(number: int, value: Any, type_: Type, always: bool = False) -
 
 
 def _encode_any(value: Mapping[str, Any]) -> bytes:
-    """A google.protobuf.Any that holds a Status (the only kind in answers)."""
+    """Encode a google.protobuf.Any that contains a Status (the only kind in answers)."""
     status = _encode_single(1, value["code"], _INT) + _encode_single(2, value["message"], STR)
     return _key(value["@type"]) + _bytes(2, status)
 
@@ -97,7 +98,7 @@ def _varint(value: int) -> bytes:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
-    """Number, wire type and raw value (int or bytes) of each field."""
+    """Yield number, wire type and raw value (int or bytes) of each field."""
     position = 0
     while position < len(data):
         tag, position = _read_varint(data, position)
@@ -145,7 +146,7 @@ def _decode_entry(raw: Any, field: Field) -> tuple[str, Any]:
 
 
 def _decode_items(wire: int, raw: Any, type_: Type) -> list[Any]:
-    """One item, or the packed ones of a number."""
+    """Return one item, or the items of a packed number field."""
     packed = wire == BYTES and not isinstance(type_, Message) and type_ is not STR
     if not packed:
         return [_decode_single(wire, raw, type_)]
