@@ -174,7 +174,7 @@ async def test_a_template_that_only_kuscia_renders_fails_the_pod(
     await agent(store, host, tmp_path).round()
     status = await pod_status(store)
     assert status["phase"] == names.FAILED
-    assert "renders variables alone" in status["message"]
+    assert "renders variables only" in status["message"]
 
 
 async def test_endpoints_live_as_long_as_the_engine(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:

@@ -130,29 +130,28 @@ async def test_a_stall_hits_only_under_load(server: Server) -> None:
 
 async def test_a_file_that_breaks_while_the_node_runs_is_no_quiet_one(server: Server) -> None:
     server.file.write_text("[{at: api, do: fial}]")
-    assert (await server.ask()).startswith("500 faults.yaml[0]: do at api is one of fail, reset, lose, delay, stall")
+    assert (await server.ask()).startswith("500 faults.yaml[0]: do ")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "faults.yaml holds no list"),
-        ("[1]", "faults.yaml[0]: a fault is a mapping, for example {at: api, do: reset, times: 3}"),
-        ("[{at: api, do: reset}, {at: moon, do: reset}]", "faults.yaml[1]: at is one of api, internal, apiserver, "),
-        ("[{at: gateway, do: reset}]", "do at gateway is one of fail, login"),
-        ("[{at: api, do: reset, tims: 3}]", "tims is not among at, do, node, path, skip, times"),
-        ("[{at: api, do: reset, times: yes}]", "times is a int, not True"),
-        ("[{at: api, do: delay}]", "a delay needs seconds"),
-        ("[{at: api, do: reset, down: 5, every: 5}]", "down is between 0 and every"),
-        ("[", "is not YAML"),
+        ("{}", r"faults\.yaml .*list"),
+        ("[1]", r"faults\.yaml\[0\]: .*mapping"),
+        ("[{at: api, do: reset}, {at: moon, do: reset}]", r"faults\.yaml\[1\]: at .*api, internal, apiserver, "),
+        ("[{at: gateway, do: reset}]", r"\[0\]: do .* fail, login"),
+        ("[{at: api, do: reset, tims: 3}]", r"\[0\]: .*tims\b.*at, do, node, path, skip, times"),
+        ("[{at: api, do: reset, times: yes}]", r"\[0\]: times .*int.*True"),
+        ("[{at: api, do: delay}]", r"\[0\]: seconds .*delay"),
+        ("[{at: api, do: reset, down: 5, every: 5}]", r"\[0\]: down .*every"),
+        ("[", r"faults\.yaml .*YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_at_the_start(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "faults.yaml"
     file.write_text(text)
-    with pytest.raises(FaultsInvalid) as refused:
+    with pytest.raises(FaultsInvalid, match=message):
         Faults(file, "alice", "lite")
-    assert message in str(refused.value)
 
 
 @pytest.fixture
@@ -214,4 +213,4 @@ async def test_a_whole_master_with_faults(master: Node) -> None:
 def test_a_node_does_not_start_with_a_wrong_file(master: Node) -> None:
     master.meet([{"at": "api", "do": "nothing"}])
     assert master.start().wait_exit() == 1
-    assert "do at api is one of" in master.output()
+    assert ".faults.yaml[0]: do " in master.output()

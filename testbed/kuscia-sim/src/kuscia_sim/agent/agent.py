@@ -107,7 +107,7 @@ class Agent:
                 seen = await self._wait(seen)
                 await asyncio.sleep(SETTLE_SECONDS if self._busy else IDLE_SETTLE_SECONDS)
             except Exception as err:
-                log.warning("Failed to sync pods, trying again in %.0f s: %r", RETRY_SECONDS, err)
+                log.warning("Failed to sync pods, retrying in %.0f s: %r", RETRY_SECONDS, err)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:
@@ -162,9 +162,9 @@ class Agent:
         try:
             await step
         except (Conflict, NotFound) as err:
-            log.debug("pod %s changed meanwhile: %s", name, err)
+            log.debug("pod %s changed in the meantime: %s", name, err)
         except Exception as err:
-            log.warning("Failed to sync pod %s/%s, trying again: %r", self._domain, name, err)
+            log.warning("Failed to sync pod %s/%s, retrying: %r", self._domain, name, err)
 
     async def _sync(self, pod: Object, backend: Object | None) -> None:
         uid = pod["metadata"]["uid"]
@@ -188,7 +188,7 @@ class Agent:
         try:
             await self._provider.create(started, await self._files(pod, started))
         except (PodDenied, render.Unsupported) as err:
-            log.warning("pod %s/%s is refused: %s", self._domain, name, err)
+            log.warning("pod %s/%s was rejected: %s", self._domain, name, err)
             await self._provider.delete(name)
             await self._report(pod, pod_status.denied(pod, str(err)))
             return

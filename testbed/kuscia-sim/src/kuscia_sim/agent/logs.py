@@ -63,7 +63,7 @@ class PodLogs:
                 log.warning("cannot read the output of %s/%s: %s", pod, container, err)
                 return
             except Exception as err:
-                log.warning("reading the output of %s/%s broke off, again: %r", pod, container, err)
+                log.warning("reading the output of %s/%s was interrupted, retrying: %r", pod, container, err)
                 await asyncio.sleep(POLL_SECONDS)
 
     async def read(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:

@@ -66,8 +66,8 @@ def _render(template: str, values: Mapping[str, str]) -> str:
         if not match[1]:
             raise TemplateError("failed to parse config template, detail-> missing value for command")
         raise Unsupported(
-            f"this stand-in for Kuscia renders variables alone, and the config template has {match[0]!r}: run the job "
-            "on a real Kuscia"
+            f"the stand-in renders variables only, and the config template contains {match[0]!r}: run the job "
+            "with Kuscia's own image"
         )
 
     rendered = _ACTION.sub(replace, template)

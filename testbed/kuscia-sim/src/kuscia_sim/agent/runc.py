@@ -13,7 +13,7 @@ from kuscia_sim.state.store import Object
 
 log = logging.getLogger("runc")
 
-WHY = "this stand-in for Kuscia has no containerd: under runtime runc it starts, and runs no engines"
+WHY = "the stand-in has no containerd: with runtime runc it starts but runs no engines"
 
 
 class RuncProvider:

@@ -193,10 +193,10 @@ class RunkProvider:
                     ):
                         self._event.set()
             except HOST_ERRORS as err:
-                log.warning("watching pods of namespace %s broke off: %s", self._namespace, describe(err))
+                log.warning("watching pods of namespace %s was interrupted: %s", self._namespace, describe(err))
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:
-                log.exception("watching pods of namespace %s broke off", self._namespace)
+                log.exception("watching pods of namespace %s was interrupted", self._namespace)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def log(self, pod_name: str, container: str, follow: bool) -> AsyncIterator[str]:

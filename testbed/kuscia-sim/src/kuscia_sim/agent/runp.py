@@ -122,7 +122,7 @@ class RunpProvider:
             }
             return result
         if not image.built_in:
-            raise PodDenied(f"this stand-in for Kuscia runs built-in images only, which {container['image']} is not")
+            raise PodDenied(f"the stand-in runs built-in images only; {container['image']} is not built in")
         layout = Layout(directory / "root", container)
         layout.write(files)
         output.parent.mkdir(parents=True, exist_ok=True)

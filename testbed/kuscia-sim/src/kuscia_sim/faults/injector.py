@@ -91,7 +91,7 @@ class Faults:
     async def slow_start(self) -> None:
         """Wait as long as the start is to be delayed."""
         for fault in self._hitting(START, ""):
-            log.warning("", f"fault: starts {fault.seconds:g} s later")
+            log.warning("", f"fault: delaying the start by {fault.seconds:g} s")
             await asyncio.sleep(fault.seconds)
 
     def token_delay(self) -> float:
@@ -135,11 +135,11 @@ class Faults:
         try:
             entries = yaml.safe_load(self._file.read_text())
         except yaml.YAMLError as err:
-            raise FaultsInvalid(f"{self._file} is not YAML: {err}") from err
+            raise FaultsInvalid(f"{self._file} is not valid YAML: {err}") from err
         if entries is None:
             return []
         if not isinstance(entries, list):
-            raise FaultsInvalid(f"{self._file} holds no list")
+            raise FaultsInvalid(f"{self._file} must contain a list")
         return [Fault.parse(entry, f"{self._file.name}[{index}]") for index, entry in enumerate(entries)]
 
     def _hitting(self, at: str, path: str) -> list[Fault]:

@@ -59,22 +59,24 @@ class Fault:
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if not isinstance(entry, dict):
-            raise FaultsInvalid(f"{where}: a fault is a mapping, for example {{at: api, do: reset, times: 3}}")
+            raise FaultsInvalid(f"{where}: must be a mapping, for example {{at: api, do: reset, times: 3}}")
         unknown = sorted(entry.keys() - fields.keys(), key=str)
         if unknown:
-            raise FaultsInvalid(f"{where}: {', '.join(map(str, unknown))} is not among {', '.join(fields)}")
+            raise FaultsInvalid(
+                f"{where}: unknown field {', '.join(map(str, unknown))}; valid fields: {', '.join(fields)}"
+            )
         if entry.get("at") not in ACTIONS:
-            raise FaultsInvalid(f"{where}: at is one of {', '.join(ACTIONS)}")
+            raise FaultsInvalid(f"{where}: at must be one of {', '.join(ACTIONS)}")
         if entry.get("do") not in ACTIONS[entry["at"]]:
-            raise FaultsInvalid(f"{where}: do at {entry['at']} is one of {', '.join(ACTIONS[entry['at']])}")
+            raise FaultsInvalid(f"{where}: do must be one of {', '.join(ACTIONS[entry['at']])}")
         for name, value in entry.items():
             kind: Any = fields[name].type
             fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
             if not fits:
-                raise FaultsInvalid(f"{where}: {name} is a {kind.__name__}, not {value!r}")
+                raise FaultsInvalid(f"{where}: {name} must be of type {kind.__name__}, not {value!r}")
         fault = cls(**entry)
         if fault.do in ("delay", "stall") and fault.seconds <= 0:
-            raise FaultsInvalid(f"{where}: a {fault.do} needs seconds")
+            raise FaultsInvalid(f"{where}: seconds is required for {fault.do}")
         if fault.every and not 0 < fault.down < fault.every:
-            raise FaultsInvalid(f"{where}: down is between 0 and every")
+            raise FaultsInvalid(f"{where}: down must be between 0 and every")
         return fault

@@ -343,7 +343,7 @@ class Envoy:
                     if all(f'"{version}"' in text for version in self._versions.values()):
                         return
                 await asyncio.sleep(0.02)
-        log.warning("", "Envoy has not taken its new configuration over yet")
+        log.warning("", "Envoy does not use its new configuration yet")
 
     def apply(self, routing: Routing) -> bool:
         """Write the files that changed, and tell whether any did."""

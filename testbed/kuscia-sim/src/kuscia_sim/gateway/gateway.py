@@ -227,7 +227,9 @@ class Gateway:
         transit = route["spec"]["transit"]
         if transit.get("transitMethod") != THIRD_DOMAIN:
             name = f"{route['metadata']['name']} of method {transit.get('transitMethod')}"
-            log.error("controller/domain_route.go:233", f"DomainRoute {name}: this stand-in knows {THIRD_DOMAIN} only")
+            log.error(
+                "controller/domain_route.go:233", f"DomainRoute {name}: the stand-in supports {THIRD_DOMAIN} only"
+            )
             return None
         third = (transit.get("domain") or {}).get("domainID", "")
         for leg in self._routes:

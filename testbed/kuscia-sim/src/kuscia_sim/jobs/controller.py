@@ -30,7 +30,7 @@ async def run_job_controller(node: Node) -> None:
             await asyncio.sleep(SETTLE_SECONDS)
             await controller.round()
         except Exception:
-            log.exception("Error handling kuscia jobs, trying again in %.0f s", IDLE_SECONDS)
+            log.exception("Error handling kuscia jobs, retrying in %.0f s", IDLE_SECONDS)
             await asyncio.sleep(IDLE_SECONDS)
 
 

@@ -161,9 +161,9 @@ def _ports(app_image: str, template: dict[str, Any]) -> list[dict[str, Any]]:
     grpc = [port["name"] for port in ports if port["protocol"] == "GRPC" and port["scope"] != "Local"]
     if grpc and os.environ.get(GRPC_SWITCH) != "accept":
         raise EngineError(
-            f"this stand-in of Kuscia carries ports of protocol HTTP only, and appImage "
+            f"the stand-in supports ports of protocol HTTP only, and appImage "
             f"{json.dumps(app_image)} has GRPC ports [{','.join(grpc)}]: "
-            "declare them HTTP, or run the job on a real Kuscia"
+            "declare them HTTP, or run the job with Kuscia's own image"
         )
     return ports
 

@@ -34,7 +34,7 @@ def start(config_path: str, hot_reload: bool = True) -> int:
     try:
         config = configuration.load(config_path)
         if config.mode == "autonomy":
-            raise ConfigError("Load kuscia config failed. mode autonomy is not part of this stand-in")
+            raise ConfigError("Load kuscia config failed. the stand-in does not support mode autonomy")
         host = Host.from_environment()
         faults = Faults.from_environment(config.domain_id, config.mode)
     except (ConfigError, FaultsInvalid, HostIPUnknown) as err:
@@ -89,7 +89,7 @@ def is_privileged(effective: str) -> bool:
 
 def _check_hostname(config: Config, host: Host) -> None:
     if not config.is_master and not NODE_NAME.fullmatch(host.hostname):
-        raise Fatal("modules/agent.go:82", f"Get hostname fail: {host.hostname!r} is no valid node name")
+        raise Fatal("modules/agent.go:82", f"Get hostname fail: {host.hostname!r} is not a valid node name")
 
 
 async def _run(config: Config, host: Host, key: RSAPrivateKey, certs: Certs, faults: Faults) -> int:

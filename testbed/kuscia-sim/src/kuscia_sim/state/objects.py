@@ -77,6 +77,6 @@ async def changes(store: Store, period: float, pause: float = 0.05) -> AsyncIter
         try:
             revision = await store.wait_change(revision, period)
         except Exception as err:
-            log.warning("", f"waiting for changes failed, trying again: {err}")
+            log.warning("", f"waiting for changes failed, retrying: {err}")
             await asyncio.sleep(1)
         await asyncio.sleep(min(pause, LONGEST_PAUSE))

@@ -392,7 +392,7 @@ async def _stream(request: web.Request, endpoint: Endpoint, ctx: Context, parsed
         item = {"status": {"code": err.code, "message": err.text}}
         await response.write(gojson.encode(render_go(item, endpoint.response)).encode())
     except (ConnectionError, TimeoutError) as err:
-        log.debug("%s: the client went away: %s", endpoint.path, err)
+        log.debug("%s: the client disconnected: %s", endpoint.path, err)
     await response.write_eof()
     return response
 
