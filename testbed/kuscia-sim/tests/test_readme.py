@@ -1,4 +1,4 @@
-"""README.md names tests that exist, and every word of a faults file."""
+"""README.md names existing tests and documents every field of a faults file."""
 
 import ast
 import dataclasses
@@ -17,8 +17,8 @@ def _section(heading: str) -> str:
     return README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
-def test_every_rule_has_a_test_that_exists() -> None:
-    rows = [line for line in _section("As strict as the real thing").splitlines() if line.startswith("| ")][1:]
+def test_every_rule_names_an_existing_test() -> None:
+    rows = [line for line in _section("As strict as Kuscia").splitlines() if line.startswith("| ")][1:]
     assert len(rows) >= 15
     for row in rows:
         named = re.search(r"\| `(\S+\.py)::(test_\w+)` \|$", row)
@@ -28,7 +28,7 @@ def test_every_rule_has_a_test_that_exists() -> None:
         assert named[2] in functions, row
 
 
-def test_every_word_of_a_fault_is_explained() -> None:
+def test_every_fault_field_is_documented() -> None:
     rows = [line for line in _section("Faults").splitlines() if line.startswith("| `")]
     fields = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert fields == {field.name for field in dataclasses.fields(Fault)}
@@ -37,7 +37,7 @@ def test_every_word_of_a_fault_is_explained() -> None:
     assert {do for actions in ACTIONS.values() for do in actions} <= set(re.findall(r"`(\w+)`", said["`do`"]))
 
 
-def test_the_example_is_a_faults_file() -> None:
+def test_example_is_a_valid_faults_file() -> None:
     lines = [line for line in _section("Faults").splitlines() if line.startswith("    - ")]
     faults = [Fault.parse(entry, "README.md") for entry in yaml.safe_load("\n".join(lines))]
     assert {fault.do for fault in faults} >= {"fail", "lose", "stall", "reset", "login", "delay"}

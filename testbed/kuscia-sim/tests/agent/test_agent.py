@@ -1,4 +1,4 @@
-"""The agent's rounds, on a host that does as it is told."""
+"""The agent's rounds on a host that the tests control."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ ENV_IMPORT = EnvImport({}, Room(ROOM, ROOM), by_image=False)
 
 
 class MemoryHost:
-    """A Provider that keeps pods in memory; tests move them along. create raises `errors`, one by one."""
+    """A Provider with pods in memory; tests change them. `create` raises the errors in `errors`, one per call."""
 
     def __init__(self) -> None:
         self.pods: dict[str, Object] = {}
@@ -110,7 +110,7 @@ async def pod_status(store: LocalStore) -> dict[str, Any]:
     return found
 
 
-async def test_a_pod_is_started_with_its_configuration(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_starts_pod_with_configuration(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     await agent(store, host, tmp_path).round()
     assert list(host.pods) == ["j-only-0"]
     files = host.files["j-only-0"]
@@ -120,9 +120,7 @@ async def test_a_pod_is_started_with_its_configuration(store: LocalStore, host: 
     assert sorted(files.certs) == ["ca.crt", "client.crt", "client.key", "server.crt", "server.key"]
 
 
-async def test_what_a_container_is_started_with_is_not_kept(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_does_not_store_added_environment(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     await agent(store, host, tmp_path).round()
     env = {entry["name"]: entry["value"] for entry in host.started["j-only-0"]["spec"]["containers"][0]["env"]}
     assert (env["CONTAINER_CPU_LIMIT"], env["CONTAINER_MEM_LIMIT"]) == ("3.20", "6553Mi")
@@ -136,9 +134,7 @@ async def set_template(store: LocalStore, text: str) -> None:
     await store.update("configmaps", "alice", "j-only-configtemplate", templates)
 
 
-async def test_a_template_names_keys_of_the_nodes_configuration(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_template_uses_node_configuration(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await set_template(
         store, "{{.DB}} {{{.DB.users[1].name}}} {{.CONTAINER_CPU_LIMIT}} {{.NO_KEY}}|{{.SERVER_CERT_FILE}}"
@@ -154,10 +150,10 @@ async def test_a_template_names_keys_of_the_nodes_configuration(
 
 
 @pytest.mark.parametrize("template", ["{{foo .X}}", "{{.X"])
-async def test_a_template_that_is_none_leaves_the_pod_waiting(
+async def test_invalid_template_keeps_pod_waiting(
     store: LocalStore, host: MemoryHost, tmp_path: Path, template: str
 ) -> None:
-    """As any error of a hook does; only what a webhook of the host cluster denied fails the pod."""
+    """As after any error of a hook; only a denial by a webhook of the host cluster fails the pod."""
     one = agent(store, host, tmp_path)
     await set_template(store, template)
     await one.round()
@@ -167,9 +163,7 @@ async def test_a_template_that_is_none_leaves_the_pod_waiting(
     assert list(host.pods) == ["j-only-0"]
 
 
-async def test_a_template_that_only_kuscia_renders_fails_the_pod(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_unsupported_template_fails_pod(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     await set_template(store, "{{range .X}}{{end}}")
     await agent(store, host, tmp_path).round()
     status = await pod_status(store)
@@ -177,7 +171,7 @@ async def test_a_template_that_only_kuscia_renders_fails_the_pod(
     assert "renders variables only" in status["message"]
 
 
-async def test_endpoints_live_as_long_as_the_engine(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_endpoints_exist_while_engine_runs(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     host.move("j-only-0", names.RUNNING)
@@ -199,7 +193,7 @@ async def test_endpoints_live_as_long_as_the_engine(store: LocalStore, host: Mem
     assert await store.list("endpoints", "alice") == []
 
 
-async def test_a_pod_with_a_new_address_gets_new_endpoints(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_updates_endpoints_when_address_changes(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     host.move("j-only-0", names.RUNNING)
@@ -209,7 +203,7 @@ async def test_a_pod_with_a_new_address_gets_new_endpoints(store: LocalStore, ho
     assert {entry["spec"]["ip"] for entry in await store.list("endpoints", "alice")} == {"10.9.9.9"}
 
 
-async def test_an_engine_deleted_by_hand_has_failed(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_deleted_engine_fails_pod(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     host.move("j-only-0", names.RUNNING)
@@ -226,19 +220,17 @@ async def test_an_engine_deleted_by_hand_has_failed(store: LocalStore, host: Mem
     assert host.pods == {}
 
 
-async def test_a_node_of_the_same_name_finds_the_engines_of_the_old_one(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_node_of_same_name_finds_existing_engines(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     await agent(store, host, tmp_path).round()
     host.move("j-only-0", names.RUNNING)
     await agent(store, host, tmp_path).round()
     assert (await pod_status(store))["phase"] == names.RUNNING
 
 
-async def test_a_node_of_another_name_leaves_the_engines_of_the_old_one_alone(
+async def test_node_of_another_name_ignores_existing_engines(
     store: LocalStore, host: MemoryHost, tmp_path: Path
 ) -> None:
-    """The engine goes on, and nobody says so: with its node its pod goes, and the task fails."""
+    """The engine continues without a report: its pod is removed with its node, and the task fails."""
     await agent(store, host, tmp_path).round()
     node = h.make_node(store, "lite", "alice", h.KEY)
     node.hostname = "lite-alice-2"
@@ -262,7 +254,7 @@ async def test_a_node_of_another_name_leaves_the_engines_of_the_old_one_alone(
     assert "Does not find the pod" in {party["err_msg"].rstrip(";") for party in task["parties"]}
 
 
-async def test_a_node_that_comes_back_in_time_keeps_its_pods(store: LocalStore) -> None:
+async def test_node_that_returns_in_time_keeps_pods(store: LocalStore) -> None:
     node = await store.get("nodes", "", "lite-alice")
     await store.delete("nodes", "", "lite-alice")
     collector = PodCollector(store)
@@ -274,9 +266,7 @@ async def test_a_node_that_comes_back_in_time_keeps_its_pods(store: LocalStore) 
     assert len(await store.list("pods", "alice")) == 1
 
 
-async def test_an_agent_that_died_before_it_wrote_finds_its_pod(
-    store: LocalStore, host: MemoryHost, tmp_path: Path
-) -> None:
+async def test_agent_finds_pod_created_before_crash(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     pod = await store.get("pods", "alice", "j-only-0")
     await host.create(pod, EngineFiles({}, {}))
     host.move("j-only-0", names.RUNNING)
@@ -284,7 +274,7 @@ async def test_an_agent_that_died_before_it_wrote_finds_its_pod(
     assert (await pod_status(store))["phase"] == names.RUNNING
 
 
-async def test_a_refused_pod_fails_the_task(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_denied_pod_fails_task(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     host.errors = [PodDenied("Failed to apply pod")]
     await agent(store, host, tmp_path).round()
     status = await pod_status(store)
@@ -300,7 +290,7 @@ async def test_a_refused_pod_fails_the_task(store: LocalStore, host: MemoryHost,
     }
 
 
-async def test_an_error_of_the_host_is_tried_again(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_retries_host_errors(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     host.errors = [OSError("connection refused")]
     one = agent(store, host, tmp_path)
     await one.round()
@@ -309,7 +299,7 @@ async def test_an_error_of_the_host_is_tried_again(store: LocalStore, host: Memo
     assert list(host.pods) == ["j-only-0"]
 
 
-async def test_what_the_store_does_not_know_is_removed(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_removes_unknown_pods(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     one = agent(store, host, tmp_path)
     await one.round()
     await h.Jobs(store).command("delete", "j")
@@ -317,8 +307,8 @@ async def test_what_the_store_does_not_know_is_removed(store: LocalStore, host: 
     assert host.pods == {}
 
 
-async def test_what_an_earlier_node_left_is_for_the_sweep(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
-    """Kuscia looks at it once a minute, and only deletes what the store does not know."""
+async def test_sweep_removes_pods_of_earlier_node(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+    """Kuscia checks such pods once a minute, and deletes only those that are not in the store."""
     labels = {names.LABEL_POD_UID: "x", names.LABEL_NODE: "lite-alice-of-yesterday"}
     host.pods["left-0"] = {"metadata": {"name": "left-0", "labels": labels}, "status": {}}
     await agent(store, host, tmp_path).round()
@@ -326,7 +316,7 @@ async def test_what_an_earlier_node_left_is_for_the_sweep(store: LocalStore, hos
     assert host.swept == [({"j-only-0"}, {"lite-alice", "lite-bob"})]
 
 
-async def test_a_pod_of_an_earlier_run_makes_way(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_replaces_pod_of_earlier_run(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     labels = {names.LABEL_POD_UID: "of-an-earlier-run"}
     host.pods["j-only-0"] = {"metadata": {"name": "j-only-0", "labels": labels}, "status": {}}
     one = agent(store, host, tmp_path)
@@ -336,7 +326,7 @@ async def test_a_pod_of_an_earlier_run_makes_way(store: LocalStore, host: Memory
     assert host.pods["j-only-0"]["metadata"]["labels"][names.LABEL_POD_UID] != "of-an-earlier-run"
 
 
-async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
+async def test_logs_are_readable_after_end(store: LocalStore, host: MemoryHost, tmp_path: Path) -> None:
     host.lines = ["one", "two"]
     one = agent(store, host, tmp_path, keep_logs=True)
     await one.round()
@@ -364,7 +354,7 @@ async def test_logs_can_be_read_after_the_end(store: LocalStore, host: MemoryHos
     await one.close()
 
 
-async def test_a_node_whose_host_cannot_be_asked_sends_no_heartbeats(
+async def test_unreachable_host_stops_heartbeats(
     store: LocalStore, host: MemoryHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "PING_PERIOD", 0.05)
@@ -391,7 +381,7 @@ async def _is_ready(store: LocalStore) -> bool:
     return heartbeat.is_ready(await store.get("nodes", "", "lite-alice-2"))
 
 
-async def test_an_unknown_runtime_is_refused(store: LocalStore, tmp_path: Path) -> None:
+async def test_rejects_unknown_runtime(store: LocalStore, tmp_path: Path) -> None:
     node = h.make_node(store, "lite", "alice", h.KEY)
     object.__setattr__(node.config, "runtime", "podman")
     place = Host(tmp_path, "127.0.0.1", 0, "lite", "127.0.0.1", False)

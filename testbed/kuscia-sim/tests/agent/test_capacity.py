@@ -1,4 +1,4 @@
-"""What a lite offers to jobs (Kuscia's pkg/agent/provider/node/capacity_manager.go)."""
+"""The capacity that a lite offers to jobs (Kuscia's pkg/agent/provider/node/capacity_manager.go)."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def room(runtime: str, directory: Path, **more: object) -> Room:
 
 
 def limits(directory: Path, memory: str, quota: str, period: str = "100000", *, version: int = 2) -> Path:
-    """The limits of a container, as cgroups of that version tell them."""
+    """Write a container's limits as cgroups of that version."""
     files = (
         {"memory.max": memory, "cpu.max": f"{quota} {period}"}
         if version == 2
@@ -43,14 +43,14 @@ def limits(directory: Path, memory: str, quota: str, period: str = "100000", *, 
     return directory
 
 
-def test_runk_offers_what_is_configured(tmp_path: Path) -> None:
+def test_runk_offers_configured_capacity(tmp_path: Path) -> None:
     found = room("runk", tmp_path, capacity=GIVEN)
     assert found.allocatable == found.capacity
     assert found.capacity == {"cpu": "4", "memory": "8Gi", "storage": "100Gi", BANDWIDTH: "100", "pods": "500"}
 
 
 @pytest.mark.parametrize("missing", ["cpu", "memory", "storage"])
-def test_runk_has_to_be_told(tmp_path: Path, missing: str) -> None:
+def test_runk_requires_capacity(tmp_path: Path, missing: str) -> None:
     given = Capacity(**({"cpu": "1", "memory": "1Gi", "storage": "1Gi"} | {missing: ""}))
     with pytest.raises(AgentStartError, match=r"^failed to build node provider, detail-> capacity config is empty$"):
         room("runk", tmp_path, capacity=given)
@@ -67,15 +67,15 @@ def test_runk_has_to_be_told(tmp_path: Path, missing: str) -> None:
         ("pods", "pods"),
     ],
 )
-def test_an_amount_that_is_none_ends_the_start(tmp_path: Path, field: str, name: str) -> None:
+def test_rejects_invalid_amount(tmp_path: Path, field: str, name: str) -> None:
     given = Capacity(**({"cpu": "1", "memory": "1Gi", "storage": "1Gi"} | {field: "many"}))
     with pytest.raises(AgentStartError, match=f'failed to parse {name} "many", detail-> quantities must match'):
         room("runk", tmp_path, capacity=given)
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_runp_offers_its_containers_limits_less_its_own_part(tmp_path: Path, version: int) -> None:
-    """The default half of a cpu is kept without being counted."""
+def test_runp_offers_container_limits_minus_reserved(tmp_path: Path, version: int) -> None:
+    """The default half CPU is reserved but not subtracted."""
     found = room("runp", limits(tmp_path, str(GIB), "200000", version=version))
     assert (found.capacity["cpu"], found.capacity["memory"]) == ("2", str(GIB))
     assert (found.allocatable["cpu"], found.allocatable["memory"]) == ("2", str(GIB - 500 * MIB))
@@ -85,18 +85,18 @@ def test_runp_offers_its_containers_limits_less_its_own_part(tmp_path: Path, ver
 @pytest.mark.parametrize(
     ("memory", "quota", "version"), [("", "", 2), ("max", "max", 2), ("9223372036854771712", "-1", 1)]
 )
-def test_without_limits_it_is_the_machine(tmp_path: Path, memory: str, quota: str, version: int) -> None:
+def test_offers_machine_without_limits(tmp_path: Path, memory: str, quota: str, version: int) -> None:
     found = room("runc", limits(tmp_path, memory, quota, version=version) if memory else tmp_path)
     assert found.capacity["cpu"] == "4"
     assert 1 << 28 < int(found.capacity["memory"]) < 1 << 60
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("50000", "4"), ("250000", "2"), ("900000", "4")])
-def test_cpus_are_whole_and_less_than_one_is_no_limit(tmp_path: Path, quota: str, cpus: str) -> None:
+def test_rounds_cpus_and_ignores_limit_below_one(tmp_path: Path, quota: str, cpus: str) -> None:
     assert room("runp", limits(tmp_path, str(GIB), quota)).capacity["cpu"] == cpus
 
 
-def test_of_what_is_configured_only_the_disk_counts(tmp_path: Path) -> None:
+def test_runp_uses_only_configured_disk(tmp_path: Path) -> None:
     reserved = ReservedResources(cpu="1", memory="1Gi", bandwidth="10")
     found = room("runp", limits(tmp_path, str(2 * GIB), "200000"), capacity=GIVEN, reserved_resources=reserved)
     assert found.capacity == {
@@ -109,13 +109,13 @@ def test_of_what_is_configured_only_the_disk_counts(tmp_path: Path) -> None:
     assert found.allocatable == found.capacity | {"cpu": "1", "memory": str(GIB), BANDWIDTH: "90"}
 
 
-def test_the_disk_is_measured(tmp_path: Path) -> None:
+def test_measures_disk(tmp_path: Path) -> None:
     found = room("runp", tmp_path)
     assert found.capacity["storage"] == str(shutil.disk_usage(tmp_path).total)
     assert int(found.allocatable["storage"]) < int(found.capacity["storage"])
 
 
-def test_the_network_card_says_how_fast_it_is(tmp_path: Path, no_network_card: Path) -> None:
+def test_reads_network_speed(tmp_path: Path, no_network_card: Path) -> None:
     no_network_card.write_text("10000\n")
     assert room("runp", tmp_path).capacity[BANDWIDTH] == "10000"
     no_network_card.write_text("-1\n")
@@ -131,13 +131,13 @@ def test_the_network_card_says_how_fast_it_is(tmp_path: Path, no_network_card: P
         (ReservedResources(cpu="half"), 'failed to parse reserved cpu "half", detail-> quantities must match'),
     ],
 )
-def test_too_little_for_kuscia_itself_ends_the_start(tmp_path: Path, reserved: ReservedResources, text: str) -> None:
-    """The text about memory has the numbers of cpus, as Kuscia's has."""
+def test_does_not_start_below_reserved_resources(tmp_path: Path, reserved: ReservedResources, text: str) -> None:
+    """The text about memory contains the numbers of CPUs, as in Kuscia."""
     with pytest.raises(AgentStartError, match=text):
         room("runp", limits(tmp_path, str(GIB), "200000"), reserved_resources=reserved)
 
 
-def test_nothing_reserved_is_the_default(tmp_path: Path) -> None:
+def test_reserves_defaults_when_nothing_is_set(tmp_path: Path) -> None:
     nothing = ReservedResources(cpu="0", memory="0", bandwidth="0")
     found = room("runp", limits(tmp_path, str(GIB), "200000"), reserved_resources=nothing)
     assert found.allocatable["memory"] == str(GIB - 500 * MIB)

@@ -1,6 +1,6 @@
-"""Jobs from the API's objects to real pods: the controller and two agents on one store, no gateways.
+"""Jobs from API objects to real pods: the controller and two agents on one store, without gateways.
 
-Needs the local cluster; runs in namespaces of its own. Image: $SIM_TEST_IMAGE, or the hooks' image.
+Needs the local cluster; uses its own namespaces. Image: $SIM_TEST_IMAGE, or that of the hooks.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def image(cluster: Cluster) -> str:
 
 
 class Namespaces:
-    """A namespace for each domain with the ServiceAccount that a lite would have."""
+    """A namespace for each domain with the ServiceAccount of a lite."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
@@ -92,7 +92,7 @@ class Namespaces:
         self._kubectl.apply(yaml.safe_dump_all(objects))
 
     def kubeconfig(self, domain: str, path: Path) -> str:
-        """A kubeconfig of the domain's ServiceAccount."""
+        """Return a kubeconfig of the domain's ServiceAccount."""
         token = self._kubectl.run("create", "token", "lite", "-n", self.name(domain)).strip()
         content = yaml.safe_load(self._kubectl.run("config", "view", "--raw", "--minify"))
         content["users"][0]["user"] = {"token": token}
@@ -101,7 +101,7 @@ class Namespaces:
         return str(file)
 
     def items(self, domain: str) -> list[str]:
-        """What lies in the domain's namespace that an agent may have made."""
+        """Return the objects in the domain's namespace that an agent may have created."""
         found = self._kubectl.run("get", ",".join(RESOURCES), "-n", self.name(domain), "-o", "json")
         listed = [f"{item['kind']}/{item['metadata']['name']}" for item in json.loads(found)["items"]]
         return [item for item in listed if item != "ConfigMap/kube-root-ca.crt"]
@@ -188,7 +188,7 @@ async def lab(tmp_path: Path, namespaces: Namespaces, image: str) -> AsyncIterat
         await store.close()
 
 
-async def test_a_two_party_job_succeeds(lab: Lab) -> None:
+async def test_two_party_job_succeeds(lab: Lab) -> None:
     await lab.jobs.create(h.job_request("one", "ok"))
     assert (await lab.jobs.status("one"))["state"] == "Pending"
     seen = set()
@@ -210,14 +210,14 @@ async def test_a_two_party_job_succeeds(lab: Lab) -> None:
         assert define["parties"][define["selfPartyIdx"]]["name"] == domain
 
 
-async def test_a_failing_engine(lab: Lab) -> None:
+async def test_reports_failed_engine(lab: Lab) -> None:
     await lab.jobs.create(h.job_request("two", "fail"))
     status = await h.wait_state(lab.jobs, "two", "Failed", 60)
     assert 'container[engine] terminated state reason "Error", message: "boom\\n"' in status["err_msg"]
     assert "less than the task success threshold 2" in status["tasks"][0]["err_msg"]
 
 
-async def test_an_image_that_cannot_be_pulled(lab: Lab) -> None:
+async def test_waits_for_image_that_cannot_be_pulled(lab: Lab) -> None:
     await lab.jobs.create(h.job_request("three", "nopull"))
 
     async def said() -> bool:
@@ -230,7 +230,7 @@ async def test_an_image_that_cannot_be_pulled(lab: Lab) -> None:
     await h.wait_state(lab.jobs, "three", "Failed")
 
 
-async def test_a_deleted_engine_fails_the_task(lab: Lab, kubectl: Kubectl) -> None:
+async def test_deleted_engine_fails_task(lab: Lab, kubectl: Kubectl) -> None:
     await lab.jobs.create(h.job_request("four", "long"))
     await h.eventually(lambda: running(lab, "four"), "both engines Running", 60)
     where = lab.namespaces.name("bob")
@@ -241,7 +241,7 @@ async def test_a_deleted_engine_fails_the_task(lab: Lab, kubectl: Kubectl) -> No
     assert LOST_MESSAGE in status["err_msg"] or "terminated state" in status["err_msg"]
 
 
-async def test_an_agent_that_restarts_finds_its_engines(lab: Lab) -> None:
+async def test_restarted_agent_finds_its_engines(lab: Lab) -> None:
     await lab.jobs.create(h.job_request("five", "ok"))
     await h.eventually(lambda: running(lab, "five"), "both engines Running", 60)
     await lab.stop("alice")
@@ -257,7 +257,7 @@ async def running(lab: Lab, job_id: str) -> bool:
     return len(parties) == 2 and all(entry["state"] == names.RUNNING for entry in parties)
 
 
-async def test_the_engines_certificate_is_in_its_secret(lab: Lab, kubectl: Kubectl) -> None:
+async def test_engine_certificate_is_in_secret(lab: Lab, kubectl: Kubectl) -> None:
     await lab.jobs.create(h.job_request("six", "long"))
     await h.eventually(lambda: running(lab, "six"), "both engines Running", 60)
     where = lab.namespaces.name("alice")
@@ -267,7 +267,7 @@ async def test_the_engines_certificate_is_in_its_secret(lab: Lab, kubectl: Kubec
     await lab.jobs.command("delete", "six")
 
 
-async def test_without_the_right_to_get_pods(kubectl: Kubectl, tmp_path: Path) -> None:
+async def test_does_not_start_without_permission_to_get_pods(kubectl: Kubectl, tmp_path: Path) -> None:
     store = await h.open_store(tmp_path)
     other = Namespaces(kubectl)
     other.make("alice", ["create"])

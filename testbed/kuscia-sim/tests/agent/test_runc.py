@@ -1,4 +1,4 @@
-"""RunC: a lite starts, and refuses engines aloud."""
+"""RunC: a lite starts and rejects engines with a message."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from kuscia_sim.node.host import Host
 from kuscia_sim_testing import job_harness as h
 
 
-async def test_a_job_fails_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_job_fails_with_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = await h.open_store(tmp_path)
     master = h.make_node(store, "master", "kuscia-system", h.KEY)
     alice = h.make_node(store, "lite", "alice", h.KEY)

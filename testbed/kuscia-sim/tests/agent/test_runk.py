@@ -1,4 +1,4 @@
-"""RunK: the shape of an engine's pod, and what a host cluster may answer instead of doing it."""
+"""RunK: the shape of an engine pod, and errors of the host cluster."""
 
 import asyncio
 import contextlib
@@ -33,10 +33,10 @@ SERVER_MADE = (
 
 
 def recorded_pod() -> Object:
-    """The recorded pod without what the API server adds to every pod."""
+    """Return the recorded pod without what the API server adds to every pod."""
     pod: Object = yaml.safe_load(RECORDED.read_text())
     spec = pod["spec"]
-    # Added by admission; Kuscia sets only its own toleration.
+    # Added by admission; Kuscia sets only one toleration.
     spec["tolerations"] = [entry for entry in spec["tolerations"] if not entry["key"].startswith("node.")]
     return _without({"metadata": pod["metadata"], "spec": spec}, SERVER_MADE)
 
@@ -48,7 +48,7 @@ def _without(value: Any, keys: tuple[str, ...]) -> Any:
 
 
 def stored_pod(task_name: str = "sample-1-a", domain: str = "carl", **more: Any) -> Object:
-    """A pod as the master would have stored and bound it, from the recorded pod's AppImage."""
+    """Return a pod as the master stores and binds it, from the AppImage of the recorded pod."""
     task = {
         "metadata": {"name": task_name, "uid": "703aa0b8-8cb9-42d9-bb93-3287499ece9c"},
         "spec": {
@@ -88,12 +88,12 @@ ROOM = {"cpu": "4", "memory": "8Gi"}
 
 
 def env_import(**config: Any) -> EnvImport:
-    """The plugin of a node that offers ROOM; kuscia.yaml gives it `config`."""
+    """Return the plugin of a node that offers ROOM, with `config` from kuscia.yaml."""
     agent = {"plugins": [{"name": "env-import", "config": config}]}
     return EnvImport(agent, Room(ROOM, ROOM), by_image=False)
 
 
-def test_the_pod_is_the_recorded_one() -> None:
+def test_pod_is_the_recorded_one() -> None:
     pod = env_import().add_to(stored_pod(), {})
     made = runk.backend_pod(
         pod, "kuscia-lite-carl-7c44f9589-rgcfn", "kuscia-x-carl", {"nameservers": ["10.96.72.188"]}, {}
@@ -121,14 +121,14 @@ def test_the_pod_is_the_recorded_one() -> None:
         ({}, "3.20", "6553Mi"),
     ],
 )
-def test_limits_that_an_engine_is_told(limits: dict[str, str], cpu: str, memory: str) -> None:
-    """Always both: its own, or a share of what the node has (env_import_test.go has most of these)."""
+def test_sets_limit_variables(limits: dict[str, str], cpu: str, memory: str) -> None:
+    """Both are always set: the engine's, or a share of the node's capacity (most cases are from env_import_test.go)."""
     pod = {"spec": {"containers": [{"env": [], "resources": {"limits": limits} if limits else {}}]}}
     env = env_import().add_to(pod, {})["spec"]["containers"][0]["env"]
     assert env == [{"name": "CONTAINER_CPU_LIMIT", "value": cpu}, {"name": "CONTAINER_MEM_LIMIT", "value": memory}]
 
 
-def test_environment_by_label_of_the_pod() -> None:
+def test_adds_environment_by_pod_label() -> None:
     chosen = {"envs": [{"name": "A", "value": True}], "selectors": [{"key": "role", "value": "guest"}]}
     everywhere = {"envs": [{"name": "B", "value": 1}]}
     plugin = env_import(envList=[chosen, everywhere])
@@ -147,13 +147,13 @@ def test_environment_by_label_of_the_pod() -> None:
     assert [entry["name"] for entry in added] == ["CONTAINER_CPU_LIMIT", "CONTAINER_MEM_LIMIT", "own"]
 
 
-def test_a_plugin_of_another_form_ends_the_start() -> None:
+def test_rejects_malformed_plugin() -> None:
     for config in ({"envList": "x"}, {"envList": [{"envs": [{"name": "A", "value": []}]}]}):
         with pytest.raises(AgentStartError, match=r"failed to init plugin hook\.env-import"):
             env_import(**config)
 
 
-def test_settings_of_agent_provider_k8s_are_added() -> None:
+def test_adds_settings_of_agent_provider_k8s() -> None:
     settings = {
         "labelsToAdd": {"team": "a"},
         "annotationsToAdd": {"note": "b"},
@@ -175,7 +175,7 @@ def test_settings_of_agent_provider_k8s_are_added() -> None:
     assert spec["dnsConfig"] == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
 
 
-async def test_a_resolver_configuration_is_mounted(tmp_path: Path) -> None:
+async def test_mounts_resolver_configuration(tmp_path: Path) -> None:
     file = tmp_path / "resolv"
     cluster = FakeCluster()
     cluster.answers = dict(CREATE)
@@ -200,21 +200,21 @@ async def test_a_resolver_configuration_is_mounted(tmp_path: Path) -> None:
     assert spec["containers"][0]["volumeMounts"][1] == mount
 
 
-def test_affinities_that_kuscia_does_not_know_are_dropped() -> None:
+def test_drops_unknown_affinities() -> None:
     node = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     settings = {"affinitiesToAdd": {**node, "nodeSelector": {"a": "b"}}}
     assert runk.backend_pod(stored_pod(), "lite", "engines", {}, settings)["spec"]["affinity"] == node
 
 
 @pytest.mark.parametrize("given", ["x", [], {"nodeAffinity": []}, {"podAffinity": "x"}])
-async def test_affinities_of_another_type_end_the_start(given: Any) -> None:
+async def test_rejects_affinities_of_wrong_type(given: Any) -> None:
     agent = {"provider": {"k8s": {"affinitiesToAdd": given}}}
     provider = runk.RunkProvider(config("", agent=agent), "lite", "10.0.0.1")
     with pytest.raises(AgentStartError, match="failed to unmarshal json to Affinities"):
         await provider.start()
 
 
-def test_party_resources_replace_those_of_the_app_image() -> None:
+def test_party_resources_replace_those_of_app_image() -> None:
     task = {
         "metadata": {"name": "t", "uid": "703aa0b8-8cb9-42d9-bb93-3287499ece9c"},
         "spec": {
@@ -239,7 +239,7 @@ def test_party_resources_replace_those_of_the_app_image() -> None:
     ] * 2
 
 
-def test_where_an_engines_metrics_are() -> None:
+def test_annotates_metrics_endpoint() -> None:
     pod = stored_pod(metricProbe={"path": "/metrics", "port": "spu"})
     port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
     annotations = runk.backend_pod(pod, "lite", "engines", {}, {})["metadata"]["annotations"]
@@ -269,7 +269,7 @@ GUEST, BOTH = {"name": "guest", "role": "guest"}, {"name": "both", "role": ",hos
         ([], "", None),
     ],
 )
-def test_template_of_a_role(templates: list[dict[str, str]], role: str, chosen: str | None) -> None:
+def test_selects_template_by_role(templates: list[dict[str, str]], role: str, chosen: str | None) -> None:
     found = engines.select_template(templates, role)
     assert (found and found["name"]) == chosen
 
@@ -278,7 +278,7 @@ def test_template_of_a_role(templates: list[dict[str, str]], role: str, chosen: 
     ("templates", "reason"),
     [([], "deploy templates are empty"), ([{"role": "guest"}], 'not found deploy template for role "host"')],
 )
-def test_no_template_for_a_role(templates: list[Any], reason: str) -> None:
+def test_rejects_role_without_template(templates: list[Any], reason: str) -> None:
     party = {"domainID": "alice", "role": "host", "appImageRef": "i"}
     image = {"spec": {"image": {"name": "x"}, "deployTemplates": templates}}
     with pytest.raises(engines.EngineError) as error:
@@ -300,8 +300,8 @@ def test_no_template_for_a_role(templates: list[Any], reason: str) -> None:
         ("-a-", "-b-", "a-b"),
     ],
 )
-def test_services_are_named_as_in_kuscia(pod: str, port: str, start: str) -> None:
-    """GenerateServiceName in Kuscia's pkg/utils/resources/service.go: a letter first, 63 characters at most."""
+def test_names_services_as_kuscia(pod: str, port: str, start: str) -> None:
+    """GenerateServiceName in Kuscia's pkg/utils/resources/service.go: starts with a letter, at most 63 characters."""
     name = engines.EnginePod(pod, 0, []).service(port)
     rest = name.removeprefix(start)
     assert name.startswith(start)
@@ -310,11 +310,11 @@ def test_services_are_named_as_in_kuscia(pod: str, port: str, start: str) -> Non
     assert len(name) == 63 or not rest
 
 
-def test_long_names_of_the_host_fit() -> None:
+def test_shortens_long_names() -> None:
     assert len(runk.fitting_name("x" * 300)) <= 253
 
 
-def test_template_variables_are_escaped_for_json() -> None:
+def test_escapes_template_variables_for_json() -> None:
     values = variables({"TASK_INPUT_CONFIG": '{"a":"b\n"}', "lower": "1"}, {"LOWER": "2"})
     text = render('{"input": "{{.TASK_INPUT_CONFIG}}", "x": "{{ .LOWER }}{{.NOSUCH}}"}', values)
     assert json.loads(text) == {"input": '{"a":"b\n"}', "x": "2"}
@@ -338,14 +338,14 @@ def test_template_variables_are_escaped_for_json() -> None:
         ("NONE", ""),
     ],
 )
-def test_paths_into_json(path: str, text: str) -> None:
+def test_selects_paths_in_json(path: str, text: str) -> None:
     """Kuscia's QueryByFields."""
     values = {"V": '{"b":["x",{"c":"<"}],"a":1}', "T": "plain"}
     assert render("{{{." + path + "}}}", values) == text
     assert unknown_keys("{{{." + path + "}}}", values) == ({"NONE"} if path == "NONE" else set())
 
 
-def test_certificates_are_signed_by_the_domain_key() -> None:
+def test_signs_certificates_with_domain_key() -> None:
     files = engine_files(h.KEY, "alice", "t-0")
     ca = x509.load_pem_x509_certificate(files["ca.crt"].encode())
     for role in ("server", "client"):
@@ -355,7 +355,7 @@ def test_certificates_are_signed_by_the_domain_key() -> None:
 
 
 class FakeCluster:
-    """An API server that knows nothing: 404, or what `answers` says of "<METHOD> <last part of the path>"."""
+    """An API server without objects: 404, or the entry of `answers` for "<METHOD> <last part of the path>"."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str]] = {}
@@ -379,7 +379,7 @@ class FakeCluster:
 
     @contextlib.asynccontextmanager
     async def serve(self, path: Path) -> AsyncIterator[str]:
-        """Yields the path of a kubeconfig for it."""
+        """Yield the path of a kubeconfig for it."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self.handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -422,14 +422,14 @@ async def started(kubeconfig: str) -> AsyncIterator[runk.RunkProvider]:
         await provider.close()
 
 
-async def test_a_pod_that_is_not_found_means_all_is_well(tmp_path: Path) -> None:
+async def test_ping_accepts_404(tmp_path: Path) -> None:
     cluster = FakeCluster()
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig):
         assert cluster.seen[0] == "GET test"
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-async def test_without_rights_the_agent_does_not_start(tmp_path: Path, status: int) -> None:
+async def test_agent_does_not_start_without_permissions(tmp_path: Path, status: int) -> None:
     cluster = FakeCluster()
     text = 'pods "test" is forbidden: User "system:serviceaccount:a:b" cannot get resource "pods"'
     cluster.answers["GET test"] = (status, text)
@@ -439,7 +439,7 @@ async def test_without_rights_the_agent_does_not_start(tmp_path: Path, status: i
                 pass
 
 
-async def test_without_a_cluster_the_agent_does_not_start(tmp_path: Path) -> None:
+async def test_agent_does_not_start_without_cluster(tmp_path: Path) -> None:
     async with FakeCluster().serve(tmp_path) as kubeconfig:
         pass
     with pytest.raises(AgentStartError, match="failed to ping backend k8s cluster"):
@@ -447,7 +447,7 @@ async def test_without_a_cluster_the_agent_does_not_start(tmp_path: Path) -> Non
             pass
 
 
-async def test_outside_a_pod_there_is_no_in_cluster_config(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reports_missing_in_cluster_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(AgentStartError, match="failed to get in cluster config"):
         async with started(""):
@@ -458,7 +458,7 @@ FILES = EngineFiles({"task-config.conf": "x"}, {"ca.crt": "y"})
 CREATE = {"POST configmaps": (201, ""), "POST secrets": (201, ""), "POST pods": (201, "")}
 
 
-async def test_what_exists_is_left_as_it_is(tmp_path: Path) -> None:
+async def test_keeps_existing_objects(tmp_path: Path) -> None:
     cluster = FakeCluster()
     cluster.answers = dict.fromkeys(CREATE, (409, 'pods "sample-1-a-0" already exists'))
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
@@ -467,7 +467,7 @@ async def test_what_exists_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["configmaps", "secrets", "pods"])
-async def test_what_a_webhook_denied_is_denied_for_good(tmp_path: Path, kind: str) -> None:
+async def test_webhook_denial_is_permanent(tmp_path: Path, kind: str) -> None:
     cluster = FakeCluster()
     text = 'admission webhook "no.example.com" denied the request: privileged'
     cluster.answers = CREATE | {f"POST {kind}": (403, text)}
@@ -488,7 +488,7 @@ async def test_what_a_webhook_denied_is_denied_for_good(tmp_path: Path, kind: st
         ("POST pods", 409, 'object is being deleted: pods "sample-1-a-0" already exists'),
     ],
 )
-async def test_what_may_pass_is_raised_to_be_tried_again(tmp_path: Path, path: str, status: int, text: str) -> None:
+async def test_other_denials_are_retryable(tmp_path: Path, path: str, status: int, text: str) -> None:
     cluster = FakeCluster()
     cluster.answers = CREATE | {path: (status, text)}
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
@@ -501,8 +501,8 @@ def listed(name: str, node: str) -> Object:
     return {"metadata": {"name": name, "labels": {names.LABEL_NAMESPACE: "alice", names.LABEL_NODE: node}}}
 
 
-async def test_the_sweep_takes_pods_of_earlier_nodes_alone(tmp_path: Path) -> None:
-    """Their ConfigMaps and Secrets stay, and so does what the store still knows or a Ready node made."""
+async def test_sweep_removes_only_pods_of_earlier_nodes(tmp_path: Path) -> None:
+    """Their ConfigMaps and Secrets stay, and so do pods in the store or of a Ready node."""
     cluster = FakeCluster()
     made = {"own-0": "lite", "left-0": "earlier", "known-0": "earlier", "other-0": "other", "unlabelled-0": ""}
     cluster.items = [listed(name, node) for name, node in made.items()]
@@ -512,14 +512,14 @@ async def test_the_sweep_takes_pods_of_earlier_nodes_alone(tmp_path: Path) -> No
     assert [entry for entry in cluster.seen if entry.startswith("DELETE")] == ["DELETE left-0"]
 
 
-async def test_the_log_of_an_absent_pod(tmp_path: Path) -> None:
+async def test_reports_log_of_missing_pod(tmp_path: Path) -> None:
     async with FakeCluster().serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
         with pytest.raises(LookupError, match="not found"):
             await anext(aiter(provider.log("nosuch", "engine", False)))
 
 
-def test_what_is_made_for_a_pod_names_it_in_an_annotation() -> None:
-    """A label would not hold a name of more than 63 characters."""
+def test_annotates_objects_with_their_pod() -> None:
+    """A label cannot contain a name of more than 63 characters."""
     pod = stored_pod("t" * 62)
     made = runk.backend_pod(pod, "lite", "engines", {}, {})
     metadata = runk.owned_metadata(made, "x")
@@ -531,7 +531,7 @@ def test_what_is_made_for_a_pod_names_it_in_an_annotation() -> None:
     }
 
 
-async def test_what_was_made_for_a_pod_goes_with_it(tmp_path: Path) -> None:
+async def test_deletes_objects_with_their_pod(tmp_path: Path) -> None:
     cluster = FakeCluster()
     owned = {"metadata": {"name": "a-0-certs", "annotations": {runk.OWNER_ANNOTATION: "a-0"}}}
     cluster.items = [owned, {"metadata": {"name": "b-0-certs", "annotations": {runk.OWNER_ANNOTATION: "b-0"}}}]
@@ -542,20 +542,20 @@ async def test_what_was_made_for_a_pod_goes_with_it(tmp_path: Path) -> None:
     assert deleted == ["DELETE a-0", "DELETE a-0-certs", "DELETE a-0-certs"]
 
 
-def test_without_servers_of_its_own_an_engine_has_no_search_domains() -> None:
+def test_default_dns_has_no_search_domains() -> None:
     settings = {"dns": {"searches": ["x"]}}
     assert runk.dns_config([], settings, "10.0.0.1") == {"nameservers": ["10.0.0.1"]}
     assert runk.dns_config(["1.2.3.4"], settings, "10.0.0.1") == {"nameservers": ["1.2.3.4"], "searches": ["x"]}
 
 
-async def test_a_backend_that_kuscia_has_not_ends_the_start() -> None:
+async def test_rejects_unknown_backend() -> None:
     agent = {"provider": {"k8s": {"backend": {"name": "gke"}}}}
     provider = runk.RunkProvider(config("", agent=agent), "lite", "10.0.0.1")
     with pytest.raises(AgentStartError, match='backend plugin "gke" not found'):
         await provider.start()
 
 
-async def test_a_host_that_refuses_later_takes_the_heartbeat(tmp_path: Path) -> None:
+async def test_lost_permissions_stop_heartbeats(tmp_path: Path) -> None:
     cluster = FakeCluster()
     async with cluster.serve(tmp_path) as kubeconfig, started(kubeconfig) as provider:
         await provider.ping()

@@ -1,4 +1,4 @@
-"""RunP: jobs whose engines are processes beside the lite; no cluster needed."""
+"""RunP: jobs whose engines are processes next to the lite, without a cluster."""
 
 import asyncio
 import sys
@@ -72,7 +72,7 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     await store.close()
 
 
-async def test_a_two_party_job_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_party_job_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OF_KUSCIA", "too")
     monkeypatch.setenv("KUSCIA_SIM_HOME", "/x")
     args = ["-c", PROGRAM, "./kuscia/task-config.conf"]
@@ -90,22 +90,22 @@ async def test_a_two_party_job_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatc
     await h.eventually(gone, "the engines' directories gone", 15)
 
 
-async def test_a_failing_engine(lab: Lab) -> None:
+async def test_reports_failed_engine(lab: Lab) -> None:
     await h.add_app_image(lab.store, "fail", "echo boom >&2; exit 3")
     await lab.jobs.create(h.job_request("j", "fail"))
     status = await h.wait_state(lab.jobs, "j", "Failed", 20)
     assert 'container[engine] terminated state reason "Error", message: "boom\\n"' in status["err_msg"]
 
 
-async def test_absolute_paths_are_kuscias_own(lab: Lab) -> None:
-    """What the pod mounts is not there: an engine of a built-in image has no root of its own."""
+async def test_absolute_paths_are_those_of_kuscia(lab: Lab) -> None:
+    """The mounts of the pod are not visible there: an engine of a built-in image shares the root directory."""
     await h.add_app_image(lab.store, "absolute", "cat /work/kuscia/task-config.conf")
     await lab.jobs.create(h.job_request("j", "absolute"))
     status = await h.wait_state(lab.jobs, "j", "Failed", 20)
     assert "/work/kuscia/task-config.conf: No such file or directory" in status["err_msg"]
 
 
-async def test_an_image_with_layers(lab: Lab) -> None:
+async def test_rejects_image_with_layers(lab: Lab) -> None:
     provider = RunpProvider(lab.path / "alice", "alice", "lite", "127.0.0.1")
     await provider.start()
     standard = images.Image((), (), (), built_in=False)
@@ -116,7 +116,7 @@ async def test_an_image_with_layers(lab: Lab) -> None:
         await provider.create(pod, EngineFiles({}, {}))
 
 
-async def test_an_image_that_is_not_built_in(lab: Lab) -> None:
+async def test_rejects_image_that_is_not_built_in(lab: Lab) -> None:
     await h.add_app_image(lab.store, "other", "true", "docker.io/library/other:2")
     await lab.jobs.create(h.job_request("j", "other"))
     status = await h.wait_state(lab.jobs, "j", "Failed", 20)
@@ -124,7 +124,7 @@ async def test_an_image_that_is_not_built_in(lab: Lab) -> None:
     assert h.IMAGE in status["err_msg"]
 
 
-async def test_stopping_a_job_ends_its_processes(lab: Lab) -> None:
+async def test_stopping_job_ends_its_processes(lab: Lab) -> None:
     marker = lab.path / "started"
     await h.add_app_image(lab.store, "long", f"echo $$ >> {marker}; sleep 600")
     await lab.jobs.create(h.job_request("j", "long"))
@@ -141,7 +141,7 @@ async def test_stopping_a_job_ends_its_processes(lab: Lab) -> None:
     await h.eventually(ended, "both engines ended", 20)
 
 
-async def test_what_an_engine_started_ends_with_it(lab: Lab) -> None:
+async def test_child_processes_end_with_engine(lab: Lab) -> None:
     marker = lab.path / "child"
     await h.add_app_image(lab.store, "parent", f"sleep 600 & echo $! >> {marker}")
     await lab.jobs.create(h.job_request("j", "parent"))
@@ -150,12 +150,12 @@ async def test_what_an_engine_started_ends_with_it(lab: Lab) -> None:
 
 
 def is_running(pid: str) -> bool:
-    """Not one that has ended and that nobody has asked about."""
+    """Tell whether a process runs and is not a zombie."""
     status = Path(f"/proc/{pid}/status")
     return status.exists() and "State:\tZ" not in status.read_text()
 
 
-async def test_engines_end_with_the_agent(lab: Lab) -> None:
+async def test_engines_end_with_agent(lab: Lab) -> None:
     marker = lab.path / "started"
     await h.add_app_image(lab.store, "long", f"echo $$ >> {marker}; sleep 600")
     await lab.jobs.create(h.job_request("j", "long", "alice"))
@@ -168,7 +168,7 @@ async def test_engines_end_with_the_agent(lab: Lab) -> None:
     assert not Path(f"/proc/{marker.read_text().strip()}").exists()
 
 
-async def test_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+async def test_does_not_start_with_unreadable_store(tmp_path: Path) -> None:
     images.register(tmp_path / images.STORE, h.IMAGE, {})
     (tmp_path / images.STORE / "repositories/index.json").write_text("{")
     with pytest.raises(AgentStartError, match=r"failed to init runtime process.*index\.json"):

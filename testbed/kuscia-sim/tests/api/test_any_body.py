@@ -1,4 +1,4 @@
-"""Every endpoint with bodies nobody thought of: the answer is always one that Go could have given."""
+"""Every endpoint with random bodies: the answer is always one that Go could give."""
 
 import json
 import random
@@ -44,7 +44,7 @@ def _body(type_: Message, rng: random.Random) -> dict[str, Any]:
 
 
 def _problem(endpoint: Endpoint, status: int, text: str, flat: bool) -> str:
-    """What Go would not have answered; "" when it could have."""
+    """Return what Go would not answer, or ""."""
     if status != 200:
         return f"HTTP {status}"
     answer = json.loads(text)
@@ -60,18 +60,18 @@ def _problem(endpoint: Endpoint, status: int, text: str, flat: bool) -> str:
 
 @pytest.mark.parametrize("node", ["master", ALICE])
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path.removeprefix("/api/v1/"))
-async def test_kusciaapi(cluster: Cluster, node: str, endpoint: Endpoint) -> None:
+async def test_kusciaapi_answers_as_go(cluster: Cluster, node: str, endpoint: Endpoint) -> None:
     await _try(cluster, node, endpoint, flat=False)
 
 
 @pytest.mark.parametrize("endpoint", datamesh.endpoints.items, ids=lambda endpoint: endpoint.path.split("/", 4)[4])
-async def test_datamesh(cluster: Cluster, endpoint: Endpoint) -> None:
+async def test_datamesh_answers_as_go(cluster: Cluster, endpoint: Endpoint) -> None:
     await _try(cluster, "mesh", endpoint, flat=True)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path.removeprefix("/api/v1/"))
-async def test_a_null_in_any_list(cluster: Cluster, endpoint: Endpoint) -> None:
-    """encoding/json takes it for a nil pointer: a panic of Go's, or a refusal by a handler that minds."""
+async def test_null_in_any_list_is_an_error(cluster: Cluster, endpoint: Endpoint) -> None:
+    """encoding/json decodes it as a nil pointer: Go panics, or the handler checks for it."""
     for name, field in endpoint.request.fields.items():
         if field.kind != "repeated" or not isinstance(field.type, Message):
             continue

@@ -1,4 +1,4 @@
-"""DataMesh's rules (Kuscia's pkg/datamesh/metaserver), with values that were not recorded."""
+"""Rules of DataMesh (Kuscia's pkg/datamesh/metaserver), with values that were not recorded."""
 
 import json
 from typing import Any
@@ -37,15 +37,15 @@ async def make_source(cluster: Cluster, source_id: str, type_: str, part: str, *
         ("domaindatasource/query", {}, "datasource id should not be empty"),
     ],
 )
-async def test_the_framework_joins_what_it_finds(cluster: Cluster, path: str, body: Any, text: str) -> None:
+async def test_framework_joins_problems(cluster: Cluster, path: str, body: Any, text: str) -> None:
     assert await cluster.ask("mesh", f"datamesh/{path}", body) == {"code": 12100, "message": text}
 
 
-async def test_a_report_needs_no_place(cluster: Cluster) -> None:
+async def test_report_requires_no_data_source(cluster: Cluster) -> None:
     await cluster.ok("mesh", "datamesh/domaindata/create", table(type="report", relative_uri=""))
 
 
-async def test_grants_that_are_refused(cluster: Cluster) -> None:
+async def test_rejects_invalid_grants(cluster: Cluster) -> None:
     grant = {"domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
     path = "datamesh/domaindatagrant"
     assert await cluster.refused("mesh", f"{path}/create", grant) == (12100, "domaindata [t] not exists")
@@ -61,8 +61,8 @@ async def test_grants_that_are_refused(cluster: Cluster) -> None:
     assert await cluster.refused("mesh", f"{path}/create", grant) == (12400, text)
 
 
-async def test_a_grant_without_a_label(cluster: Cluster) -> None:
-    """Its grantee may be no label, and it is in no list by grantee, unlike one that KusciaAPI made.
+async def test_grant_has_no_label(cluster: Cluster) -> None:
+    """Its grantee need not be a valid label, and it is in no list by grantee, unlike one from KusciaAPI.
 
     Kuscia's pkg/datamesh/metaserver/service/domaindatagrant.go (convertData2Spec).
     """
@@ -79,7 +79,7 @@ async def test_a_grant_without_a_label(cluster: Cluster) -> None:
     assert [one["data"]["domaindatagrant_id"] for one in found] == ["k"]
 
 
-async def test_a_source_is_shown_without_its_key(cluster: Cluster) -> None:
+async def test_shows_source_without_key(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "config/create", {"data": [{"key": "k", "value": json.dumps(OSS)}]})
     for source_id, type_ in (("o", "oss"), ("db", "mysql")):
         await cluster.store.create(
@@ -101,13 +101,13 @@ async def test_a_source_is_shown_without_its_key(cluster: Cluster) -> None:
         ({"infoKey": "none"}, "unexpected end of JSON input"),
     ],
 )
-async def test_sources_that_cannot_be_shown(cluster: Cluster, spec: Any, text: str) -> None:
+async def test_rejects_unreadable_sources(cluster: Cluster, spec: Any, text: str) -> None:
     await cluster.store.create("domaindatasources", ALICE, "bad", {"spec": {"type": "oss", "name": "n", **spec}})
     told = await cluster.refused("mesh", "datamesh/domaindatasource/query", {"datasource_id": "bad"})
     assert told == (12302, text)
 
 
-async def test_columns_that_dataproxy_does_not_know(cluster: Cluster) -> None:
+async def test_rejects_unsupported_columns(cluster: Cluster) -> None:
     await make_source(cluster, "proxied", "oss", "oss")
     await make_source(cluster, "direct", "oss", "oss", access_directly=True)
     await make_source(cluster, "db", "mysql", "database")
@@ -126,7 +126,7 @@ async def test_columns_that_dataproxy_does_not_know(cluster: Cluster) -> None:
     assert found["file_format"] == "UNKNOWN"
 
 
-async def test_health(cluster: Cluster) -> None:
+async def test_health_is_ready(cluster: Cluster) -> None:
     for node in ("mesh", "master"):
         async with cluster.clients[node].post("/healthZ", data=b"{}") as answer:
             assert (await answer.json())["data"] == {"ready": True}
@@ -142,7 +142,7 @@ async def test_health(cluster: Cluster) -> None:
         ('{"path": 5}', "json: cannot unmarshal number into Go struct field LocalDataSourceInfo.path of type string"),
     ],
 )
-async def test_configuration_that_is_no_info(cluster: Cluster, value: str, text: str) -> None:
+async def test_rejects_configuration_that_is_not_info(cluster: Cluster, value: str, text: str) -> None:
     await cluster.ok(ALICE, "config/create", {"data": [{"key": "k", "value": value}]})
     config = await cluster.store.get("configmaps", ALICE, "domain-config")
     await cluster.store.update("configmaps", ALICE, "domain-config", {**config, "written": 0})

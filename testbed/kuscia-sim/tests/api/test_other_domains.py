@@ -1,4 +1,4 @@
-"""What a lite hears when it asks for another domain's objects: its store is the master's API server (facts 11)."""
+"""A lite's requests for objects of another domain: its store is the master's API server (Kuscia facts 11)."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,13 +30,13 @@ def refusal(verb: str, resource: str = "domaindatagrants", name: str = "g", name
 
 @web.middleware
 async def _as_alice(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the master's Envoy makes of alice's token."""
+    """Convert alice's token as the master's Envoy does."""
     return await handler(request.clone(headers={**request.headers, "Kuscia-Source": ALICE}))
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[RemoteStore]:
-    """alice's way to a master's state, in which bob has a grant, and each of them a job and its task."""
+    """Return alice's connection to a master's state in which bob has a grant, and each has a job and a task."""
     local = await LocalStore.open(datastore_url("", str(tmp_path / "state.db")), "t")
     for name in (ALICE, "bob", "cross-domain"):
         await local.create("namespaces", "", name, {})
@@ -70,7 +70,7 @@ async def store(tmp_path: Path) -> AsyncIterator[RemoteStore]:
         ("create", {**KEY, "domaindata_id": "t", "grant_domain": ALICE}, 11100, "domaindata [t] not exists"),
     ],
 )
-async def test_grants_of_another_domain(
+async def test_rejects_grants_of_another_domain(
     store: RemoteStore, path: str, body: dict[str, Any], code: int, text: str
 ) -> None:
     app = api.kusciaapi_app(make_node("lite", ALICE, store))
@@ -80,7 +80,7 @@ async def test_grants_of_another_domain(
         assert (status["code"], status["message"]) == (code, text)
 
 
-async def test_a_batch_with_grants_of_another_domain(store: RemoteStore) -> None:
+async def test_rejects_batch_with_grants_of_another_domain(store: RemoteStore) -> None:
     app = api.kusciaapi_app(make_node("lite", ALICE, store))
     async with TestClient(TestServer(app)) as client:
         async with client.post("/api/v1/domaindatagrant/batchQuery", json={"data": [KEY]}, headers=JSON) as answer:
@@ -88,7 +88,7 @@ async def test_a_batch_with_grants_of_another_domain(store: RemoteStore) -> None
         assert [(detail["code"], detail["message"]) for detail in status["details"]] == [(11702, refusal("get"))]
 
 
-async def test_nothing_of_another_namespace_is_told(store: RemoteStore) -> None:
+async def test_reveals_nothing_of_another_namespace(store: RemoteStore) -> None:
     for name in ("g", "none"):
         with pytest.raises(Forbidden):
             await store.get("domaindatagrants", "bob", name)
@@ -102,7 +102,7 @@ async def test_nothing_of_another_namespace_is_told(store: RemoteStore) -> None:
     assert await store.list("domaindatagrants") == []
 
 
-async def test_of_jobs_a_lite_reads_those_that_it_takes_part_in(store: RemoteStore) -> None:
+async def test_lite_reads_jobs_it_takes_part_in(store: RemoteStore) -> None:
     for kind, name in (("kusciajobs", "job-of"), ("kusciatasks", "task-of")):
         own, others = f"{name}-{ALICE}", f"{name}-bob"
         assert [item["metadata"]["name"] for item in await store.list(kind, "cross-domain")] == [own]

@@ -32,7 +32,7 @@ async def eventually(cluster: Cluster, node: str, path: str, body: Any, wanted: 
     raise AssertionError(answer)
 
 
-async def test_roles_of_a_lite(cluster: Cluster) -> None:
+async def test_lite_forwards_or_rejects_by_role(cluster: Cluster) -> None:
     not_here = (11104, "kuscia lite api not support this interface now")
     for path in ("domain/create", "domain/delete", "appimage/create", "appimage/list"):
         assert await cluster.refused(ALICE, path, {"domain_id": "x", "name": "x"}) == not_here
@@ -55,12 +55,12 @@ async def test_roles_of_a_lite(cluster: Cluster) -> None:
     assert await cluster.refused(ALICE, "domaindatasource/list", {"domain_id": "bob"}) == (11808, mine)
 
 
-async def test_without_its_master_a_lite_says_11103(cluster: Cluster) -> None:
+async def test_lite_without_master_returns_11103(cluster: Cluster) -> None:
     cluster.internal.down = True
     assert await cluster.refused(ALICE, "domain/query", {"domain_id": ALICE}) == (11103, "connection refused")
 
 
-async def test_a_lite_cannot_read_a_refusal_of_the_masters_framework(cluster: Cluster) -> None:
+async def test_lite_cannot_parse_framework_errors_of_master(cluster: Cluster) -> None:
     bad = {"source": "bob", "destination": ALICE, "authentication_type": "MTLS",
            "endpoint": {"host": "h", "ports": [{"name": "http", "port": 1, "protocol": "GRPCS"}]}}  # fmt: skip
     await cluster.ok("master", "route/create", bad)
@@ -103,7 +103,7 @@ async def test_a_lite_cannot_read_a_refusal_of_the_masters_framework(cluster: Cl
         ),
     ],
 )  # fmt: skip
-async def test_routes_that_break_a_rule(cluster: Cluster, change: Any, code: int, text: str) -> None:
+async def test_rejects_invalid_routes(cluster: Cluster, change: Any, code: int, text: str) -> None:
     route = {"source": ALICE, "destination": "bob", "authentication_type": "Token",
              "endpoint": {"host": "h", "ports": [{"port": 1, "protocol": "grpcs"}]}}  # fmt: skip
     got = await cluster.refused("master", "route/create", {**route, **change})
@@ -111,7 +111,7 @@ async def test_routes_that_break_a_rule(cluster: Cluster, change: Any, code: int
     assert text in got[1]
 
 
-async def test_route_options_come_back(cluster: Cluster) -> None:
+async def test_query_returns_route_options(cluster: Cluster) -> None:
     route = {
         "source": ALICE,
         "destination": "bob",
@@ -130,7 +130,7 @@ async def test_route_options_come_back(cluster: Cluster) -> None:
         assert found[field] == route[field]
 
 
-async def test_all_forms_of_a_certificate(cluster: Cluster) -> None:
+async def test_accepts_all_certificate_forms(cluster: Cluster) -> None:
     pem = credentials.cert_pem(credentials.ca_certificate(credentials.new_key(), "x"))
     frame = re.sub(r"-----[A-Z ]+-----\n", "", pem).strip()
     forms = [credentials.b64(pem), pem, frame, frame.replace("\n", ""), pem.replace("\n", "\r\n"),
@@ -145,11 +145,11 @@ async def test_all_forms_of_a_certificate(cluster: Cluster) -> None:
     ("cert", "text"),
     [("%", "cert must be encoded with base64"), ("YQ==", "cert format is invalid, must be an x509 certificate")],
 )
-async def test_what_is_no_certificate(cluster: Cluster, cert: str, text: str) -> None:
+async def test_rejects_invalid_certificates(cluster: Cluster, cert: str, text: str) -> None:
     assert await cluster.refused("master", "domain/create", {"domain_id": "c", "cert": cert}) == (11100, text)
 
 
-async def test_the_first_block_has_to_be_the_certificate(cluster: Cluster) -> None:
+async def test_first_pem_block_must_be_certificate(cluster: Cluster) -> None:
     key = credentials.new_key()
     pem = credentials.cert_pem(credentials.ca_certificate(key, "x"))
     bundle = pem + "-----BEGIN X-----\nYQ==\n-----END X-----\n"
@@ -162,13 +162,13 @@ async def test_the_first_block_has_to_be_the_certificate(cluster: Cluster) -> No
     assert code == 11100
 
 
-async def test_a_domain_that_becomes_a_partner_gets_a_protocol(cluster: Cluster) -> None:
+async def test_domain_that_becomes_partner_gets_protocol(cluster: Cluster) -> None:
     await cluster.ok("master", "domain/create", {"domain_id": "c"})
     await cluster.ok("master", "domain/update", {"domain_id": "c", "role": "partner"})
     assert (await cluster.store.get("domains", "", "c"))["spec"]["interConnProtocols"] == ["kuscia"]
 
 
-async def test_names_the_api_server_refuses_although_the_regex_takes_them(cluster: Cluster) -> None:
+async def test_api_server_rejects_names_that_match_regex(cluster: Cluster) -> None:
     code, text = await cluster.refused("master", "domain/create", {"domain_id": "a..b"})
     assert code == 11300
     assert text.startswith('Domain.kuscia.secretflow "a..b" is invalid: metadata.name: Invalid value: "a..b": ')
@@ -203,9 +203,7 @@ NO_NAME = """invalid resource name "a/b": [may not contain '/']"""
         ("master", "domaindatasource/list", {"domain_id": "a/b"}, 11808, NO_NAMESPACE),
     ],
 )  # fmt: skip
-async def test_names_the_client_does_not_ask_for(
-    cluster: Cluster, node: str, path: str, body: Any, code: int, text: str
-) -> None:
+async def test_client_rejects_names(cluster: Cluster, node: str, path: str, body: Any, code: int, text: str) -> None:
     assert await cluster.refused(node, path, body) == (code, text)
 
 
@@ -223,11 +221,11 @@ async def test_names_the_client_does_not_ask_for(
          f"Delete domainDataGrantId:a/b failed, detail:{NO_NAME}"),
     ],
 )  # fmt: skip
-async def test_names_datamesh_does_not_ask_for(cluster: Cluster, path: str, body: Any, code: int, text: str) -> None:
+async def test_datamesh_client_rejects_names(cluster: Cluster, path: str, body: Any, code: int, text: str) -> None:
     assert await cluster.refused("mesh", f"datamesh/{path}", body) == (code, text)
 
 
-async def test_a_partner_is_its_own_master(cluster: Cluster) -> None:
+async def test_partner_is_its_own_master(cluster: Cluster) -> None:
     await cluster.ok("master", "domain/create", {"domain_id": "p", "role": "partner"})
     found = await cluster.ok("master", "domain/query", {"domain_id": "p"})
     assert found["master_domain_id"] == "p"
@@ -286,12 +284,12 @@ ODPS = {"endpoint": "https://o", "project": "p", "access_key_id": "i", "access_k
         ("hive", {"localfs": {"path": "/x"}}, 11800, "parse data source failed, invalid datasource info"),
     ],
 )  # fmt: skip
-async def test_the_infos_of_a_data_source(cluster: Cluster, type_: str, info: Any, code: int, text: str) -> None:
+async def test_checks_data_source_info(cluster: Cluster, type_: str, info: Any, code: int, text: str) -> None:
     source = {"domain_id": ALICE, "datasource_id": "o", "type": type_, "info": info}
     assert await cluster.refused(ALICE, "domaindatasource/create", source) == (code, text)
 
 
-async def test_a_new_info_needs_its_type_and_keeps_the_key(cluster: Cluster) -> None:
+async def test_new_info_requires_type_and_keeps_key(cluster: Cluster) -> None:
     key = {"domain_id": ALICE, "datasource_id": "f"}
     source = {**key, "type": "localfs", "info": {"localfs": {"path": "/"}}}
     await cluster.ok(ALICE, "domaindatasource/create", source)
@@ -306,7 +304,7 @@ async def test_a_new_info_needs_its_type_and_keeps_the_key(cluster: Cluster) -> 
     assert (await cluster.ok(ALICE, "domaindatasource/query", key))["info"]["localfs"] == {"path": "/p"}
 
 
-async def test_only_the_owner_reads_a_data_source(cluster: Cluster) -> None:
+async def test_only_owner_reads_data_source(cluster: Cluster) -> None:
     source = {"domain_id": ALICE, "datasource_id": "o", "type": "odps", "info": {"odps": ODPS}}
     await cluster.ok(ALICE, "domaindatasource/create", source)
     key = {"domain_id": ALICE, "datasource_id": "o"}
@@ -319,7 +317,7 @@ async def test_only_the_owner_reads_a_data_source(cluster: Cluster) -> None:
     assert (found["name"], found["type"], found["info"]["odps"]) == ("new", "odps", ODPS)
 
 
-async def test_info_keys_are_read_from_the_nodes_configuration(cluster: Cluster) -> None:
+async def test_reads_info_keys_from_node_configuration(cluster: Cluster) -> None:
     info = json.dumps({"endpoint": "http://s3", "bucket": "b", "access_key_id": "i", "access_key_secret": "s"})
     await cluster.ok(ALICE, "config/create", {"data": [{"key": "k", "value": info}]})
     await eventually(cluster, ALICE, "config/query", {"key": "k"}, lambda a: a["value"] == info)
@@ -330,7 +328,7 @@ async def test_info_keys_are_read_from_the_nodes_configuration(cluster: Cluster)
     assert found["info_key"] == "k"
 
 
-async def test_configuration_values(cluster: Cluster) -> None:
+async def test_stores_configuration_values(cluster: Cluster) -> None:
     await cluster.ok("master", "config/create", {"data": [{"key": "a", "value": "1"}, {"key": "b"}]})
     await eventually(cluster, "master", "config/query", {"key": "a"}, lambda a: a["value"] == "1")
     again = {"data": [{"key": "a", "value": "2"}]}
@@ -348,8 +346,8 @@ async def test_configuration_values(cluster: Cluster) -> None:
     assert await cluster.refused("master", "config/create", empty) == (11100, text)
 
 
-async def test_what_is_deleted_from_the_configuration(cluster: Cluster) -> None:
-    """Only what the cache shows, and a key of any length (Kuscia's pkg/confmanager/driver/crd.go)."""
+async def test_deletes_only_visible_configuration(cluster: Cluster) -> None:
+    """Only what the cache shows, and keys of any length (Kuscia's pkg/confmanager/driver/crd.go)."""
     await cluster.ok(ALICE, "config/create", {"data": [{"key": "a", "value": "1"}]})
     await cluster.ok(ALICE, "config/delete", {"keys": ["a", "k" * 300]})
     await eventually(cluster, ALICE, "config/query", {"key": "a"}, lambda answer: answer["value"] == "1")
@@ -365,8 +363,10 @@ async def test_what_is_deleted_from_the_configuration(cluster: Cluster) -> None:
         ("create", {"data": [{"key": "old", "value": "v"}]}, 11900, f"get key[old] value failed, {DECRYPTION}"),
     ],
 )
-async def test_configuration_of_another_key(cluster: Cluster, path: str, body: Any, code: int, text: str) -> None:
-    """Of a node that came back with a new key (Kuscia's pkg/confmanager/service/config.go)."""
+async def test_reports_configuration_of_another_key(
+    cluster: Cluster, path: str, body: Any, code: int, text: str
+) -> None:
+    """Of a node that returned with a new key (Kuscia's pkg/confmanager/service/config.go)."""
     encrypted = credentials.encrypt(credentials.new_key().public_key(), b"v")
     await cluster.store.create("configmaps", ALICE, "domain-config", {"data": {"old": encrypted}})
     assert await cluster.refused(ALICE, f"config/{path}", body) == (code, text)
@@ -389,7 +389,7 @@ CONFIG_KEY = (
         ("..a", "must not start with '..'"),
     ],
 )
-async def test_a_key_of_the_configuration_is_one_of_a_config_map(cluster: Cluster, key: str, text: str) -> None:
+async def test_configuration_key_must_be_valid_in_config_map(cluster: Cluster, key: str, text: str) -> None:
     told = f'ConfigMap "domain-config" is invalid: data[{key}]: Invalid value: "{key}": {text}'
     wanted = {"data": [{"key": key, "value": "v"}]}
     assert await cluster.refused(ALICE, "config/create", wanted) == (11900, told)
@@ -397,7 +397,7 @@ async def test_a_key_of_the_configuration_is_one_of_a_config_map(cluster: Cluste
     await cluster.ok(ALICE, "config/create", {"data": [{"key": "Good-key_1.x", "value": "v"}]})
 
 
-async def test_tables_are_completed_and_merged(cluster: Cluster) -> None:
+async def test_completes_and_merges_tables(cluster: Cluster) -> None:
     made = await cluster.ok(ALICE, "domaindata/create", table(relative_uri="/d/My File.csv", domaindata_id=""))
     assert re.fullmatch(r"myfilecsv-[0-9a-f]{32}", made["domaindata_id"])
     key = {"data": {"domain_id": ALICE, "domaindata_id": made["domaindata_id"]}}
@@ -413,7 +413,7 @@ async def test_tables_are_completed_and_merged(cluster: Cluster) -> None:
     assert (found["attributes"], found["partition"]) == ({"a": "1"}, partition)
 
 
-async def test_a_master_updates_a_lites_table(cluster: Cluster) -> None:
+async def test_master_updates_table_of_lite(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table(name="n"))
     key = {"domain_id": ALICE, "domaindata_id": "t"}
     await cluster.ok("master", "domaindata/update", {**key, "name": "m"})
@@ -423,7 +423,7 @@ async def test_a_master_updates_a_lites_table(cluster: Cluster) -> None:
     assert await cluster.refused("master", "domaindata/update", {**key, "datasource_id": "none"}) == (11806, text)
 
 
-async def test_the_internal_api_gives_a_domain_only_its_own_tables(cluster: Cluster) -> None:
+async def test_internal_api_serves_only_tables_of_caller(cluster: Cluster) -> None:
     own = "domain's kusciaAPI could only operate its own DomainData, request.DomainID must be bob not alice"
     headers = {"Kuscia-Source": "bob"}
     key = {"domain_id": ALICE, "domaindata_id": "t"}
@@ -442,14 +442,14 @@ async def test_the_internal_api_gives_a_domain_only_its_own_tables(cluster: Clus
             assert (status["code"], status["message"]) == (11102, own), call
 
 
-async def test_a_null_in_a_batch_of_tables(cluster: Cluster) -> None:
-    """The framework's own check panics, which it words like a refusal (Kuscia's pkg/web/decorator, doValidate)."""
+async def test_rejects_null_in_batch_of_tables(cluster: Cluster) -> None:
+    """The framework reports a panic of its own check as an error (Kuscia's pkg/web/decorator, doValidate)."""
     answer = await cluster.ask("master", "domaindata/batchQuery", {"data": [None]})
     text = "runtime error: invalid memory address or nil pointer dereference"
     assert answer == {"status": {"code": 11100, "message": text}}
 
 
-async def test_lists_are_filtered(cluster: Cluster) -> None:
+async def test_filters_lists(cluster: Cluster) -> None:
     for number, kind in enumerate(("table", "model", "table")):
         await cluster.ok(ALICE, "domaindata/create", table(domaindata_id=f"t{number}", type=kind, vendor=f"v{number}"))
     for wanted, names in (({"domaindata_type": "table"}, ["t0", "t2"]), ({"domaindata_vendor": "v1"}, ["t1"])):
@@ -480,8 +480,8 @@ LABEL = (
                    "must be no more than 63 characters"),
     ],
 )  # fmt: skip
-async def test_filters_that_are_no_label_values(cluster: Cluster, value: str, text: str) -> None:
-    """Texts by apimachinery's own parser."""
+async def test_rejects_filters_that_are_not_label_values(cluster: Cluster, value: str, text: str) -> None:
+    """Texts of apimachinery's parser."""
     for path, field, label in (
         ("domaindata/list", "domaindata_type", "domaindata-type"),
         ("domaindata/list", "domaindata_vendor", "domaindata-vendor"),
@@ -491,13 +491,13 @@ async def test_filters_that_are_no_label_values(cluster: Cluster, value: str, te
         assert await cluster.refused(ALICE, path, {"data": {"domain_id": ALICE, field: value}}) == told
 
 
-async def test_a_filter_is_read_without_its_spaces(cluster: Cluster) -> None:
+async def test_trims_filters(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table(vendor="in"))
     found = await cluster.ok(ALICE, "domaindata/list", {"data": {"domain_id": ALICE, "domaindata_vendor": " in "}})
     assert [item["domaindata_id"] for item in found["domaindata_list"]] == ["t"]
 
 
-async def test_a_grant_brings_the_table_and_takes_it_away(cluster: Cluster) -> None:
+async def test_grant_copies_table_and_removes_it(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table(name="first"))
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
     await cluster.ok(ALICE, "domaindatagrant/create", grant)
@@ -514,7 +514,7 @@ async def test_a_grant_brings_the_table_and_takes_it_away(cluster: Cluster) -> N
     }
 
 
-async def test_grants_without_an_id_are_new_every_time(cluster: Cluster) -> None:
+async def test_grant_without_id_is_always_new(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table())
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob"}
     made = [(await cluster.ok(ALICE, "domaindatagrant/create", grant))["domaindatagrant_id"] for _ in range(2)]
@@ -523,7 +523,7 @@ async def test_grants_without_an_id_are_new_every_time(cluster: Cluster) -> None
     assert {entry["data"]["domaindatagrant_id"] for entry in listed["domaindatagrant_list"]} == set(made)
 
 
-async def test_a_grant_stays_with_its_table(cluster: Cluster) -> None:
+async def test_grant_cannot_change_its_table(cluster: Cluster) -> None:
     for data_id in ("t", "u"):
         await cluster.ok(ALICE, "domaindata/create", table(domaindata_id=data_id))
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
@@ -535,7 +535,7 @@ async def test_a_grant_stays_with_its_table(cluster: Cluster) -> None:
     assert await cluster.refused(ALICE, "domaindatagrant/update", {**grant, "domaindata_id": ""}) == told
 
 
-async def test_a_batch_of_grants_says_how_each_fared(cluster: Cluster) -> None:
+async def test_batch_reports_status_of_each_grant(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table())
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
     await cluster.ok(ALICE, "domaindatagrant/create", grant)
@@ -546,7 +546,7 @@ async def test_a_batch_of_grants_says_how_each_fared(cluster: Cluster) -> None:
     assert answer["status"]["details"][2]["message"] == "QueryDomainDataGrantRequestData can't be null"
 
 
-async def test_grants_go_with_their_table(cluster: Cluster) -> None:
+async def test_deleting_table_removes_grants(cluster: Cluster) -> None:
     await cluster.ok(ALICE, "domaindata/create", table())
     grant = {"domain_id": ALICE, "domaindata_id": "t", "grant_domain": "bob", "domaindatagrant_id": "g"}
     await cluster.ok(ALICE, "domaindatagrant/create", grant)
@@ -555,8 +555,8 @@ async def test_grants_go_with_their_table(cluster: Cluster) -> None:
     assert (code, text) == (11705, 'domaindatagrants.kuscia.secretflow "g" not found')
 
 
-async def test_signed_grants(cluster: Cluster) -> None:
-    """DataMesh signs what engines grant; a signature that is none makes a grant unavailable."""
+async def test_checks_grant_signatures(cluster: Cluster) -> None:
+    """DataMesh signs the grants of engines; an invalid signature makes a grant unavailable."""
     await cluster.ok(ALICE, "domaindata/create", table())
     grant = {"domaindata_id": "t", "grant_domain": "bob", "description": {"a": "b"}, "author": "alice"}
     made = await cluster.ok("mesh", "datamesh/domaindatagrant/create", grant)
@@ -572,7 +572,7 @@ async def test_signed_grants(cluster: Cluster) -> None:
     await eventually(cluster, ALICE, "domaindatagrant/query", forged, in_phase("Unavailable", "Verify error"))
 
 
-async def test_datamesh_words_its_refusals_flat(cluster: Cluster) -> None:
+async def test_datamesh_errors_have_no_envelope(cluster: Cluster) -> None:
     answer = await cluster.ask("mesh", "datamesh/domaindata/query", {})
     assert answer == {"code": 12100, "message": "domaindata id should not be empty"}
     answer = await cluster.ask("mesh", "datamesh/domaindata/query", {"domaindata_id": 5})
@@ -603,8 +603,8 @@ async def test_app_images_get_defaults_and_canonical_quantities(cluster: Cluster
     assert text == "can't parse limit memory  to resource quantity, unable to parse quantity's suffix"
 
 
-async def test_a_probe_that_says_nothing_is_kept(cluster: Cluster) -> None:
-    """k8sProbe and apiProbe in Kuscia's pkg/kusciaapi/service/appimage_service.go tell it from none."""
+async def test_keeps_empty_probe(cluster: Cluster) -> None:
+    """k8sProbe and apiProbe in Kuscia's pkg/kusciaapi/service/appimage_service.go distinguish it from a missing one."""
     image = _image()
     image["deploy_templates"][0]["containers"][0]["liveness_probe"] = {}
     await cluster.ok("master", "appimage/create", image)
@@ -614,13 +614,13 @@ async def test_a_probe_that_says_nothing_is_kept(cluster: Cluster) -> None:
     assert found["liveness_probe"]["period_seconds"] == 0
 
 
-async def test_a_bad_request_without_limits_is_a_panic(cluster: Cluster) -> None:
+async def test_invalid_request_without_limits_panics(cluster: Cluster) -> None:
     answer = await cluster.ask("master", "appimage/create", _image(requests={"cpu": "x"}))
     text = "doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"
     assert answer == {"status": {"code": 11101, "message": text}}
 
 
-async def test_app_images_are_listed_in_pages(cluster: Cluster) -> None:
+async def test_lists_app_images_in_pages(cluster: Cluster) -> None:
     for name in ("a", "b", "c"):
         await cluster.ok("master", "appimage/create", {**_image(), "name": name})
     page = await cluster.ok("master", "appimage/list", {"page_size": 2})
@@ -646,16 +646,16 @@ async def test_app_images_are_listed_in_pages(cluster: Cluster) -> None:
         ('{"v":"meta.k8s.io/v1","rv":5,"start":"/a/../b"}', "/a/../b"),
     ],
 )
-async def test_tokens_of_no_page(cluster: Cluster, token: str, text: str) -> None:
-    """Texts by Go's encoding/base64 and encoding/json."""
+async def test_rejects_invalid_page_tokens(cluster: Cluster, token: str, text: str) -> None:
+    """Texts of Go's encoding/base64 and encoding/json."""
     if token.startswith("{"):
         token = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
     told = (13107, f"invalid continue token: continue key is not valid: {text}")
     assert await cluster.refused("master", "appimage/list", {"page_token": token}) == told
 
 
-async def test_logs_are_asked_for_by_way_of_the_master(cluster: Cluster) -> None:
-    """The master says on which instance an engine ran; without `local` nobody looks for files before that."""
+async def test_log_query_asks_master_for_node(cluster: Cluster) -> None:
+    """The master names the instance that ran the engine; without `local` no file is read before that."""
     for task_id, phase, text in (
         ("nosuch", "", 'kusciatasks.kuscia.secretflow "nosuch" not found'),
         ("early", "Pending", "task early status pending, please try later"),
@@ -675,7 +675,7 @@ async def test_logs_are_asked_for_by_way_of_the_master(cluster: Cluster) -> None
     assert await cluster.refused(ALICE, "log/task/query", {"task_id": "away"}) == told
 
 
-async def test_certificates_are_issued_for_the_asked_time(cluster: Cluster) -> None:
+async def test_issues_certificates_for_requested_duration(cluster: Cluster) -> None:
     answer = await cluster.ask(ALICE, "certificate/generate", {"common_name": "x", "duration_sec": 60, "country": "CN"})
     leaf, root = (x509.load_pem_x509_certificate(base64.b64decode(c)) for c in answer["cert_chain"])
     assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == datetime.timedelta(seconds=60)
@@ -693,5 +693,5 @@ async def test_certificates_are_issued_for_the_asked_time(cluster: Cluster) -> N
     [("1000m", "1"), ("0.5", "500m"), ("1500m", "1500m"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("1000", "1k"),
      ("1e4", "10e3"), ("1e9", "1e9"), ("1e-3", "1e-3"), ("0", "0"), ("100M", "100M"), ("1E", "1E"), ("0.1n", "1n")],
 )  # fmt: skip
-def test_quantities(given: str, canonical: str) -> None:
+def test_formats_quantities(given: str, canonical: str) -> None:
     assert canonical_quantity(given) == canonical

@@ -1,4 +1,4 @@
-"""The master's domain and route controllers (Kuscia facts 5.3, 6.2, 6.4, 14.3)."""
+"""The domain and route controllers of a master (Kuscia facts 5.3, 6.2, 6.4, 14.3)."""
 
 import datetime
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def tokens(node: Node, name: str) -> list[Object]:
     return found
 
 
-async def test_master_makes_its_own_domain(node: Node) -> None:
+async def test_master_creates_its_domain(node: Node) -> None:
     await domains.bootstrap(node)
     await domains.bootstrap(node)
     own = await node.store.get("domains", "", "kuscia-system")
@@ -81,13 +81,15 @@ async def test_new_domain_gets_namespace_route_and_token(node: Node) -> None:
 @pytest.mark.parametrize(
     ("name", "spec", "namespace", "route"),
     [
-        # create in Kuscia's pkg/controllers/domain/controller.go leaves out the configuration and the tokens only.
+        # create in Kuscia's pkg/controllers/domain/controller.go omits only the configuration and the tokens.
         ("partner", {"role": "partner"}, True, True),
         ("with.dot", {}, False, False),
         ("no-center", {"authCenter": None}, True, False),
     ],
 )
-async def test_domains_that_get_less(node: Node, name: str, spec: Object, namespace: bool, route: bool) -> None:
+async def test_some_domains_get_fewer_objects(
+    node: Node, name: str, spec: Object, namespace: bool, route: bool
+) -> None:
     await domains.bootstrap(node)
     await add_domain(node, name, **spec)
     namespaces = [item["metadata"]["name"] for item in await node.store.list("namespaces")]
@@ -95,7 +97,7 @@ async def test_domains_that_get_less(node: Node, name: str, spec: Object, namesp
     assert bool(await node.store.list("clusterdomainroutes")) == route
 
 
-async def test_used_token_is_followed_by_one_new_one(node: Node) -> None:
+async def test_replaces_used_token_by_one_new(node: Node) -> None:
     await domains.bootstrap(node)
     await add_domain(node, "alice")
     for _ in range(3):
@@ -109,7 +111,7 @@ async def test_used_token_is_followed_by_one_new_one(node: Node) -> None:
     assert found[0]["token"] != found[1]["token"]
 
 
-async def test_deleted_domain_leaves_its_namespace_and_no_route(node: Node) -> None:
+async def test_deleted_domain_keeps_namespace_but_no_route(node: Node) -> None:
     await domains.bootstrap(node)
     await add_domain(node, "alice")
     await node.store.delete("domains", "", "alice")
@@ -162,7 +164,7 @@ async def uids(node: Node) -> set[str]:
     return {(await node.store.get("domainroutes", name, "alice-bob"))["metadata"]["uid"] for name in ("alice", "bob")}
 
 
-async def test_route_lands_in_both_namespaces_and_says_why_it_is_not_ready(node: Node) -> None:
+async def test_creates_domain_routes_and_reports_reason(node: Node) -> None:
     await two_domains(node)
     whole = await node.store.get("clusterdomainroutes", "", "alice-bob")
     (condition,) = whole["status"]["conditions"]
@@ -174,7 +176,7 @@ async def test_route_lands_in_both_namespaces_and_says_why_it_is_not_ready(node:
     assert len(await uids(node)) == 2
 
 
-async def test_certificates_bring_keys_and_a_new_handshake(node: Node) -> None:
+async def test_new_certificate_repeats_handshake(node: Node) -> None:
     await two_domains(node)
     before = await uids(node)
     domain = await node.store.get("domains", "", "alice")
@@ -186,7 +188,7 @@ async def test_certificates_bring_keys_and_a_new_handshake(node: Node) -> None:
     assert not before & await uids(node)
 
 
-async def test_changed_endpoint_makes_new_domain_routes(node: Node) -> None:
+async def test_changed_endpoint_recreates_domain_routes(node: Node) -> None:
     await two_domains(node, alice=certificate("alice"), bob=certificate("bob"))
     before = await uids(node)
     await settle(node)
@@ -198,7 +200,7 @@ async def test_changed_endpoint_makes_new_domain_routes(node: Node) -> None:
     assert not before & await uids(node)
 
 
-async def test_silent_destination(node: Node) -> None:
+async def test_reports_silent_destination(node: Node) -> None:
     await two_domains(node, alice=certificate("alice"), bob=certificate("bob"))
     for name in ("alice", "bob"):
         side = await node.store.get("domainroutes", name, "alice-bob")
@@ -212,7 +214,7 @@ async def test_silent_destination(node: Node) -> None:
     assert await ready(node) == ("False", "HeartBeatTimeout")
 
 
-async def test_tokens_that_stay_different_are_made_anew(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_repeats_handshake_when_tokens_stay_different(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     await two_domains(node, alice=certificate("alice"), bob=certificate("bob"))
     for name, revision in (("alice", 1), ("bob", 2)):
         side = await node.store.get("domainroutes", name, "alice-bob")
@@ -248,6 +250,6 @@ NEWER = {"tokenStatus": {"tokens": [{"revision": 1}, {"revision": 2}]}}
         (TOKEN, TOKEN, ""),
     ],
 )
-def test_reasons(source: Object, destination: Object, reason: str) -> None:
+def test_route_condition_reasons(source: Object, destination: Object, reason: str) -> None:
     status, found, _ = routes.condition({"status": source}, {"status": destination}, False)
     assert (status, found) == ("True" if not reason else "False", reason)

@@ -1,4 +1,4 @@
-"""Faults on demand: what the file may say, what a request meets, what becomes of a whole node."""
+"""Faults: the format of the file, their effect on a request and on a whole node."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ class Server:
         new.rename(self.file)
 
     async def ask(self, path: str = "/api/v1/domain/create") -> str:
-        """The answer: "200", "500 text", "reset"."""
+        """Return the answer: "200", "500 text", "reset"."""
         try:
             async with self.client.post(path, data=b"{}") as answer:
                 text = await answer.text()
@@ -50,7 +50,7 @@ class Server:
             return "reset"
 
     async def until(self, wanted: str) -> None:
-        """Asks until an answer begins with `wanted`: a busy machine may sleep through a whole period."""
+        """Ask until an answer starts with `wanted`: a busy machine may miss a whole period."""
         for _ in range(200):
             if (found := await self.ask()).startswith(wanted):
                 return
@@ -67,7 +67,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     await made.client.close()
 
 
-async def test_no_file_means_no_faults_and_it_is_read_when_it_comes_and_goes(server: Server) -> None:
+async def test_rereads_file_that_appears_and_disappears(server: Server) -> None:
     assert await server.ask() == "200"
     server.meet({"do": "fail"})
     assert await server.ask() == "500 Internal Server Error"
@@ -97,13 +97,15 @@ async def test_no_file_means_no_faults_and_it_is_read_when_it_comes_and_goes(ser
         ({"do": "reset", "node": "alice"}, ["reset"], 0),
     ],
 )
-async def test_what_a_request_meets(server: Server, fault: dict[str, Any], answers: list[str], handled: int) -> None:
+async def test_injects_faults_into_requests(
+    server: Server, fault: dict[str, Any], answers: list[str], handled: int
+) -> None:
     server.meet(fault)
     assert [await server.ask() for _ in answers] == answers
     assert server.handled == handled
 
 
-async def test_chances_are_the_same_for_the_same_seed(server: Server) -> None:
+async def test_same_seed_gives_same_sequence(server: Server) -> None:
     server.meet({"do": "reset", "chance": 0.5, "seed": 7})
     first = [await server.ask() for _ in range(20)]
     server.meet({"do": "reset", "chance": 0.5, "seed": 7, "text": "a file that differs"})
@@ -111,14 +113,14 @@ async def test_chances_are_the_same_for_the_same_seed(server: Server) -> None:
     assert {"reset", "200"} == set(first)
 
 
-async def test_a_fault_that_comes_and_goes(server: Server) -> None:
+async def test_periodic_fault(server: Server) -> None:
     server.meet({"do": "fail", "down": 0.4, "every": 0.8})
     assert (await server.ask()).startswith("500")
     for wanted in ("200", "500", "200"):
         await server.until(wanted)
 
 
-async def test_a_stall_hits_only_under_load(server: Server) -> None:
+async def test_stall_hits_only_under_load(server: Server) -> None:
     server.meet({"do": "stall", "above": 2, "seconds": 1})
     began = time.monotonic()
     assert await server.ask() == "200"
@@ -128,7 +130,7 @@ async def test_a_stall_hits_only_under_load(server: Server) -> None:
     assert time.monotonic() - began >= 1
 
 
-async def test_a_file_that_breaks_while_the_node_runs_is_no_quiet_one(server: Server) -> None:
+async def test_file_that_becomes_invalid_fails_requests(server: Server) -> None:
     server.file.write_text("[{at: api, do: fial}]")
     assert (await server.ask()).startswith("500 faults.yaml[0]: do ")
 
@@ -147,7 +149,7 @@ async def test_a_file_that_breaks_while_the_node_runs_is_no_quiet_one(server: Se
         ("[", r"faults\.yaml .*YAML"),
     ],
 )
-def test_a_wrong_file_is_refused_at_the_start(tmp_path: Path, text: str, message: str) -> None:
+def test_rejects_invalid_file_at_start(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "faults.yaml"
     file.write_text(text)
     with pytest.raises(FaultsInvalid, match=message):
@@ -162,7 +164,7 @@ def master(tmp_path: Path) -> Iterator[Node]:
 
 
 async def answer_of(url: str) -> tuple[int, str, str, str]:
-    """Status, body, content type and kuscia-error-message of GET `url`."""
+    """Return status, body, content type and kuscia-error-message of GET `url`."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         headers = answer.headers
         return answer.status, await answer.text(), headers["content-type"], headers.get("kuscia-error-message", "")
@@ -177,8 +179,8 @@ async def eventually(url: str, status: int) -> tuple[int, str, str, str]:
     raise AssertionError(found)
 
 
-async def test_a_whole_master_with_faults(master: Node) -> None:
-    """A late start, a gateway that somebody else answers for, a token that appears late."""
+async def test_master_with_faults(master: Node) -> None:
+    """A delayed start, another server in place of the gateway, a late token."""
     master.meet([{"at": "start", "do": "delay", "seconds": 3}, {"at": "token", "do": "delay", "seconds": 4}])
     began = time.monotonic()
     master.start().wait_started()
@@ -210,7 +212,7 @@ async def test_a_whole_master_with_faults(master: Node) -> None:
     assert (await eventually(gateway, 401))[3]
 
 
-def test_a_node_does_not_start_with_a_wrong_file(master: Node) -> None:
+def test_node_does_not_start_with_invalid_file(master: Node) -> None:
     master.meet([{"at": "api", "do": "nothing"}])
     assert master.start().wait_exit() == 1
     assert ".faults.yaml[0]: do " in master.output()

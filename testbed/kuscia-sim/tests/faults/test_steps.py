@@ -1,7 +1,7 @@
-"""The steps against nodes of the stand-in that misbehave on demand: each comes to the same exact end state.
+"""The steps against nodes of the stand-in with faults: each reaches the same end state.
 
-A master and two lites run as processes on loopback (testbed/kuscia-sim, "Faults"); only the cluster that keeps
-the steps' own Secrets and ConfigMaps is in memory.
+A master and two lites run as processes on loopback (README.md, "Faults"). Only the cluster that stores the steps'
+Secrets and ConfigMaps is in memory.
 """
 
 import base64
@@ -55,7 +55,7 @@ ON_A_LITE = sorted(FAULTS.keys() - {"late-tokens"})
 
 
 class Party:
-    """A node, and the namespace of its release."""
+    """A node and the namespace of its release."""
 
     def __init__(self, node: Node, core: FakeCore) -> None:
         self.node = node
@@ -65,7 +65,7 @@ class Party:
         core.put("secrets", self.namespace, "key", data=secret_data(**{"domain.key": pem}))
 
     def settings(self, **fields: Any) -> dict[str, Any]:
-        """What every step's configuration begins with."""
+        """Return the fields that every step's configuration has."""
         return {
             "domainId": self.node.domain_id,
             "namespace": self.namespace,
@@ -98,7 +98,7 @@ class Cluster:
         self.parties = [self.master]
 
     def lite(self, domain_id: str, token: str) -> Party:
-        """A lite that was not started."""
+        """Return a lite that is not started."""
         config = {
             "mode": "lite",
             "domainID": domain_id,
@@ -151,13 +151,13 @@ def mended(cluster: Cluster) -> Iterator[None]:
 
 
 def converge(verb: str, attempt: Callable[[Deadline], Summary]) -> None:
-    """Runs a step as its Job does, until it is done."""
+    """Run a step as its Job does, until it succeeds."""
     deadline = Deadline(SECONDS)
     assert waiting.run(verb, "job", deadline, lambda: str(attempt(deadline))) == 0, f"{verb} did not converge"
 
 
 def is_quiet(verb: str, attempt: Callable[[Deadline], Summary]) -> None:
-    """Another run finds nothing left to do."""
+    """Check that another run has nothing to do."""
     deadline = Deadline(SECONDS)
     summary = attempt(deadline)
     assert (summary.created, summary.updated, summary.deleted, summary.failed) == (0, 0, 0, 0), f"{verb}: {summary}"
@@ -174,7 +174,7 @@ def register_step(cluster: Cluster, ids: list[str]) -> Callable[[Deadline, Summa
 
 
 def registered(cluster: Cluster, ids: list[str]) -> None:
-    """Each domain has one unused token, which is in its Secret."""
+    """Check that each domain has one unused token, stored in its Secret."""
     for domain_id in ids:
         tokens = cluster.master.ask("domain/query", {"domain_id": domain_id})["deploy_token_statuses"]
         assert [entry["state"] for entry in tokens] == ["unused"]
@@ -184,7 +184,7 @@ def registered(cluster: Cluster, ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ON_THE_MASTER)
-def test_register_and_routes(cluster: Cluster, name: str) -> None:
+def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
     ids = domain_ids(name)
     register_domains = register_step(cluster, ids)
     cluster.master.node.meet(FAULTS[name])
@@ -220,7 +220,7 @@ def test_register_and_routes(cluster: Cluster, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ON_A_LITE)
-def test_data(cluster: Cluster, lites: dict[str, Party], name: str) -> None:
+def test_data_converges(cluster: Cluster, lites: dict[str, Party], name: str) -> None:
     alice = lites["alice"]
     tables = [f"{name}-{number}" for number in range(COUNT)]
     config = Data.model_validate(
@@ -275,7 +275,7 @@ GATEWAY_FAULTS: dict[str, list[Fault]] = {
 
 
 @pytest.mark.parametrize("name", GATEWAY_FAULTS)
-def test_prepare_then_a_lite_that_starts_at_once(cluster: Cluster, tmp_path: Path, name: str) -> None:
+def test_prepare_waits_until_lite_can_start(cluster: Cluster, tmp_path: Path, name: str) -> None:
     domain_id = f"g-{sorted(GATEWAY_FAULTS).index(name)}"
     converge("register", lambda deadline: register_step(cluster, [domain_id])(deadline, Summary()))
     party = cluster.lite(domain_id, "")
@@ -313,8 +313,8 @@ def test_prepare_then_a_lite_that_starts_at_once(cluster: Cluster, tmp_path: Pat
     party.node.stop()
 
 
-def test_check_waits_for_a_route_that_flaps(cluster: Cluster, lites: dict[str, Party]) -> None:
-    """bob's gateway is somebody else's at first; the route becomes READY, and check passes, once it is not."""
+def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party]) -> None:
+    """Another server answers for bob's gateway at first; the route becomes READY, and check passes, when it is gone."""
     alice, bob = lites["alice"], lites["bob"]
     bob.node.meet([{"at": "gateway", "do": "fail", "status": 502}])
     domains = {
@@ -343,7 +343,7 @@ def _passes(config: Check, kube: Kube) -> None:
         raise waiting.RetryableError(f"{report.failed} checks failed")
 
 
-def test_keys_are_those_of_the_nodes(cluster: Cluster) -> None:
-    """The steps and the stand-in derive the same KusciaAPI token, else every fault would look like a 401."""
+def test_derives_same_token_as_node(cluster: Cluster) -> None:
+    """The steps and the stand-in derive the same KusciaAPI token; otherwise every fault would be a 401."""
     key = domain_key.load_key(sim_credentials.key_pem(cluster.master.node.key).encode())
     assert domain_key.api_token(key, MASTER_ID) == sim_credentials.api_token(cluster.master.node.key, MASTER_ID)

@@ -1,4 +1,4 @@
-"""Tokens between two gateways: states, answers and refusals (Kuscia facts 6.5, 16.2)."""
+"""Tokens between two gateways: states, answers and errors (Kuscia facts 6.5, 16.2)."""
 
 import asyncio
 import datetime
@@ -49,7 +49,7 @@ async def put_token(store: LocalStore, revision: int, ready: bool) -> None:
     await mutate(store, "domainroutes", "bob", NAME, change)
 
 
-async def test_states_of_recorded_questions(store: LocalStore, server: handshake.Server) -> None:
+async def test_states_are_those_recorded(store: LocalStore, server: handshake.Server) -> None:
     assert await server.state("", "1") == 1
     assert await server.state("nobody", "") == 5
     assert await server.state("nobody", "1") == 5
@@ -72,7 +72,7 @@ def request(**changes: Any) -> Object:
 
 
 async def let_in(store: LocalStore, instance: str) -> None:
-    """What the gateway instance of that name does for every token that it sees."""
+    """Accept every token, as the gateway instance of that name does."""
     while True:
 
         def change(current: Object) -> None:
@@ -84,7 +84,7 @@ async def let_in(store: LocalStore, instance: str) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_both_halves_make_the_token(store: LocalStore, server: handshake.Server) -> None:
+async def test_both_sides_contribute_to_token(store: LocalStore, server: handshake.Server) -> None:
     gateway = asyncio.create_task(let_in(store, "pod-b"))
     answer = await server._reply(request(), NAME)
     gateway.cancel()
@@ -97,7 +97,7 @@ async def test_both_halves_make_the_token(store: LocalStore, server: handshake.S
     assert await server.state("alice", "1") == 0
 
 
-async def test_two_newest_tokens_are_kept(store: LocalStore, server: handshake.Server) -> None:
+async def test_keeps_two_newest_tokens(store: LocalStore, server: handshake.Server) -> None:
     gateway = asyncio.create_task(let_in(store, "pod-b"))
     for _ in range(3):
         await server._reply(request(), NAME)
@@ -128,7 +128,7 @@ async def test_two_newest_tokens_are_kept(store: LocalStore, server: handshake.S
         ),
     ],
 )
-async def test_refusals(server: handshake.Server, changes: Object, name: str, text: str) -> None:
+async def test_rejects_invalid_handshakes(server: handshake.Server, changes: Object, name: str, text: str) -> None:
     with pytest.raises(handshake.HandshakeFailed) as failed:
         await server._reply(request(**changes), name)
     assert str(failed.value) == text
@@ -149,7 +149,7 @@ async def test_refusals(server: handshake.Server, changes: Object, name: str, te
         (b"null", 200, "domainRoute [-bob] get error"),
     ],
 )
-async def test_bodies_as_go_reads_them(server: handshake.Server, body: bytes, status: int, text: str) -> None:
+async def test_reads_bodies_as_go(server: handshake.Server, body: bytes, status: int, text: str) -> None:
     async with TestClient(TestServer(server.app())) as client:
         answer = await client.post("/handshake", data=body)
         said = await answer.text()
@@ -158,7 +158,7 @@ async def test_bodies_as_go_reads_them(server: handshake.Server, body: bytes, st
         assert json.loads(said)["status"]["code"] == 500
 
 
-async def test_a_good_handshake_has_an_empty_status(store: LocalStore, server: handshake.Server) -> None:
+async def test_successful_handshake_has_empty_status(store: LocalStore, server: handshake.Server) -> None:
     gateway = asyncio.create_task(let_in(store, "pod-b"))
     async with TestClient(TestServer(server.app())) as client:
         said = await (await client.post("/handshake", json=request())).text()
@@ -166,22 +166,22 @@ async def test_a_good_handshake_has_an_empty_status(store: LocalStore, server: h
     assert said.startswith('{"status":{},"token":{"token":"')
 
 
-async def test_rsa_without_a_half_ends_the_connection(server: handshake.Server) -> None:
+async def test_rsa_without_token_ends_connection(server: handshake.Server) -> None:
     async with TestClient(TestServer(server.app())) as client:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await client.post("/handshake", json={"domain_id": "alice", "type": "RSA"})
         assert (await client.get("/handshake")).status == 200
 
 
-async def test_a_route_without_tokens_ends_the_connection(store: LocalStore, server: handshake.Server) -> None:
-    """DestReplyHandshake in Kuscia's pkg/gateway/controller/handshake.go asks for the method of a nil TokenConfig."""
+async def test_route_without_token_config_ends_connection(store: LocalStore, server: handshake.Server) -> None:
+    """DestReplyHandshake in Kuscia's pkg/gateway/controller/handshake.go reads the method of a nil TokenConfig."""
     await mutate(store, "domainroutes", "bob", NAME, lambda route: route["spec"].pop("tokenConfig"))
     async with TestClient(TestServer(server.app())) as client:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await client.post("/handshake", json={"domain_id": "alice", "type": "RSA"})
 
 
-async def test_dead_gateway_holds_up_the_handshake_while_it_counts(
+async def test_dead_gateway_delays_handshake_while_it_counts(
     store: LocalStore, server: handshake.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handshake, "TOKEN_WAIT", 0.5)
@@ -204,7 +204,7 @@ async def beat(store: LocalStore, name: str, seconds_ago: float) -> None:
         await store.update("gateways", "bob", name, gateway)
 
 
-async def test_heartbeats_are_noted(store: LocalStore) -> None:
+async def test_records_heartbeats(store: LocalStore) -> None:
     heard: dict[str, float] = {}
     server = handshake.Server(store, "bob", BOB, False, heard)
     await put_token(store, 1, ready=True)
@@ -212,7 +212,7 @@ async def test_heartbeats_are_noted(store: LocalStore) -> None:
     assert time.monotonic() - heard[NAME] < 5
 
 
-def test_token_for_another_key() -> None:
+def test_rejects_token_for_another_key() -> None:
     encrypted = handshake.encrypt_token(ALICE.public_key(), b"t" * 32)
     assert handshake.decrypt_token(ALICE, encrypted, 32) == b"t" * 32
     with pytest.raises(ValueError, match="another key"):

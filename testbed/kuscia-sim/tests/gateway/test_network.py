@@ -32,7 +32,9 @@ def engine() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]:
-    """Alice is admitted by certificate, bob by token; alice speaks plain HTTP, the others TLS."""
+    """Start the nodes: alice is admitted by certificate and uses plain HTTP; bob by token, and uses TLS like the
+    master.
+    """
     directory = tmp_path_factory.mktemp("nodes")
     master = Node(directory / "master", {"mode": "master", "domainID": MASTER_ID, "protocol": "TLS"}, free_offset())
     found = {"master": master.start().wait_started()}
@@ -62,13 +64,13 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]
             node.stop()
 
 
-def test_routes_become_ready_in_seconds(nodes: dict[str, Node]) -> None:
+def test_routes_become_ready(nodes: dict[str, Node]) -> None:
     master = nodes["master"]
     for source, destination in (("alice", "bob"), ("bob", "alice"), ("alice", MASTER_ID), ("bob", MASTER_ID)):
         wait_route(master, source, destination, "Succeeded", timeout=20)
 
 
-def test_token_is_used_up_by_registration_and_kept_by_a_certificate(nodes: dict[str, Node]) -> None:
+def test_registration_uses_token_but_certificate_keeps_it(nodes: dict[str, Node]) -> None:
     states = {}
     for name in ("alice", "bob"):
         data = nodes["master"].api("domain/query", {"domain_id": name})["data"]
@@ -105,14 +107,14 @@ def test_engine_traffic_passes_both_gateways(nodes: dict[str, Node], engine: int
         ("x", {}, 401),
     ],
 )
-def test_a_handshake_is_named_by_either_header(
+def test_handshake_is_recognized_by_either_header(
     nodes: dict[str, Node], host: str, headers: dict[str, str], status: int
 ) -> None:
-    """400 is the handshake server's word for an empty body."""
+    """400 is the handshake server's answer to an empty body."""
     assert request(nodes["alice"], host, path="/handshake", headers=headers, port=1080)[0] == status
 
 
-def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engine: int) -> None:
+def test_returns_404_for_unknown_and_private_services(nodes: dict[str, Node], engine: int) -> None:
     alice, bob = nodes["alice"], nodes["bob"]
     offer(bob, "job-1-local", engine, scope="Local")
     until(lambda: request(bob, "job-1-local.bob.svc")[0] == 200)
@@ -126,7 +128,7 @@ def test_unknown_and_private_services_are_not_found(nodes: dict[str, Node], engi
         assert request(alice, host)[0] == 404
 
 
-def test_lite_sees_only_its_own_part_of_the_state(nodes: dict[str, Node]) -> None:
+def test_lite_reads_only_its_part_of_the_state(nodes: dict[str, Node]) -> None:
     alice = nodes["alice"]
     base = "/sim/v1/objects"
     for path in (f"{base}/domainroutes/bob/alice-bob", f"{base}/configmaps/bob/x"):
@@ -135,7 +137,7 @@ def test_lite_sees_only_its_own_part_of_the_state(nodes: dict[str, Node]) -> Non
 
 
 @pytest.mark.parametrize("host", ["kuscia-lite-bob.lite-bob.svc", "kuscia-lite-bob"])
-def test_route_hosts_that_kuscia_cannot_resolve(nodes: dict[str, Node], host: str) -> None:
+def test_reports_unresolvable_route_hosts(nodes: dict[str, Node], host: str) -> None:
     master, reason = nodes["master"], "DestinationIsNotAuthrized"
     name = "carol" if host.endswith("svc") else "dave"
     certificate = credentials.ca_certificate(credentials.new_key(), name)
@@ -146,7 +148,7 @@ def test_route_hosts_that_kuscia_cannot_resolve(nodes: dict[str, Node], host: st
     nodes["alice"].wait_for(f"DomainRoute alice-{name}: handshake fail:", 30)
 
 
-def test_route_with_the_wrong_scheme_fails(nodes: dict[str, Node]) -> None:
+def test_route_with_wrong_scheme_fails(nodes: dict[str, Node]) -> None:
     master = nodes["master"]
     master.api("route/delete", {"source": "bob", "destination": "alice"})
     create_route(master, "bob", nodes["alice"], tls=True)
@@ -157,7 +159,7 @@ def test_route_with_the_wrong_scheme_fails(nodes: dict[str, Node]) -> None:
     wait_route(master, "bob", "alice", "Succeeded")
 
 
-def test_restarted_master_keeps_its_state_and_lites_go_on(nodes: dict[str, Node], engine: int) -> None:
+def test_lites_continue_after_master_restart(nodes: dict[str, Node], engine: int) -> None:
     master = nodes["master"]
     wait_route(master, "alice", "bob", "Succeeded")
     assert master.stop() == 0
@@ -172,7 +174,7 @@ def test_restarted_master_keeps_its_state_and_lites_go_on(nodes: dict[str, Node]
     until(lambda: request(nodes["alice"], "job-2-psi.bob.svc")[0] == 200)
 
 
-def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -> None:
+def test_reports_stopped_lite_until_it_returns(nodes: dict[str, Node]) -> None:
     master, bob = nodes["master"], nodes["bob"]
     wait_route(master, "alice", "bob", "Succeeded")
     assert bob.stop() == 0
@@ -184,7 +186,7 @@ def test_lite_that_goes_away_is_noticed_and_comes_back(nodes: dict[str, Node]) -
     wait_route(master, "bob", "alice", "Succeeded", timeout=40)
 
 
-def test_deleted_domain_loses_its_routes_and_its_access(nodes: dict[str, Node]) -> None:
+def test_deleted_domain_loses_routes_and_access(nodes: dict[str, Node]) -> None:
     master = nodes["master"]
     master.api("domain/delete", {"domain_id": "alice"})
     until(lambda: _code(master, "alice", MASTER_ID) == 11404)

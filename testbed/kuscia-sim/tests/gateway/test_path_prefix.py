@@ -1,4 +1,4 @@
-"""Gateways behind a proxy that takes a path away, as an institution's does (upstream's kuscia_gateway_with_path)."""
+"""Gateways behind a proxy that strips a path, as in institutions (Kuscia's kuscia_gateway_with_path)."""
 
 import http.client
 import http.server
@@ -27,7 +27,7 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "date", "server"}
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """Hands /NAME/x to the gateway of NAME as /x; any other path is not found."""
+    """Forwards /NAME/x to the gateway of NAME as /x; returns 404 for other paths."""
 
     protocol_version = "HTTP/1.1"
     gateways: dict[str, int]
@@ -64,7 +64,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Not in the test's output."""
+        """Discard the message."""
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def lite(directory: Path, name: str, endpoint: str, token: str) -> Node:
     return Node(directory / name, config, free_offset())
 
 
-def test_everything_passes_under_a_path(tmp_path: Path, proxy: http.server.ThreadingHTTPServer, engine: int) -> None:
+def test_works_behind_proxy_with_path(tmp_path: Path, proxy: http.server.ThreadingHTTPServer, engine: int) -> None:
     """Registration, the master's objects, the handshake of a route, its heartbeat and engine traffic."""
     handler: Any = proxy.RequestHandlerClass
     front = f"http://127.0.0.1:{proxy.server_address[1]}"
@@ -132,8 +132,8 @@ def test_everything_passes_under_a_path(tmp_path: Path, proxy: http.server.Threa
             node.stop()
 
 
-def test_a_path_that_is_not_taken_away(tmp_path: Path) -> None:
-    """The gateway answers the first look under any path; the handshake is not found under that one."""
+def test_reports_path_that_is_not_stripped(tmp_path: Path) -> None:
+    """The gateway answers the probe under any path, but the handshake is not found under that one."""
     master = Node(tmp_path / "master", {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}, free_offset())
     master.start().wait_started()
     alice = None

@@ -35,7 +35,7 @@ async def ask(store: LocalStore, domain_id: str, token: str, key: Any = LITE_KEY
     return await register(store, "kuscia-system", MASTER_KEY, json.dumps(body).encode(), signature)
 
 
-async def test_new_domain_with_an_unused_token(store: LocalStore) -> None:
+async def test_registers_domain_with_unused_token(store: LocalStore) -> None:
     answer = await ask(store, "alice", UNUSED)
     domain = await store.get("domains", "", "alice")
     assert domain["spec"]["cert"] == answer["cert"]
@@ -46,7 +46,7 @@ async def test_new_domain_with_an_unused_token(store: LocalStore) -> None:
     assert "BEGIN RSA PUBLIC KEY" in base64.b64decode(answer["master_pubkey"]).decode()
 
 
-async def test_same_key_needs_no_token(store: LocalStore) -> None:
+async def test_same_key_requires_no_token(store: LocalStore) -> None:
     await ask(store, "alice", UNUSED)
     before = await store.get("domains", "", "alice")
     await ask(store, "alice", "garbage")
@@ -54,7 +54,7 @@ async def test_same_key_needs_no_token(store: LocalStore) -> None:
     assert await store.get("domains", "", "alice") == before
 
 
-async def test_certificate_in_the_domain_admits_whatever_the_token(store: LocalStore) -> None:
+async def test_certificate_in_domain_admits_with_any_token(store: LocalStore) -> None:
     own = credentials.b64(credentials.cert_pem(credentials.ca_certificate(LITE_KEY, "alice")))
     domain = await store.get("domains", "", "alice")
     domain["spec"]["cert"] = own
@@ -75,7 +75,7 @@ async def test_certificate_in_the_domain_admits_whatever_the_token(store: LocalS
         ("alice", "garbage", "deploy token not found, please use a valid unused deploy token"),
     ],
 )
-async def test_refused_domains(store: LocalStore, domain_id: str, token: str, text: str) -> None:
+async def test_rejects_domains(store: LocalStore, domain_id: str, token: str, text: str) -> None:
     with pytest.raises(Refused) as refused:
         await ask(store, domain_id, token)
     assert refused.value.status == 500
@@ -84,7 +84,7 @@ async def test_refused_domains(store: LocalStore, domain_id: str, token: str, te
         assert str(refused.value).startswith("source domain [alice] deploy token mismatch, detail -> ")
 
 
-async def test_new_key_with_an_old_token(store: LocalStore) -> None:
+async def test_rejects_new_key_with_used_token(store: LocalStore) -> None:
     await ask(store, "alice", UNUSED)
     with pytest.raises(Refused, match="found but used"):
         await ask(store, "alice", UNUSED, OTHER_KEY)
@@ -123,7 +123,7 @@ def _body(**changes: Any) -> tuple[bytes, str]:
         (b"{} trailing", "pem decode csr error"),
     ],
 )
-async def test_refused_requests(store: LocalStore, body: bytes, text: str) -> None:
+async def test_rejects_invalid_requests(store: LocalStore, body: bytes, text: str) -> None:
     with pytest.raises(Refused) as refused:
         await register(store, "kuscia-system", MASTER_KEY, body, _body()[1])
     assert refused.value.status == 400
@@ -159,15 +159,15 @@ def signed(claims: dict[str, Any], algorithm: str = "RS256", key: Any = LITE_KEY
         ),
     ],
 )
-async def test_tokens_that_are_refused(store: LocalStore, token: Callable[[], str], text: str) -> None:
-    """The words of golang-jwt. A token is made when it is used: it expires after five minutes."""
+async def test_rejects_invalid_jwts(store: LocalStore, token: Callable[[], str], text: str) -> None:
+    """Texts of golang-jwt. A JWT is created when it is used, because it expires after five minutes."""
     with pytest.raises(Refused) as refused:
         await register(store, "kuscia-system", MASTER_KEY, _body()[0], token())
     assert refused.value.status == 400
     assert str(refused.value).startswith(f"verify jwt failed, detail: {text}")
 
 
-async def test_a_token_without_an_end_is_no_answer(store: LocalStore) -> None:
+async def test_jwt_without_expiry_gets_no_answer(store: LocalStore) -> None:
     without = {key: value for key, value in claims().items() if key != "exp"}
     with pytest.raises(GoPanic):
         await register(store, "kuscia-system", MASTER_KEY, _body()[0], signed(without))

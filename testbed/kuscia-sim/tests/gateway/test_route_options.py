@@ -28,7 +28,7 @@ BOB = "job-0-psi.bob.svc"
 
 
 class Relay:
-    """Passes TCP connections on to `port`, and keeps what the callers sent."""
+    """Forwards TCP connections to `port` and records what the callers sent."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -63,7 +63,7 @@ class Relay:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]:
-    """A master, alice, bob and carol, all plain HTTP, without routes between the lites."""
+    """Start a master, alice, bob and carol, all plain HTTP, without routes between the lites."""
     directory = tmp_path_factory.mktemp("nodes")
     master = Node(directory / "master", {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}, free_offset())
     found = {"master": master.start().wait_started()}
@@ -91,7 +91,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Node]]
 
 @pytest.fixture
 def relay(nodes: dict[str, Node]) -> Iterator[Relay]:
-    """Before bob's gateway."""
+    """Start a relay in front of bob's gateway."""
     made = Relay(nodes["bob"].port(1080))
     yield made
     made.close()
@@ -103,7 +103,7 @@ def no_routes_left(nodes: dict[str, Node]) -> Iterator[None]:
     for source in ("alice", "bob", "carol"):
         for destination in ("alice", "bob", "carol"):
             nodes["master"].api("route/delete", {"source": source, "destination": destination})
-    # A gateway that has not heard of it yet would answer the next test by the former route.
+    # A gateway with an outdated configuration would answer the next test by the previous route.
     for source in ("alice", "carol"):
         until(lambda source=source: request(nodes[source], BOB)[0] == 404, 60)
 
@@ -116,7 +116,7 @@ def engine(nodes: dict[str, Node]) -> Iterator[None]:
 
 
 def call(nodes: dict[str, Node], host: str = BOB) -> dict[str, Any]:
-    """What bob's engine saw of alice's request."""
+    """Return what bob's engine received of alice's request."""
     until(lambda: request(nodes["alice"], host)[0] == 200)
     status, _, body = request(nodes["alice"], host, MARKER)
     assert status == 200, body
@@ -129,8 +129,8 @@ def through(domain: str) -> dict[str, Any]:
     return {"transit": {"transit_method": "THIRD-DOMAIN", "domain": {"domain_id": domain}}, "endpoint": None}
 
 
-def test_transit_goes_through_the_third_domain(nodes: dict[str, Node], relay: Relay) -> None:
-    """alice has no way to bob of her own; the relay sees carol's name and token only."""
+def test_transit_goes_through_third_domain(nodes: dict[str, Node], relay: Relay) -> None:
+    """alice has no direct route to bob; the relay records carol's name and token only."""
     master = nodes["master"]
     create_route(master, "alice", nodes["bob"], through("carol"))
     wait_route(master, "alice", "bob", "Failed", "DestinationIsNotAuthrized")
@@ -151,14 +151,14 @@ def test_transit_goes_through_the_third_domain(nodes: dict[str, Node], relay: Re
     wait_route(master, "alice", "bob", "Failed", "DestinationUnreachable", 40)
 
 
-def test_a_method_that_is_not_simulated_is_refused_aloud(nodes: dict[str, Node]) -> None:
+def test_reports_unsupported_transit_method(nodes: dict[str, Node]) -> None:
     create_route(nodes["master"], "alice", nodes["bob"], {"transit": {"transit_method": "REVERSE-TUNNEL"}})
     nodes["alice"].wait_for("alice-bob of method REVERSE-TUNNEL", 20)
     wait_route(nodes["master"], "alice", "bob", "Failed", "DestinationIsNotAuthrized")
 
 
 @pytest.mark.parametrize("algorithm", ["AES", "SM4"])
-def test_bodies_are_encrypted_between_the_gateways(nodes: dict[str, Node], relay: Relay, algorithm: str) -> None:
+def test_encrypts_bodies_between_gateways(nodes: dict[str, Node], relay: Relay, algorithm: str) -> None:
     encryption = {"body_encryption": {"algorithm": algorithm}}
     create_route(nodes["master"], "alice", nodes["bob"], encryption, port=relay.port)
     headers = call(nodes)["headers"]
@@ -168,15 +168,15 @@ def test_bodies_are_encrypted_between_the_gateways(nodes: dict[str, Node], relay
     assert b'"size"' not in relay.seen, "the answer"
 
 
-def test_bodies_without_encryption_can_be_read_on_the_way(nodes: dict[str, Node], relay: Relay) -> None:
+def test_bodies_are_readable_without_encryption(nodes: dict[str, Node], relay: Relay) -> None:
     create_route(nodes["master"], "alice", nodes["bob"], port=relay.port)
     call(nodes)
     assert MARKER[:60] in relay.seen
     assert b'"size"' in relay.seen
 
 
-def test_the_third_domain_cannot_read_encrypted_bodies(nodes: dict[str, Node], relay: Relay) -> None:
-    """carol's own traffic to bob stays as it is."""
+def test_third_domain_cannot_read_encrypted_bodies(nodes: dict[str, Node], relay: Relay) -> None:
+    """carol's own traffic to bob is not affected."""
     master = nodes["master"]
     create_route(master, "carol", nodes["bob"], port=relay.port)
     create_route(master, "alice", nodes["carol"])
@@ -187,8 +187,8 @@ def test_the_third_domain_cannot_read_encrypted_bodies(nodes: dict[str, Node], r
     assert MARKER[:60] in relay.seen
 
 
-def test_a_body_that_should_be_encrypted_is_not_let_in(nodes: dict[str, Node]) -> None:
-    """alice's gateway does not know of it yet, bob's does: what comes in clear is refused."""
+def test_rejects_plain_body_on_encrypted_route(nodes: dict[str, Node]) -> None:
+    """bob's gateway requires encryption before alice's does: it rejects plain bodies."""
     master, alice, bob = (nodes[name] for name in ("master", "alice", "bob"))
     create_route(master, "alice", bob, {"body_encryption": {"algorithm": "AES"}})
     until(lambda: request(alice, BOB)[0] == 200)
@@ -199,11 +199,11 @@ def test_a_body_that_should_be_encrypted_is_not_let_in(nodes: dict[str, Node]) -
     assert (status, "the body is not encrypted" in answered["kuscia-error-message"]) == (400, True)
 
 
-def test_tokens_are_replaced_while_requests_go_on(nodes: dict[str, Node], relay: Relay) -> None:
-    """Each period a new revision; none of the requests in between is refused, and old tokens stop working."""
+def test_replaces_tokens_without_failing_requests(nodes: dict[str, Node], relay: Relay) -> None:
+    """Each period has a new revision; no request in between fails, and old tokens stop working."""
     period = {"token_config": {"token_gen_method": "RSA-GEN", "rolling_update_period": 20}}
     create_route(nodes["master"], "alice", nodes["bob"], period, port=relay.port)
-    # An answer alone may have come by the former route.
+    # An answer alone may have used the previous route.
     until(lambda: request(nodes["alice"], BOB)[0] == 200 and bool(tokens(relay)))
     began = time.monotonic()
     answers = set()
@@ -224,5 +224,5 @@ def test_tokens_are_replaced_while_requests_go_on(nodes: dict[str, Node], relay:
 
 
 def tokens(relay: Relay) -> list[str]:
-    """Those that travelled, in order."""
+    """Return the recorded tokens in order."""
     return [found.decode() for found in re.findall(rb"kuscia-token: (\S+)\r\n", bytes(relay.seen))]

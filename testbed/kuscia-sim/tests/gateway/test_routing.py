@@ -1,4 +1,4 @@
-"""What Envoy is told (Kuscia facts 6.5, 6.6, 16.4); test_network.py sees what becomes of it."""
+"""Envoy's configuration (Kuscia facts 6.5, 6.6, 16.4); test_network.py tests its effect."""
 
 import dataclasses
 import re
@@ -32,7 +32,7 @@ ROUTING = Routing(
 )
 
 
-def test_order_of_external_routes_decides() -> None:
+def test_first_matching_external_route_wins() -> None:
     routes = external_routes(ROUTING)["virtual_hosts"][0]["routes"]
     answers = [route.get("direct_response", {}).get("status") or route["route"]["cluster"] for route in routes]
     assert answers == ["handshake-cluster", "handshake-cluster", "service-a", "alice-to-bob-http", 404, 401]
@@ -48,7 +48,7 @@ def test_order_of_external_routes_decides() -> None:
     )
 
 
-def test_callers_pass_through_to_peers_but_never_to_the_master() -> None:
+def test_forwards_callers_to_peers_but_not_to_master() -> None:
     master = Peer(Upstream("service-masterproxy", "m.example", 1080), ("*.master.svc",), "own", forwards=False)
     routing = dataclasses.replace(ROUTING, peers=(master, *ROUTING.peers))
     routes = external_routes(routing)["virtual_hosts"][0]["routes"]
@@ -62,7 +62,7 @@ def test_callers_pass_through_to_peers_but_never_to_the_master() -> None:
     assert (added["Kuscia-Source"], added["Kuscia-Token"]) == ("alice", "token-for-bob")
 
 
-def test_bodies_of_an_encrypted_route_go_through_the_cipher() -> None:
+def test_encrypted_route_uses_body_cipher() -> None:
     peers = tuple(dataclasses.replace(peer, sealed="alice-bob") for peer in ROUTING.peers)
     routing = dataclasses.replace(ROUTING, peers=peers, sealed_origins=(("carol", "carol-alice"),))
     hosts = {host["name"]: host["routes"][0] for host in internal_routes(routing)["virtual_hosts"]}
@@ -81,7 +81,7 @@ def test_without_callers_only_handshakes_pass() -> None:
     assert wanted == [["kuscia-host"], ["kuscia-host", ":authority"], []]
 
 
-def test_calls_to_a_peer_carry_its_token() -> None:
+def test_calls_to_peer_carry_its_token() -> None:
     hosts = {host["name"]: host for host in internal_routes(ROUTING)["virtual_hosts"]}
     peer = hosts["alice-to-bob-http"]
     assert peer["domains"] == ["*.bob.svc"]
@@ -97,7 +97,7 @@ def test_calls_to_a_peer_carry_its_token() -> None:
     assert hosts["service-b"]["domains"] == ["job-0-x.alice.svc"]
 
 
-def test_a_name_is_given_once() -> None:
+def test_uses_each_name_once() -> None:
     twice = Service(Upstream("service-c", "10.0.0.7", 1), ("job-0-psi.alice.svc",), external=True)
     routing = dataclasses.replace(ROUTING, services=(*ROUTING.services, twice), peers=ROUTING.peers * 2)
     names = [name for host in internal_routes(routing)["virtual_hosts"] for name in host["domains"]]
@@ -105,7 +105,7 @@ def test_a_name_is_given_once() -> None:
     assert len({cluster["name"] for cluster in clusters(routing, HOST)}) == len(clusters(routing, HOST))
 
 
-def test_names_are_resolved_by_the_own_dns_server() -> None:
+def test_resolves_names_with_dns_server_of_node() -> None:
     found = {cluster["name"]: cluster for cluster in clusters(ROUTING, HOST)}
     bob = found["alice-to-bob-http"]
     assert bob["type"] == "STRICT_DNS"
@@ -116,7 +116,7 @@ def test_names_are_resolved_by_the_own_dns_server() -> None:
     assert "transport_socket" not in found["service-a"]
 
 
-def test_only_the_external_listener_speaks_tls() -> None:
+def test_only_external_listener_uses_tls() -> None:
     listeners = bootstrap(ROUTING, HOST, Path("/x"), ("CERT", "KEY"))["static_resources"]["listeners"]
     tls = {item["name"]: "transport_socket" in item["filter_chains"][0] for item in listeners}
     assert tls == {"external": True, "internal": False}

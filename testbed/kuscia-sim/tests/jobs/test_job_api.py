@@ -1,4 +1,4 @@
-"""KusciaAPI's job endpoints over HTTP: what the recordings do not show (roles, watch, odd requests)."""
+"""KusciaAPI's job endpoints over HTTP: what the recordings do not contain (roles, watch, unusual requests)."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ def request(job_id: str = "j", *parties: str, **more: Any) -> dict[str, Any]:
     return {"job_id": job_id, "initiator": "alice", "tasks": [task | more.pop("task", {})]} | more
 
 
-async def test_defaults_of_a_job(master: Caller) -> None:
+async def test_fills_in_job_defaults(master: Caller) -> None:
     answer = await master.post("create", request(max_parallelism=-3, custom_fields={"k": "v"}))
     assert answer == {"status": {"code": 0, "message": "success", "details": []}, "data": {"job_id": "j"}}
     data = (await master.post("query", {"job_id": "j"}))["data"]
@@ -96,7 +96,7 @@ async def test_defaults_of_a_job(master: Caller) -> None:
     }
 
 
-async def test_what_was_given_comes_back(master: Caller) -> None:
+async def test_query_returns_given_fields(master: Caller) -> None:
     limits = [{"destination_id": "bob", "limit_kbps": "100"}]
     schedule = {
         "task_timeout_seconds": 60,
@@ -135,32 +135,32 @@ async def test_what_was_given_comes_back(master: Caller) -> None:
         ),
     ],
 )
-async def test_what_the_crd_refuses(master: Caller, more: dict[str, Any], text: str) -> None:
+async def test_rejects_what_breaks_the_crd(master: Caller, more: dict[str, Any], text: str) -> None:
     status = (await master.post("create", request(**more)))["status"]
     assert status["code"] == 11201
     assert status["message"].startswith('KusciaJob.kuscia.secretflow "j" is invalid: ')
     assert text in status["message"]
 
 
-async def test_a_custom_field_is_a_label(master: Caller) -> None:
+async def test_custom_field_is_a_label(master: Caller) -> None:
     fields = {"k" * 63: "v" * 63, "a.b_c-D": ""}
     assert (await master.post("create", request(custom_fields=fields)))["status"]["code"] == 0
     assert (await master.post("query", {"job_id": "j"}))["data"]["custom_fields"] == fields
 
 
-async def test_an_id_that_is_no_name(master: Caller) -> None:
+async def test_rejects_id_that_is_not_a_name(master: Caller) -> None:
     status = (await master.post("create", request(job_id="a..b")))["status"]
     assert status["code"] == 11201
     name = 'KusciaJob.kuscia.secretflow "a..b" is invalid: metadata.name: Invalid value: "a..b": '
     assert status["message"].startswith(f"{name}a lowercase RFC 1123 subdomain must consist of ")
 
 
-async def test_128_tasks_are_the_most(master: Caller) -> None:
+async def test_rejects_more_than_128_tasks(master: Caller) -> None:
     tasks = [{"app_image": "ok", "alias": f"a{n}", "parties": [{"domain_id": "alice"}]} for n in range(129)]
     status = (await master.post("create", request(tasks=tasks)))["status"]
     assert "spec.tasks: Too many: 129: must have at most 128 items" in status["message"]
     assert (await master.post("create", request(tasks=tasks[:128])))["status"]["code"] == 0
-    # As many a task may depend on (Kuscia's crds/v1alpha1/kuscia.secretflow_kusciajobs.yaml).
+    # The maximum number of dependencies of a task (Kuscia's crds/v1alpha1/kuscia.secretflow_kusciajobs.yaml).
     status = (await master.post("create", request("k", task={"dependencies": ["a"] * 129})))["status"]
     assert "spec.tasks[0].dependencies: Too many: 129: must have at most 128 items" in status["message"]
 
@@ -180,12 +180,12 @@ async def test_128_tasks_are_the_most(master: Caller) -> None:
          "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
     ],
 )  # fmt: skip
-async def test_what_kusciaapi_refuses_first(master: Caller, more: dict[str, Any], text: str) -> None:
+async def test_kusciaapi_checks_come_first(master: Caller, more: dict[str, Any], text: str) -> None:
     status = (await master.post("create", request(**more)))["status"]
     assert (status["code"], status["message"]) == (11100, text)
 
 
-async def test_a_schedule_is_filled_in(master: Caller) -> None:
+async def test_fills_in_schedule(master: Caller) -> None:
     await master.post("create", request(task={"schedule_config": {"task_timeout_seconds": -1}}))
     assert (await master.post("query", {"job_id": "j"}))["data"]["tasks"][0]["schedule_config"] == {
         "task_timeout_seconds": 300,
@@ -195,13 +195,13 @@ async def test_a_schedule_is_filled_in(master: Caller) -> None:
 
 
 @pytest.mark.parametrize("path", ["query", "stop", "cancel", "suspend", "restart", "delete", "approve"])
-async def test_every_call_needs_the_id(master: Caller, path: str) -> None:
+async def test_every_call_requires_the_id(master: Caller, path: str) -> None:
     answer = await master.post(path, {})
     assert answer["status"] == {"code": 11100, "message": "job id can not be empty", "details": []}
     assert answer["data"] is None
 
 
-async def test_approval_needs_a_result(store: LocalStore, master: Caller) -> None:
+async def test_approval_requires_a_result(store: LocalStore, master: Caller) -> None:
     await master.post("create", request())
     await JobController(store).round()
     assert (await master.post("approve", {"job_id": "j"}))["status"]["message"] == "request result must be legal"
@@ -212,7 +212,7 @@ async def test_approval_needs_a_result(store: LocalStore, master: Caller) -> Non
 
 
 @pytest.mark.parametrize("change", [{"initiator": "nobody"}, {"task": {"parties": [{"domain_id": "nobody"}]}}])
-async def test_nobody_approves_a_job_that_was_never_begun(
+async def test_rejects_approval_of_job_that_never_started(
     store: LocalStore, master: Caller, change: dict[str, Any]
 ) -> None:
     """ApproveJob in Kuscia's job_service.go reads the parties from an annotation that such a job never gets."""
@@ -223,7 +223,7 @@ async def test_nobody_approves_a_job_that_was_never_begun(
     assert (await master.post("query", {"job_id": "j"}))["data"]["status"]["approve_status_list"] == []
 
 
-async def test_a_domain_sees_only_its_own_jobs(store: LocalStore, master: Caller) -> None:
+async def test_domain_reads_only_its_own_jobs(store: LocalStore, master: Caller) -> None:
     await master.post("create", request("both"))
     await master.post("create", request("only-alice", "alice"))
     node = h.make_node(store, "master", "kuscia-system", h.KEY)
@@ -249,7 +249,7 @@ class NoMaster:
         raise MasterUnreachable("no route to the master")
 
 
-async def test_a_lite_asks_its_master(store: LocalStore) -> None:
+async def test_lite_forwards_to_master(store: LocalStore) -> None:
     node: Node = h.make_node(store, "lite", "alice", h.KEY)
     node.master_api = NoMaster()
     async with calling(api.kusciaapi_app(node)) as lite:
@@ -260,7 +260,7 @@ async def test_a_lite_asks_its_master(store: LocalStore) -> None:
 
 
 def objects(text: str) -> list[dict[str, Any]]:
-    """The JSON values that stand one behind the other in a stream."""
+    """Return the consecutive JSON values of a stream."""
     decoder, found = json.JSONDecoder(), []
     while text:
         value, end = decoder.raw_decode(text)
@@ -269,7 +269,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_watch(store: LocalStore, master: Caller) -> None:
+async def test_watch_yields_changes(store: LocalStore, master: Caller) -> None:
     await master.post("create", request("old"))
     stream = asyncio.create_task(_watch(master, 2))
     await asyncio.sleep(0.3)
@@ -277,7 +277,7 @@ async def test_watch(store: LocalStore, master: Caller) -> None:
     await master.post("stop", {"job_id": "new"})
     await master.post("delete", {"job_id": "old"})
     events = objects(await stream)
-    # ADDED is 0 and so left out, as are all zero values.
+    # ADDED is 0 and therefore omitted, as are all zero values.
     assert [(event.get("type"), event["object"]["job_id"]) for event in events] == [
         (None, "old"),
         (None, "new"),
@@ -293,12 +293,12 @@ async def _watch(master: Caller, seconds: int) -> str:
     return await answer.text()
 
 
-async def test_watch_has_a_heartbeat(master: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_watch_sends_heartbeats(master: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_api, "HEARTBEAT_SECONDS", 0.4)
     assert await _watch(master, 1) == '{"type":4}{"type":4}'
 
 
-async def test_a_job_made_over_http_runs(store: LocalStore, master: Caller) -> None:
+async def test_job_created_over_http_runs(store: LocalStore, master: Caller) -> None:
     await master.post("create", request("j", "alice", task={"task_id": "t"}))
     node = h.make_node(store, "master", "kuscia-system", h.KEY)
     controller = asyncio.create_task(run_job_controller(node))

@@ -1,4 +1,4 @@
-"""Jobs on a master, with the agents' part played by hand. Texts and states are those of the recordings."""
+"""Jobs on a master; the tests play the agents. Texts and states are those of the recordings."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ async def bound(store: LocalStore, domain: str, pod: str) -> Object:
 
 
 async def report(store: LocalStore, domain: str, pod: str, phase: str, **state: Any) -> None:
-    """What an agent would write of a pod with one container."""
+    """Write a pod's status as an agent does for one container."""
     found = await bound(store, domain, pod)
     found["status"] = {"phase": phase, "containerStatuses": [{"name": "engine", "state": state}]}
     await store.update("pods", domain, pod, found)
@@ -101,7 +101,7 @@ async def test_two_parties_succeed(store: LocalStore, jobs: h.Jobs) -> None:
         {"port_name": "psi", "scope": "Cluster", "endpoint": "j-only-0-psi.alice.svc"},
     ]
     await h.eventually(lambda: _in_another_order(jobs), "lists in another order", 10)
-    # The engines' objects go seconds after the end, the task stays.
+    # The engines' objects are removed seconds after the end, the task stays.
     await h.eventually(lambda: _gone(store), "pods and ConfigMaps gone", 12)
     assert (await jobs.status("j"))["tasks"][0]["state"] == "Succeeded"
 
@@ -112,7 +112,7 @@ def by_domain(entries: list[dict[str, str]]) -> dict[str, str]:
 
 
 async def _in_another_order(jobs: h.Jobs) -> bool:
-    """Whoever takes the first entry for a certain party's is wrong half of the time (Kuscia facts 14.7)."""
+    """Code that expects a certain party in the first entry fails half of the time (Kuscia facts 14.7)."""
     status = await jobs.status("j")
     lists = (status["stage_status_list"], status["approve_status_list"], status["tasks"][0]["parties"])
     return all(entries[0]["domain_id"] == h.DOMAINS[-1] for entries in lists)
@@ -122,7 +122,7 @@ async def _gone(store: LocalStore) -> bool:
     return not await store.list("pods") and not await store.list("configmaps")
 
 
-async def test_a_failing_engine_fails_the_job(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_failed_engine_fails_job(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     terminated = {"exitCode": 3, "reason": "Error", "message": "boom\n"}
     await report(store, "bob", "j-only-0", names.FAILED, terminated=terminated)
@@ -134,7 +134,7 @@ async def test_a_failing_engine_fails_the_job(store: LocalStore, jobs: h.Jobs) -
     )
     assert (party(status, "alice")["state"], party(status, "alice")["err_msg"]) == ("Failed", "")
     assert (party(status, "bob")["state"], party(status, "bob")["err_msg"]) == ("Failed", BOOM)
-    # Alice's engine, which had not ended, is taken down at once.
+    # Alice's running engine is removed at once.
     await h.eventually(lambda: _absent(store, "alice", "j-only-0"), "alice's pod removed", 3)
 
 
@@ -142,7 +142,7 @@ async def _absent(store: LocalStore, domain: str, pod: str) -> bool:
     return await h.find(store, "pods", domain, pod) is None
 
 
-async def test_an_image_that_cannot_be_pulled_waits_until_stopped(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_job_waits_while_image_cannot_be_pulled(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     waiting = {"reason": "ErrImagePull", "message": "not found"}
     for domain in h.DOMAINS:
@@ -207,7 +207,7 @@ async def test_an_image_that_cannot_be_pulled_waits_until_stopped(store: LocalSt
     ],
     ids=["unknown initiator", "unknown party", "unknown appimage", "unknown dependency"],
 )
-async def test_recorded_failures(
+async def test_failures_are_those_recorded(
     jobs: h.Jobs,
     request_: dict[str, Any],
     state: str,
@@ -225,21 +225,21 @@ async def test_recorded_failures(
     assert status["end_time"]
 
 
-async def test_the_initiator_need_not_be_a_party(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_initiator_may_be_no_party(store: LocalStore, jobs: h.Jobs) -> None:
     await store.create("namespaces", "", "carol", {})
     await jobs.create(h.job_request("j", "ok", initiator="carol"))
     await report_both(store, "j-only-0", names.SUCCEEDED)
     await h.wait_state(jobs, "j", "Succeeded")
 
 
-async def test_a_party_given_twice_counts_once(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_repeated_party_counts_once(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok", "alice", "alice"))
     await report(store, "alice", "j-only-0", names.SUCCEEDED)
     status = await h.wait_state(jobs, "j", "Succeeded")
     assert [entry["domain_id"] for entry in status["tasks"][0]["parties"]] == ["alice"]
 
 
-async def test_a_task_id_is_made_when_none_is_given(jobs: h.Jobs) -> None:
+async def test_generates_missing_task_id(jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok", tasks=[h.task_request("ok", "alice", alias="a")]))
     status = await h.wait_state(jobs, "j", "Running")
     stem, _, suffix = status["tasks"][0]["task_id"].rpartition("-")
@@ -266,7 +266,7 @@ async def test_a_task_id_is_made_when_none_is_given(jobs: h.Jobs) -> None:
         ("t", "r" * 25, "pod", f"t-{'r' * 25}-0", "metadata.labels: Invalid value: "),
     ],
 )
-async def test_a_name_that_is_none_fails_the_task(
+async def test_invalid_name_fails_task(
     store: LocalStore, jobs: h.Jobs, task_id: str, role: str, kind: str, name: str, why: str
 ) -> None:
     """createResourceForParty in Kuscia's pkg/controllers/kusciatask/handler/pending_handler.go."""
@@ -281,7 +281,7 @@ async def test_a_name_that_is_none_fails_the_task(
     assert await store.list("pods") == []
 
 
-async def test_a_party_runs_while_one_of_its_pods_does(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_party_runs_while_one_pod_runs(store: LocalStore, jobs: h.Jobs) -> None:
     """getPartyTaskStatus in Kuscia's pkg/controllers/kusciatask/handler/running_handler.go."""
     await h.add_app_image(store, "two", "true", replicas=2)
     await jobs.create(h.job_request("j", "two", "alice"))
@@ -299,7 +299,7 @@ async def test_a_party_runs_while_one_of_its_pods_does(store: LocalStore, jobs: 
         await h.eventually(said, f"party {state}")
 
 
-async def test_grpc_ports_are_refused_aloud(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_rejects_grpc_ports(store: LocalStore, jobs: h.Jobs) -> None:
     ports = [{"name": "spu", "protocol": "GRPC", "scope": "Cluster"}]
     await h.add_app_image(store, "grpc", "true", ports=ports)
     await jobs.create(h.job_request("j", "grpc"))
@@ -308,7 +308,7 @@ async def test_grpc_ports_are_refused_aloud(store: LocalStore, jobs: h.Jobs) -> 
     assert "GRPC ports [spu]" in status["tasks"][0]["err_msg"]
 
 
-async def test_dependencies_priority_and_parallelism(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_follows_dependencies_priority_and_parallelism(store: LocalStore, jobs: h.Jobs) -> None:
     tasks = [
         h.task_request("ok", "alice", alias="low", task_id="low", priority=1),
         h.task_request("ok", "alice", alias="high", task_id="high", priority=9),
@@ -325,7 +325,7 @@ async def test_dependencies_priority_and_parallelism(store: LocalStore, jobs: h.
     await h.wait_state(jobs, "j", "Succeeded")
 
 
-async def test_a_tolerable_task_may_fail(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_tolerable_task_may_fail(store: LocalStore, jobs: h.Jobs) -> None:
     tasks = [
         h.task_request("ok", "alice", alias="a", task_id="a", tolerable=True),
         h.task_request("ok", "alice", alias="b", task_id="b"),
@@ -336,7 +336,7 @@ async def test_a_tolerable_task_may_fail(store: LocalStore, jobs: h.Jobs) -> Non
     await h.wait_state(jobs, "j", "Succeeded")
 
 
-async def test_what_depends_on_a_failed_task_never_starts(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_dependents_of_failed_task_never_start(store: LocalStore, jobs: h.Jobs) -> None:
     tasks = [
         h.task_request("ok", "alice", alias="a", task_id="a"),
         h.task_request("ok", "alice", alias="b", task_id="b", dependencies=["a"]),
@@ -363,13 +363,13 @@ def _task(alias: str, task_id: str, *needs: str, **more: Any) -> Object:
         (_task("c", "id-c", tolerable=False), {"a": "Succeeded", "b": "Succeeded", "c": "Failed"}, "Failed"),
     ],
 )
-def test_a_job_fails_before_what_depends_on_another_alias(third: Object, phases: dict[str, str], expected: str) -> None:
-    """readyTaskMap in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go takes dependencies for task IDs."""
+def test_job_fails_before_task_depending_on_alias(third: Object, phases: dict[str, str], expected: str) -> None:
+    """readyTaskMap in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go treats dependencies as task IDs."""
     job = {"spec": {"tasks": [_task("a", "id-a"), _task("b", "id-b"), third]}}
     assert job_rules.job_phase(job, phases) == expected
 
 
-async def test_of_two_tasks_with_one_alias_the_last_is_made(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_last_of_two_tasks_with_one_alias_is_created(store: LocalStore, jobs: h.Jobs) -> None:
     """readyTasksOf in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go."""
     tasks = [h.task_request("ok", "alice", alias="a", task_id=task_id) for task_id in ("first", "last")]
     await jobs.create(h.job_request("j", "ok", tasks=tasks))
@@ -378,7 +378,7 @@ async def test_of_two_tasks_with_one_alias_the_last_is_made(store: LocalStore, j
     assert [task["state"] for task in status["tasks"]] == ["Pending", "Succeeded"]
 
 
-async def test_commands_to_a_job_with_an_unknown_party(jobs: h.Jobs) -> None:
+async def test_commands_to_job_with_unknown_party(jobs: h.Jobs) -> None:
     """getAllParties and isAllPartyRestartComplete in Kuscia's scheduler.go: no stage of any party, and no end."""
     await jobs.create(h.job_request("j", "ok", "alice", "nobody"))
     await h.wait_state(jobs, "j", "Failed")
@@ -401,7 +401,7 @@ async def test_commands_to_a_job_with_an_unknown_party(jobs: h.Jobs) -> None:
         ("p", "Pending", [], "ACCEPT", "Pending"),
     ],
 )
-async def test_a_partner_is_waited_for(
+async def test_waits_for_partner(
     store: LocalStore, jobs: h.Jobs, initiator: str, states: str, approved: list[str], result: str, end: str
 ) -> None:
     """Kuscia's pkg/controllers/kusciajob/handler: initialized.go, approval.go, pending.go."""
@@ -424,7 +424,7 @@ async def test_a_partner_is_waited_for(
     assert bool(status["end_time"]) == (end == "ApprovalReject")
 
 
-async def test_cycles_are_refused() -> None:
+async def test_rejects_cycles() -> None:
     tasks = [
         {"alias": "a", "taskID": "a", "dependencies": ["b"], "parties": []},
         {"alias": "b", "taskID": "b", "dependencies": ["a"], "parties": []},
@@ -443,9 +443,7 @@ async def test_cycles_are_refused() -> None:
     ("resources", "expected"),
     [({"cpu": "64"}, "Insufficient cpu"), ({"memory": "1Ti"}, "Insufficient memory")],
 )
-async def test_without_room_a_task_fails_after_its_timeout(
-    jobs: h.Jobs, resources: dict[str, str], expected: str
-) -> None:
+async def test_task_without_room_fails_after_timeout(jobs: h.Jobs, resources: dict[str, str], expected: str) -> None:
     request = h.job_request("j", "ok")
     request["tasks"][0]["parties"][1]["resources"] = {"cpu": "", "memory": "", "bandwidth": ""} | resources
     request["tasks"][0]["schedule_config"] = {
@@ -464,7 +462,7 @@ async def test_without_room_a_task_fails_after_its_timeout(
     assert status["tasks"][0]["err_msg"] == "The task was not scheduled within 2 seconds of its entire lifecycle"
 
 
-async def test_all_parties_are_placed_or_none(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_places_all_parties_or_none(store: LocalStore, jobs: h.Jobs) -> None:
     await _resize(store, "1")
     request = h.job_request("j", "ok")
     request["tasks"][0]["parties"][1]["resources"] = {"cpu": "2", "memory": "", "bandwidth": ""}
@@ -489,7 +487,7 @@ async def _resize(store: LocalStore, cpu: str) -> None:
     await store.update("nodes", "", "lite-bob", node)
 
 
-async def test_running_pods_take_their_room() -> None:
+async def test_running_pods_use_capacity() -> None:
     def pod(name: str, node: str | None, phase: str) -> Object:
         spec = {
             "containers": [{"resources": {"limits": {"cpu": "1500m"}}}],
@@ -511,7 +509,7 @@ async def test_running_pods_take_their_room() -> None:
     assert schedule.place([new], [node], ended)[0] == {"alice/new": "n"}
 
 
-async def test_suspend_and_restart(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_suspends_and_restarts(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     await report_both(store, "j-only-0", names.RUNNING)
     first = await bound(store, "alice", "j-only-0")
@@ -530,7 +528,7 @@ async def test_suspend_and_restart(store: LocalStore, jobs: h.Jobs) -> None:
     await h.wait_state(jobs, "j", "Succeeded")
 
 
-async def test_a_failed_job_can_be_restarted_twice(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_restarts_failed_job_twice(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     for _ in range(2):
         await report(store, "bob", "j-only-0", names.FAILED)
@@ -541,7 +539,7 @@ async def test_a_failed_job_can_be_restarted_twice(store: LocalStore, jobs: h.Jo
     await h.wait_state(jobs, "j", "Succeeded")
 
 
-async def test_cancel(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_cancels_job(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     await report_both(store, "j-only-0", names.RUNNING)
     await jobs.command("cancel", "j")
@@ -551,7 +549,7 @@ async def test_cancel(store: LocalStore, jobs: h.Jobs) -> None:
         await jobs.command("restart", "j")
 
 
-async def test_stop_fails_a_party_that_had_succeeded(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_stop_fails_party_that_had_succeeded(store: LocalStore, jobs: h.Jobs) -> None:
     """stopTasks in Kuscia's pkg/controllers/kusciajob/handler/scheduler.go."""
     await jobs.create(h.job_request("j", "ok"))
     await report(store, "alice", "j-only-0", names.SUCCEEDED)
@@ -567,7 +565,7 @@ async def test_stop_fails_a_party_that_had_succeeded(store: LocalStore, jobs: h.
     assert [party(status, domain)["state"] for domain in h.DOMAINS] == ["Failed", "Failed"]
 
 
-async def test_stop_does_nothing_to_a_job_that_succeeded(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_stop_ignores_succeeded_job(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     await report_both(store, "j-only-0", names.SUCCEEDED)
     await h.wait_state(jobs, "j", "Succeeded")
@@ -576,7 +574,7 @@ async def test_stop_does_nothing_to_a_job_that_succeeded(store: LocalStore, jobs
     assert (await jobs.status("j"))["state"] == "Succeeded"
 
 
-async def test_deleting_a_job_takes_all_of_it_along(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_deleting_job_removes_its_objects(store: LocalStore, jobs: h.Jobs) -> None:
     await jobs.create(h.job_request("j", "ok"))
     await report_both(store, "j-only-0", names.RUNNING)
     await jobs.command("delete", "j")
@@ -584,7 +582,7 @@ async def test_deleting_a_job_takes_all_of_it_along(store: LocalStore, jobs: h.J
         assert await store.list(kind) == [], kind
 
 
-async def test_a_restarted_master_goes_on(tmp_path: Path) -> None:
+async def test_restarted_master_continues(tmp_path: Path) -> None:
     store = await h.open_store(tmp_path)
     await h.add_app_image(store, "ok", "true")
     async with controller(store):
@@ -600,8 +598,8 @@ async def test_a_restarted_master_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rounds", range(1, 7))
-async def test_a_master_may_die_after_any_round(tmp_path: Path, rounds: int) -> None:
-    """A controller that forgets everything between rounds comes to the same end."""
+async def test_continues_after_crash_in_any_round(tmp_path: Path, rounds: int) -> None:
+    """A controller without memory between rounds reaches the same end."""
     store = await h.open_store(tmp_path)
     await h.add_app_image(store, "ok", "true")
     await h.Jobs(store).create(h.job_request("j", "ok"))
@@ -613,7 +611,7 @@ async def test_a_master_may_die_after_any_round(tmp_path: Path, rounds: int) -> 
     await store.close()
 
 
-async def test_two_jobs_with_one_task_id(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_second_job_with_same_task_id_fails(store: LocalStore, jobs: h.Jobs) -> None:
     task = [h.task_request("ok", "alice", alias="a", task_id="same")]
     await jobs.create(h.job_request("one", "ok", tasks=task))
     await bound(store, "alice", "same-0")
@@ -622,7 +620,7 @@ async def test_two_jobs_with_one_task_id(store: LocalStore, jobs: h.Jobs) -> Non
     assert status["err_msg"] == "Failed to create task same because of a task with the same name already exists"
 
 
-async def test_what_runs_is_stopped_when_a_task_cannot_be_made(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_stops_running_tasks_when_one_cannot_be_created(store: LocalStore, jobs: h.Jobs) -> None:
     """FailedHandler in Kuscia's pkg/controllers/kusciajob/handler/failed.go."""
     await jobs.create(h.job_request("one", "ok", tasks=[h.task_request("ok", "alice", alias="a", task_id="same")]))
     await bound(store, "alice", "same-0")
@@ -644,8 +642,8 @@ async def test_what_runs_is_stopped_when_a_task_cannot_be_made(store: LocalStore
     assert status["tasks"][1]["err_msg"] == "Job was stopped"
 
 
-async def test_a_task_id_that_is_no_name_fails_the_job(jobs: h.Jobs) -> None:
-    """The CRD's pattern of task IDs has no anchors; syncHandler in Kuscia's kusciajob/controller.go gives up."""
+async def test_invalid_task_id_fails_job(jobs: h.Jobs) -> None:
+    """The CRD's pattern of task IDs has no anchors; syncHandler in Kuscia's kusciajob/controller.go stops retrying."""
     await jobs.create(h.job_request("j", "ok", tasks=[h.task_request("ok", "alice", alias="a", task_id="My_task")]))
     status = await h.wait_state(jobs, "j", "Failed")
     refusal = 'KusciaTask.kuscia.secretflow "My_task" is invalid: metadata.name: '
@@ -654,7 +652,7 @@ async def test_a_task_id_that_is_no_name_fails_the_job(jobs: h.Jobs) -> None:
     assert status["end_time"]
 
 
-async def test_an_app_image_without_replicas_never_starts(store: LocalStore, jobs: h.Jobs) -> None:
+async def test_app_image_without_replicas_never_starts(store: LocalStore, jobs: h.Jobs) -> None:
     await h.add_app_image(store, "none", "true", replicas=0)
     request = h.job_request("j", "none")
     request["tasks"][0]["schedule_config"] = {

@@ -1,4 +1,4 @@
-"""What a task waits for before its pods are made: its parties' nodes and the routes between them."""
+"""Conditions for creating a task's pods: its parties' nodes and the routes between them."""
 
 import datetime
 from collections.abc import AsyncIterator
@@ -60,11 +60,11 @@ NODES = [node("alice"), node("bob")]
         ),
     ],
 )
-def test_routes_between_the_parties(routes: list[Object], refused: list[str]) -> None:
+def test_requires_ready_routes_between_parties(routes: list[Object], refused: list[str]) -> None:
     assert permit.refusals(parties("alice", "bob"), NODES, [], routes) == refused
 
 
-def test_names_with_hyphens_are_cut_as_kuscia_cuts_them() -> None:
+def test_splits_names_with_hyphens_as_kuscia() -> None:
     nodes = [node("org-a"), node("org-b")]
     routes = [route("org-a-org-b", "False", "TokenNotGenerate")]
     assert permit.refusals(parties("org-a", "org-b"), nodes, [], routes) == [
@@ -72,7 +72,7 @@ def test_names_with_hyphens_are_cut_as_kuscia_cuts_them() -> None:
     ]
 
 
-def test_one_party_needs_no_route() -> None:
+def test_single_party_needs_no_route() -> None:
     assert permit.refusals(parties("alice", "alice"), NODES, [], [route("alice-alice", "False")]) == []
 
 
@@ -91,11 +91,11 @@ def test_one_party_needs_no_route() -> None:
         ([node("alice", cpu="1"), node("alice")], {"requests": {"cpu": "2", "memory": "8Gi"}}, []),
     ],
 )
-def test_room_for_what_is_requested(nodes: list[Object], resources: Any, refused: list[str]) -> None:
+def test_requires_room_for_requests(nodes: list[Object], resources: Any, refused: list[str]) -> None:
     assert permit.refusals(parties("alice", **resources), nodes, [], []) == refused
 
 
-def test_both_refusals_are_told() -> None:
+def test_reports_room_and_route() -> None:
     routes = [route("alice-bob", "False", "HeartBeatTimeout")]
     assert permit.refusals(parties("alice", "bob"), [], [], routes) == [
         "resource-check no node cache to alice",
@@ -104,7 +104,7 @@ def test_both_refusals_are_told() -> None:
 
 
 async def refused_task(store: LocalStore) -> Object:
-    """A task of two parties between whom a route is not ready, before its first look."""
+    """Return a task of two parties whose route is not ready, before its first check."""
     status = {"conditions": [{"type": "Ready", "status": "False", "reason": "DestinationIsNotAuthrized"}]}
     await store.create("clusterdomainroutes", "", "alice-bob", {"spec": {}, "status": status})
     await h.Jobs(store).create(h.job_request("j", "ok"))
@@ -119,7 +119,7 @@ async def look(store: LocalStore, reconciler: TaskReconciler, seconds: float) ->
     return await store.get("kusciatasks", names.CROSS_DOMAIN, "j-only")
 
 
-async def test_a_refused_task_waits_and_says_nothing(store: LocalStore) -> None:
+async def test_refused_task_waits_without_message(store: LocalStore) -> None:
     task = await refused_task(store)
     assert (task["status"]["phase"], task["status"].get("message")) == (names.PENDING, None)
     assert await store.list("pods") == []
@@ -127,7 +127,7 @@ async def test_a_refused_task_waits_and_says_nothing(store: LocalStore) -> None:
     assert (status["state"], status["tasks"][0]["err_msg"], status["tasks"][0]["parties"]) == ("Running", "", [])
 
 
-async def test_a_route_that_became_ready_is_noticed_at_the_next_look(store: LocalStore) -> None:
+async def test_proceeds_at_next_check_when_route_is_ready(store: LocalStore) -> None:
     await refused_task(store)
     reconciler = TaskReconciler(store)
     for moment in (0, 1, 6):
@@ -143,7 +143,7 @@ async def test_a_route_that_became_ready_is_noticed_at_the_next_look(store: Loca
     assert created[0]["lastTransitionTime"] == "2026-01-01T00:00:31Z"
 
 
-async def test_in_the_end_a_refused_task_fails(store: LocalStore) -> None:
+async def test_refused_task_fails_after_last_check(store: LocalStore) -> None:
     await refused_task(store)
     reconciler = TaskReconciler(store)
     for moment in permit.OFFSETS[:-1]:

@@ -1,4 +1,4 @@
-"""`kuscia init` prints what `kuscia start` reads (Kuscia facts 2.6); `kuscia image` fills RunP's store."""
+"""`kuscia init` prints what `kuscia start` reads (Kuscia facts 2.6); `kuscia image` fills the RunP store."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from kuscia_sim.agent import images
 from kuscia_sim.node.config import load_key, parse
 
 
-def test_configuration_of_a_lite(capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_prints_lite_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["init", "--mode", "Lite", "-d", "alice", "-m", "https://m:1080", "-t", "token", "-p", "TLS"]
     assert main([*arguments, "-r", "runk"]) == 0
     text = capsys.readouterr().out
@@ -22,7 +22,7 @@ def test_configuration_of_a_lite(capsys: pytest.CaptureFixture[str]) -> None:
     assert load_key(config.domain_key_data).key_size == 2048
 
 
-def test_own_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_uses_given_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = credentials.new_key()
     path = tmp_path / "key.pem"
     path.write_text(credentials.key_pem(key))
@@ -31,8 +31,8 @@ def test_own_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load_key(config.domain_key_data).private_numbers() == key.private_numbers()
 
 
-def test_no_protocol_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
-    """Which makes a lite's API one for client certificates, and its gateway a plain one (facts 2.7)."""
+def test_init_sets_no_protocol_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """The API of a lite then requires client certificates, and its gateway uses plain HTTP (Kuscia facts 2.7)."""
     assert main(["init", "--mode", "lite", "-d", "alice"]) == 0
     text = capsys.readouterr().out
     assert "protocol" not in text
@@ -58,19 +58,19 @@ def test_no_protocol_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
         ),
     ],
 )
-def test_errors(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_reports_errors(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", *arguments]) == 1
     assert text in capsys.readouterr().err
 
 
-def test_a_key_file_without_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_rejects_file_without_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "key.pem").write_text("no key")
     assert main(["init", "--mode", "master", "-d", "m", "-f", str(tmp_path / "key.pem")]) == 1
     assert "Init kuscia config err: invalid private key, should be PEM block format" in capsys.readouterr().err
 
 
-def test_built_in_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As an OCI layout, by full name; registering again replaces."""
+def test_image_builtin_adds_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Stored as an OCI layout by full name; registering again replaces the image."""
     store, manifest = tmp_path / "images", tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"config": {"Env": ["A=1"], "Cmd": ["x"]}}))
     image = ["image", "--store", str(store), "--runtime", "runp"]
@@ -86,7 +86,7 @@ def test_built_in_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [entry["annotations"][images.REF_NAME] for entry in index["manifests"]] == list(found)
 
 
-def test_a_manifest_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_image_list_rejects_invalid_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "manifest.json"
     path.write_text("{")
     assert main(["image", "--store", str(tmp_path), "builtin", "a:1", "--manifest", str(path)]) == 1

@@ -23,7 +23,7 @@ from kuscia_sim.node.config import (
 KEY = credentials.new_key()
 
 
-def test_all_that_a_lite_is_told() -> None:
+def test_reads_lite_configuration() -> None:
     config = parse(
         """
         mode: Lite
@@ -97,20 +97,20 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
         ("", "not support run mode: "),
     ],
 )
-def test_what_is_refused(text: str, message: str) -> None:
+def test_rejects_invalid_configuration(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(text, "k.yaml")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_file_that_is_not_there() -> None:
+def test_reports_missing_file() -> None:
     with pytest.raises(ConfigError, match="open /nonexistent: no such file or directory"):
         load("/nonexistent")
 
 
 @pytest.mark.parametrize("pkcs8", [False, True])
-def test_keys_of_both_kinds(pkcs8: bool) -> None:
+def test_reads_pkcs1_and_pkcs8_keys(pkcs8: bool) -> None:
     data = credentials.b64(credentials.key_pem(KEY, pkcs8))
     assert load_key(data).private_numbers() == KEY.private_numbers()
 
@@ -133,13 +133,13 @@ NO_KEY = b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\
         (NO_KEY, "asn1: structure error"),
     ],
 )
-def test_keys_that_are_none(pem: bytes, reason: str) -> None:
+def test_rejects_invalid_keys(pem: bytes, reason: str) -> None:
     with pytest.raises(DomainKeyError, match=r"^can't parse key$") as error:
         load_key(base64.b64encode(pem).decode())
     assert error.value.before == ("tls/crypt.go:337", f"load key data failed: {reason}, try key file")
 
 
-def test_a_key_that_is_no_base64() -> None:
+def test_rejects_key_that_is_not_base64() -> None:
     with pytest.raises(DomainKeyError, match=r"^illegal base64 data at input byte 3$") as error:
         load_key("not base64")
     assert error.value.before == (
@@ -147,7 +147,7 @@ def test_a_key_that_is_no_base64() -> None:
     )  # fmt: skip
 
 
-def test_without_a_key_the_kept_one_counts(tmp_path: Path) -> None:
+def test_uses_stored_key_when_none_is_given(tmp_path: Path) -> None:
     kept = tmp_path / "ca.key"
     with pytest.raises(DomainKeyError, match=r"^can't parse key$") as error:
         load_key("", kept)
@@ -169,7 +169,7 @@ def test_without_a_key_the_kept_one_counts(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_lite_needs_its_key_while_the_file_is_read(tmp_path: Path, data: str, message: str) -> None:
+def test_lite_requires_key_while_reading_file(tmp_path: Path, data: str, message: str) -> None:
     for mode in ("lite", "master"):
         (tmp_path / mode).write_text(f"mode: {mode}\ndomainID: alice\ndomainKeyData: '{data}'\n")
     assert load(str(tmp_path / "master")).domain_key_data == data
@@ -209,17 +209,17 @@ def test_illegal_base64_agrees_with_the_decoder() -> None:
         ("https://10.0.0.1", Endpoint(True, "10.0.0.1", 443, "")),
     ],
 )
-def test_endpoints(url: str, endpoint: Endpoint) -> None:
+def test_parses_endpoints(url: str, endpoint: Endpoint) -> None:
     assert Endpoint.parse(url) == endpoint
 
 
 @pytest.mark.parametrize("url", ["m:1080", "ftp://m", "", "http://m:x"])
-def test_endpoints_that_are_none(url: str) -> None:
+def test_rejects_invalid_endpoints(url: str) -> None:
     with pytest.raises(ValueError, match=r"invalid host|invalid syntax"):
         Endpoint.parse(url)
 
 
-def test_secrets_stay_out_of_repr() -> None:
+def test_repr_hides_secrets() -> None:
     config = Config("lite", "alice", domain_key_data="KEY", lite_deploy_token="TOKEN", datastore_endpoint="DSN")
     assert not {"KEY", "TOKEN", "DSN"} & set(repr(config).replace("'", " ").split())
     for secret in ("KEY", "TOKEN", "DSN"):

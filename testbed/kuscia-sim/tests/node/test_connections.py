@@ -1,4 +1,4 @@
-"""What a node finds at the other end: the master's gateway, its datastore, its K3s nodes."""
+"""Connections of a node: the master's gateway, its datastore, its K3s nodes."""
 
 import asyncio
 import datetime
@@ -68,7 +68,7 @@ def tls_context(directory: Path) -> ssl.SSLContext:
     return server_context(str(directory / "crt"), str(directory / "key"), None)
 
 
-async def test_gateway_is_known_by_401_and_its_header(serve: Any, tmp_path: Path) -> None:
+async def test_probe_accepts_401_with_error_header(serve: Any, tmp_path: Path) -> None:
     await probe(f"http://127.0.0.1:{await serve(401, HEADER)}", RESOLVER)
     await probe(f"https://127.0.0.1:{await serve(401, HEADER, tls_context(tmp_path))}/path", RESOLVER)
 
@@ -81,7 +81,7 @@ async def test_gateway_is_known_by_401_and_its_header(serve: Any, tmp_path: Path
         (502, {}, "unexpected status code: 502"),
     ],
 )
-async def test_what_is_no_gateway(serve: Any, status: int, headers: dict[str, str], text: str) -> None:
+async def test_probe_rejects_other_answers(serve: Any, status: int, headers: dict[str, str], text: str) -> None:
     with pytest.raises(ProbeFailed, match=text):
         await probe(f"http://127.0.0.1:{await serve(status, headers)}", RESOLVER)
 
@@ -95,13 +95,13 @@ async def test_what_is_no_gateway(serve: Any, status: int, headers: dict[str, st
         ("http://127.0.0.1:1", "dial tcp 127.0.0.1:1: connect: connection refused"),
     ],
 )
-async def test_endpoints_that_lead_nowhere(url: str, text: str) -> None:
+async def test_probe_reports_unreachable_endpoints(url: str, text: str) -> None:
     with pytest.raises(ProbeFailed) as failed:
         await probe(url, RESOLVER)
     assert text in str(failed.value)
 
 
-async def test_schemes_that_do_not_agree(serve: Any, tmp_path: Path) -> None:
+async def test_probe_reports_scheme_mismatch(serve: Any, tmp_path: Path) -> None:
     port = await serve(401, HEADER)
     with pytest.raises(ProbeFailed, match="http: server gave HTTP response to HTTPS client"):
         await probe(f"https://127.0.0.1:{port}", RESOLVER)
@@ -135,7 +135,7 @@ def operational(cause: Exception) -> Exception:
         ),
     ],
 )
-def test_database_errors_in_the_words_of_go(error: Exception, text: str) -> None:
+def test_database_errors_have_texts_of_go(error: Exception, text: str) -> None:
     assert go_text(operational(error), TARGET) == text
 
 
@@ -147,19 +147,19 @@ def test_database_errors_in_the_words_of_go(error: Exception, text: str) -> None
         (OSError(113, "No route to host"), "connect: no route to host"),
     ],
 )
-def test_network_errors_in_the_words_of_go(cause: Exception, text: str) -> None:
+def test_network_errors_have_texts_of_go(cause: Exception, text: str) -> None:
     error = pymysql.OperationalError(2003, "Can't connect")
     error.original_exception = cause  # type: ignore[attr-defined]
     assert go_text(operational(error), TARGET) == f"dial tcp 10.88.0.1:3306: {text}"
 
 
-async def test_database_host_that_does_not_resolve() -> None:
+async def test_reports_unresolvable_database_host() -> None:
     with pytest.raises(DatastoreError) as failed:
         await check("mysql://k:p@tcp(nosuch:3306)/kuscia", "", RESOLVER)
     assert str(failed.value) == ("ping datastore endpoint error: dial tcp: lookup nosuch on 127.0.0.1:53: no such host")
 
 
-async def test_sqlite_needs_no_look(tmp_path: Path) -> None:
+async def test_sqlite_is_not_checked(tmp_path: Path) -> None:
     url = await check("", str(tmp_path / "state.db"), RESOLVER)
     assert url.drivername == "sqlite"
 
@@ -198,7 +198,7 @@ async def start(record: heartbeat.NodeRecord, store: LocalStore) -> asyncio.Task
     return running
 
 
-async def test_node_while_the_lite_runs(store: LocalStore) -> None:
+async def test_node_is_ready_while_lite_runs(store: LocalStore) -> None:
     record = node_record(store, "alice", "10.0.0.1")
     await record.register()
     node = await store.get("nodes", "", "kuscia-lite-0")
@@ -212,16 +212,14 @@ async def test_node_while_the_lite_runs(store: LocalStore) -> None:
         await store.get("nodes", "", "kuscia-lite-0")
 
 
-async def test_node_name_of_another_domain(store: LocalStore) -> None:
+async def test_rejects_node_name_of_another_domain(store: LocalStore) -> None:
     running = await start(node_record(store, "alice", "10.0.0.1"), store)
     with pytest.raises(heartbeat.DuplicateNode, match="duplicate node name with other domain"):
         await node_record(store, "bob", "10.0.0.2").register()
     running.cancel()
 
 
-async def test_node_name_of_a_lite_that_still_runs_elsewhere(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waits_for_node_of_same_name_elsewhere(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "STILL_READY_PAUSE", 0.05)
     first = node_record(store, "alice", "10.0.0.1")
     running = await start(first, store)

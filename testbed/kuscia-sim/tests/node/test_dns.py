@@ -31,13 +31,13 @@ NAMES = dns.Names("alice", POD, lambda: OWN)
         ("mysql", None),
     ],
 )
-def test_who_answers(name: str, answer: str | None) -> None:
+def test_answers_by_name_rules(name: str, answer: str | None) -> None:
     assert NAMES.answer(name) == answer
 
 
 @pytest.fixture
 def upstream(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A resolver behind the node that knows one name; returns the names that it was asked."""
+    """Run a resolver behind the node with one name; return the names it was asked for."""
     asked: list[str] = []
 
     async def answer(query: bytes, servers: list[str], tcp: bool = False) -> bytes | None:
@@ -56,7 +56,7 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-async def test_server_over_udp_and_tcp(upstream: list[str]) -> None:
+async def test_serves_udp_and_tcp(upstream: list[str]) -> None:
     server = dns.Server(NAMES, ["192.0.2.1"])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
@@ -77,7 +77,7 @@ async def test_server_over_udp_and_tcp(upstream: list[str]) -> None:
         await server.stop()
 
 
-async def test_lookups_speak_like_go(upstream: list[str]) -> None:
+async def test_lookup_errors_have_texts_of_go(upstream: list[str]) -> None:
     resolver = dns.Resolver(NAMES, ["192.0.2.1"], f"{POD}:53")
     assert await resolver.lookup("10.0.0.7") == "10.0.0.7"
     assert await resolver.lookup("db.example") == "10.1.2.3"
@@ -86,7 +86,7 @@ async def test_lookups_speak_like_go(upstream: list[str]) -> None:
         await resolver.lookup("mysql")
 
 
-def test_hosts_file(tmp_path: Path) -> None:
+def test_reads_hosts_file(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_text("::1 localhost\n127.0.0.1 localhost me # you\n")
     assert dns.hosts_file_address("me", path) == "127.0.0.1"
@@ -98,7 +98,7 @@ def pod(tmp_path: Path) -> Host:
     return Host(tmp_path, "0.0.0.0", 0, "pod", POD, in_image=True)
 
 
-def test_resolv_conf_is_taken_over_once(pod: Host, tmp_path: Path) -> None:
+def test_replaces_resolv_conf_once(pod: Host, tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text("search a b\nnameserver 10.96.0.10\noptions ndots:5\n")
     kept = take_over_resolv_conf(pod, path)
@@ -109,7 +109,7 @@ def test_resolv_conf_is_taken_over_once(pod: Host, tmp_path: Path) -> None:
     assert nameservers(kept) == ["10.96.0.10"]
 
 
-def test_resolv_conf_of_a_machine_is_left_alone(tmp_path: Path) -> None:
+def test_keeps_resolv_conf_outside_image(tmp_path: Path) -> None:
     host = Host(tmp_path, "127.0.0.1", 0, "me", "127.0.0.1", in_image=False)
     path = tmp_path / "resolv.conf"
     path.write_text("nameserver 10.96.0.10\n")
@@ -117,7 +117,7 @@ def test_resolv_conf_of_a_machine_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "nameserver 10.96.0.10\n"
 
 
-def test_where_a_node_runs() -> None:
+def test_reads_host_from_environment() -> None:
     host = Host.from_environment({"KUSCIA_SIM_BIND": "127.0.0.1", "KUSCIA_SIM_PORT_OFFSET": "20000"})
     assert (host.port(1080), host.pod_ip, host.in_image) == (21080, "127.0.0.1", False)
     moved = Host.from_environment({"KUSCIA_SIM_BIND": "127.0.0.1", "KUSCIA_SIM_IN_IMAGE": "1"})
@@ -146,7 +146,7 @@ async def _tcp(port: int, name: str, kind: str = "A") -> DNSRecord:
     return DNSRecord.parse(answer)
 
 
-def test_without_eth0_there_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requires_eth0(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "INTERFACES", ("nosuch0",))
     with pytest.raises(HostIPUnknown, match=r"^host IP unknown$"):
         interface_ip()

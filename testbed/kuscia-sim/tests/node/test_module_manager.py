@@ -1,4 +1,4 @@
-"""The module manager: order, failures, ends (Kuscia facts 1.2; recordings/startup-cases)."""
+"""The module manager: order, failures, exit (Kuscia facts 1.2; recordings/startup-cases)."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ def texts(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-async def test_order_and_end(caplog: pytest.LogCaptureFixture) -> None:
+async def test_starts_in_order_and_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     happened: list[str] = []
     manager = Manager([module("c", happened, ("b", "absent")), module("b", happened, ("a",)), module("a", happened)])
@@ -45,7 +45,7 @@ async def test_order_and_end(caplog: pytest.LogCaptureFixture) -> None:
     assert "[Module] all modules are startup" in texts(caplog)
 
 
-async def test_failure_ends_all(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failure_ends_all_modules(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     happened: list[str] = []
     await Manager([module("a", happened), module("b", happened, ("a",), fail="why")]).run(asyncio.Event())
@@ -54,7 +54,7 @@ async def test_failure_ends_all(caplog: pytest.LogCaptureFixture) -> None:
     assert "Kuscia started success" not in texts(caplog)
 
 
-async def test_module_that_is_never_ready(caplog: pytest.LogCaptureFixture) -> None:
+async def test_fails_when_module_is_never_ready(caplog: pytest.LogCaptureFixture) -> None:
     async def never(_ready: asyncio.Event) -> None:
         await asyncio.Event().wait()
 
@@ -62,7 +62,7 @@ async def test_module_that_is_never_ready(caplog: pytest.LogCaptureFixture) -> N
     assert "[Module] slow wait ready failed with wait slow ready timeout, so start gracefulExit" in texts(caplog)
 
 
-async def test_module_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fails_when_module_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_manager, "EXIT_TIMEOUT", 0.05)
     release = asyncio.Event()
 
@@ -81,7 +81,7 @@ async def test_module_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None
     release.set()
 
 
-def test_k3s_has_less_time_to_come_up_than_others() -> None:
+def test_k3s_has_a_shorter_start_timeout() -> None:
     """Kuscia's cmd/kuscia/modules/k3s.go: 30 s."""
     made = Mock(_config=Config(mode="master", domain_id="kuscia-system"))
     found = {module.name: module.ready_timeout for module in Instance.modules(made)}

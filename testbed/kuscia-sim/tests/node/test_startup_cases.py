@@ -1,6 +1,6 @@
-"""What the stand-in prints and how it exits when something is wrong, as recorded of a real Kuscia.
+"""Output and exit status on errors, as recorded from Kuscia.
 
-Each case names the recording in recordings/startup-cases and the lines in it that decide.
+Each case names the recording in recordings/startup-cases and its decisive lines.
 """
 
 import base64
@@ -39,7 +39,7 @@ def lite_config(domain_id: str, endpoint: str, token: str = "garbage", **more: A
 
 
 def recorded(name: str, pattern: str) -> str:
-    """The one line of a recording that matches, without its time stamp."""
+    """Return the one line of a recording that matches, without its time stamp."""
     lines = (STARTUP_CASES / f"{name}.log").read_text().splitlines()
     found = [re.sub(r"^[\d-]+ [\d:.]+ ", "", line) for line in lines if re.search(pattern, line)]
     assert found, f"{pattern!r} is not in {name}.log"
@@ -47,7 +47,7 @@ def recorded(name: str, pattern: str) -> str:
 
 
 def cause(output: str) -> str | None:
-    """What `doctor` reads out of a log."""
+    """Return what `doctor` finds in a log."""
     names = dict.fromkeys(
         ("upgrade", "master_upgrade", "restart", "release", "namespace", "fullname", "node", "domain", "gateway",
          "key_secret", "engines", "pod", "db_secret", "db_user", "db_host", "db_name", "value", "endpoint"),
@@ -58,7 +58,7 @@ def cause(output: str) -> str | None:
 
 
 def same_cause(name: str, output: str) -> bool:
-    """Whether `doctor` would read the same out of the stand-in's log as out of a real Kuscia's."""
+    """Tell whether `doctor` finds the same cause in the stand-in's log as in Kuscia's."""
     real = cause((STARTUP_CASES / f"{name}.log").read_text())
     return real is not None and cause(output) == real
 
@@ -93,7 +93,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         ("reserved", {"mode": "lite", "domainID": "master"}, "Domain id can't be"),
     ],
 )
-def test_configuration_that_kuscia_refuses_at_once(run: Any, recording: str, config: Any, line: str) -> None:
+def test_rejects_configuration_at_once(run: Any, recording: str, config: Any, line: str) -> None:
     node = run(config)
     assert node.wait_exit() == 1
     said = node.output().splitlines()
@@ -103,13 +103,13 @@ def test_configuration_that_kuscia_refuses_at_once(run: Any, recording: str, con
     assert same_cause(recording, node.output())
 
 
-def test_empty_protocol_is_refused(run: Any) -> None:
+def test_rejects_empty_protocol(run: Any) -> None:
     node = run({"mode": "master", "domainID": MASTER_ID, "protocol": ""})
     assert node.wait_exit() == 1
     assert "is unsupported" in node.output()
 
 
-def test_key_that_is_no_base64(run: Any) -> None:
+def test_reports_key_that_is_not_base64(run: Any) -> None:
     node = run({"mode": "master", "domainID": MASTER_ID, "domainKeyData": "not base64!"})
     assert node.wait_exit() == 1
     assert "FATAL modules/runtime.go:195 illegal base64 data at input byte 3" in node.output()
@@ -125,7 +125,7 @@ def test_key_that_is_no_base64(run: Any) -> None:
         (b"", "load key file failed: open {home}/var/certs/ca.key: no such file or directory"),
     ],
 )
-def test_a_master_without_a_key(run: Any, pem: bytes, line: str) -> None:
+def test_master_without_key_logs_fatal(run: Any, pem: bytes, line: str) -> None:
     node = run({"mode": "master", "domainID": MASTER_ID, "domainKeyData": base64.b64encode(pem).decode()})
     assert node.wait_exit() == 1
     said = node.output()
@@ -143,15 +143,15 @@ def test_a_master_without_a_key(run: Any, pem: bytes, line: str) -> None:
         ("bm8ga2V5", "Decode domain key data error: can't parse key"),
     ],
 )
-def test_a_lite_without_a_key(run: Any, data: str, line: str) -> None:
-    """Said before there is a log: no time, no level."""
+def test_lite_without_key_exits_before_log(run: Any, data: str, line: str) -> None:
+    """Printed before the log is set up: without time and level."""
     node = run(lite_config("carl", "http://127.0.0.1:1", domainKeyData=data))
     assert node.wait_exit() == 1
     assert node.output().splitlines()[-1] == line
     assert same_cause("badkey", node.output())
 
 
-def test_runc_without_privilege(run: Any) -> None:
+def test_runc_requires_privileges(run: Any) -> None:
     wrapper = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin") if os.geteuid() == 0 else ()
     node = run(lite_config("carl", "http://127.0.0.1:1", runtime="runc"), wrapper=wrapper)
     assert node.wait_exit() == 1
@@ -165,12 +165,12 @@ def test_runc_without_privilege(run: Any) -> None:
     ("effective", "enough"),
     [("00000003ffffffff", True), ("000001ffffffffff", True), ("000001fffeffffff", False), ("0000000000000000", False)],
 )
-def test_what_runc_takes_for_privileged(effective: str, enough: bool) -> None:
+def test_is_privileged_requires_all_capabilities(effective: str, enough: bool) -> None:
     assert is_privileged(effective) is enough
     assert not is_privileged(recorded("runc", "CapEff").rpartition("=")[2])
 
 
-def test_master_endpoint_that_does_not_resolve(run: Any) -> None:
+def test_reports_unresolvable_master_endpoint(run: Any) -> None:
     url = "http://nosuch.kuscia-x-master.svc.cluster.local:1080"
     node = run(lite_config("carl", url))
     assert node.wait_exit() == 0
@@ -182,7 +182,7 @@ def test_master_endpoint_that_does_not_resolve(run: Any) -> None:
     assert same_cause("badendpoint", said)
 
 
-def test_https_against_a_plain_gateway(run: Any, master: Node) -> None:
+def test_reports_https_to_plain_gateway(run: Any, master: Node) -> None:
     url = master.gateway.replace("http:", "https:")
     node = run(lite_config("carl", url))
     assert node.wait_exit() == 0
@@ -192,14 +192,14 @@ def test_https_against_a_plain_gateway(run: Any, master: Node) -> None:
     assert same_cause("https-to-http", node.output())
 
 
-def test_nothing_listens_at_the_master_endpoint(run: Any) -> None:
+def test_reports_closed_master_endpoint(run: Any) -> None:
     node = run(lite_config("carl", "http://127.0.0.1:1"))
     assert node.wait_exit() == 0
     assert "dial tcp 127.0.0.1:1: connect: connection refused" in node.output()
 
 
 class _GatewayOnly(http.server.BaseHTTPRequestHandler):
-    """A gateway that is there and lets nobody in; `asked` are the paths."""
+    """A gateway that rejects everything; `asked` contains the paths."""
 
     asked: ClassVar[list[str]] = []
 
@@ -211,10 +211,10 @@ class _GatewayOnly(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Not in the test's output."""
+        """Discard the message."""
 
 
-def test_a_gateway_is_probed_once_and_then_waited_for(run: Any) -> None:
+def test_probes_gateway_once_then_waits(run: Any) -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _GatewayOnly)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -226,7 +226,7 @@ def test_a_gateway_is_probed_once_and_then_waited_for(run: Any) -> None:
         server.shutdown()
 
 
-def test_domain_that_the_master_does_not_know(run: Any, master: Node) -> None:
+def test_reports_unknown_domain(run: Any, master: Node) -> None:
     node = run(lite_config("dora", master.gateway))
     assert node.wait_exit() == 0
     assert recorded("unknown-domain", "domainroute is finished") in node.output()
@@ -234,7 +234,7 @@ def test_domain_that_the_master_does_not_know(run: Any, master: Node) -> None:
     assert same_cause("unknown-domain", node.output())
 
 
-def test_tokens_with_a_new_key_and_with_the_old_one(run: Any, master: Node) -> None:
+def test_wrong_token_with_new_and_old_key(run: Any, master: Node) -> None:
     master.api("domain/create", {"domain_id": "carl"})
     token = unused_token(master, "carl")
     first_key = credentials.new_key()
@@ -251,7 +251,7 @@ def test_tokens_with_a_new_key_and_with_the_old_one(run: Any, master: Node) -> N
 
     same_key = run(lite_config("carl", master.gateway, "garbage"), first_key)
     same_key.wait_started()
-    # The recorded one goes on to wait for a master that had just restarted (Kuscia facts 16.2).
+    # The recorded one then waits for a master that had just restarted (Kuscia facts 16.2).
     admitted = r"path\(/register\).*err\(<nil>\)"
     assert recorded("badtoken-samekey", admitted)
     assert re.search(admitted, same_key.output())
@@ -261,7 +261,7 @@ def test_tokens_with_a_new_key_and_with_the_old_one(run: Any, master: Node) -> N
     assert fresh.stop() == 0
 
 
-def test_datastore_that_is_down(run: Any) -> None:
+def test_reports_unavailable_datastore(run: Any) -> None:
     dsn = "mysql://kuscia:secret-of-the-test@tcp(127.0.0.1:1)/kuscia"
     node = run({"mode": "master", "domainID": MASTER_ID, "datastoreEndpoint": dsn})
     assert node.wait_exit() == 0
@@ -272,7 +272,7 @@ def test_datastore_that_is_down(run: Any) -> None:
 
 
 class RefusingMySQL(socketserver.BaseRequestHandler):
-    """A MySQL server as far as its refusal: greeting (protocol 10), login, error packet."""
+    """A MySQL server that rejects the login: greeting (protocol 10), login, error packet."""
 
     refusal: bytes
 
@@ -299,7 +299,7 @@ class RefusingMySQL(socketserver.BaseRequestHandler):
         ("dashdb", 1049, b"42000", "Unknown database 'bad-name'"),
     ],
 )
-def test_datastore_that_refuses(run: Any, recording: str, code: int, state: bytes, text: str) -> None:
+def test_reports_datastore_login_failure(run: Any, recording: str, code: int, state: bytes, text: str) -> None:
     packet = b"\xff" + code.to_bytes(2, "little") + b"#" + state + text.encode()
     handler = type("Handler", (RefusingMySQL,), {"refusal": packet})
     with socketserver.TCPServer(("127.0.0.1", 0), handler) as server:
@@ -324,7 +324,7 @@ def test_datastore_that_refuses(run: Any, recording: str, code: int, state: byte
         ("mysql://kuscia:pw@tcp(db:3306)", "missing the slash"),
     ],
 )
-def test_datastore_endpoint_that_is_none(run: Any, endpoint: str, text: str) -> None:
+def test_rejects_invalid_datastore_endpoint(run: Any, endpoint: str, text: str) -> None:
     node = run({"mode": "master", "domainID": MASTER_ID, "datastoreEndpoint": endpoint})
     assert node.wait_exit() == 0
     assert text in node.output()
@@ -337,7 +337,7 @@ K3S_ENDED = re.compile(
 
 
 def gave_up(node: Node) -> None:
-    """As any failed module ends it: gracefully. K3s says why; so does the text of earlier versions."""
+    """Check the graceful exit of a failed module, with the output of K3s and the text of earlier versions."""
     assert node.wait_exit() == 0
     said = node.output()
     assert K3S_ENDED.search(said)
@@ -351,7 +351,7 @@ def gave_up(node: Node) -> None:
     assert cause(said) == "state-of-another-domain"
 
 
-def test_state_of_another_domain(run: Any) -> None:
+def test_rejects_state_of_another_domain(run: Any) -> None:
     node = run({"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}).wait_started()
     assert node.stop() == 0
     node.config["domainID"] = "other-master"
@@ -359,8 +359,8 @@ def test_state_of_another_domain(run: Any) -> None:
     gave_up(node)
 
 
-def test_state_of_another_cluster_token(run: Any) -> None:
-    """Changed, it is the end of K3s as for another domain; given back, all is there."""
+def test_rejects_state_of_another_cluster_token(run: Any) -> None:
+    """A changed token ends K3s as another domain does; with the previous one the state is complete."""
     config = {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS", "clusterToken": "former-token"}
     node = run(config).wait_started()
     node.api("domain/create", {"domain_id": "alice"})
@@ -374,7 +374,7 @@ def test_state_of_another_cluster_token(run: Any) -> None:
     assert node.api("domain/query", {"domain_id": "alice"})["data"]["domain_id"] == "alice"
 
 
-def test_agents_that_cannot_start(run: Any, master: Node) -> None:
+def test_reports_agent_start_failure(run: Any, master: Node) -> None:
     runk = {"runtime": "runk", "capacity": CAPACITY}
     cases: dict[str, tuple[dict[str, Any], str]] = {
         "no-runtime": ({"runtime": ""}, "unknown runtime"),
@@ -397,7 +397,7 @@ def test_agents_that_cannot_start(run: Any, master: Node) -> None:
         assert "Kuscia started success" not in node.output()
 
 
-def test_good_start_of_a_master(run: Any) -> None:
+def test_master_starts(run: Any) -> None:
     node = run({"mode": "MASTER", "domainID": MASTER_ID, "noSuchKey": {"a": 1}}).wait_started()
     said = node.output()
     for pattern in (
@@ -410,6 +410,6 @@ def test_good_start_of_a_master(run: Any) -> None:
     assert node.output().rstrip().endswith(f"Kuscia Instance [{MASTER_ID}] shut down")
 
 
-def test_every_recording_is_followed() -> None:
+def test_every_recording_is_used() -> None:
     text = Path(__file__).read_text()
     assert {path.stem for path in STARTUP_CASES.glob("*.log") if f'"{path.stem}"' not in text} == set()

@@ -1,4 +1,4 @@
-"""The comparison finds what differs, and forgives only what two runs cannot share."""
+"""The comparison reports differences, and accepts only those that two runs cannot avoid."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ def _answer(line: Line) -> Answer:
     return Answer(line.status, dict(line.answer_headers), line.answer, line.error)
 
 
-def test_a_recording_equals_itself() -> None:
+def test_recording_equals_itself() -> None:
     assert [line.name for line in LINES if differences(line, _answer(line))] == []
 
 
@@ -42,13 +42,13 @@ def _changed(line: Line, body: str) -> Answer:
         (',"details":[]', ""),
     ],
 )
-def test_every_other_value_is_found(old: str, new: str) -> None:
+def test_reports_every_changed_value(old: str, new: str) -> None:
     line = next(line for line in LINES if line.note == "domain query (deploy token unused)")
     assert old in line.answer
     assert differences(line, _changed(line, line.answer.replace(old, new)))
 
 
-def test_another_token_and_time_are_forgiven() -> None:
+def test_accepts_other_tokens_and_times() -> None:
     line = next(line for line in LINES if line.note == "domain query (deploy token unused)")
     other = line.answer.replace("RxAhAmE3DJRZwE4AlJJCthdTXFhPPYIy", "a" * 32).replace("16:52:09", "17:00:00")
     assert json.loads(other) != json.loads(line.answer)
@@ -64,7 +64,7 @@ def test_another_token_and_time_are_forgiven() -> None:
         {"status": None, "error": "ConnectionResetError"},
     ],
 )
-def test_status_and_headers_count(change: dict[str, object]) -> None:
+def test_compares_status_and_headers(change: dict[str, object]) -> None:
     line = LINES[0]
     assert differences(line, dataclasses.replace(_answer(line), **change))  # type: ignore[arg-type]
 
@@ -96,17 +96,17 @@ def _said(body: str) -> Answer:
         ),
     ],
 )
-def test_lists_from_maps_have_no_order(path: str, recorded: dict[str, object], now: dict[str, object]) -> None:
+def test_ignores_order_of_lists_from_maps(path: str, recorded: dict[str, object], now: dict[str, object]) -> None:
     assert differences(_line(path, json.dumps(recorded)), _said(json.dumps(now))) == []
 
 
-def test_data_has_an_order_elsewhere() -> None:
+def test_compares_order_of_other_lists() -> None:
     recorded, now = '{"data":[{"key":"a"},{"key":"b"}]}', '{"data":[{"key":"b"},{"key":"a"}]}'
     assert differences(_line("/api/v1/appimage/batchQuery", recorded), _said(now))
     assert differences(_line("/api/v1/config/batchQuery", recorded), _said('{"data":[{"key":"b"},{"key":"c"}]}'))
 
 
-def test_the_space_of_protobufs_errors_is_any() -> None:
+def test_accepts_either_space_in_protobuf_errors() -> None:
     recorded = '{"status":{"code":11103,"message":"proto:\u00a0cannot parse invalid wire-format data"}}'
     now = recorded.replace("\u00a0", " ")
     for left, right in ((recorded, now), (now, recorded)):

@@ -1,4 +1,4 @@
-"""What a lite may see and change of its master's state."""
+"""What a lite may read and change of its master's state."""
 
 import pytest
 
@@ -30,12 +30,12 @@ NODE = {"kuscia.secretflow/namespace": "alice"}
         ("configmaps", obj("x", "kuscia-system"), set(), set()),
     ],
 )
-def test_who_may(kind: str, seen: Object, sees: set[str], changes: set[str]) -> None:
+def test_access_rules(kind: str, seen: Object, sees: set[str], changes: set[str]) -> None:
     everyone = {"alice", "bob", "carol"}
     assert {name for name in everyone if may_see(name, kind, seen)} == sees
     assert {name for name in everyone if may_change(name, kind, seen)} == changes
 
 
-def test_participants_of_a_job() -> None:
+def test_participants_of_job() -> None:
     assert participants(JOB["spec"]) == {"alice", "bob"}
     assert participants({}) == set()

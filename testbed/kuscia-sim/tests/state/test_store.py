@@ -1,4 +1,4 @@
-"""The state of a master survives its death, and only one domain may use a datastore."""
+"""The state of a master survives a crash, and only one domain may use a datastore."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ async def _open(path: Path, domain_id: str = "kuscia-system") -> LocalStore:
     return await LocalStore.open(datastore_url("", str(path)), domain_id)
 
 
-async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+async def test_acknowledged_writes_survive_kill(tmp_path: Path) -> None:
     database = tmp_path / "state.db"
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(database)],
@@ -63,19 +63,19 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_datastore_of_another_domain_is_refused(tmp_path: Path) -> None:
+async def test_rejects_datastore_of_another_domain(tmp_path: Path) -> None:
     store = await _open(tmp_path / "state.db")
     await store.close()
     with pytest.raises(SharedDatastore, match=r"stat /home/kuscia/etc/kubeconfig: no such file"):
         await _open(tmp_path / "state.db", "other")
     with sqlite3.connect(tmp_path / "state.db") as database:
         rows = database.execute("SELECT name FROM kine WHERE name LIKE '/bootstrap/%'").fetchall()
-    # The first 12 digits of the token's SHA-256, as K3s names it.
+    # The first 12 digits of the token's SHA-256, as in K3s.
     assert rows == [("/bootstrap/" + hashlib.sha256(b"kuscia-system").hexdigest()[:12],)]
     assert SHARED_DATASTORE.startswith("error building kubernetes client config from token")
 
 
-async def test_objects_are_kept_like_the_api_server_keeps_them(tmp_path: Path) -> None:
+async def test_stores_objects_as_api_server(tmp_path: Path) -> None:
     store = await _open(tmp_path / "state.db")
     made = await store.create("domains", "", "alice", {"spec": {"a": 1}})
     assert made["metadata"]["generation"] == 1
@@ -99,7 +99,7 @@ async def test_objects_are_kept_like_the_api_server_keeps_them(tmp_path: Path) -
     await again.close()
 
 
-async def test_what_an_object_owned_goes_with_it(tmp_path: Path) -> None:
+async def test_deletes_owned_objects(tmp_path: Path) -> None:
     store = await _open(tmp_path / "state.db")
     await store.create("namespaces", "", "alice", {})
     table = await store.create("domaindatas", "alice", "t", {"spec": {}})
@@ -110,7 +110,7 @@ async def test_what_an_object_owned_goes_with_it(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_old_revisions_are_removed_and_revisions_never_repeat(tmp_path: Path) -> None:
+async def test_compacts_and_never_reuses_revisions(tmp_path: Path) -> None:
     store = await _open(tmp_path / "state.db")
     item: dict[str, Any] = await store.create("nodes", "", "n", {"spec": {"beat": -1}})
     for beat in range(COMPACT_AFTER + 10):
@@ -125,7 +125,7 @@ async def test_old_revisions_are_removed_and_revisions_never_repeat(tmp_path: Pa
     await again.close()
 
 
-async def test_waiting_for_a_change(tmp_path: Path) -> None:
+async def test_waits_for_change(tmp_path: Path) -> None:
     store = await _open(tmp_path / "state.db")
     start = await store.wait_change(0, 0.01)
     waiting = asyncio.create_task(store.wait_change(start, 10))
@@ -148,12 +148,12 @@ async def test_waiting_for_a_change(tmp_path: Path) -> None:
         ("postgresql://u:p@db/kine?sslmode=disable", "postgresql+psycopg://u:p@db/kine?sslmode=disable"),
     ],
 )
-def test_forms_of_datastore_endpoint(endpoint: str, url: str) -> None:
+def test_converts_datastore_endpoints(endpoint: str, url: str) -> None:
     assert datastore_url(endpoint, "/var/state.db").render_as_string(hide_password=False) == url
 
 
 @pytest.mark.parametrize("row", DSNS, ids=lambda row: row["dsn"])
-def test_mysql_addresses_are_read_as_go_reads_them(row: dict[str, str]) -> None:
+def test_reads_mysql_addresses_as_go(row: dict[str, str]) -> None:
     endpoint = f"mysql://{row['dsn']}"
     if "error" in row:
         with pytest.raises(ValueError, match=f"^{re.escape(row['error'])}$"):
@@ -164,6 +164,6 @@ def test_mysql_addresses_are_read_as_go_reads_them(row: dict[str, str]) -> None:
     assert found == (row["user"], row["password"], row["addr"], row["db"])
 
 
-def test_other_datastores_are_not_supported() -> None:
+def test_rejects_other_datastores() -> None:
     with pytest.raises(UnsupportedDriver, match=r"^Driver Name is 'oracle' Not supported$"):
         datastore_url("oracle://x", "/var/state.db")

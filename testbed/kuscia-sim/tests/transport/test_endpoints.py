@@ -1,4 +1,4 @@
-"""KusciaAPI's transport (Kuscia facts 7.1): bodies in protobuf, content types, methods, paths, nulls, roles."""
+"""Transport of KusciaAPI (Kuscia facts 7.1): protobuf bodies, content types, methods, paths, nulls, roles."""
 
 import json
 from typing import Any
@@ -19,13 +19,13 @@ NIL = "doBizProcess panic, err: runtime error: invalid memory address or nil poi
 
 
 async def post(cluster: Cluster, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
-    """Status, content type and body of what the master answers; redirections are not followed."""
+    """Return status, content type and body of the master's answer without following redirections."""
     url = f"/api/v1/{path}"
     async with cluster.clients["master"].post(url, data=body, headers=headers, allow_redirects=False) as answer:
         return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
 
 
-async def test_protobuf_in_and_out(cluster: Cluster) -> None:
+async def test_accepts_and_returns_protobuf(cluster: Cluster) -> None:
     made = await post(cluster, "domain/create", b"\x12\x05carol", PROTOBUF)
     assert made == (200, "application/x-protobuf", b"\x0a\x09\x12\x07success")
     status, _, body = await post(cluster, "domain/query", b"\x12\x05carol", PROTOBUF)
@@ -35,12 +35,12 @@ async def test_protobuf_in_and_out(cluster: Cluster) -> None:
     assert found["data"]["auth_center"] == {"authentication_type": "Token", "token_gen_method": "RSA-GEN"}
 
 
-async def test_a_refusal_in_protobuf(cluster: Cluster) -> None:
+async def test_returns_errors_in_protobuf(cluster: Cluster) -> None:
     _, _, body = await post(cluster, "domain/query", b"\x12\x04none", PROTOBUF)
     assert protowire.decode(body, m.QueryDomainResponse)["status"]["code"] == 11305
 
 
-async def test_an_empty_protobuf_body_is_the_empty_message(cluster: Cluster) -> None:
+async def test_empty_protobuf_body_is_empty_message(cluster: Cluster) -> None:
     _, _, body = await post(cluster, "domain/query", b"", PROTOBUF)
     assert b"domain id can not be empty" in body
 
@@ -55,26 +55,26 @@ async def test_an_empty_protobuf_body_is_the_empty_message(cluster: Cluster) -> 
         (b"\x9a\x06\x01x\x12\x01j", {"job_id": "j"}),
     ],
 )
-def test_fields_have_upstreams_numbers(text: bytes, fields: dict[str, Any]) -> None:
+def test_fields_have_numbers_of_kuscia(text: bytes, fields: dict[str, Any]) -> None:
     found = protowire.decode(text, job.CreateJobRequest)
     for name, value in fields.items():
         got = found[name]
         assert ([(t["app_image"], t["priority"]) for t in got] if name == "tasks" else got) == value
 
 
-def test_a_route_is_deleted_by_source_then_destination() -> None:
-    """Upstream declares the two in the other order than it numbers them."""
+def test_delete_route_fields_are_numbered_as_in_kuscia() -> None:
+    """Kuscia declares the two in a different order than it numbers them."""
     assert protowire.decode(b"\x12\x01s\x1a\x01d", m.DeleteDomainRouteRequest)["source"] == "s"
     assert protowire.decode(b"\x12\x01d\x1a\x01s", m.QueryDomainRouteRequest)["source"] == "s"
 
 
 @pytest.mark.parametrize("text", [b"\x12", b"\x12\x05ab", b"\x12\x01\xff", b"\x00", b"\x10\x01", b"\xff" * 11])
-def test_bytes_that_are_no_message(text: bytes) -> None:
+def test_rejects_invalid_protobuf(text: bytes) -> None:
     with pytest.raises(DecodeError):
         protowire.decode(text, m.QueryDomainRequest)
 
 
-def test_what_is_encoded_is_decoded_again() -> None:
+def test_protobuf_round_trip() -> None:
     grant = {
         "domaindata_id": "t",
         "limit": {"expiration_time": -(2**63), "components": ["a", ""]},
@@ -91,7 +91,7 @@ def test_what_is_encoded_is_decoded_again() -> None:
     [{}, {"Content-Type": "text/plain"}, {"Content-Type": "application/json"},
      {"Content-Type": "application/json; charset=utf-8"}],
 )  # fmt: skip
-async def test_content_types_that_are_json(cluster: Cluster, headers: dict[str, str]) -> None:
+async def test_treats_content_types_as_json(cluster: Cluster, headers: dict[str, str]) -> None:
     client = cluster.clients["master"]
     request = client.post(
         "/api/v1/domain/query", data=b'{"domainId": "bob"}', headers=headers, skip_auto_headers=["Content-Type"]
@@ -100,14 +100,14 @@ async def test_content_types_that_are_json(cluster: Cluster, headers: dict[str, 
         assert (await answer.json())["data"]["domain_id"] == "bob"
 
 
-async def test_another_content_type_loses_the_body(cluster: Cluster) -> None:
+async def test_other_content_types_lose_the_body(cluster: Cluster) -> None:
     for kind in ("application/x-www-form-urlencoded", "application/x-yaml", "application/octet-stream"):
         _, _, body = await post(cluster, "domain/query", b'{"domain_id": "bob"}', {"Content-Type": kind})
         assert json.loads(body)["status"]["message"] == "domain id can not be empty", kind
 
 
 @pytest.mark.parametrize("protocol", ["NOTLS", "TLS", "MTLS", ""])
-async def test_the_token_counts_unless_the_protocol_is_notls(cluster: Cluster, protocol: str) -> None:
+async def test_token_is_required_unless_notls(cluster: Cluster, protocol: str) -> None:
     node = make_node("master", MASTER, cluster.store, protocol)
     right = credentials.api_token(node.key, MASTER)
     async with TestClient(TestServer(api.kusciaapi_app(node))) as client:
@@ -118,7 +118,7 @@ async def test_the_token_counts_unless_the_protocol_is_notls(cluster: Cluster, p
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-async def test_other_methods_are_not_found(cluster: Cluster, method: str) -> None:
+async def test_returns_404_for_other_methods(cluster: Cluster, method: str) -> None:
     async with cluster.clients["master"].request(method, "/api/v1/domain/query", data=b"{}") as answer:
         assert (answer.status, await answer.text()) == (404, "404 page not found")
 
@@ -130,13 +130,13 @@ async def test_other_methods_are_not_found(cluster: Cluster, method: str) -> Non
         ("/api/v1/domain/query/?a=b", 307, "/api/v1/domain/query?a=b"),
     ],
 )
-async def test_paths_that_are_not_clean(cluster: Cluster, path: str, status: int, location: str) -> None:
+async def test_redirects_unclean_paths(cluster: Cluster, path: str, status: int, location: str) -> None:
     async with cluster.clients["master"].post(path, data=b"{}", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (status, location)
 
 
-async def test_a_null_in_a_list(cluster: Cluster) -> None:
-    """protojson refuses it, encoding/json leaves nil: who looks into that panics, who asks politely does not."""
+async def test_null_in_list_panics_or_is_empty(cluster: Cluster) -> None:
+    """protojson rejects it, encoding/json decodes nil: code that dereferences it panics."""
     answer = await cluster.ask("master", "config/create", {"data": [None]})
     assert answer == {"status": {"code": 11101, "message": NIL}}
     assert await cluster.refused("master", "route/status/batchQuery", {"route_keys": [None]}) == (
@@ -155,11 +155,11 @@ async def test_a_null_in_a_list(cluster: Cluster) -> None:
         ("{", "unexpected EOF"),
     ],
 )  # fmt: skip
-async def test_wrong_types(cluster: Cluster, body: Any, text: str) -> None:
+async def test_rejects_wrong_types(cluster: Cluster, body: Any, text: str) -> None:
     assert await cluster.refused("master", "domain/query", body) == (11101, text)
 
 
-async def test_numbers_may_be_strings_and_null_is_the_default(cluster: Cluster) -> None:
+async def test_accepts_numbers_as_strings_and_null(cluster: Cluster) -> None:
     await cluster.ok("master", "appimage/list", {"page_size": "5", "page_token": None})
     job_body = {"job_id": "j", "initiator": ALICE, "max_parallelism": "2", "custom_fields": None,
                 "tasks": [{"app_image": "a", "alias": "a", "parties": [{"domain_id": ALICE}]}]}  # fmt: skip
@@ -170,23 +170,23 @@ async def test_numbers_may_be_strings_and_null_is_the_default(cluster: Cluster) 
 @pytest.mark.parametrize(
     ("result", "code"), [("APPROVE_RESULT_ACCEPT", 11206), (1, 11206), ("APPROVE_RESULT_UNKNOWN", 11100), (0, 11100)]
 )
-async def test_enums_are_names_or_numbers(cluster: Cluster, result: Any, code: int) -> None:
+async def test_accepts_enums_as_names_or_numbers(cluster: Cluster, result: Any, code: int) -> None:
     assert (await cluster.refused("master", "job/approve", {"job_id": "j", "result": result}))[0] == code
 
 
-async def test_a_lite_words_a_missing_result_itself(cluster: Cluster) -> None:
+async def test_lite_checks_approval_result_itself(cluster: Cluster) -> None:
     for result, text in ((0, "approve result must be set"), (7, "request result must be legal")):
         body = {"job_id": "j", "result": result}
         assert await cluster.refused(ALICE, "job/approve", body) == (11100, text)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"timeout_seconds": "x"}'])
-async def test_streams_refuse_a_body_without_a_word(cluster: Cluster, body: bytes) -> None:
+async def test_streams_reject_invalid_body_with_400(cluster: Cluster, body: bytes) -> None:
     status, _, text = await post(cluster, "job/watch", body, {"Content-Type": "application/json"})
     assert (status, text) == (400, b"")
 
 
-async def test_a_watch_with_a_time_that_is_none_ends_at_once(cluster: Cluster) -> None:
+async def test_watch_with_invalid_timeout_ends_at_once(cluster: Cluster) -> None:
     body = b'{"timeout_seconds": -1}'
     status, _, text = await post(cluster, "job/watch", body, {"Content-Type": "application/json"})
     assert (status, text) == (200, b"")
@@ -198,7 +198,7 @@ async def test_a_watch_with_a_time_that_is_none_ends_at_once(cluster: Cluster) -
      ("domain/create", 401), ("domain/delete", 401), ("appimage/query", 401), ("config/query", 401),
      ("domaindatasource/query", 401)],
 )  # fmt: skip
-async def test_what_the_internal_api_is_for(cluster: Cluster, path: str, status: int) -> None:
+async def test_internal_api_serves_only_paths_for_domains(cluster: Cluster, path: str, status: int) -> None:
     headers = {"Kuscia-Source": ALICE, "Content-Type": "application/json"}
     async with cluster.clients["internal"].post(f"/api/v1/{path}", data=b"{}", headers=headers) as answer:
         assert answer.status == status

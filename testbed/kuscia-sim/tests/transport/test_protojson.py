@@ -1,4 +1,4 @@
-"""How request bodies are read and answers written: the rules behind the recorded texts."""
+"""Parsing of request bodies and rendering of answers: the rules behind the recorded texts."""
 
 import pytest
 
@@ -107,7 +107,7 @@ Outer = message(
         ('{"domainId": "a", "port": "x"}', 'json: unknown field "domainId"'),
     ],
 )
-def test_a_body_that_is_not_the_message_is_refused_in_gos_words(body: str, text: str) -> None:
+def test_rejects_bodies_with_texts_of_go(body: str, text: str) -> None:
     with pytest.raises(DecodeError) as refused:
         parse(body.encode(), Outer)
     assert str(refused.value) == text
@@ -138,11 +138,11 @@ def test_a_body_that_is_not_the_message_is_refused_in_gos_words(body: str, text:
         ('{"domain_id": "\\ud800"}', "domain_id", "\ufffd"),
     ],
 )
-def test_what_is_accepted(body: str, field: str, value: object) -> None:
+def test_accepts_bodies(body: str, field: str, value: object) -> None:
     assert parse(body.encode(), Outer)[field] == value
 
 
-def test_a_form_body_is_lost_unless_it_uses_gos_field_names() -> None:
+def test_form_requires_field_names_of_go() -> None:
     assert parse_form({'{"domain_id": "a"}': ""}, Outer) == Outer.defaults()
     assert parse_form({"DomainId": "a", "Port": "3"}, Outer) == {
         **Outer.defaults(),
@@ -151,7 +151,7 @@ def test_a_form_body_is_lost_unless_it_uses_gos_field_names() -> None:
     }
 
 
-def test_answers_have_every_field_in_order_and_64_bit_integers_as_strings() -> None:
+def test_renders_every_field_in_order() -> None:
     answer = render({"period": 5, "labels": {"b": "2", "a": "1"}, "inners": [{}], "share": 1.0}, Outer)
     assert list(answer) == list(Outer.fields)
     assert answer["period"] == "5"
@@ -164,12 +164,12 @@ def test_answers_have_every_field_in_order_and_64_bit_integers_as_strings() -> N
         render({"nosuch": 1}, Outer)
 
 
-def test_streams_leave_zero_values_out_and_number_enums() -> None:
+def test_streams_omit_zero_values_and_number_enums() -> None:
     item = render_go({"domain_id": "a", "port": 0, "kind": "CSV", "inner": {"text": "x", "number": 0}}, Outer)
     assert item == {"domain_id": "a", "kind": 1, "inner": {"text": "x"}}
     assert gojson.encode({"a": "<nil> & more"}) == r'{"a":"\u003cnil\u003e \u0026 more"}'
 
 
-def test_deep_nesting_is_refused() -> None:
+def test_rejects_deep_nesting() -> None:
     with pytest.raises(DecodeError, match="exceeded max depth"):
         parse(b"[" * 20000, Outer)

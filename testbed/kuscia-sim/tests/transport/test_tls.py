@@ -27,7 +27,7 @@ def _write(path: Path, certificate: x509.Certificate) -> str:
 
 
 def _with_utf8_issuer(certificate: x509.Certificate, issuer: str) -> x509.Certificate:
-    """The same certificate, signed again, with the issuer's CN as Python encodes it by default."""
+    """Return the same certificate, signed again, with the issuer's CN as Python encodes it by default."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)])
     assert name.public_bytes() != certificate.issuer.public_bytes()
     builder = x509.CertificateBuilder(name, certificate.subject, KEY.public_key(), certificate.serial_number)
