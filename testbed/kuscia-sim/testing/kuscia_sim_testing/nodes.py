@@ -79,7 +79,7 @@ class Node:
     def port(self, number: int) -> int:
         return number + self.offset
 
-    def meet(self, faults: list[dict[str, Any]]) -> None:
+    def set_faults(self, faults: list[dict[str, Any]]) -> None:
         """Set the faults from now on (kuscia_sim.faults); first call before the first start."""
         path = self.home.with_suffix(".faults.yaml")
         self.environment[VARIABLE] = str(path)
@@ -118,7 +118,7 @@ class Node:
         return (self.home / "output.log").read_text(errors="replace")
 
     def wait_for(self, text: str, timeout: float = START_TIMEOUT) -> None:
-        """Wait until the output contains `text`; fail the test if it does not in time or the node ends first."""
+        """Wait until the output contains `text`; fail the test on timeout or if the node ends first."""
         assert self._process
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

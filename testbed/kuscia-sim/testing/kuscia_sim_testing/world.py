@@ -202,7 +202,7 @@ def _free_offset(first: int) -> int:
     """Return an offset whose administration port is free.
 
     Raises:
-        NodeFailed: there is none.
+        NodeFailed: all are in use.
     """
     for offset in range(first, LAST_OFFSET):
         with socket.socket() as probe:

@@ -35,7 +35,7 @@ class Server:
         await asyncio.sleep(0.02)
         return web.Response(text="done")
 
-    def meet(self, *faults: dict[str, Any]) -> None:
+    def set_faults(self, *faults: dict[str, Any]) -> None:
         new = self.file.with_suffix(".new")
         new.write_text(yaml.safe_dump([{"at": "api", **fault} for fault in faults]))
         new.rename(self.file)
@@ -69,7 +69,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 async def test_rereads_file_that_appears_and_disappears(server: Server) -> None:
     assert await server.ask() == "200"
-    server.meet({"do": "fail"})
+    server.set_faults({"do": "fail"})
     assert await server.ask() == "500 Internal Server Error"
     server.file.unlink()
     assert await server.ask() == "200"
@@ -100,28 +100,28 @@ async def test_rereads_file_that_appears_and_disappears(server: Server) -> None:
 async def test_injects_faults_into_requests(
     server: Server, fault: dict[str, Any], answers: list[str], handled: int
 ) -> None:
-    server.meet(fault)
+    server.set_faults(fault)
     assert [await server.ask() for _ in answers] == answers
     assert server.handled == handled
 
 
 async def test_same_seed_gives_same_sequence(server: Server) -> None:
-    server.meet({"do": "reset", "chance": 0.5, "seed": 7})
+    server.set_faults({"do": "reset", "chance": 0.5, "seed": 7})
     first = [await server.ask() for _ in range(20)]
-    server.meet({"do": "reset", "chance": 0.5, "seed": 7, "text": "a file that differs"})
+    server.set_faults({"do": "reset", "chance": 0.5, "seed": 7, "text": "a file that differs"})
     assert [await server.ask() for _ in range(20)] == first
     assert {"reset", "200"} == set(first)
 
 
 async def test_periodic_fault(server: Server) -> None:
-    server.meet({"do": "fail", "down": 0.4, "every": 0.8})
+    server.set_faults({"do": "fail", "down": 0.4, "every": 0.8})
     assert (await server.ask()).startswith("500")
     for wanted in ("200", "500", "200"):
         await server.until(wanted)
 
 
 async def test_stall_hits_only_under_load(server: Server) -> None:
-    server.meet({"do": "stall", "above": 2, "seconds": 1})
+    server.set_faults({"do": "stall", "above": 2, "seconds": 1})
     began = time.monotonic()
     assert await server.ask() == "200"
     assert time.monotonic() - began < 1
@@ -181,7 +181,7 @@ async def eventually(url: str, status: int) -> tuple[int, str, str, str]:
 
 async def test_master_with_faults(master: Node) -> None:
     """A delayed start, another server in place of the gateway, a late token."""
-    master.meet([{"at": "start", "do": "delay", "seconds": 3}, {"at": "token", "do": "delay", "seconds": 4}])
+    master.set_faults([{"at": "start", "do": "delay", "seconds": 3}, {"at": "token", "do": "delay", "seconds": 4}])
     began = time.monotonic()
     master.start().wait_started()
     assert time.monotonic() - began > 3
@@ -202,17 +202,17 @@ async def test_master_with_faults(master: Node) -> None:
     assert [token["state"] for token in tokens()] == ["unused"]
     assert time.monotonic() - made > 3
 
-    master.meet([{"at": "gateway", "do": "fail", "status": 502}])
+    master.set_faults([{"at": "gateway", "do": "fail", "status": 502}])
     assert await eventually(gateway, 502) == (502, "<html><head><title>502 Bad Gateway</title></head></html>\n",
                                               "text/html", "")  # fmt: skip
-    master.meet([{"at": "gateway", "do": "login"}])
+    master.set_faults([{"at": "gateway", "do": "login"}])
     _, body, kind, said = await eventually(gateway, 200)
     assert ("<form action='/login'>" in body, kind, said) == (True, "text/html", "")
-    master.meet([])
+    master.set_faults([])
     assert (await eventually(gateway, 401))[3]
 
 
 def test_node_does_not_start_with_invalid_file(master: Node) -> None:
-    master.meet([{"at": "api", "do": "nothing"}])
+    master.set_faults([{"at": "api", "do": "nothing"}])
     assert master.start().wait_exit() == 1
     assert ".faults.yaml[0]: do " in master.output()

@@ -93,7 +93,7 @@ class Cluster:
         self._kubeconfig.write_text(kubeconfig)
         config = {"mode": "master", "domainID": MASTER_ID, "protocol": "NOTLS"}
         self.master = Party(Node(directory / "master", config, free_offset()), self.core)
-        self.master.node.meet([])
+        self.master.node.set_faults([])
         self.master.node.start().wait_started()
         self.parties = [self.master]
 
@@ -110,13 +110,13 @@ class Cluster:
             "capacity": {"cpu": "4", "memory": "8Gi", "pods": "500", "storage": "100Gi"},
         }
         party = Party(Node(self.directory / domain_id, config, free_offset()), self.core)
-        party.node.meet([])
+        party.node.set_faults([])
         self.parties.append(party)
         return party
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         for party in self.parties:
-            party.node.meet([])
+            party.node.set_faults([])
 
     def stop(self) -> None:
         for party in reversed(self.parties):
@@ -147,7 +147,7 @@ def lites(cluster: Cluster) -> dict[str, Party]:
 @pytest.fixture(autouse=True)
 def mended(cluster: Cluster) -> Iterator[None]:
     yield
-    cluster.mend()
+    cluster.clear_faults()
 
 
 def converge(verb: str, attempt: Callable[[Deadline], Summary]) -> None:
@@ -187,7 +187,7 @@ def registered(cluster: Cluster, ids: list[str]) -> None:
 def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
     ids = domain_ids(name)
     register_domains = register_step(cluster, ids)
-    cluster.master.node.meet(FAULTS[name])
+    cluster.master.node.set_faults(FAULTS[name])
     summary = Summary()
     converge("register", lambda deadline: register_domains(deadline, summary))
 
@@ -202,7 +202,7 @@ def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
     made = Summary()
     converge("routes", lambda deadline: routes.attempt(config, cluster.kube, deadline, made))
 
-    cluster.mend()
+    cluster.clear_faults()
     registered(cluster, ids)
     pairs = [(source, destination) for source in ids for destination in ids if source != destination]
     keys = [{"source": source, "destination": destination} for source, destination in pairs]
@@ -234,10 +234,10 @@ def test_data_converges(cluster: Cluster, lites: dict[str, Party], name: str) ->
             grants=[{"table": table, "domain": "bob"} for table in tables],
         )
     )
-    (cluster.master if name.startswith("the-state") else alice).node.meet(FAULTS[name])
+    (cluster.master if name.startswith("the-state") else alice).node.set_faults(FAULTS[name])
     summary = Summary()
     converge("data", lambda deadline: data.attempt(config, cluster.kube, deadline, summary))
-    cluster.mend()
+    cluster.clear_faults()
 
     source = alice.ask("domaindatasource/query", {"domain_id": "alice", "datasource_id": f"source-{name}"[:63]})
     assert source["info"]["localfs"] == {"path": f"/data/{name}"}
@@ -293,9 +293,9 @@ def test_prepare_waits_until_lite_can_start(cluster: Cluster, tmp_path: Path, na
             "deployToken": token,
         }
     )
-    cluster.master.node.meet(GATEWAY_FAULTS[name])
+    cluster.master.node.set_faults(GATEWAY_FAULTS[name])
     time.sleep(1)
-    mending = threading.Timer(6, cluster.mend)
+    mending = threading.Timer(6, cluster.clear_faults)
     mending.start()
     output = tmp_path / "kuscia.yaml"
     prepare.run(config, str(base), str(output), cluster.kube, Deadline(SECONDS))
@@ -316,7 +316,7 @@ def test_prepare_waits_until_lite_can_start(cluster: Cluster, tmp_path: Path, na
 def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party]) -> None:
     """Another server answers for bob's gateway at first; the route becomes READY, and check passes, when it is gone."""
     alice, bob = lites["alice"], lites["bob"]
-    bob.node.meet([{"at": "gateway", "do": "fail", "status": 502}])
+    bob.node.set_faults([{"at": "gateway", "do": "fail", "status": 502}])
     domains = {
         party.node.domain_id: {"endpoint": f"http://127.0.0.1:{party.node.port(1080)}"} for party in (alice, bob)
     }
@@ -332,7 +332,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
     )
     report = check.attempt(checks, cluster.kube, Deadline(6))
     assert report.failed == 1, "routes cannot be READY while bob's gateway answers 502"
-    bob.node.meet([{"at": "gateway", "do": "fail", "status": 502, "down": 3, "every": 9}])
+    bob.node.set_faults([{"at": "gateway", "do": "fail", "status": 502, "down": 3, "every": 9}])
     deadline = Deadline(SECONDS)
     waiting.until("check", lambda: _passes(checks, cluster.kube), deadline)
 

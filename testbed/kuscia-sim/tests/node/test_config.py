@@ -93,7 +93,7 @@ def test_protocol_matrix(protocol: str, mode: str, gateway_tls: bool, api: str) 
         ),
         ("mode: lite\ndomainID: master\nlogLevel: [x]", "Load kuscia common config failed. "),
         ("a: b: c", "Load kuscia common config failed. yaml: "),
-        ("- a", "the file is no mapping"),
+        ("- a", "the file is not a mapping"),
         ("", "not support run mode: "),
     ],
 )

@@ -300,10 +300,10 @@ class Agent:
         await self._provider.delete(backend["metadata"]["name"])
 
     async def task_log(self, task_id: str, replica: int, container: str, follow: bool) -> AsyncIterator[str]:
-        """Return the stored lines of an engine's output.
+        """Yield the stored lines of an engine's output.
 
         Raises:
-            LookupError: there are none; its argument is the text to answer with (Kuscia facts 7.4).
+            LookupError: they do not exist; its argument is the text to answer with (Kuscia facts 7.4).
         """
         async for line in self._logs.read(task_id, replica, container, follow):
             yield line

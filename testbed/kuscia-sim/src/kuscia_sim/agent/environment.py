@@ -87,7 +87,7 @@ def _plugin_config(agent: Mapping[str, Any]) -> Mapping[str, Any]:
     named = [plugin for plugin in _items(agent.get("plugins"), "plugins") if plugin.get("name") == PLUGIN]
     config = (named[-1].get("config") or {}) if named else {}
     if not isinstance(config, dict):
-        raise _bad("config is no map")
+        raise _bad("config is not a map")
     return config
 
 
@@ -107,7 +107,7 @@ def _imports(config: Mapping[str, Any]) -> list[Import]:
 def _items(value: Any, name: str) -> list[dict[str, Any]]:
     items = [] if value is None else value
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise _bad(f"{name} is no list of maps")
+        raise _bad(f"{name} is not a list of maps")
     return items
 
 

@@ -71,7 +71,7 @@ class PodLogs:
         pkg/kusciaapi/service/log_service.go (tailFile).
 
         Raises:
-            LookupError: there are none (texts as recorded).
+            LookupError: they do not exist (texts as recorded).
         """
         stem = f"{self._domain}_{task_id}-{replica}"
         found = sorted(self._root.glob(f"{stem}*"), key=lambda path: path.stat().st_mtime)

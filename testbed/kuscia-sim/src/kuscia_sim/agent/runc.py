@@ -1,7 +1,7 @@
 """RunC: Kuscia creates containers with its own containerd, which the stand-in does not have.
 
 A lite starts under RunC as in Kuscia, privileges included (recordings/startup-cases/runc.log), and joins its master.
-Engines are rejected permanently with a message, instead of running something else in their place.
+Engines are rejected permanently with a message, and nothing else runs instead.
 """
 
 import asyncio

@@ -266,7 +266,7 @@ def check_affinities(given: Any) -> None:
         AgentStartError: a field has the wrong type.
     """
     if given is not None and not isinstance(given, dict):
-        raise AgentStartError("failed to unmarshal json to Affinities, detail-> affinitiesToAdd is no map")
+        raise AgentStartError("failed to unmarshal json to Affinities, detail-> affinitiesToAdd is not a map")
     for key in AFFINITIES:
         value = (given or {}).get(key)
         if value is not None and not isinstance(value, dict):

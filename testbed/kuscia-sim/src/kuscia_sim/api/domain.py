@@ -76,7 +76,7 @@ def _go_base64(text: str) -> bytes:
 
 
 def _cert_error(text: str) -> str:
-    """Return what is wrong with a certificate in base64, or "". In a bundle the first block counts."""
+    """Return the error in a certificate in base64, or "". In a bundle the first block counts."""
     try:
         pem = _go_base64(text)
     except ValueError:

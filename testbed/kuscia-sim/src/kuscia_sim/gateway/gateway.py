@@ -245,7 +245,7 @@ class Gateway:
         return next((token for token in found if token), "")
 
     def _token_is_due(self, route: Object) -> bool:
-        """Tell whether there is no token, or the newest is older than the rolling update period."""
+        """Tell whether the route needs a new token: its first, or after the rolling update period."""
         valid = [token for token in handshake.tokens(route) if self._decrypt(token["token"])]
         period = int(route["spec"]["tokenConfig"].get("rollingUpdatePeriod") or 0)
         return not valid or (period > 0 and age(valid[-1]["revisionTime"]) > period)

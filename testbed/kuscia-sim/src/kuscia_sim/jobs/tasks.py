@@ -117,7 +117,7 @@ class TaskReconciler:
         return permit.refusals(parties, nodes, pods, await self._store.list("clusterdomainroutes"))
 
     async def _create_objects(self, task: Object, parties: list[engines.Party]) -> None:
-        """Create all objects again: those that a dead controller left behind have other ports."""
+        """Create all objects again: what a dead controller left behind has other ports."""
         pods = [(party.domain, pod) for party in parties for pod in engines.pods(task, parties, party)]
         for domain in {party.domain for party in parties}:
             for config_map in engines.config_maps(task, parties, domain):

@@ -28,7 +28,7 @@ class ConfigError(Exception):
 
 
 class DomainKeyError(Exception):
-    """There is no usable RSA key; str() is the text of Kuscia's FATAL line.
+    """The RSA key is missing or invalid; str() is the text of Kuscia's FATAL line.
 
     Attributes:
         before: place and text of the ERROR line before it, if any.
@@ -176,7 +176,7 @@ def parse(text: str, path: str = "kuscia.yaml") -> Config:
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):
-        raise ConfigError("Load kuscia common config failed. yaml: unmarshal errors: the file is no mapping")
+        raise ConfigError("Load kuscia common config failed. yaml: unmarshal errors: the file is not a mapping")
 
     mode, domain_id, domain_key_data, log_level, given_protocol = (_text(raw, key) for key in COMMON)
     protocol = _protocol(given_protocol) if raw.get("protocol") is not None else ""
@@ -232,8 +232,8 @@ def load_key(domain_key_data: str, kept: Path | None = None) -> RSAPrivateKey:
     """Return the RSA key in `domainKeyData` (base64 of a PKCS#1 or PKCS#8 PEM), or else in the file `kept`.
 
     Raises:
-        DomainKeyError: there is no usable key, with the texts of Kuscia's pkg/utils/tls/crypt.go (ParseEncodedKey;
-            recordings/startup-cases/badkey.log).
+        DomainKeyError: the key is missing or invalid, with the texts of Kuscia's pkg/utils/tls/crypt.go
+            (ParseEncodedKey; recordings/startup-cases/badkey.log).
     """
     if domain_key_data:
         wrong = first_illegal_base64(domain_key_data)

@@ -76,7 +76,7 @@ def sign(grant_spec: Dict, key: rsa.RSAPrivateKey) -> str:
 
 
 def signature_error(grant_spec: Dict, cert: str) -> str:
-    """Return what is wrong with the signature of a grant, or "".
+    """Return the error in the signature of a grant, or "".
 
     Args:
         grant_spec: spec of the grant.

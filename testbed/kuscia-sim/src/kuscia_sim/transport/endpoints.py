@@ -207,7 +207,7 @@ def build_app(
         server: its name in kuscia_sim.faults.
         identify: returns the caller's (role, domain ID), or None for 401.
         dialect: how the framework reports errors.
-        service_name: the name in /probe; without it there is no /probe or /version.
+        service_name: the name in /probe; without it /probe and /version do not exist.
     """
     endpoints = {endpoint.path: endpoint for table in tables for endpoint in table.items}
     registered = datetime.datetime.now(datetime.UTC)

@@ -18,7 +18,7 @@ def server_context(certificate: str, key: str, client_ca: str | None) -> ssl.SSL
     Args:
         certificate: path of the server's certificate.
         key: path of its key.
-        client_ca: path of the CA that must have signed the client's certificate; None to ask for none.
+        client_ca: path of the CA that must have signed the client's certificate; None to request none.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
