@@ -109,10 +109,10 @@ lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellche
 
 unit: deps ## Unit and chart tests of the product (under 90 s)
 	helm-unittest --strict charts/kuscia --with-subchart
-	pytest -m "not cluster and not long" tests $(call report,unit)
+	pytest --quiet --numprocesses 2 -m "not cluster and not long" tests $(call report,unit)
 
 test-testbed: deps ## Tests of the test bed that need no cluster
-	pytest -m "not cluster and not long" testbed $(call report,testbed)
+	pytest --quiet -m "not cluster and not long" testbed $(call report,testbed)
 
 e2e: deps ## End-to-end tests: the demo and the quicker variants
 	@$(PY) -m testbed.demo up

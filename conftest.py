@@ -94,7 +94,7 @@ def _group(path: Path) -> str:
     """Return the group of a file. Tests of a group share releases or a cluster, and run one after another."""
     if path.parent.name == "e2e":
         return path.stem if path.stem.startswith("test_variant_") or path.stem in OWN_RELEASES else "demo"
-    return str(path.parent)
+    return str(path if path.parts[0] == "tests" else path.parent)
 
 
 class GroupScheduling(LoadScopeScheduling):
