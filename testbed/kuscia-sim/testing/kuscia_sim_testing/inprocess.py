@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import functools
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_sim import api, credentials
 from kuscia_sim.api import data_source
@@ -64,6 +66,12 @@ class Cluster:
         return status["code"], status["message"]
 
 
+@functools.cache
+def _domain_key(domain_id: str) -> RSAPrivateKey:
+    """Return the domain's key; a new one for each test would take most of its time."""
+    return credentials.new_key()
+
+
 def make_node(mode: str, domain_id: str, store: Store, protocol: str = "NOTLS") -> Node:
     return Node(
         config=Config(mode=mode, domain_id=domain_id, protocol=protocol),
@@ -73,7 +81,7 @@ def make_node(mode: str, domain_id: str, store: Store, protocol: str = "NOTLS") 
         hostname=f"kuscia-{domain_id}",
         version="v1",
         store=store,
-        key=credentials.new_key(),
+        key=_domain_key(domain_id),
         started=datetime.datetime.now(datetime.UTC),
         master_reachable=lambda: True,
     )

@@ -201,7 +201,7 @@ def test_rejects_plain_body_on_encrypted_route(nodes: dict[str, Node]) -> None:
 
 def test_replaces_tokens_without_failing_requests(nodes: dict[str, Node], relay: Relay) -> None:
     """Each period has a new revision; no request in between fails, and old tokens stop working."""
-    period = {"token_config": {"token_gen_method": "RSA-GEN", "rolling_update_period": 20}}
+    period = {"token_config": {"token_gen_method": "RSA-GEN", "rolling_update_period": 10}}
     create_route(nodes["master"], "alice", nodes["bob"], period, port=relay.port)
     # An answer alone may have used the previous route.
     until(lambda: request(nodes["alice"], BOB)[0] == 200 and bool(tokens(relay)))
@@ -209,10 +209,10 @@ def test_replaces_tokens_without_failing_requests(nodes: dict[str, Node], relay:
     answers = set()
     while len(set(tokens(relay))) < 3:
         answers.add(request(nodes["alice"], BOB)[0])
-        assert time.monotonic() - began < 120, "no third token within two minutes"
+        assert time.monotonic() - began < 60, "no third token within a minute"
         time.sleep(0.2)
     assert answers == {200}
-    assert time.monotonic() - began > 39
+    assert time.monotonic() - began > 19
     first = tokens(relay)[0]
     headers = {"Kuscia-Host": BOB, "Kuscia-Source": "alice", "Kuscia-Origin-Source": "alice"}
 
