@@ -18,7 +18,7 @@ from kuscia_sim.agent.capacity import Room
 from kuscia_sim.agent.certs import engine_files
 from kuscia_sim.agent.environment import EnvImport
 from kuscia_sim.agent.provider import EngineFiles, HostUnreachable, PodDenied
-from kuscia_sim.agent.render import TemplateError, Unsupported, render, unknown_keys, variables
+from kuscia_sim.agent.templates import TemplateError, Unsupported, render, unknown_keys, variables
 from kuscia_sim.jobs import engines, names
 from kuscia_sim.node.config import Capacity, Config
 from kuscia_sim.state.store import Object

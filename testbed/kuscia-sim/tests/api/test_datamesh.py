@@ -7,6 +7,7 @@ import pytest
 
 from kuscia_sim_testing.inprocess import ALICE, Cluster
 
+NOT_FOUND = 'domaindatas.kuscia.secretflow "t" not found'
 OSS = {"endpoint": "http://s3", "bucket": "b", "access_key_id": "i", "access_key_secret": "s"}
 
 
@@ -150,3 +151,12 @@ async def test_rejects_configuration_that_is_not_info(cluster: Cluster, value: s
     await cluster.ok(ALICE, "domaindatasource/create", {**source, "info": {"localfs": {"path": "/p"}}})
     await cluster.ok(ALICE, "domaindatasource/update", {**source, "info_key": "k"})
     assert await cluster.refused(ALICE, "domaindatasource/query", source) == (11802, text)
+
+
+async def test_datamesh_errors_have_no_envelope(cluster: Cluster) -> None:
+    answer = await cluster.ask("mesh", "datamesh/domaindata/query", {})
+    assert answer == {"code": 12100, "message": "domaindata id should not be empty"}
+    answer = await cluster.ask("mesh", "datamesh/domaindata/query", {"domaindata_id": 5})
+    text = "json: cannot unmarshal number into Go struct field QueryDomainDataRequest.domaindata_id of type string"
+    assert answer == {"code": 12101, "message": text}
+    assert await cluster.refused("mesh", "datamesh/domaindata/query", {"domaindata_id": "t"}) == (12201, NOT_FOUND)

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 
 from kuscia_sim import credentials
-from kuscia_sim.agent import pod_status, render
+from kuscia_sim.agent import pod_status, templates
 from kuscia_sim.agent.capacity import room
 from kuscia_sim.agent.certs import DIRECTORY, ENVIRONMENT, engine_files
 from kuscia_sim.agent.environment import EnvImport
@@ -187,7 +187,7 @@ class Agent:
         started = self._env_import.add_to(pod, self._labels(pod))
         try:
             await self._provider.create(started, await self._files(pod, started))
-        except (PodDenied, render.Unsupported) as err:
+        except (PodDenied, templates.Unsupported) as err:
             log.warning("pod %s/%s was rejected: %s", self._domain, name, err)
             await self._provider.delete(name)
             await self._report(pod, pod_status.denied(pod, str(err)))
@@ -214,12 +214,12 @@ class Agent:
                 "KUSCIA_API_TOKEN": credentials.api_token(node.key, node.domain_id),
                 "KUSCIA_DOMAIN_KEY_DATA": node.config.domain_key_data,
             }
-            variables = render.variables(self._environment(pod, started), own, json.loads(values))
+            variables = templates.variables(self._environment(pod, started), own, json.loads(values))
             source = pod["spec"]["volumes"][0]["configMap"]["name"]
-            templates = (await self._store.get("configmaps", self._domain, source))["data"]
-            for file, text in templates.items():
-                variables |= await self._node_config(render.unknown_keys(text, variables))
-                config[file] = render.render(text, variables)
+            texts = (await self._store.get("configmaps", self._domain, source))["data"]
+            for file, text in texts.items():
+                variables |= await self._node_config(templates.unknown_keys(text, variables))
+                config[file] = templates.render(text, variables)
         certs = await asyncio.to_thread(engine_files, node.key, node.domain_id, name)
         return EngineFiles(config, certs)
 
@@ -243,7 +243,7 @@ class Agent:
         try:
             return {key: await read_config(ctx, key) for key in keys}
         except ApiError as err:
-            raise render.TemplateError(f"failed to get config keys {sorted(keys)} from cm, {err}") from err
+            raise templates.TemplateError(f"failed to get config keys {sorted(keys)} from cm, {err}") from err
 
     async def _report(self, pod: Object, status: Object) -> None:
         if self._keep_logs:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from kuscia_sim.api import messages as m
 from kuscia_sim.api import paging
-from kuscia_sim.api.rules import (
+from kuscia_sim.api.validation import (
     check_id,
     check_path,
     one_of,

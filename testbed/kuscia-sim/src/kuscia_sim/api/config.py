@@ -8,7 +8,7 @@ import time
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import require
+from kuscia_sim.api.validation import require
 from kuscia_sim.state.object_names import configmap_key, refuse_invalid
 from kuscia_sim.state.store import AlreadyExists, Invalid, NotFound, Object, StoreError
 from kuscia_sim.transport.endpoints import ApiError, Context, Endpoints

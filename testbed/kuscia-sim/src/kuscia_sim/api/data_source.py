@@ -10,7 +10,7 @@ import re
 from kuscia_sim import credentials
 from kuscia_sim.api import config
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_namespace, check_path, require
+from kuscia_sim.api.validation import check_id, check_namespace, check_path, require
 from kuscia_sim.state.object_names import object_name, refuse_invalid
 from kuscia_sim.state.store import NotFound, Object, StoreError
 from kuscia_sim.transport.endpoints import ERR_VALIDATE, ApiError, Context, Endpoints, store_error

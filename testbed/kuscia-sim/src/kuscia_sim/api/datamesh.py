@@ -5,7 +5,7 @@ All requests concern the node's own domain. Errors of the framework are not wrap
 
 from kuscia_sim.api import data_source
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import (
+from kuscia_sim.api.validation import (
     check_id,
     check_path,
     domaindata_errors,

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from kuscia_sim import credentials
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_path, one_of, require
+from kuscia_sim.api.validation import check_id, check_path, one_of, require
 from kuscia_sim.state.object_names import object_name, refuse_invalid
 from kuscia_sim.state.store import NotFound, Object, StoreError
 from kuscia_sim.transport.endpoints import ERR_AUTH, ERR_VALIDATE, ApiError, Context, Endpoints, store_error

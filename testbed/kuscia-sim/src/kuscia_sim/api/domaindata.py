@@ -1,8 +1,8 @@
 """Tables and other data: /api/v1/domaindata/... (Kuscia facts 7.4)."""
 
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaindata_errors, require
 from kuscia_sim.api.selector import select
+from kuscia_sim.api.validation import check_id, check_namespace, check_path, domaindata_errors, require
 from kuscia_sim.state import domaindata
 from kuscia_sim.state.object_names import refuse_invalid
 from kuscia_sim.state.store import NotFound, Object, StoreError

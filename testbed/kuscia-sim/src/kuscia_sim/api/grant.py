@@ -1,8 +1,8 @@
 """Grants: /api/v1/domaindatagrant/... (Kuscia facts 7.4)."""
 
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_id, check_namespace, check_path, domaingrant_errors, require
 from kuscia_sim.api.selector import select
+from kuscia_sim.api.validation import check_id, check_namespace, check_path, domaingrant_errors, require
 from kuscia_sim.state import domaindata, domaindata_grant
 from kuscia_sim.state.object_names import refuse_invalid
 from kuscia_sim.state.store import Object, StoreError

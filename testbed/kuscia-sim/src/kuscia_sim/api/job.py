@@ -5,8 +5,8 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kuscia_sim.api import rules
-from kuscia_sim.api.rules import require
+from kuscia_sim.api import validation
+from kuscia_sim.api.validation import require
 from kuscia_sim.jobs import names, quantity
 from kuscia_sim.jobs.jobs import party_domains, pod_message
 from kuscia_sim.state import object_names
@@ -158,7 +158,7 @@ def _id_response(name: str) -> Message:
 
 def _check_create(ctx: Context, request: Dict) -> None:
     require(request["job_id"], "job id can not be empty")
-    rules.check_id(request["job_id"], "job_id")
+    validation.check_id(request["job_id"], "job_id")
     require(request["tasks"], "tasks can not be empty")
     initiator = request["initiator"]
     require(initiator, "initiator can not be empty")
@@ -261,12 +261,12 @@ def _check_crd(job: Object) -> None:
     errors = object_names.object_name(name)
     for key, value in job["metadata"]["labels"].items():
         errors += object_names.label_key(*key.split("/", 1)) + object_names.label_value(value)
-    errors += rules.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
+    errors += validation.in_range("spec.maxParallelism", spec["maxParallelism"], 1, MAX_PARALLELISM)
     errors += _too_many("spec.tasks", spec["tasks"])
     for index, task in enumerate(spec["tasks"]):
         errors += _too_many(f"spec.tasks[{index}].dependencies", task["dependencies"])
         if task["taskID"]:
-            errors += rules.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
+            errors += validation.matches(f"spec.tasks[{index}].taskID", task["taskID"], TASK_ID_PATTERN)
     object_names.refuse_invalid("KusciaJob", name, errors)
 
 
@@ -448,7 +448,7 @@ async def _readable(ctx: Context, job_id: str, code: int) -> Object:
 
 
 async def _get(ctx: Context, job_id: str, code: int) -> Object:
-    rules.check_path(names.CROSS_DOMAIN, job_id, code)
+    validation.check_path(names.CROSS_DOMAIN, job_id, code)
     try:
         job: Object = await ctx.store.get("kusciajobs", names.CROSS_DOMAIN, job_id)
     except StoreError as err:

@@ -5,7 +5,7 @@ import datetime
 from kuscia_sim.api import messages as m
 from kuscia_sim.api.domain import CODES as DOMAIN_CODES
 from kuscia_sim.api.domain import ERR_QUERY as ERR_QUERY_DOMAIN
-from kuscia_sim.api.rules import (
+from kuscia_sim.api.validation import (
     HOST_PATTERN,
     check_path,
     in_range,

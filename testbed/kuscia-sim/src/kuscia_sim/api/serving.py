@@ -1,7 +1,7 @@
 """Serving: /api/v1/serving/query (Kuscia facts 7.4). The stand-in runs no servings, so it never finds one."""
 
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_path, require
+from kuscia_sim.api.validation import check_path, require
 from kuscia_sim.state.store import StoreError
 from kuscia_sim.transport.endpoints import ApiError, Context, Endpoints
 from kuscia_sim.transport.protojson import Dict

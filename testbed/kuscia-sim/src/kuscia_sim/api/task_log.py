@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 
 from kuscia_sim.api import messages as m
-from kuscia_sim.api.rules import check_path
+from kuscia_sim.api.validation import check_path
 from kuscia_sim.jobs.names import CROSS_DOMAIN
 from kuscia_sim.node.node import MasterUnreachable
 from kuscia_sim.state.store import StoreError

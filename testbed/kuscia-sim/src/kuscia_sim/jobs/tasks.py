@@ -5,7 +5,7 @@ import secrets
 import uuid
 from typing import Any
 
-from kuscia_sim.jobs import engines, names, permit, schedule
+from kuscia_sim.jobs import engines, names, preconditions, schedule
 from kuscia_sim.state.store import AlreadyExists, NotFound, Object, Store
 from kuscia_sim.transport.gojson import go_quote
 
@@ -35,7 +35,7 @@ class TaskReconciler:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting = permit.Waiting()
+        self._waiting = preconditions.Waiting()
 
     async def reconcile(self, task: Object, now: datetime.datetime) -> None:
         """Advance `task` by one step.
@@ -114,7 +114,7 @@ class TaskReconciler:
 
     async def _refusals(self, parties: list[engines.Party]) -> list[str]:
         nodes, pods = await self._store.list("nodes"), await self._store.list("pods")
-        return permit.refusals(parties, nodes, pods, await self._store.list("clusterdomainroutes"))
+        return preconditions.refusals(parties, nodes, pods, await self._store.list("clusterdomainroutes"))
 
     async def _create_objects(self, task: Object, parties: list[engines.Party]) -> None:
         """Create all objects again: what a dead controller left behind has other ports."""

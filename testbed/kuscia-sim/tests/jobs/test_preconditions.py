@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_sim.jobs import engines, names, permit
+from kuscia_sim.jobs import engines, names, preconditions
 from kuscia_sim.jobs.controller import JobController
 from kuscia_sim.jobs.tasks import TaskReconciler
 from kuscia_sim.state.store import LocalStore, Object
@@ -61,19 +61,19 @@ NODES = [node("alice"), node("bob")]
     ],
 )
 def test_requires_ready_routes_between_parties(routes: list[Object], refused: list[str]) -> None:
-    assert permit.refusals(parties("alice", "bob"), NODES, [], routes) == refused
+    assert preconditions.refusals(parties("alice", "bob"), NODES, [], routes) == refused
 
 
 def test_splits_names_with_hyphens_as_kuscia() -> None:
     nodes = [node("org-a"), node("org-b")]
     routes = [route("org-a-org-b", "False", "TokenNotGenerate")]
-    assert permit.refusals(parties("org-a", "org-b"), nodes, [], routes) == [
+    assert preconditions.refusals(parties("org-a", "org-b"), nodes, [], routes) == [
         "cdr-check org to a failed with TokenNotGenerate"
     ]
 
 
 def test_single_party_needs_no_route() -> None:
-    assert permit.refusals(parties("alice", "alice"), NODES, [], [route("alice-alice", "False")]) == []
+    assert preconditions.refusals(parties("alice", "alice"), NODES, [], [route("alice-alice", "False")]) == []
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_single_party_needs_no_route() -> None:
     ],
 )
 def test_requires_room_for_requests(nodes: list[Object], resources: Any, refused: list[str]) -> None:
-    assert permit.refusals(parties("alice", **resources), nodes, [], []) == refused
+    assert preconditions.refusals(parties("alice", **resources), nodes, [], []) == refused
 
 
 def test_reports_room_and_route() -> None:
     routes = [route("alice-bob", "False", "HeartBeatTimeout")]
-    assert permit.refusals(parties("alice", "bob"), [], [], routes) == [
+    assert preconditions.refusals(parties("alice", "bob"), [], [], routes) == [
         "resource-check no node cache to alice",
         "cdr-check alice to bob failed with HeartBeatTimeout",
     ]
@@ -146,10 +146,10 @@ async def test_proceeds_at_next_check_when_route_is_ready(store: LocalStore) -> 
 async def test_refused_task_fails_after_last_check(store: LocalStore) -> None:
     await refused_task(store)
     reconciler = TaskReconciler(store)
-    for moment in permit.OFFSETS[:-1]:
+    for moment in preconditions.OFFSETS[:-1]:
         assert (await look(store, reconciler, moment))["status"]["phase"] == names.PENDING
-    assert permit.OFFSETS[-1] == 5 * (1 + 5 + 25 + 125)
-    status = (await look(store, reconciler, permit.OFFSETS[-1]))["status"]
+    assert preconditions.OFFSETS[-1] == 5 * (1 + 5 + 25 + 125)
+    status = (await look(store, reconciler, preconditions.OFFSETS[-1]))["status"]
     assert (status["phase"], status["message"]) == (
         names.FAILED,
         "KusciaTask failed after 3x retry, last error: cdr-check alice to bob failed with DestinationIsNotAuthrized",
