@@ -32,22 +32,34 @@ START_TIMEOUT = 90.0
 
 OFFSETS = range(11000, 22700, 37)  # below the ports of outgoing connections
 _handed_out: set[int] = set()
+_reservations: list[socket.socket] = []
 
 
 def free_offset() -> int:
-    """Return an offset at which a node's ports are free on 127.0.0.1 and not handed out in this process.
+    """Return an offset at which a node's ports are free on 127.0.0.1, reserved for this process.
 
-    Each process starts at a different offset: a restarted node needs its ports again, which another run could find
-    free.
+    A restarted node needs its ports again, which another process must not get in the meantime.
     """
     first = os.getpid() % len(OFFSETS)
     for offset in itertools.chain(OFFSETS[first:], OFFSETS[:first]):
         wanted = {port + offset for port in PORTS}
-        if wanted & _handed_out or not all(map(_is_free, wanted)):
+        if wanted & _handed_out or not all(map(_is_free, wanted)) or not _reserve(offset):
             continue
         _handed_out.update(wanted)
         return offset
     raise RuntimeError("no free ports on 127.0.0.1")
+
+
+def _reserve(offset: int) -> bool:
+    """Bind the port `offset`, which no node uses, until this process ends; tell whether it was free."""
+    reservation = socket.socket()
+    try:
+        reservation.bind(("127.0.0.1", offset))
+    except OSError:
+        reservation.close()
+        return False
+    _reservations.append(reservation)
+    return True
 
 
 def _is_free(port: int) -> bool:
