@@ -249,7 +249,10 @@ def test_doctor_explains_why_a_lite_waits(demo: Demo, images: Path, healthy: Var
         token = {"token": "used-by-another-key-0000000000000"}
         made.secret(made.namespace("alice"), "alice-deploy-token", token)
         made.install("alice", values={"lite": values}, wait=False)
-        messages.wait_for_message(made, "alice", message)
+        # The name of the Deployment contains the domain ID, which differs in case "stranger".
+        selector = "app.kubernetes.io/component=lite"
+        log = ("logs", "-n", made.namespace("alice"), "-l", selector, "-c", "prepare", "--tail=-1")
+        eventually(lambda: message.printed_in(made.kubectl.run(*log)), 120, f"prepare prints [{message.id}]")
         said = run(made, "doctor", "alice")
         assert said.code == 1, said
         assert message.printed_in(said.text, fix)
