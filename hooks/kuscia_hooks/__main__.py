@@ -1,3 +1,5 @@
+"""Run the command as `python -m kuscia_hooks`."""
+
 from kuscia_hooks.cli import main
 
-main()
+main(prog_name="kuscia-hooks")

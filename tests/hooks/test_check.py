@@ -110,7 +110,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def attempt(settings: Check, kube: Kube, seconds: float = 10) -> check.Report:
-    return check.attempt(settings, kube, FakeTime().deadline(seconds))
+    return check.run_checks(settings, kube, FakeTime().deadline(seconds))
 
 
 def test_master(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:

@@ -21,7 +21,7 @@ HOOKS = Path(__file__).parents[2] / "hooks"
 
 @pytest.fixture
 def command(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    monkeypatch.setattr(cli, "_kube", lambda: Kube(core))
+    monkeypatch.setattr(cli.command, "connect", lambda: Kube(core))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     return CliRunner()
 

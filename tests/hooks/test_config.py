@@ -2,7 +2,9 @@ import pytest
 import yaml
 
 from kuscia_hooks.core import config
+from kuscia_hooks.core.catalog import CATALOG
 from kuscia_hooks.core.errors import ConfigError
+from tests.chart.error_ids import chart_error_ids
 
 COMMON = {"domainId": "alice", "namespace": "ns", "keySecret": {"name": "k", "key": "domain.key"}}
 API = {"api": {"endpoint": "https://kuscia:8082", "protocol": "TLS"}}
@@ -71,126 +73,194 @@ def parse(model, data):
         ),
     ],
 )
-def test_valid(model, data) -> None:
+def test_accepts_valid_configurations(model, data) -> None:
     parse(model, data)
 
 
-@pytest.mark.parametrize(
-    ("model", "data", "says"),
-    [
-        (config.Prepare, {**LITE, "domainId": "Alice"}, ["domainId", "got 'Alice'", "for example alice"]),
-        (config.Prepare, {**LITE, "domainId": "alice.b"}, ["domainId", "a-z"]),
-        (config.Prepare, {**LITE, "domainId": "master"}, ["domainId", "reserved"]),
-        (config.Prepare, {**LITE, "surprise": 1}, ["surprise: unknown key"]),
+INVALID = [
+    (config.Prepare, {**LITE, "domainId": "Alice"}, {("invalid-domain-id", "domainId", '"Alice"')}),
+    (config.Prepare, {**LITE, "domainId": "alice.b"}, {("invalid-domain-id", "domainId", '"alice.b"')}),
+    (config.Prepare, {**LITE, "domainId": "master"}, {("reserved-domain-id", "domainId", '"master"')}),
+    (config.Prepare, {**LITE, "domainId": 7}, {("wrong-type", "domainId", "7")}),
+    (config.Prepare, {**LITE, "surprise": 1}, {("unknown-config-file-key", "surprise", "")}),
+    (config.Prepare, {**LITE, "rootless": "maybe"}, {("wrong-type", "rootless", '"maybe"')}),
+    (config.Prepare, {**LITE, "mode": "both"}, {("unsupported-value", "mode", '"both"')}),
+    (
+        config.Prepare,
+        {**LITE, "keySecret": {"name": "k", "keyy": "x"}},
+        {("missing-value", "keySecret.key", ""), ("unknown-config-file-key", "keySecret.keyy", "")},
+    ),
+    (config.Prepare, {**LITE, "keySecret": "k"}, {("not-a-mapping", "keySecret", '"k"')}),
+    (
+        config.Prepare,
+        {**LITE, "master": {"endpoint": "master:1080"}},
+        {("endpoint-without-scheme", "master.endpoint", '"master:1080"')},
+    ),
+    (
+        config.Prepare,
+        {**LITE, "master": {"endpoint": "https://u@m?q"}},
+        {("invalid-endpoint", "master.endpoint", '"https://u@m?q"')},
+    ),
+    *(
         (
             config.Prepare,
-            {**LITE, "keySecret": {"name": "k", "keyy": "x"}},
-            ["keySecret.key: is missing", "keySecret.keyy"],
-        ),
-        (
-            config.Prepare,
-            {**LITE, "master": {"endpoint": "master:1080"}},
-            ["master.endpoint", "http(s)://host"],
-        ),
-        (config.Prepare, {**LITE, "master": {"endpoint": "https://m:99999"}}, ["master.endpoint"]),
-        (config.Prepare, {**LITE, "master": None}, ["master.endpoint is missing"]),
-        (config.Prepare, {**MASTER, "datastore": None}, ["datastore is missing"]),
-        (config.Prepare, {**MASTER, "datastore": {"type": "etcd"}}, ["datastore", "etcd"]),
-        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "user": "a:b"}}, ["datastore", "':'"]),
-        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "database": "a/b"}}, ["datastore.database"]),
-        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "port": 0}}, ["datastore.port"]),
-        (
-            config.Prepare,
-            {**MASTER, "datastore": {**MYSQL, "params": {"tls": "required"}}},
-            ["params.tls is 'required'", "true, false, skip-verify, preferred"],
-        ),
-        (
-            config.Prepare,
-            {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": True}}},
-            ["params.sslmode is 'true'", "verify-full"],
-        ),
-        (
-            config.Register,
-            {**WRITING, "domains": {}, "api": {"endpoint": "http://m:8082", "protocol": "TLS"}},
-            ["api: protocol TLS needs an endpoint that begins with https://"],
-        ),
-        (config.Register, {**WRITING, "domains": {"alice": None}}, ["domains.alice"]),
-        (config.Register, {**WRITING, "domains": {"Al_ice": {}}}, ["domains.Al_ice", "for example alice"]),
-        (config.Routes, {**ROUTES, "routes": "some"}, ["routes"]),
-        (
-            config.Routes,
-            {
-                **ROUTES,
-                "routes": [
-                    {"source": "zoe", "destination": "carol"},
-                    {"source": "bob", "destination": "bob"},
-                ],
-            },
-            ["routes[0].source: zoe is not among domains", "domains.carol.endpoint is missing", "both bob"],
-        ),
-        (
-            config.Routes,
-            {**ROUTES, "appImages": {"x": {"image": {"name": "n"}, "deploy_templates": []}}},
-            ["appImages.x"],
-        ),
-        (
-            config.Data,
-            {**DATA, "grants": [{"table": "u", "domain": "bob"}]},
-            ["grants[0].table: u is not among"],
-        ),
-        (
-            config.Data,
-            {**DATA, "grants": [{"table": "t", "domain": "alice"}]},
-            ["alice is this domain itself"],
-        ),
-        (config.Data, {**DATA, "source": {**OSS, "bucket": ""}}, ["source.bucket"]),
-        (config.Data, {**DATA, "source": {**OSS, "endpoint": "https://s3.example.com/b"}}, ["source", "has no path"]),
-        (
-            config.Data,
-            {
-                **DATA,
-                "tables": [{"id": "t", "name": "t", "relativeUri": "t", "example": "alice", "file": "f"}],
-            },
-            ["tables[0]: example and file exclude each other"],
-        ),
-    ],
-)
-def test_invalid(model, data, says: list[str]) -> None:
+            {**LITE, "master": {"endpoint": f"https://m:{port}"}},
+            {("invalid-port", "master.endpoint", f'"https://m:{port}"')},
+        )
+        for port in (0, 99999, "x")
+    ),
+    (config.Prepare, {**LITE, "master": None}, {("missing-value", "master.endpoint", "")}),
+    (config.Prepare, {**MASTER, "datastore": None}, {("missing-value", "datastore", "")}),
+    (config.Prepare, {**MASTER, "datastore": {"type": "etcd"}}, {("unsupported-value", "datastore", "")}),
+    (config.Prepare, {**MASTER, "datastore": {}}, {("missing-value", "datastore", "")}),
+    (
+        config.Prepare,
+        {**MASTER, "datastore": {**MYSQL, "user": "a:b"}},
+        {("colon-in-mysql-user", "datastore.user", '"a:b"')},
+    ),
+    (
+        config.Prepare,
+        {**MASTER, "datastore": {**MYSQL, "database": "a/b"}},
+        {("invalid-database-name", "datastore.database", '"a/b"')},
+    ),
+    (config.Prepare, {**MASTER, "datastore": {**MYSQL, "port": 0}}, {("number-out-of-range", "datastore.port", "0")}),
+    (config.Prepare, {**MASTER, "datastore": {**MYSQL, "port": "x"}}, {("wrong-type", "datastore.port", '"x"')}),
+    (
+        config.Prepare,
+        {**MASTER, "datastore": {**MYSQL, "params": {"tls": "required"}}},
+        {("unsupported-driver-option", "datastore.params.tls", '"required"')},
+    ),
+    (
+        config.Prepare,
+        {**MASTER, "datastore": {**MYSQL, "type": "postgres", "params": {"sslmode": True}}},
+        {("unsupported-driver-option", "datastore.params.sslmode", '"true"')},
+    ),
+    (
+        config.Register,
+        {**WRITING, "domains": {}, "api": {"endpoint": "http://m:8082", "protocol": "TLS"}},
+        {("endpoint-protocol-mismatch", "api.endpoint", '"http://m:8082"')},
+    ),
+    (config.Register, {**WRITING, "domains": {"alice": None}}, {("not-a-mapping", "domains.alice", "null")}),
+    (
+        config.Register,
+        {**WRITING, "domains": {"Al_ice": {}}},
+        {("invalid-domain-id", "domains.Al_ice", '"Al_ice"')},
+    ),
+    (
+        config.Routes,
+        {
+            **ROUTES,
+            "routes": [
+                {"source": "zoe", "destination": "carol"},
+                {"source": "bob", "destination": "bob"},
+                {"source": "alice", "destination": "bob", "transit": "bob"},
+            ],
+        },
+        {
+            ("unknown-domain", "routes[0].source", '"zoe"'),
+            ("route-without-endpoint", "domains.carol.endpoint", ""),
+            ("route-to-itself", "routes[1].destination", '"bob"'),
+            ("transit-through-route-end", "routes[2].transit", '"bob"'),
+        },
+    ),
+    (
+        config.Routes,
+        {**ROUTES, "appImages": {"x": {"image": {"name": "n"}, "deploy_templates": []}}},
+        {("missing-value", "appImages.x.image.tag", ""), ("missing-value", "appImages.x.deploy_templates", "")},
+    ),
+    (
+        config.Data,
+        {**DATA, "grants": [{"table": "u", "domain": "bob"}]},
+        {("unknown-table", "grants[0].table", '"u"')},
+    ),
+    (
+        config.Data,
+        {**DATA, "grants": [{"table": "t", "domain": "alice"}]},
+        {("grant-to-own-domain", "grants[0].domain", '"alice"')},
+    ),
+    (config.Data, {**DATA, "tables": DATA["tables"] * 2}, {("duplicate-table-id", "tables", "")}),
+    (config.Data, {**DATA, "source": {**OSS, "bucket": ""}}, {("missing-value", "source.bucket", '""')}),
+    (
+        config.Data,
+        {**DATA, "source": {**OSS, "endpoint": "https://s3.example.com/b"}},
+        {("store-endpoint-with-path", "source.endpoint", '"https://s3.example.com/b"')},
+    ),
+    *(
+        (config.Data, {**DATA, "tables": [{**DATA["tables"][0], **fields}]}, {(rule, path, value)})
+        for fields, rule, path, value in (
+            ({"example": "alice", "file": "f"}, "several-content-sources", "tables[0]", ""),
+            ({"urlCredentialsSecret": {"name": "s"}}, "url-secret-without-url", "tables[0]", ""),
+            ({"size": 1}, "nothing-to-verify", "tables[0]", ""),
+            ({"file": "f", "size": -1}, "number-out-of-range", "tables[0].size", "-1"),
+            ({"file": "f", "sha256": "abc"}, "invalid-sha256", "tables[0].sha256", '"abc"'),
+            ({"id": "T"}, "invalid-name", "tables[0].id", '"T"'),
+            ({"url": "ftp://x"}, "invalid-url", "tables[0].url", '"ftp://x"'),
+        )
+    ),
+    (config.Data, {**DATA, "tables": "t"}, {("not-a-list", "tables", '"t"')}),
+    (config.Seed, {"path": "data", "tables": []}, {("invalid-path", "path", '"data"')}),
+    (
+        config.Seed,
+        {"path": "/data", "tables": [{"id": "t", "name": "t", "relativeUri": "../t"}]},
+        {("invalid-relative-uri", "tables[0].relativeUri", '"../t"')},
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "data", "problems"), INVALID)
+def test_reports_id_path_and_value_of_each_wrong_value(model, data, problems: set[tuple[str, str, str]]) -> None:
     with pytest.raises(ConfigError) as error:
         parse(model, data)
-    for words in says:
-        assert words in str(error.value)
+    assert error.value.id == "invalid-config"
+    assert {(problem.id, problem.path, problem.value) for problem in error.value.problems} == problems
+    for rule, path, value in problems:
+        (line,) = [line for line in str(error.value).splitlines() if line.startswith(f"  - [{rule}] {path}: ")]
+        assert value in line
 
 
-def test_everything_wrong_at_once() -> None:
+def test_every_rule_has_an_id_of_the_chart_or_the_catalog() -> None:
+    known = chart_error_ids() | set(CATALOG)
+    used = {rule for _, _, problems in INVALID for rule, _, _ in problems}
+    assert used <= known
+
+
+def test_routes_must_be_a_list_or_all() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(config.Routes, {**ROUTES, "routes": "some"})
+    assert {problem.path for problem in error.value.problems} == {"routes"}
+
+
+def test_reports_all_wrong_values_at_once() -> None:
     data = {**LITE, "domainId": "Alice", "namespace": "", "keySecret": {}, "x": 1}
     with pytest.raises(ConfigError) as error:
         parse(config.Prepare, data)
-    text = str(error.value)
-    assert text.startswith("x.yaml has 5 errors:")
-    assert [line.split(":")[0].strip() for line in text.splitlines()[1:]] == [
-        "domainId",
-        "namespace",
-        "keySecret.name",
-        "keySecret.key",
-        "x",
-    ]
+    assert error.value.message.startswith("x.yaml has 5 ")
+    paths = [problem.path for problem in error.value.problems]
+    assert paths == ["domainId", "namespace", "keySecret.name", "keySecret.key", "x"]
+
+
+def test_long_values_are_shortened() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(config.Prepare, {**LITE, "domainId": "A" * 500})
+    assert len(error.value.problems[0].value) == 80
 
 
 @pytest.mark.parametrize("text", ["[]", "a: b: c", "", "just words"])
-def test_no_mapping(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"x\.yaml"):
+def test_rejects_a_file_that_is_not_a_mapping(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"x\.yaml") as error:
         config.parse(text, config.Prepare, "x.yaml")
+    assert error.value.id == "invalid-config"
 
 
-def test_missing_file() -> None:
-    with pytest.raises(ConfigError, match="cannot read /nowhere"):
+def test_reports_a_missing_file() -> None:
+    with pytest.raises(ConfigError, match="/nowhere") as error:
         config.load("/nowhere", config.Prepare)
+    assert error.value.id == "invalid-config"
 
 
 @pytest.mark.parametrize(
     "value",
     ["https://host:1080", "http://10.0.0.1", "https://host/path/below", "https://host:1080/"],
 )
-def test_endpoint(value: str) -> None:
+def test_trailing_slash_of_an_endpoint_is_removed(value: str) -> None:
     assert parse(config.Prepare, {**LITE, "master": {"endpoint": value}}).master.endpoint == value.rstrip("/")

@@ -11,9 +11,10 @@ from kuscia_hooks.core.plan import Plan, Summary
 from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
+from tests.hooks.builders import context
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fake_minio import FakeMinio, s3_error
-from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.fakes import FakeCore
 from tests.hooks.kuscia_server import Kuscia
 
 OSS = {
@@ -154,7 +155,9 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
 
 
 def attempt(endpoint: str, kube: Kube, summary: Summary | None = None, **fields: Any) -> Summary:
-    return data.attempt(config(endpoint, **fields), kube, FakeTime().deadline(3), summary or Summary())
+    given = context(kube, summary=summary or Summary())
+    data.attempt(config(endpoint, **fields), given)
+    return given.summary
 
 
 def test_from_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
@@ -395,7 +398,7 @@ def test_no_secret_is_printed(kube: Kube, endpoint: str, capsys: pytest.CaptureF
 def test_dry_run(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data.attempt(config(endpoint), kube, FakeTime().deadline(3), Summary(), dry_run=True)
+    data.attempt(config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert minio.puts == []
     assert "update DomainDataSource default-data-source" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import keys
 from kuscia_hooks.steps.keys import Settings
+from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, api_exception
 
@@ -30,7 +31,9 @@ def small_key() -> bytes:
 
 
 def attempt(kube: Kube, settings: Settings = SETTINGS) -> Summary:
-    return keys.attempt(settings, kube, Summary())
+    given = context(kube)
+    keys.attempt(settings, given)
+    return given.summary
 
 
 def test_both_absent(core: FakeCore, kube: Kube) -> None:
@@ -148,7 +151,7 @@ def test_stopped_between_the_two(core: FakeCore, kube: Kube) -> None:
 
 
 def test_dry_run(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
-    keys.attempt(SETTINGS, kube, Summary(), dry_run=True)
+    keys.attempt(SETTINGS, context(kube, dry_run=True))
     assert core.objects == {}
     assert "create Secret ns/own-key" in capsys.readouterr().out
 

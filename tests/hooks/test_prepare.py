@@ -9,10 +9,12 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import termination
 from kuscia_hooks.core.config import Prepare
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
 from kuscia_hooks.steps import prepare
+from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, FakeTime, api_exception
 
@@ -60,13 +62,14 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the kubelet looks for what a container says of its end."""
     path = tmp_path / "termination-log"
     path.touch()
-    monkeypatch.setattr(prepare, "TERMINATION_LOG", path)
+    monkeypatch.setattr(termination, "LOG", path)
     return path
 
 
 def run(config: Prepare, base: Path, kube: Kube, fake_time: FakeTime, seconds: float = 30) -> dict[str, Any]:
     output = base.parent / "kuscia.yaml"
-    prepare.run(config, str(base), str(output), kube, fake_time.deadline(seconds))
+    settings = prepare.Settings(config, str(base), str(output))
+    prepare.attempt(settings, context(kube, fake_time.deadline(seconds)))
     return yaml.safe_load(output.read_text())
 
 

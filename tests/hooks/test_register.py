@@ -10,6 +10,7 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import register
 from kuscia_hooks.steps.register import State
+from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore, FakeTime, api_exception
 from tests.hooks.kuscia_server import Kuscia
@@ -134,7 +135,9 @@ def config(endpoint: str, **domains: dict[str, Any]) -> Register:
 
 
 def attempt(endpoint: str, kube: Kube, seconds: float = 5, **domains: dict[str, Any]) -> Summary:
-    return register.attempt(config(endpoint, **domains), kube, FakeTime().deadline(seconds), Summary())
+    given = context(kube, FakeTime().deadline(seconds))
+    register.attempt(config(endpoint, **domains), given)
+    return given.summary
 
 
 @pytest.mark.usefixtures("ready")
@@ -229,7 +232,7 @@ def test_one_that_fails_does_not_keep_the_others_waiting(
     summary = Summary()
     wanted = config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
     with pytest.raises(PermanentError, match="domain alice is registered with another key"):
-        register.attempt(wanted, kube, FakeTime().deadline(5), summary)
+        register.attempt(wanted, context(kube, summary=summary))
     assert (summary.created, summary.failed) == (2, 1)
     assert "bob" in kuscia.domains
 
@@ -256,7 +259,7 @@ def test_no_token_comes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
 
 @pytest.mark.usefixtures("ready")
 def test_dry_run(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    register.attempt(config(endpoint), kube, FakeTime().deadline(5), Summary(), dry_run=True)
+    register.attempt(config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert "create Domain alice" in capsys.readouterr().out
 

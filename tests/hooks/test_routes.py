@@ -10,8 +10,9 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia.app_images import normal_app_image
 from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
+from tests.hooks.builders import context
 from tests.hooks.conftest import recordings, secret_data
-from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.fakes import FakeCore
 from tests.hooks.kuscia_server import Kuscia
 
 A_B, B_A = RouteKey("alice", "bob"), RouteKey("bob", "alice")
@@ -187,7 +188,9 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
 
 
 def attempt(endpoint: str, kube: Kube, verify: bool = False, **fields: Any) -> Summary:
-    return routes.attempt(config(endpoint, **fields), kube, FakeTime().deadline(3), Summary(), verify=verify)
+    given = context(kube, verify=verify)
+    routes.attempt(config(endpoint, **fields), given)
+    return given.summary
 
 
 def test_from_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
@@ -335,7 +338,7 @@ def test_one_that_fails_does_not_stop_the_others(core: FakeCore, kube: Kube, kus
     kuscia.do_route_create = create  # type: ignore[method-assign]
     summary = Summary()
     with pytest.raises(PermanentError, match="2 failed"):
-        routes.attempt(config(endpoint, **bad), kube, FakeTime().deadline(3), summary)
+        routes.attempt(config(endpoint, **bad), context(kube, summary=summary))
     assert (summary.created, summary.failed) == (5, 2)
     kuscia.do_route_create = real  # type: ignore[method-assign]
     assert attempt(endpoint, kube, **bad).created == 2
@@ -353,7 +356,7 @@ def test_many_routes(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) 
 
 
 def test_dry_run(kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    routes.attempt(config(endpoint), kube, FakeTime().deadline(3), Summary(), dry_run=True)
+    routes.attempt(config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert ("configmaps", "ns", "ledger") not in core.objects
     out = capsys.readouterr().out

@@ -16,6 +16,7 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import seed
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import Content
+from tests.hooks.builders import context
 from tests.hooks.fakes import FakeTime
 
 ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "example": "alice"}
@@ -25,6 +26,12 @@ def config(path: Path, *tables: dict[str, Any]) -> Seed:
     return Seed.model_validate({"path": str(path), "tables": [{"name": "t", **table} for table in tables or (ALICE,)]})
 
 
+def attempt(settings: Seed) -> Summary:
+    given = context()
+    seed.attempt(settings, given)
+    return given.summary
+
+
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
     return tmp_path / "volume/data"
@@ -32,7 +39,7 @@ def volume(tmp_path: Path) -> Path:
 
 def test_an_example(volume: Path) -> None:
     """The very bytes that `data` uploads to a bucket."""
-    summary = seed.attempt(config(volume), Summary())
+    summary = attempt(config(volume))
     assert (volume / "alice.csv").read_bytes() == examples.table("alice")
     assert (volume / "alice.csv").stat().st_mode & 0o777 == 0o644
     assert summary.line(0.0).startswith("created=1 unchanged=0 failed=0")
@@ -57,7 +64,7 @@ def test_a_file_of_the_users_own_is_never_touched(volume: Path) -> None:
     own = volume / "alice.csv"
     own.write_text("id1\n1\n")
     before = own.stat()
-    summary = seed.attempt(config(volume), Summary())
+    summary = attempt(config(volume))
     assert own.read_text() == "id1\n1\n"
     assert own.stat().st_mtime_ns == before.st_mtime_ns
     assert summary.line(0.0).startswith("created=0 unchanged=1 failed=0")
@@ -66,7 +73,7 @@ def test_a_file_of_the_users_own_is_never_touched(volume: Path) -> None:
 def test_a_dangling_link_of_the_users_own_stays(volume: Path) -> None:
     volume.mkdir(parents=True)
     (volume / "alice.csv").symlink_to("/nowhere/alice.csv")
-    seed.attempt(config(volume), Summary())
+    attempt(config(volume))
     assert os.readlink(volume / "alice.csv") == "/nowhere/alice.csv"
 
 
@@ -83,21 +90,19 @@ def test_a_file_that_comes_meanwhile_stays(volume: Path, fake_time: FakeTime) ->
 def test_what_a_kill_left_is_replaced(volume: Path) -> None:
     volume.mkdir(parents=True)
     (volume / ".alice.csv.partial").write_text("half")
-    seed.attempt(config(volume), Summary())
+    attempt(config(volume))
     assert [path.name for path in volume.iterdir()] == ["alice.csv"]
 
 
 def test_a_file_in_a_directory_below(volume: Path, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("id1\n7\n")
-    seed.attempt(
-        config(volume, {"id": "t", "relativeUri": "/deep/down/t.csv", "file": str(tmp_path / "own.csv")}), Summary()
-    )
+    attempt(config(volume, {"id": "t", "relativeUri": "/deep/down/t.csv", "file": str(tmp_path / "own.csv")}))
     assert (volume / "deep/down/t.csv").read_text() == "id1\n7\n"
 
 
 def test_a_table_that_comes_by_hand(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Kuscia starts all the same, and there is a directory to copy it to."""
-    summary = seed.attempt(config(volume, {"id": "t", "relativeUri": "deep/t.csv"}), Summary())
+    summary = attempt(config(volume, {"id": "t", "relativeUri": "deep/t.csv"}))
     assert (volume / "deep").is_dir()
     assert f"table t: there is no {volume}/deep/t.csv yet; put it there with kubectl cp" in capsys.readouterr().out
     assert summary.line(0.0).startswith("created=0 unchanged=0 failed=0")
@@ -105,7 +110,7 @@ def test_a_table_that_comes_by_hand(volume: Path, capsys: pytest.CaptureFixture[
 
 def test_a_file_that_is_not_there(volume: Path) -> None:
     with pytest.raises(PermanentError, match=r"table t: there is no file /nowhere/t\.csv; / holds "):
-        seed.attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}), Summary())
+        attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}))
 
 
 def test_one_that_fails_does_not_stop_the_others(volume: Path) -> None:
@@ -115,7 +120,9 @@ def test_one_that_fails_does_not_stop_the_others(volume: Path) -> None:
     with pytest.raises(
         PermanentError, match=r"table t: .*blocked/t.csv cannot be written: (Not a directory|File exists)"
     ):
-        seed.attempt(config(volume, {**ALICE, "id": "t", "relativeUri": "blocked/t.csv"}, ALICE), summary)
+        seed.attempt(
+            config(volume, {**ALICE, "id": "t", "relativeUri": "blocked/t.csv"}, ALICE), context(summary=summary)
+        )
     assert (volume / "alice.csv").exists()
     assert summary.line(0.0).startswith("created=1 unchanged=0 failed=1")
 

@@ -1,8 +1,23 @@
+import json
+import math
+from pathlib import Path
+
 import pytest
 
+from kuscia_hooks.core import termination
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
-from kuscia_hooks.core.waiting import HUMAN_SECONDS, run, until
+from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.waiting import MANUAL_SECONDS, run, until
+from kuscia_hooks.steps import Outcome
 from tests.hooks.fakes import FakeTime
+
+
+def retryable(message: str = "a", **texts: str) -> RetryableError:
+    return RetryableError("secret-not-found", message, **texts)
+
+
+def permanent(message: str = "a", **texts: str) -> PermanentError:
+    return PermanentError("domain-key-lost", message, **texts)
 
 
 class Later:
@@ -12,62 +27,65 @@ class Later:
         self.errors = list(errors)
         self.calls = 0
 
-    def __call__(self) -> str:
+    def __call__(self) -> Outcome:
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
-        return "done"
+        return Outcome("done")
 
 
-def test_until_returns_what_the_probe_returns(fake_time: FakeTime) -> None:
-    probe = Later(RetryableError("unclassified-retryable", "a"), RetryableError("unclassified-retryable", "a"))
-    assert until("x", probe, fake_time.deadline(0)) == "done"
+@pytest.fixture
+def termination_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "termination-log"
+    path.touch()
+    monkeypatch.setattr(termination, "LOG", path)
+    return path
+
+
+def test_until_retries_with_jitter_and_returns_the_result(fake_time: FakeTime) -> None:
+    probe = Later(retryable(), retryable())
+    assert until("x", probe, fake_time.deadline(0)) == Outcome("done")
     assert probe.calls == 3
     assert all(0.8 <= nap <= 1.2 for nap in fake_time.naps)
     assert len(set(fake_time.naps)) == 2
 
 
-def test_until_says_every_ten_seconds_what_it_waits_for(
-    fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
-) -> None:
-    until(
-        "the master",
-        Later(*[RetryableError("unclassified-retryable", "connection refused", see="kubectl get pods")] * 35),
-        fake_time.deadline(0),
-    )
+def test_until_reports_every_ten_seconds(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+    until("the master", Later(*[retryable("refused", see="kubectl get pods")] * 35), fake_time.deadline(0))
     lines = capsys.readouterr().out.splitlines()
-    told = [line for line in lines if line.startswith("waiting for the master")]
-    assert len(told) == 4
-    assert told[0] == "waiting for the master (0 s): connection refused"
+    reports = [line for line in lines if line.startswith("waiting for the master")]
+    assert len(reports) == 4
+    assert reports[0] == "waiting for the master (0 s): [secret-not-found] refused"
     assert lines[1] == "    see: kubectl get pods"
 
 
-def test_until_tells_a_new_cause_at_once(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
-    until(
-        "x",
-        Later(RetryableError("unclassified-retryable", "one"), RetryableError("unclassified-retryable", "two")),
-        fake_time.deadline(0),
-    )
-    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == ["one", "two"]
+def test_until_reports_a_new_reason_immediately(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+    until("x", Later(retryable("one"), retryable("two")), fake_time.deadline(0))
+    assert [line.split("] ")[1] for line in capsys.readouterr().out.splitlines()] == ["one", "two"]
 
 
-def test_until_gives_up_at_the_deadline(fake_time: FakeTime) -> None:
-    probe = Later(*[RetryableError("unclassified-retryable", "still gone", see="kubectl get x")] * 100)
-    with pytest.raises(DeadlineExceeded, match="after 5 s: still gone") as error:
+def test_until_fails_at_the_deadline(fake_time: FakeTime) -> None:
+    probe = Later(*[retryable("still missing", fix="kubectl create x", see="kubectl get x")] * 100)
+    with pytest.raises(DeadlineExceeded) as error:
         until("x", probe, fake_time.deadline(5))
-    assert error.value.see == "kubectl get x"
+    assert (error.value.id, error.value.fix, error.value.see) == (
+        "secret-not-found",
+        "kubectl create x",
+        "kubectl get x",
+    )
+    assert "still missing" in error.value.message
     assert fake_time.time == pytest.approx(5)
 
 
-def test_until_asks_once_even_when_late(fake_time: FakeTime) -> None:
+def test_until_calls_the_probe_once_after_the_deadline(fake_time: FakeTime) -> None:
     deadline = fake_time.deadline(5)
     fake_time.time = 9
-    assert until("x", Later(), deadline) == "done"
+    assert until("x", Later(), deadline) == Outcome("done")
 
 
-def test_until_does_not_wait_for_a_human(fake_time: FakeTime) -> None:
+def test_until_does_not_retry_a_permanent_error(fake_time: FakeTime) -> None:
     with pytest.raises(PermanentError):
-        until("x", Later(PermanentError("unclassified", "wrong")), fake_time.deadline(0))
+        until("x", Later(permanent()), fake_time.deadline(0))
     assert fake_time.naps == []
 
 
@@ -75,48 +93,80 @@ def test_until_does_not_wait_for_a_human(fake_time: FakeTime) -> None:
     ("mode", "errors", "code"),
     [
         ("hook", [], 0),
-        ("hook", [RetryableError("unclassified-retryable", "a")], 0),
-        ("hook", [PermanentError("unclassified", "a")], 2),
-        ("job", [PermanentError("unclassified", "a")], 0),
-        (
-            "job",
-            [
-                PermanentError("unclassified", "a"),
-                RetryableError("unclassified-retryable", "b"),
-                PermanentError("unclassified", "c"),
-            ],
-            0,
-        ),
+        ("hook", [retryable()], 0),
+        ("hook", [permanent()], 2),
+        ("job", [permanent()], 0),
+        ("job", [permanent(), retryable(), permanent()], 0),
         ("job", [ConfigError("invalid-config", "a")], 2),
         ("hook", [ConfigError("invalid-config", "a")], 2),
-        ("job", [DeadlineExceeded("a", 1, RetryableError("unclassified-retryable", "a"))], 0),
+        ("job", [DeadlineExceeded("a", 1, retryable())], 0),
     ],
 )
-def test_run(fake_time: FakeTime, mode: str, errors: list[Exception], code: int) -> None:
-    assert run("verb", mode, fake_time.deadline(0), Later(*errors)) == code
+def test_exit_code_depends_on_mode_and_error(
+    fake_time: FakeTime, mode: str, errors: list[Exception], code: int
+) -> None:
+    assert run("step", mode, fake_time.deadline(0), Later(*errors)) == code
 
 
-def test_run_ends_in_time(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        run(
-            "routes",
-            "hook",
-            fake_time.deadline(20),
-            Later(*[RetryableError("unclassified-retryable", "no Domain alice")] * 100),
-        )
-        == 1
-    )
-    out = capsys.readouterr().out
-    assert "no Domain alice" in out
-    assert out.endswith("ERROR routes: not done within 20 s\n")
+@pytest.mark.parametrize(("mode", "error"), [("hook", retryable("gone")), ("job", permanent("gone"))])
+def test_run_exits_1_at_the_deadline(
+    fake_time: FakeTime, capsys: pytest.CaptureFixture[str], mode: str, error: Exception
+) -> None:
+    assert run("routes", mode, fake_time.deadline(20), Later(*[error] * 100)) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"ERROR [{error.id}] routes: ")
+    assert last.endswith("gone")
+    assert fake_time.time == pytest.approx(20)
 
 
-def test_a_job_retries_slowly_what_needs_a_human(fake_time: FakeTime) -> None:
-    run("data", "job", fake_time.deadline(0), Later(PermanentError("unclassified", "wrong keys")))
+def test_job_retries_slowly_after_a_permanent_error(fake_time: FakeTime) -> None:
+    run("data", "job", fake_time.deadline(0), Later(permanent()))
     (nap,) = fake_time.naps
-    assert nap == pytest.approx(HUMAN_SECONDS, rel=0.21)
+    assert nap == pytest.approx(MANUAL_SECONDS, rel=0.21)
 
 
-def test_the_summary_is_the_last_line(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
-    run("x", "hook", fake_time.deadline(0), lambda: "created=1 unchanged=0 failed=0 in 0.1s")
-    assert capsys.readouterr().out.splitlines()[-1] == "created=1 unchanged=0 failed=0 in 0.1s"
+def test_error_is_printed_with_id_and_fix(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+    run("keys", "hook", fake_time.deadline(0), Later(permanent("no key", fix="restore it", see="kubectl get secret")))
+    assert capsys.readouterr().out.splitlines() == [
+        "ERROR [domain-key-lost] keys: no key",
+        "    fix: restore it",
+        "    see: kubectl get secret",
+    ]
+
+
+def test_summary_is_the_last_line(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("x", "hook", fake_time.deadline(0), lambda: Outcome("created=1", exit_code=1)) == 1
+    assert capsys.readouterr().out == "created=1\n"
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(0, permanent("no key", fix="do")), (2, retryable("no key", fix="do"))])
+def test_failure_writes_the_termination_message(
+    fake_time: FakeTime, termination_log: Path, seconds: float, error: Exception
+) -> None:
+    run("keys", "hook", fake_time.deadline(seconds), Later(*[error] * 9))
+    written = json.loads(termination_log.read_text())
+    assert set(written) == {"error", "message", "fix"}
+    assert (written["error"], written["fix"]) == (error.id, "do")
+    assert "no key" in written["message"]
+
+
+def test_success_writes_no_termination_message(fake_time: FakeTime, termination_log: Path) -> None:
+    run("keys", "job", fake_time.deadline(0), Later(permanent()))
+    assert termination_log.read_text() == ""
+
+
+def test_termination_message_is_redacted_and_short(termination_log: Path) -> None:
+    hide("hunter2")
+    termination.write_error(permanent("hunter2 " + 'ü"' * 9000, fix="hunter2 " + "x" * 9000))
+    text = termination_log.read_text()
+    assert len(text.encode()) <= 4096
+    assert json.loads(text)["error"] == "domain-key-lost"
+    assert "hunter2" not in text
+
+
+def test_deadline_of_0_never_passes(fake_time: FakeTime) -> None:
+    deadline = fake_time.deadline(0)
+    fake_time.time = 1e9
+    assert not deadline.passed
+    assert deadline.left() == math.inf
+    assert deadline.within(5).seconds == 5

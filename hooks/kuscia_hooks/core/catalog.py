@@ -36,29 +36,128 @@ GENERAL = (
     _retryable("several-retryable", "Several retryable errors; each is listed."),
     _permanent("unclassified", "Temporary."),
     _retryable("unclassified-retryable", "Temporary."),
-    _permanent("invalid-config", "The configuration file of the step is invalid."),
+    _permanent("invalid-config", "The configuration file of the step is invalid; each wrong value is listed."),
+    _permanent("unknown-config-file-key", "A configuration file has a key that the step does not support."),
+    _permanent("wrong-type", "A value of a configuration file has the wrong type."),
+    _permanent("number-out-of-range", "A number in a configuration file is outside of its range."),
+    _permanent("invalid-path", "A path in a configuration file is not absolute."),
+    _permanent("endpoint-protocol-mismatch", "The scheme of an endpoint does not match its protocol."),
+    _permanent("invalid-config-value", "A value of a configuration file is invalid."),
 )
 
 KUBERNETES = (
     _retryable("already-exists", "Another client created the object at the same time; the step reads it again."),
+    _permanent("api-server-rejected", "The Kubernetes API server rejected the request."),
+    _retryable("api-server-unauthorized", "The Kubernetes API server rejected the token or certificate (401)."),
+    _retryable("api-server-unavailable", "The Kubernetes API server cannot process the request at the moment."),
+    _retryable("api-server-unreachable", "Cannot reach the Kubernetes API server."),
+    _permanent("invalid-cluster-login", "Neither the ServiceAccount of a pod nor a usable kubeconfig was found."),
+    _retryable("log-interrupted", "The connection broke while a container log was being read."),
     _retryable("no-log-yet", "A container has no log because it has not started or is gone."),
+    _retryable("object-not-found", "The namespace or the object that the request names does not exist."),
+    _retryable("permission-denied", "A Role does not allow the ServiceAccount of the step what the step needs."),
+    _retryable("secret-key-missing", "A Secret exists, but has no value under the configured key."),
+    _retryable("secret-not-found", "A Secret that the configuration names does not exist."),
+    _retryable("secret-not-text", "A value of a Secret is not UTF-8 text."),
+    _retryable("service-account-not-found", "A ServiceAccount does not exist."),
+    _retryable("service-not-found", "A Service does not exist."),
 )
 
 KUSCIA = (
-    _retryable("kusciaapi-timeout", "KusciaAPI did not answer in time; the request may have been carried out."),
-    _retryable("kusciaapi-not-found", "KusciaAPI does not know the object (yet)."),
+    _retryable("deploy-token-mismatch", "The master accepts neither the deploy token nor the domain key."),
+    _retryable("deploy-token-pending", "The master has not generated a deploy token for the domain yet."),
+    _retryable("host-not-found", "The host name of the master does not resolve."),
+    _retryable("invalid-domain-key", "The value in the Secret is not a domain key that Kuscia accepts."),
     _permanent("kusciaapi-already-exists", "KusciaAPI already has the object."),
-    _permanent("kusciaapi-rejected", "KusciaAPI rejected the request."),
     _retryable("kusciaapi-busy", "KusciaAPI cannot process the request at the moment."),
+    _permanent("kusciaapi-certificate-mismatch", "The TLS certificate of KusciaAPI is not signed with the domain key."),
+    _retryable("kusciaapi-not-found", "KusciaAPI does not have the object (yet)."),
+    _retryable("kusciaapi-not-ready", "KusciaAPI reports that the node is not ready."),
+    _permanent("kusciaapi-protocol-mismatch", "KusciaAPI uses a protocol that differs from the configured one."),
+    _permanent("kusciaapi-rejected", "KusciaAPI rejected the request."),
+    _retryable("kusciaapi-timeout", "KusciaAPI did not answer in time; the request may have been carried out."),
+    _permanent("kusciaapi-token-rejected", "The node runs with a different domain key or domain ID than the release."),
+    _retryable("kusciaapi-unreachable", "Cannot reach KusciaAPI."),
+    _retryable("master-down", "Nothing listens at the master endpoint."),
+    _retryable("master-unavailable", "A proxy answers at the master endpoint, but the master behind it does not."),
+    _retryable(
+        "master-unreachable", "The master endpoint does not answer: a firewall or NetworkPolicy may drop traffic."
+    ),
+    _retryable("not-a-gateway", "Something other than a Kuscia gateway answers at the master endpoint."),
+    _retryable("proxy-drops-headers", "A proxy in front of the master does not forward the Kuscia-Host header."),
+    _retryable("proxy-keeps-path", "A proxy in front of the master does not strip the path of the endpoint."),
+    _retryable("proxy-requires-sni", "A proxy in front of the master requires a TLS server name, which Kuscia omits."),
+    _retryable("unknown-domain", "The master has no such domain."),
+    _retryable("wrong-scheme", "The endpoint says http where the gateway uses https, or the reverse."),
 )
 
-DATABASE = ()
+DATABASE = (
+    _retryable("database-access-denied", "The database does not exist, or the user has no access to it."),
+    _retryable("database-error", "The database server returned an error."),
+    _retryable("database-login", "The database server rejected the user or the password."),
+    _retryable("database-not-found", "The database server has no such database."),
+    _retryable("database-password-unsupported", "The password has characters that the check cannot send."),
+    _retryable("database-permission-denied", "The database user does not have all permissions that Kuscia needs."),
+    _retryable("database-tls", "TLS between the step and the database server failed or is required."),
+    _retryable("database-unreachable", "Cannot reach the database server."),
+    _retryable("invalid-database-password", "A database address cannot contain the password."),
+    _retryable("state-not-writable", "The user of the container cannot write to the volume for the master state."),
+    _retryable("state-of-another-domain", "The database holds the state of a different domain ID or clusterToken."),
+    _retryable("too-many-connections", "The database server has no free connection."),
+    _permanent("volume-not-mounted", "The volume for the master state is not mounted."),
+)
 
-ENGINES = ()
+ENGINES = (
+    _retryable("dns-service-recreated", "The DNS Service for engines was recreated after the lite started."),
+    _retryable("engine-marker-not-found", "The release's ConfigMap in the engine namespace does not exist."),
+    _retryable("engine-namespace-taken", "The engine namespace belongs to a different lite."),
+    _retryable("engine-pods-orphaned", "Engine pods of other domains are left in the engine namespace."),
+    _retryable("invalid-kubeconfig", "The Secret does not hold a kubeconfig that works in the Kuscia container."),
+    _retryable("pull-secrets-missing", "The ServiceAccount of engine pods does not have all imagePullSecrets."),
+    _retryable("runk-forbidden", "RunK does not have all permissions that it needs in the engine namespace."),
+)
 
 TABLES = ()
 
-STEPS = (_retryable("example-job-running", "The example job has not ended within the deadline of `helm test`."),)
+STEPS = (
+    # keys
+    _permanent("existing-secret-not-found", "The Secret that existingSecret names does not exist."),
+    _permanent("domain-key-lost", "The domain certificate exists, but its key does not."),
+    _permanent("domain-key-missing", "The Secret of the domain key has no value under the configured key."),
+    _permanent("domain-key-invalid", "The Secret of the domain key holds something other than a usable RSA key."),
+    _permanent("domain-certificate-invalid", "The ConfigMap of the domain certificate holds no certificate."),
+    _permanent("domain-certificate-mismatch", "The domain certificate does not belong to the domain key."),
+    _permanent("domain-id-changed", "The domain certificate was issued for a different domain ID."),
+    # prepare
+    _retryable("invalid-extra-config", "The Secret with additional configuration is not a YAML mapping."),
+    _retryable("extra-config-key-rejected", "The Secret with additional configuration sets keys that it must not set."),
+    _retryable("domain-not-admitted", "The master does not admit the domain at the moment."),
+    _retryable("certificate-mismatch", "The master has a different certificate for the domain."),
+    _retryable("dns-service-not-found", "The host name of the release's own DNS Service does not resolve."),
+    # seed
+    _permanent("volume-write-failed", "A table cannot be written to the volume."),
+    # register
+    _permanent(
+        "registered-with-different-key", "The domain is registered with a key other than that of its certificate."
+    ),
+    # routes
+    _retryable("domains-not-registered", "The register step has not created every Domain yet."),
+    # check
+    _retryable("datastore-empty", "The datastore has no rows, so the master does not store its state there."),
+    _retryable("node-not-ready", "A domain has no node that is Ready."),
+    _retryable("route-not-ready", "A route is not READY."),
+    _retryable("table-not-declared", "A domain has not declared a table that the example job reads."),
+    _retryable("table-not-granted", "A domain has not granted a table that the example job reads."),
+    _permanent("table-in-different-data-source", "A table is in a data source other than that of the example job."),
+    _retryable("result-not-registered", "A result of the example job is not registered."),
+    _permanent("result-not-a-table", "A result of the example job is not registered as a table."),
+    _retryable("data-source-keys-outdated", "The data source has access keys other than those in the Secret."),
+    _retryable("table-content-missing", "A table is declared, but its object or file does not exist."),
+    _permanent("table-columns-mismatch", "A table declares columns that are missing from its file."),
+    _permanent("table-unreadable", "The file of a table cannot be read."),
+    # example job
+    _retryable("example-job-running", "The example job has not ended within the deadline of `helm test`."),
+)
 
 INSPECT = ()
 

@@ -10,7 +10,7 @@ _cleanups: list[Callable[[], object]] = []
 
 @contextmanager
 def on_stop(cleanup: Callable[[], object]) -> Iterator[None]:
-    """While the block runs, SIGTERM does `cleanup` before the process ends."""
+    """Run `cleanup` if SIGTERM stops the process while the block runs."""
     _cleanups.append(cleanup)
     try:
         yield
@@ -19,9 +19,9 @@ def on_stop(cleanup: Callable[[], object]) -> Iterator[None]:
 
 
 def stop() -> None:
-    """Do what running transfers ask for at a stop; a failure of one does not keep the process from ending."""
+    """Run the cleanups of all running transfers; one that fails does not prevent the process from exiting."""
     for cleanup in reversed(_cleanups):
         try:
             cleanup()
         except Exception as error:
-            logger.warning("not cleaned up: %s", error)
+            logger.warning("cleanup failed: %s", error)

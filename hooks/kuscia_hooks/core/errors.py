@@ -1,9 +1,11 @@
 """Errors of the steps: a stable ID from the catalog, what is wrong, and how to fix it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from kuscia_hooks.core.catalog import CATALOG
+from kuscia_hooks.core.text import printable
 
 SHOWN = 10
 """How many of several errors are printed."""
@@ -25,6 +27,7 @@ class StepError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, error_id: str, message: str, fix: str = "", see: str = "") -> None:
+        message = _printable_lines(message)
         super().__init__(message)
         entry = CATALOG.get(error_id)
         if entry is None:
@@ -33,8 +36,8 @@ class StepError(Exception):
             raise ValueError(f"error ID {error_id} is raised as {type(self).__name__}, the catalog says otherwise")
         self.id = error_id
         self.message = message
-        self.fix = fix
-        self.see = see
+        self.fix = _printable_lines(fix)
+        self.see = _printable_lines(see)
 
     def __str__(self) -> str:
         """Return `[id] message`, and the fix and the command that shows more on lines of their own."""
@@ -70,8 +73,56 @@ class DeadlineExceeded(StepError):
         self.message = f"timed out after {seconds:.0f} s waiting for {what}: {last.message}"
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One wrong value of a configuration.
+
+    Args:
+        id: ID of the rule. A rule that the chart checks too has the chart's ID.
+        path: the value's path, such as `domains.alice.endpoint`.
+        rule: what the value must be, such as "must start with http:// or https://".
+        value: the value as text; "" for a missing one.
+    """
+
+    id: str
+    path: str
+    rule: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.id}] {self.path}: {self.rule}" + (f" (value: {self.value})" if self.value else "")
+
+
 class ConfigError(PermanentError):
-    """The configuration file of the step is invalid. The process cannot see it change, so it exits."""
+    """The configuration of the step is invalid. The process cannot see a change of it, so it exits.
+
+    Args:
+        problems: the wrong values, where they are known one by one.
+    """
+
+    def __init__(
+        self, error_id: str, message: str, fix: str = "", see: str = "", problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(error_id, message, fix, see)
+        self.problems = tuple(problems)
+
+
+def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
+    """Return the error that lists the wrong values of one configuration.
+
+    Args:
+        where: the file, or the object that holds the configuration.
+    """
+    count = "1 invalid value" if len(problems) == 1 else f"{len(problems)} invalid values"
+    lines = [f"{where} has {count}:", *(f"  - {problem}" for problem in problems)]
+    fix = "correct the values of the release, then run helm upgrade"
+    return ConfigError("invalid-config", "\n".join(lines), fix=fix, problems=problems)
+
+
+def _printable_lines(text: str) -> str:
+    """Remove control characters, but keep line breaks and indentation: messages may list several things."""
+    lines = text.split("\n")
+    return "\n".join(line[: len(line) - len(line.lstrip(" "))] + printable(line) for line in lines)
 
 
 def merged(errors: Sequence[StepError]) -> StepError:
@@ -80,9 +131,9 @@ def merged(errors: Sequence[StepError]) -> StepError:
         raise ValueError("no errors to merge")
     if len(errors) == 1:
         return errors[0]
-    lines = [f"{len(errors)} failed:", *(f"  - {error}" for error in errors[:SHOWN])]
+    lines = [f"{len(errors)} errors:", *(f"  - {error}".replace("\n", "\n    ") for error in errors[:SHOWN])]
     if len(errors) > SHOWN:
-        lines.append(f"  … and {len(errors) - SHOWN} more")
+        lines.append(f"  and {len(errors) - SHOWN} more")
     permanent = any(not error.retryable for error in errors)
     message = "\n".join(lines)
     return PermanentError("several-errors", message) if permanent else RetryableError("several-retryable", message)

@@ -1,15 +1,16 @@
 """Output of the steps.
 
-Everything printed goes through one handler, which knows the secrets and hides them.
+Everything that a step prints goes through one handler, which knows the secrets and masks them.
 """
 
 import base64
 import json
 import logging
 import sys
-import time
 from types import TracebackType
 from urllib.parse import quote, quote_plus
+
+from kuscia_hooks.core.errors import StepError
 
 MASK = "***"
 _secrets: set[str] = set()
@@ -18,7 +19,7 @@ logger = logging.getLogger("kuscia_hooks")
 
 
 def hide(*values: str | bytes) -> None:
-    """Never print these values again, nor their base64, JSON and URL forms, nor single lines of them."""
+    """Mask these values in all later output, also as base64, JSON or URL text, and each of their lines."""
     for value in values:
         raw = value.encode() if isinstance(value, str) else value
         text = raw.decode(errors="replace")
@@ -33,6 +34,7 @@ def hide(*values: str | bytes) -> None:
                     form,
                     base64.b64encode(encoded).decode(),
                     json.dumps(form)[1:-1],
+                    json.dumps(form, ensure_ascii=False)[1:-1],
                     repr(form)[1:-1],
                     quote(form, safe=""),
                     quote_plus(form),
@@ -43,40 +45,49 @@ def hide(*values: str | bytes) -> None:
 
 
 def redact(text: str) -> str:
-    """`text` without any known secret."""
+    """Return `text` with every known secret masked."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
 
+def fields(error: StepError) -> dict[str, str]:
+    """Return the log fields of an error, for `extra`; the text form prints them with the message."""
+    return {"error_id": error.id, "fix": error.fix, "see": error.see}
+
+
+def _field(record: logging.LogRecord, name: str) -> str:
+    return str(getattr(record, name, ""))
+
+
 class _TextFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        return redact(prefix + super().format(record))
+    """Formats a record as `LEVEL [error ID] message`, followed by lines with the fix and a command to see more."""
 
-
-class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname.lower(),
-            "message": redact(super().format(record)),
-        }
-        return json.dumps(entry, ensure_ascii=False)
+        error_id = _field(record, "error_id")
+        prefix = "" if record.levelno == logging.INFO else f"{record.levelname} {f'[{error_id}] ' if error_id else ''}"
+        lines = [prefix + super().format(record)]
+        lines += [f"    {name}: {_field(record, name)}" for name in ("fix", "see") if _field(record, name)]
+        return redact("\n".join(lines))
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Even the traceback of a mistake in here must not show a secret."""
+    """Log an exception that nothing caught, so that its traceback is redacted too."""
     logger.critical("unexpected error", exc_info=(kind, error, trace))
 
 
 def setup(as_json: bool) -> None:
-    """Send the log to standard output, one line or one JSON object a message."""
+    """Send the log to standard output, as plain lines or as one JSON object per line."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
+    if as_json:
+        from kuscia_hooks.core.json_log import RedactingJsonFormatter
+
+        handler.setFormatter(RedactingJsonFormatter())
+    else:
+        handler.setFormatter(_TextFormatter())
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    # Its warnings repeat what the steps say in better words.
+    # urllib3 warns about each retry; the steps report the same condition with its fix.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     sys.excepthook = _unexpected

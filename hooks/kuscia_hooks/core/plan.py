@@ -1,10 +1,10 @@
-"""What a writing step is going to do, as data, and what came of it."""
+"""The changes that a writing step makes, as data, and a count of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Verb = Literal["create", "update", "recreate", "delete"]
+ActionType = Literal["create", "update", "recreate", "delete"]
 
 
 @dataclass(frozen=True)
@@ -12,13 +12,14 @@ class Action:
     """One change.
 
     Args:
-        kind: what is changed, in the field's words (Domain, Secret, DomainRoute, …).
-        name: which one.
-        why: the reason, where the verb does not say it.
-        payload: what the change carries; never printed, it may hold secrets.
+        verb: the type of change.
+        kind: type of the object, such as Domain, Secret or DomainRoute.
+        name: name of the object.
+        why: the reason, unless `verb` says it.
+        payload: data for the change; never printed because it may hold secrets.
     """
 
-    verb: Verb
+    verb: ActionType
     kind: str
     name: str
     why: str = ""
@@ -30,7 +31,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Plan:
-    """Changes in the order in which they have to be made, and how much stays as it is."""
+    """Changes in the order in which to make them, and the number of objects that need none."""
 
     actions: tuple[Action, ...] = ()
     unchanged: int = 0
@@ -41,7 +42,7 @@ class Plan:
 
 @dataclass
 class Summary:
-    """Counts for the last line of a step. They add up over its attempts."""
+    """Counts for the last line of a step, over all of its attempts."""
 
     created: int = 0
     updated: int = 0
@@ -50,6 +51,7 @@ class Summary:
     failed: int = 0
 
     def count(self, actions: Iterable[Action]) -> None:
+        """Add changes that were made."""
         for action in actions:
             if action.verb == "create":
                 self.created += 1
@@ -59,7 +61,7 @@ class Summary:
                 self.updated += 1
 
     def line(self, seconds: float) -> str:
-        """Such as `created=2 unchanged=7 failed=0 in 3.2s`; updated and deleted only when there were any."""
+        """Return a line such as `created=2 unchanged=7 failed=0 in 3.2s`; updated and deleted only if not 0."""
         parts = [f"created={self.created}"]
         parts += [f"{name}={value}" for name, value in (("updated", self.updated), ("deleted", self.deleted)) if value]
         parts += [f"unchanged={self.unchanged}", f"failed={self.failed}"]

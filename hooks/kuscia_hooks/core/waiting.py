@@ -1,11 +1,14 @@
-"""Deadlines, patience, and the line every ten seconds that says what is waited for."""
+"""Deadlines, retries, and the line every ten seconds that says what a step is waiting for."""
 
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_exception_type
+
+from kuscia_hooks.core import log, termination
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 
@@ -13,22 +16,23 @@ T = TypeVar("T")
 
 STEP_SECONDS = 1.0
 REPORT_SECONDS = 10.0
-HUMAN_SECONDS = 30.0
+MANUAL_SECONDS = 30.0
+"""Pause before a Job retries after a permanent error."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time as the steps see it; tests bring their own."""
+    """The time as the steps see it; tests use their own."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
 class Deadline:
-    """A point in time that a wait ends at.
+    """A point in time at which waiting ends.
 
     Args:
-        seconds: from now; 0 means that there is none.
+        seconds: from now; 0 means no deadline.
     """
 
     def __init__(self, seconds: float, clock: Clock | None = None) -> None:
@@ -41,83 +45,154 @@ class Deadline:
         return self.left() <= 0
 
     def left(self) -> float:
-        """Seconds left; infinite when there is no deadline."""
+        """Return the seconds left; infinite if there is no deadline."""
         return float("inf") if self.seconds == 0 else self.seconds - self.elapsed()
 
     def elapsed(self) -> float:
         return self.clock.now() - self._start
 
     def within(self, seconds: float) -> "Deadline":
-        """A deadline that is not later than this one."""
+        """Return a deadline in `seconds`, but not later than this one."""
         return Deadline(max(min(self.left(), seconds), 0.001), self.clock)
 
+    def nap(self, seconds: float = STEP_SECONDS) -> float:
+        """Return the length of a pause, with jitter so that parties do not retry in step, and before the deadline."""
+        return max(0.0, min(seconds * random.uniform(0.8, 1.2), self.left()))  # noqa: S311
+
     def pause(self, seconds: float = STEP_SECONDS) -> None:
-        """Sleep a step with jitter, so that many parties do not ask at the same moment."""
-        self.clock.sleep(max(0.0, min(seconds * random.uniform(0.8, 1.2), self.left())))  # noqa: S311
+        """Sleep for `seconds`, with jitter, but not beyond the deadline."""
+        self.clock.sleep(self.nap(seconds))
+
+
+class Interval:
+    """Limits reports to one in `seconds`.
+
+    Args:
+        at_once: whether the first report is due immediately.
+    """
+
+    def __init__(self, now: Callable[[], float], seconds: float = REPORT_SECONDS, at_once: bool = False) -> None:
+        self._now, self._seconds = now, seconds
+        self.start = now()
+        self._last = float("-inf") if at_once else self.start
+
+    def elapsed(self) -> float:
+        return self._now() - self.start
+
+    def due(self, changed: bool = False) -> bool:
+        """Return whether to report now, which then counts as done; a change is always reported."""
+        now = self._now()
+        if not changed and now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
 
 
 class Reporter:
-    """Says what is waited for: at once when that changes, then every ten seconds."""
+    """Logs what a step is waiting for: immediately if the reason changed, else every ten seconds."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._reported = float("-inf")
+        self._interval = Interval(deadline.clock.now, at_once=True)
         self._last = ""
 
     def report(self, what: str, error: StepError) -> None:
-        now = self._deadline.elapsed()
-        if error.message == self._last and now - self._reported < REPORT_SECONDS:
+        if not self._interval.due(changed=error.message != self._last):
             return
+        self._last = error.message
         limit = f" of {self._deadline.seconds:.0f}" if self._deadline.seconds else ""
-        logger.info("waiting for %s (%.0f%s s): %s", what, now, limit, error)
-        self._last, self._reported = error.message, now
+        waiting = f"waiting for {what} ({self._deadline.elapsed():.0f}{limit} s)"
+        logger.info("%s: [%s] %s", waiting, error.id, error.message, extra=log.fields(error))
 
 
 def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
-    """Call `probe` until it stops raising RetryableError, and return its result.
-
-    Raises:
-        DeadlineExceeded: when the deadline passes first; `probe` was called at least once.
-    """
-    reporter = Reporter(deadline)
-    while True:
-        try:
-            return probe()
-        except RetryableError as error:
-            if deadline.passed:
-                raise DeadlineExceeded(what, deadline.elapsed(), error) from error
-            reporter.report(what, error)
-        deadline.pause()
-
-
-def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], str]) -> int:
-    """Attempt a step until it is done, and return the exit code: 0 done, 1 not in time, 2 needs a human.
+    """Call `probe` until it does not raise RetryableError, and return its result.
 
     Args:
-        mode: `hook` ends at the first error that time does not mend; `job` reports it and tries again slowly,
-            since a Job that fails for good would fail every later upgrade (docs/adr/0002).
-        attempt: does all that is left to do, and returns the summary line; safe to repeat.
+        what: what the step is waiting for, for the log.
+
+    Raises:
+        DeadlineExceeded: the deadline passed first; `probe` was called at least once.
     """
     reporter = Reporter(deadline)
-    while True:
-        try:
-            summary = attempt()
-        except ConfigError as error:
-            logger.error("%s: %s", step, error)
-            return 2
-        except PermanentError as error:
-            logger.error("%s needs a human: %s", step, error)
-            if mode == "hook":
-                return 2
-            logger.info("trying again in %.0f s", HUMAN_SECONDS)
-            pause = HUMAN_SECONDS
-        except (RetryableError, DeadlineExceeded) as error:
-            reporter.report(step, error)
-            pause = STEP_SECONDS
+    retrying = Retrying(
+        retry=retry_if_exception_type(RetryableError),
+        stop=lambda _: deadline.passed,
+        wait=lambda _: deadline.nap(),
+        sleep=deadline.clock.sleep,
+        before_sleep=lambda state: reporter.report(what, _error(state)),
+        reraise=True,
+    )
+    try:
+        return retrying(probe)
+    except RetryableError as error:
+        raise DeadlineExceeded(what, deadline.elapsed(), error) from error
+
+
+class Result(Protocol):
+    """What an attempt of a step returns: its last line and the exit code of the process."""
+
+    @property
+    def line(self) -> str: ...
+
+    @property
+    def exit_code(self) -> int: ...
+
+
+def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result]) -> int:
+    """Attempt a step until it succeeds, and return the exit code.
+
+    The exit codes are 0 for success, 1 for a timeout (or for what the attempt found), and 2 if manual action is
+    required.
+
+    Args:
+        mode: `hook` fails on the first permanent error. `job` reports it and retries slowly, because a Job that
+            failed for good would fail every later upgrade (docs/adr/0002).
+        attempt: does everything that is left to do; safe to repeat.
+    """
+    reporter = Reporter(deadline)
+
+    def retryable(error: BaseException) -> bool:
+        if isinstance(error, ConfigError):
+            return False
+        return isinstance(error, RetryableError | DeadlineExceeded) or (
+            isinstance(error, PermanentError) and mode == "job"
+        )
+
+    def report(state: RetryCallState) -> None:
+        error = _error(state)
+        if isinstance(error, PermanentError):
+            fail(step, error)
+            logger.info("retrying in %.0f s", MANUAL_SECONDS)
         else:
-            logger.info("%s", summary)
-            return 0
-        if deadline.passed:
-            logger.error("%s: not done within %.0f s", step, deadline.seconds)
-            return 1
-        deadline.pause(pause)
+            reporter.report(step, error)
+
+    retrying = Retrying(
+        retry=retry_if_exception(retryable),
+        stop=lambda _: deadline.passed,
+        wait=lambda state: deadline.nap(MANUAL_SECONDS if isinstance(_error(state), PermanentError) else STEP_SECONDS),
+        sleep=deadline.clock.sleep,
+        before_sleep=report,
+        reraise=True,
+    )
+    try:
+        result = retrying(attempt)
+    except StepError as error:
+        timed_out = retryable(error)
+        last = error
+        if timed_out and not isinstance(error, DeadlineExceeded):
+            last = DeadlineExceeded(step, deadline.elapsed(), error)
+        fail(step, last)
+        termination.write_error(last)
+        return 1 if timed_out else 2
+    logger.info("%s", result.line)
+    return result.exit_code
+
+
+def fail(step: str, error: StepError) -> None:
+    """Log an error as `ERROR [id] <step>: message`, with its fix."""
+    logger.error("%s: %s", step, error.message, extra=log.fields(error))
+
+
+def _error(state: RetryCallState) -> Any:
+    return state.outcome.exception() if state.outcome else None

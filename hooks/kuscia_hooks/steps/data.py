@@ -1,6 +1,4 @@
-"""`data`: uploads a lite's tables, and declares data source, tables and grants through that lite's own
-KusciaAPI.
-"""
+"""`data`: upload the tables of a lite, and declare its data source, tables and grants through its KusciaAPI."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +9,13 @@ from kuscia_hooks.core.config import Data, Oss, Table
 from kuscia_hooks.core.errors import StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
-from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Exists, Missing, Refused
 from kuscia_hooks.kuscia.domain_data import grant_id, plan_data, wanted_grant, wanted_source, wanted_table
+from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.tables.placement import place_tables
 
-# What a node says of a data source that was encrypted for a key that it no longer has (Kuscia facts 12.3).
+# What KusciaAPI returns for a data source encrypted for a domain key that the node no longer has (Kuscia facts 12.3).
 UNREADABLE = "decrypt data source info failed"
 _DELETE = {
     "DomainDataGrant": ("domaindatagrant/delete", "domaindatagrant_id"),
@@ -58,7 +56,7 @@ class _Declarer:
         except Refused as error:
             if UNREADABLE not in error.text:
                 raise
-            logger.info("data source %s is encrypted for another key of the domain", body["datasource_id"])
+            logger.info("data source %s is encrypted for a different domain key; rewriting it", body["datasource_id"])
             return {}
 
     def apply(self, action: Action) -> None:
@@ -67,10 +65,10 @@ class _Declarer:
             try:
                 self._api.call(path, {"domain_id": self._config.domain_id, id_key: action.name})
             except Missing:
-                logger.info("%s is gone already", action.name)
+                logger.info("%s %s was already deleted", action.kind, action.name)
             self._ledgers[action.kind].entries.pop(action.name, None)
         elif action.kind == "DomainData":
-            # Creating what exists updates it (Kuscia facts 0.15).
+            # Creating an existing table updates it (Kuscia facts 0.15).
             self._api.call("domaindata/create", action.payload)
         else:
             path = "domaindatasource" if action.kind == "DomainDataSource" else "domaindatagrant"
@@ -85,43 +83,42 @@ def _keys(config: Data, kube: Kube) -> tuple[str, str]:
         return "", ""
     secret = config.source.credentials_secret
     names = secret.access_key_id_key, secret.access_key_secret_key
-    # An access key's id is no secret, and is often a word that the log needs.
+    # The ID of an access key is not secret, and often a word that the log needs.
     identity, key = (kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names)
     return identity, key
 
 
-def attempt(config: Data, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False) -> Summary:
-    """Bring the lite's data to what the values say.
-
-    Args:
-        summary: counts of earlier attempts; it is added to.
+def attempt(settings: Data, context: Context) -> Outcome:
+    """Change the data of the lite to what the values say.
 
     Raises:
-        RetryableError, PermanentError: for all that failed, after the rest is done.
+        RetryableError, PermanentError: some changes failed; all others are done.
     """
+    kube, summary = context.kube, context.summary
     summary.unchanged = summary.failed = 0
     ledgers = {
-        kind: Ledger(kube, config.namespace, config.ledger, config.labels, key)
+        kind: Ledger(kube, settings.namespace, settings.ledger, settings.labels, key)
         for kind, key in (("DomainData", "tables"), ("DomainDataGrant", "grants"))
     }
     for ledger in ledgers.values():
         ledger.load()
-    with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
-        keys = _keys(config, kube)
-        tables, errors = (list(config.tables), []) if dry_run else place_tables(config, kube, keys, summary)
-        wanted = _wanted(config, keys, tables)
-        declarer = _Declarer(config, api, ledgers)
-        left = _left(config, ledgers)
+    api_of = settings.namespace, settings.key_secret, settings.api, settings.domain_id, context.deadline
+    with open_api(kube, *api_of) as api:
+        keys = _keys(settings, kube)
+        tables, errors = (list(settings.tables), []) if context.dry_run else place_tables(settings, kube, keys, summary)
+        wanted = _wanted(settings, keys, tables)
+        declarer = _Declarer(settings, api, ledgers)
+        left = _left(settings, ledgers)
         todo = plan_data(
             wanted,
             declarer.present(wanted),
             left["DomainDataGrant"],
-            left["DomainData"] if config.prune else (),
+            left["DomainData"] if settings.prune else (),
         )
-        if dry_run:
+        if context.dry_run:
             logger.info("%s", todo)
-            return summary
-        # Noted before it is made: what is not in the ledger could never be taken back.
+            return context.outcome()
+        # Recorded before the requests: what is not in the ledger could never be deleted.
         for kind, bodies, id_key in (
             ("DomainData", wanted["tables"], "domaindata_id"),
             ("DomainDataGrant", wanted["grants"], "domaindatagrant_id"),
@@ -131,21 +128,21 @@ def attempt(config: Data, kube: Kube, deadline: Deadline, summary: Summary, dry_
         errors += _apply(declarer, todo, summary)
     for ledger in ledgers.values():
         ledger.save()
-    if left["DomainData"] and not config.prune:
+    if left["DomainData"] and not settings.prune:
         logger.warning(
-            "declared earlier, and no longer in the values: %s. They stay as they are; lite.data.prune: true takes "
-            "them away (their objects stay)",
+            "tables declared earlier are no longer in the values: %s. They are kept; to delete them from Kuscia (not "
+            "their objects), set lite.data.prune: true",
             ", ".join(left["DomainData"]),
         )
     summary.unchanged += todo.unchanged
     summary.failed = len(errors)
     if errors:
         raise merged(errors)
-    return summary
+    return context.outcome()
 
 
 def _wanted(config: Data, keys: tuple[str, str], tables: list[Table]) -> dict[str, list[dict[str, Any]]]:
-    """Request bodies; a table that is not in place is not declared nor granted."""
+    """Return the request bodies; a table without content is neither declared nor granted."""
     ids = {table.id for table in tables}
     return {
         "source": [wanted_source(config, keys)],
@@ -155,7 +152,7 @@ def _wanted(config: Data, keys: tuple[str, str], tables: list[Table]) -> dict[st
 
 
 def _left(config: Data, ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
-    """What this release made and its values no longer have, by kind."""
+    """Return what this release created and its values no longer list, by kind."""
     stays = {
         "DomainData": {table.id for table in config.tables},
         "DomainDataGrant": {grant_id(grant.table, grant.domain) for grant in config.grants},

@@ -1,12 +1,14 @@
-"""`keys`: a domain's RSA key and its certificate. Makes whole objects that are absent, overwrites nothing."""
+"""`keys`: create the RSA key of a domain and its certificate. Missing objects are created, nothing is overwritten."""
 
 from dataclasses import dataclass, field
 
 from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.errors import PermanentError, StepError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.plan import Action, Plan, Summary
+from kuscia_hooks.core.plan import Action, Plan
+from kuscia_hooks.core.text import quoted
 from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.steps import Context, Outcome
 
 KEY = "domain.key"
 CERTIFICATE = "domain.crt"
@@ -14,10 +16,14 @@ CERTIFICATE = "domain.crt"
 
 @dataclass(frozen=True)
 class Settings:
-    """The command's options.
+    """The options of the command.
 
     Args:
-        existing_secret: a Secret of the user's own that holds the key instead; "" for none.
+        key_secret: name of the Secret to create for the key.
+        cert_configmap: name of the ConfigMap to create for the certificate.
+        existing_secret: name of an existing Secret with the key, used instead; "" for none.
+        existing_secret_key: key of the domain key in that Secret.
+        labels: labels of the created objects.
     """
 
     domain_id: str
@@ -38,27 +44,31 @@ class Settings:
 
 
 def plan(settings: Settings, secret: dict[str, bytes] | None, configmap: dict[str, str] | None) -> Plan:
-    """What lacks.
+    """Return the objects to create.
+
+    Args:
+        secret: data of the Secret with the key; None if it does not exist.
+        configmap: data of the ConfigMap with the certificate; None if it does not exist.
 
     Raises:
-        PermanentError: what is there is half, invalid, or does not belong together; the message names the repair.
+        PermanentError: an existing object is incomplete or invalid, or key and certificate do not match.
     """
     name = f"{settings.namespace}/{settings.secret}"
     actions = []
     if secret is None:
         if settings.existing_secret:
             raise PermanentError(
-                "unclassified",
-                f"Secret {name}, named as the existing one, does not exist. Make it with: kubectl create "
-                f"secret generic {settings.secret} -n {settings.namespace} "
-                f"--from-file={settings.secret_key}=<PEM file>",
+                "existing-secret-not-found",
+                f"existingSecret {name} not found",
+                fix=f"kubectl create secret generic {quoted(settings.secret)} -n {quoted(settings.namespace)} "
+                f"--from-file={quoted(settings.secret_key)}=<PEM file>",
             )
         if configmap is not None:
             raise PermanentError(
-                "unclassified",
-                f"ConfigMap {settings.namespace}/{settings.cert_configmap} is there but its key, Secret "
-                f"{name}, is not. Restore the Secret from your backup; or, to give the domain a new "
-                f"identity, run: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}",
+                "domain-key-lost",
+                f"ConfigMap {settings.namespace}/{settings.cert_configmap} exists, but Secret {name} does not",
+                fix=f"restore the Secret from your backup; or, to give the domain a new identity, run: "
+                f"{_delete(settings, 'configmap')}",
             )
         actions.append(Action("create", "Secret", name))
         public = None
@@ -71,74 +81,88 @@ def plan(settings: Settings, secret: dict[str, bytes] | None, configmap: dict[st
     return Plan(tuple(actions), unchanged=2 - len(actions))
 
 
+def _delete(settings: Settings, *kinds: str) -> str:
+    """Return the command that deletes the Secret or the ConfigMap of the domain."""
+    names = {"secret": settings.secret, "configmap": settings.cert_configmap}
+    objects = " ".join(quoted(f"{kind}/{names[kind]}") for kind in kinds)
+    return f"kubectl delete {objects} -n {quoted(settings.namespace)}"
+
+
 def _public_key(settings: Settings, secret: dict[str, bytes]) -> bytes:
     name = f"{settings.namespace}/{settings.secret}"
-    repair = (
-        f"Restore it from your backup; or, to give the domain a new identity, run: kubectl delete secret "
-        f"{settings.secret} -n {settings.namespace}, and kubectl delete configmap {settings.cert_configmap} "
-        f"-n {settings.namespace}"
+    fix = (
+        "restore the Secret from your backup; or, to give the domain a new identity, run: "
+        f"{_delete(settings, 'secret', 'configmap')}"
     )
     if settings.existing_secret:
-        repair = f"Put an RSA key of {domain_key.KEY_BITS} bits or more (openssl genrsa -traditional 2048) there"
+        fix = (
+            f"put an RSA key of at least {domain_key.KEY_BITS} bits under key {settings.secret_key}; create one with: "
+            f"openssl genrsa -traditional {domain_key.KEY_BITS}"
+        )
     if settings.secret_key not in secret:
-        has = ", ".join(sorted(secret)) or "nothing"
-        raise PermanentError("unclassified", f"Secret {name} has no {settings.secret_key} (it has {has}). {repair}.")
+        keys = ", ".join(sorted(secret)) or "none"
+        raise PermanentError(
+            "domain-key-missing", f"Secret {name}: key {settings.secret_key} not found (keys: {keys})", fix=fix
+        )
     try:
         return domain_key.public_der(domain_key.load_key(secret[settings.secret_key]))
     except domain_key.InvalidKey as error:
         raise PermanentError(
-            "unclassified", f"{settings.secret_key} of Secret {name} is no domain key: {error}. {repair}."
+            "domain-key-invalid", f"{settings.secret_key} of Secret {name} is not a valid domain key: {error}", fix=fix
         ) from error
 
 
 def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None) -> None:
     name = f"{settings.namespace}/{settings.cert_configmap}"
-    repair = f"It is made from the key: kubectl delete configmap {settings.cert_configmap} -n {settings.namespace}"
+    delete = _delete(settings, "configmap")
+    recreate = f"to create it from the key, run: {delete}"
     pem = configmap.get(CERTIFICATE, "").encode()
     if not pem:
-        raise PermanentError("unclassified", f"ConfigMap {name} has no {CERTIFICATE}. Run: {repair}.")
+        raise PermanentError(
+            "domain-certificate-invalid", f"ConfigMap {name}: key {CERTIFICATE} not found", fix=recreate
+        )
     try:
         owner, common_name = domain_key.certificate_public_der(pem), domain_key.certificate_common_name(pem)
     except ValueError as error:
         raise PermanentError(
-            "unclassified", f"{CERTIFICATE} of ConfigMap {name} is no certificate: {error}. Run: {repair}."
+            "domain-certificate-invalid",
+            f"{CERTIFICATE} of ConfigMap {name} is not a certificate: {error}",
+            fix=recreate,
         ) from error
     if owner != public:
         raise PermanentError(
-            "unclassified",
+            "domain-certificate-mismatch",
             f"the certificate in ConfigMap {name} does not belong to the key in Secret {settings.namespace}/"
-            f"{settings.secret}. If the key is the right one, run: {repair}. If not, restore the key.",
+            f"{settings.secret}",
+            fix=f"if the key is wrong, restore it from your backup; if the certificate is wrong, run: {delete}",
         )
     if common_name != settings.domain_id:
         raise PermanentError(
-            "unclassified",
-            f"the certificate in ConfigMap {name} is that of domain {common_name}, not of "
-            f"{settings.domain_id}. If the domain was renamed on purpose, run: {repair}.",
+            "domain-id-changed",
+            f"the certificate in ConfigMap {name} was issued for domain {common_name}, not {settings.domain_id}",
+            fix=f"set the domain ID back to {common_name}; or, if you renamed the domain, run: {delete}",
         )
 
 
-def attempt(settings: Settings, kube: Kube, summary: Summary, dry_run: bool = False) -> Summary:
-    """Make what lacks. Of two writers at the same time the second one takes what the first one made.
-
-    Args:
-        summary: counts of earlier attempts; it is added to.
-    """
+def attempt(settings: Settings, context: Context) -> Outcome:
+    """Create what is missing. If another client creates an object at the same time, its object is used."""
+    summary, kube = context.summary, context.kube
     summary.failed = 0
     while True:
         secret = kube.secret(settings.namespace, settings.secret)
         configmap = kube.configmap(settings.namespace, settings.cert_configmap)
         todo = plan(settings, secret, configmap)
         summary.unchanged = todo.unchanged - summary.created
-        if dry_run:
+        if context.dry_run:
             logger.info("%s", todo)
-            return summary
+            return context.outcome()
         if not todo.actions:
-            return summary
+            return context.outcome()
         action = todo.actions[0]
         try:
             _apply(settings, kube, action, secret)
         except Conflict as error:
-            logger.info("made by another at the same moment, reading it: %s", error)
+            logger.info("created concurrently, re-reading: %s", error.message)
             continue
         except StepError:
             summary.failed += 1

@@ -1,4 +1,4 @@
-"""`prepare`: waits for what a Kuscia pod needs, one after the other, then writes its kuscia.yaml."""
+"""`prepare`: wait for what a Kuscia pod needs, one after the other, then write its kuscia.yaml."""
 
 import json
 import os
@@ -12,34 +12,49 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import termination
 from kuscia_hooks.core.config import Database, Engines, Prepare, SecretKey
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
 from kuscia_hooks.kuscia.kuscia_yaml import load_base, merged_config, refused_keys, render
 from kuscia_hooks.kuscia.start_record import start_record
+from kuscia_hooks.steps import Context, Outcome
 
 POD_RESOLV_CONF = Path("/etc/resolv.conf")
 LOOPBACK = "127.0.0.1"
-# What is written here the kubelet shows in the pod's status; no right of any API is needed for it.
-TERMINATION_LOG = Path("/dev/termination-log")
-# Kuscia insists on a token, and does not look at it when it knows the domain's certificate (Kuscia facts
-# 16.2).
+# Kuscia requires a token, but ignores it if it has the certificate of the domain (Kuscia facts 16.2).
 NO_TOKEN = "admitted-by-certificate"  # noqa: S105
-_OWN_CERT = "Give its operator the ConfigMap <fullname>-domain-cert for master.domains.<id>.cert"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of the command.
+
+    Args:
+        config: the file prepare.yaml.
+        base: path of kuscia.yaml without its secrets.
+        output: path of the complete kuscia.yaml.
+    """
+
+    config: Prepare
+    base: str
+    output: str
 
 
 def write_resolv_confs(directory: Path) -> None:
-    """The two files that Kuscia writes itself when it is root: `resolv.conf` points the pod at Kuscia's own
-    DNS, which forwards to the servers of `upstream-resolv.conf` (Kuscia facts 1.5).
+    """Write the two files that Kuscia writes itself as root (Kuscia facts 1.5).
+
+    `resolv.conf` points the pod at the DNS server of Kuscia, which forwards to those of `upstream-resolv.conf`.
     """
     write(str(directory / "resolv.conf"), f"nameserver {LOOPBACK}\n", 0o644)
     write(str(directory / "upstream-resolv.conf"), POD_RESOLV_CONF.read_text(), 0o644)
 
 
 def write(path: str, text: str, mode: int = 0o640) -> None:
-    """Replace the file as a whole; by default readable by owner and group."""
+    """Replace a file atomically; by default its owner and group can read it."""
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     with os.fdopen(handle, "w") as file:
@@ -50,11 +65,11 @@ def write(path: str, text: str, mode: int = 0o640) -> None:
 
 @dataclass
 class _Taken:
-    """What the needs were met with.
+    """The values that the pod starts with.
 
     Args:
-        kuscia_yaml: without what is a secret of its own.
-        secrets: what was read of which Secret, but for the deploy token, which is used up once the master takes it.
+        kuscia_yaml: the configuration without the values of Secrets.
+        secrets: the value read from each Secret, except for the deploy token, which the master accepts only once.
     """
 
     key: bytes
@@ -66,37 +81,39 @@ class _Taken:
     dns: list[str] = field(default_factory=list)
 
 
-def run(config: Prepare, base_path: str, output: str, kube: Kube, deadline: Deadline) -> None:
-    """Wait for each need in turn, then write.
+def attempt(settings: Settings, context: Context) -> Outcome:
+    """Wait for each requirement in turn, then write kuscia.yaml.
 
-    A wait may last for days, and what was read before it may be another by then: what is written was all there at the
-    same time.
+    A wait may last for days, and Secrets may change meanwhile. All values that are written were valid at the same
+    time.
 
     Raises:
-        ConfigError: the step's own configuration is wrong.
+        ConfigError: the configuration of the step is invalid.
         DeadlineExceeded: the deadline passed.
     """
-    base = load_base(base_path, config)
+    config, kube, deadline = settings.config, context.kube, context.deadline
+    base = load_base(settings.base, config)
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
     taken = _take(config, base, kube, deadline)
     while changed := _changed(config.namespace, taken.secrets, kube):
-        logger.info("looking again at everything, for this changed or cannot be read: %s", ", ".join(changed))
+        logger.info("re-checking: these Secrets changed or became unreadable: %s", ", ".join(changed))
         taken = _take(config, base, kube, deadline)
+    directory = Path(settings.output).parent
     if config.rootless:
-        write_resolv_confs(Path(output).parent)
+        write_resolv_confs(directory)
     if taken.kubeconfig is not None:
-        write(str(Path(output).parent / "kubeconfig"), taken.kubeconfig)
-    write(output, render(taken.kuscia_yaml, taken.key, taken.endpoint, taken.token, taken.dns))
-    if TERMINATION_LOG.exists():
-        recorded = [(secret, value) for secret, value in taken.secrets.items() if secret != _kubeconfig_secret(config)]
-        TERMINATION_LOG.write_text(json.dumps(start_record(taken.key, recorded, taken.dns)))
-    logger.info("wrote %s", output)
+        write(str(directory / "kubeconfig"), taken.kubeconfig)
+    write(settings.output, render(taken.kuscia_yaml, taken.key, taken.endpoint, taken.token, taken.dns))
+    recorded = [(secret, value) for secret, value in taken.secrets.items() if secret != _kubeconfig_secret(config)]
+    termination.write(json.dumps(start_record(taken.key, recorded, taken.dns)))
+    logger.info("wrote %s", settings.output)
+    return Outcome(f"ready after {deadline.elapsed():.1f}s")
 
 
 def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadline) -> _Taken:
-    """Wait for each need in turn."""
+    """Wait for each requirement in turn, and return the values."""
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
     extra = config.extra_config_secret
@@ -105,8 +122,8 @@ def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadli
     taken = _Taken(key, complete, {config.key_secret: key})
     settings, kubeconfig_secret = config.engines, _kubeconfig_secret(config)
     if settings is not None:
-        where = f"the namespace of engines, {settings.namespace},"
-        # By itself, since it asks the API server for a lot: the wait for the namespace may be long.
+        where = f"the engine namespace {settings.namespace}"
+        # A separate wait, because it sends many requests and the wait for the namespace may be long.
         until(where, lambda: _rights(config, base, settings, kube), deadline)
         taken.kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
         if kubeconfig_secret is not None and taken.kubeconfig is not None:
@@ -121,26 +138,26 @@ def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadli
         taken.secrets[extra] = raw
     if config.master is not None:
         master = config.master.endpoint
-        until("the master's gateway", lambda: gateway.probe(master), deadline)
-        logger.info("the master's gateway answers at %s", master)
+        until("the gateway of the master", lambda: gateway.probe(master), deadline)
+        logger.info("the gateway of the master answers at %s", master)
         until(f"the master to know domain {config.domain_id}", lambda: _known(config, master), deadline)
         taken.key, taken.token = until(
             "the master to admit the domain", lambda: _admitted(config, kube, master), deadline
         )
         taken.secrets[config.key_secret] = taken.key
     if config.dns_service:
-        taken.dns = [until("the own Service's address", lambda: _address(str(config.dns_service)), deadline)]
+        taken.dns = [until("the address of the DNS Service", lambda: _address(str(config.dns_service)), deadline)]
     return taken
 
 
 def _changed(namespace: str, secrets: Mapping[SecretKey, bytes], kube: Kube) -> list[str]:
-    """Which of the Secrets hold another value by now, or cannot be read."""
+    """Return the Secrets that have a different value now, or cannot be read."""
 
     def now(secret: SecretKey) -> bytes | None:
         try:
             return kube.secret_value(namespace, secret.name, secret.key)
         except RetryableError:
-            # Whoever reads it next says why, and waits.
+            # The next wait for it reports why.
             return None
 
     return [f"Secret {namespace}/{secret.name}" for secret, value in secrets.items() if now(secret) != value]
@@ -161,7 +178,7 @@ def _rights(config: Prepare, base: Mapping[str, Any], settings: Engines, kube: K
 
 
 def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:
-    """The kubeconfig for engine pods, or None, once what Kuscia will do there is allowed."""
+    """Return the kubeconfig for engine pods, or None for the ServiceAccount, once the namespace is claimed."""
     where, kubeconfig = engine_namespace.reach(settings, config.namespace, kube)
     engine_namespace.claim(settings, config.domain_id, where)
     engine_namespace.report_left_behind(settings, config.domain_id, where)
@@ -169,7 +186,7 @@ def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:
 
 
 def _complete(config: Prepare, base: Mapping[str, Any], kube: Kube) -> tuple[dict[str, Any], bytes | None]:
-    """`base` with what the configuration's Secret adds, and that Secret's text; None where there is none."""
+    """Return `base` merged with the additional configuration, and the text of its Secret; None if there is none."""
     if config.extra_config_secret is None:
         return dict(base), None
     extra, raw = _extra_config(config, config.extra_config_secret, kube)
@@ -177,25 +194,27 @@ def _complete(config: Prepare, base: Mapping[str, Any], kube: Kube) -> tuple[dic
 
 
 def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[str, Any], bytes]:
-    """What the Secret adds to kuscia.yaml, and its text as it is."""
+    """Return the additional configuration in a Secret, parsed and as its text."""
     raw = kube.secret_value(config.namespace, secret.name, secret.key)
     where = f"{secret.key} of Secret {config.namespace}/{secret.name}"
-    show = f"kubectl edit secret {secret.name} -n {config.namespace}"
+    edit = f"kubectl edit secret {quoted(secret.name)} -n {quoted(config.namespace)}"
     try:
         extra = yaml.safe_load(raw)
     except yaml.YAMLError as error:
-        # The error itself quotes the text.
+        # The text of the error quotes the Secret, so it is not shown.
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise RetryableError("unclassified-retryable", f"{where} is not YAML{place}", see=show) from error
+        raise RetryableError("invalid-extra-config", f"{where} is not valid YAML{place}", fix=edit) from error
     if not isinstance(extra, dict):
-        raise RetryableError("unclassified-retryable", f"{where} holds no mapping, such as clusterToken: …", see=show)
+        raise RetryableError(
+            "invalid-extra-config", f"{where} is not a YAML mapping such as clusterToken: <token>", fix=edit
+        )
     refused = refused_keys(extra, config.extra_config_refused)
     if refused:
         raise RetryableError(
-            "unclassified-retryable",
-            "\n".join([f"{where} has keys that do not belong there:", *(f"  {key}" for key in refused)]),
-            see=show,
+            "extra-config-key-rejected",
+            "\n".join([f"{where} sets keys that it must not set:", *(f"  {key}" for key in refused)]),
+            fix=edit,
         )
     return extra, raw
 
@@ -203,9 +222,9 @@ def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[
 def _datastore(
     config: Prepare, base: Mapping[str, Any], kube: Kube
 ) -> tuple[dict[str, Any], bytes | None, str | None, bytes | None]:
-    """What `_complete` returns, the address for Kuscia, and the password in it; the last two None for sqlite.
+    """Return the result of `_complete`, the datastore address and its password; the last two are None for sqlite.
 
-    The configuration is read again at each try: a wrong clusterToken in its Secret is mended there.
+    The configuration is read at each attempt, so that a corrected clusterToken in its Secret takes effect.
     """
     complete, extra = _complete(config, base, kube)
     store = config.datastore
@@ -223,39 +242,66 @@ def _known(config: Prepare, master: str) -> None:
     state = gateway.handshake_state(master, config.domain_id)
     if state in gateway.KNOWN:
         return
-    reason = "does not know it yet" if state == gateway.UNKNOWN else f"answers state {state}"
+    domain = config.domain_id
+    see = "kubectl logs -l app.kubernetes.io/component=register -n <namespace of the master>"
+    if state == gateway.UNKNOWN:
+        fix = f"set master.domains.{domain} in the values of the master's release"
+        raise RetryableError("unknown-domain", f"the master at {master} has no domain {domain}", fix=fix, see=see)
     raise RetryableError(
-        "unclassified-retryable",
-        f"{master} {reason}: the master's release has to name it under master.domains.{config.domain_id}",
-        see="kubectl logs -l app.kubernetes.io/component=register -n <the master's namespace>",
+        "domain-not-admitted",
+        f"the master at {master} does not admit domain {domain} (handshake state {state})",
+        see=see,
     )
 
 
 def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
-    """The domain key, PEM, and the token to start with, once the master takes both.
+    """Return the domain key, PEM, and the token to start with, once the master accepts both.
 
-    They are read again at every try: a wrong one is mended in its Secret.
+    They are read at each attempt, so that a corrected Secret takes effect.
     """
     pem = _key(config, kube)
-    secret = config.deploy_token
+    secret, domain = config.deploy_token, config.domain_id
     if secret is None:
-        reason = f"the master has another certificate for it. {_OWN_CERT}"
-        return pem, _register(config, master, NO_TOKEN, pem, reason)
+        _register(
+            config,
+            master,
+            NO_TOKEN,
+            pem,
+            RetryableError(
+                "certificate-mismatch",
+                f"the master at {master} has a different certificate for domain {domain}",
+                fix=f"send the certificate in ConfigMap <fullname>-domain-cert to the operator of the master, who sets "
+                f"it as master.domains.{domain}.cert, with allowRekey: true if the key changed",
+            ),
+        )
+        return pem, NO_TOKEN
     token = kube.secret_text(secret.namespace, secret.name, secret.key).strip()
-    reason = (
-        f"the token in Secret {secret.namespace}/{secret.name}, key {secret.key}, is not the domain's unused "
-        "one. If the lite's key was lost or replaced, restore it, or set master.domains.<id>.allowRekey: "
-        "true once"
+    _register(
+        config,
+        master,
+        token,
+        pem,
+        RetryableError(
+            "deploy-token-mismatch",
+            f"the master at {master} accepts neither the domain key nor the deploy token in Secret "
+            f"{secret.namespace}/{secret.name}, key {secret.key}",
+            fix="if the key of the lite was lost or replaced, restore it, or set "
+            f"master.domains.{domain}.allowRekey: true in the master's release for one upgrade; otherwise put the "
+            "unused deploy token of the domain into the Secret",
+        ),
     )
-    return pem, _register(config, master, token, pem, reason)
+    return pem, token
 
 
-def _register(config: Prepare, master: str, token: str, pem: bytes, reason: str) -> str:
+def _register(config: Prepare, master: str, token: str, pem: bytes, mismatch: RetryableError) -> None:
+    """Register the lite. Raises `mismatch` if the master rejects its key and its token."""
     try:
         registration.register(master, config.domain_id, token, domain_key.load_key(pem))
     except RetryableError as error:
-        raise RetryableError("unclassified-retryable", f"{error.message} ({reason})", see=error.see) from error
-    return token
+        if error.id != "deploy-token-mismatch":
+            raise
+        message = f"{mismatch.message} ({error.message})"
+        raise RetryableError(mismatch.id, message, fix=mismatch.fix, see=error.see) from error
 
 
 def _address(host: str) -> str:
@@ -263,8 +309,8 @@ def _address(host: str) -> str:
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{host} does not resolve: {error}",
-            see=f"kubectl get service {host.split('.')[0]}",
+            "dns-service-not-found",
+            f"cannot resolve {host}, the Service with the DNS server for engines: {error}",
+            see=f"kubectl get service {quoted(host.split('.')[0])}",
         ) from error
     return str(found[0][4][0])

@@ -1,4 +1,4 @@
-"""`register`: one Domain for each lite, and the deploy token of each in a Secret that its lite may read."""
+"""`register`: create a Domain for each lite, and a Secret with its deploy token that the lite may read."""
 
 import base64
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.config import Admission, Register
-from kuscia_hooks.core.errors import ConfigError, PermanentError, RetryableError, StepError, merged
+from kuscia_hooks.core.errors import PermanentError, Problem, RetryableError, StepError, invalid, merged
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.plan import Action, Plan, Summary
+from kuscia_hooks.core.plan import Action, Plan
+from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Exists
+from kuscia_hooks.steps import Context, Outcome
 
 TOKEN_KEY = "token"  # noqa: S105
 TOKEN_SECONDS = 60
@@ -20,11 +22,11 @@ TOKEN_SECONDS = 60
 
 @dataclass(frozen=True)
 class State:
-    """What is there for one domain.
+    """The present state of one domain.
 
     Args:
-        domain: `domain/query`'s data; None when the master does not know the domain.
-        token: the token Secret's data; None when there is no such Secret.
+        domain: the response of `domain/query`; None if the master has no such domain.
+        token: data of the Secret with the deploy token; None if it does not exist.
     """
 
     domain: dict[str, Any] | None
@@ -32,47 +34,47 @@ class State:
 
 
 def wanted_public(domain_id: str, admission: Admission) -> bytes | None:
-    """The public key of the certificate that the values name; None when they name none.
+    """Return the public key of the certificate in the values; None if the values have no certificate.
 
     Raises:
-        ConfigError: it is no certificate, or that of another domain.
+        ConfigError: it is not a certificate, or not one of this domain.
     """
     if not admission.cert:
         return None
-    where = f"domains.{domain_id}.cert"
+    path = f"domains.{domain_id}.cert"
     try:
         public = domain_key.certificate_public_der(admission.cert.encode())
         common_name = domain_key.certificate_common_name(admission.cert.encode())
     except ValueError as error:
-        raise ConfigError(
-            "invalid-config",
-            f"{where} is no PEM certificate ({error}). The partner prints it with: kubectl get configmap "
-            f"kuscia-lite-{domain_id}-domain-cert -n <namespace> -o jsonpath='{{.data.domain\\.crt}}'",
-        ) from error
+        rule = (
+            f"must be a PEM certificate ({error}). The partner prints it with: kubectl get configmap "
+            f"kuscia-lite-{domain_id}-domain-cert -n <namespace> -o jsonpath='{{.data.domain\\.crt}}'"
+        )
+        raise invalid("register", [Problem("invalid-certificate", path, rule)]) from error
     if common_name != domain_id:
-        raise ConfigError("invalid-config", f"{where} is the certificate of domain {common_name}, not of {domain_id}")
+        rule = f"must be the certificate of domain {domain_id}"
+        raise invalid("register", [Problem("invalid-certificate", path, rule, f"certificate of domain {common_name}")])
     return public
 
 
 def stored_public(domain: dict[str, Any]) -> bytes | None:
-    """The public key that the master has stored for a domain; None when it has none yet."""
+    """Return the public key that the master has for a domain; None if it has none."""
     if not domain.get("cert"):
         return None
     return domain_key.certificate_public_der(base64.b64decode(domain["cert"]))
 
 
 def unused_token(domain: dict[str, Any]) -> str:
-    """The current unused deploy token; "" when there is none yet."""
+    """Return the unused deploy token of a domain; "" if it has none yet."""
     statuses = domain.get("deploy_token_statuses") or []
     return next((status["token"] for status in statuses if status["state"] == "unused"), "")
 
 
 def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
-    """What one domain needs. A Secret that should get the token comes last, with the token unless it is not
-    known yet.
+    """Return the changes for one domain. The Secret comes last; its token is the payload, unless not known yet.
 
     Raises:
-        PermanentError: the domain's key is another one than the master knows.
+        PermanentError: the domain is registered with a different key.
     """
     public = wanted_public(domain_id, admission)
     secret = admission.token_secret
@@ -88,11 +90,11 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
     if public is not None and stored != public:
         if stored is not None and not admission.allow_rekey:
             raise PermanentError(
-                "unclassified",
-                f"domain {domain_id} is registered with another key than domains.{domain_id}.cert has: the "
-                "lite's key was lost or replaced, or the certificate is not its own. Restore the lite's key "
-                f"Secret; or, if the new key is right, set master.domains.{domain_id}.allowRekey: true for "
-                "one upgrade",
+                "registered-with-different-key",
+                f"domain {domain_id} is registered with a key other than that of domains.{domain_id}.cert: the key of "
+                "the lite was lost or replaced, or the certificate is wrong",
+                fix="restore the Secret with the key of the lite; or, if the new key is right, set "
+                f"master.domains.{domain_id}.allowRekey: true for one upgrade",
             )
         reason = "new key" if stored is not None else "admitted by certificate"
         actions.append(Action("update", "Domain", domain_id, reason, payload=admission.cert))
@@ -102,8 +104,7 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
         if state.token is None:
             actions.append(Action("create", "Secret", secret, payload=token))
         elif (stored is None or admission.allow_rekey) and present != token:
-            # A registered lite's token is not looked at again, so its Secret stays as it is (Kuscia facts
-            # 0.12).
+            # Kuscia does not check the token of a registered lite again, so its Secret is kept (Kuscia facts 0.12).
             actions.append(Action("update", "Secret", secret, "not the current unused token", payload=token))
     objects = 1 + bool(secret)
     return Plan(tuple(actions), unchanged=objects - len(actions))
@@ -150,10 +151,10 @@ class _Registrar:
         try:
             self._api.call("domain/create", body)
         except Exists:
-            logger.info("Domain %s exists by now", domain_id)
+            logger.info("Domain %s was created concurrently", domain_id)
 
     def _update(self, domain_id: str, cert: str) -> None:
-        # The call replaces the whole Domain: what it does not carry is lost (Kuscia facts 5.5).
+        # The request replaces the whole Domain: fields that it omits are lost (Kuscia facts 5.5).
         domain = self._api.call("domain/query", {"domain_id": domain_id})
         auth_center = domain.get("auth_center") or {
             "authentication_type": "Token",
@@ -175,11 +176,13 @@ class _Registrar:
             token = unused_token(self._api.call("domain/query", {"domain_id": domain_id}))
             if not token:
                 raise RetryableError(
-                    "unclassified-retryable", f"the master has made no deploy token for {domain_id} yet"
+                    "deploy-token-pending",
+                    f"the master has not generated a deploy token for domain {domain_id} yet",
+                    see=f"kubectl get pods -n {quoted(self._config.namespace)}",
                 )
             return token
 
-        return until(f"the deploy token of {domain_id}", ask, self._deadline.within(TOKEN_SECONDS))
+        return until(f"the deploy token of domain {domain_id}", ask, self._deadline.within(TOKEN_SECONDS))
 
     def owner(self) -> dict[str, str] | None:
         if self._owner is None and self._config.owner is not None:
@@ -193,25 +196,23 @@ def _encoded(pem: str) -> str:
     return base64.b64encode(pem.encode()).decode()
 
 
-def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, dry_run: bool = False) -> Summary:
-    """Give every domain what it lacks; one that fails does not keep the others waiting.
-
-    Args:
-        summary: counts of earlier attempts; it is added to.
+def attempt(settings: Register, context: Context) -> Outcome:
+    """Make the changes for every domain; one that fails does not block the others.
 
     Raises:
-        RetryableError, PermanentError: for all that failed, after the rest is done.
+        RetryableError, PermanentError: some domains failed; all others are done.
     """
-    for domain_id, admission in config.domains.items():
+    kube, deadline, summary = context.kube, context.deadline, context.summary
+    for domain_id, admission in settings.domains.items():
         wanted_public(domain_id, admission)
     summary.unchanged = summary.failed = 0
     errors: list[StepError] = []
-    with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
-        registrar = _Registrar(config, kube, api, deadline)
-        for domain_id, admission in config.domains.items():
+    with open_api(kube, settings.namespace, settings.key_secret, settings.api, settings.domain_id, deadline) as api:
+        registrar = _Registrar(settings, kube, api, deadline)
+        for domain_id, admission in settings.domains.items():
             try:
                 todo = plan_domain(domain_id, admission, registrar.state(domain_id, admission))
-                if dry_run:
+                if context.dry_run:
                     logger.info("%s:\n%s", domain_id, todo)
                     continue
                 for action in todo.actions:
@@ -224,4 +225,4 @@ def attempt(config: Register, kube: Kube, deadline: Deadline, summary: Summary, 
                 errors.append(error)
     if errors:
         raise merged(errors)
-    return summary
+    return context.outcome()

@@ -1,23 +1,24 @@
-"""`routes`: the ClusterDomainRoutes between the lites, and the AppImages. Does not wait for READY."""
+"""`routes`: create the ClusterDomainRoutes between the lites, and the AppImages. Does not wait for READY."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Ledger, digest
 from kuscia_hooks.core.config import Routes
 from kuscia_hooks.core.errors import RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.progress import ChangeProgress
+from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
 from kuscia_hooks.kuscia.app_images import normal_app_image, plan_app_images, wanted_app_image
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
 from kuscia_hooks.kuscia.routes import STATUS_BATCH, RouteKey, normal_route, plan_routes, wanted_routes
+from kuscia_hooks.steps import Context, Outcome
 
-# The ledger is written so often that a step which is killed does not begin again.
+# Changes after which the ledger is saved: a step that is killed continues from there.
 SAVE_EVERY = 500
 
 
@@ -39,14 +40,14 @@ class _Router:
         self.concurrency = concurrency
 
     def read(self) -> dict[RouteKey, Mapping[str, Any] | None]:
-        """Read the routes about which the ledger leaves a doubt."""
+        """Read the routes whose state does not follow from the ledger."""
         entries = self._routes.entries
         known = [key for key in self.wanted if entries.get(key.entry) == self.hashes[key]]
         doubtful = [key for key in self.wanted if key.entry in entries and entries[key.entry] != self.hashes[key]]
         if self._verify:
             doubtful = list(self.wanted)
         elif known and not self._there(known[:STATUS_BATCH]):
-            logger.info("routes that the ledger knows are not there (any more): looking at each")
+            logger.info("routes of the ledger do not exist; reading every route")
             doubtful = list(self.wanted)
         present: dict[RouteKey, Mapping[str, Any] | None] = {}
         failed = each(
@@ -64,7 +65,7 @@ class _Router:
         return True
 
     def settle(self, todo: Plan) -> None:
-        """Note what was found as wanted, so that the next run does not ask again."""
+        """Record what already is as wanted, so that the next run does not read it again."""
         changing = {(action.kind, action.name) for action in todo.actions}
         for key in self.wanted:
             if ("DomainRoute", str(key)) not in changing:
@@ -106,14 +107,14 @@ class _Router:
         try:
             self._api.call("route/delete", key.body())
         except Missing:
-            logger.info("DomainRoute %s is gone already", key)
+            logger.info("DomainRoute %s was already deleted", key)
 
     def _apply_app_image(self, action: Action) -> None:
         if action.verb == "delete":
             try:
                 self._api.call("appimage/delete", {"name": action.name})
             except StepError as error:
-                # A missing one is answered with the general code of a failed deletion (Kuscia facts 7.3).
+                # For a missing AppImage, KusciaAPI returns the general code of a failed deletion (Kuscia facts 7.3).
                 if "not found" not in error.message:
                     raise
             self._images.entries.pop(action.name, None)
@@ -130,7 +131,7 @@ class _Router:
 
 
 def _wait_for_domains(config: Routes, api: KusciaAPI, deadline: Deadline) -> None:
-    """Wait for `register`, which runs beside this step in the same release."""
+    """Wait for `register`, which runs at the same time in the same release."""
     ids = list(config.domains)
     if not ids:
         return
@@ -140,60 +141,48 @@ def _wait_for_domains(config: Routes, api: KusciaAPI, deadline: Deadline) -> Non
             api.call("domain/batchQuery", {"domain_ids": ids})
         except Missing as error:
             raise RetryableError(
-                "unclassified-retryable",
-                f"register has not made every Domain yet: {error.text}",
-                see=f"kubectl logs -l app.kubernetes.io/component=register -n {config.namespace}",
+                "domains-not-registered",
+                f"the register step has not created every Domain yet: {error.text}",
+                see=f"kubectl logs -l app.kubernetes.io/component=register -n {quoted(config.namespace)}",
             ) from error
 
     until(f"the Domains {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}", ask, deadline)
 
 
-def attempt(
-    config: Routes,
-    kube: Kube,
-    deadline: Deadline,
-    summary: Summary,
-    *,
-    dry_run: bool = False,
-    verify: bool = False,
-    concurrency: ConcurrencyLimit | None = None,
-) -> Summary:
-    """Bring routes and AppImages to what the values say; one that fails does not keep the others waiting.
-
-    Args:
-        summary: counts of earlier attempts; it is added to.
-        verify: read every route instead of believing the ledger.
-        concurrency: of earlier attempts, which may have learnt that the master is slow.
+def attempt(settings: Routes, context: Context) -> Outcome:
+    """Change routes and AppImages to what the values say; one that fails does not block the others.
 
     Raises:
-        RetryableError, PermanentError: for all that failed, after the rest is done.
+        RetryableError, PermanentError: some changes failed; all others are done.
     """
+    kube, deadline, summary = context.kube, context.deadline, context.summary
     summary.unchanged = summary.failed = 0
-    ledgers = [Ledger(kube, config.namespace, config.ledger, config.labels, kind) for kind in ("routes", "appImages")]
-    for ledger in ledgers:
-        ledger.load()
-    routes, images = ledgers
-    with open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline) as api:
-        _wait_for_domains(config, api, deadline)
-        router = _Router(config, api, routes, images, concurrency or ConcurrencyLimit(), verify)
+    routes, images = (
+        Ledger(kube, settings.namespace, settings.ledger, settings.labels, kind) for kind in ("routes", "appImages")
+    )
+    routes.load()
+    images.load()
+    with open_api(kube, settings.namespace, settings.key_secret, settings.api, settings.domain_id, deadline) as api:
+        _wait_for_domains(settings, api, deadline)
+        router = _Router(settings, api, routes, images, context.concurrency, context.verify)
         plans = [
             plan_routes(router.wanted, routes.entries, router.read()),
             plan_app_images(router.app_images, router.read_app_images(), images.entries),
         ]
         todo = Plan(plans[0].actions + plans[1].actions, plans[0].unchanged + plans[1].unchanged)
-        if dry_run:
+        if context.dry_run:
             logger.info("%s", todo)
-            return summary
+            return context.outcome()
         router.settle(todo)
         failed = _apply(router, todo, summary)
     summary.unchanged, summary.failed = todo.unchanged, len(failed)
     if failed:
         raise merged([error for _, error in failed])
-    return summary
+    return context.outcome()
 
 
 def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, StepError]]:
-    """Deletions first: a name that is made again may be among them."""
+    """Apply a plan, deletions first: a name may be deleted and created again."""
     progress = ChangeProgress(len(todo.actions))
 
     def work(action: Action) -> None:

@@ -1,13 +1,26 @@
 """The configuration of `check`, with the example job."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from kuscia_hooks.core.config.common import ApiStep, ConfigModel, DomainId, Endpoint, KusciaId, Master, Name
+from kuscia_hooks.core.config.common import ApiStep, ConfigModel, Directory, DomainId, Endpoint, KusciaId, Master, Name
 from kuscia_hooks.core.config.data import Credentials
 from kuscia_hooks.core.config.datastore import Datastore
 from kuscia_hooks.core.config.engines import CheckedEngines
+from kuscia_hooks.core.config.rules import broken
+
+_OUTPUT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
+
+
+def _valid_output(value: str) -> str:
+    if not _OUTPUT.fullmatch(value):
+        raise broken(
+            "invalid-output-prefix",
+            "must be 1 to 40 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit",
+        )
+    return value
 
 
 class Party(ConfigModel):
@@ -20,7 +33,7 @@ class ExampleJob(ConfigModel):
     """The PSI job of `helm test`.
 
     Args:
-        output: what the result's ID begins with in each domain; the run is added to it.
+        output: prefix of the result's ID in each domain; the ID of the run is appended.
         data_source: ID of the data source in each domain.
         keep: leave the KusciaJob and its result in place.
     """
@@ -28,25 +41,29 @@ class ExampleJob(ConfigModel):
     app_image: Name
     initiator: DomainId
     parties: Annotated[list[Party], Field(min_length=2, max_length=2)]
-    output: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$")]
+    output: Annotated[str, AfterValidator(_valid_output)]
     timeout_seconds: Annotated[int, Field(gt=0)] = 600
     data_source: KusciaId
     keep: bool = False
 
 
 class CheckedSource(ConfigModel):
-    """A lite's OSS data source, and the Secret whose keys it has to hold."""
+    """The OSS data source of a lite, and the Secret with its access keys."""
 
     id: KusciaId
     credentials_secret: Credentials
 
 
 class Check(ApiStep):
-    """check.yaml. `volume`: where the lite's data volume is mounted here; None when it is not."""
+    """The file check.yaml.
+
+    Args:
+        volume: mount path of the lite's data volume in the step's pod; None if it is not mounted.
+    """
 
     mode: Literal["master", "lite"]
     gateway: Endpoint
-    volume: Annotated[str, Field(pattern="^/")] | None = None
+    volume: Directory | None = None
     domains: list[DomainId] = []
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None

@@ -7,45 +7,63 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from kuscia_hooks.core.config.rules import RuleError, broken, shown
+from kuscia_hooks.core.errors import Problem
+
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-# What KusciaAPI takes for the ID of a table, a data source, a grant, a job (Kuscia facts 7.4).
+# IDs of tables, data sources, grants and jobs that KusciaAPI accepts (Kuscia facts 7.4).
 _ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _RESERVED = {"default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"}
 
 
 def valid_domain_id(value: str) -> str:
-    """`value`, where it is a domain ID. Raises ValueError."""
+    """Return `value` if it is a domain ID (Kuscia facts 2.5). Raises RuleError otherwise."""
     if not _LABEL.fullmatch(value):
-        raise ValueError("a domain ID is 1 to 63 of a-z, 0-9 and '-', not at the ends, for example alice")
+        raise broken(
+            "invalid-domain-id",
+            "must be 1 to 63 characters of a-z, 0-9 or '-', starting and ending with a letter or digit",
+        )
     if value in _RESERVED:
-        raise ValueError(f"{value} is reserved by Kuscia; take for example {value}-domain")
+        raise broken("reserved-domain-id", f"must not be an ID that Kuscia reserves ({', '.join(sorted(_RESERVED))})")
     return value
 
 
 def split_endpoint(value: str) -> SplitResult:
-    """A gateway's or API's address in parts.
+    """Return the parts of the address of a gateway or an API.
 
     Raises:
-        ValueError: not `http(s)://host[:port][/path]`.
+        RuleError: it does not have the form `http(s)://host[:port][/path]`.
     """
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("an endpoint is http(s)://host[:port][/path], for example https://kuscia.example.com:1080")
-    if parts.port is not None and not 0 < parts.port < 65536:
-        raise ValueError("a port is 1 to 65535")
+    if parts.scheme not in ("http", "https"):
+        raise broken("endpoint-without-scheme", "must start with http:// or https://")
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise broken(
+            "invalid-endpoint", "must have the form http(s)://host[:port][/path], without user, query or fragment"
+        )
+    if not _valid_port(parts):
+        raise broken("invalid-port", "must have a port from 1 to 65535")
     return parts
 
 
+def _valid_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
 def valid_endpoint(value: str) -> str:
-    """`value` without a slash at its end, where it is an endpoint as `split_endpoint` takes it. Raises ValueError."""
+    """Return `value` without a trailing slash if it is an endpoint. Raises RuleError; see `split_endpoint`."""
     split_endpoint(value)
     return value.rstrip("/")
 
 
 def valid_kuscia_id(value: str) -> str:
     if not _ID.fullmatch(value):
-        raise ValueError(
-            "an ID is 1 to 63 of a-z, 0-9, '.' and '-', with a letter or digit at the ends, for example alice-table"
+        raise broken(
+            "invalid-name",
+            "must be 1 to 63 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit",
         )
     return value
 
@@ -53,9 +71,13 @@ def valid_kuscia_id(value: str) -> str:
 def valid_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError(
-            "a URL is http(s)://host[:port]/path, without a user, for example https://example.com/alice.csv"
-        )
+        raise broken("invalid-url", "must have the form http(s)://host[:port]/path, without user or fragment")
+    return value
+
+
+def valid_directory(value: str) -> str:
+    if not value.startswith("/"):
+        raise broken("invalid-path", "must be an absolute path")
     return value
 
 
@@ -64,16 +86,17 @@ Endpoint = Annotated[str, AfterValidator(valid_endpoint)]
 Name = Annotated[str, Field(min_length=1)]
 KusciaId = Annotated[str, AfterValidator(valid_kuscia_id)]
 Url = Annotated[str, AfterValidator(valid_url)]
+Directory = Annotated[str, AfterValidator(valid_directory)]
 
 
 class ConfigModel(BaseModel):
-    """camelCase in the file; a key that is not known is an error, since it would silently do nothing."""
+    """A part of a configuration file, in camelCase there. An unknown key is an error: it would have no effect."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, frozen=True)
 
 
 class SecretKey(ConfigModel):
-    """One value of a Secret in the step's own namespace."""
+    """One value of a Secret in the namespace of the step."""
 
     name: Name
     key: Name
@@ -86,7 +109,7 @@ class TokenSecret(SecretKey):
 
 
 class Api(ConfigModel):
-    """The node's own KusciaAPI."""
+    """KusciaAPI of the node that the step belongs to."""
 
     endpoint: Endpoint
     protocol: Literal["TLS", "NOTLS", "MTLS"]
@@ -95,7 +118,8 @@ class Api(ConfigModel):
     def _scheme(self) -> "Api":
         scheme = "http" if self.protocol == "NOTLS" else "https"
         if not self.endpoint.startswith(f"{scheme}://"):
-            raise ValueError(f"protocol {self.protocol} needs an endpoint that begins with {scheme}://")
+            rule = f"must start with {scheme}:// because protocol is {self.protocol}"
+            raise RuleError(Problem("endpoint-protocol-mismatch", "endpoint", rule, shown(self.endpoint)))
         return self
 
 
@@ -104,7 +128,7 @@ class Master(ConfigModel):
 
 
 class ApiStep(ConfigModel):
-    """What every step that talks to KusciaAPI has."""
+    """The configuration of a step that calls KusciaAPI."""
 
     domain_id: DomainId
     namespace: Name
@@ -118,7 +142,7 @@ class WritingStep(ApiStep):
 
 
 class NullableModel(ConfigModel):
-    """Members may be null, as in a values file, which is as if they were left out."""
+    """A model whose members may be null, which is the same as leaving them out, as in a values file."""
 
     @model_validator(mode="before")
     @classmethod

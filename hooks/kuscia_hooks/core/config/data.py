@@ -1,11 +1,13 @@
 """The configuration of `data` and `seed`: data source, tables, and grants."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from kuscia_hooks.core.config.common import (
     ConfigModel,
+    Directory,
     DomainId,
     Endpoint,
     KusciaId,
@@ -14,6 +16,14 @@ from kuscia_hooks.core.config.common import (
     WritingStep,
     split_endpoint,
 )
+from kuscia_hooks.core.config.rules import RuleError, broken, shown
+from kuscia_hooks.core.errors import Problem
+
+
+def _valid_sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise broken("invalid-sha256", "must be 64 characters of 0-9 and a-f")
+    return value
 
 
 class Credentials(ConfigModel):
@@ -40,12 +50,13 @@ class Oss(ConfigModel):
     @model_validator(mode="after")
     def _no_path(self) -> "Oss":
         if split_endpoint(self.endpoint).path:
-            raise ValueError("the endpoint of a store has no path: bucket and prefix are values of their own")
+            rule = "must not have a path; set bucket and prefix instead"
+            raise RuleError(Problem("store-endpoint-with-path", "endpoint", rule, shown(self.endpoint)))
         return self
 
 
 class LocalFs(ConfigModel):
-    """A directory of the lite's own volume; only RunP and RunC engines see it."""
+    """A directory on the volume of the lite; only RunP and RunC engines can read it."""
 
     id: KusciaId
     type: Literal["localfs"]
@@ -63,21 +74,22 @@ class Column(ConfigModel):
 
 
 class UrlCredentials(ConfigModel):
-    """A Secret in the step's namespace: `token`, or `username` and `password`, or `query` of a signed URL."""
+    """A Secret in the step's namespace with `token`, `username` and `password`, or `query` of a signed URL."""
 
     name: Name
 
 
 class Table(ConfigModel):
-    """A table to declare. Its content is an example, a URL's, a file's, or in the bucket already.
+    """A table to declare. Its content is an example table, at a URL, in a file, or already in the bucket.
 
     Args:
-        url_credentials_secret: what the URL's server asks for.
+        url_credentials_secret: credentials for the server of the URL.
         file: a path in the step's pod.
-        sha256: of the content, in hex; checked before it is used.
-        size: of the content in bytes; checked likewise.
-        columns: which the content must have.
-        column_types: instead of `columns`, all of the CSV header's: type by name, `*` for those not named.
+        sha256: checksum of the content in hex; checked before the content is used.
+        size: size of the content in bytes; checked before the content is used.
+        columns: columns that the content must have.
+        column_types: types by column name, `*` for all other columns; instead of `columns`, to declare every column
+            of the CSV header.
     """
 
     id: KusciaId
@@ -88,7 +100,7 @@ class Table(ConfigModel):
     url: Url | None = None
     url_credentials_secret: UrlCredentials | None = None
     file: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, AfterValidator(_valid_sha256)] | None = None
     size: Annotated[int, Field(ge=0)] | None = None
     columns: list[Column] = []
     column_types: dict[Name, Name] = {}
@@ -98,28 +110,29 @@ class Table(ConfigModel):
     def _one_content(self) -> "Table":
         given = [name for name in ("example", "url", "file") if getattr(self, name)]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} exclude each other")
+            raise broken("several-content-sources", f"must set only one of {', '.join(given)}")
         if self.url_credentials_secret and not self.url:
-            raise ValueError("urlCredentialsSecret is for a url, which is missing")
+            raise broken("url-secret-without-url", "must set url if urlCredentialsSecret is set")
         if (self.sha256 or self.size is not None) and not (self.url or self.file):
-            raise ValueError("sha256 and size are checked of a url or a file, of which none is given")
+            raise broken("nothing-to-verify", "must set url or file if sha256 or size is set")
         if self.columns and self.column_types:
-            raise ValueError("columns and columnTypes exclude each other")
+            raise broken("columns-and-column-types", "must set only one of columns, columnTypes")
         return self
 
 
 class Grant(ConfigModel):
-    """`domain` may use `table`."""
+    """Permission for `domain` to use `table`."""
 
     table: Name
     domain: DomainId
 
 
 class Data(WritingStep):
-    """data.yaml
+    """The file data.yaml.
 
-    `prune` takes tables away from Kuscia that this release declared and that are no longer in `tables`; their
-    objects stay.
+    Args:
+        prune: delete from Kuscia the tables that this release declared and that are no longer in `tables`. Their
+            objects in the bucket are kept.
     """
 
     source: Source
@@ -130,36 +143,43 @@ class Data(WritingStep):
     @model_validator(mode="after")
     def _known(self) -> "Data":
         ids = {table.id for table in self.tables}
-        errors = [
-            f"grants[{index}].table: {grant.table} is not among tables ({', '.join(sorted(ids))})"
-            for index, grant in enumerate(self.grants)
-            if grant.table not in ids
-        ]
-        errors += [
-            f"grants[{index}].domain: {grant.domain} is this domain itself"
-            for index, grant in enumerate(self.grants)
-            if grant.domain == self.domain_id
-        ]
+        problems = []
+        for index, grant in enumerate(self.grants):
+            if grant.table not in ids:
+                rule = f"must be the id of a table ({', '.join(sorted(ids))})"
+                problems.append(Problem("unknown-table", f"grants[{index}].table", rule, shown(grant.table)))
+            if grant.domain == self.domain_id:
+                rule = "must be a domain other than this one"
+                problems.append(Problem("grant-to-own-domain", f"grants[{index}].domain", rule, shown(grant.domain)))
         if len(ids) != len(self.tables):
-            errors.append("tables: an id is given twice")
-        if errors:
-            raise ValueError("; ".join(errors))
+            problems.append(Problem("duplicate-table-id", "tables", "must not contain an id twice"))
+        if problems:
+            raise RuleError(*problems)
         return self
 
 
 class Seed(ConfigModel):
-    """seed.yaml. `path`: the directory of the localfs data source, on a volume."""
+    """The file seed.yaml.
 
-    path: Annotated[str, Field(pattern="^/")]
+    Args:
+        path: directory of the localfs data source, on a volume.
+    """
+
+    path: Directory
     tables: list[Table]
 
     @model_validator(mode="after")
     def _below(self) -> "Seed":
-        errors = [
-            f"tables[{index}].relativeUri: {table.relative_uri} leads out of {self.path}"
+        problems = [
+            Problem(
+                "invalid-relative-uri",
+                f"tables[{index}].relativeUri",
+                f"must be below {self.path}",
+                shown(table.relative_uri),
+            )
             for index, table in enumerate(self.tables)
             if ".." in table.relative_uri.split("/")
         ]
-        if errors:
-            raise ValueError("; ".join(errors))
+        if problems:
+            raise RuleError(*problems)
         return self

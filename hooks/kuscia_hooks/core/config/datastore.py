@@ -1,14 +1,23 @@
 """The datastore of a master: SQLite, MySQL, or PostgreSQL."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from kuscia_hooks.core.config.common import ConfigModel, Name, SecretKey
+from kuscia_hooks.core.config.rules import RuleError, broken, shown
+from kuscia_hooks.core.errors import Problem
+
+
+def _valid_database(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_$-]+", value):
+        raise broken("invalid-database-name", "must be letters, digits, '_', '$' or '-'")
+    return value
 
 
 def param_text(value: str | int | bool) -> str:
-    """A parameter of a database's address as it is written there."""
+    """Return a parameter as text of a database address."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -17,8 +26,8 @@ class Sqlite(ConfigModel):
     path: Name
 
 
-# What the drivers that Kuscia and its K3s use know (go-sql-driver/mysql, and pgx, which kine has); with another value
-# the driver refuses its address, and Kuscia ends.
+# Values that the drivers of Kuscia and its K3s support (go-sql-driver/mysql; pgx, used by kine). With any other value
+# the driver rejects the address, and Kuscia exits.
 TLS_PARAM = {
     "mysql": ("tls", ("true", "false", "skip-verify", "preferred")),
     "postgres": ("sslmode", ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
@@ -26,16 +35,16 @@ TLS_PARAM = {
 
 
 class Database(ConfigModel):
-    """A MySQL or PostgreSQL server that keeps the state; `database` has to exist.
+    """A MySQL or PostgreSQL server that stores the state of the master; `database` must exist.
 
     Args:
-        params: of the address; `tls` (MySQL) and `sslmode` (PostgreSQL) are among `TLS_PARAM`.
+        params: parameters of the address; values of `tls` (MySQL) and `sslmode` (PostgreSQL) are in `TLS_PARAM`.
     """
 
     type: Literal["mysql", "postgres"]
     host: Name
     port: Annotated[int, Field(ge=1, le=65535)]
-    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_$-]+$")]
+    database: Annotated[str, AfterValidator(_valid_database)]
     user: Name
     password_secret: SecretKey
     params: dict[str, str | int | bool] = {}
@@ -43,19 +52,21 @@ class Database(ConfigModel):
     @model_validator(mode="after")
     def _user(self) -> "Database":
         if self.type == "mysql" and ":" in self.user:
-            raise ValueError("Kuscia's MySQL driver cannot take a ':' in a user's name")
+            rule = "must not contain ':', which Kuscia's MySQL driver does not support"
+            raise RuleError(Problem("colon-in-mysql-user", "user", rule, shown(self.user)))
         return self
 
     @model_validator(mode="after")
     def _tls(self) -> "Database":
         name, known = TLS_PARAM[self.type]
         if self.tls and self.tls not in known:
-            raise ValueError(f"params.{name} is {self.tls!r}; Kuscia's driver knows {', '.join(known)}")
+            rule = f"must be one of {', '.join(known)}"
+            raise RuleError(Problem("unsupported-driver-option", f"params.{name}", rule, shown(self.tls)))
         return self
 
     @property
     def tls(self) -> str:
-        """`tls` or `sslmode` of the address; "" where it is left to the driver."""
+        """Return `tls` or `sslmode` of the address; "" for the default of the driver."""
         return param_text(self.params.get(TLS_PARAM[self.type][0], ""))
 
 

@@ -1,14 +1,14 @@
-"""The engines of a lite, as the steps see them."""
+"""The engine pods of a lite."""
 
 from kuscia_hooks.core.config.common import ConfigModel, Name, SecretKey
 
 
 class Engines(ConfigModel):
-    """Where a RunK lite runs engines.
+    """The engine namespace of a RunK lite.
 
     Args:
-        lite: `<namespace>/<name>` of the lite's Deployment, by which two lites are told apart.
-        kubeconfig_secret: instead of the pod's own ServiceAccount.
+        lite: `<namespace>/<name>` of the lite's Deployment, which identifies the lite.
+        kubeconfig_secret: credentials to use instead of the ServiceAccount of the pod.
     """
 
     namespace: Name
@@ -17,15 +17,23 @@ class Engines(ConfigModel):
 
 
 class CheckedEngines(Engines):
-    """`pull_secrets` are those that engine pods need; `dns_service` is the Service that they ask for names."""
+    """The engine namespace, for `check`.
+
+    Args:
+        pull_secrets: names of the imagePullSecrets that engine pods need.
+        dns_service: the Service that engine pods use for DNS.
+    """
 
     pull_secrets: list[Name] = []
     dns_service: str | None = None
 
 
 class LookedAtEngines(ConfigModel):
-    """A lite's engines: the namespace of their pods, null where they are no pods of this cluster; and whether the lite
-    keeps what they print.
+    """The engines of a lite, for `logs` and `doctor`.
+
+    Args:
+        namespace: namespace of the engine pods; None if engines do not run as pods of this cluster.
+        keeps_logs: whether the lite stores the logs of engines.
     """
 
     namespace: Name | None = None

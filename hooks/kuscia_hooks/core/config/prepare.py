@@ -7,13 +7,16 @@ from pydantic import model_validator
 from kuscia_hooks.core.config.common import ConfigModel, DomainId, Master, Name, SecretKey, TokenSecret
 from kuscia_hooks.core.config.datastore import Datastore
 from kuscia_hooks.core.config.engines import Engines
+from kuscia_hooks.core.config.rules import RuleError
+from kuscia_hooks.core.errors import Problem
 
 
 class Prepare(ConfigModel):
-    """prepare.yaml
+    """The file prepare.yaml.
 
-    `extra_config_secret` holds YAML that is merged into kuscia.yaml, `extra_config_refused` the keys, with dots,
-    that it may not have, and why.
+    Args:
+        extra_config_secret: a Secret with YAML that is merged into kuscia.yaml.
+        extra_config_refused: keys that this YAML must not set, with dots, and the reason for each.
     """
 
     mode: Literal["master", "lite"]
@@ -32,7 +35,7 @@ class Prepare(ConfigModel):
     @model_validator(mode="after")
     def _parts(self) -> "Prepare":
         if self.mode == "master" and self.datastore is None:
-            raise ValueError("datastore is missing, for example {type: sqlite, path: /home/kuscia/var/k3s}")
+            raise RuleError(Problem("missing-value", "datastore", "must be set because mode is master"))
         if self.mode == "lite" and self.master is None:
-            raise ValueError("master.endpoint is missing, for example https://kuscia.example.com:1080")
+            raise RuleError(Problem("missing-value", "master.endpoint", "must be set because mode is lite"))
         return self

@@ -8,7 +8,13 @@ class Owner(ConfigModel):
 
 
 class Admission(ConfigModel):
-    """One lite domain to admit. `cert` is PEM; with it Kuscia asks for no token."""
+    """How the master admits one lite domain.
+
+    Args:
+        token_secret: name of the Secret for the deploy token; None to create none.
+        cert: the domain certificate, PEM; with it Kuscia does not require a deploy token.
+        allow_rekey: let the domain register again with a new key.
+    """
 
     token_secret: Name | None = None
     cert: str | None = None
@@ -16,7 +22,7 @@ class Admission(ConfigModel):
 
 
 class Register(WritingStep):
-    """register.yaml"""
+    """The file register.yaml."""
 
     owner: Owner | None = None
     domains: dict[DomainId, Admission]

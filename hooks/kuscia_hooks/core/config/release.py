@@ -8,14 +8,14 @@ from kuscia_hooks.core.config.engines import LookedAtEngines
 
 
 class Neighbour(ConfigModel):
-    """A lite as its master's operator knows it: where it is reached, and its namespace where that is known."""
+    """A lite of this master: its endpoint, and its namespace if known."""
 
     endpoint: Endpoint | None = None
     namespace: Name | None = None
 
 
 class External(ConfigModel):
-    """How the gateway is reached from outside the cluster: `url` for an Ingress, else the Service to look at."""
+    """Access to the gateway from outside the cluster: `url` of an Ingress, or else the name of the Service."""
 
     type: Literal["Ingress", "LoadBalancer", "NodePort"]
     service: Name | None = None
@@ -23,7 +23,7 @@ class External(ConfigModel):
 
 
 class Release(ApiStep):
-    """doctor.yaml, of `doctor`, `status`, `logs` and `invite`."""
+    """The file doctor.yaml, used by `doctor`, `status`, `logs` and `invite`."""
 
     mode: Literal["master", "lite"]
     release: Name

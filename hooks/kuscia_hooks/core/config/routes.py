@@ -1,27 +1,34 @@
 """The configuration of `routes`."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kuscia_hooks.core.config.common import ConfigModel, DomainId, Endpoint, Name, NullableModel, WritingStep
+from kuscia_hooks.core.config.rules import RuleError, shown
+from kuscia_hooks.core.errors import Problem
 
 
 class Gateway(ConfigModel):
-    """Where others reach a domain; null when nobody does directly."""
+    """The endpoint at which other domains reach a domain; None if none does so directly."""
 
     endpoint: Endpoint | None = None
 
 
 class TokenConfig(NullableModel):
-    """How gateways agree on a token; after `rolling_update_period` seconds they take a new one, 0 is never."""
+    """How gateways agree on a token.
+
+    Args:
+        rolling_update_period: seconds after which they agree on a new one; 0 means never.
+    """
 
     token_gen_method: Literal["RSA-GEN", "UID-RSA-GEN"] = "RSA-GEN"  # noqa: S105
     rolling_update_period: Annotated[int, Field(ge=0)] = 86400
 
 
 class Route(NullableModel):
-    """One direction between two domains. `transit` is the domain that passes the traffic on."""
+    """One direction between two domains; the domain `transit` forwards the traffic if set."""
 
     source: DomainId
     destination: DomainId
@@ -40,7 +47,7 @@ class Image(BaseModel):
 
 
 class AppImage(BaseModel):
-    """KusciaAPI's own shape (appimage/create), snake_case; templates are passed through."""
+    """An AppImage as in the request appimage/create of KusciaAPI, in snake_case; templates are passed through."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +57,7 @@ class AppImage(BaseModel):
 
 
 class Routes(WritingStep):
-    """routes.yaml"""
+    """The file routes.yaml."""
 
     domains: dict[DomainId, Gateway]
     routes: Literal["all"] | list[Route]
@@ -60,23 +67,24 @@ class Routes(WritingStep):
     def _known(self) -> "Routes":
         if isinstance(self.routes, str):
             return self
-        errors = []
-        for index, route in enumerate(self.routes):
-            for field in ("source", "destination", "transit"):
-                domain = getattr(route, field)
-                if domain is not None and domain not in self.domains:
-                    errors.append(f"routes[{index}].{field}: {domain} is not among domains ({', '.join(self.domains)})")
-            if route.source == route.destination:
-                errors.append(f"routes[{index}]: source and destination are both {route.source}")
-            elif route.transit in (route.source, route.destination):
-                errors.append(f"routes[{index}].transit: {route.transit} is an end of the route, no third domain")
-            elif (
-                route.destination in self.domains and not route.transit and not self.domains[route.destination].endpoint
-            ):
-                errors.append(
-                    f"routes[{index}]: domains.{route.destination}.endpoint is missing, "
-                    f"for example https://kuscia-lite-{route.destination}.example.com:1080"
-                )
-        if errors:
-            raise ValueError("; ".join(errors))
+        problems = [problem for index, route in enumerate(self.routes) for problem in self._problems(index, route)]
+        if problems:
+            raise RuleError(*problems)
         return self
+
+    def _problems(self, index: int, route: Route) -> Iterator[Problem]:
+        where = f"routes[{index}]"
+        for field in ("source", "destination", "transit"):
+            domain = getattr(route, field)
+            if domain is not None and domain not in self.domains:
+                rule = f"must be one of the domains ({', '.join(self.domains)})"
+                yield Problem("unknown-domain", f"{where}.{field}", rule, shown(domain))
+        if route.source == route.destination:
+            rule = "must differ from the source"
+            yield Problem("route-to-itself", f"{where}.destination", rule, shown(route.destination))
+        elif route.transit in (route.source, route.destination):
+            rule = "must differ from the source and the destination"
+            yield Problem("transit-through-route-end", f"{where}.transit", rule, shown(route.transit))
+        elif route.destination in self.domains and not route.transit and not self.domains[route.destination].endpoint:
+            rule = f"must be set because {where} has no transit"
+            yield Problem("route-without-endpoint", f"domains.{route.destination}.endpoint", rule)

@@ -1,6 +1,4 @@
-"""`check`: is the deployment what a user expects? One line for each check, PASS or FAIL with cause and next
-command.
-"""
+"""`check`: test the deployment as a user would. Prints one line for each check: PASS, or FAIL with cause and fix."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,29 +15,31 @@ from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Missing
 from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
+from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.check.declared_table import data_source, readable
 from kuscia_hooks.tables.s3 import Location, Store
 
-# Routes may take three minutes (Kuscia facts 6.4), a lite after its master's restart a little more (16.2).
+# Routes may need three minutes (Kuscia facts 6.4), a lite slightly more after a restart of its master (16.2).
 PATIENCE = 240.0
-# What does not come right by itself.
+# For conditions that do not clear without a change.
 ENGINES_PATIENCE = 10.0
-# A job's result is registered by the engine just before it ends.
+# An engine registers its result just before it ends.
 RESULT_PATIENCE = 60.0
 
 
 @dataclass
 class Report:
-    """The lines so far."""
+    """The number of checks that passed and failed so far."""
 
     passed: int = 0
     failed: int = 0
 
     def run(self, name: str, probe: Callable[[], str], deadline: Deadline, patience: float = PATIENCE) -> bool:
-        """Make one check, waiting for what may still converge.
+        """Run one check, repeatedly while it may still pass, and return whether it passed.
 
         Args:
-            probe: returns what was found; raises RetryableError to be asked again.
+            probe: returns what it found; raises RetryableError to be called again.
+            patience: seconds to repeat it.
         """
         try:
             found = until(name, probe, deadline.within(patience))
@@ -55,11 +55,15 @@ class Report:
         logger.info("FAIL %s: %s", name, error)
 
 
-def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
-    """Make all checks.
+def attempt(settings: Check, context: Context) -> Outcome:
+    """Run all checks; the exit code is 1 if one failed."""
+    report = run_checks(settings, context.kube, context.deadline)
+    line = f"passed={report.passed} failed={report.failed} in {context.deadline.elapsed():.1f}s"
+    return Outcome(line, exit_code=1 if report.failed else 0)
 
-    They do not stop at the first that fails; one that cannot be made for lack of another fails too.
-    """
+
+def run_checks(config: Check, kube: Kube, deadline: Deadline) -> Report:
+    """Run all checks. A check whose precondition failed counts as failed."""
     report = Report()
     report.run("gateway", lambda: _gateway(config.gateway), deadline)
     try:
@@ -79,7 +83,7 @@ def attempt(config: Check, kube: Kube, deadline: Deadline) -> Report:
 
 def _gateway(endpoint: str) -> str:
     gateway.probe(endpoint)
-    return f"{endpoint} answers 401 as a Kuscia gateway does"
+    return f"{endpoint} is a Kuscia gateway"
 
 
 def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
@@ -95,7 +99,7 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
     if example is None:
         return
     if not ready:
-        report.fail("example job", "not submitted, since nodes and routes are not ready")
+        report.fail("example job", "not submitted because nodes or routes are not ready")
         return
     if not report.run("tables of the example job", lambda: _job_tables(api, example), deadline):
         return
@@ -119,8 +123,8 @@ def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline:
 def _datastore(config: Check, kube: Kube, store: Database) -> str:
     rows = datastore.count_rows(store, datastore.read_password(store, config.namespace, kube))
     if not rows:
-        raise RetryableError("unclassified-retryable", f"table {TABLE} of {store.host}/{store.database} has no rows")
-    return f"{store.type} {store.host}/{store.database} holds {rows} rows in table {TABLE}"
+        raise RetryableError("datastore-empty", f"table {TABLE} of database {store.host}/{store.database} has no rows")
+    return f"{store.type} {store.host}/{store.database} has {rows} rows in table {TABLE}"
 
 
 def _nodes(api: KusciaAPI, domains: list[str]) -> str:
@@ -129,32 +133,32 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
         domain["domain_id"]: [node["status"] for node in domain.get("node_statuses") or []]
         for domain in answer["domains"]
     }
-    lacking = [
-        f"{domain} {'/'.join(states.get(domain) or ['has never registered'])}"
+    missing = [
+        f"{domain} {'/'.join(states.get(domain) or ['not registered'])}"
         for domain in domains
         if "Ready" not in states.get(domain, [])
     ]
-    if lacking:
+    if missing:
         raise RetryableError(
-            "unclassified-retryable",
-            f"not Ready: {', '.join(lacking)}",
-            see="kubectl kuscia doctor -n <the lite's namespace> (docs/operations.md)",
+            "node-not-ready",
+            f"not Ready: {', '.join(missing)}",
+            see="kubectl kuscia doctor -n <namespace of the lite>",
         )
     return f"Ready: {', '.join(domains)}"
 
 
 def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
-    lacking = []
+    pending = []
     for begin in range(0, len(routes), STATUS_BATCH):
         part = routes[begin : begin + STATUS_BATCH]
         keys = [{"source": source, "destination": destination} for source, destination in part]
         for route in api.call("route/status/batchQuery", {"route_keys": keys})["routes"]:
             if route["status"]["status"] != "Succeeded":
-                lacking.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
-    if lacking:
-        shown = ", ".join(lacking[:10]) + (f" and {len(lacking) - 10} more" if len(lacking) > 10 else "")
-        show = "kubectl kuscia doctor -n <the master's namespace> (docs/operations.md)"
-        raise RetryableError("unclassified-retryable", f"{len(lacking)} of {len(routes)} not READY: {shown}", see=show)
+                pending.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
+    if pending:
+        shown = ", ".join(pending[:10]) + (f" and {len(pending) - 10} more" if len(pending) > 10 else "")
+        see = "kubectl kuscia doctor -n <namespace of the master>"
+        raise RetryableError("route-not-ready", f"{len(pending)} of {len(routes)} not READY: {shown}", see=see)
     shown = ", ".join(f"{source}-{destination}" for source, destination in routes[:10])
     return f"{len(routes)} READY: {shown}{' …' if len(routes) > 10 else ''}"
 
@@ -166,16 +170,17 @@ def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
             source = api.call("domaindata/query", {"data": wanted})["datasource_id"]
         except Missing as error:
             raise RetryableError(
-                "unclassified-retryable",
-                f"{party.domain} has not declared table {party.table}",
-                see="kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
+                "table-not-declared",
+                f"domain {party.domain} has not declared table {party.table}",
+                see="kubectl logs -l app.kubernetes.io/component=data -n <namespace of the lite>",
             ) from error
         if source != example.data_source:
-            # SecretFlow takes a party's tables from the one data source that the job names.
+            # SecretFlow reads all tables of a party from the one data source that the job names.
             raise PermanentError(
-                "unclassified",
-                f"{party.domain}'s table {party.table} lies in data source {source}, and the job reads "
-                f"{example.data_source}: set master.exampleJob.dataSource to that of all its tables",
+                "table-in-different-data-source",
+                f"table {party.table} of domain {party.domain} is in data source {source}, but the example job reads "
+                f"{example.data_source}",
+                fix="set master.exampleJob.dataSource to the data source that holds the tables of all parties",
             )
         for other in example.parties:
             if other.domain != party.domain:
@@ -185,13 +190,13 @@ def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
 
 def _granted(api: KusciaAPI, domain: str, table: str, other: str) -> None:
     try:
-        # The controller copies a granted table into the grantee's domain (Kuscia facts 7.4).
+        # Kuscia copies a granted table to the domain that it is granted to (Kuscia facts 7.4).
         api.call("domaindata/query", {"data": {"domain_id": other, "domaindata_id": table}})
     except Missing as error:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{domain} has not granted {table} to {other}",
-            see="kubectl logs -l app.kubernetes.io/component=data -n <the lite's namespace>",
+            "table-not-granted",
+            f"domain {domain} has not granted table {table} to {other}",
+            see="kubectl logs -l app.kubernetes.io/component=data -n <namespace of the lite>",
         ) from error
 
 
@@ -199,16 +204,21 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
     try:
         data = api.call("domaindata/query", {"data": {"domain_id": domain, "domaindata_id": output}})
     except Missing as error:
-        raise RetryableError("unclassified-retryable", f"{output} is not registered in {domain}") from error
+        raise RetryableError(
+            "result-not-registered", f"result {output} is not registered in domain {domain}"
+        ) from error
     if data["type"] != "table":
-        raise PermanentError("unclassified", f"{output} is registered in {domain} as a {data['type']}, not as a table")
+        raise PermanentError(
+            "result-not-a-table",
+            f"result {output} is registered in domain {domain} as a {data['type']}, not as a table",
+        )
     return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
 
 
 def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
     if config.master is not None:
         endpoint = config.master.endpoint
-        report.run("master's gateway", lambda: _gateway(endpoint), deadline)
+        report.run("gateway of the master", lambda: _gateway(endpoint), deadline)
     report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
     if config.engines is not None:
         _engines(config, config.engines, kube, report, deadline)
@@ -240,47 +250,48 @@ def _engines(config: Check, settings: CheckedEngines, kube: Kube, report: Report
 
 
 def _own_node(api: KusciaAPI, domain_id: str) -> str:
-    # A lite asks its master, so this shows that it reaches it (Kuscia facts 7.2).
+    # A lite forwards this request, so the response shows that it can reach its master (Kuscia facts 7.2).
     domain = api.call("domain/query", {"domain_id": domain_id})
     nodes = [node["name"] for node in domain.get("node_statuses") or [] if node["status"] == "Ready"]
     if not nodes:
         raise RetryableError(
-            "unclassified-retryable", f"the master sees no Ready node of {domain_id}", see="kubectl get pods"
+            "node-not-ready", f"the master has no Ready node of domain {domain_id}", see="kubectl get pods"
         )
     return f"node {', '.join(nodes)} is Ready"
 
 
 def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) -> str:
-    """Kuscia's copy of the keys against the Secret: engines use the copy."""
+    """Compare the access keys that Kuscia has, which engines use, with those in the Secret."""
     secret = source.credentials_secret
     names = secret.access_key_id_key, secret.access_key_secret_key
     wanted = [kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names]
     oss = data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
     if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
         raise RetryableError(
-            "unclassified-retryable",
-            f"it holds other keys than Secret {config.namespace}/{secret.name}; the data step updates it",
-            see="helm upgrade … --reuse-values --set-string lite.jobs.runId=$(date +%s)",
+            "data-source-keys-outdated",
+            f"the access keys differ from those in Secret {config.namespace}/{secret.name}",
+            fix="run the data step again: helm upgrade <release> <chart> --reuse-values --set-string "
+            "lite.jobs.runId=$(date +%s)",
         )
-    return f"holds the keys of Secret {config.namespace}/{secret.name}"
+    return f"has the access keys of Secret {config.namespace}/{secret.name}"
 
 
 def _result(api: KusciaAPI, config: Check, result: str) -> str:
     try:
         return readable(api, config, result)
     except Missing:
-        return "not there yet"
+        return "not registered yet"
 
 
 def _example_result(api: KusciaAPI, config: Check) -> str:
-    """Read the newest result of the example job, then remove what need not be kept."""
+    """Read the latest result of the example job, then delete results that are not kept."""
     found = results.listed(api, config.domain_id)
     latest = next((result for result in reversed(found) if result.state == results.LATEST), None)
-    said = "none; the master's helm test makes one" if latest is None else _of_job(api, config, latest)
+    found_text = "none; helm test of the master creates one" if latest is None else _of_job(api, config, latest)
     for result in found:
         if not result.keep:
             _remove(api, config.domain_id, result)
-    return said
+    return found_text
 
 
 def _of_job(api: KusciaAPI, config: Check, result: results.Result) -> str:
@@ -296,6 +307,6 @@ def _remove(api: KusciaAPI, domain: str, result: results.Result) -> None:
         try:
             api.call("domaindata/delete", {"domain_id": domain, "domaindata_id": name})
         except Missing:
-            logger.info("%s is gone already", name)
-    rest = "" if oss else f"; its file {result.relative_uri} stays in the lite ({source['type']})"
-    logger.info("removed %s, a result of the example job that is not kept%s", result.id, rest)
+            logger.info("%s was already deleted", name)
+    rest = "" if oss else f"; its file {result.relative_uri} is kept in the lite ({source['type']})"
+    logger.info("deleted %s, a result of the example job%s", result.id, rest)

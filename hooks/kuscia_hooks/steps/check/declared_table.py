@@ -1,4 +1,4 @@
-"""Check of a declared table: whether its file is there and has the declared columns."""
+"""Check of a declared table: whether its file exists and has the declared columns."""
 
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,12 @@ from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.tables.csv_file import ORC, is_csv, shape
 from kuscia_hooks.tables.s3 import Location, Store
 
-# Rows are counted by reading the whole object; of a larger one the header alone is read.
+# Counting rows reads the whole object; for larger objects only the header is read.
 COUNTED_BYTES = 100_000_000
 
 
 def data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
-    """A data source as the node answers it, with an `info` and the secret in it hidden from logs."""
+    """Return a data source with an `info`; its secret is masked in the log."""
     source = api.call("domaindatasource/query", {"domain_id": domain, "datasource_id": source_id})
     info = source.get("info") or {}
     if info.get("oss"):
@@ -26,6 +26,7 @@ def data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
 
 
 def readable(api: KusciaAPI, config: Check, table: str) -> str:
+    """Read a declared table, and return its length and number of columns, or where it is if it cannot be read here."""
     data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
     source = data_source(api, config.domain_id, data["datasource_id"])
     info = source["info"]
@@ -39,19 +40,23 @@ def readable(api: KusciaAPI, config: Check, table: str) -> str:
     if columns is None:
         return f"{length} at {data['relative_uri']}"
     declared = [column["name"] for column in data.get("columns") or []]
-    lacking = [name for name in declared if name not in columns]
-    if lacking:
-        raise PermanentError("unclassified", f"{table} declares columns that its file has not: {', '.join(lacking)}")
+    missing = [name for name in declared if name not in columns]
+    if missing:
+        raise PermanentError(
+            "table-columns-mismatch", f"{table} declares columns that are missing from its file: {', '.join(missing)}"
+        )
     return f"{length}, {len(columns)} columns"
 
 
 def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[str, list[str] | None]:
-    """How long a table is, and its columns where it is a CSV file."""
+    """Return the length of a table, and its columns if it is a CSV file."""
     store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
     name = store.location.object_name(data["relative_uri"])
     size = store.size(data["relative_uri"])
     if size is None:
-        raise RetryableError("unclassified-retryable", f"{table} is declared, but bucket {oss['bucket']} has no {name}")
+        raise RetryableError(
+            "table-content-missing", f"{table} is declared, but object {name} does not exist in bucket {oss['bucket']}"
+        )
     if not is_csv(name):
         return megabytes(size), None
     if store.begins(data["relative_uri"], ORC):
@@ -67,7 +72,7 @@ def _is_on(volume: str | None, localfs: dict[str, Any] | None) -> bool:
 
 
 def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
-    """How long a table is, and its columns where it is a CSV file."""
+    """Return the length of a table, and its columns if it is a CSV file."""
     try:
         if not is_csv(path.name):
             return megabytes(path.stat().st_size), None
@@ -78,8 +83,8 @@ def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
             rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
     except FileNotFoundError as error:
         raise RetryableError(
-            "unclassified-retryable", f"{table} is declared, but the lite's volume has no {path}"
+            "table-content-missing", f"{table} is declared, but {path} does not exist on the volume of the lite"
         ) from error
     except OSError as error:
-        raise PermanentError("unclassified", f"{path} of {table} cannot be read: {error.strerror}") from error
+        raise PermanentError("table-unreadable", f"cannot read {path} of table {table}: {error.strerror}") from error
     return f"{rows} rows", columns

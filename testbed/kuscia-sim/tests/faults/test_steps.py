@@ -25,6 +25,7 @@ from kuscia_hooks.steps import check, data, prepare, register, routes
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim_testing.hostcluster import HostClusterServer
 from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset, unused_token
+from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
 
@@ -170,7 +171,7 @@ def domain_ids(name: str) -> list[str]:
 def register_step(cluster: Cluster, ids: list[str]) -> Callable[[Deadline, Summary], Summary]:
     domains = {domain_id: {"tokenSecret": f"token-{domain_id}"} for domain_id in ids}
     config = Register.model_validate(cluster.master.settings(ledger="ledger", domains=domains))
-    return lambda deadline, summary: register.attempt(config, cluster.kube, deadline, summary)
+    return lambda deadline, summary: register.attempt(config, context(cluster.kube, deadline, summary=summary))
 
 
 def registered(cluster: Cluster, ids: list[str]) -> None:
@@ -200,7 +201,7 @@ def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
         cluster.master.settings(ledger=ledger, domains=domains, routes="all", appImages={f"image-{name}"[:50]: image})
     )
     made = Summary()
-    converge("routes", lambda deadline: routes.attempt(config, cluster.kube, deadline, made))
+    converge("routes", lambda deadline: routes.attempt(config, context(cluster.kube, deadline, summary=made)))
 
     cluster.clear_faults()
     registered(cluster, ids)
@@ -216,7 +217,7 @@ def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
     entries = json.loads((cluster.core.data("configmaps", cluster.master.namespace, ledger) or {})["routes"])
     assert len(entries) == len(pairs)
     is_quiet("register", lambda deadline: register_domains(deadline, Summary()))
-    is_quiet("routes", lambda deadline: routes.attempt(config, cluster.kube, deadline, Summary(), verify=True))
+    is_quiet("routes", lambda deadline: routes.attempt(config, context(cluster.kube, deadline, verify=True)))
 
 
 @pytest.mark.parametrize("name", ON_A_LITE)
@@ -236,7 +237,7 @@ def test_data_converges(cluster: Cluster, lites: dict[str, Party], name: str) ->
     )
     (cluster.master if name.startswith("the-state") else alice).node.set_faults(FAULTS[name])
     summary = Summary()
-    converge("data", lambda deadline: data.attempt(config, cluster.kube, deadline, summary))
+    converge("data", lambda deadline: data.attempt(config, context(cluster.kube, deadline, summary=summary)))
     cluster.clear_faults()
 
     source = alice.ask("domaindatasource/query", {"domain_id": "alice", "datasource_id": f"source-{name}"[:63]})
@@ -251,7 +252,7 @@ def test_data_converges(cluster: Cluster, lites: dict[str, Party], name: str) ->
     ]
     deadline = Deadline(30)
     waiting.until("the copies at bob", lambda: _copied(lites["bob"], tables), deadline)
-    is_quiet("data", lambda deadline: data.attempt(config, cluster.kube, deadline, Summary()))
+    is_quiet("data", lambda deadline: data.attempt(config, context(cluster.kube, deadline)))
 
 
 def _copied(bob: Party, tables: list[str]) -> None:
@@ -321,7 +322,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
         party.node.domain_id: {"endpoint": f"http://127.0.0.1:{party.node.port(1080)}"} for party in (alice, bob)
     }
     config = Routes.model_validate(cluster.master.settings(ledger="flap", domains=domains, routes="all"))
-    converge("routes", lambda deadline: routes.attempt(config, cluster.kube, deadline, Summary()))
+    converge("routes", lambda deadline: routes.attempt(config, context(cluster.kube, deadline)))
     checks = Check.model_validate(
         cluster.master.settings(
             mode="master",
@@ -330,7 +331,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
             routes=[["alice", "bob"], ["bob", "alice"]],
         )
     )
-    report = check.attempt(checks, cluster.kube, Deadline(6))
+    report = check.run_checks(checks, cluster.kube, Deadline(6))
     assert report.failed == 1, "routes cannot be READY while bob's gateway answers 502"
     bob.node.set_faults([{"at": "gateway", "do": "fail", "status": 502, "down": 3, "every": 9}])
     deadline = Deadline(SECONDS)
@@ -338,7 +339,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
 
 
 def _passes(config: Check, kube: Kube) -> None:
-    report = check.attempt(config, kube, Deadline(15))
+    report = check.run_checks(config, kube, Deadline(15))
     if report.failed:
         raise waiting.RetryableError(f"{report.failed} checks failed")
 

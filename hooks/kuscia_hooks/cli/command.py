@@ -1,0 +1,178 @@
+"""How the subcommands of `kuscia-hooks` are declared and run.
+
+Only what `--help` needs is imported at the top: the clients of Kubernetes, S3 and databases take a second to import.
+"""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from kuscia_hooks.core.errors import StepError
+    from kuscia_hooks.steps import Step
+
+_SIGTERM_EXIT = 128 + signal.SIGTERM
+
+option = functools.partial(click.option, show_envvar=True)
+config_file = option("--config", required=True, metavar="FILE", help="YAML file of the step.")
+release_file = option(
+    "--config",
+    default="/etc/kuscia-hooks/doctor.yaml",
+    show_default=True,
+    metavar="FILE",
+    help="YAML file that describes the release.",
+)
+dry_run_flag = option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+timeout_option = option(
+    "--timeout", type=click.FloatRange(min=0), default=0, show_default=True, help="Deadline in seconds; 0 means none."
+)
+_log_json = option("--log-json", is_flag=True, help="Log one JSON object per line.")
+_mode = option(
+    "--mode",
+    type=click.Choice(["hook", "job"]),
+    default="hook",
+    show_default=True,
+    help="hook: fail on the first non-retryable error. job: report it and retry slowly.",
+)
+
+
+class _Command(click.Command):
+    """A command whose summary is never cut, and whose example is printed as it is."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epilog = f"\b\nExample:\n  kuscia-hooks {example}"
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        return " ".join((self.help or "").split())
+
+
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "auto_envvar_prefix": "KUSCIA_HOOKS",
+    }
+)
+def main() -> None:
+    """Steps and commands that set up and inspect a Kuscia cluster.
+
+    Exit codes: 0 success, 1 timed out, 2 manual action required.
+    """
+
+
+def step_command(
+    example: str, *, kube: bool = True
+) -> Callable[[Callable[..., tuple["Step[Any]", Any]]], click.Command]:
+    """Make a command of a function that turns the options of a step into its module and its settings.
+
+    Args:
+        example: command line shown in the help text, without the program name.
+        kube: whether the step needs the Kubernetes API.
+    """
+
+    def decorate(function: Callable[..., tuple["Step[Any]", Any]]) -> click.Command:
+        @functools.wraps(function)
+        def command(
+            mode: str, timeout: float, log_json: bool, dry_run: bool = False, verify: bool = False, **options: Any
+        ) -> None:
+            _begin(log_json)
+            from kuscia_hooks.core.errors import StepError
+            from kuscia_hooks.core.waiting import Deadline, run
+            from kuscia_hooks.steps import Context
+
+            name, deadline = function.__name__, Deadline(timeout)
+            context = Context(deadline, connect=connect, dry_run=dry_run, verify=verify)
+            try:
+                step, settings = function(**options)
+                if kube:
+                    context.kube  # noqa: B018 - missing credentials are an error that no attempt can fix
+            except StepError as error:
+                _fail(name, error)
+            _end(run(name, mode, deadline, lambda: step.attempt(settings, context)))
+
+        return main.command(cls=_Command, example=example)(_mode(timeout_option(_log_json(command))))
+
+    return decorate
+
+
+def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a command of a function that reads a release and returns the exit code.
+
+    Args:
+        example: command line shown in the help text, without the program name.
+    """
+
+    def decorate(function: Callable[..., int]) -> click.Command:
+        @functools.wraps(function)
+        def command(config: str, **options: Any) -> None:
+            _begin(log_json=False)
+            from kuscia_hooks.core.errors import StepError
+            from kuscia_hooks.kuscia.api import at_a_glance
+
+            try:
+                settings, kube = load("Release", config), connect()
+                with at_a_glance(kube, settings) as open_api:
+                    code = function(settings, kube, open_api, **options)
+            except StepError as error:
+                _fail(function.__name__, error)
+            _end(code)
+
+        return main.command(cls=_Command, example=example)(release_file(command))
+
+    return decorate
+
+
+def load(model: str, path: str) -> Any:
+    """Read a configuration file as the model of that name in `core.config`. Raises ConfigError."""
+    from kuscia_hooks.core import config
+
+    return config.load(path, getattr(config, model))
+
+
+def connect() -> Any:
+    """Return a client for the cluster of the ServiceAccount or the current kubeconfig. Raises PermanentError."""
+    from kuscia_hooks.cluster.client import Kube
+
+    return Kube()
+
+
+def print_text(text: str) -> None:
+    """Print text with secrets masked."""
+    from kuscia_hooks.core.log import logger
+
+    logger.info("%s", text)
+
+
+def _begin(log_json: bool) -> None:
+    from kuscia_hooks.core import log
+
+    log.setup(log_json)
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(*_: object) -> None:
+    # Python ignores the signal as the first process of a container. Waiting threads must not delay the exit.
+    from kuscia_hooks.core import cleanup
+
+    cleanup.stop()
+    sys.stdout.flush()
+    os._exit(_SIGTERM_EXIT)
+
+
+def _end(code: int) -> NoReturn:
+    sys.stdout.flush()
+    raise SystemExit(code)
+
+
+def _fail(command: str, error: "StepError") -> NoReturn:
+    from kuscia_hooks.core import termination, waiting
+
+    waiting.fail(command, error)
+    termination.write_error(error)
+    _end(2)

@@ -1,0 +1,105 @@
+"""How validators report wrong values: an ID, the value's path and the rule it breaks.
+
+A rule that the chart checks too has the chart's ID (charts/kuscia/charts/common/templates/_validate*.tpl).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kuscia_hooks.core.errors import Problem
+
+_MISSING = Problem("missing-value", "", "must be set")
+_INVALID = Problem("invalid-config-value", "", "invalid value")
+# Errors of pydantic by their type. Its own messages are not shown.
+_RULES: Mapping[str, Callable[[Mapping[str, Any]], Problem]] = {
+    "missing": lambda _: _MISSING,
+    "string_too_short": lambda _: _MISSING,
+    "union_tag_not_found": lambda context: Problem("missing-value", "", f"must set {context['discriminator']}"),
+    "extra_forbidden": lambda _: Problem("unknown-config-file-key", "", "unknown key"),
+    "literal_error": lambda context: _one_of(context["expected"]),
+    "union_tag_invalid": lambda context: _one_of(context["expected_tags"]),
+    "string_type": lambda _: Problem("wrong-type", "", "must be text"),
+    "bool_type": lambda _: Problem("wrong-type", "", "must be true or false"),
+    "bool_parsing": lambda _: Problem("wrong-type", "", "must be true or false"),
+    "int_type": lambda _: Problem("wrong-type", "", "must be an integer"),
+    "int_parsing": lambda _: Problem("wrong-type", "", "must be an integer"),
+    "int_from_float": lambda _: Problem("wrong-type", "", "must be an integer"),
+    "dict_type": lambda _: Problem("not-a-mapping", "", "must be a mapping"),
+    "model_type": lambda _: Problem("not-a-mapping", "", "must be a mapping"),
+    "model_attributes_type": lambda _: Problem("not-a-mapping", "", "must be a mapping"),
+    "list_type": lambda _: Problem("not-a-list", "", "must be a list"),
+    "tuple_type": lambda _: Problem("not-a-list", "", "must be a list"),
+    "too_short": lambda context: Problem("missing-value", "", f"must have at least {context['min_length']} entries"),
+    "too_long": lambda context: Problem(
+        "number-out-of-range", "", f"must have at most {context['max_length']} entries"
+    ),
+    "greater_than": lambda context: _range(f"greater than {context['gt']}"),
+    "greater_than_equal": lambda context: _range(f"at least {context['ge']}"),
+    "less_than": lambda context: _range(f"less than {context['lt']}"),
+    "less_than_equal": lambda context: _range(f"at most {context['le']}"),
+}
+# Parts of pydantic's locations that are not part of the path in the file.
+_TAGS = {"sqlite", "mysql", "postgres", "oss", "localfs", "literal['all']", "[key]"}
+
+
+class RuleError(ValueError):
+    """A validator found wrong values. The paths of its problems are relative to what it validates."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(problem.rule for problem in problems))
+        self.problems = problems
+
+
+def broken(rule_id: str, rule: str) -> RuleError:
+    """Return the error of a validator whose value breaks one rule."""
+    return RuleError(Problem(rule_id, "", rule))
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is shown in messages: scalars as JSON, at most 80 characters; "" for anything else."""
+    if isinstance(value, Mapping | list):
+        return ""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def problems_of(item: Mapping[str, Any]) -> list[Problem]:
+    """Return the wrong values that one error of pydantic stands for."""
+    path, context = _path(item["loc"]), item.get("ctx") or {}
+    error = context.get("error")
+    if isinstance(error, RuleError):
+        return [
+            Problem(
+                problem.id,
+                _join(path, problem.path) or "(file)",
+                problem.rule,
+                problem.value or ("" if problem.path else shown(item["input"])),
+            )
+            for problem in error.problems
+        ]
+    rule = _RULES[item["type"]](context) if item["type"] in _RULES else _INVALID
+    value = "" if item["type"] in ("missing", "extra_forbidden") else shown(item["input"])
+    return [Problem(rule.id, path or "(file)", rule.rule, value)]
+
+
+def _one_of(allowed: str) -> Problem:
+    return Problem("unsupported-value", "", "must be one of " + allowed.replace("'", "").replace(" or ", ", "))
+
+
+def _range(limit: str) -> Problem:
+    return Problem("number-out-of-range", "", f"must be {limit}")
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in _TAGS and not part.startswith(("list[", "function-")):
+            path = _join(path, part)
+    return path
+
+
+def _join(path: str, part: str) -> str:
+    return f"{path}.{part}" if path and part else path or part
