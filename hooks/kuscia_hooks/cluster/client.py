@@ -1,4 +1,4 @@
-"""The few objects of the host cluster that the steps read and write, and those that `doctor` and its like look at."""
+"""Kubernetes objects that the steps read and write, and that `doctor`, `status` and `logs` read."""
 
 import base64
 import json
@@ -9,27 +9,29 @@ from typing import Any
 from kuscia_hooks.cluster.kubeconfig import parse_kubeconfig
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.text import printable, quoted
 
 _TIMEOUT = (5, 15)
 
 
 class Conflict(RetryableError):
-    """Somebody else created the object first."""
+    """Another client created the object first."""
 
 
 class Waiting(RetryableError):
-    """A container has no log: it has not started, or never ran before."""
+    """A container has no log: it has not started, or has no previous run."""
 
 
 class Kube:
-    """Secrets, ConfigMaps, Services, pods and events of the cluster that the step runs in, or of the current
-    kubeconfig.
+    """Secrets, ConfigMaps, Services, pods and events of one cluster.
 
-    Every method raises RetryableError while the API server does not answer or refuses: a Role or a namespace may come
-    later than the pod that needs it.
+    It is the cluster that the step runs in, or that of the current kubeconfig. Every method raises RetryableError
+    while the API server does not answer or denies permission: a Role or a namespace may be created later than the pod
+    that needs it.
 
     Args:
-        login: command that shows what this client logs in with.
+        core: a CoreV1Api; by default that of the ServiceAccount or the current kubeconfig.
+        login: command that shows the credentials of this client.
     """
 
     def __init__(self, core: Any = None, login: str = "kubectl auth whoami") -> None:
@@ -38,13 +40,14 @@ class Kube:
 
     @classmethod
     def of_kubeconfig(cls, text: str, login: str) -> "Kube":
-        """The cluster of a kubeconfig's current context.
+        """Return a client for the current context of a kubeconfig.
 
         Args:
-            login: command that shows where the kubeconfig lies.
+            text: the kubeconfig, YAML.
+            login: command that shows the Secret or file of the kubeconfig.
 
         Raises:
-            ValueError: it is none, or not one that works wherever it is carried to.
+            ValueError: it is not a kubeconfig, or depends on files or programs of another machine.
         """
         from kubernetes import client, config
 
@@ -55,10 +58,10 @@ class Kube:
         return cls(client.CoreV1Api(api), login)
 
     def secret(self, namespace: str, name: str, public: Collection[str] = ()) -> dict[str, bytes] | None:
-        """A Secret's data, or None when there is no such Secret.
+        """Return the data of a Secret, or None if the Secret does not exist.
 
         Args:
-            public: keys whose values may be printed; all others are hidden from the log.
+            public: keys whose values may be printed; all other values are masked in the log.
         """
         found = self._call("get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace)
         if found is None:
@@ -68,27 +71,36 @@ class Kube:
         return data
 
     def secret_value(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> bytes:
-        """One value of a Secret; see `secret`.
+        """Return one value of a Secret; see `secret`.
 
         Raises:
-            RetryableError: the Secret, the key in it, or its value is missing.
+            RetryableError: `secret-not-found` or `secret-key-missing`.
         """
-        show = f"kubectl get secret {name} -n {namespace}"
+        show = f"kubectl get secret {quoted(name)} -n {quoted(namespace)}"
+        create = f"kubectl create secret generic {quoted(name)} -n {quoted(namespace)} --from-file={quoted(key)}=<file>"
         data = self.secret(namespace, name, public)
         if data is None:
-            raise RetryableError("unclassified-retryable", f"Secret {namespace}/{name} does not exist", see=show)
-        if not data.get(key):
-            has = ", ".join(data) or "no key"
             raise RetryableError(
-                "unclassified-retryable", f"Secret {namespace}/{name} has no value under {key} (it has {has})", see=show
+                "secret-not-found",
+                f"Secret {namespace}/{name} not found",
+                fix=f"create it, unless another release or step does: {create}",
+                see=show,
+            )
+        if not data.get(key):
+            keys = ", ".join(data) or "none"
+            raise RetryableError(
+                "secret-key-missing",
+                f"Secret {namespace}/{name}: no value under key {key} (keys: {keys})",
+                fix=f"add the key: {create} --dry-run=client -o yaml | kubectl apply -f -",
+                see=show,
             )
         return data[key]
 
     def secret_text(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> str:
-        """One value of a Secret that is text; see `secret_value`.
+        """Return one value of a Secret as text; see `secret_value`.
 
         Raises:
-            RetryableError: as there, or it is not UTF-8.
+            RetryableError: `secret-not-found`, `secret-key-missing` or `secret-not-text`.
         """
         return text_of(self.secret_value(namespace, name, key, public), namespace, name, key)
 
@@ -100,7 +112,14 @@ class Kube:
         labels: dict[str, str],
         owner: dict[str, str] | None = None,
     ) -> None:
-        """Raises Conflict when it exists."""
+        """Create a Secret of type Opaque.
+
+        Args:
+            owner: an ownerReference; the Secret is deleted with that object.
+
+        Raises:
+            Conflict: the Secret exists.
+        """
         hide(*data.values())
         body = {
             "metadata": _metadata(namespace, name, labels, owner),
@@ -112,7 +131,7 @@ class Kube:
     def set_secret(
         self, namespace: str, name: str, data: dict[str, bytes], owner: dict[str, str] | None = None
     ) -> None:
-        """Replace single values of a Secret that exists."""
+        """Set the given values of an existing Secret; other values stay."""
         hide(*data.values())
         body: dict[str, Any] = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
         if owner:
@@ -120,34 +139,34 @@ class Kube:
         self._call("patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body)
 
     def delete_secret(self, namespace: str, name: str) -> None:
-        """Delete a Secret; one that is gone already is fine."""
+        """Delete a Secret, if it exists."""
         self._call("delete", "secrets", namespace, name, self._core.delete_namespaced_secret, name, namespace)
 
     def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
-        """A ConfigMap's data, or None when there is no such ConfigMap."""
+        """Return the data of a ConfigMap, or None if the ConfigMap does not exist."""
         found = self._call("get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace)
         return None if found is None else dict(found.data or {})
 
     def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
-        """Raises Conflict when it exists."""
+        """Create a ConfigMap. Raises Conflict if it exists."""
         body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
         self._call("create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body)
 
     def set_configmap(self, namespace: str, name: str, data: dict[str, str]) -> None:
-        """Replace single values of a ConfigMap that exists."""
+        """Set the given values of an existing ConfigMap; other values stay."""
         patch = self._core.patch_namespaced_config_map
         self._call("patch", "configmaps", namespace, name, patch, name, namespace, {"data": data})
 
     def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
-        """Pods by label selector, as the API server's JSON."""
+        """Return the pods that a label selector matches, as JSON objects of the API server."""
         return self._list("pods", namespace, self._core.list_namespaced_pod, label_selector=selector)
 
     def events(self, namespace: str) -> list[dict[str, Any]]:
-        """The warnings among a namespace's events, as the API server's JSON."""
+        """Return the events of type Warning, as JSON objects of the API server."""
         return self._list("events", namespace, self._core.list_namespaced_event, field_selector="type=Warning")
 
     def pod_log(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str | None:
-        """The end of a container's log, or None when there is none (any more)."""
+        """Return the last lines of a container log, or None if the container has no log."""
         try:
             response = self._call(
                 "get", "pods/log", namespace, pod, self._core.read_namespaced_pod_log, pod, namespace,
@@ -158,10 +177,11 @@ class Kube:
         return None if response is None else str(response.data.decode(errors="replace"))
 
     def follow_log(self, namespace: str, pod: str, container: str, follow: bool) -> Iterator[str]:
-        """The lines of a container's log from its beginning; with `follow` until the container ends.
+        """Yield the lines of a container log from its start; with `follow`, until the container ends.
 
         Raises:
-            Waiting: it has not started, or is gone.
+            Waiting: the container has not started, or its pod is gone.
+            RetryableError: `log-interrupted`: the connection broke.
         """
         from urllib3.exceptions import HTTPError
 
@@ -178,7 +198,7 @@ class Kube:
                 yield from (line.decode(errors="replace") for line in lines)
         except HTTPError as error:
             raise RetryableError(
-                "unclassified-retryable", f"the log of {namespace}/{pod} broke off: {error}"
+                "log-interrupted", f"the log of pod {namespace}/{pod} was interrupted: {printable(error)}"
             ) from error
         finally:
             response.release_conn()
@@ -186,25 +206,17 @@ class Kube:
             yield pending.decode(errors="replace")
 
     def service(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """A Service as the API server's JSON, or None."""
+        """Return a Service as a JSON object of the API server, or None if it does not exist."""
         read = self._core.read_namespaced_service
         response = self._call("get", "services", namespace, name, read, name, namespace, _preload_content=False)
         return None if response is None else dict(json.loads(response.data))
 
     def service_uid(self, namespace: str, name: str) -> str:
-        """A Service's uid.
-
-        Raises:
-            RetryableError: there is no such Service.
-        """
+        """Return the UID of a Service. Raises RetryableError (`service-not-found`)."""
         return str(self._service(namespace, name).metadata.uid)
 
     def service_created(self, namespace: str, name: str) -> datetime:
-        """When a Service was made.
-
-        Raises:
-            RetryableError: there is no such Service.
-        """
+        """Return the creation time of a Service. Raises RetryableError (`service-not-found`)."""
         created: datetime = self._service(namespace, name).metadata.creation_timestamp
         return created
 
@@ -212,31 +224,32 @@ class Kube:
         found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
         if found is None:
             raise RetryableError(
-                "unclassified-retryable",
-                f"Service {namespace}/{name} does not exist",
-                see=f"kubectl get service -n {namespace}",
+                "service-not-found",
+                f"Service {namespace}/{name} not found",
+                see=f"kubectl get services -n {quoted(namespace)}",
             )
         return found
 
     def account_pull_secrets(self, namespace: str, name: str) -> list[str]:
-        """Names of the imagePullSecrets that a ServiceAccount gives to its pods.
+        """Return the names of a ServiceAccount's imagePullSecrets.
 
         Raises:
-            RetryableError: there is no such ServiceAccount.
+            RetryableError: `service-account-not-found`.
         """
         read = self._core.read_namespaced_service_account
         found = self._call("get", "serviceaccounts", namespace, name, read, name, namespace)
         if found is None:
             raise RetryableError(
-                "unclassified-retryable",
-                f"ServiceAccount {namespace}/{name} does not exist",
-                see=f"kubectl get namespace {namespace}",
+                "service-account-not-found",
+                f"ServiceAccount {namespace}/{name} not found",
+                see=f"kubectl get namespace {quoted(namespace)}",
             )
         return [entry.name for entry in found.image_pull_secrets or []]
 
     def may(self, verb: str, resource: str, namespace: str) -> bool:
-        """Whether the API server would let this user do that to any such object of the core API group; whoever is
-        logged in may ask (SelfSubjectAccessReview).
+        """Return whether this user has a permission on all objects of a kind in the core API group.
+
+        It uses a SelfSubjectAccessReview, which every authenticated user may create.
 
         Args:
             resource: such as `secrets` or `pods/log`.
@@ -265,8 +278,8 @@ class Kube:
             status = int(error.status or 0)
             if status == 401:
                 raise RetryableError(
-                    "unclassified-retryable",
-                    f"the API server takes the token or certificate no longer, or never did (401: {_message(error)})",
+                    "api-server-unauthorized",
+                    f"the API server rejected the token or certificate (401: {_message(error)})",
                     see=self._login,
                 ) from error
             if status == 404 and verb in ("get", "delete"):
@@ -276,21 +289,21 @@ class Kube:
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
             raise RetryableError(
-                "unclassified-retryable",
-                f"the Kubernetes API server is not reached: {error}",
+                "api-server-unreachable",
+                f"cannot reach the Kubernetes API server: {printable(error)}",
                 see="kubectl get --raw /readyz",
             ) from error
 
 
 def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
-    """A value of a Secret as text. Raises RetryableError when it is none: it heals when the Secret is corrected."""
+    """Return a value of a Secret as text. Raises RetryableError (`secret-not-text`) if it is not UTF-8."""
     try:
         return value.decode()
     except UnicodeDecodeError as error:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{key} of Secret {namespace}/{name} is not UTF-8 text",
-            see=f"kubectl describe secret {name} -n {namespace}",
+            "secret-not-text",
+            f"Secret {namespace}/{name}: the value under key {key} is not UTF-8 text",
+            see=f"kubectl describe secret {quoted(name)} -n {quoted(namespace)}",
         ) from error
 
 
@@ -304,7 +317,9 @@ def _connect() -> Any:
             config.load_kube_config()
         except config.ConfigException as error:
             raise PermanentError(
-                "unclassified", f"neither a pod's ServiceAccount nor a kubeconfig is here: {error}"
+                "invalid-cluster-login",
+                f"no ServiceAccount token and no usable kubeconfig found: {printable(error)}",
+                fix="run this in a pod, or set KUBECONFIG to a kubeconfig",
             ) from error
     return client.CoreV1Api()
 
@@ -318,30 +333,38 @@ def _metadata(namespace: str, name: str, labels: dict[str, str], owner: dict[str
 
 def _message(error: Any) -> str:
     try:
-        return str(json.loads(error.body)["message"])
+        return printable(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
-        return str(error.reason)
+        return printable(error.reason)
 
 
 def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> StepError:
     if status == 409:
         return Conflict("already-exists", f"{resource} {namespace}/{name}: {message}")
-    where = f"{namespace}/{name}" if name else f"in {namespace}"
-    account = "--as=system:serviceaccount:<namespace>:<name>"
-    show = f"kubectl auth can-i {verb} {resource}{'/' if name else ''}{name} -n {namespace} {account}"
+    where = f"{namespace}/{name}" if name else f"in namespace {namespace}"
     if status == 403:
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
+        target = quoted(f"{resource}/{name}" if name else resource)
         return RetryableError(
-            "unclassified-retryable",
-            f"the API server refuses to {verb} {resource} {where} ({status}: {message}). "
-            f"Expected is a Role in namespace {namespace} with apiGroups [''], resources "
-            f"[{resource}]{names}, verbs [{verb}], bound to this ServiceAccount",
-            see=show,
+            "permission-denied",
+            f"permission denied: cannot {verb} {resource} {where} ({status}: {message})",
+            fix=f"upgrade the release, or create a Role in namespace {namespace} with apiGroups [''], resources "
+            f"[{resource}]{names}, verbs [{verb}] and bind it to this ServiceAccount",
+            see=f"kubectl auth can-i {verb} {target} -n {quoted(namespace)} "
+            "--as=system:serviceaccount:<namespace>:<name>",
         )
-    if status == 404 or status >= 500 or status == 429:
+    if status == 404:
         return RetryableError(
-            "unclassified-retryable",
-            f"the API server cannot {verb} {resource} {where} now ({status}: {message})",
-            see=f"kubectl get namespace {namespace}",
+            "object-not-found",
+            f"cannot {verb} {resource} {where} ({status}: {message})",
+            see=f"kubectl get namespace {quoted(namespace)}",
         )
-    return PermanentError("unclassified", f"the API server refused to {verb} {resource} {where}: {status} {message}")
+    if status >= 500 or status == 429:
+        return RetryableError(
+            "api-server-unavailable",
+            f"the API server cannot {verb} {resource} {where} at the moment ({status}: {message})",
+            see="kubectl get --raw /readyz",
+        )
+    return PermanentError(
+        "api-server-rejected", f"the API server rejected the request to {verb} {resource} {where}: {status} {message}"
+    )

@@ -1,4 +1,4 @@
-"""Check of a kubeconfig that is carried to another container."""
+"""Validation of a kubeconfig that will be used in a different container."""
 
 from typing import Annotated, Any
 
@@ -7,30 +7,31 @@ from pydantic import BaseModel, Field, ValidationError
 
 
 def parse_kubeconfig(text: str) -> dict[str, Any]:
-    """A kubeconfig that works wherever it is carried to.
+    """Parse a kubeconfig and check that it is self-contained.
 
     Raises:
-        ValueError: it is none, or it names files or programs of the machine it was made on.
+        ValueError: it is not a kubeconfig, or it refers to files or programs outside of it. The message has no values,
+            which are secrets.
     """
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError("it is not YAML") from error
+        raise ValueError("not YAML") from error
     if not isinstance(found, dict) or not found.get("clusters") or not found.get("current-context"):
-        raise ValueError("it has no clusters or no current-context")
+        raise ValueError("clusters or current-context is missing")
     _check_shape(found)
     for kind, key in (("clusters", "cluster"), ("users", "user")):
         for entry in found.get(kind) or []:
             for name in _NOT_CARRIED & (entry.get(key) or {}).keys():
                 raise ValueError(
-                    f"{kind}.{entry.get('name')} has {name}, which names a file or program that is not in Kuscia's "
-                    "container; use …-data, token, or `kubectl config view --flatten`"
+                    f"{kind}.{entry.get('name')}.{name} refers to a file or program that the Kuscia container does not "
+                    "have; use a token or the …-data fields (kubectl config view --flatten --minify --raw)"
                 )
     return found
 
 
 class _Cluster(BaseModel):
-    # Without one the client would ask localhost.
+    # Without a server, the client would connect to localhost.
     server: Annotated[str, Field(pattern=r"^https?://[^/]")]
     certificate_authority_data: str | None = Field(None, alias="certificate-authority-data")
 
@@ -62,7 +63,7 @@ class _NamedContext(BaseModel):
 
 
 class _Kubeconfig(BaseModel):
-    """What the client takes for granted of a kubeconfig; all else it looks at itself."""
+    """The fields that the Kubernetes client reads without checking them."""
 
     clusters: list[_NamedCluster]
     users: list[_NamedUser] | None = None
@@ -74,13 +75,13 @@ def _check_shape(found: dict[Any, Any]) -> None:
     try:
         parsed = _Kubeconfig.model_validate(found)
     except ValidationError as error:
-        # Only where and what, since the values are secrets.
+        # Only path and rule: the values are secrets.
         wrong = (f"{'.'.join(map(str, one['loc']))} ({one['msg']})" for one in error.errors(include_input=False))
-        raise ValueError(f"it has not the shape of one at {', '.join(wrong)}") from None
+        raise ValueError(f"malformed at {', '.join(wrong)}") from None
     users = {entry.name for entry in parsed.users or []}
     for entry in parsed.contexts:
         if entry.name == parsed.current_context and entry.context.user and entry.context.user not in users:
-            raise ValueError(f"its users lack {entry.context.user}, whom contexts.{entry.name} names")
+            raise ValueError(f"contexts.{entry.name} refers to user {entry.context.user}, which is not defined")
 
 
 _NOT_CARRIED = {"certificate-authority", "client-certificate", "client-key", "tokenFile", "exec", "auth-provider"}

@@ -1,7 +1,7 @@
-"""What a release has applied, as hashes.
+"""Ledger: a record of the objects that the release has applied, as hashes.
 
-KusciaAPI can neither list routes nor return their endpoints in a batch, so the release keeps its own record:
-ConfigMap `<fullname>-ledger`, one key for each kind, each a JSON object from name to hash.
+KusciaAPI can neither list routes nor return their endpoints in a batch. The release therefore keeps its own record in
+ConfigMap `<fullname>-ledger`, with one key per kind; each value is a JSON object from name to hash.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from kuscia_hooks.cluster.client import Conflict, Kube
 
 
 def digest(value: Any) -> str:
-    """A short hash of a JSON value, the same for the same content."""
+    """Return a short hash of a JSON value; equal content has an equal hash."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class Ledger:
-    """One kind of entries in the ledger.
+    """The ledger entries of one kind.
 
     Args:
-        kind: the ConfigMap's key, such as `routes`.
+        kind: key in the ConfigMap, such as `routes`.
     """
 
     def __init__(self, kube: Kube, namespace: str, name: str, labels: dict[str, str], kind: str) -> None:
@@ -31,7 +31,7 @@ class Ledger:
         self._saved: dict[str, str] | None = None
 
     def load(self) -> dict[str, str]:
-        """Read the entries; an unreadable record counts as none, and each object is looked at instead."""
+        """Read the entries. A record that cannot be parsed is empty; the steps then compare each object."""
         data = self._kube.configmap(self._namespace, self._name)
         try:
             entries = json.loads((data or {}).get(self._kind, "{}"))

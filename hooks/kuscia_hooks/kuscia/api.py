@@ -1,7 +1,7 @@
-"""The KusciaAPI client: every call of every step goes through here.
+"""Client for KusciaAPI.
 
-Kuscia answers HTTP 200 to business errors and says more in a code (Kuscia facts 7.1, 7.3); here they become
-exceptions that say whether time or a person helps.
+Kuscia returns HTTP 200 with a code in the body for most errors (Kuscia facts 7.1, 7.3). The client raises retryable
+and permanent errors for them.
 """
 
 import json
@@ -19,6 +19,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Api, Release, SecretKey
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, error_for
@@ -36,7 +37,7 @@ def _url(path: str) -> str:
 
 
 def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """JSON objects that follow each other without a separator, from text cut anywhere."""
+    """Yield JSON objects that follow each other without a separator; `texts` may be split anywhere."""
     decoder, pending = json.JSONDecoder(), ""
     for text in texts:
         pending = (pending + text).lstrip()
@@ -48,16 +49,19 @@ def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield item
             pending = pending[end:].lstrip()
     if pending:
-        raise ValueError(f"the stream ends in the middle of an object: {pending[:100]!r}")
+        raise ValueError(f"the stream ended within an object: {pending[:100]!r}")
 
 
 class KusciaAPI:
-    """The KusciaAPI of one node, called as that node's operator.
+    """The KusciaAPI of one node, called as the operator of its domain.
 
     Args:
         endpoint: such as `https://kuscia-master.kuscia-master.svc.cluster.local:8082`.
-        key: the node's domain key, from which token and certificates follow.
-        transport: another transport than the network, for tests.
+        protocol: of the endpoint.
+        domain_id: domain of the node.
+        key: the domain key; token and certificates are derived from it.
+        timeout: of one request, in seconds.
+        transport: replaces the network in tests.
     """
 
     def __init__(
@@ -94,17 +98,18 @@ class KusciaAPI:
         self._client.close()
 
     def call(self, path: str, body: dict[str, Any]) -> Any:
-        """Send one request and return the answer's `data`; what passes by itself is tried again a few times.
+        """Send a request and return the `data` of the answer. Retryable errors are retried up to `TRIES` times.
 
-        A time-out is not: the caller has to slow down.
+        A timeout is not retried, because the caller must slow down.
 
         Args:
             path: without the common prefix, such as `domain/query`.
+            body: JSON body.
 
         Raises:
-            Missing, Exists, Refused, Busy: what KusciaAPI said.
+            Missing, Exists, Refused, Busy: the error that KusciaAPI returned.
             RetryableError: no answer.
-            PermanentError: the node does not accept the key.
+            PermanentError: the node has a different key or protocol.
         """
         for attempt in range(1, TRIES + 1):
             try:
@@ -118,11 +123,11 @@ class KusciaAPI:
         raise AssertionError("unreachable")
 
     def once(self, path: str, body: dict[str, Any]) -> Any:
-        """Like `call`, without a second try."""
+        """Send a request once; otherwise like `call`."""
         try:
             response = self._client.post(_url(path), json=body)
         except httpx.TimeoutException as error:
-            raise TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} did not answer {path} in time") from error
+            raise TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} timed out: {path}") from error
         except httpx.TransportError as error:
             raise self._transport_error(path, error) from error
         self._accepted(path, response)
@@ -131,18 +136,18 @@ class KusciaAPI:
             status = answer["status"]
             code, text = int(status["code"]), str(status["message"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Busy(path, response.status_code, f"not KusciaAPI's JSON: {response.text[:100]!r}") from error
+            raise Busy(path, response.status_code, f"invalid answer: {response.text[:100]!r}") from error
         if code:
             raise error_for(path, code, text)
         return answer.get("data")
 
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The objects of a streaming endpoint (`job/watch`, `log/task/query`) as they come; one may be long in coming.
+        """Yield the objects of a streaming endpoint (`job/watch`, `log/task/query`). No read timeout applies.
 
-        In them zero values are left out and enums are numbers (Kuscia facts 7.1).
+        Zero values are omitted from the objects and enums are numbers (Kuscia facts 7.1).
 
         Raises:
-            as `once`, also in the middle.
+            StepError: as `once`, also after the first objects.
         """
         patient = httpx.Timeout(30.0, connect=5.0, read=None)
         try:
@@ -158,10 +163,10 @@ class KusciaAPI:
         except httpx.TransportError as error:
             raise self._transport_error(path, error) from error
         except ValueError as error:
-            raise Busy(path, 200, f"not KusciaAPI's JSON: {error}") from error
+            raise Busy(path, 200, f"invalid answer: {error}") from error
 
     def version(self) -> str:
-        """The node's version as it says it, such as `v1.1.0b0`."""
+        """Return the version of the node, such as `v1.1.0b0`."""
         try:
             response = self._client.get("/version")
         except httpx.TransportError as error:
@@ -173,58 +178,63 @@ class KusciaAPI:
     def _accepted(self, path: str, response: httpx.Response) -> None:
         if response.status_code == 401:
             raise PermanentError(
-                "unclassified",
-                f"KusciaAPI {self.endpoint} refused the token that follows from the domain key: the node "
-                f"runs with another key or domain ID than {self.domain_id}. Restart it if its key Secret was "
-                "changed.",
+                "kusciaapi-token-rejected",
+                f"KusciaAPI {self.endpoint} rejected the token (401): the node runs with a different domain key, or "
+                f"its domain ID is not {self.domain_id}",
+                fix="restart the node if its key Secret was changed",
             )
         if response.status_code == 400 and "HTTP request to an HTTPS server" in response.text:
-            raise PermanentError("unclassified", f"{self.endpoint} speaks TLS: its protocol is not NOTLS")
+            raise self._protocol_mismatch("uses TLS, but protocol is set to NOTLS")
         if response.status_code != 200:
             raise Busy(path, response.status_code, response.text.strip()[:200])
 
     def _transport_error(self, path: str, error: httpx.TransportError) -> StepError:
-        cause = str(error) or type(error).__name__
+        cause = printable(error) or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in cause:
             return PermanentError(
-                "unclassified",
-                f"{self.endpoint} proved another identity than that of domain {self.domain_id}: its "
-                "certificate is not signed with this domain's key. Either the endpoint names another node, "
-                "or the node was started with another key and needs a restart.",
+                "kusciaapi-certificate-mismatch",
+                f"KusciaAPI {self.endpoint} presented a certificate for a different domain than {self.domain_id}: it "
+                "is not signed with the domain key",
+                fix="correct the endpoint if it belongs to a different node; restart the node if its key Secret was "
+                "changed",
             )
         if "CERTIFICATE_REQUIRED" in cause.upper().replace(" ", "_"):
-            return PermanentError("unclassified", f"{self.endpoint} wants a client certificate: its protocol is MTLS")
+            return self._protocol_mismatch("requires a client certificate", "MTLS")
         if "WRONG_VERSION_NUMBER" in cause:
-            return PermanentError("unclassified", f"{self.endpoint} does not speak TLS: its protocol is NOTLS")
-        return RetryableError(
-            "unclassified-retryable", f"KusciaAPI {self.endpoint} is not reached ({cause}); asked for {path}"
+            return self._protocol_mismatch("does not use TLS", "NOTLS")
+        return RetryableError("kusciaapi-unreachable", f"cannot reach KusciaAPI {self.endpoint} ({cause}): {path}")
+
+    def _protocol_mismatch(self, seen: str, protocol: str = "TLS or MTLS") -> PermanentError:
+        return PermanentError(
+            "kusciaapi-protocol-mismatch", f"KusciaAPI {self.endpoint} {seen}", fix=f"set protocol to {protocol}"
         )
 
     def find(self, path: str, body: dict[str, Any]) -> Any | None:
-        """A query's data, or None when what it names does not exist."""
+        """Return the data of a query, or None if the object does not exist."""
         try:
             return self.call(path, body)
         except Missing:
             return None
 
     def ready(self) -> None:
-        """Raise RetryableError until the node serves its API."""
+        """Raise RetryableError until the node is ready."""
         data = self.once("/healthZ", {})
         if not (data or {}).get("ready"):
-            raise RetryableError("unclassified-retryable", f"KusciaAPI {self.endpoint} says that it is not ready")
+            raise RetryableError("kusciaapi-not-ready", f"KusciaAPI {self.endpoint} is not ready")
 
 
 @contextmanager
 def open_api(
     kube: Kube, namespace: str, key_secret: SecretKey, api: Api, domain_id: str, deadline: Deadline
 ) -> Iterator[KusciaAPI]:
-    """The node's own KusciaAPI, once it serves. The key is read anew each time, so a corrected Secret is
-    seen.
+    """Yield a client for the KusciaAPI of the release's node once the node is ready.
+
+    The key Secret is read on each call, so that a corrected Secret takes effect.
 
     Raises:
-        RetryableError: the key Secret is missing or wrong.
-        PermanentError: the node runs with another key.
-        DeadlineExceeded: the deadline passed.
+        RetryableError: the key Secret is missing or invalid.
+        PermanentError: the node has a different key or protocol.
+        DeadlineExceeded: the node was not ready before the deadline.
     """
     _, key = domain_key.read_key(kube, namespace, key_secret)
     with KusciaAPI(api.endpoint, api.protocol, domain_id, key) as client:
@@ -233,21 +243,19 @@ def open_api(
             try:
                 client.ready()
             except RetryableError as error:
-                raise RetryableError(
-                    "unclassified-retryable", error.message, see=f"kubectl get pods -n {namespace}"
-                ) from error
+                raise RetryableError(error.id, error.message, see=f"kubectl get pods -n {quoted(namespace)}") from error
 
         until(f"KusciaAPI of {domain_id}", ready, deadline)
         yield client
 
 
-# For someone who looks: long enough for a slow answer, too short to wait for a start.
 GLANCE = 5.0
+"""Seconds that `doctor` and `status` wait: enough for a slow answer, too short to wait for a starting node."""
 
 
 @contextmanager
 def at_a_glance(kube: Kube, config: Release) -> Iterator[Callable[[], KusciaAPI]]:
-    """A function that opens the node's KusciaAPI, or raises StepError soon where it does not serve."""
+    """Yield a function that opens the KusciaAPI of the node, or raises StepError within `GLANCE` seconds."""
     with ExitStack() as stack:
 
         def opened() -> KusciaAPI:

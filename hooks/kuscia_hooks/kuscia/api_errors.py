@@ -4,12 +4,13 @@ import re
 from typing import ClassVar
 
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.text import printable
 
 _MISSING = {11305, 11404, 11506, 11705, 11806, 13105}
 _EXISTS = {11306, 11405, 11507, 11704, 11805, 13106}
 _MISSING_TEXT = re.compile(r" not found$|doesn't exist$")
 _EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
-# An overloaded or starting API server behind KusciaAPI speaks through codes that are otherwise final.
+# An overloaded or starting API server behind KusciaAPI uses codes that are otherwise permanent.
 _TRANSIENT_TEXT = re.compile(
     r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests"
     r"|try again|object has been modified|no such host|etcdserver|leader|being terminated"
@@ -21,53 +22,53 @@ _TRANSIENT_CODES = {11103}
 
 
 class ApiError(StepError):
-    """KusciaAPI refused a request.
+    """KusciaAPI returned an error.
 
     Args:
-        path: the request's path.
-        code: KusciaAPI's code, or the HTTP status where it gave none.
-        text: KusciaAPI's message.
+        path: path of the request.
+        code: code of KusciaAPI, or the HTTP status without a code.
+        text: message of KusciaAPI.
     """
 
     error_id: ClassVar[str]
 
     def __init__(self, path: str, code: int, text: str) -> None:
-        super().__init__(self.error_id, f"KusciaAPI {path} answered {code}: {text}")
+        super().__init__(self.error_id, f"KusciaAPI {path} returned {code}: {printable(text)}")
         self.path, self.code, self.text = path, code, text
 
 
 class Missing(ApiError, RetryableError):
-    """What the request names does not exist (yet)."""
+    """The object does not exist (yet)."""
 
     error_id = "kusciaapi-not-found"
 
 
 class Exists(ApiError, PermanentError):
-    """What should be created is there already; the caller reads and compares it."""
+    """The object already exists; the caller reads and compares it."""
 
     error_id = "kusciaapi-already-exists"
 
 
 class Refused(ApiError, PermanentError):
-    """The request as such is wrong."""
+    """The request is invalid."""
 
     error_id = "kusciaapi-rejected"
 
 
 class Busy(ApiError, RetryableError):
-    """The node cannot serve the request now."""
+    """The node cannot process the request at the moment."""
 
     error_id = "kusciaapi-busy"
 
 
 class TimedOut(RetryableError):
-    """No answer in time; the request may have had its effect."""
+    """No answer in time; the request may have been carried out."""
 
 
 def error_for(path: str, code: int, text: str) -> ApiError:
-    """The exception for a business error (Kuscia facts 7.3).
+    """Return the exception for an error code and message (Kuscia facts 7.3).
 
-    What an object is called says nothing about the error: a domain may be named "leader".
+    Names of objects are ignored when the message is classified: a domain may have the ID "leader".
     """
     if code in _EXISTS or _EXISTS_TEXT.search(text):
         return Exists(path, code, text)

@@ -1,4 +1,4 @@
-"""AppImages: request bodies, and what differs from the ones in Kuscia."""
+"""AppImages: request bodies, and the difference to those in Kuscia."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from kubernetes.utils.quantity import parse_quantity
 from kuscia_hooks.core.config import AppImage
 from kuscia_hooks.core.plan import Action, Plan
 
-# What KusciaAPI gives to a port that does not say (recordings of appimage/query).
+# Defaults of KusciaAPI for a port (recordings of appimage/query).
 PORT_DEFAULTS = {"protocol": "HTTP", "scope": "Local"}
 
 
 def normal_app_image(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An AppImage's content in one form: what KusciaAPI fills in by itself and what is empty is left out."""
+    """Return the content of an AppImage in a canonical form, without defaults of KusciaAPI and empty fields."""
     image = {key: value for key, value in (data.get("image") or {}).items() if value}
     return {
         "image": image,
@@ -40,7 +40,7 @@ def _normal_container(container: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _normal_quantity(amount: Any) -> str:
-    """Kubernetes writes an amount in its own way: 1024Mi comes back as 1Gi, 0.5 as 500m."""
+    """Return a quantity in a canonical form: Kubernetes returns 1024Mi as 1Gi, and 0.5 as 500m."""
     try:
         return format(parse_quantity(amount).normalize(), "f")
     except ValueError:
@@ -48,7 +48,7 @@ def _normal_quantity(amount: Any) -> str:
 
 
 def _pruned(value: Any) -> Any:
-    """Without empty members; numbers that KusciaAPI writes as strings (int64) become strings everywhere."""
+    """Return `value` without empty members; numbers become strings, as KusciaAPI returns int64 as a string."""
     if isinstance(value, Mapping):
         pruned = {key: _pruned(item) for key, item in value.items()}
         return {key: item for key, item in pruned.items() if item not in (None, "", "0", False, [], {})}
@@ -58,7 +58,7 @@ def _pruned(value: Any) -> Any:
 
 
 def wanted_app_image(name: str, app: AppImage) -> dict[str, Any]:
-    """The body of `appimage/create`. Replicas are sent even when not given: left out, they would be 0."""
+    """Return the body of `appimage/create`. Replicas are always sent: the default of KusciaAPI is 0."""
     templates = [{"replicas": 1, **template} for template in app.deploy_templates]
     return {
         "name": name,
@@ -73,7 +73,7 @@ def plan_app_images(
     present: Mapping[str, Mapping[str, Any] | None],
     ledger: Mapping[str, str],
 ) -> Plan:
-    """What the AppImages need; one that the ledger knows and the values no longer name is deleted."""
+    """Return the plan for AppImages. Those in the ledger that are no longer in the values are deleted."""
     actions = []
     for name, body in wanted.items():
         found = present[name]

@@ -1,4 +1,4 @@
-"""Concurrency with a bound that follows how fast the other side answers."""
+"""Concurrency with a limit that adapts to the answers of the server."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -14,10 +14,9 @@ _GROW_AFTER = 50
 
 
 class ConcurrencyLimit:
-    """At most `limit` calls at a time: half as many after a time-out, one more after 50 good answers in a
-    row.
+    """Allow at most `limit` calls at a time: half as many after a timeout, one more after 50 successful calls.
 
-    A Kuscia master takes eight at once well and leaves requests unanswered at 32 (Kuscia facts 16.3).
+    A Kuscia master handles 8 concurrent requests and leaves requests unanswered at 32 (Kuscia facts 16.3).
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -45,7 +44,7 @@ class ConcurrencyLimit:
 def each(
     items: Iterable[T], work: Callable[[T], None], concurrency: ConcurrencyLimit | None = None
 ) -> list[tuple[T, StepError]]:
-    """Work on every item, several at a time, and return those that failed with their errors."""
+    """Call `work` on every item concurrently, and return the failed items with their errors."""
     concurrency = concurrency or ConcurrencyLimit()
     failed: list[tuple[T, StepError]] = []
 

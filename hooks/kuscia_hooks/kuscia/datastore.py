@@ -1,6 +1,4 @@
-"""The master's datastore: composing the address that Kuscia takes, and asking whether Kuscia will be able to
-use it.
-"""
+"""Datastore of the master: its address in kuscia.yaml, and a check that Kuscia will be able to use it."""
 
 import hashlib
 import re
@@ -19,49 +17,52 @@ from kuscia_hooks.kuscia.mysql import check_mysql, connect_mysql
 from kuscia_hooks.kuscia.postgres import check_postgres, connect_postgres
 
 SQLITE_STATE = "server/db/state.db"
-"""Where K3s keeps it below its directory (Kuscia facts 3)."""
+"""Path of the SQLite file below the directory of K3s (Kuscia facts 3)."""
 
-
-# NUL ends a command line's argument; YAML folds or drops others of these.
+# NUL ends a command-line argument; YAML folds or drops some of the others.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# K3s keeps its keys in one row, encrypted with its token and named after it (K3s' pkg/cluster/encrypt.go). With another
-# token it refuses to start, and Kuscia says no more than that etc/kubeconfig is not there.
+# K3s stores its keys in one row that is encrypted with its token and named after it (pkg/cluster/encrypt.go of K3s).
+# With a different token K3s does not start, and Kuscia only reports that etc/kubeconfig is missing.
 _BOOTSTRAP = re.compile(r"/bootstrap/([0-9a-f]{12})")
-# Forms of a token of which K3s uses a part only, or nothing (K3s' pkg/clientaccess/token.go).
+# Forms of a token of which K3s uses only a part, or nothing (pkg/clientaccess/token.go of K3s).
 _PARSED_TOKEN = re.compile(r"K10.*|[a-z0-9]{6}\.[a-z0-9]{16}")
 
 
+_CHOWN = "set the owner of the volume and its files to the user of the container (fsGroup, or chown on the volume)"
+
+
 def read_password(database: Database, namespace: str, kube: Kube) -> str:
-    """The password from its Secret, as Kuscia can take it.
+    """Read the password from its Secret.
 
     Raises:
-        RetryableError: it is missing, or no driver address can carry it; it heals when the Secret is corrected.
+        RetryableError: the value is missing, or a database address cannot contain it (`invalid-database-password`).
     """
     secret = database.password_secret
-    where = f"Secret {namespace}/{secret.name}, key {secret.key}"
+    where = f"Secret {namespace}/{secret.name}: the password under key {secret.key}"
     password = kube.secret_text(namespace, secret.name, secret.key)
     if password.endswith("\n"):
         raise RetryableError(
-            "unclassified-retryable",
-            f"the password in {where} ends with a newline; write it with --from-literal, or with printf into a file",
+            "invalid-database-password",
+            f"{where} ends with a newline",
+            fix="write it without a newline: kubectl create secret generic … --from-literal, or printf %s into a file",
         )
     if _CONTROL.search(password):
         raise RetryableError(
-            "unclassified-retryable",
-            f"the password in {where} holds a control character, which Kuscia's database address cannot carry",
+            "invalid-database-password",
+            f"{where} has a control character, which a database address cannot contain",
+            fix="change the password",
         )
     return password
 
 
 def endpoint(database: Database, password: str) -> str:
-    """`datastoreEndpoint` of kuscia.yaml (Kuscia facts chapter 3).
+    """Return `datastoreEndpoint` of kuscia.yaml (Kuscia facts chapter 3).
 
-    MySQL: what follows the scheme is a DSN of go-sql-driver. It takes the last '/' before the parameters as
-    the end of the address, the last '@' before that as the end of the password and the first ':' as the end
-    of the user, and unescapes nothing but parameter values; so a password is written as it is. PostgreSQL: a
-    URL.
+    PostgreSQL: a URL. MySQL: a scheme and a DSN of go-sql-driver. In a DSN the last '/' before the parameters ends the
+    address, the last '@' before it ends the password, and the first ':' ends the user. Only parameter values are
+    unescaped, so the password is written unescaped.
     """
-    # The MySQL driver splits `charset` at commas without unescaping it.
+    # go-sql-driver splits `charset` at commas before unescaping.
     params = "&".join(f"{name}={quote(param_text(value), safe=',')}" for name, value in database.params.items())
     query = f"?{params}" if params else ""
     if database.type == "mysql":
@@ -75,17 +76,23 @@ def endpoint(database: Database, password: str) -> str:
 
 
 def check_sqlite(store: Sqlite) -> None:
-    """Raise unless the volume can be written to, and the state in it, which may have been restored for another user."""
+    """Check that the volume and the state file, which may have been restored for a different user, are writable.
+
+    Raises:
+        ConfigError: `volume-not-mounted`.
+        RetryableError: `state-not-writable`.
+    """
     path = Path(store.path)
     if not path.is_dir():
-        raise ConfigError("invalid-config", f"{path} is not there: the volume for the master's state is not mounted")
+        raise ConfigError("volume-not-mounted", f"{path} not found: the volume for the master state is not mounted")
     try:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{path}, the volume for the master's state, cannot be written to: {error.strerror}",
+            "state-not-writable",
+            f"cannot write to {path} (volume for the master state): {error.strerror}",
+            fix=_CHOWN,
         ) from error
     state = path / SQLITE_STATE
     try:
@@ -94,43 +101,46 @@ def check_sqlite(store: Sqlite) -> None:
                 pass
     except OSError as error:
         raise RetryableError(
-            "unclassified-retryable", f"{state}, the master's state, cannot be written to: {error.strerror}"
+            "state-not-writable", f"cannot write to {state} (master state): {error.strerror}", fix=_CHOWN
         ) from error
 
 
 def check_database(database: Database, password: str, token: str | None = None) -> list[str]:
-    """Whether Kuscia will be able to log in and to keep its state; returns what is unwise about the server.
+    """Check that Kuscia can log in and store its state.
 
     Args:
-        token: with which K3s will open the state (`cluster_token`); None where that is not known.
+        token: the token that K3s will use (see `cluster_token`); None if unknown.
+
+    Returns:
+        Warnings about version and settings of the server.
 
     Raises:
-        RetryableError: it will not; the message says what is missing.
+        RetryableError: the login failed, permissions are missing, or the state belongs to a different domain.
     """
     connect, check = (connect_mysql, check_mysql) if database.type == "mysql" else (connect_postgres, check_postgres)
     with connect(database, password) as execute:
-        unwise = check(execute, database)
+        found = check(execute, database)
         if token is not None:
             _check_owner(execute, database, token)
-    logger.info("%s: login works, and so will table %s", describe(database), TABLE)
-    return unwise
+    logger.info("%s: login OK; table %s is usable", describe(database), TABLE)
+    return found
 
 
 def cluster_token(kuscia_yaml: Mapping[str, Any]) -> str:
-    """The token with which K3s will open the datastore (Kuscia's cmd/kuscia/modules/k3s.go).
+    """Return the token that K3s will use for the datastore (cmd/kuscia/modules/k3s.go of Kuscia).
 
     Args:
-        kuscia_yaml: the whole configuration, its `clusterToken` included.
+        kuscia_yaml: the whole configuration, including `clusterToken`.
     """
     given = str(kuscia_yaml.get("clusterToken") or "")
     return given or hashlib.md5(str(kuscia_yaml["domainID"]).encode(), usedforsecurity=False).hexdigest()
 
 
 def count_rows(database: Database, password: str) -> int:
-    """Rows in Kuscia's table.
+    """Return the number of rows in the table of Kuscia.
 
     Raises:
-        RetryableError: no login, or no such table.
+        RetryableError: the login failed, or the table does not exist.
     """
     connect = connect_mysql if database.type == "mysql" else connect_postgres
     with connect(database, password) as execute:
@@ -138,14 +148,14 @@ def count_rows(database: Database, password: str) -> int:
 
 
 def warnings(database: Database | Sqlite) -> list[str]:
-    """What is unwise about the configuration."""
+    """Return warnings about the configuration of the datastore."""
     if isinstance(database, Database) and "-" in database.database:
-        return [f"the database name {database.database} holds a '-', which Kuscia before 1.0 does not take"]
+        return [f"the database name {database.database} contains '-', which Kuscia before 1.0 does not support"]
     return []
 
 
 def _check_owner(execute: Execute, database: Database, token: str) -> None:
-    """Raise RetryableError when the state belongs to another token or domain."""
+    """Raise RetryableError (`state-of-another-domain`) if the state was created with a different token."""
     if _PARSED_TOKEN.fullmatch(token):
         return
     try:
@@ -154,16 +164,17 @@ def _check_owner(execute: Execute, database: Database, token: str) -> None:
         if error.code in NO_TABLE:
             return
         raise
-    # A name's last row counts; K3s itself takes over what was kept without a token.
+    # The last row of a name counts. K3s re-encrypts a state that was stored without a token.
     last = {str(name): not int(deleted) for name, deleted in rows}
     present = {match[1] for name, there in last.items() if there and (match := _BOOTSTRAP.fullmatch(name))}
     if present and not present & {_mark(token), _mark("")}:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{describe(database)}: table {TABLE} was made for another domainId or with another clusterToken and "
-            "cannot be read. Every master needs a database of its own. Was this one its own before, give back the "
-            "former domainId and clusterToken (a key of the kuscia.yaml in master.extraConfigSecret; without one it "
-            "follows from domainId): neither can be changed later",
+            "state-of-another-domain",
+            f"{describe(database)}: table {TABLE} was created for a different domainId or clusterToken and cannot be "
+            "read. Neither can be changed later, and every master requires a separate database",
+            fix="set a separate database. If this database belonged to this master before, restore the previous "
+            "domainId and clusterToken (key clusterToken of the kuscia.yaml in master.extraConfigSecret; by default it "
+            "is derived from domainId)",
             see=client_command(database),
         )
 

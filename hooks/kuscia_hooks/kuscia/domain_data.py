@@ -1,4 +1,4 @@
-"""Data source, tables, and grants: request bodies, and what differs from the ones in Kuscia."""
+"""Data source, tables and grants: request bodies, and the difference to those in Kuscia."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _ID_LENGTH = 63
 
 
 def grant_id(table: str, domain: str) -> str:
-    """The same id for the same grant, so that granting twice is granting once (Kuscia facts 0.15)."""
+    """Return the ID of a grant. It is deterministic, so that a repeated request creates no second grant."""
     name = f"{table}-{domain}"
     if len(name) <= _ID_LENGTH:
         return name
@@ -21,10 +21,10 @@ def grant_id(table: str, domain: str) -> str:
 
 
 def wanted_source(config: Data, keys: tuple[str, str]) -> dict[str, Any]:
-    """The body of `domaindatasource/create`.
+    """Return the body of `domaindatasource/create`.
 
     Args:
-        keys: access key id and secret of an OSS source.
+        keys: access key ID and secret of an OSS source.
     """
     source = config.source
     info: dict[str, Any]
@@ -54,7 +54,7 @@ def wanted_source(config: Data, keys: tuple[str, str]) -> dict[str, Any]:
 
 
 def normal_source(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A data source's content in one form, from a request or from an answer."""
+    """Return the content of a data source in a canonical form, from a request or an answer."""
     info = data.get("info") or {}
     oss = dict(info.get("oss") or {})
     if oss:
@@ -70,7 +70,7 @@ def normal_source(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wanted_table(config: Data, table: Table) -> dict[str, Any]:
-    """The body of `domaindata/create`."""
+    """Return the body of `domaindata/create`."""
     return {
         "domain_id": config.domain_id,
         "domaindata_id": table.id,
@@ -85,9 +85,9 @@ def wanted_table(config: Data, table: Table) -> dict[str, Any]:
 
 
 def same_table(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether a table is declared as wanted.
+    """Return whether a table equals the request body.
 
-    What is empty in `wanted` is not compared: Kuscia keeps the old value.
+    Empty fields of `wanted` are not compared, because Kuscia keeps the previous value.
     """
     for key in ("name", "type", "relative_uri", "datasource_id", "attributes"):
         if wanted[key] and wanted[key] != present.get(key):
@@ -97,7 +97,7 @@ def same_table(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
 
 
 def wanted_grant(config: Data, table: str, domain: str) -> dict[str, Any]:
-    """The body of `domaindatagrant/create`."""
+    """Return the body of `domaindatagrant/create`."""
     return {
         "domain_id": config.domain_id,
         "domaindata_id": table,
@@ -107,7 +107,7 @@ def wanted_grant(config: Data, table: str, domain: str) -> dict[str, Any]:
 
 
 def same_grant(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether a grant gives what is wanted."""
+    """Return whether a grant has the table and the partner of the request body."""
     data = present.get("data") or {}
     return all(data.get(key) == wanted[key] for key in ("domaindata_id", "grant_domain"))
 
@@ -118,13 +118,13 @@ def plan_data(
     revoked: Collection[str] = (),
     undeclared: Collection[str] = (),
 ) -> Plan:
-    """What data source, tables and grants need.
+    """Return the plan for data source, tables and grants.
 
     Args:
         wanted: request bodies under `source`, `tables` and `grants`.
-        present: what was read, by the same kinds and by id; None where it does not exist.
-        revoked: grants that this release made earlier and that left the values.
-        undeclared: tables, likewise, that shall be taken away.
+        present: objects read from Kuscia, by kind and ID; None if an object does not exist.
+        revoked: IDs of grants that this release created and that are no longer in the values.
+        undeclared: likewise, IDs of tables to delete.
     """
     kinds = (
         ("source", "DomainDataSource", "datasource_id", lambda w, p: normal_source(w) == normal_source(p)),

@@ -1,8 +1,7 @@
-"""Everything that follows from a domain's RSA key.
+"""The RSA key of a domain, and the certificates and tokens that are derived from it.
 
-The domain key is also the key of that node's certificate authority (Kuscia facts 0.8), so whoever holds it
-can prove to be that domain's operator and can tell that domain's node from any other. Nothing is ever read
-out of a pod.
+The domain key is also the key of the node's certificate authority (Kuscia facts 0.8). A client with the key can
+therefore authenticate as the operator of the domain, and verify the node, without reading anything from a pod.
 """
 
 import base64
@@ -10,30 +9,33 @@ import datetime
 import hmac
 import os
 import ssl
+import string
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import SecretKey
 from kuscia_hooks.core.errors import RetryableError
+from kuscia_hooks.core.text import quoted
 
 KEY_BITS = 2048
 _YEARS_50 = datetime.timedelta(days=50 * 365)
 _DAY = datetime.timedelta(days=1)
+_PRINTABLE = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
+"""Alphabet of an ASN.1 PrintableString (X.680, 41.4)."""
 
 
 class InvalidKey(ValueError):
-    """The text is not a key that Kuscia takes; the message says why."""
+    """Kuscia does not accept the text as a key; the message has the reason."""
 
 
 def new_key() -> bytes:
-    """A new RSA key of 2048 bits as PKCS#1 PEM, the form that Kuscia's own generators write (Kuscia facts
-    2.1).
-    """
+    """Generate an RSA key of 2048 bits as PKCS#1 PEM, as Kuscia's own generators do (Kuscia facts 2.1)."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -49,17 +51,17 @@ def load_key(pem: bytes) -> rsa.RSAPrivateKey:
         InvalidKey: not PEM, encrypted, not RSA, or shorter than 2048 bits.
     """
     if not pem.strip():
-        raise InvalidKey("it is empty")
+        raise InvalidKey("empty")
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except TypeError as error:
-        raise InvalidKey("it is encrypted with a passphrase; Kuscia needs it in clear") from error
+        raise InvalidKey("encrypted with a passphrase; Kuscia requires an unencrypted key") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidKey("it is not a PEM private key (-----BEGIN RSA PRIVATE KEY-----)") from error
+        raise InvalidKey("not a PEM private key (-----BEGIN RSA PRIVATE KEY-----)") from error
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise InvalidKey("it is not an RSA key")
+        raise InvalidKey("not an RSA key")
     if key.key_size < KEY_BITS:
-        raise InvalidKey(f"it has {key.key_size} bits; at least {KEY_BITS} are needed")
+        raise InvalidKey(f"{key.key_size} bits; must have at least {KEY_BITS}")
     return key
 
 
@@ -67,27 +69,35 @@ def read_key(kube: Kube, namespace: str, secret: SecretKey) -> tuple[bytes, rsa.
     """Return the domain key in a Secret, as its PEM text and parsed.
 
     Raises:
-        RetryableError: the Secret or its key is missing, or the value is not a domain key.
+        RetryableError: `secret-not-found`, `secret-key-missing` or `invalid-domain-key`.
     """
     pem = kube.secret_value(namespace, secret.name, secret.key)
     try:
         return pem, load_key(pem)
     except InvalidKey as error:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{secret.key} of Secret {namespace}/{secret.name} is no domain key: {error}",
-            see=f"kubectl describe secret {secret.name} -n {namespace}",
+            "invalid-domain-key",
+            f"Secret {namespace}/{secret.name}: the value under key {secret.key} is not a valid domain key: {error}",
+            fix="restore the key from a backup",
+            see=f"kubectl describe secret {quoted(secret.name)} -n {quoted(namespace)}",
         ) from error
 
 
 def api_token(key: rsa.RSAPrivateKey, domain_id: str) -> str:
-    """The token of that domain's KusciaAPI (Kuscia facts 0.7)."""
+    """Return the token for the KusciaAPI of that domain (Kuscia facts 0.7)."""
     signature = key.sign(domain_id.encode(), padding.PKCS1v15(), hashes.SHA256())
     return base64.b64encode(signature).decode()[:32]
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def distinguished_name(common_name: str) -> x509.Name:
+    """Return a name that consists of a CN, encoded as Go encodes it.
+
+    Go writes a PrintableString where the alphabet allows it, and otherwise a UTF8String; cryptography always writes a
+    UTF8String. Kuscia compares the encoded issuer of a client certificate with its CA (Kuscia facts 16.6). The
+    encoding has no public parameter in cryptography.
+    """
+    kind = _ASN1Type.PrintableString if _PRINTABLE.issuperset(common_name) else _ASN1Type.UTF8String
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, kind)])
 
 
 def _certificate(
@@ -97,8 +107,8 @@ def _certificate(
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     return (
         x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(issuer))
+        .subject_name(distinguished_name(subject))
+        .issuer_name(distinguished_name(issuer))
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
@@ -124,19 +134,17 @@ def _certificate(
 
 
 def ca_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> bytes:
-    """The domain's own certificate, PEM: self-signed, CN = domain ID, as the node makes it at every start.
+    """Return the domain certificate as PEM: self-signed, CN = domain ID, as the node creates it at every start.
 
-    It has no subject key identifier: implementations compute that differently, and a different one would make
-    OpenSSL reject a chain whose key and name are right.
+    It has no subject key identifier. Implementations compute the identifier differently, and OpenSSL rejects a chain
+    with a different one even if key and name match.
     """
     certificate = _certificate(key, domain_id, domain_id, key.public_key(), ca=True)
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def client_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> tuple[bytes, bytes]:
-    """A client certificate and its key, PEM, that the domain's KusciaAPI accepts under MTLS (Kuscia facts
-    16.2).
-    """
+    """Return a client certificate and its key as PEM, for KusciaAPI with protocol MTLS (Kuscia facts 16.2, 16.6)."""
     client_key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     certificate = _certificate(key, domain_id, "kuscia-hooks", client_key.public_key(), ca=False)
     return certificate.public_bytes(serialization.Encoding.PEM), client_key.private_bytes(
@@ -145,34 +153,36 @@ def client_certificate(key: rsa.RSAPrivateKey, domain_id: str) -> tuple[bytes, b
 
 
 def fingerprint(pem: bytes, value: bytes) -> str:
-    """A short mark of a secret value that nobody without the domain key can guess the value from.
+    """Return a short HMAC of a secret value. The value cannot be guessed from it without the domain key.
 
     Args:
-        pem: the domain key as its Secret holds it.
+        pem: the domain key as stored in its Secret.
+        value: the secret value.
     """
     return hmac.new(pem, value, "sha256").hexdigest()[:16]
 
 
 def public_der(key: rsa.RSAPrivateKey) -> bytes:
-    """The public half, for comparisons."""
+    """Return the public key as DER, for comparisons."""
     return _der(key.public_key())
 
 
 def certificate_public_der(pem: bytes) -> bytes:
-    """The public key of a PEM certificate. Its dates say nothing: Kuscia issues some that expired in 1980
-    (5.4).
+    """Return the public key of a PEM certificate as DER.
+
+    The validity is ignored: Kuscia issues certificates that expired in 1980 (Kuscia facts 5.4).
 
     Raises:
-        ValueError: not a PEM certificate.
+        ValueError: not a PEM certificate with an RSA key.
     """
     public = x509.load_pem_x509_certificate(pem).public_key()
     if not isinstance(public, rsa.RSAPublicKey):
-        raise ValueError("its key is not RSA")
+        raise ValueError("the key is not an RSA key")
     return _der(public)
 
 
 def certificate_common_name(pem: bytes) -> str:
-    """The CN of a PEM certificate's subject; "" when it has none."""
+    """Return the CN of the subject of a PEM certificate; "" without a CN."""
     names = x509.load_pem_x509_certificate(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""
 
@@ -182,10 +192,13 @@ def _der(public: rsa.RSAPublicKey) -> bytes:
 
 
 def ssl_context(key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSLContext:
-    """TLS to that domain's own node: only a server whose certificate that key signed is believed.
+    """Return the TLS settings for the node of that domain. The server certificate must be signed with the domain key.
 
-    The host name is not compared: the key proves the identity, and Kuscia before 1.1 cannot put a Service's
-    name into its certificate (Kuscia facts 0.9).
+    The host name is not compared: the key proves the identity, and Kuscia before 1.1 cannot add the name of a Service
+    to its certificate (Kuscia facts 0.9).
+
+    Args:
+        mutual: whether to present a client certificate (protocol MTLS).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -197,7 +210,7 @@ def ssl_context(key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSL
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """OpenSSL's binding takes a file name only; the key stays in memory all the same."""
+    """Load a client certificate from memory: `load_cert_chain` accepts file names only."""
     handle = os.memfd_create("client", os.MFD_CLOEXEC)
     try:
         os.write(handle, certificate + key)

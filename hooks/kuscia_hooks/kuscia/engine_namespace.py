@@ -1,10 +1,10 @@
-"""The namespace where RunK runs engines: whose it is, and what is in it.
+"""Engine namespace: the namespace where RunK runs engine pods.
 
-RunK names an engine's pod after its task alone, so those of two lites in one namespace would collide, and one would
-take the other's for its own (Kuscia facts 0.17). A ConfigMap there says whose the namespace is.
+RunK names engine pods after their task only. Those of two lites in one namespace would collide, and one lite would
+adopt the pods of the other (Kuscia facts 0.17). A ConfigMap in the namespace therefore names the lite that owns it.
 """
 
-import shlex
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.config import Engines
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.text import printable, quoted
 
 MARKER = "kuscia-engines"
 MARKER_LABELS = {
@@ -22,20 +23,20 @@ MARKER_LABELS = {
     "app.kubernetes.io/managed-by": "kuscia-hooks",
 }
 DOMAIN_LABEL = "kuscia.secretflow/namespace"
-"""On every engine pod, with its ConfigMap and Secret: the domain it works for (recordings/runk-task-pod.yaml)."""
+"""Label of engine pods and their ConfigMaps and Secrets: the domain ID (recordings/runk-task-pod.yaml)."""
 ACCOUNT = "default"
-"""The ServiceAccount of engine pods, which Kuscia gives no choice of."""
+"""ServiceAccount of engine pods; Kuscia cannot use a different one."""
 VERBS = ("get", "list", "watch", "create", "delete")
-"""What RunK does to `RESOURCES` (Kuscia facts, chapter 4)."""
+"""Permissions of RunK on `RESOURCES` (Kuscia facts 4)."""
 RESOURCES = ("pods", "configmaps", "secrets")
 LOGS = "pods/log"
-"""What it gets besides where it keeps logs of engines."""
+"""The additional resource that RunK reads if it stores engine logs."""
 SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Pod:
-    """What is looked at of a pod; `prepared` is when its init container `prepare` ended, None while it runs."""
+    """A pod. `prepared` is when its init container `prepare` ended; None while it runs."""
 
     name: str
     labels: dict[str, str]
@@ -43,7 +44,7 @@ class Pod:
 
     @classmethod
     def of(cls, item: dict[str, Any]) -> "Pod":
-        """From the API server's JSON."""
+        """Return the pod of a JSON object of the API server."""
         metadata = item["metadata"]
         ended = [
             datetime.fromisoformat(status["state"]["terminated"]["finishedAt"])
@@ -54,62 +55,68 @@ class Pod:
 
 
 def reach(engines: Engines, namespace: str, kube: Kube) -> tuple[Kube, str | None]:
-    """The cluster where engines run: this one, or that of the kubeconfig, which is returned too.
+    """Return a client for the cluster where engines run, and the kubeconfig if that is a different cluster.
 
     Raises:
-        RetryableError: the Secret is missing, or what it holds is no kubeconfig that works in Kuscia's container.
+        RetryableError: the Secret is missing, or its value is not a self-contained kubeconfig (`invalid-kubeconfig`).
     """
     secret = engines.kubeconfig_secret
     if secret is None:
         return kube, None
     text = kube.secret_text(namespace, secret.name, secret.key)
-    look = f"kubectl describe secret {secret.name} -n {namespace}"
+    see = f"kubectl describe secret {quoted(secret.name)} -n {quoted(namespace)}"
     try:
-        return Kube.of_kubeconfig(text, look), text
+        return Kube.of_kubeconfig(text, see), text
     except ValueError as error:
         raise RetryableError(
-            "unclassified-retryable",
-            f"{secret.key} of Secret {namespace}/{secret.name} is no kubeconfig for engine pods: {error}",
-            see=look,
+            "invalid-kubeconfig",
+            f"Secret {namespace}/{secret.name}: the value under key {secret.key} is not a valid kubeconfig for engine "
+            f"pods: {printable(error)}",
+            fix="replace it with a self-contained kubeconfig (kubectl config view --flatten --minify --raw)",
+            see=see,
         ) from error
 
 
 def check_rights(engines: Engines, keeps_logs: bool, where: Kube) -> None:
-    """Make sure that Kuscia may do there all that it will. Kuscia itself would wait without a word.
+    """Check all permissions that Kuscia needs in the engine namespace. Kuscia itself would wait without a message.
 
     Raises:
-        RetryableError: it may not; the message lists all that lacks.
+        RetryableError: `runk-forbidden`; the message lists all missing permissions.
     """
-    wanted = [(resource, verb) for resource in RESOURCES for verb in VERBS] + [(LOGS, "get")] * keeps_logs
-    lacking: dict[str, list[str]] = {}
-    for resource, verb in wanted:
+    needed = [(resource, verb) for resource in RESOURCES for verb in VERBS] + [(LOGS, "get")] * keeps_logs
+    missing: dict[str, list[str]] = {}
+    for resource, verb in needed:
         if not where.may(verb, resource, engines.namespace):
-            lacking.setdefault(resource, []).append(verb)
-    if not lacking:
+            missing.setdefault(resource, []).append(verb)
+    if not missing:
         return
-    listed = "; ".join(f"{', '.join(verbs)} {resource}" for resource, verbs in lacking.items())
-    refused = f"the API server refuses what RunK does in {engines.namespace}:"
+    listed = "; ".join(f"{', '.join(verbs)} {resource}" for resource, verbs in missing.items())
     if engines.kubeconfig_secret is None:
+        user = "the ServiceAccount of this lite"
         role = f"{engines.lite.rpartition('/')[2]}-runk"
-        raise RetryableError(
-            "unclassified-retryable",
-            f"{refused} this lite's ServiceAccount may not {listed}. Expected are Role and RoleBinding {role} of this "
-            "release",
-            see=f"kubectl describe roles,rolebindings -n {engines.namespace}",
-        )
-    role, logs = role_commands(engines.namespace)
-    lacks = [role] * bool(lacking.keys() - {LOGS}) + [logs] * (LOGS in lacking)
+        fix = f"upgrade this release, which creates Role and RoleBinding {role}"
+        see = f"kubectl describe roles,rolebindings -n {quoted(engines.namespace)}"
+    else:
+        user = "the user of the kubeconfig"
+        role, logs = role_commands(engines.namespace)
+        commands = [role] * bool(missing.keys() - {LOGS}) + [logs] * (LOGS in missing)
+        # The Role may exist with fewer permissions.
+        fix = " && ".join(f"{command} --dry-run=client -o yaml | kubectl apply -f -" for command in commands)
+        see = f"kubectl auth can-i --list -n {quoted(engines.namespace)}   # with the kubeconfig"
     raise RetryableError(
-        "unclassified-retryable",
-        f"{refused} the user of the kubeconfig may not {listed}. Expected is a Role there with all that, bound to it",
-        # A Role of that name may be there, and lack something.
-        see=" && ".join(f"{command} --dry-run=client -o yaml | kubectl apply -f -" for command in lacks),
+        "runk-forbidden",
+        f"permission denied in engine namespace {engines.namespace}: {user} cannot {listed}",
+        fix=fix,
+        see=see,
     )
 
 
 def role_commands(namespace: str) -> tuple[str, str]:
-    """What makes the Roles for a kubeconfig's user, the second of them for logs (docs/variants.md)."""
-    create = f"kubectl -n {namespace} create role"
+    """Return the commands that create the Roles for the user of a kubeconfig; the second is for logs.
+
+    docs/variants.md has the same commands.
+    """
+    create = f"kubectl -n {quoted(namespace)} create role"
     return (
         f"{create} kuscia --resource={','.join(RESOURCES)} --verb={','.join(VERBS)}",
         f"{create} kuscia-logs --resource={LOGS} --verb=get",
@@ -117,36 +124,42 @@ def role_commands(namespace: str) -> tuple[str, str]:
 
 
 def claim(engines: Engines, domain_id: str, where: Kube) -> None:
-    """Make sure that the namespace is this lite's. With a kubeconfig the first to come takes it; elsewhere the
-    release holds the ConfigMap.
+    """Check that the namespace belongs to this lite.
+
+    With a kubeconfig, the first lite creates the ConfigMap; otherwise the ConfigMap is part of the release.
 
     Raises:
-        RetryableError: it is another lite's, or the ConfigMap is not there yet.
+        RetryableError: `engine-namespace-taken` or `engine-marker-not-found`.
     """
-    mine = {"domain": domain_id, "lite": engines.lite}
+    owner = {"domain": domain_id, "lite": engines.lite}
     found = where.configmap(engines.namespace, MARKER)
-    show = f"kubectl get configmap {MARKER} -n {engines.namespace} -o yaml"
+    see = f"kubectl get configmap {MARKER} -n {quoted(engines.namespace)} -o yaml"
     if found is None and engines.kubeconfig_secret is None:
         raise RetryableError(
-            "unclassified-retryable", f"ConfigMap {engines.namespace}/{MARKER} of this release does not exist", see=show
+            "engine-marker-not-found",
+            f"ConfigMap {engines.namespace}/{MARKER} of this release not found",
+            fix="upgrade this release, which creates it",
+            see=see,
         )
     if found is None:
         try:
-            where.create_configmap(engines.namespace, MARKER, mine, MARKER_LABELS)
+            where.create_configmap(engines.namespace, MARKER, owner, MARKER_LABELS)
         except Conflict:
             found = where.configmap(engines.namespace, MARKER)
-    if found is not None and found != mine:
+    if found is not None and found != owner:
+        taken = printable(f"domain {found.get('domain')} ({found.get('lite')})")
         raise RetryableError(
-            "unclassified-retryable",
-            f"namespace {engines.namespace} holds the engines of domain {found.get('domain')} "
-            f"({found.get('lite')}); every lite needs one of its own, as lite.runk.namespace. If that lite is gone "
-            f"for good: kubectl -n {engines.namespace} delete configmap {MARKER}",
-            see=show,
+            "engine-namespace-taken",
+            f"namespace {engines.namespace} belongs to the engines of {taken}; every lite requires a separate engine "
+            "namespace",
+            fix="set lite.runk.namespace to a different namespace. If that lite was removed, run: "
+            f"kubectl -n {quoted(engines.namespace)} delete configmap {MARKER}",
+            see=see,
         )
 
 
 def pods(engines: Engines, where: Kube) -> list[Pod]:
-    """Every engine pod there, of whatever domain."""
+    """Return all engine pods in the engine namespace, of any domain."""
     return _pods(where, engines.namespace, DOMAIN_LABEL)
 
 
@@ -155,7 +168,7 @@ def _pods(where: Kube, namespace: str, selector: str) -> list[Pod]:
 
 
 def foreign(found: Iterable[Pod], domain_id: str) -> dict[str, list[str]]:
-    """Pods by domain, of domains other than this one: left behind by a lite that used the namespace before."""
+    """Return the names of engine pods of other domains, by domain: orphans of a previous lite."""
     left: dict[str, list[str]] = {}
     for pod in found:
         domain = pod.labels[DOMAIN_LABEL]
@@ -165,67 +178,87 @@ def foreign(found: Iterable[Pod], domain_id: str) -> dict[str, list[str]]:
 
 
 def removal(namespace: str, domain: str) -> str:
-    """The command that removes a domain's engines with all that was made for them."""
-    return f"kubectl -n {namespace} delete pods,configmaps,secrets -l {DOMAIN_LABEL}={domain}"
+    """Return the command that deletes the engine pods of a domain, with their ConfigMaps and Secrets."""
+    return f"kubectl -n {quoted(namespace)} delete pods,configmaps,secrets -l {quoted(f'{DOMAIN_LABEL}={domain}')}"
 
 
 def report_left_behind(engines: Engines, domain_id: str, where: Kube) -> None:
-    """Say which engine pods are there before this lite starts; none of them keeps it from starting."""
+    """Log the engine pods that exist before this lite starts. They do not prevent the start."""
     found = pods(engines, where)
     own = [pod.name for pod in found if pod.labels[DOMAIN_LABEL] == domain_id]
     if own:
         logger.info(
-            "engine pods of an earlier start of this lite run in %s: %s. Kuscia takes back those whose task goes on "
-            "and deletes the others; their ConfigMaps and Secrets may stay. To remove all, while no job runs: %s",
+            "engine pods of a previous start of this lite in %s: %s. Kuscia adopts those whose task is still running "
+            "and deletes the others; their ConfigMaps and Secrets may remain. To delete all while no job runs: %s",
             engines.namespace, shown(own), removal(engines.namespace, domain_id),
         )  # fmt: skip
     for domain, names in foreign(found, domain_id).items():
         logger.warning(
-            "engine pods of domain %s were left behind in %s: %s. Nobody looks after them: %s",
+            "engine pods of domain %s in %s: %s. They are orphaned; delete them with: %s",
             domain, engines.namespace, shown(names), removal(engines.namespace, domain),
         )  # fmt: skip
 
 
 def check_pods(engines: Engines, domain_id: str, where: Kube) -> str:
-    """`check`: whose the namespace is, and that no other domain's engines are in it. Raises RetryableError."""
+    """Check (`check` step) the owner of the namespace, and that it has no engine pods of other domains.
+
+    Returns:
+        The result as a sentence.
+
+    Raises:
+        RetryableError: as `claim`, or `engine-pods-orphaned`.
+    """
     claim(engines, domain_id, where)
     found = pods(engines, where)
-    left = foreign(found, domain_id)
-    if left:
-        named = "; ".join(f"{domain}: {shown(names)}" for domain, names in left.items())
+    orphans = foreign(found, domain_id)
+    if orphans:
+        listed = "; ".join(f"{domain}: {shown(names)}" for domain, names in orphans.items())
         raise RetryableError(
-            "unclassified-retryable",
-            f"engine pods of other domains were left behind in {engines.namespace}: {named}",
-            see=" && ".join(removal(engines.namespace, domain) for domain in left),
+            "engine-pods-orphaned",
+            f"engine pods of other domains in {engines.namespace}: {listed}",
+            fix=" && ".join(removal(engines.namespace, domain) for domain in orphans),
         )
-    return f"namespace {engines.namespace} is this lite's alone, {len(found)} engine pods in it"
+    return f"namespace {engines.namespace} is used by this lite only ({len(found)} engine pods)"
 
 
 def check_pull_secrets(engines: Engines, wanted: list[str], where: Kube) -> str:
-    """`check`: engine pods get their pull secrets from their ServiceAccount. Raises RetryableError."""
+    """Check (`check` step) that the ServiceAccount of engine pods has the imagePullSecrets.
+
+    Returns:
+        The result as a sentence.
+
+    Raises:
+        RetryableError: `service-account-not-found` or `pull-secrets-missing`.
+    """
     present = where.account_pull_secrets(engines.namespace, ACCOUNT)
-    lacking = [name for name in wanted if name not in present]
-    if lacking:
+    missing = [name for name in wanted if name not in present]
+    if missing:
         raise RetryableError(
-            "unclassified-retryable",
-            f"ServiceAccount {engines.namespace}/{ACCOUNT} does not carry imagePullSecrets {', '.join(lacking)}, so "
-            "engine pods cannot pull from a registry that asks for them (Kuscia itself sets none)",
-            see=patch_command(engines.namespace, wanted),
+            "pull-secrets-missing",
+            f"ServiceAccount {engines.namespace}/{ACCOUNT} does not have imagePullSecrets {', '.join(missing)}. Engine "
+            "pods cannot pull from a private registry, because Kuscia sets no imagePullSecrets on them",
+            fix=patch_command(engines.namespace, wanted),
         )
-    return f"ServiceAccount {engines.namespace}/{ACCOUNT} carries {', '.join(wanted)}"
+    return f"ServiceAccount {engines.namespace}/{ACCOUNT} has {', '.join(wanted)}"
 
 
 def patch_command(namespace: str, names: list[str]) -> str:
-    """The command that adds pull secrets to the ServiceAccount of engine pods; what it has it keeps."""
-    entries = ",".join(f'{{"name":"{name}"}}' for name in names)
-    patch = shlex.quote(f'{{"imagePullSecrets":[{entries}]}}')
-    return f"kubectl -n {namespace} patch serviceaccount {ACCOUNT} -p {patch}"
+    """Return the command that adds imagePullSecrets to the ServiceAccount of engine pods. Existing ones are kept."""
+    patch = json.dumps({"imagePullSecrets": [{"name": name} for name in names]}, separators=(",", ":"))
+    return f"kubectl -n {quoted(namespace)} patch serviceaccount {ACCOUNT} -p {quoted(patch)}"
 
 
 def check_dns(service: str, namespace: str, lite: str, kube: Kube) -> str:
-    """`check`: the Service whose address `prepare` gave to Kuscia for engines is still the one. Raises RetryableError.
+    """Check (`check` step) that the DNS Service of engines was not recreated since the lite started.
 
-    An address does not change in a Service's life, so a Service younger than that start is another one.
+    `prepare` writes the address of the Service to kuscia.yaml. The address of a Service never changes, so a Service
+    that is newer than the last start has a different address.
+
+    Returns:
+        The result as a sentence.
+
+    Raises:
+        RetryableError: `service-not-found` or `dns-service-recreated`.
     """
     created = kube.service_created(namespace, service)
     selector = "app.kubernetes.io/component=lite"
@@ -233,14 +266,14 @@ def check_dns(service: str, namespace: str, lite: str, kube: Kube) -> str:
     for prepared in starts:
         if prepared is not None and created > prepared:
             raise RetryableError(
-                "unclassified-retryable",
-                f"Service {service} was made anew at {created:%H:%M:%S}, after the lite had started: its engines still "
-                "ask the old address for names",
-                see=f"kubectl -n {namespace} rollout restart deployment/{lite}",
+                "dns-service-recreated",
+                f"Service {namespace}/{service} was recreated at {created:%H:%M:%S}, after the lite started; engines "
+                "still use the old address for DNS",
+                fix=f"kubectl -n {quoted(namespace)} rollout restart {quoted(f'deployment/{lite}')}",
             )
-    return f"engines ask Service {service}, which is older than the lite's last start"
+    return f"engines use Service {service} for DNS, which is older than the last start of the lite"
 
 
 def shown(names: list[str]) -> str:
-    """The first of many names."""
+    """Return the first `SHOWN` names in order, and the number of the others."""
     return ", ".join(sorted(names)[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

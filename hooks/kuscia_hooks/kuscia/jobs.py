@@ -1,7 +1,8 @@
-"""KusciaJobs: the list of them, and what the status of one says."""
+"""KusciaJobs: list and status."""
 
 from typing import Any
 
+from kuscia_hooks.core.text import quoted
 from kuscia_hooks.kuscia.api import KusciaAPI
 
 NO_REASON = "no reason given"
@@ -9,7 +10,7 @@ ENDED = {"Succeeded", "Failed", "Cancelled", "ApprovalReject"}
 
 
 def reasons(status: dict[str, Any]) -> str:
-    """Everything that a job's status says about why it is where it is, and of which party."""
+    """Return all error messages in the status of a job, with their domains."""
     texts = [status.get("err_msg") or ""]
     for task in status.get("tasks") or []:
         texts.append(task.get("err_msg") or "")
@@ -20,14 +21,14 @@ def reasons(status: dict[str, Any]) -> str:
 
 
 def ended(status: dict[str, Any]) -> bool:
-    """Whether a job will not go on by itself."""
+    """Return whether a job has ended."""
     return status["state"] in ENDED
 
 
 def listed(api: KusciaAPI) -> list[dict[str, Any]]:
-    """Id and status of the jobs that the node takes part in, the latest first.
+    """Return ID and status of the jobs in which the node participates, newest first.
 
-    KusciaAPI has no list; a watch begins with every job there is (recording "job watch 2s").
+    KusciaAPI has no list request; a watch starts with all existing jobs (recording "job watch 2s").
     """
     jobs = {}
     for event in api.stream("job/watch", {"timeout_seconds": 1}):
@@ -37,12 +38,12 @@ def listed(api: KusciaAPI) -> list[dict[str, Any]]:
 
 
 def show(job_id: str) -> str:
-    """The command that prints the logs of a job's engines."""
-    return f"kubectl kuscia logs {job_id} -A (docs/operations.md)"
+    """Return the command that prints the engine logs of a job."""
+    return f"kubectl kuscia logs {quoted(job_id)} -A (docs/operations.md)"
 
 
 def describe(status: dict[str, Any]) -> str:
-    """A job's state and its parties' in one line."""
+    """Return the state of a job and of its parties on one line."""
     parties = [
         f"{party['domain_id']} {party['state']}"
         for task in status.get("tasks") or []

@@ -1,4 +1,4 @@
-"""kuscia.yaml: its parts, what they are merged to, and which keys are rejected."""
+"""kuscia.yaml: merging of its parts, and rejected keys."""
 
 import base64
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")
 
 
 def load_base(path: str, config: Prepare) -> dict[str, Any]:
-    """The part of kuscia.yaml that is not secret.
+    """Read the part of kuscia.yaml that has no secrets.
 
     Raises:
-        ConfigError: unreadable, or it contradicts `config`.
+        ConfigError: the file cannot be read, or contradicts `config`.
     """
     try:
         base = yaml.safe_load(Path(path).read_text())
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError("invalid-config", f"cannot read {path}: {error}") from error
     if not isinstance(base, dict):
-        raise ConfigError("invalid-config", f"{path} holds no mapping")
-    errors = [f"{key} is a secret and does not belong there" for key in SECRET_KEYS if base.get(key)]
+        raise ConfigError("invalid-config", f"{path}: not a mapping")
+    errors = [f"{key}: must not be set here, because it is a secret" for key in SECRET_KEYS if base.get(key)]
     for key, wanted in (("mode", config.mode), ("domainID", config.domain_id)):
         if base.get(key) != wanted:
-            errors.append(f"{key} is {base.get(key)!r}, but prepare is configured for {wanted!r}")
+            errors.append(f"{key}: {base.get(key)!r} must equal {wanted!r}, as prepare is configured")
     if errors:
         raise ConfigError(
             "invalid-config", "\n".join([f"{path} has {len(errors)} errors:", *(f"  {error}" for error in errors)])
@@ -43,13 +43,14 @@ def render(
     token: str | None,
     dns_servers: list[str],
 ) -> str:
-    """kuscia.yaml, complete.
+    """Return the complete kuscia.yaml.
 
     Args:
+        base: the part without secrets.
         key: the domain key, PEM.
-        datastore_endpoint: None for sqlite and for a lite.
-        token: a lite's deploy token; None on a master.
-        dns_servers: for engine pods; used where the base names none.
+        datastore_endpoint: None for SQLite and for a lite.
+        token: the deploy token of a lite; None for a master.
+        dns_servers: for engine pods; used unless `base` sets them.
     """
     result = dict(base)
     result["domainKeyData"] = base64.b64encode(key).decode()
@@ -64,7 +65,7 @@ def render(
 
 
 def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `extra` over it: blocks are merged, lists and all else replaced."""
+    """Return `base` overridden by `extra`: mappings are merged, lists and scalars replaced."""
     result = dict(base)
     for key, value in extra.items():
         below = result.get(key)
@@ -75,9 +76,9 @@ def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str
 
 
 def refused_keys(extra: Mapping[str, Any], refused: Mapping[str, str]) -> list[str]:
-    """A line for each key of `extra` that `refused` names, with the reason; values are not repeated.
+    """Return one line for each key of `extra` that `refused` lists, with the reason and without the value.
 
-    Not as `key: …`: the log masks the lines of a Secret, and the line that begins a block is `key:`.
+    The lines are not of the form `key: …`: the log masks the lines of a Secret, and a block starts with `key:`.
     """
     return [f"{path} ({reason})" for path, reason in refused.items() if _has(extra, path.split("."))]
 

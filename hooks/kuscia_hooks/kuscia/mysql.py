@@ -1,4 +1,4 @@
-"""MySQL and MariaDB as a datastore: connection, rights, and version."""
+"""MySQL and MariaDB as a datastore: connection, permissions and version."""
 
 import re
 from collections.abc import Iterator
@@ -16,24 +16,32 @@ from kuscia_hooks.kuscia.database_server import (
     require_rights,
 )
 
-# MySQL before 8.0 takes no WHERE without FROM; PostgreSQL has no DUAL.
+# MySQL before 8.0 does not support WHERE without FROM; PostgreSQL has no DUAL.
 _MYSQL_RIGHTS = RIGHTS | {"INSERT": f"INSERT INTO {TABLE} (name) SELECT 'x' FROM DUAL WHERE 1=0"}  # noqa: S608
-# To make the table, on top of the rights to use it. Neither makes anything: there is no such table.
+# Permissions to create the table, in addition to those to use it. Both statements fail: the table does not exist.
 _MYSQL_MAKE = {
     "CREATE": f"CREATE TABLE {TABLE}_is_not_here LIKE {TABLE}",
     "INDEX": f"CREATE INDEX {TABLE}_is_not_here ON {TABLE} (name)",
 }
 MYSQL_MINIMUM = (8, 0, 23)
-# The oldest that K3s, which keeps the state, names as tested.
+# The oldest version that K3s, which stores the state, lists as tested.
 MARIADB_MINIMUM = (10, 6, 8)
 
 
 def check_mysql(execute: Execute, database: Database) -> list[str]:
-    # A user with no right at all to a table does not see it; then the rights to make it are missed.
+    """Check the permissions of the user.
+
+    Returns:
+        Warnings about version and settings of the server.
+
+    Raises:
+        RetryableError: `database-permission-denied`, or the server returned an error.
+    """
+    # A table is invisible to a user without any permission on it; the permissions to create it are then missing.
     there = bool(execute(f"SHOW TABLES LIKE '{TABLE}'"))
     missing = missing_rights(execute, _MYSQL_RIGHTS)
     if not there:
-        # Without SELECT nothing can be said about CREATE: the statement needs both.
+        # The statement for CREATE also needs SELECT.
         missing += missing_rights(execute, _MYSQL_MAKE)
     require_rights(database, missing, there)
     return _mysql_unwise(execute)
@@ -46,19 +54,21 @@ def _mysql_unwise(execute: Execute) -> list[str]:
     unwise = []
     if "mariadb" in text.lower():
         if version < MARIADB_MINIMUM:
-            unwise.append(f"MariaDB is {text}; {_dotted(MARIADB_MINIMUM)} is the oldest tested with K3s")
-        # kine's compaction then fails for good with error 1020; the default since 11.8 (k3s-io/kine#721).
+            unwise.append(
+                f"MariaDB {text} is older than {_dotted(MARIADB_MINIMUM)}, the oldest version tested with K3s"
+            )
+        # The compaction of kine then always fails with error 1020; default since 11.8 (k3s-io/kine#721).
         if _variable(execute, "innodb_snapshot_isolation") in ("ON", "1"):
             unwise.append(
-                f"MariaDB {text} has innodb_snapshot_isolation=ON, with which table {TABLE} grows for ever; "
+                f"MariaDB {text} has innodb_snapshot_isolation=ON: table {TABLE} grows without limit. Run: "
                 "SET GLOBAL innodb_snapshot_isolation=OFF"
             )
         return unwise
     if version < MYSQL_MINIMUM:
         advice = ""
         if "derived_merge=on" in _variable(execute, "optimizer_switch"):
-            advice = "; until then optimizer_switch='derived_merge=off' avoids crashes of the server"
-        unwise.append(f"MySQL is {text}; Kuscia asks for {_dotted(MYSQL_MINIMUM)} or newer{advice}")
+            advice = ". Until the upgrade, set optimizer_switch='derived_merge=off' to avoid server crashes"
+        unwise.append(f"MySQL {text} is older than {_dotted(MYSQL_MINIMUM)}, the minimum for Kuscia{advice}")
     return unwise
 
 
@@ -73,6 +83,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 @contextmanager
 def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
+    """Yield a function that executes a statement. Both raise ServerError."""
     import pymysql
 
     try:
@@ -80,7 +91,7 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
             host=database.host,
             port=database.port,
             user=database.user,
-            # PyMySQL would send a text in Latin-1, Kuscia's driver sends UTF-8.
+            # PyMySQL encodes str as Latin-1; the driver of Kuscia sends UTF-8.
             password=password.encode(),
             database=database.database,
             charset="utf8mb4",
@@ -107,9 +118,10 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
 
 
 def _mysql_tls(database: Database) -> dict[str, Any]:
-    """go-sql-driver's parameter `tls` as PyMySQL's arguments.
+    """Return the arguments of PyMySQL for parameter `tls` of go-sql-driver.
 
-    Kuscia's driver uses no TLS unless told to; PyMySQL uses it wherever the server can, which is `preferred` there.
+    The driver of Kuscia uses TLS only if configured. PyMySQL uses TLS whenever the server supports it, which is
+    `preferred` in go-sql-driver.
     """
     import ssl
 

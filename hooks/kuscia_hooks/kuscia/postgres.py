@@ -1,4 +1,4 @@
-"""PostgreSQL as a datastore: connection and rights."""
+"""PostgreSQL as a datastore: connection and permissions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +20,14 @@ from kuscia_hooks.kuscia.database_server import (
 
 
 def check_postgres(execute: Execute, database: Database) -> list[str]:
+    """Check the permissions of the user.
+
+    Returns:
+        An empty list: PostgreSQL has no warnings.
+
+    Raises:
+        RetryableError: `database-permission-denied`, or the server returned an error.
+    """
     there = execute(f"SELECT to_regclass('{TABLE}')::text")[0][0] is not None
     may_create = bool(execute("SELECT has_schema_privilege(current_user, current_schema(), 'CREATE')")[0][0])
     if not there:
@@ -29,8 +37,8 @@ def check_postgres(execute: Execute, database: Database) -> list[str]:
     sequence = execute(f"SELECT pg_get_serial_sequence('{TABLE}', 'id')")[0][0]
     if sequence and not execute(f"SELECT has_sequence_privilege(current_user, '{sequence}', 'USAGE')")[0][0]:
         missing.append(f"USAGE on sequence {sequence}")
-    # kine asks for its table and indexes again at every start (CREATE … IF NOT EXISTS), which a server refuses to
-    # those who could not make them.
+    # kine creates its table and indexes at every start (CREATE … IF NOT EXISTS). The server denies this to users that
+    # could not create them.
     owner = execute(
         f"SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = '{TABLE}'::regclass"  # noqa: S608
     )[0][0]
@@ -44,6 +52,11 @@ def check_postgres(execute: Execute, database: Database) -> list[str]:
 
 @contextmanager
 def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
+    """Yield a function that executes a statement. Both raise ServerError.
+
+    Raises:
+        RetryableError: `database-password-unsupported`: this driver cannot send the password.
+    """
     import pg8000.native  # type: ignore[import-untyped]
     from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
     from scramp import ScramException  # type: ignore[import-untyped]
@@ -59,14 +72,15 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
             ssl_context=_postgres_tls(database),
         )
     except ScramException as error:
-        if _takes(password):
+        if _is_supported(password):
             raise ServerError(database, error) from error
-        # Which characters these are is not said: they are part of a secret.
+        # The characters are not named: they are part of a secret.
         raise RetryableError(
-            "unclassified-retryable",
-            f"{describe(database)}: the password cannot be checked here ({error}): this driver refuses emoji and other "
-            "characters newer than Unicode 3.2, those of private use, invisible ones, and letters of both writing "
-            "directions in one password. Set another for the user, and in the Secret",
+            "database-password-unsupported",
+            f"{describe(database)}: the password cannot be checked ({error}). The driver does not support emoji and "
+            "other characters newer than Unicode 3.2, private-use and invisible characters, and letters of both "
+            "writing directions in one password",
+            fix=f"change the password of user {database.user}, and the Secret",
             see=client_command(database),
         ) from error
     except (DatabaseError, InterfaceError, OSError) as error:
@@ -84,8 +98,8 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
         connection.close()
 
 
-def _takes(password: str) -> bool:
-    """Whether the driver of PostgreSQL can use it (RFC 4013)."""
+def _is_supported(password: str) -> bool:
+    """Return whether the driver supports the password (SASLprep, RFC 4013)."""
     from scramp.utils import ScramException, saslprep  # type: ignore[import-untyped]
 
     try:
@@ -96,11 +110,11 @@ def _takes(password: str) -> bool:
 
 
 def _postgres_tls(database: Database) -> Any:
-    """`sslmode` as pg8000's argument.
+    """Return the argument `ssl_context` of pg8000 for `sslmode`.
 
-    kine takes it as libpq does: since 0.10 it has pgx, whose default is `prefer`, TLS where the server can, with
-    whatever certificate. (Before, it had lib/pq, which insists on TLS when nothing is said.) `allow` is tried in the
-    other order there, and comes to the same with a server that takes both.
+    kine interprets `sslmode` as libpq does. Since 0.10 it uses pgx with the default `prefer`: TLS without verification
+    if the server supports it. (Earlier versions use lib/pq, which requires TLS by default.) `allow` only tries both in
+    the reverse order, so it is handled as `prefer`.
     """
     import ssl
 

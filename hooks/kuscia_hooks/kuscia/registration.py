@@ -1,10 +1,9 @@
-"""Registering a lite at its master ahead of its start, so that a wrong token is seen while it can still be
-mended.
+"""Registration of a lite at its master before Kuscia starts.
 
-A lite reads its deploy token once, from a file that nothing renews, and exits when the master refuses it.
-`prepare` therefore sends the lite's own registration (Kuscia facts 5.4) with the lite's own key. The master
-then knows that key, and does not look at the token of the lite itself, which registers again at its start
-(Kuscia facts 0.12). Repeating it changes nothing.
+A lite reads its deploy token once, from a file that is never updated, and exits if the master rejects the token.
+`prepare` therefore sends the registration of the lite (Kuscia facts 5.4) with the key of the lite, and retries until
+the token is fixed. The master then has the key and ignores the token when the lite registers again at its start
+(Kuscia facts 0.12). The registration is idempotent.
 """
 
 import base64
@@ -17,25 +16,31 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import hide, logger
-from kuscia_hooks.kuscia.gateway import AS_ENVOY, error_text, open_client
+from kuscia_hooks.core.text import printable
+from kuscia_hooks.kuscia.domain_key import distinguished_name
+from kuscia_hooks.kuscia.gateway import AS_ENVOY, connection_error, open_client
 
 _TOKEN_EXTENSION = x509.ObjectIdentifier("1.2.3.4")
 _JWT_SECONDS = 300
-_REFUSED = re.compile(r"deploy token mismatch|deploytokenstatus of domain is empty|domain \[.*\] not found")
-_AWAY = {502, 503, 504}
+_REJECTIONS = (
+    ("deploy-token-mismatch", re.compile(r"deploy token mismatch")),
+    ("deploy-token-pending", re.compile(r"deploytokenstatus of domain is empty")),
+    ("unknown-domain", re.compile(r"domain \[.*\] not found")),
+)
+"""Error IDs by the answer of the master (Kuscia facts 5.4)."""
+_UNAVAILABLE = {502, 503, 504}
 
 
 def request(domain_id: str, token: str, key: rsa.RSAPrivateKey) -> tuple[dict[str, Any], str]:
-    """A registration: its JSON body, and the value of the header `jwt-token`."""
+    """Return the JSON body of a registration and the value of its `jwt-token` header (Kuscia facts 5.4)."""
     import jwt
 
     csr = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain_id)]))
+        .subject_name(distinguished_name(domain_id))
         .add_extension(x509.UnrecognizedExtension(_TOKEN_EXTENSION, token.encode()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -61,10 +66,16 @@ def register(
     key: rsa.RSAPrivateKey,
     transport: httpx.BaseTransport | None = None,
 ) -> None:
-    """Register the lite, if the master takes its key or its token.
+    """Register a lite at its master.
+
+    Args:
+        endpoint: of the master's gateway.
+        token: the deploy token.
+        key: the domain key of the lite.
+        transport: replaces the network in tests.
 
     Raises:
-        RetryableError: the master refuses the token and does not know the key, is not ready for it, or not reached.
+        RetryableError: the master rejects the token and does not have the key, is not ready, or cannot be reached.
     """
     body, signature = request(domain_id, token, key)
     headers = {
@@ -76,20 +87,17 @@ def register(
         try:
             response = client.post(f"{endpoint}/register", json=body, headers=headers, extensions=AS_ENVOY)
         except httpx.TransportError as error:
-            raise RetryableError(
-                "unclassified-retryable", f"{endpoint}/register is not reached: {error_text(error)}"
-            ) from error
+            raise connection_error(f"{endpoint}/register", error) from error
     if response.status_code == 200:
         return
-    if _REFUSED.search(response.text):
+    answer = printable(response.text)
+    for error_id, pattern in _REJECTIONS:
+        if pattern.search(response.text):
+            raise RetryableError(error_id, f"the master rejected domain {domain_id}: {answer}")
+    if response.status_code in _UNAVAILABLE:
         raise RetryableError(
-            "unclassified-retryable", f"the master refuses domain {domain_id}: {response.text.strip()}"
+            "master-unavailable",
+            f"{endpoint}/register returned HTTP {response.status_code}: the proxy cannot reach the master",
         )
-    if response.status_code in _AWAY:
-        raise RetryableError(
-            "unclassified-retryable",
-            f"{endpoint}/register answers HTTP {response.status_code}: the master is not behind it now",
-        )
-    # Whatever this is, the lite asks again itself and reports it.
-    answer = response.text.strip()[:200]
-    logger.warning("the master answers a registration with HTTP %d: %s", response.status_code, answer)
+    # The lite sends the same request at its start and reports the error.
+    logger.warning("the master answered the registration with HTTP %d: %s", response.status_code, answer[:200])

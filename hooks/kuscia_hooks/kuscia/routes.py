@@ -1,4 +1,4 @@
-"""ClusterDomainRoutes: request bodies, and what differs from the ones in Kuscia."""
+"""ClusterDomainRoutes: request bodies, and the difference to those in Kuscia."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from kuscia_hooks.core.config import Route, Routes, split_endpoint
 from kuscia_hooks.core.plan import Action, Plan
 
-# As many statuses as a busy master returns within a second or two (Kuscia facts 16.3).
+# Number of statuses that a busy master returns within one or two seconds (Kuscia facts 16.3).
 STATUS_BATCH = 100
 
 
@@ -22,7 +22,7 @@ class RouteKey:
 
     @property
     def entry(self) -> str:
-        """The key in the ledger; unlike the name it cannot be read two ways."""
+        """Key in the ledger. Unlike the name, it is unambiguous."""
         return f"{self.source}/{self.destination}"
 
     @classmethod
@@ -34,7 +34,7 @@ class RouteKey:
 
 
 def wanted_routes(config: Routes) -> dict[RouteKey, dict[str, Any]]:
-    """Every route of the values as the body of `route/create`."""
+    """Return the body of `route/create` for every route of the values."""
     if isinstance(config.routes, str):
         routes = [
             Route(source=source, destination=destination)
@@ -76,9 +76,7 @@ def _create_body(config: Routes, route: Route) -> dict[str, Any]:
 
 
 def normal_route(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A route's content in one form, whether it comes from `route/create`'s body or from `route/query`'s
-    answer.
-    """
+    """Return the content of a route in a canonical form, from a `route/create` body or a `route/query` answer."""
     endpoint = data.get("endpoint") or {}
     token = data.get("token_config") or {}
     transit = data.get("transit") or {}
@@ -102,12 +100,13 @@ def plan_routes(
     ledger: Mapping[str, str],
     present: Mapping[RouteKey, Mapping[str, Any] | None],
 ) -> Plan:
-    """What the routes need.
+    """Return the plan for routes.
 
     Args:
-        ledger: `<source>/<destination>` to hash of what this release applied earlier.
-        present: what was read from Kuscia (None: not there). A route that was not read is believed to be as
-            the ledger says, and to be absent when the ledger does not know it.
+        wanted: request bodies.
+        ledger: `<source>/<destination>` to hash of the route that this release applied.
+        present: routes read from Kuscia; None if a route does not exist. A route that was not read is assumed to be as
+            in the ledger, and absent if the ledger does not have it.
     """
     actions: list[Action] = []
     for key, body in wanted.items():
@@ -117,7 +116,7 @@ def plan_routes(
             if found is None:
                 actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
             elif normal_route(found) != normal_route(body):
-                # There is no update of a route (Kuscia facts 0.15).
+                # KusciaAPI cannot update a route (Kuscia facts 0.15).
                 actions.append(Action("recreate", "DomainRoute", name, "changed", payload=(key, body)))
         elif key.entry not in ledger:
             actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
