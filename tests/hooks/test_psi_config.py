@@ -17,8 +17,8 @@ JOB = ExampleJob.model_validate(
 )
 
 
-def test_input_of_the_psi_component() -> None:
-    """Kuscia facts chapter 10, the version of HEAD."""
+def test_input_of_psi_component() -> None:
+    """As in Kuscia facts 10, the version of HEAD."""
     config = json.loads(psi_config.task_input_config(JOB, "psi-output-7", "psi-7-report"))
     assert config["sf_datasource_config"] == {
         "alice": {"id": "default-data-source"},
@@ -36,7 +36,7 @@ def test_input_of_the_psi_component() -> None:
     assert description["ray_fed_config"] == {"cross_silo_comm_backend": "brpc_link"}
 
 
-def test_attributes() -> None:
+def test_attributes_of_psi_component() -> None:
     node = json.loads(psi_config.task_input_config(JOB, "psi-output-7", "psi-7-report"))["sf_node_eval_param"]
     assert (node["domain"], node["name"], node["version"]) == ("data_prep", "psi", "1.0.0")
     attributes = dict(zip(node["attr_paths"], node["attrs"], strict=True))

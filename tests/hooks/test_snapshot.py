@@ -1,4 +1,4 @@
-"""What `doctor` looks at, and what it says of a release that is well or ill."""
+"""The state that `doctor` reads, and its findings for whole releases."""
 
 import json
 from typing import Any
@@ -9,8 +9,9 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release, SecretKey
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.inspect import doctor, snapshot
-from kuscia_hooks.inspect.diagnosis import judge
+from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
+from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.kuscia import datastore, domain_key, gateway
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
@@ -50,12 +51,12 @@ def prepared(message: str) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What is wrong with the gateways that are asked, by endpoint."""
+    """Error IDs of the gateways that fail, by endpoint."""
     problems: dict[str, str] = {}
 
     def probe(endpoint: str) -> None:
         if endpoint in problems:
-            raise RetryableError("unclassified-retryable", problems[endpoint])
+            raise RetryableError(problems[endpoint], "the message")
 
     def handshake_state(endpoint: str, domain: str) -> int:
         probe(endpoint)
@@ -68,8 +69,8 @@ def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.fixture
-def well(core: FakeCore, key_pem: bytes) -> FakeCore:
-    """A master that serves, with what it started with still in place."""
+def healthy(core: FakeCore, key_pem: bytes) -> FakeCore:
+    """A master that is ready, with the Secrets that it started with."""
     core.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": key_pem}))
     core.put("services", "ns", "kuscia-master", spec={"clusterIP": "10.1.1.1"})
     message = {"secrets": {"own-domain-key/domain.key": domain_key.fingerprint(key_pem, key_pem)}, "dnsServers": []}
@@ -92,76 +93,82 @@ def master(key_pem: bytes) -> Scripted:
 
 
 def closed() -> Any:
-    raise RetryableError("unclassified-retryable", "KusciaAPI is not reached")
+    raise RetryableError("kusciaapi-busy", "the message")
 
 
-def test_well(well: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finds_nothing_in_healthy_release(
+    healthy: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert doctor.attempt(SQLITE, kube, lambda: master.api) == 0
     assert capsys.readouterr().out == "kuscia-system: nothing found\n"
 
 
-def test_secret_that_was_changed(
-    well: FakeCore, kube: Kube, master: Scripted, other_key_pem: bytes, capsys: pytest.CaptureFixture[str]
+def test_reports_secret_that_changed_after_start(
+    healthy: FakeCore, kube: Kube, master: Scripted, other_key_pem: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    well.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": other_key_pem}))
+    healthy.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": other_key_pem}))
     assert doctor.attempt(SQLITE, kube, lambda: master.api) == 1
-    said = capsys.readouterr().out
-    assert "Secret ns/own-domain-key was changed after the pod started" in said
-    assert "cure: kubectl rollout restart deployment/kuscia-master -n ns" in said
+    output = capsys.readouterr().out
+    assert "[secret-changed]" in output
+    assert "kubectl rollout restart deployment/kuscia-master -n ns" in output
 
 
-def test_extra_config_that_was_changed(well: FakeCore, kube: Kube, master: Scripted, key_pem: bytes) -> None:
-    """As `prepare` recorded it, then another content of the same Secret."""
+def test_reports_extra_config_that_changed_after_start(
+    healthy: FakeCore, kube: Kube, master: Scripted, key_pem: bytes
+) -> None:
+    """The Secret first has the content that `prepare` recorded, then a different one."""
     more = SecretKey(name="more", key="kuscia.yaml")
     config = SQLITE.model_copy(update={"extra_config_secret": more})
     recorded = start_record(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
-    well.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
-    well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
-    assert judge(config, snapshot.collect(config, kube, lambda: master.api)) == []
-    well.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: b"}))
-    (found,) = judge(config, snapshot.collect(config, kube, lambda: master.api))
-    assert (found.name, found.seen) == ("secret-changed", "key kuscia.yaml is not what prepare read")
-    assert "Secret ns/more was changed after the pod started" in found.cause
+    healthy.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
+    healthy.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
+    assert diagnose(config, snapshot.collect(config, kube, lambda: master.api)) == []
+    healthy.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: b"}))
+    (found,) = diagnose(config, snapshot.collect(config, kube, lambda: master.api))
+    assert found.id == "secret-changed"
+    assert "ns/more" in found.cause
+    assert "kuscia.yaml" in found.seen
 
 
 @pytest.mark.parametrize("message", ["", "no JSON", "[]"])
-def test_pod_of_an_older_chart_recorded_nothing(well: FakeCore, kube: Kube, master: Scripted, message: str) -> None:
-    well.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(message)]
+def test_ignores_invalid_start_record(healthy: FakeCore, kube: Kube, master: Scripted, message: str) -> None:
+    healthy.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(message)]
     assert snapshot.collect(SQLITE, kube, lambda: master.api).started_with is None
 
 
-def test_what_cannot_be_looked_at(
-    well: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]
+def test_reports_what_could_not_be_checked(
+    healthy: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def forbidden(verb: str, kind: str, name: str) -> None:
         if kind == "events":
             raise api_exception(403, "events is forbidden")
 
-    well.fail = forbidden
+    healthy.fail = forbidden
     assert doctor.attempt(SQLITE, kube, lambda: master.api) == 2
-    assert "not looked at: events of ns: the API server refuses to list events" in capsys.readouterr().out
+    assert "events of ns: [" in capsys.readouterr().out
 
 
-def test_api_is_asked_of_a_ready_node_only(well: FakeCore, kube: Kube) -> None:
-    assert snapshot.collect(SQLITE, kube, closed).api == "KusciaAPI is not reached"
-    well.pods["ns"][0]["status"]["containerStatuses"][0]["ready"] = False
-    assert snapshot.collect(SQLITE, kube, closed).api == ""
+def test_calls_kusciaapi_of_ready_node_only(healthy: FakeCore, kube: Kube) -> None:
+    assert snapshot.collect(SQLITE, kube, closed).api == (Report("kusciaapi-busy", "the message"),)
+    healthy.pods["ns"][0]["status"]["containerStatuses"][0]["ready"] = False
+    assert snapshot.collect(SQLITE, kube, closed).api == ()
 
 
-def test_crash_loop(well: FakeCore, kube: Kube) -> None:
-    ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+def test_reads_logs_of_crash_loop(healthy: FakeCore, kube: Kube) -> None:
+    ended = {"terminated": {"exitCode": 0, "reason": "Completed", "message": "the termination message"}}
     status = container("master", waiting={"reason": "CrashLoopBackOff"}) | {"lastState": ended, "restartCount": 3}
-    well.pods["ns"][0]["status"]["containerStatuses"] = [status]
-    well.logs["ns", "m-1", "master", False] = b"this run\n"
-    well.logs["ns", "m-1", "master", True] = b"run before\n"
+    healthy.pods["ns"][0]["status"]["containerStatuses"] = [status]
+    healthy.logs["ns", "m-1", "master", False] = b"this run\n"
+    healthy.logs["ns", "m-1", "master", True] = b"run before\n"
     node = snapshot.collect(SQLITE, kube, closed).node
     assert node is not None
     (found,) = [one for one in node.containers if one.name == "master"]
     assert (found.end_code, found.end_reason, found.waiting) == (0, "Completed", "CrashLoopBackOff")
+    assert found.termination == "the termination message"
     assert (found.log, found.previous) == ("this run\n", "run before\n")
 
 
-def test_newest_node_and_newest_pod_of_each_job(well: FakeCore, kube: Kube) -> None:
+def test_reads_newest_node_and_newest_pod_of_each_job(healthy: FakeCore, kube: Kube) -> None:
     job = "job-name"
     pods = [
         pod("m-2", "master", created=5),
@@ -172,22 +179,24 @@ def test_newest_node_and_newest_pod_of_each_job(well: FakeCore, kube: Kube) -> N
     ]
     for one in pods[1:4]:
         one["metadata"]["labels"][job] = one["metadata"]["labels"]["app.kubernetes.io/component"]
-    well.pods["ns"] += pods
+    healthy.pods["ns"] += pods
     found = snapshot.collect(SQLITE, kube, closed)
     assert found.node is not None
     assert found.node.name == "m-2"
     assert [one.name for one in found.steps] == ["routes-1"]
 
 
-def test_unscheduled_pod(well: FakeCore, kube: Kube) -> None:
+def test_reads_reason_of_unscheduled_pod(healthy: FakeCore, kube: Kube) -> None:
     condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
-    well.pods["ns"] = [pod("m-1", "master", phase="Pending", conditions=[condition])]
+    healthy.pods["ns"] = [pod("m-1", "master", phase="Pending", conditions=[condition])]
     node = snapshot.collect(SQLITE, kube, closed).node
     assert node is not None
     assert node.unscheduled == "0/1 nodes are available"
 
 
-def test_events_and_engines_of_a_lite(core: FakeCore, kube: Kube, key_pem: bytes, gateways: dict[str, str]) -> None:
+def test_reads_events_gateway_and_engines_of_lite(
+    core: FakeCore, kube: Kube, key_pem: bytes, gateways: dict[str, str]
+) -> None:
     core.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": key_pem}))
     core.put("services", "ns", "kuscia-lite-carl", spec={"clusterIP": "10.1.1.1"})
     engine = pod("t-0", "x", phase="Pending", containerStatuses=[container("e", waiting={"reason": "ErrImagePull"})])
@@ -201,24 +210,28 @@ def test_events_and_engines_of_a_lite(core: FakeCore, kube: Kube, key_pem: bytes
         {"involvedObject": {"name": "kuscia-lite-carl-1"}, "reason": "FailedCreate", "message": "quota"}
     ]
     assert LITE.master is not None
-    gateways[LITE.master.endpoint] = "no Kuscia gateway answers"
+    gateways[LITE.master.endpoint] = "kusciaapi-timeout"
     found = snapshot.collect(LITE, kube, closed)
     assert found.node is None
     assert [one.name for one in found.engines] == ["t-0"]
     assert [one.reason for one in found.warnings] == ["FailedCreate"]
-    assert [(probe.of, probe.problem) for probe in found.probes] == [("the master", "no Kuscia gateway answers")]
+    assert [(probe.of, probe.problems) for probe in found.probes] == [
+        (snapshot.MASTER, (Report("kusciaapi-timeout", "the message"),))
+    ]
     assert found.known is None
     assert found.present["dnsServers"] == ["10.1.1.1"]
 
 
-def test_database(well: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    well.put("secrets", "ns", "db", data=secret_data(password="right"))
+def test_reads_warnings_and_errors_of_database(
+    healthy: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy.put("secrets", "ns", "db", data=secret_data(password="right"))
     config = Release.model_validate(MASTER.model_dump(by_alias=True) | {"domains": {}, "routes": []})
     monkeypatch.setattr(datastore, "check_database", lambda store, password: ["it is old"])
-    assert snapshot.collect(config, kube, lambda: master.api).database == ("it is old",)
+    assert snapshot.collect(config, kube, lambda: master.api).database == (Report("database-warning", "it is old"),)
 
     def refused(store: Any, password: str) -> list[str]:
-        raise PermanentError("unclassified", "it refuses")
+        raise PermanentError("kusciaapi-rejected", "it fails")
 
     monkeypatch.setattr(datastore, "check_database", refused)
-    assert snapshot.collect(config, kube, lambda: master.api).database == ("it refuses",)
+    assert snapshot.collect(config, kube, lambda: master.api).database == (Report("kusciaapi-rejected", "it fails"),)

@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -46,15 +48,15 @@ def route_status(body: dict[str, Any]) -> Reply:
     keys = [(key["source"], key["destination"]) for key in body["route_keys"]]
     if ("alice", "bob") in keys:
         return 11404, 'clusterdomainroutes.kuscia.secretflow "alice-bob" not found'
-    well = {"status": "Succeeded", "reason": ""}
-    ill = {"status": "Failed", "reason": "Reason:DestinationUnreachable"}
+    ready = {"status": "Succeeded", "reason": ""}
+    failed = {"status": "Failed", "reason": "Reason:DestinationUnreachable"}
     return {
         "routes": [
             {
                 "name": "-".join(key),
                 "source": key[0],
                 "destination": key[1],
-                "status": well if key[0] == "alice" else ill,
+                "status": ready if key[0] == "alice" else failed,
             }
             for key in keys
         ]
@@ -87,7 +89,7 @@ def master(key_pem: bytes) -> Scripted:
     return Scripted(key_pem, "kuscia-system", **replies)
 
 
-def test_all_of_a_master(core: FakeCore, kube: Kube, master: Scripted) -> None:
+def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Scripted) -> None:
     core.pods["ns"] = [
         pod("kuscia-master-doctor-x", "doctor"),
         pod("kuscia-master-keys-x", "keys", phase="Succeeded"),
@@ -115,11 +117,13 @@ def test_all_of_a_master(core: FakeCore, kube: Kube, master: Scripted) -> None:
     ]
     assert [(row["table"], row["columns"], row["grantedTo"]) for row in found["tables"]] == [("alice-table", 2, "bob")]
     assert [row["job"] for row in found["jobs"]] == ["new", "old"]
-    assert found["unknown"] == ['tables of bob: KusciaAPI domaindata/list answered 11503: namespaces "bob" not found']
+    (unknown,) = found["unknown"]
+    assert unknown.startswith("tables of bob: [kusciaapi-")
+    assert "11503" in unknown
     assert json.loads(status.as_json(found)) == found
 
 
-def test_screen(core: FakeCore, kube: Kube, master: Scripted) -> None:
+def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: Scripted) -> None:
     core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
     text = status.screen(status.collect(MASTER, kube, lambda: master.api))
     assert "master kuscia-system: release kuscia in ns, Kuscia v1.1.0b0" in text
@@ -127,18 +131,37 @@ def test_screen(core: FakeCore, kube: Kube, master: Scripted) -> None:
     assert max(len(line) for line in text.splitlines()) < 160
 
 
-def test_without_the_api(core: FakeCore, kube: Kube) -> None:
-    """What can be read is shown; what cannot is named with the reason."""
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_prints_rich_tables_on_terminal(
+    core: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
+    found = status.collect(MASTER, kube, lambda: master.api)
+    found["jobs"] = [{"job": "[red]\x1b[1mx", "state": "Running", "created": ""}]
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    text = status.screen(found)
+    assert "\x1b[32mReady" in text
+    assert "GRANTED TO" in text
+    assert "[red] [1mx" in text
+
+
+def test_shows_pods_and_reason_without_kusciaapi(core: FakeCore, kube: Kube) -> None:
 
     def closed() -> Any:
-        raise RetryableError("unclassified-retryable", "KusciaAPI is not reached", see="kubectl get pods")
+        raise RetryableError("kusciaapi-busy", "it is busy", see="kubectl get pods")
 
     core.pods["ns"] = [pod("kuscia-master-x", "master", initContainerStatuses=[container("prepare", running={})])]
     found = status.collect(MASTER, kube, closed)
     assert found["pods"][0]["phase"] == "Init: prepare"
     assert "routes" not in found
-    assert found["unknown"] == ["KusciaAPI: KusciaAPI is not reached\n    see: kubectl get pods"]
-    assert "not known\n  KusciaAPI: KusciaAPI is not reached" in status.screen(found)
+    assert found["unknown"] == ["KusciaAPI: [kusciaapi-busy] it is busy\n    see: kubectl get pods"]
+    assert "  KusciaAPI: [kusciaapi-busy] it is busy" in status.screen(found)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +174,11 @@ def test_without_the_api(core: FakeCore, kube: Kube) -> None:
         ({"phase": "Pending"}, "Pending"),
     ],
 )
-def test_phase(found: dict[str, Any], phase: str) -> None:
+def test_phase_names_reason_of_waiting(found: dict[str, Any], phase: str) -> None:
     assert status.phase(pod("x", "master", **found)) == phase
 
 
-def test_routes_of_a_lite(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_routes_of_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     lite = Release.model_validate(LITE.model_dump(by_alias=True) | {"partners": ["bob"]})
     monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
     look = status.Look()
@@ -163,8 +186,8 @@ def test_routes_of_a_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     assert look.unread == []
 
     def closed(endpoint: str, domain: str) -> str:
-        raise RetryableError("unclassified-retryable", "it is down")
+        raise RetryableError("kusciaapi-timeout", "it is down")
 
     monkeypatch.setattr(gateway, "master_id", closed)
     assert status.wanted_routes(lite, look) == [("carl", "bob"), ("bob", "carl")]
-    assert look.unread == ["route to the master: it is down"]
+    assert look.unread == ["route to the master: [kusciaapi-timeout] it is down"]

@@ -159,7 +159,23 @@ STEPS = (
     _retryable("example-job-running", "The example job has not ended within the deadline of `helm test`."),
 )
 
-INSPECT = ()
+INSPECT = (
+    # logs
+    _permanent("no-job", "The domain takes part in no job."),
+    _permanent("job-not-found", "The job does not exist, or the domain does not take part in it."),
+    _permanent("container-required", "The engine has several containers; --container must name one."),
+    _permanent("engine-log-not-found", "The engine has no log: it never started, or its log was deleted with a pod."),
+    _permanent("engine-logs-not-kept", "The engine pod is gone, and the lite does not keep logs of engines."),
+    _retryable("log-wait-timeout", "The deadline passed while `logs` was waiting for an engine."),
+    # invite
+    _permanent("not-a-master", "Only a master can invite a partner."),
+    _permanent("invalid-arguments", "Arguments of the command are invalid; each is listed."),
+    _permanent("external-service-not-found", "The Service that exposes the gateway of the master does not exist."),
+    _permanent("load-balancer-without-address", "The load balancer has not assigned an address to the Service."),
+    # example job
+    _permanent("example-job-failed", "The example job failed, and retrying does not help."),
+    _permanent("example-job-deleted", "The example job was deleted while it ran."),
+)
 
 CATALOG: Mapping[str, Entry] = {
     entry.id: entry

@@ -1,9 +1,8 @@
-"""The input of SecretFlow's two-party PSI component, as Kuscia's own example job carries it (Kuscia facts
-chapter 10).
+"""Input of SecretFlow's two-party PSI component, as in the example job of Kuscia (Kuscia facts 10).
 
-Component data_prep/psi 1.0.0, which SecretFlow 1.11 has; the engine of the example job reads the same input. It has two
-outputs, the table and a report (SecretFlow's docs/component/comp_list.md), and each party registers both as domaindata,
-one after the other (secretflow/kuscia/entry.py): under one ID the report would replace the table.
+The component is data_prep/psi 1.0.0 of SecretFlow 1.11; the engine of the test bed reads the same input. It has two
+outputs, the table and a report (SecretFlow's docs/component/comp_list.md). Each party registers both as domaindata
+(secretflow/kuscia/entry.py), so they need different IDs: otherwise the report replaces the table.
 """
 
 import json
@@ -15,7 +14,7 @@ _LINK_MILLISECONDS = 1_200_000
 
 
 def task_input_config(job: ExampleJob, output: str, report: str) -> str:
-    """`task_input_config` of the job's only task, a JSON text.
+    """Return `task_input_config` of the only task of the job, as JSON.
 
     Args:
         output: ID of the result in each domain; its file has the same name.

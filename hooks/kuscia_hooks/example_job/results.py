@@ -1,8 +1,8 @@
-"""The results of example jobs: how a lite's `check` knows its own, and what becomes of them.
+"""Results of example jobs: the marks by which the `check` of a lite finds them.
 
-Only a party may read or delete its objects, and only the master knows which job succeeded. So the master marks the
-table that a successful job registered in each domain, in the table's attributes, and that domain's `check` reads the
-newest, and removes what need not be kept.
+Only a party can read or delete its own objects, and only the master knows which job succeeded. The master therefore
+marks the table that a job registered in each domain, in the attributes of the table. The `check` of that domain reads
+the latest result and deletes those that are not to be kept.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ KEEP = "kuscia-chart/keep"
 LATEST = "latest"
 PAST = "past"
 FAILED = "failed"
-# What KusciaAPI keeps where an update leaves it out, and what would be lost otherwise (Kuscia facts 7.4).
+# An update must repeat these fields: KusciaAPI deletes some of those that are absent (Kuscia facts 7.4).
 _KEPT = ("name", "type", "relative_uri", "datasource_id", "partition", "columns", "vendor", "file_format")
 
 
 def report_of(job_id: str) -> str:
-    """ID of the report that SecretFlow registers in each domain beside the result."""
+    """Return the ID of the report that SecretFlow registers in each domain next to the result."""
     return f"{job_id}-report"
 
 
@@ -33,7 +33,9 @@ class Result:
     """A table that an example job left in a domain.
 
     Args:
-        state: LATEST, PAST (another job was begun since), or FAILED (its job did not succeed).
+        job: ID of the job.
+        state: LATEST, PAST (a newer job has started), or FAILED (the job did not succeed).
+        keep: whether `check` must not delete it.
     """
 
     id: str
@@ -45,7 +47,7 @@ class Result:
 
 
 def listed(api: KusciaAPI, domain: str) -> list[Result]:
-    """A domain's own results, the newest last."""
+    """Return the results that a domain owns, the newest last."""
     answer = api.call("domaindata/list", {"data": {"domain_id": domain}})
     found = []
     for table in answer["domaindata_list"]:
@@ -61,12 +63,12 @@ def listed(api: KusciaAPI, domain: str) -> list[Result]:
                     attributes.get(KEEP) == "true",
                 )
             )
-    # A job's ID begins with the time at which it was submitted (runner.new_id).
+    # The ID of a job starts with the time of its submission (runner.new_id).
     return sorted(found, key=lambda result: result.job)
 
 
 def mark(api: KusciaAPI, domain: str, output: str, job_id: str, state: str, keep: bool) -> bool:
-    """Mark a result; False where the domain has none of this ID."""
+    """Mark a result. Return False if the domain has no table with this ID."""
     try:
         table = api.call("domaindata/query", {"data": {"domain_id": domain, "domaindata_id": output}})
     except Missing:
@@ -82,12 +84,14 @@ def _update(domain: str, output: str, table: Mapping[str, Any], attributes: dict
 
 
 def supersede(api: KusciaAPI, domain: str) -> int:
-    """A new job begins: no result of an earlier one is the latest any more. Returns how many wait for removal."""
+    """Mark the results of earlier jobs as past, because a new job starts. Return how many are to be deleted."""
     waiting = 0
     for result in listed(api, domain):
         if result.state == LATEST:
             mark(api, domain, result.id, result.job, PAST, result.keep)
         waiting += not result.keep
     if waiting:
-        logger.info("%s has %d results of earlier example jobs; helm test of its release removes them", domain, waiting)
+        logger.info(
+            "domain %s: %d results of earlier example jobs; helm test of its release deletes them", domain, waiting
+        )
     return waiting

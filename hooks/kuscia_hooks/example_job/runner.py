@@ -1,4 +1,4 @@
-"""The example job: submit, follow, and again where only the circumstances failed."""
+"""Runs the example job: submits it, follows it, and retries it after a transient failure."""
 
 import re
 import secrets
@@ -19,7 +19,7 @@ from kuscia_hooks.kuscia.jobs import describe, ended, reasons, show
 
 ATTEMPTS = 3
 TASK = "single-psi"
-# What another attempt would only meet again.
+# Reasons for which a retry fails again.
 _LASTING = re.compile(
     r"failed to get appImage|namespace \"[^\"]*\" not found|ErrImagePull|ImagePullBackOff|InvalidImageName|"
     r"can't find initiator|validate",
@@ -28,12 +28,12 @@ _LASTING = re.compile(
 
 
 def new_id() -> str:
-    """An id that no other run has; `<id>-single-psi-0-<port>` still fits into a DNS label."""
+    """Return a unique job ID. `<id>-single-psi-0-<port>` must fit into a DNS label."""
     return f"psi-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
 
 
 def output_of(job: ExampleJob, job_id: str) -> str:
-    """ID of a run's result in each domain; no other run writes it."""
+    """Return the ID of the result in each domain; it is unique to the run."""
     return f"{job.output}-{job_id.removeprefix('psi-')}"
 
 
@@ -43,7 +43,7 @@ class Run:
 
     Args:
         output: ID of its result in each domain.
-        attempts: how many jobs it took.
+        attempts: number of jobs that were submitted.
     """
 
     job_id: str
@@ -55,7 +55,7 @@ class Run:
 
 
 def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
-    """The body of `job/create`."""
+    """Return the body of `job/create`."""
     config = psi_config.task_input_config(job, output_of(job, job_id), results.report_of(job_id))
     return {
         "job_id": job_id,
@@ -74,18 +74,19 @@ def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
     }
 
 
-def passing(reason: str) -> bool:
-    """Whether another attempt may succeed: a pod that was lost, evicted or killed, an engine that lost its
-    peer.
-    """
+def transient(reason: str) -> bool:
+    """Return whether a retry may succeed, as after a lost, evicted or killed pod."""
     return not _LASTING.search(reason)
 
 
 def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[[], str] | None = None) -> Run:
-    """Run the job to its success. It is then deleted unless it is to be kept; one that failed stays, for a look.
+    """Run the job until it succeeds. A job that succeeded is deleted unless `job.keep`; a failed one stays.
+
+    Args:
+        fresh_id: returns a new job ID; by default `new_id`.
 
     Raises:
-        PermanentError: it failed for a reason that lasts, or failed three times.
+        PermanentError: `example-job-failed`: permanently or three times; or `example-job-deleted`.
         DeadlineExceeded: the deadline passed; the job is stopped.
     """
     deadline = deadline.within(job.timeout_seconds)
@@ -93,7 +94,7 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
         until("earlier results", partial(results.supersede, api, party.domain), deadline)
     for attempt in range(1, ATTEMPTS + 1):
         job_id = (fresh_id or new_id)()
-        until("KusciaAPI to take the job", partial(_create, api, job, job_id), deadline)
+        until("KusciaAPI to accept the job", partial(_create, api, job, job_id), deadline)
         logger.info("submitted KusciaJob %s", job_id)
         try:
             status = _follow(api, job_id, deadline)
@@ -108,43 +109,45 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
             return Run(job_id, output_of(job, job_id), attempt)
         _mark(api, job, job_id, results.FAILED)
         reason = reasons(status)
-        if attempt == ATTEMPTS or not passing(reason) or deadline.passed:
-            raise PermanentError("unclassified", f"KusciaJob {job_id} {status['state']}: {reason}", see=show(job_id))
-        logger.info("KusciaJob %s %s (%s); trying again", job_id, status["state"], reason)
+        if attempt == ATTEMPTS or not transient(reason) or deadline.passed:
+            raise PermanentError(
+                "example-job-failed", f"KusciaJob {job_id} {status['state']}: {reason}", see=show(job_id)
+            )
+        logger.info("KusciaJob %s %s (%s); retrying", job_id, status["state"], reason)
         _delete(api, job_id)
     raise AssertionError("unreachable")
 
 
 def _mark(api: KusciaAPI, job: ExampleJob, job_id: str, state: str) -> None:
-    """Tell the parties' checks what became of their results; whether there is one at all is checked elsewhere."""
+    """Mark the results for the `check` of each party; that a result exists is checked there."""
     keep = job.keep and state == results.LATEST
     for party in job.parties:
         try:
             results.mark(api, party.domain, output_of(job, job_id), job_id, state, keep)
         except StepError as error:
-            logger.warning("the result of %s in %s is not marked: %s", job_id, party.domain, error)
+            logger.warning("cannot mark the result of KusciaJob %s in domain %s: %s", job_id, party.domain, error)
 
 
 def _create(api: KusciaAPI, job: ExampleJob, job_id: str) -> None:
     try:
         api.call("job/create", body(job, job_id))
     except Exists:
-        logger.info("KusciaJob %s exists by now", job_id)
+        logger.info("KusciaJob %s exists: an earlier request created it", job_id)
 
 
 def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
-    told, told_at, status = "", float("-inf"), {"state": "Unknown"}
+    reported, reported_at, status = "", float("-inf"), {"state": "Unknown"}
     while True:
         try:
             status = api.call("job/query", {"job_id": job_id})["status"]
             line = describe(status)
         except Missing as error:
-            raise PermanentError("unclassified", f"KusciaJob {job_id} was deleted while it ran") from error
+            raise PermanentError("example-job-deleted", f"KusciaJob {job_id} was deleted while it ran") from error
         except RetryableError as error:
             line = str(error)
-        if line != told or deadline.elapsed() - told_at >= REPORT_SECONDS:
+        if line != reported or deadline.elapsed() - reported_at >= REPORT_SECONDS:
             logger.info("KusciaJob %s: %s, %.0f s", job_id, line, deadline.elapsed())
-            told, told_at = line, deadline.elapsed()
+            reported, reported_at = line, deadline.elapsed()
         if ended(status):
             return status
         if deadline.passed:
@@ -156,17 +159,17 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
 
 
 def _stop(api: KusciaAPI, job_id: str) -> None:
-    """So that its engines do not run on unwatched; the job itself stays, for a look."""
+    """Stop the job and its engines. The job itself stays, so that its status can be read."""
     try:
-        api.call("job/stop", {"job_id": job_id, "reason": "the time of the check is up"})
+        api.call("job/stop", {"job_id": job_id, "reason": "the check timed out"})
     except StepError as error:
-        logger.warning("KusciaJob %s is not stopped: %s", job_id, error)
+        logger.warning("cannot stop KusciaJob %s: %s", job_id, error)
 
 
 def _delete(api: KusciaAPI, job_id: str) -> None:
     try:
         api.call("job/delete", {"job_id": job_id})
     except Missing:
-        logger.info("KusciaJob %s is gone already", job_id)
+        logger.info("KusciaJob %s is already deleted", job_id)
     except StepError as error:
-        logger.warning("KusciaJob %s is left behind: %s", job_id, error)
+        logger.warning("cannot delete KusciaJob %s: %s", job_id, error)

@@ -1,4 +1,4 @@
-"""`doctor`: looks at a release from outside, and says what is wrong with it and which command mends it."""
+"""`doctor`: inspects a release and prints what is wrong with it, each with the command that fixes it."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,16 @@ from kuscia_hooks.kuscia.api import KusciaAPI
 
 
 def attempt(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> int:
-    """Look, judge, and print; returns the exit code: 0 nothing found, 1 found, 2 not everything could be looked at."""
+    """Inspect the release and print the findings.
+
+    Args:
+        open_api: returns KusciaAPI of the node; raises StepError if it cannot be used.
+
+    Returns:
+        The exit code: 0 nothing found, 1 causes found, 2 nothing found but not everything could be checked.
+    """
     seen = snapshot.collect(config, kube, open_api)
-    findings = diagnosis.judge(config, seen)
+    findings = diagnosis.diagnose(config, seen)
     for line in diagnosis.describe(findings, config.domain_id, seen.unread):
         logger.info("%s", line)
     return 1 if findings else 2 if seen.unread else 0

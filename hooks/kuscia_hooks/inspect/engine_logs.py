@@ -1,7 +1,8 @@
-"""`logs`: what the engines of a job print, or why that cannot be had here and who can.
+"""`logs`: prints the logs of the engines of a job, or the command that prints them elsewhere.
 
-A party sees the engines of its own domain only: under RunK their pods while they exist, afterwards, and under the other
-runtimes always, what its lite kept of them (log/task/query, which a master does not answer: Kuscia facts 7.2).
+A party can read the engines of its own domain only: the logs of their pods under RunK while these exist, and the logs
+that its lite keeps afterwards and under the other runtimes (log/task/query, which a master does not serve: Kuscia facts
+7.2).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,27 +14,33 @@ from kuscia_hooks.cluster.client import Kube, Waiting
 from kuscia_hooks.core.config import LookedAtEngines, Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline
+from kuscia_hooks.inspect.known.commands import UPGRADE
+from kuscia_hooks.inspect.names import namespace_of
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import ApiError, Missing
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 
-# Of an engine's pod on the host cluster (recording runk-task-pod.yaml).
 TASK_ANNOTATION = "kuscia.secretflow/task-id"
+"""Annotation of an engine pod in the host cluster (recording runk-task-pod.yaml)."""
+# Texts of KusciaAPI.
 MANY_CONTAINERS = "please specify the container name"
 LATER = "please try later"
-# How often a log that is followed is read.
+NO_DIRECTORY = "pod log directory"
 KEPT_SECONDS = 2.0
+"""Interval at which a kept log is read with `follow`."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What the user asks for.
+    """The arguments of `logs`.
 
     Args:
         job_id: "" for the latest job.
-        container: "" for all of a pod, or the only one.
+        follow: whether to wait for the engines and print until they end.
+        container: "" for all containers of a pod, or the only one.
     """
 
     job_id: str = ""
@@ -43,7 +50,13 @@ class Query:
 
 @dataclass
 class Outcome:
-    """How many engines' logs were printed, and how many of the own domain's could not be."""
+    """The number of engines by result.
+
+    Args:
+        printed: the log was printed.
+        lost: engines of this domain whose log could not be read.
+        elsewhere: engines of other domains.
+    """
 
     printed: int = 0
     lost: int = 0
@@ -55,7 +68,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reader:
-    """The engines of one domain."""
+    """Reads the logs of the engines of one domain."""
 
     config: Release
     engines: LookedAtEngines
@@ -66,10 +79,10 @@ class Reader:
     say: Callable[[str], None] = field(default=lambda line: None)
 
     def task(self, job_id: str, task_id: str) -> int:
-        """Print a task's engines to their end; returns how many there were.
+        """Print the logs of the engines of a task, and return the number of engines.
 
         Raises:
-            StepError: there is nothing to read, and why.
+            StepError: there is no log.
         """
         namespace = self.engines.namespace
         if namespace is None:
@@ -88,7 +101,7 @@ class Reader:
         return [pod for pod in found if (pod["metadata"].get("annotations") or {}).get(TASK_ANNOTATION) == task_id]
 
     def _await_pods(self, namespace: str, job_id: str, task_id: str) -> list[dict[str, Any]]:
-        told = float("-inf")
+        reported = float("-inf")
         while True:
             pods = self._pods(namespace, task_id)
             if pods:
@@ -96,21 +109,25 @@ class Reader:
             status = self.api.call("job/query", {"job_id": job_id})["status"]
             if _over(status, task_id):
                 return []
-            told = self._report(told, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
+            reported = self._report(reported, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
 
-    def _report(self, told: float, text: str) -> float:
-        """Say what is waited for every ten seconds, and wait a step."""
+    def _report(self, reported: float, text: str) -> float:
+        """Report what `logs` is waiting for every ten seconds, then pause.
+
+        Raises:
+            RetryableError: `log-wait-timeout`.
+        """
         if self.deadline.passed:
-            raise RetryableError("unclassified-retryable", f"gave up: {text}")
+            raise RetryableError("log-wait-timeout", f"timed out waiting for the engine: {text}")
         now = self.deadline.elapsed()
-        if now - told >= REPORT_SECONDS:
-            self.say(f"waiting: {text}")
-            told = now
+        if now - reported >= REPORT_SECONDS:
+            self.say(f"waiting: {printable(text)}")
+            reported = now
         self.deadline.pause()
-        return told
+        return reported
 
     def _pod(self, namespace: str, job_id: str, name: str, container: str) -> None:
-        told = float("-inf")
+        reported = float("-inf")
         while True:
             try:
                 for line in self.kube.follow_log(namespace, name, container, self.query.follow):
@@ -119,18 +136,19 @@ class Reader:
             except Waiting as error:
                 if not self.query.follow:
                     raise RetryableError(
-                        "unclassified-retryable",
-                        f"{name} has no log yet: {error.message}",
-                        see=f"kubectl describe pod {name} -n {namespace}",
+                        "no-log-yet",
+                        f"pod {namespace}/{name} has no log yet: {error.message}",
+                        see=f"kubectl describe pod {quoted(name)} -n {quoted(namespace)}",
                     ) from error
                 if jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
-                    raise RetryableError(
-                        "unclassified-retryable", f"{name} was gone before its log could be read: {error.message}"
+                    raise PermanentError(
+                        "engine-log-not-found",
+                        f"pod {namespace}/{name} was deleted before its log could be read: {error.message}",
                     ) from error
-                told = self._report(told, error.message)
+                reported = self._report(reported, error.message)
 
     def _kept(self, job_id: str, task_id: str) -> int:
-        replica, told = 0, float("-inf")
+        replica, reported = 0, float("-inf")
         while True:
             try:
                 self._replica(job_id, task_id, replica)
@@ -140,16 +158,15 @@ class Reader:
                     return replica
                 waits = self.query.follow and LATER in error.text
                 if waits and not jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
-                    told = self._report(told, error.text)
+                    reported = self._report(reported, error.text)
                     continue
                 raise self._lost(error) from error
 
     def _replica(self, job_id: str, task_id: str, replica: int) -> None:
-        """Print what is kept of one engine; with `follow` until its task has ended.
+        """Print the kept log of one engine; with `follow`, until its task ends.
 
-        Kuscia's own `follow` goes on waiting for lines after that, for ever (Kuscia's
-        pkg/kusciaapi/service/log_service.go, tailFile). So the log is read again and again, and the last line of a task
-        that runs is left to the next time, since it may not be whole yet.
+        The `follow` of Kuscia never ends (Kuscia's pkg/kusciaapi/service/log_service.go, tailFile), so the log is read
+        repeatedly. While the task runs, the last line may be incomplete; it is printed with the next read.
         """
         body = {"task_id": task_id, "replica_idx": replica, "container": self.query.container}
         said, held = 0, list[str]()
@@ -158,7 +175,7 @@ class Reader:
             answers = self.api.stream("log/task/query", body)
             lines = [line for item in answers for line in str(item.get("log", "")).split("\n")]
             if len(lines) < said + len(held):
-                # Another file, as after a restart of the container.
+                # A different file: the container restarted.
                 for line in held:
                     self.say(line)
                 said = 0
@@ -172,21 +189,22 @@ class Reader:
 
     def _lost(self, error: ApiError) -> StepError:
         if MANY_CONTAINERS in error.text:
-            return PermanentError("unclassified", f"{error.text}: add --container NAME")
-        if "pod log directory" not in error.text:
+            return PermanentError(
+                "container-required", f"KusciaAPI: {printable(error.text)}", fix="add --container NAME"
+            )
+        if NO_DIRECTORY not in error.text:
             return error
         if not self.engines.keeps_logs:
+            upgrade = UPGRADE.format(release=quoted(self.config.release), namespace=quoted(self.config.namespace))
             return PermanentError(
-                "unclassified",
-                "the engine's pod is gone, and the lite keeps no logs. Follow the next job while it runs, or set "
-                "lite.runk.enableLogging: true",
-                see=f"helm upgrade {self.config.release} ./charts/kuscia -n {self.config.namespace} --reuse-values "
-                "--set lite.runk.enableLogging=true",
+                "engine-logs-not-kept",
+                "the engine pod is gone, and the lite does not keep logs of engines",
+                fix=f"{upgrade} --set lite.runk.enableLogging=true   # or follow the next job: logs -f",
             )
         return PermanentError(
-            "unclassified",
-            "the lite has nothing of this engine: it never started, or the lite's pod was replaced since",
-            see=f"kubectl get events -n {self.engines.namespace or self.config.namespace}",
+            "engine-log-not-found",
+            "the lite has no log of this engine: it never started, or the pod of the lite was replaced since",
+            see=f"kubectl get events -n {quoted(self.engines.namespace or self.config.namespace)}",
         )
 
 
@@ -196,29 +214,31 @@ def _over(status: dict[str, Any], task_id: str) -> bool:
 
 
 def latest(api: KusciaAPI) -> str:
-    """The id of the job that was made last.
+    """Return the ID of the latest job.
 
     Raises:
-        PermanentError: there is none.
+        PermanentError: `no-job`.
     """
     found = jobs.listed(api)
     if not found:
-        raise PermanentError("unclassified", "there is no job that this domain takes part in")
+        raise PermanentError("no-job", "this domain takes part in no job")
     return str(found[0]["job_id"])
 
 
 def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline: Deadline) -> Outcome:
-    """Print the logs of a job's engines, each line with its party.
+    """Print the logs of the engines of a job, each line with its domain.
 
     Raises:
-        PermanentError: no such job.
+        PermanentError: `no-job` or `job-not-found`.
     """
     job_id = query.job_id or latest(api)
     try:
         found = api.call("job/query", {"job_id": job_id})
     except Missing as error:
         raise PermanentError(
-            "unclassified", f"there is no job {job_id} that {config.domain_id} takes part in: {error.text}"
+            "job-not-found",
+            f"job {job_id} not found, or domain {config.domain_id} does not take part in it: {printable(error.text)}",
+            see="kubectl kuscia status",
         ) from error
     logger.info("KusciaJob %s: %s", job_id, jobs.describe(found["status"]))
     reason = jobs.reasons(found["status"])
@@ -262,6 +282,5 @@ def _domains(task: dict[str, Any]) -> Iterator[str]:
 
 
 def _elsewhere(config: Release, domain: str, job_id: str) -> str:
-    neighbour = config.domains.get(domain)
-    namespace = (neighbour.namespace if neighbour else None) or f"<{domain}'s namespace>"
-    return f"only {domain} may read its engine's log. There: kubectl kuscia logs {job_id} -n {namespace}"
+    namespace = namespace_of(config, domain)
+    return f"run as {domain}: kubectl kuscia logs {quoted(job_id)} -n {namespace}"

@@ -1,48 +1,71 @@
-"""A finding of `doctor`, and how a known cause is recognized in a text."""
+"""A finding of `doctor`, and the patterns that recognize one in a log."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kuscia_hooks.core.text import printable, quoted
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One cause.
+    """One cause of failure.
 
     Args:
-        name: of the cause, for tests and for those who search.
-        cause: what is wrong, for a person.
-        cure: the command that mends it, or shows what has to be mended.
-        seen: where, and the line that decides.
+        id: ID of the catalog of errors or of `known/summaries.py`.
+        cause: what is wrong.
+        fix: the command that fixes it, or that shows what has to be fixed.
+        seen: where it was seen, with the line that decides.
     """
 
-    name: str
+    id: str
     cause: str
-    cure: str
+    fix: str
     seen: str
 
 
 @dataclass(frozen=True)
-class Known:
-    """A cause that a text gives away; its groups, and the release's names, may stand in cause and cure."""
+class LogPattern:
+    """A cause that a log shows.
 
-    name: str
+    Args:
+        pattern: regular expression for the log.
+        cause: template of the cause; may use the groups of the pattern and the names of the release.
+        fix: template of the fix; may use the same.
+    """
+
+    id: str
     pattern: str
     cause: str
-    cure: str
+    fix: str
 
 
-def match_log(text: str, known: tuple[Known, ...], names: Mapping[str, str], where: str) -> Finding | None:
-    """The first known cause in a text; None when there is none."""
-    for one in known:
+def swapped(endpoint: str) -> str:
+    """Return an endpoint with the other of the schemes http and https."""
+    scheme, _, rest = endpoint.partition("://")
+    return f"{'http' if scheme == 'https' else 'https'}://{rest}"
+
+
+def match_log(text: str, patterns: tuple[LogPattern, ...], names: Mapping[str, str], where: str) -> Finding | None:
+    """Return the finding of the first pattern that matches, or None.
+
+    Args:
+        names: names of the release, quoted for a shell.
+        where: where the log is from.
+    """
+    for one in patterns:
         match = re.search(one.pattern, text)
         if match:
-            groups = {name: value for name, value in match.groupdict().items() if value is not None}
+            groups = {name: printable(value) for name, value in match.groupdict().items() if value is not None}
+            if "endpoint" in groups:
+                groups["swapped"] = swapped(groups["endpoint"])
             begin = text.rfind("\n", 0, match.start()) + 1
             end = text.find("\n", match.end())
-            line = text[begin : end if end >= 0 else len(text)].strip()
-            values = {**names, **groups, "line": line}
-            values["tail"] = values.get("endpoint", "").partition("://")[2].rstrip(",")
-            values["tail"] = f"://{values['tail']}"
-            return Finding(one.name, one.cause.format_map(values), one.cure.format_map(values), f"{where}: {line}")
+            line = printable(text[begin : end if end >= 0 else len(text)])
+            return Finding(
+                one.id,
+                one.cause.format_map({**names, **groups}),
+                one.fix.format_map({**names, **{name: quoted(value) for name, value in groups.items()}}),
+                f"{where}: {line}",
+            )
     return None

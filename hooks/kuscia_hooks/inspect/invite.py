@@ -1,6 +1,7 @@
-"""`invite`: what the operator of a master sends to a partner in another cluster, and what comes back.
+"""`invite`: prints what the operator of a master sends to a partner in a different cluster.
 
-No secret travels: the partner is admitted by its public certificate, or by a token that is handed over apart.
+The invitation has no secret: the partner is admitted by its public certificate, or by a deploy token that is sent
+separately.
 """
 
 from typing import Any
@@ -10,38 +11,43 @@ import yaml
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release, split_endpoint, valid_domain_id, valid_endpoint
 from kuscia_hooks.core.errors import ConfigError, PermanentError
+from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.inspect.known.commands import UPGRADE
 
-PLACEHOLDER = "<the address of a node>"
+PLACEHOLDER = "<node address>"
 
 
 def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
-    """Where a partner reaches the master's gateway, and what to know about that; "" where nothing is.
+    """Return the endpoint of the master for a partner, and a note about it ("" for none).
 
     Raises:
-        PermanentError: a load balancer that has no address yet, or a Service that is not there.
+        PermanentError: `external-service-not-found` or `load-balancer-without-address`.
     """
     external = config.external
     if external is None:
         return config.gateway, (
-            "this address is known inside this cluster only. For a partner elsewhere set master.service.external or "
-            "master.ingress, or give the address of your own: kubectl kuscia invite DOMAIN --endpoint URL"
+            "this endpoint works inside this cluster only. For a partner elsewhere set master.service.external or "
+            "master.ingress, or pass the endpoint: kubectl kuscia invite DOMAIN --endpoint URL"
         )
     if external.type == "Ingress":
         url = str(external.url)
-        return url, "put in the host name at which the Ingress controller is reached" if "<" in url else ""
-    name = str(external.service)
-    show = f"kubectl get service {name} -n {config.namespace}"
+        return url, "replace the placeholder with the host name of the Ingress controller" if "<" in url else ""
+    name, namespace = str(external.service), quoted(config.namespace)
+    show = f"kubectl get service {quoted(name)} -n {namespace}"
     service = kube.service(config.namespace, name)
     if service is None:
         raise PermanentError(
-            "unclassified", f"Service {config.namespace}/{name} does not exist: upgrade the release", see=show
+            "external-service-not-found",
+            f"Service {config.namespace}/{name} not found",
+            fix=UPGRADE.format(release=quoted(config.release), namespace=namespace),
+            see=show,
         )
     scheme = split_endpoint(config.gateway).scheme
     port = service["spec"]["ports"][0]
     if external.type == "NodePort":
         return (
             f"{scheme}://{PLACEHOLDER}:{port['nodePort']}",
-            "put in the name or address of a node that the partner reaches: kubectl get nodes -o wide",
+            "replace the placeholder with the address of a node that the partner can reach: kubectl get nodes -o wide",
         )
     places: list[dict[str, Any]] = service["status"].get("loadBalancer", {}).get("ingress") or []
     for place in places:
@@ -49,16 +55,19 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
         if host:
             return f"{scheme}://{host}:{port['port']}", ""
     raise PermanentError(
-        "unclassified", f"Service {config.namespace}/{name} has no address yet: its load balancer gives none", see=show
+        "load-balancer-without-address",
+        f"Service {config.namespace}/{name}: the load balancer has not assigned an address",
+        see=show,
     )
 
 
 def letter(config: Release, domain: str, address: str, note: str) -> str:
-    """What to send, as YAML with comments: a values file, and the way back.
+    """Return the invitation: a values file with instructions as comments.
 
     Args:
-        domain: the partner's domain ID.
-        address: what `endpoint` returned.
+        domain: domain ID of the partner.
+        address: endpoint of the master for the partner.
+        note: about the endpoint; "" for none.
     """
     values = {
         "master": {"enabled": False},
@@ -71,27 +80,26 @@ def letter(config: Release, domain: str, address: str, note: str) -> str:
     release = f"kuscia-lite-{domain}"
     known = config.domains.get(domain)
     lines = [
-        f"# Invitation of {domain} to the cluster of master domain {config.domain_id}, whose gateway speaks "
+        f"# Invitation of {domain} to the master {config.domain_id}; its gateway uses "
         f"{split_endpoint(config.gateway).scheme}.",
         *([f"# NOTE: {note}"] if note else []),
         f"# 1. {domain} saves this as invited.yaml and installs:",
         f"#      helm install kuscia ./charts/kuscia -n lite-{domain} --create-namespace -f invited.yaml",
-        "#    and adds runtime, capacity and data of its own (values/alice.yaml shows them), and the image of",
-        "#    the steps, where its cluster can pull it: global.kuscia.hooksImage.repository (README.md, Install).",
+        "#    It adds its own runtime, capacity and data (for an example see values/alice.yaml), and the hooks image",
+        "#    if it uses a different registry: global.kuscia.hooksImage.repository (README.md, Install).",
         yaml.safe_dump(values, sort_keys=False).rstrip(),
-        f"# 2. {domain} sends back its public certificate, no secret in it, and the address at which others reach its",
-        "#    gateway (port 1080):",
+        f"# 2. {domain} sends back its public certificate (not a secret) and the endpoint of its gateway (port 1080):",
         f"#      kubectl get configmap {release}-domain-cert -n lite-{domain} -o jsonpath='{{.data.domain\\.crt}}'",
-        "# 3. Here, into the values of the master:",
+        "# 3. Add to the values of the master:",
         "#      master:",
         "#        domains:",
         f"#          {domain}:",
         "#            cert: |",
         "#              -----BEGIN CERTIFICATE----- …",
         f"#            endpoint: {(known.endpoint if known else None) or f'https://<{domain}>:1080'}",
-        f"#      helm upgrade {config.release} ./charts/kuscia -n {config.namespace} -f <the master's values>",
-        f"# Until then {domain}'s pod waits in Init and says so. Instead of a certificate a deploy token can be handed",
-        "# over by a safe way of its own (values/alice-own-token.yaml):",
+        f"#      helm upgrade {config.release} ./charts/kuscia -n {config.namespace} -f <values of the master>",
+        f"# Until then the pod of {domain} stays in Init and logs the reason. Instead of using a certificate, you can",
+        "# send a deploy token over a secure channel (values/alice-own-token.yaml):",
         f"#      kubectl get secret kuscia-deploy-token-{domain} -n {config.namespace} "
         "-o jsonpath='{.data.token}' | base64 -d",
     ]
@@ -99,20 +107,21 @@ def letter(config: Release, domain: str, address: str, note: str) -> str:
 
 
 def attempt(config: Release, kube: Kube, domain: str, given: str) -> str:
-    """The letter.
+    """Return the invitation.
 
     Args:
-        given: an address of the operator's own; "" to find one.
+        domain: domain ID of the partner.
+        given: endpoint of the master for the partner; "" to find it.
 
     Raises:
-        ConfigError: this is a lite, or `domain` or `given` are wrong.
-        PermanentError: the address is not known.
+        ConfigError: `not-a-master` or `invalid-arguments`.
+        PermanentError: the endpoint is not known; see `endpoint`.
     """
     if config.mode != "master":
         raise ConfigError(
-            "invalid-config",
-            f"{config.domain_id} is a lite, and only a master invites: kubectl kuscia invite {domain} -n "
-            "<the master's namespace>",
+            "not-a-master",
+            f"{config.domain_id} is a lite; only a master can invite a partner",
+            fix=f"kubectl kuscia invite {quoted(domain)} -n <master namespace>",
         )
     _check(domain, given)
     address, note = (given, "") if given else endpoint(config, kube)
@@ -126,6 +135,6 @@ def _check(domain: str, given: str) -> None:
             if value is not None:
                 valid(value)
         except ValueError as error:
-            errors.append(f"  {what} {value!r}: {error}")
+            errors.append(f"  - {what} {printable(value)}: {error}")
     if errors:
-        raise ConfigError("invalid-config", "\n".join(["the invitation would be wrong:", *errors]))
+        raise ConfigError("invalid-arguments", "\n".join(["invalid arguments:", *errors]))

@@ -1,72 +1,91 @@
-"""What the state and the log of a pod say about its failure."""
+"""Findings from the state and the log of a pod."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from kuscia_hooks.inspect.finding import Finding, match_log
-from kuscia_hooks.inspect.known.steps import STEP
+from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.known.steps import FIXES
+from kuscia_hooks.inspect.report import Report, from_log, from_termination_message
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot
 
+_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+_CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
-def pod_findings(pod: PodState, snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
-    """What keeps any pod from running, whatever is in it."""
-    describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
+
+def pod_findings(pod: PodState, snapshot: Snapshot, names: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield what keeps a pod from running, whatever it runs."""
+    describe = f"kubectl describe pod {quoted(pod.name)} -n {quoted(pod.namespace)}"
     if pod.unscheduled:
         yield Finding(
-            "unscheduled",
-            f"no node takes the pod: {pod.unscheduled}",
-            f"{describe}   # more capacity, smaller requests, or the missing volume",
+            "pod-unscheduled",
+            f"the pod cannot be scheduled: {printable(pod.unscheduled)}",
+            f"{describe}   # add capacity or the missing volume, or reduce the requests",
             f"{pod.namespace}/{pod.name}",
         )
     for container in pod.containers:
-        where = f"{pod.namespace}/{pod.name}, container {container.name}"
-        if container.waiting in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"):
+        where = place(pod, container)
+        if container.waiting in _IMAGE:
             yield Finding(
-                "image",
-                f"the image cannot be pulled: {container.message}",
-                f"{describe}   # mend its name, or make the registry's pull secret known "
-                "(global.kuscia.imagePullSecrets; engine pods: the default ServiceAccount of their namespace)",
+                "image-pull",
+                f"the image cannot be pulled: {printable(container.message)}",
+                f"{describe}   # fix the image name, or the registry login (global.kuscia.imagePullSecrets; for engine "
+                "pods the default ServiceAccount of their namespace)",
                 where,
             )
-        elif container.waiting in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
-            yield Finding("container", f"the container cannot be made: {container.message}", describe, where)
+        elif container.waiting in _CREATE:
+            yield Finding(
+                "container-create",
+                f"the container cannot be created: {printable(container.message)}",
+                describe,
+                where,
+            )
         elif container.end_reason == "OOMKilled" and not container.ready:
             yield Finding(
                 "out-of-memory",
-                "the container needed more memory than its limit",
+                "the container exceeded its memory limit",
                 f"{names['upgrade']} --set {names['node']}.resources.limits.memory=8Gi",
                 where,
             )
-        elif container.name == "prepare" and container.running:
-            yield from step_findings(container, where, names)
+        elif container.name == "prepare" and not container.ready:
+            yield from step_findings(pod, container, names)
     if not pod.containers and not pod.unscheduled:
         for warning in snapshot.warnings:
             if warning.about == pod.name:
-                yield Finding("pod", warning.message, describe, f"event {warning.reason} of {pod.namespace}/{pod.name}")
+                where = f"event {warning.reason} of {pod.namespace}/{pod.name}"
+                yield Finding("pod-warning", printable(warning.message), describe, where)
 
 
-_SAID = re.compile(r"^(?:waiting for .*? \(\d[^)]* s\): |ERROR \w+ needs a human: |ERROR \w+: )", re.MULTILINE)
-_SEE = re.compile(r"^ +see: (?P<command>.*)$", re.MULTILINE)
+def place(pod: PodState, container: ContainerState) -> str:
+    """Return the name of a container for a person."""
+    return f"{pod.namespace}/{pod.name}, container {container.name}"
 
 
-def step_findings(container: ContainerState, where: str, names: dict[str, str]) -> Iterator[Finding]:
-    """The last that a step said about what it lacks; its own words are the cause."""
-    said = list(_SAID.finditer(container.log))
-    if not said:
+def step_findings(pod: PodState, container: ContainerState, names: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the errors that a step reported last; nothing once it has succeeded."""
+    if container.end_code == 0 and not container.running:
         return
-    text = container.log[said[-1].end() :]
-    end = re.search(r"^\S", text.partition("\n")[2], re.MULTILINE)
-    if end:
-        text = text[: len(text.partition("\n")[0]) + 1 + end.start()]
-    see = _SEE.search(text)
-    message = text[: see.start()].strip() if see else text.strip()
-    finding = match_log(message, STEP, {**names, "line": message}, where)
-    if finding:
-        yield finding
-    else:
-        yield Finding(
-            "step-waits",
-            message,
-            see["command"] if see else f"kubectl logs -n {names['namespace']} {where}",
-            where,
-        )
+    where = place(pod, container)
+    show = f"kubectl logs {quoted(pod.name)} -n {quoted(pod.namespace)} -c {quoted(container.name)}"
+    reports = from_log(container.log) or from_termination_message(container.termination)
+    for report in reports:
+        yield report_finding(report, names, where, show)
+    if not reports and container.end_code is not None:
+        cause = f"the step exited with code {container.end_code} and reported no error"
+        yield Finding("step-failed", cause, show, f"{where}: {last_line(container.log)}")
+
+
+def report_finding(report: Report, names: Mapping[str, str], where: str, show: str) -> Finding:
+    """Return an error of a step as a finding, with the fix for this release where there is one.
+
+    Args:
+        show: command for an error without any fix.
+    """
+    template = FIXES.get(report.id)
+    fix = template.format_map(names) if template else report.fix or report.see or show
+    return Finding(report.id, report.message, fix, where)
+
+
+def last_line(log: str) -> str:
+    """Return the last line of a log that is not empty."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    return printable(lines[-1]) if lines else "the log is empty"

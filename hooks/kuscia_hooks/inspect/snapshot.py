@@ -1,4 +1,4 @@
-"""What `doctor` looks at: everything is read here, nothing is judged (diagnosis.py does)."""
+"""Everything that `doctor` reads. diagnosis.py draws the conclusions."""
 
 import json
 from collections.abc import Callable
@@ -8,28 +8,37 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Release
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
-from kuscia_hooks.inspect import status
+from kuscia_hooks.core.errors import RetryableError, StepError
+from kuscia_hooks.core.text import printable
+from kuscia_hooks.inspect import report, status
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
+from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
 
 LINES = 1000
-# Its namesake below batch.kubernetes.io came with Kubernetes 1.27; every version sets this one.
+"""Lines that are read of each log."""
+MASTER = "the master"
+"""`Probe.of` for the gateway of the master."""
+# Kubernetes 1.27 added batch.kubernetes.io/job-name; every version also sets this label.
 JOB_LABEL = "job-name"
 STEPS = ("keys", "register", "routes", "data")
 
 
 @dataclass(frozen=True)
 class ContainerState:
-    """One container of a pod: where it stands, how it last ended, what it printed.
+    """One container of a pod.
 
     Args:
-        end_code: exit code of its last end; None when it never ended.
-        log: of the present run, or of the last while it waits to be started again.
-        previous: of the run before that.
+        waiting: reason why it does not run; "" if it runs or has ended.
+        message: details of `waiting`.
+        end_code: exit code of the last run that ended; None if none has.
+        end_reason: reason of that end, such as `OOMKilled`.
+        termination: termination message of that run.
+        log: log of the current run, or of the last one while the container waits for its restart.
+        previous: log of the run before that.
     """
 
     name: str
@@ -39,13 +48,19 @@ class ContainerState:
     message: str = ""
     end_code: int | None = None
     end_reason: str = ""
+    termination: str = ""
     log: str = ""
     previous: str = ""
 
 
 @dataclass(frozen=True)
 class PodState:
-    """`unscheduled` says why no node takes it; "" otherwise."""
+    """One pod.
+
+    Args:
+        component: the step, `master` or `lite`; the task for an engine pod.
+        unscheduled: why it cannot be scheduled; "" if it is.
+    """
 
     namespace: str
     name: str
@@ -57,7 +72,7 @@ class PodState:
 
 @dataclass(frozen=True)
 class WarningEvent:
-    """A warning event of the cluster about one object."""
+    """An event of type Warning about one object."""
 
     namespace: str
     about: str
@@ -67,26 +82,32 @@ class WarningEvent:
 
 @dataclass(frozen=True)
 class Probe:
-    """A gateway that was asked; `problem` is "" when a Kuscia gateway answered."""
+    """The check of one gateway.
+
+    Args:
+        of: domain ID, or MASTER.
+        problems: empty if a Kuscia gateway answers.
+    """
 
     of: str
     endpoint: str
-    problem: str = ""
+    problems: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that was seen.
+    """The state of a release.
 
     Args:
-        node: the Kuscia pod of the release; None when there is none.
+        node: the Kuscia pod; None if there is none.
         steps: the newest pod of each step that has not succeeded.
-        engines: the engine pods of the domain.
-        started_with: what `prepare` recorded at the pod's start (start_record); None when it recorded nothing.
-        present: the same, of the Secrets and the Service as they are now.
-        known: whether the master knows the domain; None when that could not be asked.
-        api: why KusciaAPI cannot be used; "" when it can or was not asked.
-        unread: what could not be looked at, and why.
+        engines: the engine pods of the domain that have not succeeded.
+        started_with: what `prepare` recorded when the pod started (start_record); None if it recorded nothing.
+        present: the same for the Secrets and the Service as they are now.
+        known: whether the master has the domain; None if that is unknown.
+        api: why KusciaAPI cannot be used; empty if it can, or was not called.
+        database: errors and warnings of the database.
+        unread: what could not be read, with the reason.
     """
 
     node: PodState | None = None
@@ -97,48 +118,53 @@ class Snapshot:
     started_with: dict[str, Any] | None = None
     present: dict[str, Any] = field(default_factory=dict)
     known: bool | None = None
-    api: str = ""
+    api: tuple[Report, ...] = ()
     domains: tuple[dict[str, str], ...] = ()
-    routes: tuple[dict[str, str], ...] = ()
-    database: tuple[str, ...] = ()
+    routes: tuple[status.RouteState, ...] = ()
+    database: tuple[Report, ...] = ()
     unread: tuple[str, ...] = ()
 
 
 def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> Snapshot:
-    """Look at everything.
+    """Return the state of a release.
 
     Args:
-        open_api: the node's KusciaAPI; raises StepError while it does not serve.
+        open_api: returns KusciaAPI of the node; raises StepError if it cannot be used.
     """
     look = status.Look()
     labels = f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
     found = look.rows("pods", lambda: kube.pods(config.namespace, labels))
     nodes = _newest([pod for pod in found if _component(pod) == config.mode])
-    steps = [pod for pod in _newest_of_each_job(found) if _troubled(pod)]
+    steps = [pod for pod in _newest_of_each_job(found) if _unfinished(pod)]
     engines: list[dict[str, Any]] = []
     namespaces = [config.namespace]
     if config.engines is not None and config.engines.namespace is not None:
         place = config.engines.namespace
         engines = look.rows("engine pods", lambda: kube.pods(place, f"{DOMAIN_LABEL}={config.domain_id}"))
         namespaces = sorted({config.namespace, place})
-    node = look.one("the node's log", lambda: _pod(kube, nodes[0])) if nodes else None
+    node = look.one("log of the Kuscia pod", lambda: _pod(kube, nodes[0])) if nodes else None
     serving = bool(node and all(one.ready for one in node.containers if one.name == config.mode))
-    api, api_problem = None, ""
+    api: KusciaAPI | None = None
+    api_problems: list[Report] = []
     if serving:
         try:
             api = open_api()
         except StepError as error:
-            api_problem = error.message
-    domains, routes = [], []
+            api_problems = report.from_error(error)
+    domains: list[dict[str, str]] = []
+    routes: list[status.RouteState] = []
     if api is not None:
+        opened = api
         wanted = [config.domain_id] if config.mode == "lite" else sorted(config.domains)
         pairs = status.wanted_routes(config, look)
-        domains = look.rows("domains", lambda: status.nodes(api, wanted))
-        routes = look.rows("routes", lambda: status.routes(api, pairs, status.endpoints(config)))
+        domains = look.rows("domains", lambda: status.nodes(opened, wanted))
+        routes = look.rows("routes", lambda: status.route_states(opened, pairs, status.endpoints(config)))
     return Snapshot(
         node=node,
-        steps=tuple(look.rows("the steps' logs", lambda: [_pod(kube, pod) for pod in steps])),
-        engines=tuple(look.rows("the engines' logs", lambda: [_pod(kube, pod) for pod in engines if _troubled(pod)])),
+        steps=tuple(look.rows("logs of the steps", lambda: [_pod(kube, pod) for pod in steps])),
+        engines=tuple(
+            look.rows("logs of the engines", lambda: [_pod(kube, pod) for pod in engines if _unfinished(pod)])
+        ),
         warnings=tuple(
             warning
             for namespace in namespaces
@@ -146,12 +172,12 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
         ),
         probes=tuple(_probes(config, serving)),
         started_with=_started_with(nodes[0]) if nodes else None,
-        present=look.one("the present Secrets", lambda: _present(config, kube)) or {},
+        present=look.one("Secrets", lambda: _present(config, kube)) or {},
         known=_known(config),
-        api=api_problem,
+        api=tuple(api_problems),
         domains=tuple(domains),
         routes=tuple(routes),
-        database=tuple(look.rows("the database", lambda: _database(config, kube)) if serving else []),
+        database=tuple(look.rows("database", lambda: _database(config, kube)) if serving else []),
         unread=tuple(look.unread),
     )
 
@@ -165,7 +191,7 @@ def _newest(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _newest_of_each_job(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a Job's earlier pods met is no news once a later one went on."""
+    """Return the newest pod of each step's Job; what failed an earlier pod may be fixed."""
     found: dict[str, dict[str, Any]] = {}
     for pod in _newest(pods):
         if _component(pod) in STEPS:
@@ -173,7 +199,7 @@ def _newest_of_each_job(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _troubled(pod: dict[str, Any]) -> bool:
+def _unfinished(pod: dict[str, Any]) -> bool:
     return bool(pod["status"]["phase"] != "Succeeded")
 
 
@@ -209,6 +235,7 @@ def _container(kube: Kube, namespace: str, pod: str, found: dict[str, Any]) -> C
         message=str(waiting.get("message", "")),
         end_code=int(ended["exitCode"]) if "exitCode" in ended else None,
         end_reason=str(ended.get("reason", "")),
+        termination=str(ended.get("message", "")),
         log=(kube.pod_log(namespace, pod, name, LINES) or "") if started else "",
         previous=(kube.pod_log(namespace, pod, name, LINES, previous=True) or "") if again else "",
     )
@@ -229,17 +256,17 @@ def _warnings(kube: Kube, namespace: str) -> list[WarningEvent]:
 def _probes(config: Release, serving: bool) -> list[Probe]:
     wanted = [(config.domain_id, config.gateway)] if serving else []
     if config.master is not None:
-        wanted.append(("the master", config.master.endpoint))
+        wanted.append((MASTER, config.master.endpoint))
     wanted += [(name, one.endpoint) for name, one in sorted(config.domains.items()) if one.endpoint]
-    return [Probe(of, endpoint, _problem(endpoint)) for of, endpoint in wanted]
+    return [Probe(of, endpoint, tuple(_problems(endpoint))) for of, endpoint in wanted]
 
 
-def _problem(endpoint: str) -> str:
+def _problems(endpoint: str) -> list[Report]:
     try:
         gateway.probe(endpoint)
     except RetryableError as error:
-        return error.message
-    return ""
+        return report.from_error(error)
+    return []
 
 
 def _known(config: Release) -> bool | None:
@@ -248,7 +275,7 @@ def _known(config: Release) -> bool | None:
     try:
         return gateway.handshake_state(config.master.endpoint, config.domain_id) in gateway.KNOWN
     except RetryableError:
-        # The probe of the same gateway says what is wrong with it.
+        # The probe of the same gateway reports the cause.
         return None
 
 
@@ -275,13 +302,14 @@ def _present(config: Release, kube: Kube) -> dict[str, Any]:
     return start_record(values[0][1], values, [service["spec"].get("clusterIP")] if service else [])
 
 
-def _database(config: Release, kube: Kube) -> list[str]:
-    """What is unwise about a database that works, and why one does not."""
+def _database(config: Release, kube: Kube) -> list[Report]:
+    """Return the warnings about a database that works, or why it does not."""
     store = config.datastore
     if not isinstance(store, Database):
         return []
     try:
         password = datastore.read_password(store, config.namespace, kube)
-        return [*datastore.warnings(store), *datastore.check_database(store, password)]
-    except (RetryableError, PermanentError) as error:
-        return [error.message]
+        warnings = [*datastore.warnings(store), *datastore.check_database(store, password)]
+    except StepError as error:
+        return report.from_error(error)
+    return [Report("database-warning", printable(text)) for text in warnings]

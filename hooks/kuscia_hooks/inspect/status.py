@@ -1,13 +1,17 @@
-"""`status`: what runs, on one screen or as one JSON object."""
+"""`status`: pods, domains, routes, tables and jobs of a release, as tables or as one JSON object."""
 
+import io
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import StepError
+from kuscia_hooks.core.text import printable
 from kuscia_hooks.kuscia import gateway
 from kuscia_hooks.kuscia import jobs as kuscia_jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -16,6 +20,11 @@ from kuscia_hooks.kuscia.routes import STATUS_BATCH
 
 T = TypeVar("T")
 JOBS = 10
+"""How many jobs are listed."""
+# Values of the JSON output where KusciaAPI has none.
+NO_DOMAIN = "no such domain"
+NO_ROUTE = "no such route"
+NO_HANDSHAKE = "no handshake yet"
 _HEADS = {
     "pods": ("name", "step", "ready", "phase", "restarts", "started"),
     "domains": ("domain", "node", "status", "version", "heartbeat"),
@@ -25,14 +34,19 @@ _HEADS = {
 }
 
 
+_STYLES = {"Ready": "green", "Running": "green", "True": "green", "Succeeded": "green"} | dict.fromkeys(
+    ("NotReady", "Failed", "False", "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "Error"), "red"
+)
+
+
 class Look:
-    """Reads part after part; one that cannot be read is noted in `unread`, with the reason."""
+    """Reads one part after the other. A part that cannot be read is added to `unread`, with the reason."""
 
     def __init__(self) -> None:
         self.unread: list[str] = []
 
     def one(self, part: str, ask: Callable[[], T]) -> T | None:
-        """What `ask` returns; None when it raises StepError."""
+        """Return what `ask` returns, or None if it raises StepError."""
         try:
             return ask()
         except StepError as error:
@@ -40,15 +54,15 @@ class Look:
             return None
 
     def rows(self, part: str, ask: Callable[[], list[T]]) -> list[T]:
-        """As `one`, with an empty list."""
+        """Return what `ask` returns, or an empty list if it raises StepError."""
         return self.one(part, ask) or []
 
 
 def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> dict[str, Any]:
-    """What there is to show. A part that cannot be read is left out and named under `unknown`.
+    """Return the state of a release. A part that cannot be read is left out and listed under `unknown`.
 
     Args:
-        open_api: the node's KusciaAPI; raises StepError while it does not serve.
+        open_api: returns KusciaAPI of the node; raises StepError if it cannot be used.
     """
     look = Look()
     found: dict[str, Any] = {
@@ -75,10 +89,9 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
 
 
 def pods(config: Release, kube: Kube) -> list[dict[str, Any]]:
-    """The release's pods of this domain."""
+    """Return the pods of the release for this domain, without the pod that runs `status`."""
     labels = f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
     rows = []
-    # Without the pod that looks.
     for pod in kube.pods(config.namespace, f"{labels},app.kubernetes.io/component!=doctor"):
         status = pod["status"]
         containers = status.get("containerStatuses") or []
@@ -96,7 +109,7 @@ def pods(config: Release, kube: Kube) -> list[dict[str, Any]]:
 
 
 def phase(pod: dict[str, Any]) -> str:
-    """A pod's phase, or what keeps it from running."""
+    """Return the phase of a pod, or what keeps it from running."""
     status = pod["status"]
     for kind, prefix in (("initContainerStatuses", "Init: "), ("containerStatuses", "")):
         for container in status.get(kind) or []:
@@ -109,13 +122,13 @@ def phase(pod: dict[str, Any]) -> str:
 
 
 def nodes(api: KusciaAPI, domains: list[str]) -> list[dict[str, str]]:
-    """Each domain's nodes as the master sees them; a domain without one has never registered."""
+    """Return the nodes of each domain as the master sees them; a domain without a node has never registered."""
     rows = []
     for domain in domains:
         try:
             found = api.call("domain/query", {"domain_id": domain})
         except Missing:
-            rows.append({"domain": domain, "node": "", "status": "no such domain", "version": "", "heartbeat": ""})
+            rows.append({"domain": domain, "node": "", "status": NO_DOMAIN, "version": "", "heartbeat": ""})
             continue
         for node in found.get("node_statuses") or [{}]:
             rows.append(
@@ -131,7 +144,7 @@ def nodes(api: KusciaAPI, domains: list[str]) -> list[dict[str, str]]:
 
 
 def wanted_routes(config: Release, look: Look) -> list[tuple[str, str]]:
-    """The routes that this node may ask for: on a master all of its values, on a lite those from and to it."""
+    """Return the routes that this node may query: on a master all of its values, on a lite its own."""
     if config.mode == "master":
         return [(domain, config.domain_id) for domain in sorted(config.domains)] + list(config.routes)
     pairs = [pair for other in config.partners for pair in ((config.domain_id, other), (other, config.domain_id))]
@@ -144,30 +157,56 @@ def wanted_routes(config: Release, look: Look) -> list[tuple[str, str]]:
 
 
 def endpoints(config: Release) -> dict[str, str]:
-    """Where each domain is reached, as far as the values say."""
+    """Return the endpoint of each domain in the values; "" if it has none."""
     return {domain: neighbour.endpoint or "" for domain, neighbour in config.domains.items()}
 
 
-def routes(api: KusciaAPI, pairs: list[tuple[str, str]], where: dict[str, str]) -> list[dict[str, str]]:
-    """Each route's readiness, and the reason where it is not READY."""
-    rows = []
+@dataclass(frozen=True)
+class RouteState:
+    """The state of one route.
+
+    Args:
+        endpoint: of the destination; "" if the values do not have it.
+        reason: why it is not READY; "" if it is.
+    """
+
+    source: str
+    destination: str
+    endpoint: str
+    ready: bool
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}-{self.destination}"
+
+
+def route_states(api: KusciaAPI, pairs: list[tuple[str, str]], where: dict[str, str]) -> list[RouteState]:
+    """Return the state of each route.
+
+    Args:
+        pairs: source and destination of each route.
+        where: endpoints by domain.
+    """
+    found = []
     for begin in range(0, len(pairs), STATUS_BATCH):
         for (source, destination), status in _statuses(api, pairs[begin : begin + STATUS_BATCH]):
             ready = status is not None and status["status"] == "Succeeded"
-            reason = "no such route" if status is None else status.get("reason") or "no handshake yet"
-            rows.append(
-                {
-                    "route": f"{source}-{destination}",
-                    "endpoint": where.get(destination, ""),
-                    "ready": str(ready),
-                    "reason": "" if ready else reason,
-                }
-            )
-    return rows
+            reason = NO_ROUTE if status is None else status.get("reason") or NO_HANDSHAKE
+            found.append(RouteState(source, destination, where.get(destination, ""), ready, "" if ready else reason))
+    return found
+
+
+def routes(api: KusciaAPI, pairs: list[tuple[str, str]], where: dict[str, str]) -> list[dict[str, str]]:
+    """Return the rows of `route_states`."""
+    return [
+        {"route": one.name, "endpoint": one.endpoint, "ready": str(one.ready), "reason": one.reason}
+        for one in route_states(api, pairs, where)
+    ]
 
 
 def _statuses(api: KusciaAPI, pairs: list[tuple[str, str]]) -> list[tuple[tuple[str, str], dict[str, Any] | None]]:
-    # One that is missing fails the whole batch (Kuscia facts 7.4): then each is asked for alone.
+    # A missing route fails the whole batch (Kuscia facts 7.4); then each is queried alone.
     keys = [{"source": source, "destination": destination} for source, destination in pairs]
     if not keys:
         return []
@@ -182,7 +221,7 @@ def _statuses(api: KusciaAPI, pairs: list[tuple[str, str]]) -> list[tuple[tuple[
 
 
 def tables(api: KusciaAPI, domain: str) -> list[dict[str, Any]]:
-    """The tables that a domain owns, and to whom each is granted."""
+    """Return the tables that a domain owns, and the domains that each is granted to."""
     listed = api.call("domaindata/list", {"data": {"domain_id": domain}})["domaindata_list"]
     grants = api.call("domaindatagrant/list", {"data": {"domain_id": domain}})["domaindatagrant_list"]
     granted: dict[str, list[str]] = {}
@@ -203,7 +242,7 @@ def tables(api: KusciaAPI, domain: str) -> list[dict[str, Any]]:
 
 
 def jobs(api: KusciaAPI) -> list[dict[str, str]]:
-    """The latest jobs."""
+    """Return the latest jobs."""
     return [
         {
             "job": found["job_id"],
@@ -215,22 +254,25 @@ def jobs(api: KusciaAPI) -> list[dict[str, str]]:
 
 
 def screen(found: dict[str, Any]) -> str:
-    """What `collect` found, as a person reads it."""
+    """Return the result of `collect` for a person: colored tables on a terminal, plain lines elsewhere."""
     version = f", Kuscia {found['version']}" if found.get("version") else ""
     parts = [
         f"{found['mode']} {found['domain']}: release {found['release']} in {found['namespace']}{version}\n"
         f"gateway {found['gateway']}"
     ]
-    for part, head in _HEADS.items():
+    table = _terminal_table if sys.stdout.isatty() else _plain_table
+    for part, columns in _HEADS.items():
         if part in found:
-            rows = [[str(row[column]) or "-" for column in head] for row in found[part]]
-            parts.append(_table(part, [_words(column) for column in head], rows))
+            rows = [[printable(row[column]) or "-" for column in columns] for row in found[part]]
+            head = [_words(column) for column in columns]
+            parts.append(table(part, head, rows) if rows else f"{part}: none")
     if found["unknown"]:
-        parts.append("\n".join(["not known", *(f"  {text}" for text in found["unknown"])]))
+        parts.append("\n".join(["could not be read", *(f"  {text}" for text in found["unknown"])]))
     return "\n\n".join(parts)
 
 
 def as_json(found: dict[str, Any]) -> str:
+    """Return the result of `collect` as one line of JSON."""
     return json.dumps(found, ensure_ascii=False)
 
 
@@ -238,9 +280,23 @@ def _words(column: str) -> str:
     return "".join(f" {letter}" if letter.isupper() else letter for letter in column).upper()
 
 
-def _table(title: str, head: list[str], rows: list[list[str]]) -> str:
-    if not rows:
-        return f"{title}: none"
+def _plain_table(title: str, head: list[str], rows: list[list[str]]) -> str:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     return "\n".join([title, *(f"  {line}".rstrip() for line in lines)])
+
+
+def _terminal_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, title=title, title_justify="left", box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    # The terminal gives its width; the text itself is printed by the log, which masks secrets.
+    console = Console(file=io.StringIO(), force_terminal=True, width=Console().width)
+    with console.capture() as printed:
+        console.print(table)
+    return printed.get().rstrip()

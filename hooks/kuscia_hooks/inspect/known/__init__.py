@@ -1,1 +1,1 @@
-"""The known causes of failure, by where they show."""
+"""The causes of failure that `doctor` knows, by where they are seen."""

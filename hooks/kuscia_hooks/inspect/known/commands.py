@@ -1,17 +1,41 @@
-"""Commands that fix several of the known causes."""
+"""Commands that fix several of the known causes. `names.py` defines the names in braces."""
 
 UPGRADE = "helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
-MASTER_UPGRADE = "helm upgrade <the master's release> ./charts/kuscia -n <the master's namespace> --reuse-values"
+MASTER_UPGRADE = "helm upgrade <master release> ./charts/kuscia -n <master namespace> --reuse-values"
 RESTART = "kubectl rollout restart deployment/{fullname} -n {namespace}"
+PEER = "kubectl kuscia doctor -n {peer_namespace}   # and: kubectl get pods,endpoints -n {peer_namespace}"
+CURL = "curl -kv {endpoint}/   # must return 401 with a kuscia-error-message header; fix the proxy in front"
 FIREWALL = (
-    "curl -kv --max-time 5 {endpoint}/   # from a pod here; then open firewall, whitelist or NetworkPolicy on the way"
+    "curl -kv --max-time 5 {endpoint}/   # run it in a pod of {namespace}, then fix the firewall or NetworkPolicy "
+    "that blocks it"
+)
+FIND_GATEWAY = (
+    "kubectl get services -A | grep 1080   # find the gateway, then: {upgrade} --set {endpoint_value}=<its address>"
 )
 REKEY = (
-    "{master_upgrade} --set master.domains.{domain}.allowRekey=true   # or restore the old key into Secret "
+    "{master_upgrade} --set master.domains.{domain}.allowRekey=true   # or restore the old key in Secret "
     "{namespace}/{key_secret}"
 )
-SHOW_CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # then mend the values, and: {upgrade}"
+ADMIT = "{master_upgrade} --set master.domains.{value}.endpoint={gateway}"
+SHOW_CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # fix the values, then: {upgrade}"
 SHOW_KEY = (
-    "kubectl get secret {key_secret} -n {namespace} -o jsonpath='{{.data}}' | head -c 200   # one RSA key in PEM; mend "
-    "it, then: {restart}"
+    "kubectl get secret {key_secret} -n {namespace} -o jsonpath='{{.data}}' | wc -c   # must hold one RSA key in PEM; "
+    "fix it, then: {restart}"
+)
+DATABASE_LOGIN = (
+    "kubectl edit secret {db_secret} -n {namespace}   # base64 of the password of {db_user}; if Kuscia has started "
+    "before: {restart}"
+)
+CREATE_DATABASE = "{create_database}   # on {db_host}, by its administrator; Kuscia does not create it"
+DATABASE_ENDPOINTS = (
+    "kubectl get endpoints -A | grep {db_host}   # is it running, and does a NetworkPolicy allow {namespace}?"
+)
+MORE_CONNECTIONS = "SET GLOBAL max_connections = 1000   # on {db_host}, and in its configuration file"
+ROLE = (
+    "{upgrade}   # creates Role and RoleBinding {fullname}-runk in {engines}; with lite.runk.kubeconfigSecret you "
+    "create them"
+)
+PREVIOUS_STATE = (
+    "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # restore the previous domainId and "
+    "clusterToken, or use a new database: {upgrade} --set master.datastore.database=<name>"
 )

@@ -1,200 +1,226 @@
-"""Known causes in the log of Kuscia (Kuscia facts 12.6 and the recorded startups)."""
+"""Known causes in the log of Kuscia (Kuscia facts 12.6 and the recordings of its start).
 
-from kuscia_hooks.inspect.finding import Known
-from kuscia_hooks.inspect.known.commands import FIREWALL, REKEY, SHOW_CONFIG, SHOW_KEY
+Text of the log also reaches commands, so the groups match valid IDs and URLs only.
+"""
 
-# What Kuscia prints before it gives up. The first that fits decides, so the particular ones come first.
-KUSCIA: tuple[Known, ...] = (
-    Known("bad-mode", r"not support run mode: (?P<value>\S*)", "kuscia.yaml has the unknown mode {value}", SHOW_CONFIG),
-    Known("no-domain-id", r"kuscia config domain should not be empty", "kuscia.yaml has no domainID", SHOW_CONFIG),
-    Known("reserved-id", r"Domain id can't be 'master'", "the domain ID master is reserved by Kuscia", SHOW_CONFIG),
-    Known(
-        "bad-protocol",
-        r"protocol: ?(?P<value>\S*) is unsupported",
-        "kuscia.yaml has the unknown protocol {value!r}; it is TLS, NOTLS, MTLS or absent",
+from kuscia_hooks.inspect.finding import LogPattern
+from kuscia_hooks.inspect.known.commands import (
+    ADMIT,
+    CREATE_DATABASE,
+    CURL,
+    DATABASE_ENDPOINTS,
+    DATABASE_LOGIN,
+    FIREWALL,
+    MORE_CONNECTIONS,
+    PEER,
+    PREVIOUS_STATE,
+    REKEY,
+    ROLE,
+    SHOW_CONFIG,
+    SHOW_KEY,
+)
+
+_URL = r"[\w.:\[\]/%~-]*[\w\]/]"
+_PROBE = rf"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>https?://{_URL})"
+
+# The first pattern that matches decides, so specific ones come first.
+KUSCIA: tuple[LogPattern, ...] = (
+    LogPattern(
+        "unknown-mode", r"not support run mode: (?P<value>\S*)", "kuscia.yaml: unknown mode {value}", SHOW_CONFIG
+    ),
+    LogPattern(
+        "domain-id-missing",
+        r"kuscia config domain should not be empty",
+        "kuscia.yaml: domainID is missing",
         SHOW_CONFIG,
     ),
-    Known(
-        "bad-key",
-        # A master's, then a lite's, which says it before it has a log.
+    LogPattern(
+        "reserved-domain-id", r"Domain id can't be 'master'", "Kuscia reserves the domain ID master", SHOW_CONFIG
+    ),
+    LogPattern(
+        "unknown-protocol",
+        r"protocol: ?(?P<value>\S*) is unsupported",
+        "kuscia.yaml: unknown protocol '{value}'; must be TLS, NOTLS, MTLS or absent",
+        SHOW_CONFIG,
+    ),
+    LogPattern(
+        "invalid-domain-key",
+        # First the texts of a master, then those of a lite, which are printed before it has a log.
         r"Decoded keyData error|load key (data |file )?failed|illegal base64 data|can't parse key|"
         r"Domain key data is empty|Load domain key file error|Decode domain key data error|init key failed",
-        "the domain key is not one that Kuscia can read",
+        "Kuscia cannot read the domain key",
         SHOW_KEY,
     ),
-    Known(
-        "runc-unprivileged",
+    LogPattern(
+        "runc-requires-privileged",
         r"Runc must run with privileged mode",
-        "runtime runc needs a privileged container, and this one is not",
-        "{upgrade} --set lite.runtime=runk   # or --set lite.runc.privileged=true, which gives it the node",
+        "runtime runc requires a privileged container",
+        "{upgrade} --set lite.runtime=runk   # or --set lite.runc.privileged=true (grants root on the node)",
     ),
-    Known(
+    LogPattern(
         "no-eth0",
         r"host IP unknown|[Ff]ailed to get host [Ii][Pp]",
-        "the pod has no interface named eth0, which Kuscia insists on: hostNetwork, Multus or a renamed interface",
-        "kubectl get pod {pod} -n {namespace} -o yaml   # take hostNetwork and network annotations away",
+        "the pod has no network interface eth0, which Kuscia requires (hostNetwork, Multus or a renamed interface?)",
+        "kubectl get pod {pod} -n {namespace} -o yaml   # remove hostNetwork and network annotations",
     ),
-    Known(
+    LogPattern(
         "database-login",
         r"(Error 1045[^\n]*|password authentication failed[^\n]*|SQLSTATE 28[^\n]*)",
-        "the database refuses user and password",
-        "kubectl edit secret {db_secret} -n {namespace}   # the password of {db_user}, base64; then: {restart}",
+        "the database rejected the user or the password",
+        DATABASE_LOGIN,
     ),
-    Known(
-        "no-database",
-        r"Error 1049[^\n]*Unknown database '(?P<value>[^']*)'|database \"(?P<other>[^\"]*)\" does not exist",
-        "the database server has no such database",
-        "CREATE DATABASE {db_name}   # on {db_host}, by its administrator; Kuscia never makes one",
+    LogPattern(
+        "database-not-found",
+        r"Error 1049[^\n]*Unknown database|database \"[^\"]*\" does not exist",
+        "the database does not exist on the server",
+        CREATE_DATABASE,
     ),
-    Known(
+    LogPattern(
         "too-many-connections",
         r"Error 1040|Too many connections|too many clients already",
-        "the database server takes no more connections",
-        "SET GLOBAL max_connections = 1000   # on {db_host}, and in its configuration file",
+        "the database server has no free connection",
+        MORE_CONNECTIONS,
     ),
-    Known(
-        "bad-datastore-address",
+    LogPattern(
+        "invalid-datastore-address",
         r"Driver Name is '[^']*' Not supported|datastore ?endpoint[^\n]*expected format|missing the slash",
-        "the datastore's address is none that Kuscia takes",
+        "Kuscia does not accept the datastore address",
         SHOW_CONFIG,
     ),
-    Known(
+    LogPattern(
         "database-unreachable",
         r"ping datastore endpoint error[^\n]*(connection refused|no such host|i/o timeout|deadline exceeded|no route)",
-        "the database server is not reached",
-        "kubectl get endpoints -A | grep {db_host}   # is it up, and does a NetworkPolicy let {namespace} in?",
+        "cannot reach the database server",
+        DATABASE_ENDPOINTS,
     ),
-    Known(
-        "database-other",
+    LogPattern(
+        "database-error",
         r"ping datastore endpoint error: (?P<value>[^\n]*)",
-        "the database does not take Kuscia: {value}",
+        "the database rejected Kuscia: {value}",
         "kubectl logs deploy/{fullname} -n {namespace} -c {node} --previous",
     ),
-    Known(
+    LogPattern(
         "state-of-another-domain",
-        # Of a K3s that Kuscia supervises, and of earlier versions. It is interrupted whenever another module fails,
-        # and what ends itself has another status than that.
+        # K3s supervised by Kuscia, and text of earlier versions. Kuscia interrupts K3s whenever another module fails;
+        # only a K3s that exits by itself has an exit status.
         r"encrypted with different token|etc/kubeconfig: no such file or directory|"
         r"process \[k3s\]\[\d+\] only existed[^\n]*with error: exit status",
-        "the state belongs to another domain ID or clusterToken, or its table can neither be found nor made",
-        "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # give back the former domainId and "
-        "clusterToken, or a database of its own",
+        "the state belongs to a different domain ID or clusterToken, or its table can be neither found nor created",
+        PREVIOUS_STATE,
     ),
-    Known(
+    LogPattern(
         "k3s-not-ready",
         r"\[Module\] k3s wait ready failed",
-        "K3s was not ready in 30 s: the database or the volume is slow, or the state belongs to another domain ID or "
-        "clusterToken",
-        "kubectl exec deploy/{fullname} -n {namespace} -c {node} -- tail -n 50 var/logs/k3s.log   # its words; then: "
-        "{restart}",
+        "K3s was not ready within 30 s: the database or the volume is slow, or the state belongs to a different domain "
+        "ID or clusterToken",
+        "kubectl exec deploy/{fullname} -n {namespace} -c {node} -- tail -n 50 var/logs/k3s.log   # shows the reason; "
+        "then: {restart}",
     ),
-    Known(
+    LogPattern(
         "wrong-scheme",
-        r"\[PROBE\] failed[^\n]*(?P<endpoint>https://\S+?)[,:]? [^\n]*server gave HTTP response to HTTPS client",
-        "the master speaks http, and {endpoint} says https",
-        "{upgrade} --set lite.master.endpoint=http{tail}",
+        rf"\[PROBE\] failed[^\n]*?(?P<endpoint>https://{_URL})[^\n]*server gave HTTP response to HTTPS client",
+        "the master uses http, but the endpoint is {endpoint}",
+        "{upgrade} --set lite.master.endpoint={swapped}",
     ),
-    Known(
+    LogPattern(
         "wrong-scheme",
-        r"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http://[^\s,]+)[^\n]*(malformed HTTP|EOF|connection reset|400)",
-        "the master speaks https, and {endpoint} says http",
-        "{upgrade} --set lite.master.endpoint=https{tail}",
+        rf"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http://{_URL})[^\n]*(malformed HTTP|EOF|connection reset|400)",
+        "the master uses https, but the endpoint is {endpoint}",
+        "{upgrade} --set lite.master.endpoint={swapped}",
     ),
-    Known(
-        "no-such-host",
-        r"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http[^\s,]+)[^\n]*no such host",
-        "the master's host name does not resolve: {endpoint}. Inside a cluster it is a full name (…svc.cluster.local)",
+    LogPattern(
+        "host-not-found",
+        _PROBE + r"[^\n]*no such host",
+        "the host name of the master does not resolve: {endpoint}; inside a cluster use the full name "
+        "(…svc.cluster.local)",
         "{upgrade} --set lite.master.endpoint=https://<service>.<namespace>.svc.cluster.local:1080",
     ),
-    Known(
-        "master-down",
-        r"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http[^\s,]+)[^\n]*connection refused",
-        "nothing listens at the master's address {endpoint}",
-        "kubectl get pods,endpoints -n <the master's namespace>   # kubectl kuscia doctor there",
+    LogPattern(
+        "master-down", _PROBE + r"[^\n]*connection refused", "nothing listens at the master endpoint {endpoint}", PEER
     ),
-    Known(
+    LogPattern(
         "master-unreachable",
-        r"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http[^\s,]+)[^\n]*(i/o timeout|deadline exceeded|no route)",
-        "the way to the master's address {endpoint} is closed",
+        _PROBE + r"[^\n]*(i/o timeout|deadline exceeded|no route)",
+        "cannot reach the master at {endpoint} (firewall or NetworkPolicy?)",
         FIREWALL,
     ),
-    Known(
+    LogPattern(
         "not-a-gateway",
-        r"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http[^\s,]+)",
-        "something else than a Kuscia gateway answers at {endpoint}: a proxy, a login page, another Service",
-        "curl -kv {endpoint}/   # has to answer 401 with a kuscia-error-message header; mend what is in front",
+        _PROBE,
+        "something other than a Kuscia gateway answers at {endpoint}: a proxy, a login page or another Service",
+        CURL,
     ),
-    Known(
+    LogPattern(
         "unknown-domain",
-        r"domain \[(?P<value>[^\]]+)\] not found",
-        "the master does not know domain {value}: it was never admitted, or the master lost its state",
-        "{master_upgrade} --set master.domains.{value}.endpoint={gateway}",
+        r"domain \[(?P<value>[a-z0-9-]+)\] not found",
+        "the master has no domain {value}: it was never admitted, or the master lost its state",
+        ADMIT,
     ),
-    Known(
-        "token-used",
+    LogPattern(
+        "deploy-token-used",
         r"deploy token found but used",
-        "the deploy token was used already, and this key is another than the one it was used with",
+        "the deploy token is already used, with a different domain key",
         REKEY,
     ),
-    Known(
-        "token-wrong",
+    LogPattern(
+        "deploy-token-mismatch",
         r"deploy token not found|token not found in cert request",
-        "the deploy token is not the domain's unused one, and the master does not know this key",
+        "the deploy token is not the unused one of the domain, and the master does not have this domain key",
         REKEY,
     ),
-    Known(
-        "token-pending",
+    LogPattern(
+        "deploy-token-pending",
         r"deploytokenstatus of domain is empty",
-        "the master has made no deploy token for this domain yet",
-        "kubectl get pods -n <the master's namespace>   # kubectl kuscia doctor there, if this lasts a minute",
+        "the master has not generated a deploy token for this domain yet; this takes less than a minute",
+        PEER,
     ),
-    Known(
-        "certificate-of-another",
+    LogPattern(
+        "certificate-request-rejected",
         r"verify csr failed|csr subject common name must be",
-        "the domain ID in the certificate request is not this domain's",
+        "the domain ID in the certificate request is not that of this domain",
         SHOW_CONFIG,
     ),
-    Known(
+    LogPattern(
         "node-name-taken",
         r"duplicate node name with other domain",
-        "another domain has a pod of the same name, and the master keeps nodes by pod name",
-        "{upgrade} --set lite.domainId=<another ID>   # or install it under another release name",
+        "a pod of another domain has the same name, and the master identifies nodes by pod name",
+        "{upgrade} --set lite.domainId=<other ID>   # or install it under a different release name",
     ),
-    Known(
-        "no-capacity",
+    LogPattern(
+        "runk-requires-capacity",
         r"capacity config is empty",
-        "RunK needs capacity: cpu, memory and storage",
+        "RunK requires capacity: cpu, memory and storage",
         "{upgrade} --set lite.capacity.cpu=4,lite.capacity.memory=8Gi,lite.capacity.storage=100Gi",
     ),
-    Known(
-        "no-service-account",
+    LogPattern(
+        "service-account-token-missing",
         r"failed to get in cluster config",
-        "RunK has no ServiceAccount token to make engine pods with",
+        "RunK has no ServiceAccount token to create engine pods with",
         "kubectl get deployment {fullname} -n {namespace} -o yaml | grep -n -A3 serviceAccount",
     ),
-    Known(
+    LogPattern(
         "runk-forbidden",
         r"(pods|configmaps|secrets)[^\n]* is forbidden",
-        "RunK may not make engine pods in {engines}: the Role or its binding is missing there",
-        "{upgrade}   # makes Role and RoleBinding {fullname}-runk in {engines}",
+        "RunK cannot create engine pods in {engines}: the Role or its binding is missing",
+        ROLE,
     ),
-    Known(
-        "bad-runtime",
+    LogPattern(
+        "unknown-runtime",
         r"unknown runtime",
-        "lite.runtime is none of runk, runp, runc",
+        "lite.runtime must be runk, runp or runc",
         "{upgrade} --set lite.runtime=runk",
     ),
-    Known(
-        "inotify",
+    LogPattern(
+        "inotify-limit",
         r"failed to create fsnotify watcher: too many open files",
         "the node has too few inotify instances",
         "sysctl -w fs.inotify.max_user_instances=8192   # on the node, and in /etc/sysctl.d",
     ),
-    Known(
-        "handshake-times-out",
+    LogPattern(
+        "handshake-timeout",
         r"controller/handshake\.go[^\n]*Client\.Timeout exceeded|handshake\.go[^\n]*context deadline exceeded",
-        "the master took the registration, but its gateway does not finish the handshake. After a restart of the "
-        "master this lasts up to three minutes",
-        "kubectl logs deploy/{fullname} -n {namespace} -c {node} -f   # wait four minutes; then: {restart}",
+        "the master accepted the registration, but its gateway does not complete the handshake; after a restart of the "
+        "master this takes up to three minutes",
+        "kubectl logs deploy/{fullname} -n {namespace} -c {node} -f   # wait four minutes, then: {restart}",
     ),
 )

@@ -50,11 +50,12 @@ def cause(output: str) -> str | None:
     """Return what `doctor` finds in a log."""
     names = dict.fromkeys(
         ("upgrade", "master_upgrade", "restart", "release", "namespace", "fullname", "node", "domain", "gateway",
-         "key_secret", "engines", "pod", "db_secret", "db_user", "db_host", "db_name", "value", "endpoint"),
+         "key_secret", "engines", "pod", "db_secret", "db_user", "db_host", "value", "endpoint", "swapped",
+         "create_database", "endpoint_value", "peer_namespace"),
         "",
     )  # fmt: skip
     found = match_log(output, KUSCIA, names, "")
-    return found and found.name
+    return found and found.id
 
 
 def same_cause(name: str, output: str) -> bool:

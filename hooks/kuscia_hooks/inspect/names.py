@@ -1,0 +1,64 @@
+"""The names of a release that fixes refer to."""
+
+from kuscia_hooks.core.config import Database, Release
+from kuscia_hooks.core.text import quoted
+from kuscia_hooks.inspect.finding import swapped
+from kuscia_hooks.inspect.known.commands import MASTER_UPGRADE, RESTART, UPGRADE
+
+
+def release_names(config: Release, pod: str) -> dict[str, str]:
+    """Return the names, quoted for a shell.
+
+    Args:
+        pod: name of the Kuscia pod; "" for none.
+    """
+    store = config.datastore if isinstance(config.datastore, Database) else None
+    endpoint = config.master.endpoint if config.master else config.gateway
+    values = {
+        "release": config.release,
+        "namespace": config.namespace,
+        "fullname": config.fullname,
+        "node": config.mode,
+        "domain": config.domain_id,
+        "value": config.domain_id,
+        "gateway": config.gateway,
+        "key_secret": config.key_secret.name,
+        "engines": (config.engines and config.engines.namespace) or config.namespace,
+        "pod": pod,
+        "db_secret": store.password_secret.name if store else "",
+        "db_user": store.user if store else "",
+        "db_host": store.host if store else "",
+        "endpoint": endpoint,
+        "swapped": swapped(endpoint),
+    }
+    names = {name: quoted(value) if value else "" for name, value in values.items()}
+    names["create_database"] = _create_database(store) if store else ""
+    names["endpoint_value"] = "lite.master.endpoint"
+    names["peer_namespace"] = "<master namespace>" if config.mode == "lite" else names["namespace"]
+    names["upgrade"] = UPGRADE.format_map(names)
+    names["master_upgrade"] = MASTER_UPGRADE if config.mode == "lite" else names["upgrade"]
+    names["restart"] = RESTART.format_map(names)
+    return names
+
+
+def peer_names(config: Release, domain: str, endpoint: str, names: dict[str, str]) -> dict[str, str]:
+    """Return the names for a fix at the gateway of another domain, or of the master."""
+    changed = {**names, "endpoint": quoted(endpoint), "swapped": quoted(swapped(endpoint))}
+    if domain in config.domains:
+        changed["endpoint_value"] = f"master.domains.{quoted(domain)}.endpoint"
+        changed["peer_namespace"] = namespace_of(config, domain)
+    return changed
+
+
+def namespace_of(config: Release, domain: str) -> str:
+    """Return the namespace of a domain, quoted for a shell; a placeholder if the release does not know it."""
+    neighbour = config.domains.get(domain)
+    if domain == config.domain_id:
+        return quoted(config.namespace)
+    return quoted(neighbour.namespace) if neighbour and neighbour.namespace else f"<namespace of {domain}>"
+
+
+def _create_database(store: Database) -> str:
+    if store.type == "mysql":
+        return f"CREATE DATABASE `{store.database}` CHARACTER SET utf8mb4"
+    return f'CREATE DATABASE "{store.database}" OWNER "{store.user}"'
