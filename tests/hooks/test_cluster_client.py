@@ -3,9 +3,9 @@ from urllib3.exceptions import MaxRetryError
 
 from kuscia_hooks.cluster.client import Conflict, Kube, Waiting
 from kuscia_hooks.core import log
-from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.log import logger
 from tests.hooks.conftest import secret_data
+from tests.hooks.failing import fails
 from tests.hooks.fakes import FakeCore, api_exception
 
 
@@ -15,7 +15,7 @@ def test_secret(core: FakeCore, kube: Kube) -> None:
     assert kube.secret("ns", "s") == {"key": b"value"}
 
 
-def test_what_was_read_is_not_printed(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_secret_values_in_the_log(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
     core.put("secrets", "ns", "s", data=secret_data(id="AKID", key="hunter2"))
     kube.secret("ns", "s", public=["id"])
     logger.info("id AKID, key hunter2")
@@ -23,68 +23,90 @@ def test_what_was_read_is_not_printed(core: FakeCore, kube: Kube, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "error_id"),
     [
-        (None, "Secret ns/s does not exist"),
-        ({}, "has no value under key .it has no key"),
-        (secret_data(other="x"), "has no value under key .it has other"),
-        (secret_data(key=""), "has no value under key"),
+        (None, "secret-not-found"),
+        ({}, "secret-key-missing"),
+        (secret_data(other="x"), "secret-key-missing"),
+        (secret_data(key=""), "secret-key-missing"),
     ],
 )
-def test_missing_values(core: FakeCore, kube: Kube, data: dict[str, str] | None, says: str) -> None:
+def test_reports_missing_secret_value(core: FakeCore, kube: Kube, data: dict[str, str] | None, error_id: str) -> None:
     if data is not None:
         core.put("secrets", "ns", "s", data=data)
-    with pytest.raises(RetryableError, match=says) as error:
+    with fails(error_id) as error:
         kube.secret_value("ns", "s", "key")
+    assert "ns/s" in error.value.message
+    assert "kubectl create secret generic s -n ns --from-file=key=<file>" in error.value.fix
     assert error.value.see == "kubectl get secret s -n ns"
 
 
+def test_fix_quotes_names_from_outside(kube: Kube) -> None:
+    with fails("secret-not-found") as error:
+        kube.secret_value("ns", "s; reboot", "a b")
+    assert "generic 's; reboot' -n ns --from-file='a b'=<file>" in error.value.fix
+
+
 @pytest.mark.parametrize(
-    ("status", "kind", "says"),
+    ("status", "error_id", "retryable"),
     [
-        (401, RetryableError, "takes the token or certificate no longer, or never did"),
-        (403, RetryableError, r"resources \[secrets\], resourceNames \[s\], verbs \[get\]"),
-        (429, RetryableError, "now"),
-        (500, RetryableError, "now"),
-        (503, RetryableError, "now"),
-        (422, PermanentError, "422"),
+        (401, "api-server-unauthorized", True),
+        (403, "permission-denied", True),
+        (429, "api-server-unavailable", True),
+        (500, "api-server-unavailable", True),
+        (503, "api-server-unavailable", True),
+        (422, "api-server-rejected", False),
     ],
 )
-def test_the_api_server_refuses(core: FakeCore, kube: Kube, status: int, kind: type[Exception], says: str) -> None:
+def test_classifies_api_server_errors(core: FakeCore, kube: Kube, status: int, error_id: str, retryable: bool) -> None:
     def fail(*_: str) -> None:
         raise api_exception(status, 'secrets "s" is forbidden: User "u" cannot get')
 
     core.fail = fail
-    with pytest.raises(kind, match=says) as error:
+    with fails(error_id) as error:
         kube.secret("ns", "s")
-    assert 'User "u" cannot get' in str(error.value)
+    assert error.value.retryable is retryable
+    assert 'User "u" cannot get' in error.value.message
 
 
-def test_create_is_not_bound_to_a_name(core: FakeCore, kube: Kube) -> None:
+def test_denied_request_names_the_missing_role(core: FakeCore, kube: Kube) -> None:
+    def fail(*_: str) -> None:
+        raise api_exception(403, "forbidden\x1b[31m")
+
+    core.fail = fail
+    with fails("permission-denied") as error:
+        kube.secret("ns", "s")
+    for part in ("namespace ns", "[secrets]", "resourceNames [s]", "[get]"):
+        assert part in error.value.fix
+    assert "\x1b" not in str(error.value)
+    assert error.value.see.startswith("kubectl auth can-i get secrets/s -n ns --as=")
+
+
+def test_role_for_create_has_no_resource_names(core: FakeCore, kube: Kube) -> None:
     def fail(*_: str) -> None:
         raise api_exception(403, "forbidden")
 
     core.fail = fail
-    with pytest.raises(RetryableError) as error:
+    with fails("permission-denied") as error:
         kube.create_configmap("ns", "c", {}, {})
     assert "resourceNames" not in str(error.value)
 
 
-def test_no_api_server(core: FakeCore, kube: Kube) -> None:
+def test_reports_unreachable_api_server(core: FakeCore, kube: Kube) -> None:
     def fail(*_: str) -> None:
         raise MaxRetryError(None, "/api", "refused")  # type: ignore[arg-type]
 
     core.fail = fail
-    with pytest.raises(RetryableError, match="API server is not reached"):
+    with fails("api-server-unreachable"):
         kube.secret("ns", "s")
 
 
-def test_a_namespace_that_comes_later(core: FakeCore, kube: Kube) -> None:
+def test_retries_when_namespace_is_missing(core: FakeCore, kube: Kube) -> None:
     def fail(*_: str) -> None:
         raise api_exception(404, 'namespaces "ns" not found')
 
     core.fail = fail
-    with pytest.raises(RetryableError, match='namespaces "ns" not found'):
+    with fails("object-not-found"):
         kube.create_secret("ns", "s", {}, {})
 
 
@@ -111,7 +133,7 @@ def test_created_objects(core: FakeCore, kube: Kube) -> None:
 
 
 def test_service_uid(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(RetryableError, match="Service ns/m does not exist"):
+    with fails("service-not-found"):
         kube.service_uid("ns", "m")
     core.put("services", "ns", "m")
     assert kube.service_uid("ns", "m") == "uid-m"
@@ -126,12 +148,12 @@ def test_pods_by_label(core: FakeCore, kube: Kube) -> None:
     assert [found["metadata"]["name"] for found in kube.pods("ns", "app=x,part!=y")] == ["b"]
 
 
-def test_pods_that_may_not_be_listed(core: FakeCore, kube: Kube) -> None:
+def test_reports_missing_permission_to_list_pods(core: FakeCore, kube: Kube) -> None:
     def forbidden(verb: str, kind: str, name: str) -> None:
         raise api_exception(403, "pods is forbidden")
 
     core.fail = forbidden
-    with pytest.raises(RetryableError, match=r"resources \[pods\], verbs \[list\]") as error:
+    with fails("permission-denied") as error:
         kube.pods("ns", "app=x")
     assert "can-i list pods -n ns" in error.value.see
 

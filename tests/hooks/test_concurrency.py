@@ -20,7 +20,7 @@ def test_failures_do_not_stop_the_rest() -> None:
 
     def work(item: int) -> None:
         if item % 10 == 0:
-            raise RetryableError("unclassified-retryable", f"no {item}")
+            raise RetryableError("kusciaapi-busy", f"no {item}")
         seen.add(item)
 
     failed = each(range(50), work)
@@ -28,7 +28,7 @@ def test_failures_do_not_stop_the_rest() -> None:
     assert len(seen) == 45
 
 
-def test_a_bug_is_not_swallowed() -> None:
+def test_propagates_unexpected_errors() -> None:
     def work(item: int) -> None:
         raise KeyError(item)
 
@@ -36,7 +36,7 @@ def test_a_bug_is_not_swallowed() -> None:
         each(range(3), work)
 
 
-def test_never_more_than_the_limit_at_once() -> None:
+def test_never_exceeds_limit() -> None:
     lock, running, most = threading.Lock(), 0, 0
 
     def work(_: int) -> None:
@@ -52,7 +52,7 @@ def test_never_more_than_the_limit_at_once() -> None:
     assert most == 4
 
 
-def test_a_time_out_halves_and_good_answers_bring_it_back() -> None:
+def test_timeout_halves_limit_and_successes_restore_it() -> None:
     concurrency = ConcurrencyLimit(8)
     for expected in (4, 2, 1, 1):
         with pytest.raises(TimedOut), concurrency:
@@ -68,20 +68,20 @@ def test_a_time_out_halves_and_good_answers_bring_it_back() -> None:
     assert concurrency.allowed == 8
 
 
-def test_other_errors_leave_the_pace_as_it_is() -> None:
+def test_other_errors_keep_limit() -> None:
     concurrency = ConcurrencyLimit(8)
     with pytest.raises(RetryableError), concurrency:
-        raise RetryableError("unclassified-retryable", "x")
+        raise RetryableError("kusciaapi-busy", "x")
     assert concurrency.allowed == 8
 
 
-def test_few_changes_are_told_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_few_changes_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
     progress = ChangeProgress(2)
     progress.done("create DomainRoute a-b")
     assert capsys.readouterr().out == "create DomainRoute a-b\n"
 
 
-def test_many_changes_are_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_many_changes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     progress = ChangeProgress(1000)

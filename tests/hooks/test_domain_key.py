@@ -8,9 +8,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import KusciaAPI
+from tests.hooks.failing import fails
 from tests.hooks.kuscia_server import Kuscia, serve
 
 
@@ -36,12 +36,12 @@ def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes = 
         (lambda: _pem(rsa.generate_private_key(65537, 2048), b"secret"), "passphrase"),
     ],
 )
-def test_invalid_keys(make, says: str) -> None:
+def test_rejects_invalid_keys(make, says: str) -> None:
     with pytest.raises(domain_key.InvalidKey, match=says):
         domain_key.load_key(make())
 
 
-def test_pkcs8_is_taken(key_pem: bytes) -> None:
+def test_accepts_pkcs8(key_pem: bytes) -> None:
     key = domain_key.load_key(key_pem)
     assert domain_key.public_der(domain_key.load_key(_pem(key))) == domain_key.public_der(key)
 
@@ -67,11 +67,39 @@ def test_own_certificate(key_pem: bytes) -> None:
     certificate.verify_directly_issued_by(certificate)
 
 
+# SEQUENCE, SET, SEQUENCE, OID 2.5.4.3 (commonName) and the string: tag 0x13 PrintableString, 0x0c UTF8String. These are
+# the bytes that pkix.Name of Go marshals to.
+@pytest.mark.parametrize(
+    ("common_name", "der"),
+    [
+        ("alice", "3010310e300c06035504031305616c696365"),
+        ("kuscia-system", "301831163014060355040313" + "0d6b75736369612d73797374656d"),
+        ("a_b", "300e310c300a06035504030c03615f62"),
+        ("a*b", "300e310c300a06035504030c03612a62"),
+        ("a&b", "300e310c300a06035504030c03612662"),
+        ("é", "300d310b3009060355040" + "30c02c3a9"),
+    ],
+)
+def test_names_are_encoded_as_in_go(common_name: str, der: str) -> None:
+    assert domain_key.distinguished_name(common_name).public_bytes().hex() == der
+
+
+def test_client_certificate_issuer_equals_the_ca_of_the_node(key_pem: bytes) -> None:
+    """Kuscia compares the encoded issuer with the subject of its CA, which Go encodes (Kuscia facts 16.6)."""
+    go_subject = bytes.fromhex("3010310e300c06035504031305616c696365")
+    key = domain_key.load_key(key_pem)
+    client = x509.load_pem_x509_certificate(domain_key.client_certificate(key, "alice")[0])
+    own = x509.load_pem_x509_certificate(domain_key.ca_certificate(key, "alice"))
+    assert client.issuer.public_bytes() == go_subject
+    assert own.subject.public_bytes() == own.issuer.public_bytes() == go_subject
+    assert client.subject.public_bytes() == bytes.fromhex("3017311530130603550403130c") + b"kuscia-hooks"
+
+
 def server_context(tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSLContext:
     """TLS as a node serves it: its certificate is signed by the domain key and names a key identifier."""
     server_key = rsa.generate_private_key(65537, 2048)
     now = datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, domain_id)])
+    name = domain_key.distinguished_name(domain_id)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
@@ -95,7 +123,7 @@ def server_context(tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutua
 
 
 @pytest.mark.parametrize("protocol", ["TLS", "MTLS"])
-def test_the_nodes_own_key_is_believed(tmp_path: Path, key_pem: bytes, kuscia: Kuscia, protocol) -> None:
+def test_accepts_server_with_domain_key(tmp_path: Path, key_pem: bytes, kuscia: Kuscia, protocol) -> None:
     key = domain_key.load_key(key_pem)
     with (
         serve(kuscia, server_context(tmp_path, key, "alice", protocol == "MTLS")) as endpoint,
@@ -104,23 +132,23 @@ def test_the_nodes_own_key_is_believed(tmp_path: Path, key_pem: bytes, kuscia: K
         client.ready()
 
 
-def test_another_key_is_not_believed(tmp_path: Path, key_pem: bytes, other_key_pem: bytes, kuscia: Kuscia) -> None:
+def test_rejects_server_with_other_key(tmp_path: Path, key_pem: bytes, other_key_pem: bytes, kuscia: Kuscia) -> None:
     with (
         serve(kuscia, server_context(tmp_path, domain_key.load_key(other_key_pem), "alice", False)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", domain_key.load_key(key_pem)) as client,
-        pytest.raises(PermanentError, match="not signed with this domain's key"),
+        fails("kusciaapi-certificate-mismatch"),
     ):
         client.ready()
     assert kuscia.asked == []
 
 
-def test_a_missing_client_certificate_is_named(tmp_path: Path, key_pem: bytes, kuscia: Kuscia) -> None:
+def test_reports_missing_client_certificate(tmp_path: Path, key_pem: bytes, kuscia: Kuscia) -> None:
     key = domain_key.load_key(key_pem)
     with (
         serve(kuscia, server_context(tmp_path, key, "alice", True)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", key) as client,
-        pytest.raises((PermanentError, RetryableError)) as error,
+        fails("kusciaapi-protocol-mismatch") as error,
     ):
         client.ready()
-    assert "MTLS" in str(error.value)
+    assert "MTLS" in error.value.fix
     assert kuscia.asked == []

@@ -1,5 +1,6 @@
 import http.server
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -9,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia import domain_key, gateway
 from tests.hooks.conftest import recordings
+from tests.hooks.failing import fails
 
 
 def answering(**by_scheme: httpx.Response | Exception) -> httpx.MockTransport:
-    """A server that answers by scheme; the other one refuses."""
+    """A server that answers by scheme; the other scheme has no answer."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         answer = by_scheme.get(request.url.scheme, httpx.ConnectError("connection refused"))
@@ -26,6 +27,13 @@ def answering(**by_scheme: httpx.Response | Exception) -> httpx.MockTransport:
     return httpx.MockTransport(handle)
 
 
+def caused(cause: OSError) -> httpx.ConnectError:
+    """An error as httpx raises it."""
+    error = httpx.ConnectError(str(cause))
+    error.__cause__ = cause
+    return error
+
+
 def recorded(note: str) -> httpx.Response:
     line = next(line for line in recordings("gateway-transcript") if line["note"] == note)
     answer = line["response"]
@@ -33,45 +41,46 @@ def recorded(note: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("note", ["gateway root", "lite gateway root"])
-def test_a_recorded_gateway(note: str) -> None:
+def test_accepts_recorded_gateway(note: str) -> None:
     gateway.probe("https://master:1080", answering(https=recorded(note)))
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "error_id", "fact"),
     [
-        (httpx.Response(200, text="login"), "HTTP 200 instead of 401: a login page or another site answers"),
-        (httpx.Response(302, headers={"location": "/login"}), "HTTP 302 instead of 401: a redirect to /login"),
-        (httpx.Response(308, headers={"location": "https://m/"}), "a redirect to https://m/.*from http to https"),
-        (httpx.Response(400), "HTTP 400 instead of 401: .*asked for http where it speaks https"),
-        (httpx.Response(403), "HTTP 403 instead of 401: a firewall or proxy refuses"),
-        (httpx.Response(404), "no gateway is served under this host and path"),
-        (httpx.Response(405), "HTTP 405 instead of 401: a firewall refuses"),
-        (httpx.Response(413), "HTTP 413 instead of 401: something else than a Kuscia gateway answers"),
-        (httpx.Response(426), "takes HTTP/1.1 alone"),
-        (httpx.Response(502), "does not reach the gateway behind it: look at its backend's protocol and port"),
-        (httpx.Response(503), "has no gateway behind it now"),
-        (httpx.Response(504), "look at firewalls and NetworkPolicies"),
-        (httpx.Response(401), "without a kuscia-error-message header: .*takes the header away"),
-        (httpx.Response(401, headers={"kuscia-error-message": ""}), "without a kuscia-error-message header"),
-        (
-            httpx.Response(401, headers={"www-authenticate": "Basic"}),
-            "something in front of the gateway asks for a login",
-        ),
-        (httpx.ConnectError("[Errno 111] Connection refused"), "Connection refused"),
-        (httpx.ConnectTimeout("late"), "no answer within 5 s"),
-        (httpx.RemoteProtocolError(""), "RemoteProtocolError"),
+        (httpx.Response(200, text="login"), "not-a-gateway", "HTTP 200"),
+        (httpx.Response(302, headers={"location": "/login"}), "not-a-gateway", "/login"),
+        (httpx.Response(308, headers={"location": "https://m/"}), "not-a-gateway", "https://m/"),
+        *((httpx.Response(status), "not-a-gateway", f"HTTP {status}") for status in (400, 403, 404, 405, 413, 426)),
+        *((httpx.Response(status), "not-a-gateway", f"HTTP {status}") for status in (502, 503, 504)),
+        (httpx.Response(401), "not-a-gateway", "kuscia-error-message"),
+        (httpx.Response(401, headers={"kuscia-error-message": ""}), "not-a-gateway", "kuscia-error-message"),
+        (httpx.Response(401, headers={"www-authenticate": "Basic"}), "not-a-gateway", "login"),
+        (caused(ConnectionRefusedError(111, "Connection refused")), "master-down", "Connection refused"),
+        (caused(ConnectionResetError(104, "Connection reset")), "master-down", "Connection reset"),
+        (caused(ssl.SSLError(1, "[SSL] record layer failure")), "not-a-gateway", "record layer failure"),
+        (caused(socket.gaierror(-2, "Name or service not known")), "host-not-found", "DNS"),
+        (caused(OSError(113, "No route to host")), "master-unreachable", "No route to host"),
+        (httpx.ConnectTimeout("late"), "master-unreachable", "5 s"),
+        (httpx.RemoteProtocolError(""), "not-a-gateway", "RemoteProtocolError"),
     ],
 )
-def test_something_else(answer: httpx.Response | Exception, says: str) -> None:
-    with pytest.raises(RetryableError, match=says) as error:
+def test_probe_reports_what_answers(answer: httpx.Response | Exception, error_id: str, fact: str) -> None:
+    with fails(error_id) as error:
         gateway.probe("https://master:1080", answering(https=answer))
+    assert error.value.retryable
+    assert fact in error.value.message
     assert error.value.see == "curl -kvs https://master:1080/"
 
 
-def test_a_host_that_nobody_knows() -> None:
-    with pytest.raises(RetryableError, match="the DNS of this cluster does not know the host"):
+def test_reports_host_that_does_not_resolve() -> None:
+    with fails("host-not-found"):
         gateway.probe("https://kuscia.invalid")
+
+
+def test_reports_port_without_listener() -> None:
+    with fails("master-down"):
+        gateway.probe("https://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
@@ -83,11 +92,12 @@ def test_a_host_that_nobody_knows() -> None:
         ("http://master", "https://master:80"),
     ],
 )
-def test_wrong_scheme(endpoint: str, other: str) -> None:
+def test_reports_wrong_scheme(endpoint: str, other: str) -> None:
     good = {other.split(":", 1)[0]: recorded("gateway root")}
-    with pytest.raises(RetryableError, match="has the wrong scheme") as error:
+    with fails("wrong-scheme") as error:
         gateway.probe(endpoint, answering(**good))
     assert other in error.value.message
+    assert error.value.fix.endswith(other)
 
 
 @pytest.mark.parametrize(
@@ -114,31 +124,31 @@ def test_handshake_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "error_id"),
     [
-        (recorded("handshake question, no Kuscia-Host"), "the header Kuscia-Host does not arrive"),
-        # The gateway's own server does not know the path, and its Envoy adds the header to every error.
+        (recorded("handshake question, no Kuscia-Host"), "proxy-drops-headers"),
+        # The server of the gateway has no such path, and its Envoy adds the header to every error.
         (
             httpx.Response(404, headers={"kuscia-error-message": "<m> => <upstream Not Found>"}),
-            "has to take /kuscia from the path",
+            "proxy-keeps-path",
         ),
-        (httpx.Response(200, text="<html>"), "HTTP 200 without a state: a login page or another site answers"),
-        (httpx.Response(200, json=[]), "HTTP 200 without a state"),
-        (httpx.Response(503), "HTTP 503 without a state: a proxy answers"),
-        (httpx.ReadTimeout("late"), "is not reached: late"),
-        (httpx.ConnectError("refused"), "is not reached: refused"),
-        (httpx.ConnectError("[SSL: TLSV1_UNRECOGNIZED_NAME] unrecognized name"), "sends no server name in TLS"),
+        (httpx.Response(200, text="<html>"), "not-a-gateway"),
+        (httpx.Response(200, json=[]), "not-a-gateway"),
+        (httpx.Response(503), "not-a-gateway"),
+        (httpx.ReadTimeout("late"), "master-unreachable"),
+        (caused(ConnectionRefusedError(111, "refused")), "master-down"),
+        (caused(ssl.SSLError(1, "[SSL: TLSV1_UNRECOGNIZED_NAME] unrecognized name")), "proxy-requires-sni"),
     ],
 )
-def test_no_handshake(answer: httpx.Response | Exception, says: str) -> None:
-    with pytest.raises(RetryableError, match=says) as error:
+def test_handshake_reports_what_answers(answer: httpx.Response | Exception, error_id: str) -> None:
+    with fails(error_id) as error:
         gateway.handshake_state("https://m/kuscia", "alice", answering(https=answer))
     assert error.value.see.endswith(" https://m/kuscia/handshake")
 
 
-def test_no_path_to_take_away() -> None:
+def test_404_without_a_path_is_no_gateway() -> None:
     answer = httpx.Response(404, text="404 page not found")
-    with pytest.raises(RetryableError, match="no gateway is served under this host and path"):
+    with fails("not-a-gateway"):
         gateway.handshake_state("https://m:1080", "alice", answering(https=answer))
 
 
@@ -149,15 +159,15 @@ def test_master_id() -> None:
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", "<html>"])
-def test_no_master_id(body: str) -> None:
+def test_reports_answer_without_master_id(body: str) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
-    with pytest.raises(RetryableError):
+    with fails("not-a-gateway"):
         gateway.master_id("https://m:1080", "alice", transport)
 
 
 @pytest.fixture
 def edge(tmp_path: Path) -> Iterator[tuple[int, list[str | None]]]:
-    """A TLS server that answers as a master does; its port, and the server names that it was asked for."""
+    """A TLS server that answers as a master does: its port, and the server names of its clients."""
     key = domain_key.new_key()
     (tmp_path / "key").write_bytes(key)
     (tmp_path / "crt").write_bytes(domain_key.ca_certificate(domain_key.load_key(key), "edge"))
@@ -188,8 +198,8 @@ def edge(tmp_path: Path) -> Iterator[tuple[int, list[str | None]]]:
     server.server_close()
 
 
-def test_server_names_are_sent_as_kuscia_sends_them(edge: tuple[int, list[str | None]]) -> None:
-    """The first look, which is Go's, names the server; what passes Kuscia's Envoy does not."""
+def test_sends_tls_server_names_as_kuscia_does(edge: tuple[int, list[str | None]]) -> None:
+    """The probe is sent by Go with a server name; requests through the Envoy of Kuscia have none."""
     port, names = edge
     gateway.probe(f"https://localhost:{port}")
     assert names == ["localhost"]

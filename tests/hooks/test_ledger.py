@@ -9,7 +9,7 @@ def ledger(kube: Kube, kind: str = "routes") -> Ledger:
     return Ledger(kube, "ns", "ledger", {"a": "b"}, kind)
 
 
-def test_first_entry_makes_the_configmap(core: FakeCore, kube: Kube) -> None:
+def test_first_entry_creates_configmap(core: FakeCore, kube: Kube) -> None:
     mine = ledger(kube)
     assert mine.load() == {}
     mine.entries["alice/bob"] = "abc"
@@ -19,7 +19,7 @@ def test_first_entry_makes_the_configmap(core: FakeCore, kube: Kube) -> None:
     assert ledger(kube).load() == {"alice/bob": "abc"}
 
 
-def test_kinds_leave_each_other_alone(core: FakeCore, kube: Kube) -> None:
+def test_kinds_are_independent(core: FakeCore, kube: Kube) -> None:
     core.put("configmaps", "ns", "ledger", data={"appImages": '{"x":"1"}'})
     mine = ledger(kube)
     mine.load()
@@ -28,7 +28,7 @@ def test_kinds_leave_each_other_alone(core: FakeCore, kube: Kube) -> None:
     assert core.data("configmaps", "ns", "ledger") == {"appImages": '{"x":"1"}', "routes": '{"a/b":"2"}'}
 
 
-def test_nothing_new_is_not_written(core: FakeCore, kube: Kube) -> None:
+def test_does_not_write_without_changes(core: FakeCore, kube: Kube) -> None:
     core.put("configmaps", "ns", "ledger", data={"routes": '{"a/b":"1"}'})
     mine = ledger(kube)
     mine.load()
@@ -36,14 +36,14 @@ def test_nothing_new_is_not_written(core: FakeCore, kube: Kube) -> None:
     assert core.calls == [("get", "configmaps", "ledger")]
 
 
-def test_empty_and_absent_stays_absent(core: FakeCore, kube: Kube) -> None:
+def test_does_not_create_empty_ledger(core: FakeCore, kube: Kube) -> None:
     mine = ledger(kube)
     mine.load()
     mine.save()
     assert core.objects == {}
 
 
-def test_the_last_entry_goes(core: FakeCore, kube: Kube) -> None:
+def test_removes_last_entry(core: FakeCore, kube: Kube) -> None:
     core.put("configmaps", "ns", "ledger", data={"routes": '{"a/b":"1"}'})
     mine = ledger(kube)
     mine.load()
@@ -52,7 +52,7 @@ def test_the_last_entry_goes(core: FakeCore, kube: Kube) -> None:
     assert core.data("configmaps", "ns", "ledger") == {"routes": "{}"}
 
 
-def test_made_by_another_at_the_same_moment(core: FakeCore, kube: Kube) -> None:
+def test_merges_with_concurrently_created_configmap(core: FakeCore, kube: Kube) -> None:
     def race(verb: str, kind: str, name: str) -> None:
         if verb == "create":
             core.put("configmaps", "ns", "ledger", data={"appImages": "{}"})
@@ -65,14 +65,14 @@ def test_made_by_another_at_the_same_moment(core: FakeCore, kube: Kube) -> None:
     assert core.data("configmaps", "ns", "ledger") == {"appImages": "{}", "routes": '{"a/b":"1"}'}
 
 
-def test_an_unreadable_record_counts_as_none(core: FakeCore, kube: Kube) -> None:
+def test_treats_invalid_record_as_empty(core: FakeCore, kube: Kube) -> None:
     for text in ("{", "[]", '"x"'):
         core.put("configmaps", "ns", "ledger", data={"routes": text})
         assert ledger(kube).load() == {}
 
 
-def test_ten_thousand_routes_fit(core: FakeCore, kube: Kube) -> None:
-    """The API server takes 1 MiB a ConfigMap."""
+def test_fits_ten_thousand_routes(core: FakeCore, kube: Kube) -> None:
+    """The limit of the API server is 1 MiB per ConfigMap."""
     mine = ledger(kube)
     mine.load()
     mine.entries = {f"lite-number-{a:03d}/lite-number-{b:03d}": digest([a, b]) for a in range(100) for b in range(100)}

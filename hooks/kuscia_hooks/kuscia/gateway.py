@@ -49,7 +49,7 @@ def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
 def connection_error(url: str, error: httpx.TransportError, see: str = "") -> RetryableError:
     """Return the error for a request that got no answer: `host-not-found`, `master-down` or `master-unreachable`."""
     problem = _connection_problem(error)
-    if problem.error_id == "not-a-gateway":
+    if _caused_by(error, ssl.SSLError):
         problem = _Problem(
             "proxy-requires-sni",
             f"{problem.seen} (Kuscia sends no TLS server name; a proxy that requires one cannot be used)",
@@ -70,7 +70,7 @@ def _connection_problem(error: httpx.TransportError) -> _Problem:
         return _Problem("master-down", f"{text}: nothing is listening")
     if _caused_by(error, ConnectionResetError):
         return _Problem("master-down", f"{text}: the connection was closed")
-    if _caused_by(error, ssl.SSLError):
+    if _caused_by(error, ssl.SSLError) or isinstance(error, httpx.ProtocolError):
         return _Problem("not-a-gateway", text)
     return _Problem("master-unreachable", text)
 
