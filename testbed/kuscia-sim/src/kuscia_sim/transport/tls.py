@@ -1,7 +1,7 @@
 """TLS of a node's own servers, as Go's crypto/tls does it."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -70,12 +70,23 @@ def _compare_raw_issuers(context: ssl.SSLContext, certificate: str, key: str, cl
             sent = list(_certificates(message, version == ssl.TLSVersion.TLSv1_3))
         except ValueError:
             return  # OpenSSL rejects a malformed certificate itself.
-        known = {subject, *(found.subject.public_bytes() for found in sent)}
-        if any(found.issuer.public_bytes() not in known for found in sent):
+        if sent and not _leads_to(subject, sent):
             connection.context = trusting_none
 
     # The ssl module offers no hook for verification; this one sees the certificates before they are verified.
     context._msg_callback = inspect  # type: ignore[attr-defined]
+
+
+def _leads_to(root: bytes, sent: Sequence[x509.Certificate]) -> bool:
+    """Return whether encoded issuer names lead from the first certificate to the root's subject.
+
+    Clients also send their own copy of the CA, which is no root however its name is encoded.
+    """
+    issuers = {found.subject.public_bytes(): found.issuer.public_bytes() for found in sent[1:]}
+    name = sent[0].issuer.public_bytes()
+    while name != root and name in issuers:
+        name = issuers.pop(name)
+    return name == root
 
 
 def _certificates(message: bytes, tls13: bool) -> Iterator[x509.Certificate]:
