@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def config(endpoint: str = "http://127.0.0.1:1", **fields: Any) -> Data:
     )
 
 
-def test_grant_ids() -> None:
+def test_grant_ids_are_short_and_distinct() -> None:
     assert domain_data.grant_id("alice-table", "bob") == "alice-table-bob"
     long = domain_data.grant_id("t" * 60, "bob")
     assert len(long) == 63
@@ -59,9 +60,7 @@ def test_grant_ids() -> None:
     assert long != domain_data.grant_id("t" * 60, "carol")
 
 
-def test_the_recorded_source_equals_its_request() -> None:
-    import json
-
+def test_recorded_source_equals_its_request() -> None:
     lines = [line for line in recordings("api-transcript") if line["target"] == "lite-alice"]
     sent = json.loads(next(line for line in lines if line["note"] == "datasource create oss (doc)")["request"]["body"])
     note = "datasource query oss: secrets come back in clear"
@@ -69,7 +68,7 @@ def test_the_recorded_source_equals_its_request() -> None:
     assert domain_data.normal_source(sent) == domain_data.normal_source(got)
 
 
-def test_the_built_in_source_differs_from_an_oss_source() -> None:
+def test_built_in_source_differs_from_an_oss_source() -> None:
     note = "datasource query before create"
     built_in = next(line for line in recordings("api-transcript") if line["note"] == note)["response"]["json"]["data"]
     assert built_in["datasource_id"] == "default-data-source"
@@ -80,9 +79,7 @@ def test_the_built_in_source_differs_from_an_oss_source() -> None:
     assert domain_data.normal_source(built_in) == domain_data.normal_source(domain_data.wanted_source(local, ("", "")))
 
 
-def test_the_recorded_table_equals_its_request() -> None:
-    import json
-
+def test_recorded_table_equals_its_request() -> None:
     lines = recordings("api-transcript")
     sent = json.loads(
         next(x for x in lines if x["note"] == "domaindata create as in the doc (with author)")["request"]["body"]
@@ -160,7 +157,7 @@ def attempt(endpoint: str, kube: Kube, summary: Summary | None = None, **fields:
     return given.summary
 
 
-def test_from_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_uploads_and_declares_everything(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     summary = attempt(endpoint, kube)
     assert (summary.created, summary.updated) == (3, 1)
     assert minio.puts == ["p/alice.csv"]
@@ -176,7 +173,9 @@ def test_from_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMini
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_second_run_changes_nothing(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio
+) -> None:
     attempt(endpoint, kube)
     kuscia.asked.clear()
     core.calls.clear()
@@ -187,29 +186,28 @@ def test_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio:
     assert {verb for verb, _, _ in core.calls} == {"get"}
 
 
-def test_rotated_keys(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_updates_rotated_access_keys(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter3"))
     assert attempt(endpoint, kube).updated == 1
     assert kuscia.sources["default-data-source"]["info"]["oss"]["access_key_secret"] == "hunter3"
 
 
-def test_another_domain_key(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    """What the node cannot decrypt any more is written again."""
+def test_rewrites_a_source_encrypted_for_a_different_domain_key(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.unreadable.add("default-data-source")
     assert attempt(endpoint, kube).updated == 1
     assert attempt(endpoint, kube).unchanged == 4
 
 
-def test_changed_table(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_updates_a_changed_table(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     other = {**TABLE, "attributes": {"description": "new"}}
     assert attempt(endpoint, kube, tables=[other]).updated == 1
     assert kuscia.tables["alice", "alice-table"]["attributes"] == {"description": "new"}
 
 
-def test_revoked_grant(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_deletes_only_grants_of_the_release(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.grants["by-hand"] = {"grant_domain": "zoe"}
     assert attempt(endpoint, kube, grants=[]).deleted == 1
@@ -217,15 +215,15 @@ def test_revoked_grant(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     assert attempt(endpoint, kube, grants=[]).deleted == 0
 
 
-def test_a_grant_that_is_gone_already(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_deletes_a_grant_that_was_already_deleted(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.grants.clear()
     assert attempt(endpoint, kube, grants=[]).failed == 0
 
 
-def test_wrong_keys_heal(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_continues_after_wrong_access_keys(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     minio.fail = s3_error("SignatureDoesNotMatch")
-    with pytest.raises(PermanentError, match="refuses the keys in Secret ns/oss"):
+    with pytest.raises(PermanentError, match="ns/oss"):
         attempt(endpoint, kube)
     assert kuscia.paths(writes=True) == []
     minio.fail = None
@@ -234,7 +232,7 @@ def test_wrong_keys_heal(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeM
 
 def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeMinio) -> None:
     minio.buckets.clear()
-    with pytest.raises(PermanentError, match="bucket b does not exist"):
+    with pytest.raises(PermanentError, match="bucket b"):
         attempt(endpoint, kube)
     attempt(endpoint, kube, source={**OSS, "createBucket": True})
     assert "p/alice.csv" in minio.buckets["b"]
@@ -243,9 +241,9 @@ def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeMinio) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (None, "Secret ns/oss does not exist"),
-        ({"access_key_id": "a"}, "no value under access_key_secret"),
-        ({"access_key_id": "a", "access_key_secret": b"\xff"}, "access_key_secret of Secret ns/oss is not UTF-8 text"),
+        (None, "Secret ns/oss"),
+        ({"access_key_id": "a"}, "access_key_secret"),
+        ({"access_key_id": "a", "access_key_secret": b"\xff"}, "access_key_secret"),
     ],
 )
 def test_missing_credentials(
@@ -261,8 +259,8 @@ def test_missing_credentials(
 OWN = {**TABLE, "example": None}
 
 
-def test_an_object_of_the_users_own(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
-    with pytest.raises(PermanentError, match=r"bucket b has no object p/alice\.csv\. Upload it, or say"):
+def test_declares_an_existing_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+    with pytest.raises(PermanentError, match=r"p/alice\.csv"):
         attempt(endpoint, kube, tables=[OWN])
     assert kuscia.tables == {}
     assert kuscia.grants == {}
@@ -272,14 +270,14 @@ def test_an_object_of_the_users_own(kube: Kube, kuscia: Kuscia, endpoint: str, m
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_columns_that_the_object_has_not(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_rejects_columns_missing_from_the_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     minio.store("b", "p/alice.csv", b"id1,years\n1,2\n", {})
-    with pytest.raises(PermanentError, match="columns that the file has not: age; its header is id1, years"):
+    with pytest.raises(PermanentError, match="age"):
         attempt(endpoint, kube, tables=[OWN])
     assert kuscia.tables == {}
 
 
-def test_columns_from_the_header(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_declares_columns_of_the_header(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     minio.store("b", "p/alice.csv", b"id1,years,y\n1,2,0\n", {})
     typed = {**OWN, "columns": [], "columnTypes": {"id1": "str", "*": "float"}}
     attempt(endpoint, kube, tables=[typed])
@@ -289,7 +287,7 @@ def test_columns_from_the_header(kube: Kube, kuscia: Kuscia, endpoint: str, mini
     assert attempt(endpoint, kube, tables=[typed]).updated == 1
 
 
-def test_what_is_there_by_its_checksum_is_not_fetched(
+def test_does_not_download_an_object_with_the_same_checksum(
     kube: Kube, endpoint: str, minio: FakeMinio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = b"id1,age\n1,2\n"
@@ -300,13 +298,13 @@ def test_what_is_there_by_its_checksum_is_not_fetched(
     assert minio.puts == []
 
 
-def test_a_file_that_is_not_there_and_then_is(
+def test_uploads_a_file_once_it_exists(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.csv"
     mounted = {**OWN, "id": "own", "name": "own.csv", "relativeUri": "own.csv", "file": str(path)}
     (tmp_path / "other.csv").touch()
-    with pytest.raises(PermanentError, match=f"table own: there is no file {path}; {tmp_path} holds other.csv"):
+    with pytest.raises(PermanentError, match=str(path)):
         attempt(endpoint, kube, tables=[TABLE, mounted])
     assert set(kuscia.tables) == {("alice", "alice-table")}
     path.write_bytes(b"id1,age\n1,2\n")
@@ -316,10 +314,10 @@ def test_a_file_that_is_not_there_and_then_is(
     assert path.exists()
 
 
-def test_a_fetched_file_with_a_wrong_header_is_not_kept(
+def test_discards_a_download_with_a_wrong_header(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a server that names no versions could never mend it."""
+    """Otherwise a corrected file would not be downloaded from a server without versions."""
     fetched = tmp_path / "d/file"
 
     def fetch(*_: Any, **__: Any) -> Path:
@@ -329,13 +327,13 @@ def test_a_fetched_file_with_a_wrong_header_is_not_kept(
 
     monkeypatch.setattr(download, "fetch", fetch)
     url = {"example": None, "url": "https://files.example.com/alice.csv"}
-    with pytest.raises(PermanentError, match="columns that the file has not: age"):
+    with pytest.raises(PermanentError, match="age"):
         attempt(endpoint, kube, tables=[{**TABLE, **url}])
     assert not fetched.exists()
     assert minio.buckets["b"] == {}
 
 
-def test_a_table_that_left_the_values(
+def test_prune_deletes_tables_that_left_the_values(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     second = {**TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
@@ -343,20 +341,20 @@ def test_a_table_that_left_the_values(
     assert attempt(endpoint, kube).deleted == 1
     assert "second-bob" not in kuscia.grants
     assert ("alice", "second") in kuscia.tables
-    assert "no longer in the values: second. They stay as they are; lite.data.prune" in capsys.readouterr().out
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
+    assert "second" in warning
+    assert "lite.data.prune: true" in warning
     assert attempt(endpoint, kube, prune=True).deleted == 1
     assert ("alice", "second") not in kuscia.tables
     assert "p/second.csv" in minio.buckets["b"]
     attempt(endpoint, kube)
-    assert "no longer" not in capsys.readouterr().out.split("left the values")[-1]
+    assert capsys.readouterr().out.count("WARNING") == 0
 
 
-def test_a_table_that_cannot_be_read_keeps_its_grants(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio
-) -> None:
+def test_unreadable_table_keeps_its_grants(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
     attempt(endpoint, kube)
     minio.buckets["b"].clear()
-    with pytest.raises(PermanentError, match="has no object"):
+    with pytest.raises(PermanentError, match=r"alice\.csv"):
         attempt(endpoint, kube, tables=[OWN])
     assert set(kuscia.grants) == {"alice-table-bob"}
 
@@ -369,7 +367,7 @@ def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, mini
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])
-def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
+def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
     for position in range(8):
         for state in (kuscia.sources, kuscia.tables, kuscia.grants):
             state.clear()
@@ -379,7 +377,7 @@ def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint
         assert len(kuscia.sources) == len(kuscia.tables) == len(kuscia.grants) == 1
 
 
-def test_one_that_fails_does_not_stop_the_others(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_makes_other_changes_if_one_fails(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     kuscia.do_domaindata_create = lambda body: (11500, "columns are invalid", None)  # type: ignore[method-assign]
     summary = Summary()
     with pytest.raises(PermanentError, match="columns are invalid"):
@@ -388,14 +386,14 @@ def test_one_that_fails_does_not_stop_the_others(kube: Kube, kuscia: Kuscia, end
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_no_secret_is_printed(kube: Kube, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_does_not_print_secrets(kube: Kube, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     attempt(endpoint, kube)
     out = capsys.readouterr().out
     assert "hunter2" not in out
     assert "uploaded b/p/alice.csv" in out
 
 
-def test_dry_run(
+def test_dry_run_changes_nothing(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data.attempt(config(endpoint), context(kube, dry_run=True))

@@ -36,7 +36,7 @@ def attempt(kube: Kube, settings: Settings = SETTINGS) -> Summary:
     return given.summary
 
 
-def test_both_absent(core: FakeCore, kube: Kube) -> None:
+def test_creates_key_and_certificate(core: FakeCore, kube: Kube) -> None:
     assert attempt(kube).created == 2
     pem = base64.b64decode(core.data("secrets", "ns", "own-key")["domain.key"])
     made = core.data("configmaps", "ns", "own-cert")["domain.crt"].encode()
@@ -45,7 +45,7 @@ def test_both_absent(core: FakeCore, kube: Kube) -> None:
     assert core.objects["secrets", "ns", "own-key"]["metadata"]["labels"] == {"a": "b"}
 
 
-def test_both_there(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
+def test_changes_nothing_if_both_exist(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
     core.put("secrets", "ns", "own-key", data=secret_data(**{"domain.key": key_pem}))
     core.put("configmaps", "ns", "own-cert", data=certificate(key_pem))
     before = dict(core.objects)
@@ -55,76 +55,85 @@ def test_both_there(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
     assert {verb for verb, _, _ in core.calls} == {"get"}
 
 
-def test_certificate_is_made_from_the_key(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
+def test_creates_the_certificate_of_an_existing_key(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
     core.put("secrets", "ns", "own-key", data=secret_data(**{"domain.key": key_pem}))
     assert attempt(kube).created == 1
     made = core.data("configmaps", "ns", "own-cert")["domain.crt"].encode()
     assert domain_key.certificate_public_der(made) == domain_key.public_der(domain_key.load_key(key_pem))
 
 
-def test_own_secret(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
+def test_uses_an_existing_secret(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
     core.put("secrets", "ns", "mine", data=secret_data(pem=key_pem))
     assert attempt(kube, OWN).created == 1
     assert ("secrets", "ns", "own-key") not in core.objects
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "error_id"),
     [
-        ({}, "has no domain.key .it has nothing"),
-        (secret_data(other="x"), "has no domain.key .it has other"),
-        (secret_data(**{"domain.key": ""}), "no domain key: it is empty"),
-        (secret_data(**{"domain.key": "garbage"}), "no domain key: it is not a PEM"),
-        (secret_data(**{"domain.key": small_key()}), "no domain key: it has 1024 bits"),
+        ({}, "domain-key-missing"),
+        (secret_data(other="x"), "domain-key-missing"),
+        (secret_data(**{"domain.key": ""}), "domain-key-invalid"),
+        (secret_data(**{"domain.key": "garbage"}), "domain-key-invalid"),
+        (secret_data(**{"domain.key": small_key()}), "domain-key-invalid"),
     ],
 )
-def test_half_an_object_is_an_error(core: FakeCore, kube: Kube, data: dict[str, str], says: str) -> None:
+def test_rejects_an_unusable_key(core: FakeCore, kube: Kube, data: dict[str, str], error_id: str) -> None:
     core.put("secrets", "ns", "own-key", data=data)
-    with pytest.raises(PermanentError, match=says) as error:
+    with pytest.raises(PermanentError, match="Secret ns/own-key") as error:
         attempt(kube)
-    assert "kubectl delete secret own-key -n ns" in str(error.value)
+    assert error.value.id == error_id
+    assert "kubectl delete secret/own-key configmap/own-cert -n ns" in error.value.fix
     assert {verb for verb, _, _ in core.calls} == {"get"}
 
 
-def test_own_secret_is_missing(kube: Kube) -> None:
-    with pytest.raises(PermanentError, match="kubectl create secret generic mine -n ns --from-file=pem="):
+def test_reports_a_missing_existing_secret(kube: Kube) -> None:
+    with pytest.raises(PermanentError, match="ns/mine") as error:
         attempt(kube, OWN)
+    assert error.value.id == "existing-secret-not-found"
+    assert error.value.fix.startswith("kubectl create secret generic mine -n ns --from-file=pem=")
 
 
-def test_own_secret_is_wrong(core: FakeCore, kube: Kube) -> None:
+def test_rejects_an_unusable_existing_secret(core: FakeCore, kube: Kube) -> None:
     core.put("secrets", "ns", "mine", data=secret_data(pem="garbage"))
-    with pytest.raises(PermanentError, match="openssl genrsa"):
+    with pytest.raises(PermanentError) as error:
         attempt(kube, OWN)
+    assert error.value.id == "domain-key-invalid"
+    assert "openssl genrsa" in error.value.fix
+    assert "kubectl delete" not in error.value.fix
 
 
-def test_key_was_lost(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
-    """A new key beside the old certificate would be another identity under the old name."""
+def test_reports_a_lost_key(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
+    """A new key next to the old certificate would be a new identity under the old name."""
     core.put("configmaps", "ns", "own-cert", data=certificate(key_pem))
-    with pytest.raises(PermanentError, match="Restore the Secret from your backup"):
+    with pytest.raises(PermanentError) as error:
         attempt(kube)
+    assert error.value.id == "domain-key-lost"
+    assert "kubectl delete configmap/own-cert -n ns" in error.value.fix
+    assert ("secrets", "ns", "own-key") not in core.objects
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "error_id"),
     [
-        (lambda own, other: certificate(other), "does not belong to the key"),
-        (lambda own, other: certificate(own, "bob"), "that of domain bob, not of alice"),
-        (lambda own, other: {}, "has no domain.crt"),
-        (lambda own, other: {"domain.crt": "garbage"}, "is no certificate"),
+        (lambda own, other: certificate(other), "domain-certificate-mismatch"),
+        (lambda own, other: certificate(own, "bob"), "domain-id-changed"),
+        (lambda own, other: {}, "domain-certificate-invalid"),
+        (lambda own, other: {"domain.crt": "garbage"}, "domain-certificate-invalid"),
     ],
 )
-def test_certificate_does_not_fit(
-    core: FakeCore, kube: Kube, key_pem: bytes, other_key_pem: bytes, make, says: str
+def test_rejects_a_certificate_that_does_not_match_the_key(
+    core: FakeCore, kube: Kube, key_pem: bytes, other_key_pem: bytes, make, error_id: str
 ) -> None:
     core.put("secrets", "ns", "own-key", data=secret_data(**{"domain.key": key_pem}))
     core.put("configmaps", "ns", "own-cert", data=make(key_pem, other_key_pem))
-    with pytest.raises(PermanentError, match=says) as error:
+    with pytest.raises(PermanentError, match="ConfigMap ns/own-cert") as error:
         attempt(kube)
-    assert "kubectl delete configmap own-cert -n ns" in str(error.value)
+    assert error.value.id == error_id
+    assert "kubectl delete configmap/own-cert -n ns" in error.value.fix
 
 
-def test_another_writer_is_first(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
-    """Somebody makes the Secret between reading and writing: theirs is taken."""
+def test_uses_a_secret_that_is_created_concurrently(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
 
     def race(verb: str, kind: str, name: str) -> None:
         if (verb, kind) == ("create", "secrets") and ("secrets", "ns", "own-key") not in core.objects:
@@ -136,7 +145,7 @@ def test_another_writer_is_first(core: FakeCore, kube: Kube, key_pem: bytes) -> 
     assert domain_key.certificate_public_der(made) == domain_key.public_der(domain_key.load_key(key_pem))
 
 
-def test_stopped_between_the_two(core: FakeCore, kube: Kube) -> None:
+def test_continues_after_a_failure_between_the_two_objects(core: FakeCore, kube: Kube) -> None:
     def fail(verb: str, kind: str, _: str) -> None:
         if (verb, kind) == ("create", "configmaps"):
             raise api_exception(500, "sorry")
@@ -150,14 +159,20 @@ def test_stopped_between_the_two(core: FakeCore, kube: Kube) -> None:
     assert core.data("secrets", "ns", "own-key") == before
 
 
-def test_dry_run(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_creates_nothing(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
     keys.attempt(SETTINGS, context(kube, dry_run=True))
     assert core.objects == {}
     assert "create Secret ns/own-key" in capsys.readouterr().out
 
 
-def test_the_key_is_not_printed(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+def test_does_not_print_the_key(core: FakeCore, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
     attempt(kube)
     out = capsys.readouterr().out
     for line in base64.b64decode(core.data("secrets", "ns", "own-key")["domain.key"]).decode().splitlines():
         assert line not in out
+
+
+def test_commands_in_fixes_are_quoted(core: FakeCore, kube: Kube) -> None:
+    with pytest.raises(PermanentError) as error:
+        attempt(kube, Settings("alice", "ns; reboot", "k", "c", existing_secret="a b"))
+    assert "generic 'a b' -n 'ns; reboot' " in error.value.fix

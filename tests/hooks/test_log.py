@@ -1,4 +1,5 @@
 import base64
+import datetime
 import json
 import logging
 import sys
@@ -7,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from kuscia_hooks.core import log
+from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.log import logger
 
 
@@ -22,25 +24,25 @@ from kuscia_hooks.core.log import logger
     ],
 )
 @pytest.mark.parametrize("secret", ["hunter2", 'p@ss:w/ord?#"\\', "пароль", "x"])
-def test_no_form_of_a_secret_is_printed(capsys: pytest.CaptureFixture[str], secret: str, shape) -> None:
+def test_masks_every_form_of_a_secret(capsys: pytest.CaptureFixture[str], secret: str, shape) -> None:
     log.hide(secret)
-    logger.info("the value %s stands here", shape(secret))
+    logger.info("the value is %s", shape(secret))
     out = capsys.readouterr().out
     assert shape(secret) not in out
     assert secret not in out
     assert log.MASK in out
 
 
-def test_single_lines_of_a_key_are_hidden(capsys: pytest.CaptureFixture[str], key_pem: bytes) -> None:
+def test_masks_single_lines_of_a_key(capsys: pytest.CaptureFixture[str], key_pem: bytes) -> None:
     log.hide(key_pem)
     line = key_pem.decode().splitlines()[3]
-    logger.info("a line: %s, and all: %s", line, key_pem.decode())
+    logger.info("a line: %s, all: %s", line, key_pem.decode())
     out = capsys.readouterr().out
     assert line not in out
     assert "BEGIN RSA PRIVATE KEY" not in out
 
 
-def test_a_traceback_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_secrets_in_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     log.hide("hunter2")
     try:
         raise ValueError("refused hunter2")
@@ -51,7 +53,7 @@ def test_a_traceback_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hunter2" not in out
 
 
-def test_an_unexpected_error_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_secrets_in_an_unexpected_error(capsys: pytest.CaptureFixture[str]) -> None:
     log.hide("hunter2")
     error = KeyError("hunter2")
     sys.excepthook(KeyError, error, None)
@@ -61,23 +63,61 @@ def test_an_unexpected_error_is_redacted(capsys: pytest.CaptureFixture[str]) -> 
     assert "hunter2" not in out + err
 
 
-def test_an_empty_secret_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_secret_masks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     log.hide("", b"")
     logger.info("plain text")
     assert capsys.readouterr().out == "plain text\n"
 
 
-def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_time_level_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     log.setup(as_json=True)
     log.hide("hunter2")
     logger.warning("password hunter2")
     entry = json.loads(capsys.readouterr().out)
     assert entry["level"] == "warning"
     assert entry["message"] == "password ***"
-    assert entry["time"].endswith("Z")
+    assert set(entry) == {"time", "level", "message"}
+    assert datetime.datetime.fromisoformat(entry["time"]).tzinfo is not None
 
 
-def test_levels_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup(as_json=True)
+    log.hide("hunter2")
+    error = PermanentError("domain-key-lost", "hunter2 é\nb", fix="use hunter2")
+    logger.error("keys: %s", error.message, extra=log.fields(error))
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    entry = json.loads(line)
+    assert entry.pop("time")
+    assert entry == {
+        "level": "error",
+        "message": "keys: *** é\nb",
+        "error_id": "domain-key-lost",
+        "fix": "use ***",
+    }
+
+
+@pytest.mark.parametrize("secret", ["hunter2", 'p@ss:w/ord?#"\\', 'пар"оль'])
+def test_json_masks_secrets_before_it_escapes_them(capsys: pytest.CaptureFixture[str], secret: str) -> None:
+    log.setup(as_json=True)
+    log.hide(secret)
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        logger.exception("rejected %s", secret)
+    entry = json.loads(capsys.readouterr().out)
+    assert entry["message"] == "rejected ***"
+    assert secret not in str(entry)
+    assert "***" in entry["traceback"]
+
+
+def test_text_has_the_error_in_lines_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    error = PermanentError("domain-key-lost", "no key", fix="restore it")
+    logger.error("keys: %s", error.message, extra=log.fields(error))
+    assert capsys.readouterr().out == "ERROR [domain-key-lost] keys: no key\n    fix: restore it\n"
+
+
+def test_prints_the_level(capsys: pytest.CaptureFixture[str]) -> None:
     logger.log(logging.ERROR, "bad")
     logger.log(logging.WARNING, "odd")
     assert capsys.readouterr().out == "ERROR bad\nWARNING odd\n"

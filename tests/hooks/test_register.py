@@ -5,7 +5,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Admission, Register
-from kuscia_hooks.core.errors import ConfigError, PermanentError, RetryableError
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import register
@@ -77,15 +77,16 @@ def test_plan_by_certificate(key_pem: bytes, other_key_pem: bytes) -> None:
     assert lines(register.plan_domain("alice", by_cert, State(domain(), None))) == [
         "update Domain alice (admitted by certificate)"
     ]
-    with pytest.raises(PermanentError, match="allowRekey: true") as error:
+    with pytest.raises(PermanentError) as error:
         register.plan_domain("alice", by_cert, State(domain(others), None))
-    assert "lost or replaced" in str(error.value)
+    assert error.value.id == "registered-with-different-key"
+    assert "master.domains.alice.allowRekey: true" in error.value.fix
     rekey = admission(tokenSecret=None, cert=mine, allowRekey=True)
     assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == ["update Domain alice (new key)"]
 
 
 def test_rekey_by_token(key_pem: bytes) -> None:
-    """A lite with a new key needs the current unused token, which only allowRekey hands out."""
+    """A lite with a new key needs the unused token, which it gets with allowRekey only."""
     state = State(domain(pem_certificate(key_pem), used="tok-1"), {"token": b"tok-1"})
     assert lines(register.plan_domain("alice", admission(), state)) == []
     plan = register.plan_domain("alice", admission(allowRekey=True), state)
@@ -93,8 +94,8 @@ def test_rekey_by_token(key_pem: bytes) -> None:
     assert plan.actions[0].payload == "tok-2"
 
 
-def test_the_masters_certificate_of_the_same_key_is_the_same(key_pem: bytes, other_key_pem: bytes) -> None:
-    """After a registration the master keeps a certificate that it signed itself, with odd dates."""
+def test_plan_compares_keys_not_certificates(key_pem: bytes, other_key_pem: bytes) -> None:
+    """After a registration the master stores a certificate that it signed itself."""
     key = domain_key.load_key(key_pem)
     signed = domain_key._certificate(
         domain_key.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
@@ -106,11 +107,14 @@ def test_the_masters_certificate_of_the_same_key_is_the_same(key_pem: bytes, oth
     assert lines(plan) == []
 
 
-@pytest.mark.parametrize(("cert", "says"), [("garbage", "is no PEM certificate"), (None, "domain bob, not of alice")])
-def test_a_wrong_certificate_in_the_values(key_pem: bytes, cert: str | None, says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as error:
+@pytest.mark.parametrize("cert", ["garbage", None])
+def test_rejects_an_invalid_certificate_in_the_values(key_pem: bytes, cert: str | None) -> None:
+    """It is not a certificate, or one of domain bob."""
+    with pytest.raises(ConfigError) as error:
         register.wanted_public("alice", admission(cert=cert or pem_certificate(key_pem, "bob")))
-    assert "domains.alice.cert" in str(error.value)
+    (problem,) = error.value.problems
+    assert (problem.id, problem.path) == ("invalid-certificate", "domains.alice.cert")
+    assert cert or "bob" in problem.value
 
 
 @pytest.fixture
@@ -141,7 +145,7 @@ def attempt(endpoint: str, kube: Kube, seconds: float = 5, **domains: dict[str, 
 
 
 @pytest.mark.usefixtures("ready")
-def test_from_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_creates_domains_and_tokens(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     kuscia.token_after = 3
     summary = attempt(endpoint, kube)
     assert (summary.created, summary.unchanged) == (4, 0)
@@ -160,7 +164,7 @@ def test_from_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str)
 
 
 @pytest.mark.usefixtures("ready")
-def test_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_second_run_changes_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.asked.clear()
     core.calls.clear()
@@ -171,8 +175,10 @@ def test_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> Non
 
 
 @pytest.mark.usefixtures("ready")
-def test_the_masters_database_was_lost(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    """The stale Secret goes before the Domain comes, so no lite can read it in between."""
+def test_replaces_tokens_after_the_database_of_the_master_was_lost(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    """The outdated Secret is deleted before the Domain is created, so no lite can read it in between."""
     attempt(endpoint, kube)
     stale = core.data("secrets", "ns", "tok-alice")
     kuscia.domains.clear()
@@ -186,16 +192,14 @@ def test_the_masters_database_was_lost(core: FakeCore, kube: Kube, kuscia: Kusci
 
 
 @pytest.mark.usefixtures("ready")
-def test_certificate_is_sent_encoded(kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes) -> None:
+def test_sends_the_certificate_as_base64(kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes) -> None:
     cert = pem_certificate(other_key_pem)
     attempt(endpoint, kube, alice={"cert": cert})
     assert base64.b64decode(kuscia.domains["alice"]["cert"]).decode() == cert
 
 
 @pytest.mark.usefixtures("ready")
-def test_an_update_keeps_what_it_does_not_change(
-    kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes
-) -> None:
+def test_update_keeps_other_fields(kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes) -> None:
     """domain/update replaces the whole Domain (recording "domain query after update …")."""
     kuscia.do_domain_create(
         {
@@ -212,8 +216,8 @@ def test_an_update_keeps_what_it_does_not_change(
 
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])
-def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
-    """Whichever request fails, the Domains and their tokens come to be."""
+def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
+    """Domains and tokens are created whichever request fails."""
     for position in range(8):
         kuscia.domains.clear()
         core.objects.pop(("secrets", "ns", "tok-alice"), None)
@@ -225,47 +229,51 @@ def test_a_fault_in_between(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint
 
 
 @pytest.mark.usefixtures("ready")
-def test_one_that_fails_does_not_keep_the_others_waiting(
+def test_registers_other_domains_if_one_fails(
     kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
 ) -> None:
     kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
     summary = Summary()
     wanted = config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
-    with pytest.raises(PermanentError, match="domain alice is registered with another key"):
+    with pytest.raises(PermanentError, match="domain alice ") as error:
         register.attempt(wanted, context(kube, summary=summary))
+    assert error.value.id == "registered-with-different-key"
     assert (summary.created, summary.failed) == (2, 1)
     assert "bob" in kuscia.domains
 
 
 @pytest.mark.usefixtures("ready")
-def test_no_right_to_write_the_secret(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_retries_when_permission_is_denied(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     def fail(verb: str, kind: str, name: str) -> None:
         if verb == "create":
             raise api_exception(403, "forbidden")
 
     core.fail = fail
-    with pytest.raises(RetryableError, match=r"Role in namespace ns .* verbs \[create\]"):
+    with pytest.raises(RetryableError, match="secrets"):
         attempt(endpoint, kube)
     core.fail = lambda *_: None
     assert attempt(endpoint, kube).created == 2
 
 
 @pytest.mark.usefixtures("ready")
-def test_no_token_comes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_reports_a_pending_token_at_the_deadline(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     kuscia.token_after = 10_000
-    with pytest.raises(Exception, match="the master has made no deploy token for alice yet"):
+    with pytest.raises(DeadlineExceeded, match="alice") as error:
         attempt(endpoint, kube, alice={"tokenSecret": "tok-alice"})
+    assert error.value.id == "deploy-token-pending"
 
 
 @pytest.mark.usefixtures("ready")
-def test_dry_run(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_changes_nothing(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     register.attempt(config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert "create Domain alice" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("ready")
-def test_no_token_is_printed(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_does_not_print_tokens(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     attempt(endpoint, kube)
     out = capsys.readouterr().out
     for domain in kuscia.domains.values():
