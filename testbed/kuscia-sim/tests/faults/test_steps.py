@@ -6,6 +6,7 @@ Secrets and ConfigMaps is in memory.
 
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from kuscia_hooks.core.config import Check, Data, Prepare, Register, Routes
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.kuscia import domain_data, domain_key
-from kuscia_hooks.steps import check, data, prepare, register, routes
+from kuscia_hooks.steps import Outcome, check, data, prepare, register, routes
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim_testing.hostcluster import HostClusterServer
 from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset, unused_token
@@ -151,24 +152,23 @@ def mended(cluster: Cluster) -> Iterator[None]:
     cluster.clear_faults()
 
 
-def converge(verb: str, attempt: Callable[[Deadline], Summary]) -> None:
+def converge(step: str, attempt: Callable[[Deadline], Outcome]) -> None:
     """Run a step as its Job does, until it succeeds."""
     deadline = Deadline(SECONDS)
-    assert waiting.run(verb, "job", deadline, lambda: str(attempt(deadline))) == 0, f"{verb} did not converge"
+    assert waiting.run(step, "job", deadline, lambda: attempt(deadline)) == 0, f"{step} did not converge"
 
 
-def is_quiet(verb: str, attempt: Callable[[Deadline], Summary]) -> None:
-    """Check that another run has nothing to do."""
-    deadline = Deadline(SECONDS)
-    summary = attempt(deadline)
-    assert (summary.created, summary.updated, summary.deleted, summary.failed) == (0, 0, 0, 0), f"{verb}: {summary}"
+def is_quiet(step: str, attempt: Callable[[Deadline], Outcome]) -> None:
+    """Check that another run changes nothing."""
+    outcome = attempt(Deadline(SECONDS))
+    assert re.match(r"created=0 unchanged=\d+ failed=0 ", outcome.line), f"{step}: {outcome.line}"
 
 
 def domain_ids(name: str) -> list[str]:
     return [f"{name}-{number}"[-40:].strip("-") for number in range(COUNT)]
 
 
-def register_step(cluster: Cluster, ids: list[str]) -> Callable[[Deadline, Summary], Summary]:
+def register_step(cluster: Cluster, ids: list[str]) -> Callable[[Deadline, Summary], Outcome]:
     domains = {domain_id: {"tokenSecret": f"token-{domain_id}"} for domain_id in ids}
     config = Register.model_validate(cluster.master.settings(ledger="ledger", domains=domains))
     return lambda deadline, summary: register.attempt(config, context(cluster.kube, deadline, summary=summary))
