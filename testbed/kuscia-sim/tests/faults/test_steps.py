@@ -259,7 +259,7 @@ def _copied(bob: Party, tables: list[str]) -> None:
     found = bob.ask("domaindata/list", {"data": {"domain_id": "bob"}})["domaindata_list"]
     copies = {entry["domaindata_id"] for entry in found if entry["author"] == "alice"}
     if not set(tables) <= copies:
-        raise waiting.RetryableError(f"bob has {sorted(copies)}")
+        raise RetryableError("table-not-granted", f"bob has {sorted(copies)}")
 
 
 GATEWAY_FAULTS: dict[str, list[Fault]] = {
@@ -341,7 +341,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
 def _passes(config: Check, kube: Kube) -> None:
     report = check.run_checks(config, kube, Deadline(15))
     if report.failed:
-        raise waiting.RetryableError(f"{report.failed} checks failed")
+        raise RetryableError("node-not-ready", f"{report.failed} checks failed")
 
 
 def test_derives_same_token_as_node(cluster: Cluster) -> None:
