@@ -2,7 +2,7 @@
 
 Only a party can read or delete its own objects, and only the master knows which job succeeded. The master therefore
 marks the table that a job registered in each domain, in the attributes of the table. The `check` of that domain reads
-the latest result and deletes those that are not to be kept.
+the latest result and deletes results that are not to be kept.
 """
 
 from collections.abc import Mapping

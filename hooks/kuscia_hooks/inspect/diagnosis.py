@@ -1,4 +1,4 @@
-"""Finds out what is wrong with a release. Pure: a snapshot in, findings out."""
+"""Derives the causes of failure from a snapshot of a release, without I/O."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from kuscia_hooks.inspect.status import NO_DOMAIN, RouteState
 
 
 def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
-    """Return the causes of failure that a snapshot shows; those that others follow from come first."""
+    """Return the causes of failure that a snapshot shows; root causes come first."""
     names = release_names(config, snapshot.node.name if snapshot.node else "")
     found = [
         *_node(config, snapshot, names),

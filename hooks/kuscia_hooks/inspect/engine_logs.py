@@ -1,6 +1,6 @@
 """`logs`: prints the logs of the engines of a job, or the command that prints them elsewhere.
 
-A party can read the engines of its own domain only: the logs of their pods under RunK while these exist, and the logs
+A party can read the engine logs of its domain only: those of the pods under RunK while the pods exist, and the logs
 that its lite keeps afterwards and under the other runtimes (log/task/query, which a master does not serve: Kuscia facts
 7.2).
 """
@@ -82,7 +82,7 @@ class Reader:
         """Print the logs of the engines of a task, and return the number of engines.
 
         Raises:
-            StepError: there is no log.
+            StepError: no log found.
         """
         namespace = self.engines.namespace
         if namespace is None:

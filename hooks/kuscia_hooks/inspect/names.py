@@ -51,7 +51,7 @@ def peer_names(config: Release, domain: str, endpoint: str, names: dict[str, str
 
 
 def namespace_of(config: Release, domain: str) -> str:
-    """Return the namespace of a domain, quoted for a shell; a placeholder if the release does not know it."""
+    """Return the namespace of a domain, quoted for a shell; a placeholder if the values do not have it."""
     neighbour = config.domains.get(domain)
     if domain == config.domain_id:
         return quoted(config.namespace)

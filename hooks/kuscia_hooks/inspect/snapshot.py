@@ -99,7 +99,7 @@ class Snapshot:
     """The state of a release.
 
     Args:
-        node: the Kuscia pod; None if there is none.
+        node: the Kuscia pod; None if it does not exist.
         steps: the newest pod of each step that has not succeeded.
         engines: the engine pods of the domain that have not succeeded.
         started_with: what `prepare` recorded when the pod started (start_record); None if it recorded nothing.

@@ -1,4 +1,4 @@
-"""The findings that only `doctor` has, by ID. Those that it shares with the steps are in the catalog of errors."""
+"""The findings that only `doctor` has, by ID. The catalog of errors has the IDs that it shares with the steps."""
 
 from collections.abc import Mapping
 
