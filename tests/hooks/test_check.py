@@ -12,7 +12,7 @@ from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
 from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
-from tests.hooks.fake_minio import FakeMinio
+from tests.hooks.fake_s3 import FakeS3
 from tests.hooks.fakes import FakeCore, FakeTime
 from tests.hooks.kuscia_server import Kuscia
 
@@ -67,9 +67,9 @@ def lite(endpoint: str, **fields: Any) -> Check:
 
 
 @pytest.fixture(autouse=True)
-def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
-    fake = FakeMinio("b")
-    monkeypatch.setattr("kuscia_hooks.tables.s3._client", lambda location: fake)
+def minio(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    fake = FakeS3("b")
+    monkeypatch.setattr("kuscia_hooks.tables.s3.connect", fake.connect)
     fake.store("b", "p/alice.csv", b"id1,age\n1,2\n3,4\n", {})
     return fake
 
@@ -139,7 +139,7 @@ def test_sqlite_is_not_checked(kube: Kube, endpoint: str, capsys) -> None:
     assert not any("datastore" in line for line in lines(capsys))
 
 
-def example_result(kuscia: Kuscia, minio: FakeMinio, job_id: str, state: str, keep: bool) -> None:
+def example_result(kuscia: Kuscia, minio: FakeS3, job_id: str, state: str, keep: bool) -> None:
     output = f"psi-output-{job_id[4:]}"
     attributes = {results.JOB: job_id, results.STATE: state, results.KEEP: str(keep).lower()}
     table = kuscia.tables["alice", "psi-output-1"]
@@ -150,7 +150,7 @@ def example_result(kuscia: Kuscia, minio: FakeMinio, job_id: str, state: str, ke
     minio.store("b", f"p/{output}.csv", b"id1,age\n" + b"1,2\n" * 8760, {})
 
 
-def test_checks_a_lite(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+def test_checks_a_lite(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     minio.store("b", "p/own.csv", b"id1,age\n1,2\n", {})
     kuscia.tables["alice", "own-result"] = {**kuscia.tables["alice", "alice-table"], "relative_uri": "own.csv"}
     report = attempt(lite(endpoint), kube)
@@ -169,7 +169,7 @@ def test_missing_result_passes(kube: Kube, endpoint: str, capsys) -> None:
 
 
 def test_reads_and_deletes_the_result_of_the_example_job(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys
 ) -> None:
     example_result(kuscia, minio, "psi-1", results.PAST, keep=False)
     example_result(kuscia, minio, "psi-2", results.LATEST, keep=False)
@@ -182,7 +182,7 @@ def test_reads_and_deletes_the_result_of_the_example_job(
     assert lines(capsys)[-1].startswith("PASS result of the example job: none")
 
 
-def test_reads_an_orc_result(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+def test_reads_an_orc_result(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     """SecretFlow's PSI writes ORC, whatever the name of the file."""
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
     minio.store("b", "p/psi-output-1.csv", b"ORC\x11\n\x00" * 500_000, {})
@@ -206,14 +206,14 @@ def test_reports_a_table_in_a_different_data_source(kube: Kube, kuscia: Kuscia, 
     assert "default-data-source" in last
 
 
-def test_keeps_a_result_marked_keep(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+def test_keeps_a_result_marked_keep(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
     for _ in range(2):
         attempt(lite(endpoint), kube)
         assert "8760 rows, 2 columns, psi-output-1 of KusciaJob psi-1" in lines(capsys)[-1]
 
 
-def test_ignores_results_of_earlier_runs(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+def test_ignores_results_of_earlier_runs(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     """The result of an earlier run is kept; the latest run failed."""
     example_result(kuscia, minio, "psi-1", results.PAST, keep=True)
     example_result(kuscia, minio, "psi-2", results.FAILED, keep=False)
@@ -223,7 +223,7 @@ def test_ignores_results_of_earlier_runs(kube: Kube, kuscia: Kuscia, endpoint: s
     assert "p/psi-output-2.csv" not in minio.buckets["b"]
 
 
-def test_reports_a_result_without_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys) -> None:
+def test_reports_a_result_without_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=False)
     del minio.buckets["b"]["p/psi-output-1.csv"]
     assert attempt(lite(endpoint), kube).failed == 1

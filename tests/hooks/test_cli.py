@@ -206,7 +206,7 @@ def test_help_imports_no_client() -> None:
     program = (
         "import sys\n"
         "from kuscia_hooks import cli\n"
-        "heavy = {'kubernetes', 'minio', 'pymysql', 'pg8000', 'httpx', 'cryptography', 'pydantic',\n"
+        "heavy = {'kubernetes', 'botocore', 'pymysql', 'pg8000', 'httpx', 'cryptography', 'pydantic',\n"
         "    'boto3', 'rich', 'tenacity', 'yaml'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

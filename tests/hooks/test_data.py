@@ -14,7 +14,7 @@ from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
 from tests.hooks.builders import context
 from tests.hooks.conftest import recordings, secret_data
-from tests.hooks.fake_minio import FakeMinio, s3_error
+from tests.hooks.fake_s3 import FakeS3
 from tests.hooks.fakes import FakeCore
 from tests.hooks.kuscia_server import Kuscia
 
@@ -136,9 +136,9 @@ def _id(body: dict[str, Any]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def minio(monkeypatch: pytest.MonkeyPatch) -> FakeMinio:
-    fake = FakeMinio("b")
-    monkeypatch.setattr("kuscia_hooks.tables.s3._client", lambda location: fake)
+def minio(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    fake = FakeS3("b")
+    monkeypatch.setattr("kuscia_hooks.tables.s3.connect", fake.connect)
     monkeypatch.setattr(examples, "table", lambda name: f"id1,age\n1,{name}\n".encode())
     return fake
 
@@ -157,7 +157,7 @@ def attempt(endpoint: str, kube: Kube, summary: Summary | None = None, **fields:
     return given.summary
 
 
-def test_uploads_and_declares_everything(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_uploads_and_declares_everything(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     summary = attempt(endpoint, kube)
     assert (summary.created, summary.updated) == (3, 1)
     assert minio.puts == ["p/alice.csv"]
@@ -173,9 +173,7 @@ def test_uploads_and_declares_everything(kube: Kube, kuscia: Kuscia, endpoint: s
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_second_run_changes_nothing(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio
-) -> None:
+def test_second_run_changes_nothing(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     attempt(endpoint, kube)
     kuscia.asked.clear()
     core.calls.clear()
@@ -221,8 +219,8 @@ def test_deletes_a_grant_that_was_already_deleted(kube: Kube, kuscia: Kuscia, en
     assert attempt(endpoint, kube, grants=[]).failed == 0
 
 
-def test_continues_after_wrong_access_keys(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
-    minio.fail = s3_error("SignatureDoesNotMatch")
+def test_continues_after_wrong_access_keys(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
+    minio.fail = "SignatureDoesNotMatch"
     with pytest.raises(PermanentError, match="ns/oss"):
         attempt(endpoint, kube)
     assert kuscia.paths(writes=True) == []
@@ -230,7 +228,7 @@ def test_continues_after_wrong_access_keys(kube: Kube, kuscia: Kuscia, endpoint:
     assert attempt(endpoint, kube).created == 3
 
 
-def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeMinio) -> None:
+def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeS3) -> None:
     minio.buckets.clear()
     with pytest.raises(PermanentError, match="bucket b"):
         attempt(endpoint, kube)
@@ -259,7 +257,7 @@ def test_missing_credentials(
 OWN = {**TABLE, "example": None}
 
 
-def test_declares_an_existing_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_declares_an_existing_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     with pytest.raises(PermanentError, match=r"p/alice\.csv"):
         attempt(endpoint, kube, tables=[OWN])
     assert kuscia.tables == {}
@@ -270,14 +268,14 @@ def test_declares_an_existing_object(kube: Kube, kuscia: Kuscia, endpoint: str, 
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_rejects_columns_missing_from_the_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_rejects_columns_missing_from_the_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     minio.store("b", "p/alice.csv", b"id1,years\n1,2\n", {})
     with pytest.raises(PermanentError, match="age"):
         attempt(endpoint, kube, tables=[OWN])
     assert kuscia.tables == {}
 
 
-def test_declares_columns_of_the_header(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_declares_columns_of_the_header(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     minio.store("b", "p/alice.csv", b"id1,years,y\n1,2,0\n", {})
     typed = {**OWN, "columns": [], "columnTypes": {"id1": "str", "*": "float"}}
     attempt(endpoint, kube, tables=[typed])
@@ -288,18 +286,18 @@ def test_declares_columns_of_the_header(kube: Kube, kuscia: Kuscia, endpoint: st
 
 
 def test_does_not_download_an_object_with_the_same_checksum(
-    kube: Kube, endpoint: str, minio: FakeMinio, monkeypatch: pytest.MonkeyPatch
+    kube: Kube, endpoint: str, minio: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = b"id1,age\n1,2\n"
     remote = {**OWN, "url": "https://files.example.com/a.csv", "sha256": hashlib.sha256(text).hexdigest()}
-    minio.store("b", "p/alice.csv", text, {"x-amz-meta-sha256": hashlib.sha256(text).hexdigest()})
+    minio.store("b", "p/alice.csv", text, {"sha256": hashlib.sha256(text).hexdigest()})
     monkeypatch.setattr("kuscia_hooks.tables.download.fetch", lambda *_, **__: pytest.fail("fetched"))
     attempt(endpoint, kube, tables=[remote])
     assert minio.puts == []
 
 
 def test_uploads_a_file_once_it_exists(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.csv"
     mounted = {**OWN, "id": "own", "name": "own.csv", "relativeUri": "own.csv", "file": str(path)}
@@ -315,7 +313,7 @@ def test_uploads_a_file_once_it_exists(
 
 
 def test_discards_a_download_with_a_wrong_header(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a corrected file would not be downloaded from a server without versions."""
     fetched = tmp_path / "d/file"
@@ -334,7 +332,7 @@ def test_discards_a_download_with_a_wrong_header(
 
 
 def test_prune_deletes_tables_that_left_the_values(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
     second = {**TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
     attempt(endpoint, kube, tables=[TABLE, second], grants=[{"table": "second", "domain": "bob"}])
@@ -351,7 +349,7 @@ def test_prune_deletes_tables_that_left_the_values(
     assert capsys.readouterr().out.count("WARNING") == 0
 
 
-def test_unreadable_table_keeps_its_grants(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_unreadable_table_keeps_its_grants(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     attempt(endpoint, kube)
     minio.buckets["b"].clear()
     with pytest.raises(PermanentError, match=r"alice\.csv"):
@@ -359,7 +357,7 @@ def test_unreadable_table_keeps_its_grants(kube: Kube, kuscia: Kuscia, endpoint:
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio) -> None:
+def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     local = {"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data"}
     summary = attempt(endpoint, kube, source=local)
     assert (summary.created, summary.unchanged) == (2, 1)
@@ -394,7 +392,7 @@ def test_does_not_print_secrets(kube: Kube, endpoint: str, capsys: pytest.Captur
 
 
 def test_dry_run_changes_nothing(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeMinio, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data.attempt(config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []

@@ -2,75 +2,82 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from minio.error import InvalidResponseError
-from urllib3.exceptions import MaxRetryError, SSLError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError, SSLError
 
-from kuscia_hooks.core.errors import PermanentError, RetryableError
-from kuscia_hooks.tables.s3 import Location, Store, _part_size
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.tables import s3
+from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
-from tests.hooks.fake_minio import FakeMinio, s3_error
+from tests.hooks.fake_s3 import FakeS3
 
-WHERE = Location("https://s3.example.com", "b", "p/", "AKIDEXAMPLE", "hunter2", credentials="Secret ns/oss")
-
-
-@pytest.fixture
-def minio() -> FakeMinio:
-    return FakeMinio("b")
+ENDPOINT = "https://s3.example.com"
+WHERE = Location(ENDPOINT, "bkt", "p/", "AKIDEXAMPLE", "hunter2", credentials="Secret ns/oss")
 
 
 @pytest.fixture
-def store(minio: FakeMinio) -> Store:
-    return Store(WHERE, minio)  # type: ignore[arg-type]
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    made = FakeS3("bkt")
+    monkeypatch.setattr(s3, "connect", made.connect)
+    return made
+
+
+@pytest.fixture
+def store(fake: FakeS3) -> Store:
+    return Store(WHERE)
 
 
 @pytest.mark.parametrize(
     ("prefix", "uri", "name"),
     [("", "a.csv", "a.csv"), ("p", "a.csv", "p/a.csv"), ("/p/q/", "/a.csv", "p/q/a.csv")],
 )
-def test_object_name(prefix: str, uri: str, name: str) -> None:
+def test_object_name_joins_prefix_and_uri(prefix: str, uri: str, name: str) -> None:
     assert Location("https://x", "b", prefix, "", "").object_name(uri) == name
 
 
-def test_secrets_are_not_shown() -> None:
+def test_location_does_not_show_its_keys() -> None:
     assert "hunter2" not in repr(WHERE)
     assert "AKIDEXAMPLE" not in repr(WHERE)
 
 
-def test_bucket(minio: FakeMinio, store: Store) -> None:
+def test_creates_bucket_only_when_asked(fake: FakeS3, store: Store) -> None:
     assert store.ensure_bucket(create=False) is False
-    minio.buckets.clear()
-    with pytest.raises(PermanentError, match=r"bucket b does not exist .* lite.data.source.createBucket: true"):
+    fake.buckets.clear()
+    with pytest.raises(PermanentError) as caught:
         store.ensure_bucket(create=False)
+    assert caught.value.id == "bucket-not-found"
+    assert "lite.data.source.createBucket: true" in caught.value.fix
+    assert fake.buckets == {}
     assert store.ensure_bucket(create=True) is True
-    assert "b" in minio.buckets
+    assert fake.buckets == {"bkt": {}}
 
 
-def test_upload_once(minio: FakeMinio, store: Store) -> None:
+def test_uploads_only_changed_content(fake: FakeS3, store: Store) -> None:
     assert store.upload("a.csv", Content(b"id\n1\n")) is True
     assert store.upload("a.csv", Content(b"id\n1\n")) is False
     assert store.upload("a.csv", Content(b"id\n2\n")) is True
-    assert minio.puts == ["p/a.csv", "p/a.csv"]
-    assert minio.buckets["b"]["p/a.csv"].content == b"id\n2\n"
+    assert fake.puts == ["p/a.csv", "p/a.csv"]
+    assert fake.buckets["bkt"]["p/a.csv"].content == b"id\n2\n"
+    assert store.holds("a.csv", Content(b"id\n2\n").sha256())
 
 
-def test_the_same_content_from_another_hand(minio: FakeMinio, store: Store) -> None:
-    """Without our hash the ETag tells; one of a multipart upload tells nothing, so the object is written."""
-    minio.store("b", "p/a.csv", b"id\n1\n", {})
+def test_compares_etag_when_object_has_no_hash(fake: FakeS3, store: Store) -> None:
+    """The ETag of a multipart upload is not the MD5 of the content, so the object is written."""
+    fake.store("bkt", "p/a.csv", b"id\n1\n")
     assert store.upload("a.csv", Content(b"id\n1\n")) is False
-    minio.buckets["b"]["p/a.csv"].etag = "abc-2"
+    fake.buckets["bkt"]["p/a.csv"].etag = "abc-2"
     assert store.upload("a.csv", Content(b"id\n1\n")) is True
 
 
-def test_a_hash_that_does_not_fit_wins_over_the_size(minio: FakeMinio, store: Store) -> None:
-    minio.store("b", "p/a.csv", b"id\n2\n", {"x-amz-meta-sha256": "0" * 64})
+def test_uploads_when_hash_differs_at_equal_size(fake: FakeS3, store: Store) -> None:
+    fake.store("bkt", "p/a.csv", b"id\n1\n", {"sha256": "0" * 64})
     assert store.upload("a.csv", Content(b"id\n1\n")) is True
 
 
-def test_a_file(tmp_path: Path, minio: FakeMinio, store: Store) -> None:
+def test_uploads_a_file(tmp_path: Path, fake: FakeS3, store: Store) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"id\n" + b"1\n" * 1_000_000)
     store.upload("a.csv", Content(path))
-    assert minio.buckets["b"]["p/a.csv"].content == path.read_bytes()
+    assert fake.buckets["bkt"]["p/a.csv"].content == path.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -83,89 +90,161 @@ def test_a_file(tmp_path: Path, minio: FakeMinio, store: Store) -> None:
         (b"", 0, [""]),
     ],
 )
-def test_rows(minio: FakeMinio, store: Store, content: bytes, rows: int, columns: list[str]) -> None:
-    minio.store("b", "p/a.csv", content, {})
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_counts_rows(
+    monkeypatch: pytest.MonkeyPatch,
+    fake: FakeS3,
+    store: Store,
+    content: bytes,
+    rows: int,
+    columns: list[str],
+    block: int,
+) -> None:
+    monkeypatch.setattr(s3, "_BLOCK", block)
+    fake.store("bkt", "p/a.csv", content)
     assert store.rows("a.csv") == (rows, columns)
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "says"),
-    [
-        (
-            s3_error("InvalidAccessKeyId"),
-            PermanentError,
-            r"refuses the keys in Secret ns/oss \(access key AKID…\)",
-        ),
-        (s3_error("SignatureDoesNotMatch"), PermanentError, "refuses the keys in Secret ns/oss"),
-        (s3_error("AccessDenied"), PermanentError, "no right to this bucket"),
-        (s3_error("XAdminUserNotFound"), PermanentError, "refuses the keys in Secret ns/oss"),
-        (s3_error("NoSuchBucket"), PermanentError, "Bucket b does not exist at https://s3.example.com"),
-        (s3_error("SlowDown"), RetryableError, "SlowDown"),
-        (s3_error("ServiceUnavailable"), RetryableError, "ServiceUnavailable"),
-        (s3_error("EntityTooLarge"), PermanentError, "EntityTooLarge"),
-        (InvalidResponseError(502, "text/html", "<html>"), RetryableError, "answers like no S3 store"),
-        (MaxRetryError(None, "/", "refused"), RetryableError, "is not reached"),  # type: ignore[arg-type]
-        (OSError("reset"), RetryableError, "is not reached"),
-        (ValueError("invalid bucket name b"), PermanentError, "invalid bucket name b"),
-    ],
-)
-def test_errors(minio: FakeMinio, store: Store, error: Exception, kind: type[Exception], says: str) -> None:
-    minio.fail = error
-    for work in (
+def all_calls_raise(store: Store) -> StepError:
+    """Check that every kind of call raises the same error, without the secret key, and return it."""
+    errors = []
+    for call in (
         lambda: store.ensure_bucket(True),
         lambda: store.upload("a.csv", Content(b"x")),
         lambda: store.rows("a.csv"),
         lambda: store.exists("a.csv"),
+        lambda: store.delete("a.csv"),
     ):
-        with pytest.raises(kind, match=says) as caught:
-            work()
+        with pytest.raises(StepError) as caught:
+            call()
         assert "hunter2" not in str(caught.value)
+        errors.append(caught.value)
+    return errors[0]
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "error", "says"),
+    ("fail", "error_id"),
     [
-        (
-            "https://s3.example.com",
-            SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"),
-            r"does not speak https; try http://s3.example.com$",
-        ),
-        (
-            "http://s3.example.com",
-            InvalidResponseError(400, "text/plain", "Client sent an HTTP request to an HTTPS server."),
-            r"does not speak http; try https://s3.example.com$",
-        ),
-        (
-            "https://s3.example.com",
-            SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"),
-            "the certificate of https://s3.example.com is not trusted",
-        ),
+        ("InvalidAccessKeyId", "s3-credentials-rejected"),
+        ("SignatureDoesNotMatch", "s3-credentials-rejected"),
+        ("XAdminUserNotFound", "s3-credentials-rejected"),
+        ("AccessDenied", "s3-permission-denied"),
+        ("SlowDown", "s3-unavailable"),
+        ("ServiceUnavailable", "s3-unavailable"),
+        ("EntityTooLarge", "s3-rejected"),
+        (EndpointConnectionError(endpoint_url=ENDPOINT, error="refused"), "s3-unreachable"),
+        (ReadTimeoutError(endpoint_url=ENDPOINT), "s3-unreachable"),
+        (OSError("reset"), "s3-unreachable"),
     ],
 )
-def test_the_wrong_scheme(minio: FakeMinio, endpoint: str, error: Exception, says: str) -> None:
-    minio.fail = error
-    with pytest.raises(PermanentError, match=says):
-        Store(replace(WHERE, endpoint=endpoint), minio).ensure_bucket(True)  # type: ignore[arg-type]
+def test_errors_have_ids(fake: FakeS3, store: Store, fail: str | Exception, error_id: str) -> None:
+    fake.fail = fail
+    with pytest.raises(StepError) as caught:
+        store.ensure_bucket(True)
+    assert caught.value.id == error_id
+    all_calls_raise(store)
+
+
+def test_rejected_keys_are_named_but_shortened(fake: FakeS3, store: Store) -> None:
+    fake.fail = "InvalidAccessKeyId"
+    error = all_calls_raise(store)
+    assert "AKID…" in error.message
+    assert "AKIDEXAMPLE" not in str(error)
+    assert "Secret ns/oss" in error.fix
+
+
+@pytest.mark.parametrize("call", [lambda s: s.exists("a.csv"), lambda s: s.rows("a.csv")])
+def test_reports_missing_bucket_when_reading(fake: FakeS3, store: Store, call) -> None:
+    fake.buckets.clear()
+    with pytest.raises(PermanentError) as caught:
+        call(store)
+    assert caught.value.id == "bucket-not-found"
+
+
+def test_rejects_invalid_bucket_name(fake: FakeS3) -> None:
+    with pytest.raises(PermanentError) as caught:
+        Store(replace(WHERE, bucket="a b")).ensure_bucket(True)
+    assert caught.value.id == "s3-rejected"
 
 
 @pytest.mark.parametrize(
-    ("size", "part"), [(0, 8 << 20), (1 << 30, 8 << 20), (100 << 30, 11 << 20), (5 << 40, 525 << 20)]
+    ("answer", "error_id"),
+    [
+        ((200, b"<!doctype html><html><head><meta charset=utf-8></head></html>"), "not-an-s3-endpoint"),
+        ((200, b"<html/>"), "not-an-s3-endpoint"),
+        ((200, b""), "not-an-s3-endpoint"),
+        ((200, b"\xff\xfe"), "not-an-s3-endpoint"),
+        ((302, b""), "not-an-s3-endpoint"),
+        ((404, b"<html>not found</html>"), "not-an-s3-endpoint"),
+        ((502, b"<html>bad gateway</html>"), "s3-unavailable"),
+    ],
 )
-def test_parts_are_small_and_not_too_many(size: int, part: int) -> None:
-    assert _part_size(size) == part
-    assert size <= part * 10_000
+def test_detects_servers_other_than_s3(fake: FakeS3, store: Store, answer: tuple[int, bytes], error_id: str) -> None:
+    fake.answer = answer
+    with pytest.raises(RetryableError) as caught:
+        store.ensure_bucket(create=True)
+    assert caught.value.id == error_id
+    assert caught.value.see == f"curl -sv {ENDPOINT}"
 
 
-def test_header(minio: FakeMinio, store: Store) -> None:
-    minio.store("b", "p/a.csv", b"id1,age\n1,2\n", {})
+def test_suggests_https_when_server_requires_tls(fake: FakeS3) -> None:
+    fake.answer = (400, b"Client sent an HTTP request to an HTTPS server.\n")
+    with pytest.raises(PermanentError) as caught:
+        Store(replace(WHERE, endpoint="http://s3.example.com")).ensure_bucket(True)
+    assert caught.value.id == "s3-wrong-scheme"
+    assert caught.value.fix.endswith(" https://s3.example.com")
+
+
+@pytest.mark.parametrize(
+    ("cause", "error_id"),
+    [
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "s3-wrong-scheme"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "s3-certificate-not-trusted"),
+    ],
+)
+def test_tls_failures_are_permanent(fake: FakeS3, store: Store, cause: str, error_id: str) -> None:
+    fake.fail = SSLError(endpoint_url=ENDPOINT, error=cause)
+    assert all_calls_raise(store).id == error_id
+
+
+def test_reads_header(fake: FakeS3, store: Store) -> None:
+    fake.store("bkt", "p/a.csv", b"id1,age\n1,2\n")
     assert store.header("a.csv") == ["id1", "age"]
-    minio.store("b", "p/a.csv", b"", {})
-    with pytest.raises(PermanentError, match=r"b/p/a\.csv is empty"):
+    assert store.begins("a.csv", b"id1")
+    fake.store("bkt", "p/a.csv", b"")
+    with pytest.raises(PermanentError) as caught:
         store.header("a.csv")
+    assert caught.value.id == "table-header-invalid"
 
 
-def test_delete(minio: FakeMinio, store: Store) -> None:
-    minio.store("b", "p/a.csv", b"x", {})
+def test_delete_ignores_missing_object(fake: FakeS3, store: Store) -> None:
+    fake.store("bkt", "p/a.csv", b"x")
     store.delete("a.csv")
     store.delete("a.csv")
     assert store.size("a.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "url", "authorization"),
+    [
+        ({}, "https://s3.example.com/bkt/p/a.csv", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"),
+        ({"virtualhost": True}, "https://bkt.s3.example.com/p/a.csv", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"),
+        ({"version": "s3v2"}, "https://s3.example.com/bkt/p/a.csv", "AWS AKIDEXAMPLE:"),
+        ({"version": "s3v2", "virtualhost": True}, "https://bkt.s3.example.com/p/a.csv", "AWS AKIDEXAMPLE:"),
+    ],
+)
+def test_request_has_configured_style_and_signature(fields: dict[str, object], url: str, authorization: str) -> None:
+    requests = []
+
+    def capture(request, **_: object) -> None:
+        requests.append(request)
+        raise OSError("captured")
+
+    client = s3.connect(replace(WHERE, **fields))
+    client.meta.events.register("before-send.s3", capture)
+    client.meta.events.unregister("needs-retry.s3", unique_id="retry-config-s3")
+    with pytest.raises(OSError, match="captured"):
+        client.head_object(Bucket="bkt", Key="p/a.csv")
+    assert requests[0].url == url
+    sent = requests[0].headers["Authorization"]
+    assert (sent.decode() if isinstance(sent, bytes) else sent).startswith(authorization)

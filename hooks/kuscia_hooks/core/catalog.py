@@ -117,7 +117,36 @@ ENGINES = (
     _retryable("runk-forbidden", "RunK does not have all permissions that it needs in the engine namespace."),
 )
 
-TABLES = ()
+TABLES = (
+    _permanent("bucket-not-found", "The bucket does not exist, or the object store does not show it to these keys."),
+    _permanent("download-certificate-not-trusted", "The TLS certificate of the server of a table is not trusted."),
+    _retryable("download-changed", "The file behind a URL changed between two attempts; the download restarts."),
+    _permanent("download-credentials-rejected", "The server of a table requires credentials, or rejected them."),
+    _retryable("download-interrupted", "The connection broke while a table was being downloaded."),
+    _retryable("download-not-saved", "A downloaded table cannot be saved in the pod."),
+    _permanent("download-rejected", "The server does not provide the file behind a URL."),
+    _retryable("download-unavailable", "The server of a table cannot process the request at the moment."),
+    _retryable("download-unreachable", "Cannot reach the server of a table."),
+    _permanent("download-wrong-scheme", "A URL says https where the server uses http."),
+    _permanent("invalid-url", "A URL is not valid or redirects too often."),
+    _retryable("not-an-s3-endpoint", "Something other than an S3 store answers at the endpoint."),
+    _permanent("s3-certificate-not-trusted", "The TLS certificate of the object store is not trusted."),
+    _permanent("s3-credentials-rejected", "The object store rejected the access keys."),
+    _permanent("s3-permission-denied", "The access keys do not permit a request to the object store."),
+    _permanent("s3-rejected", "The object store, or its client, rejected the request."),
+    _retryable("s3-unavailable", "The object store cannot process the request at the moment."),
+    _retryable("s3-unreachable", "Cannot reach the object store."),
+    _permanent("s3-wrong-scheme", "The endpoint says http where the object store uses https, or the reverse."),
+    _permanent("table-checksum-mismatch", "The content of a table does not have the configured SHA-256."),
+    _permanent("table-column-types-incomplete", "`columnTypes` has no type for some columns of the file."),
+    _permanent("table-column-types-unsupported", "`columnTypes` needs a file that the step can read."),
+    _permanent("table-columns-mismatch", "A table declares columns that are missing from its file."),
+    _permanent("table-file-not-found", "The file of a table does not exist."),
+    _permanent("table-file-not-readable", "The step has no permission to read the file of a table."),
+    _permanent("table-header-invalid", "A CSV file does not begin with a line of unique column names in UTF-8."),
+    _permanent("table-object-not-found", "The bucket has no object for a table that the chart does not upload."),
+    _permanent("table-size-mismatch", "The content of a table does not have the configured size."),
+)
 
 STEPS = (
     # keys
@@ -153,7 +182,6 @@ STEPS = (
     _permanent("result-not-a-table", "A result of the example job is not registered as a table."),
     _retryable("data-source-keys-outdated", "The data source has access keys other than those in the Secret."),
     _retryable("table-content-missing", "A table is declared, but its object or file does not exist."),
-    _permanent("table-columns-mismatch", "A table declares columns that are missing from its file."),
     _permanent("table-unreadable", "The file of a table cannot be read."),
     # example job
     _retryable("example-job-running", "The example job has not ended within the deadline of `helm test`."),

@@ -72,8 +72,7 @@ class _Bar:
 class TransferProgress:
     """Reports how much of a file was transferred.
 
-    Use it as a context manager, or without one where a library calls `update`: the bar of a terminal then ends with
-    the last byte.
+    Use it as a context manager: its end removes the bar of a terminal.
 
     Args:
         name: name of the file for the log.
@@ -100,16 +99,10 @@ class TransferProgress:
         self._moved += size
         if self._bar.shown:
             self._bar.move(self._moved, self._total)
-            if self._total is not None and self._moved >= self._total:
-                self._bar.close()
         elif self._interval.due():
             total = f" of {megabytes(self._total)}" if self._total else ""
             rate = megabytes(int(self._moved / self._interval.elapsed()))
             logger.info("%s: %s%s %s, %s/s", self._name, megabytes(self._moved), total, self._done, rate)
-
-    def set_meta(self, object_name: str, total_length: int) -> None:
-        """Set the size of the file; the S3 client calls this when an upload starts."""
-        self._total = total_length
 
 
 class ChangeProgress:

@@ -1,18 +1,18 @@
-"""What a CSV file holds, read once from the beginning."""
+"""The shape of a CSV file, read once from the beginning."""
 
 from collections.abc import Iterable, Iterator
 
 ORC = b"ORC"
-"""What a file in the format of SecretFlow's results begins with, whatever its name: its PSI writes no CSV."""
+"""First bytes of an ORC file. SecretFlow's PSI writes its results in this format, also under names in .csv."""
 
 
 def is_csv(name: str) -> bool:
-    """Whether a file is known by its name to begin with the names of its columns."""
+    """Return whether the name is that of a CSV file."""
     return name.lower().endswith(".csv")
 
 
 def shape(chunks: Iterable[bytes]) -> tuple[int, list[str]]:
-    """Number of data rows, and the columns' names, of a CSV file without line breaks in its values."""
+    """Return the number of data rows and the column names of a CSV file whose values have no line breaks."""
     lines = _lines(chunks)
     header = next(lines, b"").decode(errors="replace")
     return sum(1 for line in lines if line.strip()), [part.strip('"') for part in header.strip().split(",")]

@@ -1,4 +1,4 @@
-"""Files from URLs: fetched into a directory, and gone on with where an earlier try was cut off."""
+"""Downloads of files from URLs, which resume where an earlier attempt was interrupted."""
 
 import hashlib
 import ssl
@@ -12,19 +12,20 @@ from kuscia_hooks.cluster.client import Kube, text_of
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.core.progress import TransferProgress, megabytes
+from kuscia_hooks.core.text import printable, quoted
 
 _BLOCK = 1 << 20
-# What another try may mend; other answers from 400 on are final.
-_PASSING = {408, 425, 429}
+# Retryable, as are all from 500; other responses from 400 are final.
+_RETRYABLE = {408, 425, 429}
 
 
 @dataclass(frozen=True)
 class Login:
-    """What a server asks for.
+    """Credentials for a server.
 
     Args:
-        query: of a signed URL, without the question mark.
-        secret: where it comes from, for messages.
+        query: query of a signed URL, without the question mark.
+        secret: name of the Secret, for messages.
     """
 
     authorization: httpx.Auth | None = None
@@ -34,17 +35,21 @@ class Login:
 
 
 def login(kube: Kube, namespace: str, name: str) -> Login:
-    """What a Secret holds: `token`, or `username` and `password`, or `query` of a signed URL.
+    """Return the credentials in a Secret: `token`, `username` and `password`, or the `query` of a signed URL.
 
     Raises:
-        RetryableError: the Secret is missing, has none of these, or one of them is no text.
+        RetryableError: the Secret is missing, has none of these keys, or a value is not text.
     """
-    show = f"kubectl get secret {name} -n {namespace}"
+    see = f"kubectl describe secret {quoted(name)} -n {quoted(namespace)}"
     data = kube.secret(namespace, name, public=("username",))
     where = f"Secret {namespace}/{name}"
     if data is None:
-        raise RetryableError("unclassified-retryable", f"{where} does not exist", see=show)
-    # What else is in it may be no text.
+        raise RetryableError(
+            "secret-not-found",
+            f"{where} not found",
+            fix=f"kubectl create secret generic {quoted(name)} -n {quoted(namespace)} --from-file=token=FILE",
+        )
+    # Values under other keys may be binary.
     used = [key for key in ("token", "username", "password", "query") if data.get(key, b"").strip()]
     values = {key: text_of(data[key], namespace, name, key).strip() for key in used}
     if "token" in values:
@@ -56,34 +61,35 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
         query = values["query"].removeprefix("?")
         hide(query, *(part.partition("=")[2] for part in query.split("&") if len(part) > 20))
         return Login(query=query, secret=where)
-    has = ", ".join(data) or "no key"
     raise RetryableError(
-        "unclassified-retryable",
-        f"{where} has neither token, nor username and password, nor query (it has {has})",
-        see=show,
+        "secret-key-missing",
+        f"{where} must have token, username and password, or query (keys: {', '.join(data) or 'none'})",
+        fix="add one of these to the Secret",
+        see=see,
     )
 
 
 def shown(url: str) -> str:
-    """A URL as it may be printed: what follows the path can be a signature."""
+    """Return a URL for messages, without its query, which may be a signature."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}{'?…' if parts.query else ''}"
+    return printable(f"{parts.scheme}://{parts.netloc}{parts.path}{'?…' if parts.query else ''}")
 
 
 def fetch(
     url: str, login: Login, directory: Path, size: int | None = None, transport: httpx.BaseTransport | None = None
 ) -> Path:
-    """The file behind a URL, in `directory`; what is there of it already is not fetched again.
+    """Download the file behind a URL into `directory` and return its path.
 
-    The next call goes on after the bytes that a try before it left, if the server can and its file is the same.
+    If an earlier attempt left a part of the file, the download resumes after it, provided that the server supports
+    ranges and the file did not change.
 
     Args:
-        size: what the file should have, to know a wrong one by its beginning.
-        transport: another than the network, for tests.
+        size: expected size in bytes, to reject a wrong file before the download.
+        transport: replaces the network in tests.
 
     Raises:
-        RetryableError: the server is not reached, is busy, or broke off.
-        PermanentError: it refuses, has no such file, or the URL has the wrong scheme.
+        RetryableError: the server cannot be reached, is busy, or the connection broke.
+        PermanentError: the server rejects the request, or the URL is wrong.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -98,20 +104,20 @@ def fetch(
             httpx.Client(timeout=httpx.Timeout(60, connect=5), follow_redirects=True, transport=transport) as client,
             client.stream("GET", address, headers=headers, auth=login.authorization) as response,
         ):
-            _take(url, login, response, file, validator, size)
+            _save(url, login, response, file, validator, size)
     except httpx.TransportError as error:
         raise _transport_error(url, error, file) from error
     except (httpx.InvalidURL, httpx.TooManyRedirects) as error:
-        raise PermanentError("unclassified", f"{shown(url)}: {type(error).__name__}") from error
+        raise PermanentError("invalid-url", f"{shown(url)}: {printable(error) or type(error).__name__}") from error
     except OSError as error:
         raise RetryableError(
-            "unclassified-retryable", f"{shown(url)} cannot be kept: {error}", see="kubectl describe pod"
+            "download-not-saved", f"cannot save {shown(url)}: {error}", fix="increase the space for temporary files"
         ) from error
     return file
 
 
 def forget(file: Path) -> None:
-    """Remove what `fetch` left, and its directory when nothing else is in it."""
+    """Delete a file of `fetch`, and its directory if that is then empty."""
     file.unlink(missing_ok=True)
     _validator(file).unlink(missing_ok=True)
     if not any(file.parent.iterdir()):
@@ -119,74 +125,96 @@ def forget(file: Path) -> None:
 
 
 def _validator(file: Path) -> Path:
-    """Which version of the file was fetched, as the server names it."""
+    """Return the path of the file with the ETag or date of the downloaded version."""
     return file.with_suffix(".validator")
 
 
-def _take(url: str, login: Login, response: httpx.Response, file: Path, validator: Path, size: int | None) -> None:
+def _save(url: str, login: Login, response: httpx.Response, file: Path, validator: Path, size: int | None) -> None:
     status = response.status_code
     there = file.stat().st_size if file.exists() else 0
     if status == 416:
-        # All of it had been fetched, and it has not changed (If-Range).
+        # The file is complete and did not change (If-Range).
         if response.headers.get("Content-Range") == f"bytes */{there}":
             return
         file.unlink(missing_ok=True)
-        raise RetryableError("unclassified-retryable", f"{shown(url)} is shorter than at the last try; beginning anew")
+        raise RetryableError(
+            "download-changed", f"{shown(url)} has shrunk since the last attempt; restarting the download"
+        )
     if status not in (200, 206):
-        raise _refused(url, login, response)
+        raise _rejected(url, login, response)
     if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
         file.unlink(missing_ok=True)
         raise RetryableError(
-            "unclassified-retryable", f"{shown(url)} answers with another range than was asked for; beginning anew"
+            "download-changed", f"{shown(url)}: the server returned a different range; restarting the download"
         )
     if status == 206:
-        logger.info("%s: going on after %s", shown(url), megabytes(there))
+        logger.info("%s: resuming after %s", shown(url), megabytes(there))
     else:
         there = 0
     length = response.headers.get("Content-Length", "")
     total = there + int(length) if length.isdigit() else None
     if size is not None and total is not None and total != size:
         file.unlink(missing_ok=True)
-        raise PermanentError("unclassified", f"{shown(url)} has {total} bytes, not the {size} of `size`")
+        raise PermanentError(
+            "table-size-mismatch",
+            f"{shown(url)} has {total} bytes, but size is {size}",
+            fix="correct lite.data.tables[].size, or the file",
+        )
     if status == 200:
-        # In this order, or a kill in between would leave a part of one version under the name of another.
+        # In this order: a kill in between must not leave a part of one version with the mark of another.
         file.unlink(missing_ok=True)
         validator.unlink(missing_ok=True)
-        # A weak ETag promises nothing about single bytes (RFC 9110, 13.1.5).
+        # A weak ETag does not identify the bytes (RFC 9110, 13.1.5).
         etag = response.headers.get("ETag", "")
         mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         if mark:
             validator.write_text(mark)
-    progress = TransferProgress(shown(url), "fetched", total)
-    progress.update(there)
-    with file.open("ab" if there else "wb") as target:
+    progress = TransferProgress(shown(url), "downloaded", total)
+    with progress, file.open("ab" if there else "wb") as target:
+        progress.update(there)
         for block in response.iter_raw(_BLOCK):
             target.write(block)
             progress.update(len(block))
 
 
-def _refused(url: str, login: Login, response: httpx.Response) -> StepError:
+def _rejected(url: str, login: Login, response: httpx.Response) -> StepError:
     status = response.status_code
-    text = f"{shown(url)} answers {status} {response.reason_phrase}".rstrip()
+    text = printable(f"{shown(url)} returned {status} {response.reason_phrase}")
     if status in (401, 403):
-        sent = f"the credentials in {login.secret}" if login.secret else "no credentials (urlSecret names a Secret)"
-        return PermanentError("unclassified", f"{text} to {sent}")
-    if status >= 500 or status in _PASSING:
-        return RetryableError("unclassified-retryable", text, see=f"curl -sIL '{shown(url)}'")
-    return PermanentError("unclassified", text, see=f"curl -sIL '{shown(url)}'")
+        if login.secret:
+            return PermanentError(
+                "download-credentials-rejected",
+                f"{text} for the credentials in {login.secret}",
+                fix=f"correct {login.secret}",
+            )
+        return PermanentError(
+            "download-credentials-rejected",
+            f"{text} without credentials",
+            fix="set urlSecret of the table to a Secret with the credentials",
+        )
+    if status >= 500 or status in _RETRYABLE:
+        return RetryableError("download-unavailable", text, see=_see(url))
+    return PermanentError("download-rejected", text, fix="correct the URL", see=_see(url))
 
 
 def _transport_error(url: str, error: httpx.TransportError, file: Path) -> StepError:
-    cause = str(error) or type(error).__name__
+    cause = printable(error) or type(error).__name__
     if "WRONG_VERSION_NUMBER" in cause:
-        return PermanentError("unclassified", f"{shown(url)} does not speak TLS; does its URL begin with http://?")
+        right = shown(url).replace("https://", "http://", 1)
+        return PermanentError("download-wrong-scheme", f"{shown(url)} does not use TLS", fix=f"use {right}")
     if "CERTIFICATE_VERIFY_FAILED" in cause or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return PermanentError("unclassified", f"{shown(url)}: its certificate is not trusted ({cause})")
+        return PermanentError(
+            "download-certificate-not-trusted",
+            f"the certificate of {shown(url)} is not trusted: {cause}",
+            fix="use a server whose certificate is from a public CA",
+        )
     if file.exists() and file.stat().st_size:
         kept = megabytes(file.stat().st_size)
         return RetryableError(
-            "unclassified-retryable", f"{shown(url)} broke off after {kept} ({cause})", see=f"curl -sIL '{shown(url)}'"
+            "download-interrupted", f"{shown(url)} was interrupted after {kept}: {cause}", see=_see(url)
         )
-    return RetryableError(
-        "unclassified-retryable", f"{shown(url)} is not reached ({cause})", see=f"curl -sIL '{shown(url)}'"
-    )
+    return RetryableError("download-unreachable", f"cannot reach {shown(url)}: {cause}", see=_see(url))
+
+
+def _see(url: str) -> str:
+    return f"curl -sIL {quoted(shown(url))}"

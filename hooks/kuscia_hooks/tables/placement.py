@@ -1,4 +1,4 @@
-"""Placement of tables: each where its data source expects it, with the columns to declare."""
+"""Placement of tables: store each where its data source expects it, and find the columns to declare."""
 
 import tempfile
 from pathlib import Path
@@ -13,12 +13,12 @@ from kuscia_hooks.tables.download import Login, login
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content, content_of
 
-# Survives a restart of the container, not of the pod.
+# Survives a restart of the container, but not of the pod.
 DOWNLOADS = Path(tempfile.gettempdir()) / "kuscia-hooks-downloads"
 
 
 class _Placement:
-    """Puts the tables where the data source says, and finds out their columns."""
+    """Stores tables in the data source and finds their columns."""
 
     def __init__(self, config: Data, kube: Kube, store: Store | None, summary: Summary) -> None:
         self._config, self._kube, self._store, self._summary = config, kube, store, summary
@@ -27,23 +27,23 @@ class _Placement:
         return login(self._kube, self._config.namespace, secret)
 
     def place(self, table: Table) -> Table:
-        """The table with the columns to declare, once its content is in place."""
+        """Store the content of a table. Return the table with the columns to declare."""
         store = self._store
         if store is not None and table.sha256 and store.holds(table.relative_uri, table.sha256):
-            # Nothing has to be fetched to know that.
-            return self._there(table, store)
+            # The checksum is known without a download.
+            return self._existing(table, store)
         if store is None and not table.column_types:
-            # Files of a local data source are the lite's business.
+            # The lite has the files of a local data source.
             return table
         found = content_of(table, DOWNLOADS, self._login)
         if found is None:
-            return self._there(table, store) if store is not None else self._local(table)
+            return self._existing(table, store) if store is not None else self._local(table)
         try:
             resolved = self._resolve(table, found)
             if store is not None:
                 self._upload(table, store, found)
         except PermanentError:
-            # Not after RetryableError: what was fetched is still good when the store comes back.
+            # After a RetryableError the download is kept for the next attempt.
             found.discard()
             raise
         found.discard()
@@ -62,28 +62,28 @@ class _Placement:
             logger.info("uploaded %s (%d bytes)", name, found.size)
             self._summary.created += 1
         else:
-            logger.info("%s is there with the same content", name)
+            logger.info("%s exists with the same content", name)
             self._summary.unchanged += 1
 
-    def _there(self, table: Table, store: Store) -> Table:
+    def _existing(self, table: Table, store: Store) -> Table:
         name = store.location.object_name(table.relative_uri)
         size = store.size(table.relative_uri)
         if size is None:
             raise PermanentError(
-                "unclassified",
-                f"table {table.id}: bucket {store.location.bucket} has no object {name}. Upload it, or say where it "
-                "comes from, for example url: https://example.com/alice.csv",
+                "table-object-not-found",
+                f"table {table.id}: object {name} not found in bucket {store.location.bucket}",
+                fix="upload the object, or set the source of the table, for example url: https://example.com/alice.csv",
             )
         names = store.header(table.relative_uri) if columns.has_header(table) else []
-        logger.info("%s/%s is there (%d bytes)", store.location.bucket, name, size)
+        logger.info("%s/%s exists (%d bytes)", store.location.bucket, name, size)
         self._summary.unchanged += 1
         return _with_columns(table, names)
 
     def _local(self, table: Table) -> Table:
         raise PermanentError(
-            "unclassified",
-            f"table {table.id}: columnTypes needs the header, and a file that lies in the lite already cannot be read "
-            "from here; list its columns, for example columns: [{name: id1, type: str}]",
+            "table-column-types-unsupported",
+            f"table {table.id}: columnTypes requires the header, but this step cannot read files inside the lite",
+            fix="list the columns instead, for example columns: [{name: id1, type: str}]",
         )
 
 
@@ -94,7 +94,7 @@ def _with_columns(table: Table, names: list[str]) -> Table:
 
 
 def _store(config: Data, keys: tuple[str, str]) -> Store | None:
-    """The bucket, once it is there; None for a local data source."""
+    """Return the bucket, which exists then; None for a local data source."""
     source = config.source
     if not isinstance(source, Oss):
         return None
@@ -104,11 +104,12 @@ def _store(config: Data, keys: tuple[str, str]) -> Store | None:
         source.prefix,
         *keys,
         virtualhost=source.virtualhost,
+        version=source.version,
         credentials=f"Secret {config.namespace}/{source.credentials_secret.name}",
     )
     store = Store(location)
     if store.ensure_bucket(source.create_bucket):
-        logger.info("made bucket %s", source.bucket)
+        logger.info("created bucket %s", source.bucket)
     store.abort_uploads([table.relative_uri for table in config.tables])
     return store
 
@@ -116,7 +117,7 @@ def _store(config: Data, keys: tuple[str, str]) -> Store | None:
 def place_tables(
     config: Data, kube: Kube, keys: tuple[str, str], summary: Summary
 ) -> tuple[list[Table], list[StepError]]:
-    """The tables whose content is in place, and what was wrong with the others."""
+    """Store all tables. Return those that were stored, and the errors of the others."""
     placement = _Placement(config, kube, _store(config, keys), summary)
     ready: list[Table] = []
     errors: list[StepError] = []

@@ -1,40 +1,40 @@
 """Objects in an S3-compatible store."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
+from xml.etree.ElementTree import ParseError
 
 from kuscia_hooks.core.cleanup import on_stop
-from kuscia_hooks.core.config import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress
+from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.tables import columns
 from kuscia_hooks.tables.csv_file import shape
 from kuscia_hooks.tables.source import Content
 
-if TYPE_CHECKING:
-    from minio import Minio
+PART_BYTES = 8 << 20
+"""Size of a part of a multipart upload, which is held in memory. The library increases it above 10 000 parts."""
 
-_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidSecurity", "Unauthorized"}
-_PASSING = {
-    "SlowDown",
-    "InternalError",
-    "ServiceUnavailable",
-    "RequestTimeout",
-    "503",
-    "500",
-    "XMinioServerNotInitialized",
-}
-# What an upload holds in memory: a part, twice while it is sent. A store takes up to 10 000 of them.
-_PART = 8 << 20
-_PARTS = 10_000
 _HASH = "sha256"
-_MISSING_KEY = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
-# What servers say to plain HTTP on a TLS port: Go's, nginx, others.
-_TLS_WANTED = re.compile(r"HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port", re.IGNORECASE)
+_BLOCK = 1 << 20
+_SIGNATURES = {"s3v2": "s3", "s3v4": "s3v4"}
+# A HEAD response has no body, so that the library reports its HTTP status as the error code.
+_NO_OBJECT = {"NoSuchKey", "NoSuchObject", "ResourceNotFound", "404"}
+_NO_BUCKET = {"NoSuchBucket", "404"}
+_NO_LOGIN = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "Unauthorized", "XAdminUserNotFound"}
+_BUSY = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "XMinioServerNotInitialized"}
+# The answers of Go, nginx and others to plain HTTP on a TLS port.
+_TLS_REQUIRED = re.compile(r"HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port", re.IGNORECASE)
+# The root element of a response body; its XML declaration and byte order mark may be absent.
+_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(\w+)")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,10 @@ class Location:
     """A bucket and how to reach it.
 
     Args:
-        credentials: where the keys come from, for messages.
+        prefix: of the object names; leading and trailing slashes do not count.
+        virtualhost: whether the bucket is part of the host name instead of the path.
+        version: of the signatures, `s3v4` or `s3v2`.
+        credentials: where the access keys come from, for messages.
     """
 
     endpoint: str
@@ -51,11 +54,12 @@ class Location:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     virtualhost: bool = False
+    version: str = "s3v4"
     credentials: str = "the data source"
 
     @classmethod
     def of_info(cls, oss: Mapping[str, Any], credentials: str) -> "Location":
-        """The location in a data source's info as KusciaAPI answers it (Kuscia facts 7.4)."""
+        """Return the location in the info of a data source as KusciaAPI returns it (Kuscia facts 7.4)."""
         return cls(
             oss["endpoint"],
             oss["bucket"],
@@ -63,283 +67,363 @@ class Location:
             oss["access_key_id"],
             oss["access_key_secret"],
             bool(oss["virtualhost"]),
+            oss.get("version") or "s3v4",
             credentials,
         )
 
     def object_name(self, relative_uri: str) -> str:
+        """Return the full object name of a table."""
         prefix, name = self.prefix.strip("/"), relative_uri.lstrip("/")
         return f"{prefix}/{name}" if prefix else name
 
 
 class Store:
-    """Reads and writes objects.
+    """Reads and writes the objects of one bucket.
 
-    Every method raises RetryableError when the store is not reached, and PermanentError when it refuses; the message
-    names the cause.
+    Args:
+        verify: whether to verify the TLS certificate of the store, or the file with the CA certificates to trust.
+
+    Raises:
+        RetryableError: by every method, when the store cannot be reached or is busy.
+        PermanentError: by every method, when the store rejects the request.
     """
 
-    def __init__(self, location: Location, client: "Minio | None" = None) -> None:
+    def __init__(self, location: Location, verify: bool | str = True) -> None:
         self.location = location
-        self._client = client or _client(location)
+        self._client = connect(location, verify)
 
     def ensure_bucket(self, create: bool) -> bool:
-        """Look for the bucket, and make it when asked for. Returns whether it was made."""
-        bucket = self.location.bucket
-        if self._do(f"looking for bucket {bucket}", lambda: self._client.bucket_exists(bucket)):
+        """Create the bucket if it does not exist and `create` is set. Return whether it was created.
+
+        Raises:
+            PermanentError: the bucket does not exist, and `create` is not set.
+        """
+        if self._do("look up the bucket", self._bucket_exists):
             return False
         if not create:
-            raise PermanentError(
-                "unclassified",
-                f"bucket {bucket} does not exist at {self.location.endpoint}. Make it, or set "
-                "lite.data.source.createBucket: true",
-            )
-        self._do(f"making bucket {bucket}", lambda: _unless_ours(self._client.make_bucket, bucket))
+            raise self._bucket_not_found()
+        self._do("create the bucket", self._create_bucket)
         return True
 
     def upload(self, relative_uri: str, content: Content) -> bool:
-        """Store an object unless it is there with the same content. Returns whether it was stored.
+        """Store an object unless it exists with the same content. Return whether it was stored.
 
-        A large one goes up in parts and appears as a whole once the last is there.
+        A large object is sent in parts and becomes visible when the last part has arrived.
         """
+        from boto3.s3.transfer import TransferConfig
+
         name = self.location.object_name(relative_uri)
         digest = content.sha256()
         if self._same(name, content, digest):
             return False
+        # Without threads: one part in memory, and SIGTERM interrupts the transfer.
+        settings = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
+        kind = "text/csv" if name.endswith(".csv") else "application/octet-stream"
 
         def put() -> None:
-            with content.open() as stream, on_stop(lambda: self._abort([name])):
-                self._client.put_object(
+            progress = TransferProgress(name, "sent", content.size)
+            with progress, content.open() as stream, on_stop(lambda: self._abort([name])):
+                self._client.upload_fileobj(
+                    stream,
                     self.location.bucket,
                     name,
-                    stream,
-                    length=content.size,
-                    part_size=_part_size(content.size),
-                    num_parallel_uploads=1,
-                    content_type="text/csv" if name.endswith(".csv") else "application/octet-stream",
-                    metadata={_HASH: digest},
-                    progress=TransferProgress(name, "sent"),
+                    ExtraArgs={"ContentType": kind, "Metadata": {_HASH: digest}},
+                    Callback=progress.update,
+                    Config=settings,
                 )
 
-        self._do(f"writing {name} to bucket {self.location.bucket}", put)
+        self._do(f"write {name}", put)
         return True
 
     def abort_uploads(self, relative_uris: Collection[str]) -> None:
-        """Give up uploads in parts that a killed process left unfinished: a store keeps and bills them for ever.
+        """Abort multipart uploads of these objects that a killed process left unfinished; stores bill their parts.
 
-        Where the keys have no right to that, it is said and no more.
+        If the access keys do not permit this, log a warning and continue.
         """
         names = [self.location.object_name(uri) for uri in relative_uris]
         try:
-            aborted = self._do("looking for unfinished uploads", lambda: self._abort(names))
+            aborted = self._do("list unfinished uploads", lambda: self._abort(names))
         except PermanentError as error:
-            logger.warning("%s. Unfinished uploads, if there are any, stay", error.message)
+            logger.warning("[%s] %s. Unfinished uploads, if any, are kept", error.id, error.message)
             return
         for name in aborted:
-            logger.info("gave up an unfinished upload of %s", name)
+            logger.info("aborted an unfinished upload of %s", name)
 
     def _abort(self, names: Collection[str]) -> list[str]:
-        # The client's methods for this have no public name; their version is pinned (requirements.txt).
-        aborted = []
+        """Abort the unfinished uploads of exactly these objects; other prefixes of the bucket are not ours."""
+        bucket, aborted = self.location.bucket, []
+        pages = self._client.get_paginator("list_multipart_uploads")
         for name in names:
-            listed = self._client._list_multipart_uploads(self.location.bucket, prefix=name)
-            for upload in listed.uploads:
-                if upload.object_name == name:
-                    self._client._abort_multipart_upload(self.location.bucket, name, str(upload.upload_id))
-                    aborted.append(name)
+            for page in pages.paginate(Bucket=bucket, Prefix=name):
+                for upload in page.get("Uploads", []):
+                    if upload["Key"] == name:
+                        self._client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload["UploadId"])
+                        aborted.append(name)
         return aborted
 
     def exists(self, relative_uri: str) -> bool:
-        """Whether there is such an object."""
-        return self._stat(self.location.object_name(relative_uri)) is not None
+        """Return whether the object exists."""
+        return self._head(self.location.object_name(relative_uri)) is not None
 
     def size(self, relative_uri: str) -> int | None:
-        """An object's bytes; None when there is none."""
-        found = self._stat(self.location.object_name(relative_uri))
-        return None if found is None else int(found.size)
+        """Return the size of an object in bytes, or None if it does not exist."""
+        found = self._head(self.location.object_name(relative_uri))
+        return None if found is None else int(found["ContentLength"])
 
     def holds(self, relative_uri: str, sha256: str) -> bool:
-        """Whether an object is there that was uploaded here with this checksum."""
-        found = self._stat(self.location.object_name(relative_uri))
+        """Return whether the object exists and was uploaded by `upload` with this checksum."""
+        found = self._head(self.location.object_name(relative_uri))
         return found is not None and _stored_hash(found) == sha256
 
     def delete(self, relative_uri: str) -> None:
-        """Delete an object; one that is gone already is fine."""
+        """Delete an object. Do nothing if it does not exist."""
         name = self.location.object_name(relative_uri)
-        work = lambda: self._client.remove_object(self.location.bucket, name)  # noqa: E731
-        self._do(f"deleting {name} from bucket {self.location.bucket}", work)
+        self._do(f"delete {name}", lambda: self._client.delete_object(Bucket=self.location.bucket, Key=name))
 
     def header(self, relative_uri: str) -> list[str]:
-        """The columns in the first line of a CSV object; see `columns.header`."""
+        """Return the column names in the first line of a CSV object; see `columns.header`."""
         begin = self._begin(relative_uri, columns.HEADER_BYTES)
         name = self.location.object_name(relative_uri)
         return columns.header(BytesIO(begin), f"{self.location.bucket}/{name}")
 
     def begins(self, relative_uri: str, mark: bytes) -> bool:
-        """Whether an object begins with these bytes."""
+        """Return whether an object begins with these bytes."""
         return self._begin(relative_uri, len(mark)) == mark
 
-    def _begin(self, relative_uri: str, length: int) -> bytes:
-        name = self.location.object_name(relative_uri)
-
-        def read() -> bytes:
-            response = self._client.get_object(self.location.bucket, name, length=length)
-            try:
-                return bytes(response.read())
-            finally:
-                response.close()
-                response.release_conn()
-
-        if not self.size(relative_uri):
-            # No part of nothing can be asked for.
-            return b""
-        return bytes(self._do(f"reading {name} from bucket {self.location.bucket}", read))
-
     def rows(self, relative_uri: str) -> tuple[int, list[str]]:
-        """Number of data rows, and the columns' names, of a CSV object; see `csv_file.shape`."""
+        """Return the number of data rows and the column names of a CSV object; see `csv_file.shape`."""
         name = self.location.object_name(relative_uri)
 
         def read() -> tuple[int, list[str]]:
-            response = self._client.get_object(self.location.bucket, name)
-            try:
-                return shape(response.stream(1 << 20))
-            finally:
-                response.close()
-                response.release_conn()
+            with closing(self._client.get_object(Bucket=self.location.bucket, Key=name)["Body"]) as body:
+                return shape(body.iter_chunks(_BLOCK))
 
-        count, names = self._do(f"reading {name} from bucket {self.location.bucket}", read)
-        return count, names
+        return self._do(f"read {name}", read)
 
-    def _stat(self, name: str) -> Any | None:
-        from minio.error import S3Error
+    def _begin(self, relative_uri: str, length: int) -> bytes:
+        """Return up to `length` bytes from the beginning of an object."""
+        name = self.location.object_name(relative_uri)
+        if not self.size(relative_uri):
+            # A range of an empty object is an error.
+            return b""
 
-        def stat() -> Any | None:
-            try:
-                return self._client.stat_object(self.location.bucket, name)
-            except S3Error as error:
-                if error.code in _MISSING_KEY:
-                    return None
+        def read() -> bytes:
+            found = self._client.get_object(Bucket=self.location.bucket, Key=name, Range=f"bytes=0-{length - 1}")
+            with closing(found["Body"]) as body:
+                return bytes(body.read())
+
+        return self._do(f"read {name}", read)
+
+    def _bucket_exists(self) -> bool:
+        """Ask with GET: a response to HEAD has no body that would show whether an S3 store sent it."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.get_bucket_location(Bucket=self.location.bucket)
+        except ClientError as error:
+            if _code(error) in _NO_BUCKET:
+                return False
+            raise
+        return True
+
+    def _create_bucket(self) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.create_bucket(Bucket=self.location.bucket)
+        except ClientError as error:
+            # Another process created it at the same time.
+            if _code(error) != "BucketAlreadyOwnedByYou":
                 raise
 
-        return self._do(f"looking for {name} in bucket {self.location.bucket}", stat)
+    def _head(self, name: str) -> Mapping[str, Any] | None:
+        """Return the metadata of an object, or None if it does not exist in an existing bucket."""
+        from botocore.exceptions import ClientError
+
+        def head() -> Mapping[str, Any] | None:
+            try:
+                found: Mapping[str, Any] = self._client.head_object(Bucket=self.location.bucket, Key=name)
+                return found
+            except ClientError as error:
+                if _code(error) not in _NO_OBJECT:
+                    raise
+            if not self._bucket_exists():
+                raise self._bucket_not_found()
+            return None
+
+        return self._do(f"look up {name}", head)
 
     def _same(self, name: str, content: Content, digest: str) -> bool:
-        found = self._stat(name)
-        if found is None or found.size != content.size:
+        found = self._head(name)
+        if found is None or found["ContentLength"] != content.size:
             return False
         stored = _stored_hash(found)
         if stored:
             return stored == digest
-        return str(found.etag or "").strip('"') == content.md5()
+        # The ETag of an object that was uploaded as a whole is its MD5.
+        return str(found.get("ETag", "")).strip('"') == content.md5()
 
-    def _do(self, what: str, work: Any) -> Any:
-        from xml.etree.ElementTree import ParseError
+    def _do(self, what: str, work: Callable[[], T]) -> T:
+        """Call `work` and turn the errors of the library into errors with an ID.
 
-        from minio.error import MinioException, S3Error
+        Args:
+            what: for messages, such as `read p/alice.csv`.
+        """
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+        from botocore.parsers import ResponseParserError
         from urllib3.exceptions import HTTPError
 
         try:
             return work()
-        except (ParseError, UnicodeDecodeError) as error:
-            # Whatever is answered with 200 the client takes for an S3 store's answer.
-            raise self._no_store(what, error) from error
-        except ValueError as error:
-            # The client refuses names that no store takes, and bad endpoints.
-            raise PermanentError("unclassified", f"{what} failed: {error}") from error
-        except S3Error as error:
-            raise self._s3_error(what, error) from error
-        except MinioException as error:
-            if _TLS_WANTED.search(str(error)):
-                raise PermanentError("unclassified", f"{what} failed: {self._scheme('https')}") from error
-            raise self._no_store(what, error) from error
-        except (HTTPError, OSError) as error:
-            if "WRONG_VERSION_NUMBER" in str(error):
-                raise PermanentError("unclassified", f"{what} failed: {self._scheme('http')}") from error
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise PermanentError(
-                    "unclassified",
-                    f"{what} failed: the certificate of {self.location.endpoint} is not trusted ({error})",
-                ) from error
-            raise RetryableError(
-                "unclassified-retryable",
-                f"{what} failed: {self.location.endpoint} is not reached ({error})",
-                see=self._show(),
-            ) from error
+        except ClientError as error:
+            raise self._rejected(what, error) from error
+        except _NotS3Error as error:
+            if _TLS_REQUIRED.search(str(error)):
+                raise self._wrong_scheme("https") from error
+            raise self._not_s3(error) from error
+        except (ResponseParserError, ParseError) as error:
+            raise self._not_s3(error) from error
+        except (ParamValidationError, ValueError) as error:
+            # The library rejects invalid bucket names and endpoints before it sends anything.
+            raise PermanentError("s3-rejected", self._failed(what, error)) from error
+        except (BotoCoreError, Boto3Error, HTTPError, OSError) as error:
+            raise self._unreachable(what, error) from error
 
-    def _no_store(self, what: str, error: Exception) -> StepError:
-        return RetryableError(
-            "unclassified-retryable",
-            f"{what} failed: {self.location.endpoint} answers like no S3 store ({error})",
-            see=self._show(),
+    def _failed(self, what: str, cause: object) -> str:
+        return f"cannot {what} in bucket {self.location.bucket} at {self.location.endpoint}: {printable(cause)}"
+
+    def _bucket_not_found(self) -> StepError:
+        return PermanentError(
+            "bucket-not-found",
+            f"bucket {self.location.bucket} not found at {self.location.endpoint}",
+            fix="create the bucket, or set lite.data.source.createBucket: true",
         )
 
-    def _scheme(self, right: str) -> str:
-        """The endpoint was given with the other scheme than its server speaks."""
+    def _not_s3(self, error: Exception) -> StepError:
+        return RetryableError(
+            "not-an-s3-endpoint",
+            f"{self.location.endpoint} does not look like an S3 endpoint ({printable(error)})",
+            fix="set lite.data.source.endpoint to the address of the S3 API (not of the web console)",
+            see=self._see(),
+        )
+
+    def _wrong_scheme(self, right: str) -> StepError:
         given, _, rest = self.location.endpoint.partition("://")
-        return f"{self.location.endpoint} does not speak {given}; try {right}://{rest}"
+        return PermanentError(
+            "s3-wrong-scheme",
+            f"{self.location.endpoint} does not use {given}",
+            fix=f"set lite.data.source.endpoint: {right}://{rest}",
+        )
 
-    def _s3_error(self, what: str, error: Any) -> StepError:
-        code = str(error.code)
-        text = f"{what} failed: {code} {error.message or ''}".rstrip()
-        if code in _KEYS or error.response.status in (401, 403):
+    def _unreachable(self, what: str, error: Exception) -> StepError:
+        # The library's own message has the URL only; what failed is in `error`.
+        cause = str(getattr(error, "kwargs", {}).get("error") or error)
+        if "WRONG_VERSION_NUMBER" in cause:
+            return self._wrong_scheme("http")
+        if "CERTIFICATE_VERIFY_FAILED" in cause:
             return PermanentError(
-                "unclassified",
-                f"{text}. The store refuses the keys in {self.location.credentials} (access key "
-                f"{_shortened(self.location.access_key)}), or they have no right to this bucket",
+                "s3-certificate-not-trusted",
+                f"the certificate of {self.location.endpoint} is not trusted: {printable(cause)}",
+                fix="use a certificate from a public CA whose names include the host of the endpoint",
             )
+        return RetryableError("s3-unreachable", self._failed(what, cause), see=self._see())
+
+    def _rejected(self, what: str, error: Any) -> StepError:
+        code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        location = self.location
+        text = self._failed(what, f"{code} {error.response['Error'].get('Message', '')}")
         if code == "NoSuchBucket":
+            return self._bucket_not_found()
+        if code in _NO_LOGIN or status == 401:
             return PermanentError(
-                "unclassified", f"{text}. Bucket {self.location.bucket} does not exist at {self.location.endpoint}"
+                "s3-credentials-rejected",
+                f"{text} (access key {_shortened(location.access_key)} in {location.credentials})",
+                fix=f"correct the access keys in {location.credentials}",
             )
-        if code in _PASSING:
-            return RetryableError("unclassified-retryable", text, see=self._show())
-        return PermanentError("unclassified", text, see=self._show())
+        if status == 403 or code == "AccessDenied":
+            return PermanentError(
+                "s3-permission-denied",
+                f"{text} (access key {_shortened(location.access_key)} in {location.credentials})",
+                fix=f"permit this for the access key, or correct the access keys in {location.credentials}",
+            )
+        if code in _BUSY or status >= 500:
+            return RetryableError("s3-unavailable", text, see=self._see())
+        return PermanentError("s3-rejected", text, see=self._see())
 
-    def _show(self) -> str:
-        return f"curl -sv {self.location.endpoint}"
-
-
-def _part_size(size: int) -> int:
-    """Bytes of a part: small, but a store counts to 10 000 only."""
-    return max(_PART, -(-size // _PARTS >> 20 << 20))
-
-
-def _stored_hash(found: Any) -> str:
-    metadata = {str(key).lower(): str(value) for key, value in (found.metadata or {}).items()}
-    return metadata.get(f"x-amz-meta-{_HASH}", "")
+    def _see(self) -> str:
+        return f"curl -sv {quoted(self.location.endpoint)}"
 
 
-def _unless_ours(make: Any, bucket: str) -> None:
-    """Another process may have made it at the same moment."""
-    from minio.error import S3Error
-
-    try:
-        make(bucket)
-    except S3Error as error:
-        if error.code != "BucketAlreadyOwnedByYou":
-            raise
+class _NotS3Error(Exception):
+    """Something other than an S3 store sent the response. The text is the beginning of its body."""
 
 
-def _client(location: Location) -> "Minio":
-    import certifi
-    import urllib3
-    from minio import Minio
+def _require_s3(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Reject responses that no S3 store sends. The library takes every 200 for success, a login page included.
 
-    parts = split_endpoint(location.endpoint)
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=5, read=60),
-        retries=urllib3.Retry(total=2, backoff_factor=0.5, status_forcelist=[500, 502, 503, 504]),
-        ca_certs=certifi.where(),
+    Raises:
+        _NotS3Error: the response is neither an S3 error nor, where one is expected, the location of a bucket.
+    """
+    status, body = response_dict["status_code"], response_dict["body"]
+    if status >= 500 or not isinstance(body, bytes):
+        return
+    locating = operation_model.name == "GetBucketLocation"
+    if not locating and (status < 300 or not body):
+        return
+    found = _ROOT.match(body)
+    if not found or found[1] != (b"LocationConstraint" if status < 300 else b"Error"):
+        raise _NotS3Error(f"HTTP status {status}: {body[:100].decode(errors='replace')}")
+
+
+@cache
+def _session() -> Any:
+    """Return the one session: it reads the description of the S3 API, which takes long, once."""
+    # Imported on use: the import takes a quarter of a second, and most steps need no object store.
+    from boto3.session import Session
+
+    return Session()
+
+
+def connect(location: Location, verify: bool | str = True) -> Any:
+    """Return a boto3 client for the store.
+
+    Args:
+        verify: whether to verify the TLS certificate of the store, or the file with the CA certificates to trust.
+    """
+    from botocore.config import Config
+
+    client = _session().client(
+        "s3",
+        aws_access_key_id=location.access_key,
+        aws_secret_access_key=location.secret_key,
+        # If the bucket is in a different region, the library learns that from the first response.
+        region_name="us-east-1",
+        endpoint_url=location.endpoint,
+        verify=verify,
+        config=Config(
+            signature_version=_SIGNATURES[location.version],
+            s3={"addressing_style": "virtual" if location.virtualhost else "path"},
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            # Stores other than AWS do not support the newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
     )
-    client = Minio(
-        parts.netloc,
-        access_key=location.access_key,
-        secret_key=location.secret_key,
-        secure=parts.scheme == "https",
-        http_client=pool,
-    )
-    if location.virtualhost:
-        client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+    # Before the library's own handler, which turns a 200 that is not XML into a 500.
+    client.meta.events.register_first("before-parse.s3", _require_s3)
     return client
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _stored_hash(found: Mapping[str, Any]) -> str:
+    metadata = {key.lower(): value for key, value in found.get("Metadata", {}).items()}
+    return str(metadata.get(_HASH, ""))
 
 
 def _shortened(key: str) -> str:

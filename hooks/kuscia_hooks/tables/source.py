@@ -1,4 +1,4 @@
-"""Where the bytes of a table come from: an example, a URL, or a file that is mounted into the pod."""
+"""Source of the content of a table: an example, a URL, or a file that is mounted into the pod."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from typing import BinaryIO
 
 from kuscia_hooks.core.config import Table
 from kuscia_hooks.core.errors import PermanentError
+from kuscia_hooks.core.text import printable
 from kuscia_hooks.tables import download, examples
 
 
 class Content:
-    """The bytes of a table, in memory or in a file.
+    """The content of a table, in memory or in a file.
 
     Args:
-        downloaded: the file is a copy that is not needed after use.
+        downloaded: whether the file is a copy that `discard` may delete.
     """
 
     def __init__(self, source: bytes | Path, downloaded: bool = False) -> None:
@@ -25,22 +26,25 @@ class Content:
         self.size = len(source) if isinstance(source, bytes) else source.stat().st_size
 
     def open(self) -> BinaryIO:
+        """Return a new stream at the beginning of the content."""
         return BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
 
     def sha256(self) -> str:
+        """Return the SHA-256 of the content in hexadecimal."""
         self._sha256 = self._sha256 or self._digest("sha256")
         return self._sha256
 
     def md5(self) -> str:
+        """Return the MD5 of the content in hexadecimal."""
         return self._digest("md5")
 
     def discard(self) -> None:
-        """Free the space of a copy."""
+        """Delete the file if it is a copy."""
         if self._downloaded and isinstance(self._source, Path):
             download.forget(self._source)
 
     def _digest(self, algorithm: str) -> str:
-        # MD5 is what an S3 store calls an ETag; nothing here depends on its strength.
+        # S3 stores use MD5 as ETag; no security depends on it.
         digest = hashlib.new(algorithm, usedforsecurity=False)
         with self.open() as stream:
             while block := stream.read(1 << 20):
@@ -49,15 +53,15 @@ class Content:
 
 
 def content_of(table: Table, directory: Path, login: Callable[[str], download.Login] | None = None) -> Content | None:
-    """A table's content, of the size and with the checksum that are given; None when nothing is to be brought.
+    """Return the content of a table after checking its size and checksum; None if the table names no source.
 
     Args:
-        directory: for downloads, which go on there after a restart.
-        login: reads a URL's credentials from the Secret of that name.
+        directory: for downloads, which resume there after a restart.
+        login: reads the credentials of a URL from the Secret of that name.
 
     Raises:
-        RetryableError: the URL does not answer now, or the Secret is missing.
-        PermanentError: there is no such file, the URL refuses, or the content is another than said.
+        RetryableError: the server of the URL is unavailable, or the Secret is missing.
+        PermanentError: the file does not exist, the server rejects the request, or size or checksum differ.
     """
     content = _raw(table, directory, login)
     if content is not None:
@@ -80,23 +84,29 @@ def _raw(table: Table, directory: Path, login: Callable[[str], download.Login] |
 def _file(table: Table, path: Path) -> Content:
     try:
         if not path.is_file():
-            raise PermanentError("unclassified", f"table {table.id}: there is no file {path}{_beside(path)}")
+            raise PermanentError(
+                "table-file-not-found",
+                f"table {table.id}: file {path} not found{_nearby(path)}",
+                fix="correct lite.data.tables[].file, or put the file on the volume that is mounted there",
+            )
         with path.open("rb"):
             return Content(path)
     except PermissionError as error:
         raise PermanentError(
-            "unclassified", f"table {table.id}: {path} may not be read; it has to be readable for user or group 1000"
+            "table-file-not-readable",
+            f"table {table.id}: permission denied: {path}",
+            fix="make the file readable for user or group 1000",
         ) from error
 
 
-def _beside(path: Path) -> str:
-    """What there is instead, as far up as a directory exists."""
+def _nearby(path: Path) -> str:
+    """Return, for messages, what the closest existing directory contains."""
     parent = next((parent for parent in path.parents if parent.is_dir()), None)
     if parent is None:
         return ""
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in parent.iterdir())
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-    return f"; {parent} holds {shown or 'nothing'}"
+    return f" ({parent} contains: {printable(shown) or 'no files'})"
 
 
 def _verify(table: Table, content: Content) -> None:
@@ -104,11 +114,15 @@ def _verify(table: Table, content: Content) -> None:
     if table.size is not None and content.size != table.size:
         content.discard()
         raise PermanentError(
-            "unclassified", f"table {table.id}: {where} has {content.size} bytes, not the {table.size} of `size`"
+            "table-size-mismatch",
+            f"table {table.id}: {where} has {content.size} bytes, but size is {table.size}",
+            fix="correct lite.data.tables[].size, or the file",
         )
     if table.sha256 and content.sha256() != table.sha256:
         found = content.sha256()
         content.discard()
         raise PermanentError(
-            "unclassified", f"table {table.id}: {where} has the SHA-256 {found}, not the {table.sha256} of `sha256`"
+            "table-checksum-mismatch",
+            f"table {table.id}: the SHA-256 of {where} is {found}, but sha256 is {table.sha256}",
+            fix="correct lite.data.tables[].sha256, or the file",
         )
