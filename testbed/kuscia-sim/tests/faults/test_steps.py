@@ -300,7 +300,7 @@ def test_prepare_waits_until_lite_can_start(cluster: Cluster, tmp_path: Path, na
     mending = threading.Timer(6, cluster.clear_faults)
     mending.start()
     output = tmp_path / "kuscia.yaml"
-    prepare.run(config, str(base), str(output), cluster.kube, Deadline(SECONDS))
+    prepare.attempt(prepare.Settings(config, str(base), str(output)), context(cluster.kube, Deadline(SECONDS)))
     mending.join()
     made = yaml.safe_load(output.read_text())
     assert made["liteDeployToken"] == cluster.master.secret(f"token-{domain_id}")
