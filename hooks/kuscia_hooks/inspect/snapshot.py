@@ -22,7 +22,7 @@ LINES = 1000
 """Lines that are read of each log."""
 MASTER = "the master"
 """`Probe.of` for the gateway of the master."""
-# Kubernetes 1.27 added batch.kubernetes.io/job-name; every version also sets this label.
+# Kubernetes 1.27 added a prefixed label; every version also sets this label.
 JOB_LABEL = "job-name"
 STEPS = ("keys", "register", "routes", "data")
 
