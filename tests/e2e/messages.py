@@ -19,15 +19,18 @@ class Message:
 
     Args:
         id: its stable ID (docs/errors.md).
-        words: part of its text; used until the steps print IDs.
     """
 
     id: str
-    words: str
 
     def printed_in(self, text: str, *facts: str) -> bool:
         """Return whether the message is in a text, and all facts (names, values, commands) are too."""
-        return self.words in text and all(fact in text for fact in facts)
+        return f"[{self.id}]" in text and all(fact in text for fact in facts)
+
+
+def warned(log: str, *facts: str) -> bool:
+    """Return whether one warning in a log has all facts."""
+    return any(line.startswith("WARNING ") and all(fact in line for fact in facts) for line in log.splitlines())
 
 
 def chart_errors(text: str) -> set[tuple[str, str]]:
@@ -86,9 +89,6 @@ def wait_for_message(
     eventually(printed, timeout, f"{container} of {party} prints [{message.id}]")
 
 
-# Progress.
-DOWNLOAD_RESUMED = "going on after"
-
 # Titles of checks.
 EXAMPLE_JOB = "example job"
 RESULT = "result of the example job"
@@ -97,64 +97,43 @@ ENGINE_NAMES = "names for engine pods"
 ENGINE_NAMESPACE = "engine namespace"
 ENGINE_PULL_SECRETS = "pull secrets of engine pods"
 
-# Secrets and the API server.
-SECRET_NOT_FOUND = Message("secret-not-found", "does not exist")
-SECRET_KEY_MISSING = Message("secret-key-missing", "has no value under")
-CHANGED_SECRET = Message("changed-secret", "was changed after the pod started")
-API_SERVER_CREDENTIALS_REJECTED = Message("api-server-credentials-rejected", "(401: Unauthorized)")
-
-# Domain key and admission.
-DOMAIN_KEY_LOST = Message("domain-key-lost", "Restore the Secret from your backup")
-WRONG_SCHEME = Message("wrong-scheme", "has the wrong scheme")
-GATEWAY_UNREACHABLE = Message("gateway-unreachable", "no Kuscia gateway answers at")
-NOT_A_GATEWAY_NO_HEADER = Message("not-a-gateway", "without a kuscia-error-message header")
-NOT_A_GATEWAY_REDIRECT = Message("not-a-gateway", "a redirect to")
-NOT_A_GATEWAY_BACKEND = Message("not-a-gateway", "does not reach the gateway behind it")
-PATH_NOT_STRIPPED = Message("ingress-path-not-stripped", "from the path")
-DOMAIN_NOT_ADMITTED = Message("domain-not-admitted", "does not know")
-DEPLOY_TOKEN_MISMATCH = Message("deploy-token-mismatch", "is not the domain's unused one")
-DOMAIN_CERTIFICATE_REJECTED = Message("domain-certificate-rejected", "another certificate")
-CERTIFICATE_OF_ANOTHER_DOMAIN = Message("certificate-of-another-domain", "is the certificate of domain")
-CONFIG_KUSCIA_API = Message("config-kuscia-api", "a kusciaAPI block")
-
-# Datastore.
-DATABASE_UNREACHABLE_MYSQL = Message("database-unreachable", "2003 Can't connect to MySQL server on")
-DATABASE_UNREACHABLE_POSTGRES = Message("database-unreachable", "Can't create a connection to host")
-DATABASE_LOGIN_FAILED = Message("database-login-failed", "user and password are not the server's")
-DATABASE_NOT_FOUND = Message("database-not-found", "make it: CREATE DATABASE")
-DATABASE_PERMISSION_DENIED = Message("database-permission-denied", "lacks rights to make table kine")
-DASH_IN_DATABASE_NAME = Message("dash-in-database-name", "holds a '-'")
-DATASTORE_OF_ANOTHER_MASTER = Message(
-    "datastore-of-another-master", "table kine was made for another domainId or with another clusterToken"
-)
-STATE_OF_ANOTHER_MASTER = Message(
-    "datastore-of-another-master", "the state belongs to another domain ID or clusterToken"
-)
-VOLUME_NOT_WRITABLE = Message("volume-not-writable", "cannot be written to")
-
-# RunK.
-RUNK_PERMISSION_DENIED_SERVICEACCOUNT = Message("runk-permission-denied", "this lite's ServiceAccount may not")
-RUNK_PERMISSION_DENIED_KUBECONFIG = Message("runk-permission-denied", "the user of the kubeconfig may not")
-RUNK_PERMISSION_DENIED = Message("runk-permission-denied", "RunK may not make engine pods in")
-ENGINE_NAMESPACE_TAKEN = Message("engine-namespace-taken", "holds the engines of domain")
-INVALID_KUBECONFIG = Message("invalid-kubeconfig", "is no kubeconfig for engine pods")
-ENGINE_SERVICE_RECREATED = Message("engine-service-recreated", "was made anew")
-ENGINE_PODS_OF_EARLIER_START = Message("orphaned-engine-pods", "engine pods of an earlier start of this lite run in")
-ORPHANED_ENGINE_PODS = Message("orphaned-engine-pods", "engine pods of other domains were left behind in")
-
-# Data.
-TABLE_NOT_WRITABLE = Message("table-not-writable", "cannot be written: Permission denied")
-URL_FAILED = Message("url-failed", "answers 404")
-URL_REQUIRES_LOGIN = Message("url-requires-login", "answers 401 Unauthorized to no credentials")
-CHECKSUM_MISMATCH = Message("checksum-mismatch", "has the SHA-256")
-COLUMN_NOT_FOUND = Message("column-not-found", "columns that the file has not")
-CLAIM_FILE_NOT_FOUND = Message("claim-file-not-found", "there is no file")
-OBJECT_NOT_FOUND = Message("object-not-found", "has no object")
-BUCKET_NOT_FOUND = Message("bucket-not-found", "does not exist")
-STORE_CREDENTIALS_REJECTED = Message("store-credentials-rejected", "The store refuses the keys in Secret")
-STORE_WRONG_SCHEME = Message("store-wrong-scheme", "does not speak https; try http://")
-STORE_CREDENTIALS_OUTDATED = Message("store-credentials-outdated", "other keys than Secret")
-
-# Doctor.
-POD_NOT_SCHEDULED = Message("pod-not-scheduled", "no node takes the pod")
-IMAGE_PULL_FAILED = Message("image-pull-failed", "the image cannot be pulled")
+# IDs of errors and of findings of `doctor` (docs/errors.md).
+SECRET_KEY_MISSING = Message("secret-key-missing")
+SECRET_NOT_FOUND = Message("secret-not-found")
+CHANGED_SECRET = Message("secret-changed")
+API_SERVER_UNAUTHORIZED = Message("api-server-unauthorized")
+DOMAIN_KEY_LOST = Message("domain-key-lost")
+WRONG_SCHEME = Message("wrong-scheme")
+HOST_NOT_FOUND = Message("host-not-found")
+NOT_A_GATEWAY = Message("not-a-gateway")
+PATH_NOT_STRIPPED = Message("proxy-keeps-path")
+UNKNOWN_DOMAIN = Message("unknown-domain")
+DEPLOY_TOKEN_MISMATCH = Message("deploy-token-mismatch")
+CERTIFICATE_MISMATCH = Message("certificate-mismatch")
+INVALID_CONFIG = Message("invalid-config")
+EXTRA_CONFIG_KEY_REJECTED = Message("extra-config-key-rejected")
+DATABASE_UNREACHABLE = Message("database-unreachable")
+DATABASE_LOGIN = Message("database-login")
+DATABASE_NOT_FOUND = Message("database-not-found")
+DATABASE_PERMISSION_DENIED = Message("database-permission-denied")
+STATE_OF_ANOTHER_DOMAIN = Message("state-of-another-domain")
+STATE_NOT_WRITABLE = Message("state-not-writable")
+RUNK_FORBIDDEN = Message("runk-forbidden")
+ENGINE_NAMESPACE_TAKEN = Message("engine-namespace-taken")
+INVALID_KUBECONFIG = Message("invalid-kubeconfig")
+DNS_SERVICE_RECREATED = Message("dns-service-recreated")
+ENGINE_PODS_ORPHANED = Message("engine-pods-orphaned")
+VOLUME_WRITE_FAILED = Message("volume-write-failed")
+DOWNLOAD_INTERRUPTED = Message("download-interrupted")
+DOWNLOAD_REJECTED = Message("download-rejected")
+DOWNLOAD_CREDENTIALS_REJECTED = Message("download-credentials-rejected")
+CHECKSUM_MISMATCH = Message("table-checksum-mismatch")
+COLUMNS_MISMATCH = Message("table-columns-mismatch")
+TABLE_FILE_NOT_FOUND = Message("table-file-not-found")
+TABLE_OBJECT_NOT_FOUND = Message("table-object-not-found")
+BUCKET_NOT_FOUND = Message("bucket-not-found")
+S3_CREDENTIALS_REJECTED = Message("s3-credentials-rejected")
+S3_WRONG_SCHEME = Message("s3-wrong-scheme")
+DATA_SOURCE_KEYS_OUTDATED = Message("data-source-keys-outdated")
+POD_UNSCHEDULED = Message("pod-unscheduled")
+IMAGE_PULL = Message("image-pull")

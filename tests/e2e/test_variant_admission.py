@@ -62,7 +62,7 @@ def test_lite_waits_when_the_master_has_another_certificate(demo: Demo, images: 
         made.install("alice", wait=False)
         stranger = domain_key.load_key(domain_key.new_key())
         made.install("master", values=admit(domain_key.ca_certificate(stranger, "alice").decode()))
-        messages.wait_for_message(made, "alice", messages.DOMAIN_CERTIFICATE_REJECTED)
+        messages.wait_for_message(made, "alice", messages.CERTIFICATE_MISMATCH)
         assert "running" in made.pod("alice")["status"]["initContainerStatuses"][0]["state"]
 
         made.install("master", values=admit(certificate(made, "alice"), allowRekey=True))
@@ -80,7 +80,7 @@ def test_register_rejects_a_certificate_of_another_domain(demo: Demo, images: Pa
         selector = "app.kubernetes.io/component=register"
         log = demo.kubectl.run("logs", "-n", made.namespace("master"), "-l", selector, "--tail=-1")
         facts = "alice", "kuscia-system"
-        assert messages.CERTIFICATE_OF_ANOTHER_DOMAIN.printed_in(log, *facts)
+        assert messages.INVALID_CONFIG.printed_in(log, *facts)
 
 
 def test_admits_by_a_copied_token(demo: Demo, images: Path) -> None:

@@ -144,17 +144,17 @@ MISTAKES: list[tuple[str, Settings, dict[str, str | None], Message, str]] = [
         "drops the header",
         Settings(custom_http_errors=(401,)),
         {},
-        messages.NOT_A_GATEWAY_NO_HEADER,
+        messages.NOT_A_GATEWAY,
         "kuscia-error-message",
     ),
     (
         "requires a login",
         Settings(global_auth_signin="https://login.example.com/"),
         {"enable-global-auth": None},
-        messages.NOT_A_GATEWAY_REDIRECT,
+        messages.NOT_A_GATEWAY,
         "https://login.example.com/",
     ),
-    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.NOT_A_GATEWAY_BACKEND, "502"),
+    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.NOT_A_GATEWAY, "502"),
     ("does not strip the path", Settings(), {"rewrite-target": None}, messages.PATH_NOT_STRIPPED, "/master"),
 ]
 

@@ -153,7 +153,7 @@ def test_recovers_when_the_cluster_token_is_restored(installed: Variant) -> None
     eventually(lambda: words in installed.log("master", "master"), 300, "Kuscia exits")
     said = kuscia(installed.kubectl, "doctor", "-n", namespace)
     assert said.code == 1, said
-    assert messages.STATE_OF_ANOTHER_MASTER.printed_in(said.text)
+    assert messages.STATE_OF_ANOTHER_DOMAIN.printed_in(said.text)
     give_config(installed, TOKEN)
     rollout(installed, "restart")
     rollout(installed, "status")
@@ -166,7 +166,7 @@ def test_prepare_rejects_keys_that_stop_kuscia(installed: Variant) -> None:
     content = {"clusterToken": TOKEN, "kusciaAPI": {"httpPort": 8082}}
     installed.secret(installed.namespace("master"), CONFIG, {"kuscia.yaml": yaml.safe_dump(content)})
     rollout(installed, "restart")
-    messages.wait_for_message(installed, "master", messages.CONFIG_KUSCIA_API)
+    messages.wait_for_message(installed, "master", messages.EXTRA_CONFIG_KEY_REJECTED)
     assert TOKEN not in installed.log("master", "prepare")
     give_config(installed, TOKEN)
     rollout(installed, "status")

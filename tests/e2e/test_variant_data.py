@@ -183,12 +183,12 @@ def test_reports_all_wrong_tables_and_continues_when_they_are_fixed(world: Store
     world.made.install("alice", values=values(world, tables))
     wait_for_messages(
         world,
-        (messages.URL_FAILED, "away.csv"),
+        (messages.DOWNLOAD_REJECTED, "away.csv"),
         (messages.CHECKSUM_MISMATCH, hashlib.sha256(short).hexdigest()),
-        (messages.COLUMN_NOT_FOUND, "id1, years"),
-        (messages.URL_REQUIRES_LOGIN, "/private/header.csv"),
-        (messages.CLAIM_FILE_NOT_FOUND, f"/tables/{LOGIN}/lost.csv"),
-        (messages.OBJECT_NOT_FOUND, "object.csv"),
+        (messages.COLUMNS_MISMATCH, "id1, years"),
+        (messages.DOWNLOAD_CREDENTIALS_REJECTED, "/private/header.csv"),
+        (messages.TABLE_FILE_NOT_FOUND, f"/tables/{LOGIN}/lost.csv"),
+        (messages.TABLE_OBJECT_NOT_FOUND, "object.csv"),
     )
     assert declared(world, "good") is not None
     assert declared(world, "sum") is None
@@ -212,7 +212,7 @@ def test_continues_when_a_missing_claim_is_created(world: Stores) -> None:
 
     def reported() -> bool:
         text = kuscia(world.kubectl, "doctor", "-n", namespace).text
-        return messages.POD_NOT_SCHEDULED.printed_in(text, reason)
+        return messages.POD_UNSCHEDULED.printed_in(text, reason)
 
     eventually(reported, 180, f"doctor reports {reason!r}")
     metadata = {"name": claim, "namespace": namespace}
@@ -238,7 +238,7 @@ def test_continues_when_the_store_is_fixed(world: Stores) -> None:
     world.secret({"access_key_id": "alice"})
     wait_for_messages(world, (messages.SECRET_KEY_MISSING, "access_key_secret"))
     world.secret({**good, "access_key_secret": "wrong-and-secret"})
-    wait_for_messages(world, (messages.STORE_CREDENTIALS_REJECTED, secret))
+    wait_for_messages(world, (messages.S3_CREDENTIALS_REJECTED, secret))
     world.secret(good)
     wait_for_messages(world, (messages.BUCKET_NOT_FOUND, "late-bucket"), (messages.BUCKET_NOT_FOUND, "createBucket"))
     with world.client() as client:
@@ -254,7 +254,7 @@ def test_continues_when_the_store_is_fixed(world: Stores) -> None:
     ("source", "message", "fact"),
     [
         ({"bucket": "no-such-bucket", "createBucket": False}, messages.BUCKET_NOT_FOUND, "no-such-bucket"),
-        ({"scheme": "https"}, messages.STORE_WRONG_SCHEME, "http://"),
+        ({"scheme": "https"}, messages.S3_WRONG_SCHEME, "http://"),
     ],
     ids=["bucket", "scheme"],
 )
@@ -281,7 +281,7 @@ def test_helm_test_reports_rotated_keys(world: Stores) -> None:
         world.made.test("alice")
     check = world.kubectl.run("logs", "kuscia-lite-alice-check", "-n", world.made.namespace("alice"))
     assert messages.failed(check, messages.DATA_SOURCE, "--set-string lite.jobs.runId=")
-    assert messages.STORE_CREDENTIALS_OUTDATED.printed_in(check)
+    assert messages.DATA_SOURCE_KEYS_OUTDATED.printed_in(check)
 
     world.made.install("alice", values={"lite": {**settings["lite"], "jobs": {"runId": "rotated"}}})
     assert wait_until_done(world)["updated"] == 1
@@ -299,7 +299,7 @@ def test_uploads_1_gb_with_128_mib_of_memory(world: Stores) -> None:
     small = {"data": {"resources": {"limits": {"memory": "128Mi"}}}}
     world.made.install("alice", values=values(world, [big], source={"bucket": bucket}, jobs=small))
     killed, namespace = job_pod(world)["metadata"]["name"], world.made.namespace("alice")
-    eventually(lambda: messages.DOWNLOAD_RESUMED in log(world), 120, "the step resumes the download")
+    eventually(lambda: messages.DOWNLOAD_INTERRUPTED.printed_in(log(world)), 120, "the download is interrupted")
     eventually(lambda: world.uploads(bucket), 180, "an upload in parts", every=0.1)
     world.kubectl.run("delete", "pod", killed, "-n", namespace, "--grace-period=0", "--force")
     assert world.names(bucket) == set()

@@ -50,7 +50,7 @@ MYSQL = Kind(
     MARIADB,
     login_failed="1045",
     not_found="1049",
-    unreachable=messages.DATABASE_UNREACHABLE_MYSQL,
+    unreachable=messages.DATABASE_UNREACHABLE,
     kuscia_login_failed="Error 1045",
     missing_permissions="INSERT, UPDATE, DELETE, CREATE, INDEX",
     database="my-kuscia",
@@ -59,7 +59,7 @@ POSTGRESQL = Kind(
     POSTGRES,
     login_failed="28P01",
     not_found="3D000",
-    unreachable=messages.DATABASE_UNREACHABLE_POSTGRES,
+    unreachable=messages.DATABASE_UNREACHABLE,
     kuscia_login_failed="pq: password authentication failed for user",
     missing_permissions="CREATE on the schema",
     database="kuscia",
@@ -141,9 +141,9 @@ def test_waits_for_the_right_password(master: Master, kind: Kind) -> None:
         said = kuscia(master.made.kubectl, "doctor", "-n", namespace)
         master.set_secret(master.password)
         assert said.code == 1, said
-        assert messages.DATABASE_LOGIN_FAILED.printed_in(said.text, f"secret {secret} -n {namespace}")
+        assert messages.DATABASE_LOGIN.printed_in(said.text, f"secret {secret} -n {namespace}")
 
-    install_and_fix(master, messages.DATABASE_LOGIN_FAILED, kind.login_failed, fix=fix)
+    install_and_fix(master, messages.DATABASE_LOGIN, kind.login_failed, fix=fix)
 
 
 @pytest.mark.long
@@ -175,7 +175,7 @@ def test_waits_for_the_database(demo: Demo, images: Path, kind: Kind) -> None:
             databases.sql(demo.kubectl, kind.server, f"GRANT ALL ON *.* TO '{master.user}'@'%'")
         facts = kind.not_found, master.database
         install_and_fix(master, messages.DATABASE_NOT_FOUND, *facts, fix=master.make_database)
-        warned = messages.DASH_IN_DATABASE_NAME.printed_in(master.prepare_log(), master.database)
+        warned = messages.warned(master.prepare_log(), master.database)
         assert warned is ("-" in master.database)
 
 
@@ -243,7 +243,7 @@ def test_waits_for_the_previous_cluster_token(master: Master) -> None:
     # As a hook, `routes` would make helm wait for a Kuscia that does not start.
     changed = {"extraConfigSecret": config, "jobs": {"routes": {"hook": False}}}
     made.install("master", values={"master": changed}, wait=False)
-    message = messages.DATASTORE_OF_ANOTHER_MASTER
+    message = messages.STATE_OF_ANOTHER_DOMAIN
     wait_for_message(made, "master", message, timeout=PREPARE_SECONDS)
     assert "another-token" not in master.prepare_log()
     said = kuscia(made.kubectl, "doctor", "-n", namespace)

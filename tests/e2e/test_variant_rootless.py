@@ -73,4 +73,4 @@ def test_prepare_reports_root_owned_volume(demo: Demo, images: Path) -> None:
         with pytest.raises(CommandError):
             made.install("master", timeout="40s")
         log = made.log("master", "prepare")
-        assert messages.VOLUME_NOT_WRITABLE.printed_in(log, "/home/kuscia/var/k3s")
+        assert messages.STATE_NOT_WRITABLE.printed_in(log, "/home/kuscia/var/k3s")

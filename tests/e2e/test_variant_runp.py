@@ -245,7 +245,7 @@ def test_seed_reports_a_volume_that_is_not_writable(runp: Variant) -> None:
     with pytest.raises(CommandError):
         runp.install("bob", "runp", "rootless", timeout="60s")
     log = runp.log("bob", "seed")
-    assert messages.TABLE_NOT_WRITABLE.printed_in(log, f"{DATA}/bob.csv", "1000")
+    assert messages.VOLUME_WRITE_FAILED.printed_in(log, f"{DATA}/bob.csv", "1000")
 
 
 def test_rejects_a_local_source_under_runk(demo: Demo, layer: Path) -> None:
