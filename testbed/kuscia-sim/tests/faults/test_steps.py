@@ -6,7 +6,6 @@ Secrets and ConfigMaps is in memory.
 
 import base64
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from kuscia_hooks.kuscia import domain_data, domain_key
 from kuscia_hooks.steps import Outcome, check, data, prepare, register, routes
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim_testing.hostcluster import HostClusterServer
-from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset, unused_token
+from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset, until, unused_token
 from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
@@ -153,23 +152,28 @@ def mended(cluster: Cluster) -> Iterator[None]:
     cluster.clear_faults()
 
 
-def converge(step: str, attempt: Callable[[Deadline], Outcome]) -> None:
-    """Run a step as its Job does, until it succeeds."""
-    deadline = Deadline(SECONDS)
-    assert waiting.run(step, "job", deadline, lambda: attempt(deadline)) == 0, f"{step} did not converge"
+Attempt = Callable[[Deadline, Summary], Outcome]
 
 
-def is_quiet(step: str, attempt: Callable[[Deadline], Outcome]) -> None:
-    """Check that another run changes nothing."""
-    outcome = attempt(Deadline(SECONDS))
-    assert re.match(r"created=0 unchanged=\d+ failed=0 ", outcome.line), f"{step}: {outcome.line}"
+def converge(step: str, attempt: Attempt) -> Summary:
+    """Run a step as its Job does, until it succeeds; return the changes of all attempts."""
+    deadline, summary = Deadline(SECONDS), Summary()
+    assert waiting.run(step, "job", deadline, lambda: attempt(deadline, summary)) == 0, f"{step} did not converge"
+    return summary
+
+
+def is_quiet(step: str, attempt: Attempt) -> None:
+    """Check that another run has nothing to do."""
+    summary = Summary()
+    attempt(Deadline(SECONDS), summary)
+    assert (summary.created, summary.updated, summary.deleted, summary.failed) == (0, 0, 0, 0), f"{step}: {summary}"
 
 
 def domain_ids(name: str) -> list[str]:
     return [f"{name}-{number}"[-40:].strip("-") for number in range(COUNT)]
 
 
-def register_step(cluster: Cluster, ids: list[str]) -> Callable[[Deadline, Summary], Outcome]:
+def register_step(cluster: Cluster, ids: list[str]) -> Attempt:
     domains = {domain_id: {"tokenSecret": f"token-{domain_id}"} for domain_id in ids}
     config = Register.model_validate(cluster.master.settings(ledger="ledger", domains=domains))
     return lambda deadline, summary: register.attempt(config, context(cluster.kube, deadline, summary=summary))
@@ -190,8 +194,7 @@ def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
     ids = domain_ids(name)
     register_domains = register_step(cluster, ids)
     cluster.master.node.set_faults(FAULTS[name])
-    summary = Summary()
-    converge("register", lambda deadline: register_domains(deadline, summary))
+    converge("register", register_domains)
 
     image = {"image": {"name": "engine", "tag": "1"}, "deploy_templates": [
         {"name": "e", "replicas": 1, "containers": [{"name": "e", "ports": [{"name": "p", "protocol": "HTTP"}]}]}
@@ -201,8 +204,11 @@ def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
     config = Routes.model_validate(
         cluster.master.settings(ledger=ledger, domains=domains, routes="all", appImages={f"image-{name}"[:50]: image})
     )
-    made = Summary()
-    converge("routes", lambda deadline: routes.attempt(config, context(cluster.kube, deadline, summary=made)))
+
+    def apply_routes(deadline: Deadline, summary: Summary) -> Outcome:
+        return routes.attempt(config, context(cluster.kube, deadline, summary=summary))
+
+    converge("routes", apply_routes)
 
     cluster.clear_faults()
     registered(cluster, ids)
@@ -217,8 +223,8 @@ def test_register_and_routes_converge(cluster: Cluster, name: str) -> None:
         assert endpoint["host"] == f"{key['destination']}.example.com"
     entries = json.loads((cluster.core.data("configmaps", cluster.master.namespace, ledger) or {})["routes"])
     assert len(entries) == len(pairs)
-    is_quiet("register", lambda deadline: register_domains(deadline, Summary()))
-    is_quiet("routes", lambda deadline: routes.attempt(config, context(cluster.kube, deadline, verify=True)))
+    is_quiet("register", register_domains)
+    is_quiet("routes", apply_routes)
 
 
 @pytest.mark.parametrize("name", ON_A_LITE)
@@ -237,8 +243,11 @@ def test_data_converges(cluster: Cluster, lites: dict[str, Party], name: str) ->
         )
     )
     (cluster.master if name.startswith("the-state") else alice).node.set_faults(FAULTS[name])
-    summary = Summary()
-    converge("data", lambda deadline: data.attempt(config, context(cluster.kube, deadline, summary=summary)))
+
+    def declare(deadline: Deadline, summary: Summary) -> Outcome:
+        return data.attempt(config, context(cluster.kube, deadline, summary=summary))
+
+    converge("data", declare)
     cluster.clear_faults()
 
     source = alice.ask("domaindatasource/query", {"domain_id": "alice", "datasource_id": f"source-{name}"[:63]})
@@ -251,16 +260,14 @@ def test_data_converges(cluster: Cluster, lites: dict[str, Party], name: str) ->
     assert sorted((g["domaindata_id"], g["domaindatagrant_id"], g["grant_domain"]) for g in mine) == [
         (table, domain_data.grant_id(table, "bob"), "bob") for table in tables
     ]
-    deadline = Deadline(30)
-    waiting.until("the copies at bob", lambda: _copied(lites["bob"], tables), deadline)
-    is_quiet("data", lambda deadline: data.attempt(config, context(cluster.kube, deadline)))
+    until(lambda: set(tables) <= _copies(lites["bob"]), 30)
+    is_quiet("data", declare)
 
 
-def _copied(bob: Party, tables: list[str]) -> None:
+def _copies(bob: Party) -> set[str]:
+    """Return the tables of alice that bob has."""
     found = bob.ask("domaindata/list", {"data": {"domain_id": "bob"}})["domaindata_list"]
-    copies = {entry["domaindata_id"] for entry in found if entry["author"] == "alice"}
-    if not set(tables) <= copies:
-        raise RetryableError("table-not-granted", f"bob has {sorted(copies)}")
+    return {entry["domaindata_id"] for entry in found if entry["author"] == "alice"}
 
 
 GATEWAY_FAULTS: dict[str, list[Fault]] = {
@@ -279,7 +286,7 @@ GATEWAY_FAULTS: dict[str, list[Fault]] = {
 @pytest.mark.parametrize("name", GATEWAY_FAULTS)
 def test_prepare_waits_until_lite_can_start(cluster: Cluster, tmp_path: Path, name: str) -> None:
     domain_id = f"g-{sorted(GATEWAY_FAULTS).index(name)}"
-    converge("register", lambda deadline: register_step(cluster, [domain_id])(deadline, Summary()))
+    converge("register", register_step(cluster, [domain_id]))
     party = cluster.lite(domain_id, "")
     base = tmp_path / "base.yaml"
     base.write_text(yaml.safe_dump({key: value for key, value in party.node.config.items()
@@ -323,7 +330,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
         party.node.domain_id: {"endpoint": f"http://127.0.0.1:{party.node.port(1080)}"} for party in (alice, bob)
     }
     config = Routes.model_validate(cluster.master.settings(ledger="flap", domains=domains, routes="all"))
-    converge("routes", lambda deadline: routes.attempt(config, context(cluster.kube, deadline)))
+    converge("routes", lambda deadline, summary: routes.attempt(config, context(cluster.kube, deadline)))
     checks = Check.model_validate(
         cluster.master.settings(
             mode="master",
@@ -335,14 +342,7 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
     report = check.run_checks(checks, cluster.kube, Deadline(6))
     assert report.failed == 1, "routes cannot be READY while bob's gateway answers 502"
     bob.node.set_faults([{"at": "gateway", "do": "fail", "status": 502, "down": 3, "every": 9}])
-    deadline = Deadline(SECONDS)
-    waiting.until("check", lambda: _passes(checks, cluster.kube), deadline)
-
-
-def _passes(config: Check, kube: Kube) -> None:
-    report = check.run_checks(config, kube, Deadline(15))
-    if report.failed:
-        raise RetryableError("node-not-ready", f"{report.failed} checks failed")
+    until(lambda: check.run_checks(checks, cluster.kube, Deadline(15)).failed == 0, SECONDS)
 
 
 def test_derives_same_token_as_node(cluster: Cluster) -> None:
