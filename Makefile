@@ -112,7 +112,7 @@ unit: deps ## Unit and chart tests of the product (under 90 s)
 	pytest --quiet --numprocesses 2 -m "not cluster and not long" tests $(call report,unit)
 
 test-testbed: deps ## Tests of the test bed that need no cluster
-	pytest --quiet -m "not cluster and not long" testbed $(call report,testbed)
+	pytest --quiet --numprocesses 2 -m "not cluster and not long" testbed $(call report,testbed)
 
 e2e: deps ## End-to-end tests: the demo and the quicker variants
 	@$(PY) -m testbed.demo up
