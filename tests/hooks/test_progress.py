@@ -24,9 +24,8 @@ def test_terminal_gets_a_bar_instead_of_lines(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    progress = TransferProgress("a.csv", "sent", None, fake_time.clock)
+    progress = TransferProgress("a.csv", "sent", 2, fake_time.clock)
     other = ChangeProgress(100)
-    progress.set_meta("a.csv", 2)
     fake_time.time += 60
     progress.update(2)
     for _ in range(100):

@@ -18,7 +18,6 @@ import yaml
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import waiting
 from kuscia_hooks.core.config import Check, Data, Prepare, Register, Routes
-from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.kuscia import domain_data, domain_key
