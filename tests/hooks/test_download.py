@@ -12,15 +12,15 @@ from tests.hooks.conftest import secret_data
 from tests.hooks.fakes import FakeCore
 
 URL = "https://files.example.com/alice.csv"
-# More than a block, since what was received of the last one is lost.
+# More than one block: an incomplete block is lost when the connection breaks.
 BYTES = bytes(range(256)) * (12 << 10)
 
 
 class Server:
-    """A file with an ETag, for which ranges may be asked.
+    """A server of one file, with an ETag and ranges.
 
     Args:
-        broken_after: bytes of the first answer, before the connection breaks.
+        broken_after: bytes of the first response before the connection breaks.
     """
 
     def __init__(self, broken_after: int | None = None) -> None:
@@ -54,22 +54,23 @@ def fetch(
     return download.fetch(URL, login or Login(), directory, transport=httpx.MockTransport(server), **more)
 
 
-def test_once(tmp_path: Path) -> None:
+def test_downloads_file_and_forgets_it(tmp_path: Path) -> None:
     file = fetch(Server(), tmp_path / "d")
     assert file.read_bytes() == BYTES
     download.forget(file)
     assert not (tmp_path / "d").exists()
 
 
-def test_it_goes_on_where_it_broke_off(tmp_path: Path) -> None:
+def test_resumes_interrupted_download(tmp_path: Path) -> None:
     server = Server(broken_after=(2 << 20) + 1000)
-    with pytest.raises(RetryableError, match="broke off after"):
+    with pytest.raises(RetryableError) as caught:
         fetch(server, tmp_path)
+    assert caught.value.id == "download-interrupted"
     assert fetch(server, tmp_path).read_bytes() == BYTES
     assert [request.headers.get("Range") for request in server.requests] == [None, f"bytes={2 << 20}-"]
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
+def test_restarts_when_file_changed(tmp_path: Path) -> None:
     server = Server(broken_after=(2 << 20) + 1000)
     with pytest.raises(RetryableError):
         fetch(server, tmp_path)
@@ -78,8 +79,8 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", ["TransferProgress", "Path.write_text", "Path.open"])
-def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    """The part of the former version goes before the new one gets its mark."""
+def test_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """The part of the old version is deleted before the mark of the new one is written."""
     server = Server(broken_after=(2 << 20) + 1000)
     with pytest.raises(RetryableError):
         fetch(server, tmp_path)
@@ -95,54 +96,72 @@ def test_a_kill_never_mixes_two_versions(tmp_path: Path, monkeypatch: pytest.Mon
     assert fetch(server, tmp_path).read_bytes() == BYTES[::-1]
 
 
-def test_what_is_there_whole_is_not_fetched_again(tmp_path: Path) -> None:
+def test_does_not_download_complete_file_again(tmp_path: Path) -> None:
     server = Server()
     fetch(server, tmp_path)
     assert fetch(server, tmp_path).read_bytes() == BYTES
     assert server.requests[1].headers["Range"] == f"bytes={len(BYTES)}-"
 
 
-def test_a_wrong_size_is_known_from_the_beginning(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match=f"has {len(BYTES)} bytes, not the 7 of `size`"):
+def test_rejects_wrong_size_before_download(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError) as caught:
         fetch(Server(), tmp_path, size=7)
+    assert caught.value.id == "table-size-mismatch"
+    assert str(len(BYTES)) in caught.value.message
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "says"),
+    ("status", "error_id"),
     [
-        (404, PermanentError, "alice.csv answers 404 Not Found"),
-        (401, PermanentError, "answers 401 Unauthorized to no credentials"),
-        (503, RetryableError, "answers 503"),
-        (429, RetryableError, "answers 429"),
+        (404, "download-rejected"),
+        (401, "download-credentials-rejected"),
+        (503, "download-unavailable"),
+        (429, "download-unavailable"),
     ],
 )
-def test_refused(tmp_path: Path, status: int, kind: type[StepError], says: str) -> None:
-    with pytest.raises(kind, match=says):
+def test_maps_status_to_error(tmp_path: Path, status: int, error_id: str) -> None:
+    with pytest.raises(StepError) as caught:
         fetch(lambda _: httpx.Response(status), tmp_path)
+    assert caught.value.id == error_id
+    assert URL in caught.value.message
+    assert str(status) in caught.value.message
 
 
-def test_wrong_credentials_are_named_but_not_shown(tmp_path: Path) -> None:
+def test_rejected_credentials_are_named_but_not_shown(tmp_path: Path) -> None:
     login = Login(httpx.BasicAuth("me", "hunter2"), secret="Secret ns/files")
-    with pytest.raises(PermanentError, match="to the credentials in Secret ns/files") as error:
+    with pytest.raises(PermanentError) as caught:
         fetch(lambda _: httpx.Response(403), tmp_path, login)
-    assert "hunter2" not in str(error.value)
+    assert caught.value.id == "download-credentials-rejected"
+    assert "Secret ns/files" in caught.value.message
+    assert "hunter2" not in str(caught.value)
 
 
-def test_not_reached(tmp_path: Path) -> None:
-    def refuse(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("connection refused")
+@pytest.mark.parametrize(
+    ("cause", "error_id"),
+    [
+        ("connection refused", "download-unreachable"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "download-wrong-scheme"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "download-certificate-not-trusted"),
+    ],
+)
+def test_maps_connection_failure_to_error(tmp_path: Path, cause: str, error_id: str) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(cause)
 
-    with pytest.raises(RetryableError, match="is not reached"):
-        fetch(refuse, tmp_path)
+    with pytest.raises(StepError) as caught:
+        fetch(fail, tmp_path)
+    assert caught.value.id == error_id
 
 
-def test_wrong_scheme(tmp_path: Path) -> None:
-    def plain(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number")
+def test_reports_file_that_cannot_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    with pytest.raises(PermanentError, match="does not speak TLS; does its URL begin with http://"):
-        fetch(plain, tmp_path)
+    monkeypatch.setattr("kuscia_hooks.tables.download.Path.open", full)
+    with pytest.raises(RetryableError) as caught:
+        fetch(Server(), tmp_path)
+    assert caught.value.id == "download-not-saved"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +172,9 @@ def test_wrong_scheme(tmp_path: Path) -> None:
         ({"query": "?sig=hunter2"}, ("query", "sig=hunter2")),
     ],
 )
-def test_logins(core: FakeCore, kube: Kube, tmp_path: Path, values: dict[str, str], sent: tuple[str, str]) -> None:
+def test_sends_credentials(
+    core: FakeCore, kube: Kube, tmp_path: Path, values: dict[str, str], sent: tuple[str, str]
+) -> None:
     core.put("secrets", "ns", "files", data=secret_data(**values))
     server = Server()
     fetch(server, tmp_path, download.login(kube, "ns", "files"))
@@ -162,27 +183,30 @@ def test_logins(core: FakeCore, kube: Kube, tmp_path: Path, values: dict[str, st
     assert (request.url.query.decode() if where == "query" else request.headers[where]) == text
 
 
-def test_a_secret_that_is_missing_or_incomplete(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(RetryableError, match="Secret ns/files does not exist"):
+def test_reports_missing_or_incomplete_secret(core: FakeCore, kube: Kube) -> None:
+    with pytest.raises(RetryableError) as caught:
         download.login(kube, "ns", "files")
+    assert caught.value.id == "secret-not-found"
     core.put("secrets", "ns", "files", data=secret_data(username="me"))
-    with pytest.raises(
-        RetryableError, match="neither token, nor username and password, nor query \\(it has username\\)"
-    ):
+    with pytest.raises(RetryableError) as caught:
         download.login(kube, "ns", "files")
+    assert caught.value.id == "secret-key-missing"
+    assert "username" in caught.value.message
 
 
 @pytest.mark.parametrize("key", ["token", "username", "query"])
-def test_a_login_that_is_no_text(core: FakeCore, kube: Kube, key: str) -> None:
+def test_reports_credentials_that_are_not_text(core: FakeCore, kube: Kube, key: str) -> None:
     core.put("secrets", "ns", "files", data=secret_data(**{"password": "x", key: b"\xff"}))
-    with pytest.raises(RetryableError, match=f"{key} of Secret ns/files is not UTF-8 text"):
+    with pytest.raises(RetryableError) as caught:
         download.login(kube, "ns", "files")
+    assert caught.value.id == "secret-not-text"
+    assert key in caught.value.message
 
 
-def test_what_is_not_read_of_a_login_may_be_anything(core: FakeCore, kube: Kube) -> None:
+def test_ignores_other_keys_of_secret(core: FakeCore, kube: Kube) -> None:
     core.put("secrets", "ns", "files", data=secret_data(token="hunter2", keystore=b"\xff"))
     assert download.login(kube, "ns", "files").headers == {"Authorization": "Bearer hunter2"}
 
 
-def test_a_signature_is_not_shown() -> None:
+def test_shown_url_has_no_signature() -> None:
     assert download.shown(f"{URL}?sig=hunter2") == f"{URL}?…"

@@ -61,12 +61,12 @@ BOB = [
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, list[list[str]]]:
-    """Both files as a CSV reader sees them, header first."""
+    """Return the rows of both files, header first."""
     return {name: list(csv.reader(io.StringIO(examples.table(name).decode()))) for name in ("alice", "bob")}
 
 
 @pytest.mark.parametrize(("name", "columns"), [("alice", ALICE), ("bob", BOB)])
-def test_shape(tables: dict[str, list[list[str]]], name: str, columns: list[str]) -> None:
+def test_examples_have_expected_shape(tables: dict[str, list[list[str]]], name: str, columns: list[str]) -> None:
     head, *rows = tables[name]
     assert head == columns
     assert len(rows) == 9892
@@ -76,14 +76,14 @@ def test_shape(tables: dict[str, list[list[str]]], name: str, columns: list[str]
     assert (ids[0], ids[-1]) == (0, 11159)
 
 
-def test_about_8760_ids_in_common(tables: dict[str, list[list[str]]]) -> None:
+def test_examples_have_8760_ids_in_common(tables: dict[str, list[list[str]]]) -> None:
     alice, bob = ({row[0] for row in rows[1:]} for rows in tables.values())
     assert len(alice & bob) == 8760
     assert alice != bob
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])
-def test_features_are_standardised(tables: dict[str, list[list[str]]], name: str) -> None:
+def test_features_are_standardized(tables: dict[str, list[list[str]]], name: str) -> None:
     head, *rows = tables[name]
     for index, column in enumerate(head):
         if column in ("id1", "id2", "y"):
@@ -95,12 +95,12 @@ def test_features_are_standardised(tables: dict[str, list[list[str]]], name: str
         assert deviation == pytest.approx(1, abs=1e-9), column
 
 
-def test_y(tables: dict[str, list[list[str]]]) -> None:
+def test_labels_have_expected_balance(tables: dict[str, list[list[str]]]) -> None:
     labels = [row[-1] for row in tables["bob"][1:]]
     assert (labels.count("0"), labels.count("1")) == (5155, 4737)
 
 
-def test_the_same_bytes_everywhere() -> None:
+def test_examples_are_the_same_bytes_everywhere() -> None:
     digests = {name: hashlib.sha256(examples.table(name)).hexdigest() for name in ("alice", "bob")}
     assert digests == {
         "alice": "06531f9cf2d8ffe69f800d2ad8bd0541dbbb1a8c7a4b24a220f424717feadca6",

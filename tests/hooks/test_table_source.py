@@ -16,17 +16,17 @@ def table(**fields: Any) -> Table:
     return Table.model_validate({"id": "t", "name": "t", "relativeUri": "t.csv", **fields})
 
 
-def test_an_example(tmp_path: Path) -> None:
+def test_returns_example(tmp_path: Path) -> None:
     found = content_of(table(example="alice"), tmp_path)
     assert found is not None
     assert found.open().read() == examples.table("alice")
 
 
-def test_nothing_to_bring(tmp_path: Path) -> None:
+def test_returns_none_without_a_source(tmp_path: Path) -> None:
     assert content_of(table(), tmp_path) is None
 
 
-def test_a_file_is_read_and_stays(tmp_path: Path) -> None:
+def test_reads_file_and_does_not_delete_it(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(BYTES)
     found = content_of(table(file=str(path), sha256=hashlib.sha256(BYTES).hexdigest(), size=len(BYTES)), tmp_path)
@@ -37,20 +37,25 @@ def test_a_file_is_read_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "error_id", "values"),
     [
-        ({"size": 7}, f"has {len(BYTES)} bytes, not the 7 of `size`"),
-        ({"sha256": "0" * 64}, f"has the SHA-256 {hashlib.sha256(BYTES).hexdigest()}, not the 0000"),
+        ({"size": 7}, "table-size-mismatch", ["7", str(len(BYTES))]),
+        ({"sha256": "0" * 64}, "table-checksum-mismatch", ["0" * 64, hashlib.sha256(BYTES).hexdigest()]),
     ],
 )
-def test_another_content_than_said(tmp_path: Path, fields: dict[str, Any], says: str) -> None:
+def test_rejects_content_that_differs(tmp_path: Path, fields: dict[str, Any], error_id: str, values: list[str]) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(BYTES)
-    with pytest.raises(PermanentError, match=says):
+    with pytest.raises(PermanentError) as caught:
         content_of(table(file=str(path), **fields), tmp_path)
+    assert caught.value.id == error_id
+    assert all(value in caught.value.message for value in [str(path), *values])
 
 
-def test_a_missing_file_says_what_there_is(tmp_path: Path) -> None:
+def test_missing_file_lists_existing_files(tmp_path: Path) -> None:
     (tmp_path / "other.csv").touch()
-    with pytest.raises(PermanentError, match=f"there is no file {tmp_path}/in/own.csv; {tmp_path} holds other.csv"):
+    with pytest.raises(PermanentError) as caught:
         content_of(table(file=str(tmp_path / "in/own.csv")), tmp_path)
+    assert caught.value.id == "table-file-not-found"
+    assert f"{tmp_path}/in/own.csv" in caught.value.message
+    assert "other.csv" in caught.value.message
