@@ -31,13 +31,13 @@ PART = 8 << 20
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from kuscia_hooks import cli
+from kuscia_hooks.cli import command
 from kuscia_hooks.tables import s3
 from kuscia_hooks.tables.source import Content
 endpoint, path = sys.argv[1:]
 store = s3.Store(s3.Location(endpoint, "bkt", "", "alice", "alice-pw"))
 store._client.meta.events.register("before-send.s3.UploadPart", lambda **_: time.sleep(0.5))
-cli._begin(False)
+command.begin(log_json=False)
 store.upload("big.csv", Content(Path(path)))
 """
 

@@ -81,7 +81,7 @@ def step_command(
         def command(
             mode: str, timeout: float, log_json: bool, dry_run: bool = False, verify: bool = False, **options: Any
         ) -> None:
-            _begin(log_json)
+            begin(log_json)
             from kuscia_hooks.core.errors import StepError
             from kuscia_hooks.core.waiting import Deadline, run
             from kuscia_hooks.steps import Context
@@ -111,7 +111,7 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
     def decorate(function: Callable[..., int]) -> click.Command:
         @functools.wraps(function)
         def command(config: str, **options: Any) -> None:
-            _begin(log_json=False)
+            begin(log_json=False)
             from kuscia_hooks.core.errors import StepError
             from kuscia_hooks.kuscia.api import at_a_glance
 
@@ -149,7 +149,8 @@ def print_text(text: str) -> None:
     logger.info("%s", text)
 
 
-def _begin(log_json: bool) -> None:
+def begin(log_json: bool) -> None:
+    """Set up the log, and stop cleanly on SIGTERM."""
     from kuscia_hooks.core import log
 
     log.setup(log_json)

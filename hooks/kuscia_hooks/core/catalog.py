@@ -34,8 +34,6 @@ def _permanent(error_id: str, summary: str) -> Entry:
 GENERAL = (
     _permanent("several-errors", "Several errors, at least one of which needs manual action; each is listed."),
     _retryable("several-retryable", "Several retryable errors; each is listed."),
-    _permanent("unclassified", "Temporary."),
-    _retryable("unclassified-retryable", "Temporary."),
     _permanent("invalid-config", "The configuration file of the step is invalid; each wrong value is listed."),
     _permanent("unknown-config-file-key", "A configuration file has a key that the step does not support."),
     _permanent("wrong-type", "A value of a configuration file has the wrong type."),
