@@ -34,7 +34,7 @@ def _texts(tree: ast.AST) -> Iterator[str]:
 
 def _messages() -> dict[str, Path]:
     """Return the constant parts of error messages of the steps, with the module of each."""
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted((ROOT / "hooks/kuscia_hooks").rglob("*.py")):
         for call in _calls(ast.parse(path.read_text())):
             found |= {text.strip(): path for text in _texts(call) if len(text.split()) >= WORDS}
@@ -43,7 +43,7 @@ def _messages() -> dict[str, Path]:
 
 def _rules() -> dict[str, Path]:
     """Return the constant parts of the rules and warnings in the templates, with the template of each."""
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted((ROOT / "charts/kuscia").rglob("templates/**/*.tpl")):
         for text in RULE.findall(path.read_text()):
             found |= {part.strip(): path for part in re.split(r"%[sdvq]", text) if len(part.split()) >= WORDS}
