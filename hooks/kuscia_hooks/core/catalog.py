@@ -165,7 +165,7 @@ STEPS = (
     _permanent("volume-write-failed", "A table cannot be written to the volume."),
     # register
     _permanent(
-        "registered-with-different-key", "The domain is registered with a key other than that of its certificate."
+        "registered-with-different-key", "The key of the registered domain differs from the key in its certificate."
     ),
     # routes
     _retryable("domains-not-registered", "The register step has not created every Domain yet."),
@@ -175,10 +175,10 @@ STEPS = (
     _retryable("route-not-ready", "A route is not READY."),
     _retryable("table-not-declared", "A domain has not declared a table that the example job reads."),
     _retryable("table-not-granted", "A domain has not granted a table that the example job reads."),
-    _permanent("table-in-different-data-source", "A table is in a data source other than that of the example job."),
+    _permanent("table-in-different-data-source", "A table is in a different data source than the example job."),
     _retryable("result-not-registered", "A result of the example job is not registered."),
     _permanent("result-not-a-table", "A result of the example job is not registered as a table."),
-    _retryable("data-source-keys-outdated", "The data source has access keys other than those in the Secret."),
+    _retryable("data-source-keys-outdated", "The access keys of the data source differ from those in the Secret."),
     _retryable("table-content-missing", "A table is declared, but its object or file does not exist."),
     _permanent("table-unreadable", "The file of a table cannot be read."),
     # example job

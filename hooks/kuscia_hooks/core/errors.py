@@ -15,10 +15,10 @@ class StepError(Exception):
     """A step cannot do its work. Raise one of the subclasses.
 
     Args:
-        error_id: ID in the catalog, such as `secret-not-found`; it decides which subclass is right.
-        message: what is wrong, with names and values; never a secret.
-        fix: the command or sentence that fixes it; "" where the message says it.
-        see: a command that shows more; "" where there is none.
+        error_id: ID in the catalog, such as `secret-not-found`; it determines the subclass.
+        message: the cause, with names and values; never a secret.
+        fix: the command or sentence that fixes it; "" if the message contains it.
+        see: a command that shows more; "" for no command.
 
     Raises:
         ValueError: the ID is not in the catalog, or is listed there for the other subclass.
@@ -40,7 +40,7 @@ class StepError(Exception):
         self.see = _printable_lines(see)
 
     def __str__(self) -> str:
-        """Return `[id] message`, and the fix and the command that shows more on lines of their own."""
+        """Return `[id] message`, with the fix and the command that shows more on separate lines."""
         lines = [f"[{self.id}] {self.message}"]
         lines += [f"    {label}: {text}" for label, text in (("fix", self.fix), ("see", self.see)) if text]
         return "\n".join(lines)

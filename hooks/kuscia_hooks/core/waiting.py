@@ -45,7 +45,7 @@ class Deadline:
         return self.left() <= 0
 
     def left(self) -> float:
-        """Return the seconds left; infinite if there is no deadline."""
+        """Return the seconds left; infinite without a deadline."""
         return float("inf") if self.seconds == 0 else self.seconds - self.elapsed()
 
     def elapsed(self) -> float:

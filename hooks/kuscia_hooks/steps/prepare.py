@@ -84,7 +84,7 @@ class _Taken:
 def attempt(settings: Settings, context: Context) -> Outcome:
     """Wait for each requirement in turn, then write kuscia.yaml.
 
-    A wait may last for days, and Secrets may change meanwhile. All values that are written were valid at the same
+    A wait can take days, and Secrets can change during it. All values that are written were valid at the same
     time.
 
     Raises:
@@ -186,7 +186,7 @@ def _engines(config: Prepare, settings: Engines, kube: Kube) -> str | None:
 
 
 def _complete(config: Prepare, base: Mapping[str, Any], kube: Kube) -> tuple[dict[str, Any], bytes | None]:
-    """Return `base` merged with the additional configuration, and the text of its Secret; None if there is none."""
+    """Return `base` merged with the additional configuration, and the text of its Secret (None without a Secret)."""
     if config.extra_config_secret is None:
         return dict(base), None
     extra, raw = _extra_config(config, config.extra_config_secret, kube)

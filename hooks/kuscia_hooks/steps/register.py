@@ -91,8 +91,8 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
         if stored is not None and not admission.allow_rekey:
             raise PermanentError(
                 "registered-with-different-key",
-                f"domain {domain_id} is registered with a key other than that of domains.{domain_id}.cert: the key of "
-                "the lite was lost or replaced, or the certificate is wrong",
+                f"domain {domain_id} is registered with a different key than domains.{domain_id}.cert contains: the "
+                "key of the lite was lost or replaced, or the certificate is wrong",
                 fix="restore the Secret with the key of the lite; or, if the new key is right, set "
                 f"master.domains.{domain_id}.allowRekey: true for one upgrade",
             )
