@@ -44,7 +44,7 @@ def missing_controllers() -> list[str]:
 
 
 def _tracking() -> Path:
-    """The hierarchy in which daemons are followed: one that limits nothing by itself."""
+    """Return the hierarchy that tracks daemons; it sets no limits."""
     return MOUNT if unified() else hierarchies()["pids"]
 
 
@@ -95,9 +95,10 @@ def all_processes(names: Names) -> list[int]:
 
 
 def kill_all(names: Names) -> None:
-    """SIGKILL to every process of the cluster, until none is left.
+    """Send SIGKILL to every process of the cluster until all have exited.
 
-    Raises ClusterError with those that stay (in an uninterruptible state) after KILL_SECONDS.
+    Raises:
+        ClusterError: processes (in an uninterruptible state) still run after KILL_SECONDS.
     """
     deadline = time.monotonic() + KILL_SECONDS
     while pids := all_processes(names):

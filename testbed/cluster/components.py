@@ -200,7 +200,7 @@ def coredns(names: Names) -> Daemon:
     bind {names.node_address}
     errors
     health 127.0.0.1:8181
-    # There are no other networks: NXDOMAIN at once, because clients retry "refused".
+    # No other network exists. Return NXDOMAIN at once, because clients retry after REFUSED.
     template ANY ANY . {{
         rcode NXDOMAIN
     }}

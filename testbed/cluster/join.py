@@ -1,7 +1,7 @@
-"""Join two local clusters like two organisations: through single ports, with a firewall at each end.
+"""Join two local clusters like two organizations: through single ports, with a firewall at each end.
 
-A veth pair leads from one cluster's network namespace into the other's. Each end lets in connections to the
-openings that it was told of, and answers to connections of its own; everything else is dropped without a word.
+A veth pair connects the network namespaces of the clusters. Each end accepts connections to its openings, and replies
+to connections that it opened. It drops everything else silently.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from testbed.cluster.errors import ClusterError
 from testbed.cluster.local import Cluster
 from testbed.cluster.names import Names
 
-# What exists at either end: (table, built-in chain, how it is asked for the join's interface).
+# The chains at each end: (table, built-in chain, option that matches the interface of the join).
 CHAINS = (("mangle", "PREROUTING", "-i"), ("nat", "POSTROUTING", "-o"))
 
 
@@ -78,7 +78,7 @@ def _join(one: Names, other: Names) -> None:
 
 
 def _guard(here: Names, there: Names, openings: Sequence[Opening]) -> None:
-    """Lets in what is opened; before kube-proxy's rules, so that ports are those which the peer asks for."""
+    """Accept connections to the openings. The rules precede those of kube-proxy, which change the port."""
     interface, ours = _interface(there), _chain(there)
     accepted = "\n".join(
         f"iptables -w -t mangle -A {ours} -p tcp -d {opening.address or here.node_address} "
@@ -101,7 +101,7 @@ def _guard(here: Names, there: Names, openings: Sequence[Opening]) -> None:
 
 
 def _part(one: Names, other: Names) -> None:
-    """Removes the join, whole or half made; one end's interface takes the other's along."""
+    """Remove a complete or partial join. Deleting the interface at one end deletes the other one too."""
     for here, there in ((one, other), (other, one)):
         interface, ours = _interface(there), _chain(there)
         commands = [f"ip link delete {interface}"]

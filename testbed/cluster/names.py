@@ -1,7 +1,7 @@
-"""Everything that is derived from a cluster's name: paths, address ranges, ports, namespaces.
+"""Derive paths, address ranges, ports and namespaces from the name of a cluster.
 
-Pure: nothing here touches the machine. Two clusters collide in nothing but, with a chance of 1 in
-120, their address slot; `check_slot` in preflight.py says so before anything starts.
+Pure: nothing here accesses the machine. Two clusters share an address slot with a probability of 1 in 120, and
+nothing else; `check_slot` in preflight.py reports this before anything starts.
 """
 
 import hashlib
@@ -163,5 +163,5 @@ class Names:
 
     @property
     def mount_points(self) -> list[Path]:
-        """Those of `binds` that a machine does not have by itself: made by `up`, removed by `down`."""
+        """Return the mount points of `binds` that `up` creates and `down` removes."""
         return [p for p in self.binds.values() if p not in (Path("/run"), Path("/var/log"))]

@@ -1,4 +1,4 @@
-"""Health questions to the cluster's daemons, asked from inside its network."""
+"""Health probes of the cluster daemons, sent from inside its network."""
 
 import ctypes
 import http.client
@@ -16,12 +16,16 @@ SECONDS = 5.0
 
 
 def get(names: Names, url: str, *, inside: bool = True, admin: bool = False) -> tuple[int, bytes]:
-    """Status and body of GET `url`.
+    """Return status and body of GET `url`.
 
-    inside: ask from the cluster's network namespace, else from the machine.
-    admin: show the administrator's certificate and check the server's; else accept any certificate
-    (components' own self-signed ones, on loopback).
-    Raises OSError or http.client.HTTPException when there is no answer.
+    Args:
+        inside: connect from the network namespace of the cluster instead of the machine.
+        admin: present the administrator certificate and verify the server; otherwise accept any certificate
+            (components have self-signed certificates on loopback).
+
+    Raises:
+        OSError: the connection failed.
+        http.client.HTTPException: the response is missing or invalid.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80

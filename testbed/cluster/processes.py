@@ -151,7 +151,7 @@ def _start_time(pid: int) -> int | None:
 
 
 def tail(names: Names, daemon: str, lines: int = 25) -> str:
-    """The end of a daemon's log, for an error message."""
+    """Return the end of the log of a daemon, for an error message."""
     path = log_file(names, daemon)
     if not path.exists():
         return "(no log)"
@@ -161,9 +161,10 @@ def tail(names: Names, daemon: str, lines: int = 25) -> str:
 
 
 def wait_healthy(names: Names, daemons: list[Daemon]) -> None:
-    """Waits until all are healthy.
+    """Wait until all daemons are healthy.
 
-    Raises ClusterError with reason and log of each that is not in time, or that ended.
+    Raises:
+        ClusterError: daemons timed out or exited; with the reason and log of each.
     """
     began = time.monotonic()
     said = began

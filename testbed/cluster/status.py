@@ -6,9 +6,9 @@ from .names import Names
 
 
 def report(names: Names) -> tuple[str, bool]:
-    """The text of `status`, and whether all daemons and the node are healthy.
+    """Return the text of `status`, and whether all daemons and the node are healthy.
 
-    Pods are listed but not judged: a test may want a failing one.
+    Pods are listed but do not affect the result: a test can run a pod that fails.
     """
     if not names.state.is_dir() and not names.run.is_dir():
         return (

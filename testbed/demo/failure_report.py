@@ -34,7 +34,7 @@ def failure_report(kubectl: Kubectl, namespaces: Sequence[str]) -> str:
 
 
 def problem(pod: dict[str, Any]) -> str:
-    """Return what is wrong with a pod; "" if it is ready or has succeeded."""
+    """Return the problem of a pod; "" if it is ready or has succeeded."""
     status = pod["status"]
     if status["phase"] == "Succeeded":
         return ""

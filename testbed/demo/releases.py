@@ -93,10 +93,10 @@ def values_args(release: Release, *more: Path) -> list[str]:
 def install(
     kubectl: Kubectl, release: Release, *values: Path, extra: tuple[str, ...] = (), timeout: str = "15m"
 ) -> None:
-    """`helm upgrade --install` of one release, waiting until it is ready.
+    """Run `helm upgrade --install` for one release and wait until it is ready.
 
     Raises:
-        CommandError: helm gave up; its text says why.
+        CommandError: helm failed or timed out; the text contains its output.
     """
     kubectl.helm(
         "upgrade", "--install", release.name, str(CHART),

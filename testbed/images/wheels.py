@@ -18,7 +18,7 @@ def download(requirements: Path) -> Path:
 
     Raises:
         ImageError: pip failed.
-        CannotRunHere: there is no pip.
+        CannotRunHere: pip is not installed.
     """
     name = requirements.parent.name
     key = hashlib.sha256(requirements.read_bytes() + "\0".join([PYTHON, *PLATFORMS]).encode())

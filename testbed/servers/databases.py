@@ -1,7 +1,7 @@
 """Database servers for the end-to-end tests, MariaDB and PostgreSQL: one Deployment each, in a separate namespace.
 
-Both servers' administrators log in over a socket inside the pod alone, so the only credentials are those of the
-users that tests make: random, or chosen by the test, and handed over on standard input.
+The administrators of both servers can log in only over a socket inside the pod. The only credentials are those of the
+users that tests create. They are random or chosen by the test, and passed on standard input.
 """
 
 import secrets

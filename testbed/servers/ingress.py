@@ -1,8 +1,9 @@
 """An Ingress controller for tests: Debian's nginx, configured as ingress-nginx does.
 
-ingress-nginx itself needs an nginx with Lua modules that no package here has, and other controllers do not read its
-annotations. So `nginx_conf` writes what ingress-nginx's template (rootfs/etc/nginx/template/nginx.tmpl) makes of an
-Ingress: that controller's defaults where the Ingress says nothing, an error where it says what is not known here.
+ingress-nginx requires an nginx with Lua modules that are not packaged, and other controllers do not read its
+annotations. So `nginx_conf` writes the configuration that the template of ingress-nginx
+(rootfs/etc/nginx/template/nginx.tmpl) generates for an Ingress. Missing annotations have the defaults of ingress-nginx;
+unsupported annotations are an error.
 """
 
 import base64
@@ -48,7 +49,7 @@ class Settings:
     Args:
         ignore_invalid_headers: `ignore-invalid-headers`.
         custom_http_errors: `custom-http-errors`: responses with these statuses are replaced by error pages.
-        global_auth_signin: `global-auth-signin`, with a `global-auth-url` that knows nobody; "" for none.
+        global_auth_signin: `global-auth-signin`, with a `global-auth-url` that rejects every user; "" for none.
     """
 
     ignore_invalid_headers: bool = True
@@ -72,13 +73,13 @@ def options(ingress: Object) -> dict[str, str]:
     """Return the options of an Ingress: its annotations on top of the defaults.
 
     Raises:
-        ValueError: an annotation that is not known here.
+        ValueError: an annotation is not supported.
     """
     annotations = ingress["metadata"].get("annotations") or {}
     given = {key.removeprefix(PREFIX): value for key, value in annotations.items() if key.startswith(PREFIX)}
     unknown = sorted(set(given) - set(DEFAULTS))
     if unknown:
-        raise ValueError(f"the test's Ingress controller does not know {', '.join(unknown)}")
+        raise ValueError(f"unsupported Ingress annotations: {', '.join(unknown)}")
     return DEFAULTS | given
 
 
@@ -86,7 +87,7 @@ def locations(ingress: Object, addresses: Mapping[str, str]) -> list[Location]:
     """Return the paths of an Ingress; none if it is of another class.
 
     Args:
-        addresses: of Services by name, as host:port of the port that is asked for.
+        addresses: host:port of the backend port, by Service name.
     """
     spec = ingress["spec"]
     if spec.get("ingressClassName") != CLASS:
@@ -262,10 +263,10 @@ class Controller:
         """Serve the present Ingresses of namespaces with these settings.
 
         Args:
-            mistakes: annotations (without PREFIX) that are to be read otherwise; None: as if not there.
+            mistakes: values that replace those of annotations (without PREFIX); None removes the annotation.
 
         Raises:
-            ValueError: an annotation is not known.
+            ValueError: an annotation is not supported.
             CommandError: nginx does not start.
         """
         found: list[Location] = []

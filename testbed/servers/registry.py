@@ -1,7 +1,7 @@
 """A container registry for the end-to-end tests: Debian's docker-registry, in the network of a local cluster.
 
-It listens on the node, so that inside that network it is 127.0.0.1:PORT for containerd, which takes plain HTTP from
-there, and for skopeo, when that runs in the same network (`Cluster.nsenter`).
+It listens on the node. In that network, containerd and skopeo (run with `Cluster.nsenter`) reach it at
+127.0.0.1:PORT; containerd accepts plain HTTP from that address.
 """
 
 import base64
@@ -30,8 +30,8 @@ class Registry:
     """A running registry.
 
     Args:
-        host: `127.0.0.1:PORT`, as it is called inside the cluster's network.
-        password: of the user `puller`; "" where nobody is asked.
+        host: `127.0.0.1:PORT`, its address in the network of the cluster.
+        password: of the user `puller`; "" if the registry does not require a login.
     """
 
     cluster: Cluster
@@ -79,7 +79,7 @@ def registry(
     Args:
         image: complete reference of the registry's own image.
         port: on the node.
-        private: whether it asks for a login.
+        private: whether it requires a login.
     """
     password = secrets.token_hex(16) if private else ""
     _remove(kubectl, namespace)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# PORT is where it listens. A login is asked for when /run/login has the files username and password.
+# PORT is the port to listen on. The registry requires a login if /run/login has the files username and password.
 set -eu
 {
     cat <<CONFIG

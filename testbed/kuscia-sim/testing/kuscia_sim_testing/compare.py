@@ -106,7 +106,7 @@ def differences(line: Line, answer: Answer) -> list[str]:
             return [f"recorded {line.error}, but there was an answer: HTTP {answer.status}"]
         return _error_difference(line.error, answer.error)
     if answer.status is None:
-        return [f"recorded HTTP {line.status}, but there was no answer: {answer.error}"]
+        return [f"recorded HTTP {line.status}, but the request failed: {answer.error}"]
     found = [] if line.status == answer.status else [f"status: {line.status} recorded, {answer.status} now"]
     found += _header_differences(line, answer)
     return found + _body_differences(line, answer.body)

@@ -42,10 +42,10 @@ class Source:
 
 
 def ssl_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """TLS with the certificates that Kuscia mounts into the engine's container.
+    """Return a TLS configuration with the certificates that Kuscia mounts into the engine container.
 
     Raises:
-        EngineError: an environment variable is missing, or a file is not there or not a certificate.
+        EngineError: an environment variable or a file is missing, or a file is not a certificate.
     """
     missing = [name for name in CERTIFICATES if not environment.get(name)]
     if missing:

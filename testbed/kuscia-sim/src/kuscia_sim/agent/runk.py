@@ -1,7 +1,7 @@
 """RunK: engines as pods of the host cluster, created with the lite's ServiceAccount.
 
-The pod is recorded in runk-task-pod.yaml. Verbs used: get, list, watch, create, delete on pods, configmaps and secrets,
-and get on pods/log (Kuscia facts 4 and 16.4).
+The pod is recorded in runk-task-pod.yaml. Permissions used: get, list, watch, create and delete on pods, configmaps
+and secrets, and get on pods/log (Kuscia facts 4 and 16.4).
 """
 
 import asyncio

@@ -214,7 +214,7 @@ def _resources_spec(resources: Dict | None, code: int) -> Dict:
     """Return Kubernetes limits and requests. Like Kuscia, name the CPU limit in every error.
 
     Raises:
-        Panic: a request is invalid and there are no limits; Kuscia then dereferences nil.
+        Panic: a request is invalid and limits are missing; Kuscia then dereferences nil.
     """
     spec: Dict = {}
     for kind, word in (("limits", "limit"), ("requests", "request")):

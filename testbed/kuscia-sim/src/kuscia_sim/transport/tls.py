@@ -80,7 +80,7 @@ def _compare_raw_issuers(context: ssl.SSLContext, certificate: str, key: str, cl
 def _leads_to(root: bytes, sent: Sequence[x509.Certificate]) -> bool:
     """Return whether encoded issuer names lead from the first certificate to the root's subject.
 
-    Clients also send their own copy of the CA, which is no root however its name is encoded.
+    Clients also send their own copy of the CA. It never counts as the root, whatever the encoding of its name.
     """
     issuers = {found.subject.public_bytes(): found.issuer.public_bytes() for found in sent[1:]}
     name = sent[0].issuer.public_bytes()
