@@ -7,7 +7,6 @@ IMAGE_PREFIX ?=##             Registry path to push images to (required with CLU
 KUSCIA_IMAGE ?=##             Kuscia image to test instead of the stand-in, such as docker-archive:kuscia.tar
 CONFIG ?= kuscia.yaml##       Configuration of `make sim`
 TESTS ?=##                    Tests of `make pytest`, such as tests/hooks/test_keys.py
-WORDS ?= README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs hooks/README.md##  Paths that `make words` reads
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kuscia-chart
 LOCK := requirements-dev.txt
@@ -95,7 +94,7 @@ report =
 
 .PHONY: lint words unit test-testbed e2e e2e-all test test-all pytest
 words: venv ## Check user-facing text against the word list in style/
-	@$(PY) style/check_words.py $(WORDS)
+	@$(PY) style/check_words.py
 
 lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellcheck, word list, helm lint
 	ruff check .
