@@ -1,4 +1,4 @@
-"""Columns of a table: those that are declared and those in the header of its CSV file."""
+"""Columns of a table, as declared and in the header of its CSV file."""
 
 import csv
 from collections.abc import Iterable

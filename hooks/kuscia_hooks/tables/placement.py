@@ -117,7 +117,7 @@ def _store(config: Data, keys: tuple[str, str]) -> Store | None:
 def place_tables(
     config: Data, kube: Kube, keys: tuple[str, str], summary: Summary
 ) -> tuple[list[Table], list[StepError]]:
-    """Store all tables. Return those that were stored, and the errors of the others."""
+    """Store all tables. Return the stored tables, and the errors of the others."""
     placement = _Placement(config, kube, _store(config, keys), summary)
     ready: list[Table] = []
     errors: list[StepError] = []
