@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,23 @@ def test_reports_wrong_key_bucket_and_scheme(endpoint: str, store: Store) -> Non
         with pytest.raises(PermanentError) as caught:
             Store(where).ensure_bucket(create=False)
         assert caught.value.id == error_id
+
+
+def test_suggests_signature_version_4_when_version_2_is_rejected(endpoint: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        Store(replace(location(endpoint), version="s3v2")).ensure_bucket(create=False)
+    assert caught.value.id == "s3-permission-denied"
+    assert "lite.data.source.version: s3v4" in caught.value.fix
+
+
+def test_finds_region_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store in a region other than the one that the client assumes at first."""
+    monkeypatch.setenv("VGW_REGION", "eu-central-1")
+    with s3.on_loopback(tmp_path, {"alice": "alice-pw"}) as url:
+        store = Store(location(url))
+        assert store.ensure_bucket(create=True) is True
+        assert store.upload("a.csv", Content(b"id1\n1\n")) is True
+        assert store.rows("a.csv") == (1, ["id1"])
 
 
 def test_reports_unreachable_store() -> None:

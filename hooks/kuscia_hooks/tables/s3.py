@@ -342,10 +342,12 @@ class Store:
                 fix=f"correct the access keys in {location.credentials}",
             )
         if status == 403 or code == "AccessDenied":
+            old = location.version == "s3v2"
             return PermanentError(
                 "s3-permission-denied",
                 f"{text} (access key {_shortened(location.access_key)} in {location.credentials})",
-                fix=f"permit this for the access key, or correct the access keys in {location.credentials}",
+                fix=f"permit this for the access key, or correct the access keys in {location.credentials}"
+                + ("; if the store requires signature version 4, set lite.data.source.version: s3v4" if old else ""),
             )
         if code in _BUSY or status >= 500:
             return RetryableError("s3-unavailable", text, see=self._see())
