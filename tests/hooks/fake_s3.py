@@ -80,8 +80,8 @@ class FakeS3:
             return 200, {}, b""
         if bucket not in self.buckets:
             return _error("NoSuchBucket")
-        if "location" in query:
-            return 200, {}, b"<LocationConstraint/>"
+        if "list-type" in query:
+            return 200, {}, b"<ListBucketResult/>"
         # Objects are stored as a whole here; test_s3_server.py has multipart uploads.
         assert "uploads" in query
         return 200, {}, b"<ListMultipartUploadsResult/>"

@@ -176,7 +176,10 @@ def test_rejects_invalid_bucket_name(fake: FakeS3) -> None:
         ((200, b"\xff\xfe"), "not-an-s3-endpoint"),
         ((302, b""), "not-an-s3-endpoint"),
         ((404, b"<html>not found</html>"), "not-an-s3-endpoint"),
+        ((500, b"<html>error</html>"), "not-an-s3-endpoint"),
+        ((500, b""), "s3-unavailable"),
         ((502, b"<html>bad gateway</html>"), "s3-unavailable"),
+        ((200, b"<Error><Code>SlowDown</Code></Error>"), "s3-unavailable"),
     ],
 )
 def test_detects_servers_other_than_s3(fake: FakeS3, store: Store, answer: tuple[int, bytes], error_id: str) -> None:
@@ -248,3 +251,23 @@ def test_request_has_configured_style_and_signature(fields: dict[str, object], u
     assert requests[0].url == url
     sent = requests[0].headers["Authorization"]
     assert (sent.decode() if isinstance(sent, bytes) else sent).startswith(authorization)
+
+
+def test_every_request_has_virtual_host_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some stores reject every request in path style."""
+    hosts = []
+    connect = s3.connect
+
+    def capture(request, **_: object) -> None:
+        hosts.append(request.url.split("/")[2])
+        raise OSError("captured")
+
+    def captured(location: Location, verify: bool | str = True):
+        client = connect(location, verify)
+        client.meta.events.unregister("needs-retry.s3", unique_id="retry-config-s3")
+        client.meta.events.register("before-send.s3", capture)
+        return client
+
+    monkeypatch.setattr(s3, "connect", captured)
+    all_calls_raise(Store(replace(WHERE, virtualhost=True)))
+    assert set(hosts) == {"bkt.s3.example.com"}

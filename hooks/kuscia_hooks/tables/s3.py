@@ -215,11 +215,15 @@ class Store:
         return self._do(f"read {name}", read)
 
     def _bucket_exists(self) -> bool:
-        """Ask with GET: a response to HEAD has no body that would show whether an S3 store sent it."""
+        """List one object: a response to HEAD has no body that would show whether an S3 store sent it.
+
+        GetBucketLocation is unsuitable: the library sends it in path style always, which some stores reject.
+        """
         from botocore.exceptions import ClientError
 
         try:
-            self._client.get_bucket_location(Bucket=self.location.bucket)
+            prefix = self.location.object_name("")
+            self._client.list_objects_v2(Bucket=self.location.bucket, Prefix=prefix, MaxKeys=1)
         except ClientError as error:
             if _code(error) in _NO_BUCKET:
                 return False
@@ -365,17 +369,18 @@ def _require_s3(operation_model: Any, response_dict: Mapping[str, Any], **_: Any
     """Reject responses that no S3 store sends. The library takes every 200 for success, a login page included.
 
     Raises:
-        _NotS3Error: the response is neither an S3 error nor, where one is expected, the location of a bucket.
+        _NotS3Error: the response is neither an S3 error nor, where one is expected, a list of objects.
     """
     status, body = response_dict["status_code"], response_dict["body"]
-    if status >= 500 or not isinstance(body, bytes):
+    # 500: the library has changed the status of a 200 with an S3 error or without XML.
+    if status > 500 or not isinstance(body, bytes):
         return
-    locating = operation_model.name == "GetBucketLocation"
-    if not locating and (status < 300 or not body):
+    listing = operation_model.name == "ListObjectsV2"
+    if (not listing and (status < 300 or not body)) or (status == 500 and not body):
         return
     found = _ROOT.match(body)
-    if not found or found[1] != (b"LocationConstraint" if status < 300 else b"Error"):
-        raise _NotS3Error(f"HTTP status {status}: {body[:100].decode(errors='replace')}")
+    if not found or found[1] != (b"ListBucketResult" if status < 300 else b"Error"):
+        raise _NotS3Error(f"response: {body[:100].decode(errors='replace') or 'empty'}")
 
 
 @cache
@@ -414,8 +419,7 @@ def connect(location: Location, verify: bool | str = True) -> Any:
             response_checksum_validation="when_required",
         ),
     )
-    # Before the library's own handler, which turns a 200 that is not XML into a 500.
-    client.meta.events.register_first("before-parse.s3", _require_s3)
+    client.meta.events.register_last("before-parse.s3.*", _require_s3)
     return client
 
 
