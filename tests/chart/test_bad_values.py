@@ -303,13 +303,13 @@ OURS: list[tuple[Object, str, str, str]] = [
         _route(source="alice", destination="carol"),
         "master.routes[0].destination",
         '"carol"',
-        "unknown-domain",
+        "unlisted-domain",
     ),
     (
         _route(source="kuscia-system", destination="bob"),
         "master.routes[0].source",
         '"kuscia-system"',
-        "unknown-domain",
+        "unlisted-domain",
     ),
     (
         _route(source="alice", destination="alice"),
@@ -321,7 +321,7 @@ OURS: list[tuple[Object, str, str, str]] = [
         _route(source="alice", destination="bob", transit="x"),
         "master.routes[0].transit",
         '"x"',
-        "unknown-domain",
+        "unlisted-domain",
     ),
     (_route(source="alice", destination="bob", transit=7), "master.routes[0].transit", "7", "domain-id-not-text"),
     (
@@ -435,7 +435,7 @@ OURS: list[tuple[Object, str, str, str]] = [
         _master(exampleJob={"enabled": True}),
         "master.exampleJob.parties[1].domain",
         '"bob"',
-        "unknown-domain",
+        "unlisted-domain",
     ),
     (
         _master(domains=TWO, exampleJob={"enabled": True, "initiator": "carol"}),

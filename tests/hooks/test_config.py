@@ -157,7 +157,7 @@ INVALID = [
             ],
         },
         {
-            ("unknown-domain", "routes[0].source", '"zoe"'),
+            ("unlisted-domain", "routes[0].source", '"zoe"'),
             ("route-without-endpoint", "domains.carol.endpoint", ""),
             ("route-to-itself", "routes[1].destination", '"bob"'),
             ("transit-through-route-end", "routes[2].transit", '"bob"'),

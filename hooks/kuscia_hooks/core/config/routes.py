@@ -78,7 +78,7 @@ class Routes(WritingStep):
             domain = getattr(route, field)
             if domain is not None and domain not in self.domains:
                 rule = f"must be one of the domains ({', '.join(self.domains)})"
-                yield Problem("unknown-domain", f"{where}.{field}", rule, shown(domain))
+                yield Problem("unlisted-domain", f"{where}.{field}", rule, shown(domain))
         if route.source == route.destination:
             rule = "must differ from the source"
             yield Problem("route-to-itself", f"{where}.destination", rule, shown(route.destination))

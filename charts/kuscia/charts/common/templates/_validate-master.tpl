@@ -87,7 +87,7 @@
 {{/* The value must be an ID in master.domains: {path, value, domains, example, hint}. */}}
 {{- define "kuscia.check.knownDomain" -}}
 {{- if not (hasKey .domains (toString .value)) }}
-{{- include "kuscia.error" (dict "id" "unknown-domain" "path" .path "value" (toJson .value)
+{{- include "kuscia.error" (dict "id" "unlisted-domain" "path" .path "value" (toJson .value)
   "rule" (printf "must be a domain in master.domains%s" (.hint | default "")) "example" .example) }}
 {{- end }}
 {{- end -}}
