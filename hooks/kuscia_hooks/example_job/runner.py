@@ -11,7 +11,7 @@ from typing import Any
 from kuscia_hooks.core.config import ExampleJob
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline, until
+from kuscia_hooks.core.waiting import Deadline, Interval, until
 from kuscia_hooks.example_job import psi_config, results
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
@@ -136,7 +136,7 @@ def _create(api: KusciaAPI, job: ExampleJob, job_id: str) -> None:
 
 
 def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
-    reported, reported_at, status = "", float("-inf"), {"state": "Unknown"}
+    interval, reported, status = Interval(deadline.clock.now, at_once=True), "", {"state": "Unknown"}
     while True:
         try:
             status = api.call("job/query", {"job_id": job_id})["status"]
@@ -145,9 +145,9 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
             raise PermanentError("example-job-deleted", f"KusciaJob {job_id} was deleted while it ran") from error
         except RetryableError as error:
             line = str(error)
-        if line != reported or deadline.elapsed() - reported_at >= REPORT_SECONDS:
+        if interval.due(changed=line != reported):
             logger.info("KusciaJob %s: %s, %.0f s", job_id, line, deadline.elapsed())
-            reported, reported_at = line, deadline.elapsed()
+            reported = line
         if ended(status):
             return status
         if deadline.passed:
