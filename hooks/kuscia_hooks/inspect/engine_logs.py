@@ -15,7 +15,7 @@ from kuscia_hooks.core.config import LookedAtEngines, Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.core.waiting import REPORT_SECONDS, Deadline
+from kuscia_hooks.core.waiting import Deadline, Interval
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.names import namespace_of
 from kuscia_hooks.kuscia import jobs
@@ -101,7 +101,7 @@ class Reader:
         return [pod for pod in found if (pod["metadata"].get("annotations") or {}).get(TASK_ANNOTATION) == task_id]
 
     def _await_pods(self, namespace: str, job_id: str, task_id: str) -> list[dict[str, Any]]:
-        reported = float("-inf")
+        interval = self._interval()
         while True:
             pods = self._pods(namespace, task_id)
             if pods:
@@ -109,25 +109,25 @@ class Reader:
             status = self.api.call("job/query", {"job_id": job_id})["status"]
             if _over(status, task_id):
                 return []
-            reported = self._report(reported, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
+            self._wait(interval, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
 
-    def _report(self, reported: float, text: str) -> float:
-        """Report what `logs` is waiting for every ten seconds, then pause.
+    def _interval(self) -> Interval:
+        return Interval(self.deadline.clock.now, at_once=True)
+
+    def _wait(self, interval: Interval, text: str) -> None:
+        """Pause before the next attempt, and report every ten seconds what `logs` is waiting for.
 
         Raises:
             RetryableError: `log-wait-timeout`.
         """
         if self.deadline.passed:
             raise RetryableError("log-wait-timeout", f"timed out waiting for the engine: {text}")
-        now = self.deadline.elapsed()
-        if now - reported >= REPORT_SECONDS:
+        if interval.due():
             self.say(f"waiting: {printable(text)}")
-            reported = now
         self.deadline.pause()
-        return reported
 
     def _pod(self, namespace: str, job_id: str, name: str, container: str) -> None:
-        reported = float("-inf")
+        interval = self._interval()
         while True:
             try:
                 for line in self.kube.follow_log(namespace, name, container, self.query.follow):
@@ -145,10 +145,10 @@ class Reader:
                         "engine-log-not-found",
                         f"pod {namespace}/{name} was deleted before its log could be read: {error.message}",
                     ) from error
-                reported = self._report(reported, error.message)
+                self._wait(interval, error.message)
 
     def _kept(self, job_id: str, task_id: str) -> int:
-        replica, reported = 0, float("-inf")
+        replica, interval = 0, self._interval()
         while True:
             try:
                 self._replica(job_id, task_id, replica)
@@ -158,7 +158,7 @@ class Reader:
                     return replica
                 waits = self.query.follow and LATER in error.text
                 if waits and not jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
-                    reported = self._report(reported, error.text)
+                    self._wait(interval, error.text)
                     continue
                 raise self._lost(error) from error
 
@@ -199,7 +199,7 @@ class Reader:
             return PermanentError(
                 "engine-logs-not-kept",
                 "the engine pod is gone, and the lite does not keep logs of engines",
-                fix=f"{upgrade} --set lite.runk.enableLogging=true   # or follow the next job: logs -f",
+                fix=f"{upgrade} --set lite.runk.enableLogging=true   # or follow the next job: kubectl kuscia logs -f",
             )
         return PermanentError(
             "engine-log-not-found",
@@ -221,7 +221,7 @@ def latest(api: KusciaAPI) -> str:
     """
     found = jobs.listed(api)
     if not found:
-        raise PermanentError("no-job", "this domain takes part in no job")
+        raise PermanentError("no-job", "the domain does not take part in any job")
     return str(found[0]["job_id"])
 
 
