@@ -125,8 +125,8 @@ def test_plan() -> None:
     ]
     revoked = domain_data.plan_data(wanted(0), {**there, "grants": {}}, ["alice-table-bob"], ["old-table"])
     assert [str(a) for a in revoked.actions] == [
-        "delete DomainDataGrant alice-table-bob (left the values)",
-        "delete DomainData old-table (left the values)",
+        "delete DomainDataGrant alice-table-bob (no longer in the values)",
+        "delete DomainData old-table (no longer in the values)",
     ]
     assert revoked.unchanged == 2
 

@@ -45,7 +45,7 @@ def lines(plan: Any) -> list[str]:
         (
             State(None, {"token": b"old"}),
             [
-                "delete Secret tok-alice (of an earlier state of the master)",
+                "delete Secret tok-alice (from an earlier state of the master)",
                 "create Domain alice",
                 "create Secret tok-alice",
             ],

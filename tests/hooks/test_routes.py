@@ -167,7 +167,7 @@ def body(host: str = "h") -> dict[str, Any]:
         ({"alice/bob": "x"}, {A_B: None}, ["create DomainRoute alice-bob"], 0),
         ({"alice/bob": "x"}, {A_B: body()}, [], 1),
         ({"alice/bob": "x"}, {A_B: body("other")}, ["recreate DomainRoute alice-bob (changed)"], 0),
-        ({"alice/bob": "x", "bob/alice": "y"}, {}, ["delete DomainRoute bob-alice (no longer wanted)"], 1),
+        ({"alice/bob": "x", "bob/alice": "y"}, {}, ["delete DomainRoute bob-alice (no longer in the values)"], 1),
     ],
 )
 def test_plan(ledger: dict[str, str], present: dict[RouteKey, Any], actions: list[str], unchanged: int) -> None:

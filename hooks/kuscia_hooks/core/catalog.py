@@ -37,7 +37,7 @@ GENERAL = (
     _permanent("invalid-config", "The configuration file of the step is invalid; each wrong value is listed."),
     _permanent("unknown-config-file-key", "A configuration file has a key that the step does not support."),
     _permanent("wrong-type", "A value of a configuration file has the wrong type."),
-    _permanent("number-out-of-range", "A number in a configuration file is outside of its range."),
+    _permanent("number-out-of-range", "A number in a configuration file is out of range."),
     _permanent("invalid-path", "A path in a configuration file is not absolute."),
     _permanent("endpoint-protocol-mismatch", "The scheme of an endpoint does not match its protocol."),
     _permanent("invalid-config-value", "A value of a configuration file is invalid."),
@@ -110,13 +110,13 @@ ENGINES = (
     _retryable("engine-marker-not-found", "The release's ConfigMap in the engine namespace does not exist."),
     _retryable("engine-namespace-taken", "The engine namespace belongs to a different lite."),
     _retryable("engine-pods-orphaned", "Engine pods of other domains are left in the engine namespace."),
-    _retryable("invalid-kubeconfig", "The Secret does not hold a kubeconfig that works in the Kuscia container."),
+    _retryable("invalid-kubeconfig", "The Secret does not contain a kubeconfig that works in the Kuscia container."),
     _retryable("pull-secrets-missing", "The ServiceAccount of engine pods does not have all imagePullSecrets."),
     _retryable("runk-forbidden", "RunK does not have all permissions that it needs in the engine namespace."),
 )
 
 TABLES = (
-    _permanent("bucket-not-found", "The bucket does not exist, or the object store does not show it to these keys."),
+    _permanent("bucket-not-found", "The bucket does not exist, or these access keys have no access to it."),
     _permanent("download-certificate-not-trusted", "The TLS certificate of the server of a table is not trusted."),
     _retryable("download-changed", "The file behind a URL changed between two attempts; the download restarts."),
     _permanent("download-credentials-rejected", "The server of a table requires credentials, or rejected them."),
@@ -137,7 +137,7 @@ TABLES = (
     _permanent("s3-wrong-scheme", "The endpoint says http where the object store uses https, or the reverse."),
     _permanent("table-checksum-mismatch", "The content of a table does not have the configured SHA-256."),
     _permanent("table-column-types-incomplete", "`columnTypes` has no type for some columns of the file."),
-    _permanent("table-column-types-unsupported", "`columnTypes` needs a file that the step can read."),
+    _permanent("table-column-types-unsupported", "`columnTypes` requires a file that the step can read."),
     _permanent("table-columns-mismatch", "A table declares columns that are missing from its file."),
     _permanent("table-file-not-found", "The file of a table does not exist."),
     _permanent("table-file-not-readable", "The step has no permission to read the file of a table."),
@@ -151,8 +151,8 @@ STEPS = (
     _permanent("existing-secret-not-found", "The Secret that existingSecret names does not exist."),
     _permanent("domain-key-lost", "The domain certificate exists, but its key does not."),
     _permanent("domain-key-missing", "The Secret of the domain key has no value under the configured key."),
-    _permanent("domain-key-invalid", "The Secret of the domain key holds something other than a usable RSA key."),
-    _permanent("domain-certificate-invalid", "The ConfigMap of the domain certificate holds no certificate."),
+    _permanent("domain-key-invalid", "The Secret of the domain key does not contain a valid RSA key."),
+    _permanent("domain-certificate-invalid", "The ConfigMap of the domain certificate does not contain a certificate."),
     _permanent("domain-certificate-mismatch", "The domain certificate does not belong to the domain key."),
     _permanent("domain-id-changed", "The domain certificate was issued for a different domain ID."),
     # prepare
@@ -187,7 +187,7 @@ STEPS = (
 
 INSPECT = (
     # logs
-    _permanent("no-job", "The domain takes part in no job."),
+    _permanent("no-job", "The domain does not take part in any job."),
     _permanent("job-not-found", "The job does not exist, or the domain does not take part in it."),
     _permanent("container-required", "The engine has several containers; --container must name one."),
     _permanent("engine-log-not-found", "The engine has no log: it never started, or its log was deleted with a pod."),

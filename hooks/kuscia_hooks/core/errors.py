@@ -94,7 +94,7 @@ class Problem:
 
 
 class ConfigError(PermanentError):
-    """The configuration of the step is invalid. The process cannot see a change of it, so it exits.
+    """The configuration of the step is invalid. A running step does not see changes to it, so the step exits.
 
     Args:
         problems: the wrong values, where they are known one by one.

@@ -1,4 +1,4 @@
-"""Deadlines, retries, and the line every ten seconds that says what a step is waiting for."""
+"""Deadlines, retries, and a report every ten seconds of what a step is waiting for."""
 
 import random
 import time
@@ -22,7 +22,7 @@ MANUAL_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Clock:
-    """The time as the steps see it; tests use their own."""
+    """Current time and sleep; tests replace both."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -65,7 +65,7 @@ class Deadline:
 
 
 class Interval:
-    """Limits reports to one in `seconds`.
+    """Limits reports to one every `seconds` seconds.
 
     Args:
         at_once: whether the first report is due immediately.

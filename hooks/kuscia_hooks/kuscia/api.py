@@ -136,7 +136,7 @@ class KusciaAPI:
             status = answer["status"]
             code, text = int(status["code"]), str(status["message"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Busy(path, response.status_code, f"invalid answer: {response.text[:100]!r}") from error
+            raise Busy(path, response.status_code, f"invalid response: {response.text[:100]!r}") from error
         if code:
             raise error_for(path, code, text)
         return answer.get("data")
@@ -163,7 +163,7 @@ class KusciaAPI:
         except httpx.TransportError as error:
             raise self._transport_error(path, error) from error
         except ValueError as error:
-            raise Busy(path, 200, f"invalid answer: {error}") from error
+            raise Busy(path, 200, f"invalid response: {error}") from error
 
     def version(self) -> str:
         """Return the version of the node, such as `v1.1.0b0`."""

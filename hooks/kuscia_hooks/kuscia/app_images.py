@@ -82,5 +82,5 @@ def plan_app_images(
         elif normal_app_image(found) != normal_app_image(body):
             actions.append(Action("update", "AppImage", name, "changed", payload=body))
     changes = len(actions)
-    actions += [Action("delete", "AppImage", name, "no longer wanted") for name in ledger if name not in wanted]
+    actions += [Action("delete", "AppImage", name, "no longer in the values") for name in ledger if name not in wanted]
     return Plan(tuple(actions), unchanged=len(wanted) - changes)

@@ -131,8 +131,8 @@ def plan_data(
         ("tables", "DomainData", "domaindata_id", same_table),
         ("grants", "DomainDataGrant", "domaindatagrant_id", same_grant),
     )
-    actions = [Action("delete", "DomainDataGrant", grant, "left the values") for grant in revoked]
-    actions += [Action("delete", "DomainData", table, "left the values") for table in undeclared]
+    actions = [Action("delete", "DomainDataGrant", grant, "no longer in the values") for grant in revoked]
+    actions += [Action("delete", "DomainData", table, "no longer in the values") for table in undeclared]
     changes, total = 0, 0
     for kind, title, id_key, same in kinds:
         for body in wanted[kind]:

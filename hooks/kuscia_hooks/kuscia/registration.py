@@ -100,4 +100,4 @@ def register(
             f"{endpoint}/register returned HTTP {response.status_code}: the proxy cannot reach the master",
         )
     # The lite sends the same request at its start and reports the error.
-    logger.warning("the master answered the registration with HTTP %d: %s", response.status_code, answer[:200])
+    logger.warning("the master returned HTTP %d for the registration: %s", response.status_code, answer[:200])

@@ -140,9 +140,9 @@ def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadli
         master = config.master.endpoint
         until("the gateway of the master", lambda: gateway.probe(master), deadline)
         logger.info("the gateway of the master answers at %s", master)
-        until(f"the master to know domain {config.domain_id}", lambda: _known(config, master), deadline)
+        until(f"domain {config.domain_id} at the master", lambda: _known(config, master), deadline)
         taken.key, taken.token = until(
-            "the master to admit the domain", lambda: _admitted(config, kube, master), deadline
+            f"admission of domain {config.domain_id} by the master", lambda: _admitted(config, kube, master), deadline
         )
         taken.secrets[config.key_secret] = taken.key
     if config.dns_service:

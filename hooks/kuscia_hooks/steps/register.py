@@ -81,7 +81,7 @@ def plan_domain(domain_id: str, admission: Admission, state: State) -> Plan:
     actions: list[Action] = []
     if state.domain is None:
         if secret and state.token is not None:
-            actions.append(Action("delete", "Secret", secret, "of an earlier state of the master"))
+            actions.append(Action("delete", "Secret", secret, "from an earlier state of the master"))
         actions.append(Action("create", "Domain", domain_id, payload=admission.cert))
         if secret:
             actions.append(Action("create", "Secret", secret))

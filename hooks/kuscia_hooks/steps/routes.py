@@ -47,7 +47,7 @@ class _Router:
         if self._verify:
             doubtful = list(self.wanted)
         elif known and not self._there(known[:STATUS_BATCH]):
-            logger.info("routes of the ledger do not exist; reading every route")
+            logger.info("some routes in the ledger do not exist; reading every route")
             doubtful = list(self.wanted)
         present: dict[RouteKey, Mapping[str, Any] | None] = {}
         failed = each(

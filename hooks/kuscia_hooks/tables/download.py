@@ -35,7 +35,7 @@ class Login:
 
 
 def login(kube: Kube, namespace: str, name: str) -> Login:
-    """Return the credentials in a Secret: `token`, `username` and `password`, or the `query` of a signed URL.
+    """Return the credentials in a Secret: `token`, or `username` and `password`, or the `query` of a signed URL.
 
     Raises:
         RetryableError: the Secret is missing, has none of these keys, or a value is not text.
@@ -63,8 +63,8 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
         return Login(query=query, secret=where)
     raise RetryableError(
         "secret-key-missing",
-        f"{where} must have token, username and password, or query (keys: {', '.join(data) or 'none'})",
-        fix="add one of these to the Secret",
+        f"{where} must have key token, keys username and password, or key query (keys: {', '.join(data) or 'none'})",
+        fix="add one of these keys, or pairs of keys, to the Secret",
         see=see,
     )
 

@@ -19,8 +19,7 @@ REKEY = (
 ADMIT = "{master_upgrade} --set master.domains.{value}.endpoint={gateway}"
 SHOW_CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # fix the values, then: {upgrade}"
 SHOW_KEY = (
-    "kubectl get secret {key_secret} -n {namespace} -o jsonpath='{{.data}}' | wc -c   # must hold one RSA key in PEM; "
-    "fix it, then: {restart}"
+    "kubectl describe secret {key_secret} -n {namespace}   # must contain one RSA key in PEM; fix it, then: {restart}"
 )
 DATABASE_LOGIN = (
     "kubectl edit secret {db_secret} -n {namespace}   # base64 of the password of {db_user}; if Kuscia has started "

@@ -287,7 +287,7 @@ def _example_result(api: KusciaAPI, config: Check) -> str:
     """Read the latest result of the example job, then delete results that are not kept."""
     found = results.listed(api, config.domain_id)
     latest = next((result for result in reversed(found) if result.state == results.LATEST), None)
-    found_text = "none; helm test of the master creates one" if latest is None else _of_job(api, config, latest)
+    found_text = "none yet; helm test of the master release creates one" if latest is None else _of_job(api, config, latest)
     for result in found:
         if not result.keep:
             _remove(api, config.domain_id, result)
