@@ -85,6 +85,18 @@ def test_plan_by_certificate(key_pem: bytes, other_key_pem: bytes) -> None:
     assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == ["update Domain alice (new key)"]
 
 
+@pytest.mark.parametrize("stored", ["not base64", base64.b64encode(b"not a certificate").decode()])
+def test_reports_a_different_key_when_the_stored_certificate_is_unreadable(key_pem: bytes, stored: str) -> None:
+    state = State({**domain(), "cert": stored}, None)
+    assert lines(register.plan_domain("alice", admission(), state)) == ["create Secret tok-alice"]
+    by_cert = admission(tokenSecret=None, cert=pem_certificate(key_pem))
+    with pytest.raises(PermanentError) as error:
+        register.plan_domain("alice", by_cert, state)
+    assert error.value.id == "registered-with-different-key"
+    rekey = by_cert.model_copy(update={"allow_rekey": True})
+    assert lines(register.plan_domain("alice", rekey, state)) == ["update Domain alice (new key)"]
+
+
 def test_rekey_by_token(key_pem: bytes) -> None:
     """A lite with a new key needs the unused token, which it gets with allowRekey only."""
     state = State(domain(pem_certificate(key_pem), used="tok-1"), {"token": b"tok-1"})

@@ -121,6 +121,8 @@ def plan_routes(
         elif key.entry not in ledger:
             actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
     gone = [key for key in map(RouteKey.of_entry, ledger) if key not in wanted]
-    actions += [Action("delete", "DomainRoute", str(key), "no longer in the values", payload=(key, None)) for key in gone]
+    actions += [
+        Action("delete", "DomainRoute", str(key), "no longer in the values", payload=(key, None)) for key in gone
+    ]
     changes = sum(action.verb != "delete" for action in actions)
     return Plan(tuple(actions), unchanged=len(wanted) - changes)

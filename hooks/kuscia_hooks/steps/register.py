@@ -58,10 +58,16 @@ def wanted_public(domain_id: str, admission: Admission) -> bytes | None:
 
 
 def stored_public(domain: dict[str, Any]) -> bytes | None:
-    """Return the public key that the master has for a domain; None if it has none."""
+    """Return the public key that the master has for a domain; None if it has none.
+
+    KusciaAPI also stores certificates in other forms than base64 of PEM. Their key is b"", which equals no key.
+    """
     if not domain.get("cert"):
         return None
-    return domain_key.certificate_public_der(base64.b64decode(domain["cert"]))
+    try:
+        return domain_key.certificate_public_der(base64.b64decode(domain["cert"]))
+    except ValueError:
+        return b""
 
 
 def unused_token(domain: dict[str, Any]) -> str:
