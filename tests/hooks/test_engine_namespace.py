@@ -251,7 +251,3 @@ def test_kubeconfig_selects_its_cluster(core: FakeCore, kube: Kube) -> None:
     assert there is not kube
     assert there._core.api_client.configuration.host == "https://elsewhere:6443"
     assert text is not None
-
-
-def test_truncates_long_lists() -> None:
-    assert engine_namespace.shown([f"p{number:02}" for number in range(12)]).endswith("p09 and 2 more")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kuscia_hooks.core.catalog import CATALOG
-from kuscia_hooks.core.text import printable
+from kuscia_hooks.core.text import printable_lines
 
 SHOWN = 10
 """How many of several errors are printed."""
@@ -27,7 +27,7 @@ class StepError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, error_id: str, message: str, fix: str = "", see: str = "") -> None:
-        message = _printable_lines(message)
+        message = printable_lines(message)
         super().__init__(message)
         entry = CATALOG.get(error_id)
         if entry is None:
@@ -36,8 +36,8 @@ class StepError(Exception):
             raise ValueError(f"error ID {error_id} is raised as {type(self).__name__}, the catalog says otherwise")
         self.id = error_id
         self.message = message
-        self.fix = _printable_lines(fix)
-        self.see = _printable_lines(see)
+        self.fix = printable_lines(fix)
+        self.see = printable_lines(see)
 
     def __str__(self) -> str:
         """Return `[id] message`, with the fix and the command that shows more on separate lines."""
@@ -117,12 +117,6 @@ def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
     lines = [f"{where} has {count}:", *(f"  - {problem}" for problem in problems)]
     fix = "correct the values of the release, then run helm upgrade"
     return ConfigError("invalid-config", "\n".join(lines), fix=fix, problems=problems)
-
-
-def _printable_lines(text: str) -> str:
-    """Remove control characters, but keep line breaks and indentation: messages may list several things."""
-    lines = text.split("\n")
-    return "\n".join(line[: len(line) - len(line.lstrip(" "))] + printable(line) for line in lines)
 
 
 def merged(errors: Sequence[StepError]) -> StepError:

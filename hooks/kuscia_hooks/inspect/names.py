@@ -4,6 +4,7 @@ from kuscia_hooks.core.config import Database, Release
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.inspect.finding import swapped
 from kuscia_hooks.inspect.known.commands import MASTER_UPGRADE, RESTART, UPGRADE
+from kuscia_hooks.kuscia.database_server import create_statement
 
 
 def release_names(config: Release, pod: str) -> dict[str, str]:
@@ -32,7 +33,7 @@ def release_names(config: Release, pod: str) -> dict[str, str]:
         "swapped": swapped(endpoint),
     }
     names = {name: quoted(value) if value else "" for name, value in values.items()}
-    names["create_database"] = _create_database(store) if store else ""
+    names["create_database"] = create_statement(store) if store else ""
     names["endpoint_value"] = "lite.master.endpoint"
     names["peer_namespace"] = "<master namespace>" if config.mode == "lite" else names["namespace"]
     names["upgrade"] = UPGRADE.format_map(names)
@@ -56,9 +57,3 @@ def namespace_of(config: Release, domain: str) -> str:
     if domain == config.domain_id:
         return quoted(config.namespace)
     return quoted(neighbour.namespace) if neighbour and neighbour.namespace else f"<namespace of {domain}>"
-
-
-def _create_database(store: Database) -> str:
-    if store.type == "mysql":
-        return f"CREATE DATABASE `{store.database}` CHARACTER SET utf8mb4"
-    return f'CREATE DATABASE "{store.database}" OWNER "{store.user}"'

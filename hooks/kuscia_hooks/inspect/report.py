@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuscia_hooks.core.errors import StepError
-from kuscia_hooks.core.text import printable
+from kuscia_hooks.core.text import printable, printable_lines
 
 _ID = r"\[(?P<id>[a-z0-9-]+)\] "
 _BEGIN = re.compile(rf"(?:waiting for .*? \(\d[^)]*s\): {_ID}|ERROR \[(?P<error>[a-z0-9-]+)\] [\w-]+: )(?P<message>.*)")
@@ -36,7 +36,7 @@ class Report:
 
 def from_error(error: StepError) -> list[Report]:
     """Return the errors that an exception stands for."""
-    return _split(Report(error.id, _printable(error.message), printable(error.fix), printable(error.see)))
+    return _split(Report(error.id, printable_lines(error.message), printable(error.fix), printable(error.see)))
 
 
 def from_log(log: str) -> list[Report]:
@@ -51,7 +51,7 @@ def from_termination_message(text: str) -> list[Report]:
     if "error" not in fields:
         return []
     return _split(
-        Report(str(fields["error"]), _printable(str(fields.get("message", ""))), printable(fields.get("fix", "")))
+        Report(str(fields["error"]), printable_lines(str(fields.get("message", ""))), printable(fields.get("fix", "")))
     )
 
 
@@ -78,7 +78,7 @@ def _of_record(fields: dict[str, Any]) -> Report:
     error_id, message = str(fields["error_id"]), str(fields.get("message", ""))
     _, mark, waiting = message.partition(f"[{error_id}] ")
     text = waiting if mark else message.partition(": ")[2]
-    return Report(error_id, _printable(text), printable(fields.get("fix", "")), printable(fields.get("see", "")))
+    return Report(error_id, printable_lines(text), printable(fields.get("fix", "")), printable(fields.get("see", "")))
 
 
 def _with_fields(error_id: str, first: str, following: list[str], field: re.Pattern[str]) -> Report:
@@ -89,7 +89,7 @@ def _with_fields(error_id: str, first: str, following: list[str], field: re.Patt
             found[match["name"]] = printable(match["text"])
         else:
             message.append(line)
-    return Report(error_id, _printable("\n".join(message)), found["fix"], found["see"])
+    return Report(error_id, printable_lines("\n".join(message)).rstrip(), found["fix"], found["see"])
 
 
 def _split(report: Report) -> list[Report]:
@@ -114,9 +114,3 @@ def _json(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _printable(text: str) -> str:
-    """Remove control characters, but keep the lines and their indentation."""
-    lines = [line[: len(line) - len(line.lstrip(" "))] + printable(line) for line in text.split("\n")]
-    return "\n".join(lines).rstrip()

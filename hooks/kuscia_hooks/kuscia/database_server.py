@@ -62,7 +62,7 @@ def _fix(error_id: str, database: Database) -> str:
     """Return the command or setting that fixes an error, or ""."""
     mysql = database.type == "mysql"
     name, user = database.database, database.user
-    create = f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4" if mysql else f'CREATE DATABASE "{name}" OWNER "{user}"'
+    create = create_statement(database)
     fixes = {
         "too-many-connections": "raise max_connections on the server, or close unused connections",
         "database-access-denied": f"create the database ({create}) or GRANT ALL ON `{name}`.* to user {user}",
@@ -73,6 +73,13 @@ def _fix(error_id: str, database: Database) -> str:
         "database-unreachable": f"check host and port ({database.host}:{database.port}), firewalls and NetworkPolicies",
     }
     return fixes.get(error_id, "")
+
+
+def create_statement(database: Database) -> str:
+    """Return the SQL statement that creates the database."""
+    if database.type == "mysql":
+        return f"CREATE DATABASE `{database.database}` CHARACTER SET utf8mb4"
+    return f'CREATE DATABASE "{database.database}" OWNER "{database.user}"'
 
 
 Execute = Callable[[str], list[Any]]

@@ -14,7 +14,7 @@ from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.config import Engines
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.text import first_of, printable, quoted
 
 MARKER = "kuscia-engines"
 MARKER_LABELS = {
@@ -31,7 +31,6 @@ VERBS = ("get", "list", "watch", "create", "delete")
 RESOURCES = ("pods", "configmaps", "secrets")
 LOGS = "pods/log"
 """The additional resource that RunK reads if it stores engine logs."""
-SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -190,12 +189,12 @@ def report_left_behind(engines: Engines, domain_id: str, where: Kube) -> None:
         logger.info(
             "engine pods of a previous start of this lite in %s: %s. Kuscia adopts those whose task is still running "
             "and deletes the others; their ConfigMaps and Secrets may remain. To delete all while no job runs: %s",
-            engines.namespace, shown(own), removal(engines.namespace, domain_id),
+            engines.namespace, first_of(sorted(own)), removal(engines.namespace, domain_id),
         )  # fmt: skip
     for domain, names in foreign(found, domain_id).items():
         logger.warning(
             "engine pods of domain %s in %s: %s. They are orphaned; delete them with: %s",
-            domain, engines.namespace, shown(names), removal(engines.namespace, domain),
+            domain, engines.namespace, first_of(sorted(names)), removal(engines.namespace, domain),
         )  # fmt: skip
 
 
@@ -212,7 +211,7 @@ def check_pods(engines: Engines, domain_id: str, where: Kube) -> str:
     found = pods(engines, where)
     orphans = foreign(found, domain_id)
     if orphans:
-        listed = "; ".join(f"{domain}: {shown(names)}" for domain, names in orphans.items())
+        listed = "; ".join(f"{domain}: {first_of(sorted(names))}" for domain, names in orphans.items())
         raise RetryableError(
             "engine-pods-orphaned",
             f"engine pods of other domains in {engines.namespace}: {listed}",
@@ -272,8 +271,3 @@ def check_dns(service: str, namespace: str, lite: str, kube: Kube) -> str:
                 fix=f"kubectl -n {quoted(namespace)} rollout restart {quoted(f'deployment/{lite}')}",
             )
     return f"engines use Service {service} for DNS, which is older than the last start of the lite"
-
-
-def shown(names: list[str]) -> str:
-    """Return the first `SHOWN` names in order, and the number of the others."""
-    return ", ".join(sorted(names)[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

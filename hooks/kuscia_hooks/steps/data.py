@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Ledger, digest
 from kuscia_hooks.core.config import Data, Oss, Table
 from kuscia_hooks.core.errors import StepError, merged
@@ -14,6 +13,7 @@ from kuscia_hooks.kuscia.api_errors import Exists, Missing, Refused
 from kuscia_hooks.kuscia.domain_data import grant_id, plan_data, wanted_grant, wanted_source, wanted_table
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.tables.placement import place_tables
+from kuscia_hooks.tables.s3 import access_keys
 
 # What KusciaAPI returns for a data source encrypted for a domain key that the node no longer has (Kuscia facts 12.3).
 UNREADABLE = "decrypt data source info failed"
@@ -78,16 +78,6 @@ class _Declarer:
                 self._api.call(f"{path}/update", action.payload)
 
 
-def _keys(config: Data, kube: Kube) -> tuple[str, str]:
-    if not isinstance(config.source, Oss):
-        return "", ""
-    secret = config.source.credentials_secret
-    names = secret.access_key_id_key, secret.access_key_secret_key
-    # The ID of an access key is not secret, and often a word that the log needs.
-    identity, key = (kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names)
-    return identity, key
-
-
 def attempt(settings: Data, context: Context) -> Outcome:
     """Change the data of the lite to what the values say.
 
@@ -104,7 +94,8 @@ def attempt(settings: Data, context: Context) -> Outcome:
         ledger.load()
     api_of = settings.namespace, settings.key_secret, settings.api, settings.domain_id, context.deadline
     with open_api(kube, *api_of) as api:
-        keys = _keys(settings, kube)
+        oss = settings.source if isinstance(settings.source, Oss) else None
+        keys = access_keys(kube, settings.namespace, oss.credentials_secret) if oss else ("", "")
         tables, errors = (list(settings.tables), []) if context.dry_run else place_tables(settings, kube, keys, summary)
         wanted = _wanted(settings, keys, tables)
         declarer = _Declarer(settings, api, ledgers)

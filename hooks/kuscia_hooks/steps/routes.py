@@ -9,7 +9,7 @@ from kuscia_hooks.core.errors import RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.progress import ChangeProgress
-from kuscia_hooks.core.text import quoted
+from kuscia_hooks.core.text import first_of, quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
@@ -146,7 +146,7 @@ def _wait_for_domains(config: Routes, api: KusciaAPI, deadline: Deadline) -> Non
                 see=f"kubectl logs -l app.kubernetes.io/component=register -n {quoted(config.namespace)}",
             ) from error
 
-    until(f"the Domains {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}", ask, deadline)
+    until(f"the Domains {first_of(ids, 5)}", ask, deadline)
 
 
 def attempt(settings: Routes, context: Context) -> Outcome:

@@ -9,7 +9,9 @@ from io import BytesIO
 from typing import Any, TypeVar
 from xml.etree.ElementTree import ParseError
 
+from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.cleanup import on_stop
+from kuscia_hooks.core.config import Credentials
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress
@@ -75,6 +77,17 @@ class Location:
         """Return the full object name of a table."""
         prefix, name = self.prefix.strip("/"), relative_uri.lstrip("/")
         return f"{prefix}/{name}" if prefix else name
+
+
+def access_keys(kube: Kube, namespace: str, credentials: Credentials) -> tuple[str, str]:
+    """Return ID and secret of the access key in a Secret. Raises RetryableError; see `Kube.secret_text`."""
+    # The ID of an access key is not secret, and often a word that the log needs.
+    public = (credentials.access_key_id_key,)
+    identity, secret = (
+        kube.secret_text(namespace, credentials.name, name, public).strip()
+        for name in (credentials.access_key_id_key, credentials.access_key_secret_key)
+    )
+    return identity, secret
 
 
 class Store:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from kuscia_hooks.core.config import Table
 from kuscia_hooks.core.errors import PermanentError
-from kuscia_hooks.core.text import printable
+from kuscia_hooks.core.text import first_of, printable
 from kuscia_hooks.tables import download, examples
 
 
@@ -105,8 +105,7 @@ def _nearby(path: Path) -> str:
     if parent is None:
         return ""
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in parent.iterdir())
-    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-    return f" ({parent} contains: {printable(shown) or 'no files'})"
+    return f" ({parent} contains: {printable(first_of(names)) or 'no files'})"
 
 
 def _verify(table: Table, content: Content) -> None:

@@ -13,7 +13,7 @@ from kuscia_hooks.core.config.common import (
     valid_domain_id,
     valid_endpoint,
 )
-from kuscia_hooks.core.config.data import Column, Data, Grant, LocalFs, Oss, Seed, Table
+from kuscia_hooks.core.config.data import Column, Credentials, Data, Grant, LocalFs, Oss, Seed, Table
 from kuscia_hooks.core.config.datastore import Database, Datastore, Sqlite, param_text
 from kuscia_hooks.core.config.engines import CheckedEngines, Engines, LookedAtEngines
 from kuscia_hooks.core.config.load import load, parse
@@ -23,8 +23,8 @@ from kuscia_hooks.core.config.release import External, Neighbour, Release
 from kuscia_hooks.core.config.routes import AppImage, Route, Routes
 
 __all__ = [
-    "Admission", "Api", "AppImage", "Check", "CheckedEngines", "CheckedSource", "Column", "Data", "Database",
-    "Datastore", "Engines", "ExampleJob", "External", "Grant", "LocalFs", "LookedAtEngines", "Master", "Neighbour",
-    "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed", "Sqlite", "Table",
-    "TokenSecret", "load", "param_text", "parse", "split_endpoint", "valid_domain_id", "valid_endpoint",
+    "Admission", "Api", "AppImage", "Check", "CheckedEngines", "CheckedSource", "Column", "Credentials", "Data",
+    "Database", "Datastore", "Engines", "ExampleJob", "External", "Grant", "LocalFs", "LookedAtEngines", "Master",
+    "Neighbour", "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed", "Sqlite",
+    "Table", "TokenSecret", "load", "param_text", "parse", "split_endpoint", "valid_domain_id", "valid_endpoint",
 ]  # fmt: skip

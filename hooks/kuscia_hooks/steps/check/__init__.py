@@ -8,6 +8,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.text import first_of
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
@@ -17,7 +18,7 @@ from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.check.declared_table import data_source, readable
-from kuscia_hooks.tables.s3 import Location, Store
+from kuscia_hooks.tables.s3 import Location, Store, access_keys
 
 # Routes may need three minutes (Kuscia facts 6.4), a lite slightly more after a restart of its master (16.2).
 PATIENCE = 240.0
@@ -156,11 +157,11 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
             if route["status"]["status"] != "Succeeded":
                 pending.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
     if pending:
-        shown = ", ".join(pending[:10]) + (f" and {len(pending) - 10} more" if len(pending) > 10 else "")
         see = "kubectl kuscia doctor -n <namespace of the master>"
-        raise RetryableError("route-not-ready", f"{len(pending)} of {len(routes)} not READY: {shown}", see=see)
-    shown = ", ".join(f"{source}-{destination}" for source, destination in routes[:10])
-    return f"{len(routes)} READY: {shown}{' …' if len(routes) > 10 else ''}"
+        raise RetryableError(
+            "route-not-ready", f"{len(pending)} of {len(routes)} not READY: {first_of(pending)}", see=see
+        )
+    return f"{len(routes)} READY: {first_of([f'{source}-{destination}' for source, destination in routes])}"
 
 
 def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
@@ -263,10 +264,9 @@ def _own_node(api: KusciaAPI, domain_id: str) -> str:
 def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) -> str:
     """Compare the access keys that Kuscia has, which engines use, with those in the Secret."""
     secret = source.credentials_secret
-    names = secret.access_key_id_key, secret.access_key_secret_key
-    wanted = [kube.secret_text(config.namespace, secret.name, name, public=names[:1]).strip() for name in names]
+    wanted = access_keys(kube, config.namespace, secret)
     oss = data_source(api, config.domain_id, source.id)["info"].get("oss") or {}
-    if [oss.get("access_key_id"), oss.get("access_key_secret")] != wanted:
+    if (oss.get("access_key_id"), oss.get("access_key_secret")) != wanted:
         raise RetryableError(
             "data-source-keys-outdated",
             f"the access keys differ from those in Secret {config.namespace}/{secret.name}",
@@ -287,7 +287,7 @@ def _example_result(api: KusciaAPI, config: Check) -> str:
     """Read the latest result of the example job, then delete results that are not kept."""
     found = results.listed(api, config.domain_id)
     latest = next((result for result in reversed(found) if result.state == results.LATEST), None)
-    found_text = "none yet; helm test of the master release creates one" if latest is None else _of_job(api, config, latest)
+    found_text = "none yet; helm test of the master creates one" if latest is None else _of_job(api, config, latest)
     for result in found:
         if not result.keep:
             _remove(api, config.domain_id, result)

@@ -1,0 +1,11 @@
+from kuscia_hooks.core.text import first_of, printable_lines
+
+
+def test_truncates_long_lists() -> None:
+    names = [f"p{number:02}" for number in range(12)]
+    assert first_of(names).endswith(", p09 and 2 more")
+    assert first_of(names[:10]) == ", ".join(names[:10])
+
+
+def test_keeps_lines_and_indentation_without_control_characters() -> None:
+    assert printable_lines("one\x1b[31m\n  - two\x07 three") == "one [31m\n  - two three"
