@@ -8,4 +8,4 @@ def test_truncates_long_lists() -> None:
 
 
 def test_keeps_lines_and_indentation_without_control_characters() -> None:
-    assert printable_lines("one\x1b[31m\n  - two\x07 three") == "one [31m\n  - two three"
+    assert printable_lines("one\x1b[31m\n  - two\x07three") == "one [31m\n  - two three"
