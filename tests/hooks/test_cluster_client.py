@@ -1,7 +1,7 @@
 import pytest
 from urllib3.exceptions import MaxRetryError
 
-from kuscia_hooks.cluster.client import Conflict, Kube, Waiting
+from kuscia_hooks.cluster.client import Conflict, Kube, NoLogYet
 from kuscia_hooks.core import log
 from kuscia_hooks.core.log import logger
 from tests.hooks.conftest import secret_data
@@ -166,7 +166,7 @@ def test_log(core: FakeCore, kube: Kube) -> None:
     assert kube.pod_log("ns", "gone", "c", 10) is None
     assert list(kube.follow_log("ns", "a", "c", True)) == ["eins", "zwei ü"]
     for name, container in (("a", "other"), ("gone", "c")):
-        with pytest.raises(Waiting):
+        with pytest.raises(NoLogYet):
             list(kube.follow_log("ns", name, container, True))
 
 

@@ -17,13 +17,13 @@ def exposed(**external: Any) -> Release:
     return Release.model_validate(MASTER.model_dump(by_alias=True) | {"external": external})
 
 
-def endpoint(letter: str) -> str:
-    return str(yaml.safe_load(letter)["lite"]["master"]["endpoint"])
+def endpoint(invitation: str) -> str:
+    return str(yaml.safe_load(invitation)["lite"]["master"]["endpoint"])
 
 
 def test_invitation_is_values_file(kube: Kube) -> None:
-    letter = attempt(MASTER, kube, "carl", "https://kuscia.example.com:1080")
-    assert yaml.safe_load(letter) == {
+    invitation = attempt(MASTER, kube, "carl", "https://kuscia.example.com:1080")
+    assert yaml.safe_load(invitation) == {
         "master": {"enabled": False},
         "lite": {
             "enabled": True,
@@ -36,34 +36,34 @@ def test_invitation_is_values_file(kube: Kube) -> None:
         "global.kuscia.hooksImage.repository",
         "configmap kuscia-lite-carl-domain-cert -n lite-carl",
     ):
-        assert text in letter
+        assert text in invitation
 
 
 def test_notes_that_internal_address_is_internal(kube: Kube) -> None:
-    letter = attempt(MASTER, kube, "carl", "")
-    assert endpoint(letter) == MASTER.gateway
-    assert "# NOTE: " in letter
-    assert "--endpoint" in letter
+    invitation = attempt(MASTER, kube, "carl", "")
+    assert endpoint(invitation) == MASTER.gateway
+    assert "# NOTE: " in invitation
+    assert "--endpoint" in invitation
 
 
 def test_uses_address_of_ingress(kube: Kube) -> None:
-    letter = attempt(exposed(type="Ingress", url="https://kuscia.example.com/kuscia"), kube, "carl", "")
-    assert endpoint(letter) == "https://kuscia.example.com/kuscia"
+    invitation = attempt(exposed(type="Ingress", url="https://kuscia.example.com/kuscia"), kube, "carl", "")
+    assert endpoint(invitation) == "https://kuscia.example.com/kuscia"
 
 
 def test_keeps_placeholder_of_ingress_for_any_host(kube: Kube) -> None:
     url = "https://<host of the Ingress controller>/kuscia"
-    letter = attempt(exposed(type="Ingress", url=url), kube, "carl", "")
-    assert endpoint(letter) == url
-    assert "# NOTE: " in letter
+    invitation = attempt(exposed(type="Ingress", url=url), kube, "carl", "")
+    assert endpoint(invitation) == url
+    assert "# NOTE: " in invitation
 
 
 @pytest.mark.parametrize("place", [{"ip": "1.2.3.4"}, {"hostname": "1.2.3.4"}])
 def test_uses_address_of_load_balancer(core: FakeCore, kube: Kube, place: dict[str, str]) -> None:
     status = {"loadBalancer": {"ingress": [place]}}
     core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status=status)
-    letter = attempt(exposed(type="LoadBalancer", service=SERVICE), kube, "carl", "")
-    assert endpoint(letter) == "https://1.2.3.4:1080"
+    invitation = attempt(exposed(type="LoadBalancer", service=SERVICE), kube, "carl", "")
+    assert endpoint(invitation) == "https://1.2.3.4:1080"
 
 
 def test_reports_service_without_address(core: FakeCore, kube: Kube) -> None:
@@ -79,9 +79,9 @@ def test_reports_service_without_address(core: FakeCore, kube: Kube) -> None:
 
 def test_uses_node_port_with_placeholder(core: FakeCore, kube: Kube) -> None:
     core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080, "nodePort": 31080}]}, status={})
-    letter = attempt(exposed(type="NodePort", service=SERVICE), kube, "carl", "")
-    assert endpoint(letter) == "https://<node address>:31080"
-    assert "kubectl get nodes" in letter
+    invitation = attempt(exposed(type="NodePort", service=SERVICE), kube, "carl", "")
+    assert endpoint(invitation) == "https://<node address>:31080"
+    assert "kubectl get nodes" in invitation
 
 
 def test_rejects_invitation_from_lite(kube: Kube) -> None:

@@ -125,7 +125,7 @@ def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Script
 
 def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: Scripted) -> None:
     core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
-    text = status.screen(status.collect(MASTER, kube, lambda: master.api))
+    text = status.as_text(status.collect(MASTER, kube, lambda: master.api))
     assert "master kuscia-system: release kuscia in ns, Kuscia v1.1.0b0" in text
     assert "DOMAIN  TABLE        DATA SOURCE  COLUMNS  GRANTED TO" in text
     assert max(len(line) for line in text.splitlines()) < 160
@@ -145,7 +145,7 @@ def test_prints_rich_tables_on_terminal(
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "xterm")
-    text = status.screen(found)
+    text = status.as_text(found)
     assert "\x1b[32mReady" in text
     assert "GRANTED TO" in text
     assert "[red] [1mx" in text
@@ -161,7 +161,7 @@ def test_shows_pods_and_reason_without_kusciaapi(core: FakeCore, kube: Kube) -> 
     assert found["pods"][0]["phase"] == "Init: prepare"
     assert "routes" not in found
     assert found["unknown"] == ["KusciaAPI: [kusciaapi-busy] it is busy\n    see: kubectl get pods"]
-    assert "  KusciaAPI: [kusciaapi-busy] it is busy" in status.screen(found)
+    assert "  KusciaAPI: [kusciaapi-busy] it is busy" in status.as_text(found)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ def test_phase_names_reason_of_waiting(found: dict[str, Any], phase: str) -> Non
 def test_queries_routes_of_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     lite = Release.model_validate(LITE.model_dump(by_alias=True) | {"partners": ["bob"]})
     monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
-    look = status.Look()
-    assert status.wanted_routes(lite, look) == [("carl", "kuscia-system"), ("carl", "bob"), ("bob", "carl")]
-    assert look.unread == []
+    reader = status.PartReader()
+    assert status.wanted_routes(lite, reader) == [("carl", "kuscia-system"), ("carl", "bob"), ("bob", "carl")]
+    assert reader.unread == []
 
     def closed(endpoint: str, domain: str) -> str:
         raise RetryableError("kusciaapi-timeout", "it is down")
 
     monkeypatch.setattr(gateway, "master_id", closed)
-    assert status.wanted_routes(lite, look) == [("carl", "bob"), ("bob", "carl")]
-    assert look.unread == ["route to the master: [kusciaapi-timeout] it is down"]
+    assert status.wanted_routes(lite, reader) == [("carl", "bob"), ("bob", "carl")]
+    assert reader.unread == ["route to the master: [kusciaapi-timeout] it is down"]

@@ -116,7 +116,7 @@ def status(settings: Any, kube: Any, open_api: Callable[[], Any], as_json: bool)
     from kuscia_hooks.inspect import status as command
 
     found = command.collect(settings, kube, open_api)
-    print_text(command.as_json(found) if as_json else command.screen(found))
+    print_text(command.as_json(found) if as_json else command.as_text(found))
     return 1 if found["unknown"] else 0
 
 

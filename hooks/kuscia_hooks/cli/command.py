@@ -113,11 +113,11 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
         def command(config: str, **options: Any) -> None:
             begin(log_json=False)
             from kuscia_hooks.core.errors import StepError
-            from kuscia_hooks.kuscia.api import at_a_glance
+            from kuscia_hooks.kuscia.api import brief_api
 
             try:
                 settings, kube = load("Release", config), connect()
-                with at_a_glance(kube, settings) as open_api:
+                with brief_api(kube, settings) as open_api:
                     code = function(settings, kube, open_api, **options)
             except StepError as error:
                 _fail(function.__name__, error)
@@ -174,6 +174,6 @@ def _end(code: int) -> NoReturn:
 def _fail(command: str, error: "StepError") -> NoReturn:
     from kuscia_hooks.core import termination, waiting
 
-    waiting.fail(command, error)
+    waiting.log_error(command, error)
     termination.write_error(error)
     _end(2)

@@ -18,7 +18,7 @@ class Conflict(RetryableError):
     """Another client created the object first."""
 
 
-class Waiting(RetryableError):
+class NoLogYet(RetryableError):
     """A container has no log: it has not started, or has no previous run."""
 
 
@@ -172,7 +172,7 @@ class Kube:
                 "get", "pods/log", namespace, pod, self._core.read_namespaced_pod_log, pod, namespace,
                 container=container, tail_lines=lines, previous=previous, _preload_content=False,
             )  # fmt: skip
-        except Waiting:
+        except NoLogYet:
             return None
         return None if response is None else str(response.data.decode(errors="replace"))
 
@@ -180,7 +180,7 @@ class Kube:
         """Yield the lines of a container log from its start; with `follow`, until the container ends.
 
         Raises:
-            Waiting: the container has not started, or its pod is gone.
+            NoLogYet: the container has not started, or its pod is gone.
             RetryableError: `log-interrupted`: the connection broke.
         """
         from urllib3.exceptions import HTTPError
@@ -190,7 +190,7 @@ class Kube:
             container=container, follow=follow, _preload_content=False, _request_timeout=(_TIMEOUT[0], None),
         )  # fmt: skip
         if response is None:
-            raise Waiting("no-log-yet", f"pod {namespace}/{pod} is gone")
+            raise NoLogYet("no-log-yet", f"pod {namespace}/{pod} is gone")
         pending = b""
         try:
             for chunk in response.stream():
@@ -285,7 +285,7 @@ class Kube:
             if status == 404 and verb in ("get", "delete"):
                 return None
             if status == 400 and resource == "pods/log":
-                raise Waiting("no-log-yet", _message(error)) from error
+                raise NoLogYet("no-log-yet", _message(error)) from error
             raise _api_error(status, _message(error), verb, resource, namespace, name) from error
         except (HTTPError, OSError) as error:
             raise RetryableError(

@@ -5,6 +5,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+# Fields that refer to files or programs of the machine on which the kubeconfig was created.
+_EXTERNAL_FIELDS = {"certificate-authority", "client-certificate", "client-key", "tokenFile", "exec", "auth-provider"}
+
 
 def parse_kubeconfig(text: str) -> dict[str, Any]:
     """Parse a kubeconfig and check that it is self-contained.
@@ -22,7 +25,7 @@ def parse_kubeconfig(text: str) -> dict[str, Any]:
     _check_shape(found)
     for kind, key in (("clusters", "cluster"), ("users", "user")):
         for entry in found.get(kind) or []:
-            for name in _NOT_CARRIED & (entry.get(key) or {}).keys():
+            for name in _EXTERNAL_FIELDS & (entry.get(key) or {}).keys():
                 raise ValueError(
                     f"{kind}.{entry.get('name')}.{name} refers to a file or program that the Kuscia container does not "
                     "have; use a token or the …-data fields (kubectl config view --flatten --minify --raw)"
@@ -82,6 +85,3 @@ def _check_shape(found: dict[Any, Any]) -> None:
     for entry in parsed.contexts:
         if entry.name == parsed.current_context and entry.context.user and entry.context.user not in users:
             raise ValueError(f"contexts.{entry.name} refers to user {entry.context.user}, which is not defined")
-
-
-_NOT_CARRIED = {"certificate-authority", "client-certificate", "client-key", "tokenFile", "exec", "auth-provider"}

@@ -1,6 +1,6 @@
 """Output of the steps.
 
-Everything that a step prints goes through one handler, which knows the secrets and masks them.
+Everything that a step prints goes through one handler, which masks all known secrets.
 """
 
 import base64

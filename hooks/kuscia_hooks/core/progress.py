@@ -17,7 +17,7 @@ _FEW = 20
 
 
 class _Terminal:
-    """The one display of a terminal, with a progress bar for each piece of work in it."""
+    """The progress display of a terminal, with one bar for each transfer or plan."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -162,7 +162,7 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
     def report(state: RetryCallState) -> None:
         error = _error(state)
         if isinstance(error, PermanentError):
-            fail(step, error)
+            log_error(step, error)
             logger.info("retrying in %.0f s", MANUAL_SECONDS)
         else:
             reporter.report(step, error)
@@ -182,14 +182,14 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
         last = error
         if timed_out and not isinstance(error, DeadlineExceeded):
             last = DeadlineExceeded(step, deadline.elapsed(), error)
-        fail(step, last)
+        log_error(step, last)
         termination.write_error(last)
         return 1 if timed_out else 2
     logger.info("%s", result.line)
     return result.exit_code
 
 
-def fail(step: str, error: StepError) -> None:
+def log_error(step: str, error: StepError) -> None:
     """Log an error as `ERROR [id] <step>: message`, with its fix."""
     logger.error("%s: %s", step, error.message, extra=log.fields(error))
 

@@ -85,13 +85,13 @@ def _update(domain: str, output: str, table: Mapping[str, Any], attributes: dict
 
 def supersede(api: KusciaAPI, domain: str) -> int:
     """Mark the results of earlier jobs as past, because a new job starts. Return how many are to be deleted."""
-    waiting = 0
+    to_delete = 0
     for result in listed(api, domain):
         if result.state == LATEST:
             mark(api, domain, result.id, result.job, PAST, result.keep)
-        waiting += not result.keep
-    if waiting:
+        to_delete += not result.keep
+    if to_delete:
         logger.info(
-            "domain %s: %d results of earlier example jobs; helm test of its release deletes them", domain, waiting
+            "domain %s: %d results of earlier example jobs; helm test of its release deletes them", domain, to_delete
         )
-    return waiting
+    return to_delete

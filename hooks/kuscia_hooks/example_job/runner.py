@@ -20,7 +20,7 @@ from kuscia_hooks.kuscia.jobs import describe, ended, reasons, show
 ATTEMPTS = 3
 TASK = "single-psi"
 # Reasons for which a retry fails again.
-_LASTING = re.compile(
+_PERMANENT_REASONS = re.compile(
     r"failed to get appImage|namespace \"[^\"]*\" not found|ErrImagePull|ImagePullBackOff|InvalidImageName|"
     r"can't find initiator|validate",
     re.IGNORECASE,
@@ -76,7 +76,7 @@ def body(job: ExampleJob, job_id: str) -> dict[str, Any]:
 
 def transient(reason: str) -> bool:
     """Return whether a retry may succeed, as after a lost, evicted or killed pod."""
-    return not _LASTING.search(reason)
+    return not _PERMANENT_REASONS.search(reason)
 
 
 def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[[], str] | None = None) -> Run:

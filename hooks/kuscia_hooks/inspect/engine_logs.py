@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from kuscia_hooks.cluster.client import Kube, Waiting
-from kuscia_hooks.core.config import LookedAtEngines, Release
+from kuscia_hooks.cluster.client import Kube, NoLogYet
+from kuscia_hooks.core.config import InspectedEngines, Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import printable, quoted
@@ -71,7 +71,7 @@ class Reader:
     """Reads the logs of the engines of one domain."""
 
     config: Release
-    engines: LookedAtEngines
+    engines: InspectedEngines
     kube: Kube
     api: KusciaAPI
     deadline: Deadline
@@ -86,10 +86,10 @@ class Reader:
         """
         namespace = self.engines.namespace
         if namespace is None:
-            return self._kept(job_id, task_id)
+            return self._stored_logs(job_id, task_id)
         pods = self._await_pods(namespace, job_id, task_id) if self.query.follow else self._pods(namespace, task_id)
         if not pods:
-            return self._kept(job_id, task_id)
+            return self._stored_logs(job_id, task_id)
         for pod in pods:
             for container in pod["spec"]["containers"]:
                 if self.query.container in ("", container["name"]):
@@ -107,7 +107,7 @@ class Reader:
             if pods:
                 return pods
             status = self.api.call("job/query", {"job_id": job_id})["status"]
-            if _over(status, task_id):
+            if _task_ended(status, task_id):
                 return []
             self._wait(interval, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
 
@@ -133,7 +133,7 @@ class Reader:
                 for line in self.kube.follow_log(namespace, name, container, self.query.follow):
                     self.say(line)
                 return
-            except Waiting as error:
+            except NoLogYet as error:
                 if not self.query.follow:
                     raise RetryableError(
                         "no-log-yet",
@@ -147,7 +147,7 @@ class Reader:
                     ) from error
                 self._wait(interval, error.message)
 
-    def _kept(self, job_id: str, task_id: str) -> int:
+    def _stored_logs(self, job_id: str, task_id: str) -> int:
         replica, interval = 0, self._interval()
         while True:
             try:
@@ -160,7 +160,7 @@ class Reader:
                 if waits and not jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
                     self._wait(interval, error.text)
                     continue
-                raise self._lost(error) from error
+                raise self._reason(error) from error
 
     def _replica(self, job_id: str, task_id: str, replica: int) -> None:
         """Print the kept log of one engine; with `follow`, until its task ends.
@@ -171,7 +171,9 @@ class Reader:
         body = {"task_id": task_id, "replica_idx": replica, "container": self.query.container}
         said, held = 0, list[str]()
         while True:
-            over = not self.query.follow or _over(self.api.call("job/query", {"job_id": job_id})["status"], task_id)
+            ended = not self.query.follow or _task_ended(
+                self.api.call("job/query", {"job_id": job_id})["status"], task_id
+            )
             answers = self.api.stream("log/task/query", body)
             lines = [line for item in answers for line in str(item.get("log", "")).split("\n")]
             if len(lines) < said + len(held):
@@ -179,15 +181,15 @@ class Reader:
                 for line in held:
                     self.say(line)
                 said = 0
-            whole = len(lines) if over else len(lines) - 1
+            whole = len(lines) if ended else len(lines) - 1
             for line in lines[said:whole]:
                 self.say(line)
             said, held = max(whole, 0), lines[max(whole, 0) :]
-            if over or self.deadline.passed:
+            if ended or self.deadline.passed:
                 return
             self.deadline.pause(KEPT_SECONDS)
 
-    def _lost(self, error: ApiError) -> StepError:
+    def _reason(self, error: ApiError) -> StepError:
         if MANY_CONTAINERS in error.text:
             return PermanentError(
                 "container-required", f"KusciaAPI: {printable(error.text)}", fix="add --container NAME"
@@ -208,7 +210,7 @@ class Reader:
         )
 
 
-def _over(status: dict[str, Any], task_id: str) -> bool:
+def _task_ended(status: dict[str, Any], task_id: str) -> bool:
     states = [task["state"] for task in status.get("tasks") or [] if task["task_id"] == task_id]
     return jobs.ended(status) or bool({"Succeeded", "Failed"} & set(states))
 
@@ -256,7 +258,7 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
                 outcome.elsewhere += 1
                 logger.info("%s | %s", domain.ljust(width), _elsewhere(config, domain, job_id))
 
-    def one(engine: tuple[LookedAtEngines, dict[str, Any]]) -> int:
+    def one(engine: tuple[InspectedEngines, dict[str, Any]]) -> int:
         where, task = engine
         name = f"{config.domain_id}/{task['alias']}" if len(own) > 1 else config.domain_id.ljust(width)
 

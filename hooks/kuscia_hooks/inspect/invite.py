@@ -61,7 +61,7 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     )
 
 
-def letter(config: Release, domain: str, address: str, note: str) -> str:
+def invitation(config: Release, domain: str, address: str, note: str) -> str:
     """Return the invitation: a values file with instructions as comments.
 
     Args:
@@ -125,7 +125,7 @@ def attempt(config: Release, kube: Kube, domain: str, given: str) -> str:
         )
     _check(domain, given)
     address, note = (given, "") if given else endpoint(config, kube)
-    return letter(config, domain, address, note)
+    return invitation(config, domain, address, note)
 
 
 def _check(domain: str, given: str) -> None:

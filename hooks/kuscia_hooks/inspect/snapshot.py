@@ -1,4 +1,4 @@
-"""Everything that `doctor` reads. diagnosis.py draws the conclusions."""
+"""Everything that `doctor` reads; `diagnosis` derives the causes from it."""
 
 import json
 from collections.abc import Callable
@@ -131,18 +131,18 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     Args:
         open_api: returns KusciaAPI of the node; raises StepError if it cannot be used.
     """
-    look = status.Look()
+    reader = status.PartReader()
     labels = f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
-    found = look.rows("pods", lambda: kube.pods(config.namespace, labels))
+    found = reader.rows("pods", lambda: kube.pods(config.namespace, labels))
     nodes = _newest([pod for pod in found if _component(pod) == config.mode])
     steps = [pod for pod in _newest_of_each_job(found) if _unfinished(pod)]
     engines: list[dict[str, Any]] = []
     namespaces = [config.namespace]
     if config.engines is not None and config.engines.namespace is not None:
         place = config.engines.namespace
-        engines = look.rows("engine pods", lambda: kube.pods(place, f"{DOMAIN_LABEL}={config.domain_id}"))
+        engines = reader.rows("engine pods", lambda: kube.pods(place, f"{DOMAIN_LABEL}={config.domain_id}"))
         namespaces = sorted({config.namespace, place})
-    node = look.one("log of the Kuscia pod", lambda: _pod(kube, nodes[0])) if nodes else None
+    node = reader.one("log of the Kuscia pod", lambda: _pod(kube, nodes[0])) if nodes else None
     serving = bool(node and all(one.ready for one in node.containers if one.name == config.mode))
     api: KusciaAPI | None = None
     api_problems: list[Report] = []
@@ -156,29 +156,29 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     if api is not None:
         opened = api
         wanted = [config.domain_id] if config.mode == "lite" else sorted(config.domains)
-        pairs = status.wanted_routes(config, look)
-        domains = look.rows("domains", lambda: status.nodes(opened, wanted))
-        routes = look.rows("routes", lambda: status.route_states(opened, pairs, status.endpoints(config)))
+        pairs = status.wanted_routes(config, reader)
+        domains = reader.rows("domains", lambda: status.nodes(opened, wanted))
+        routes = reader.rows("routes", lambda: status.route_states(opened, pairs, status.endpoints(config)))
     return Snapshot(
         node=node,
-        steps=tuple(look.rows("logs of the steps", lambda: [_pod(kube, pod) for pod in steps])),
+        steps=tuple(reader.rows("logs of the steps", lambda: [_pod(kube, pod) for pod in steps])),
         engines=tuple(
-            look.rows("logs of the engines", lambda: [_pod(kube, pod) for pod in engines if _unfinished(pod)])
+            reader.rows("logs of the engines", lambda: [_pod(kube, pod) for pod in engines if _unfinished(pod)])
         ),
         warnings=tuple(
             warning
             for namespace in namespaces
-            for warning in look.rows(f"events of {namespace}", partial(_warnings, kube, namespace))
+            for warning in reader.rows(f"events of {namespace}", partial(_warnings, kube, namespace))
         ),
         probes=tuple(_probes(config, serving)),
         started_with=_started_with(nodes[0]) if nodes else None,
-        present=look.one("Secrets", lambda: _present(config, kube)) or {},
+        present=reader.one("Secrets", lambda: _present(config, kube)) or {},
         known=_known(config),
         api=tuple(api_problems),
         domains=tuple(domains),
         routes=tuple(routes),
-        database=tuple(look.rows("database", lambda: _database(config, kube)) if serving else []),
-        unread=tuple(look.unread),
+        database=tuple(reader.rows("database", lambda: _database(config, kube)) if serving else []),
+        unread=tuple(reader.unread),
     )
 
 

@@ -39,8 +39,8 @@ _STYLES = {"Ready": "green", "Running": "green", "True": "green", "Succeeded": "
 )
 
 
-class Look:
-    """Reads one part after the other. A part that cannot be read is added to `unread`, with the reason."""
+class PartReader:
+    """Reads the parts of a release. A part that cannot be read is added to `unread`, with the reason."""
 
     def __init__(self) -> None:
         self.unread: list[str] = []
@@ -64,7 +64,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
     Args:
         open_api: returns KusciaAPI of the node; raises StepError if it cannot be used.
     """
-    look = Look()
+    reader = PartReader()
     found: dict[str, Any] = {
         "domain": config.domain_id,
         "mode": config.mode,
@@ -72,19 +72,19 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
         "namespace": config.namespace,
         "gateway": config.gateway,
     }
-    found["pods"] = look.rows("pods", lambda: pods(config, kube))
-    api = look.one("KusciaAPI", open_api)
+    found["pods"] = reader.rows("pods", lambda: pods(config, kube))
+    api = reader.one("KusciaAPI", open_api)
     if api is not None:
         domains = [config.domain_id] if config.mode == "lite" else sorted(config.domains)
-        found["version"] = look.one("version", api.version) or ""
-        found["domains"] = look.rows("domains", lambda: nodes(api, domains))
-        pairs = wanted_routes(config, look)
-        found["routes"] = look.rows("routes", lambda: routes(api, pairs, endpoints(config)))
+        found["version"] = reader.one("version", api.version) or ""
+        found["domains"] = reader.rows("domains", lambda: nodes(api, domains))
+        pairs = wanted_routes(config, reader)
+        found["routes"] = reader.rows("routes", lambda: routes(api, pairs, endpoints(config)))
         found["tables"] = [
-            row for domain in domains for row in look.rows(f"tables of {domain}", partial(tables, api, domain))
+            row for domain in domains for row in reader.rows(f"tables of {domain}", partial(tables, api, domain))
         ]
-        found["jobs"] = look.rows("jobs", lambda: jobs(api))
-    found["unknown"] = look.unread
+        found["jobs"] = reader.rows("jobs", lambda: jobs(api))
+    found["unknown"] = reader.unread
     return found
 
 
@@ -143,14 +143,14 @@ def nodes(api: KusciaAPI, domains: list[str]) -> list[dict[str, str]]:
     return rows
 
 
-def wanted_routes(config: Release, look: Look) -> list[tuple[str, str]]:
+def wanted_routes(config: Release, reader: PartReader) -> list[tuple[str, str]]:
     """Return the routes that this node may query: on a master all of its values, on a lite its own."""
     if config.mode == "master":
         return [(domain, config.domain_id) for domain in sorted(config.domains)] + list(config.routes)
     pairs = [pair for other in config.partners for pair in ((config.domain_id, other), (other, config.domain_id))]
     if config.master is not None:
         endpoint = config.master.endpoint
-        master = look.one("route to the master", lambda: gateway.master_id(endpoint, config.domain_id))
+        master = reader.one("route to the master", lambda: gateway.master_id(endpoint, config.domain_id))
         if master:
             pairs.insert(0, (config.domain_id, master))
     return pairs
@@ -253,7 +253,7 @@ def jobs(api: KusciaAPI) -> list[dict[str, str]]:
     ]
 
 
-def screen(found: dict[str, Any]) -> str:
+def as_text(found: dict[str, Any]) -> str:
     """Return the result of `collect` for a person: colored tables on a terminal, plain lines elsewhere."""
     version = f", Kuscia {found['version']}" if found.get("version") else ""
     parts = [

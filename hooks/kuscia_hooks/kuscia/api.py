@@ -249,17 +249,17 @@ def open_api(
         yield client
 
 
-GLANCE = 5.0
+BRIEF_SECONDS = 5.0
 """Seconds that `doctor` and `status` wait: enough for a slow answer, too short to wait for a starting node."""
 
 
 @contextmanager
-def at_a_glance(kube: Kube, config: Release) -> Iterator[Callable[[], KusciaAPI]]:
-    """Yield a function that opens the KusciaAPI of the node, or raises StepError within `GLANCE` seconds."""
+def brief_api(kube: Kube, config: Release) -> Iterator[Callable[[], KusciaAPI]]:
+    """Yield a function that opens the KusciaAPI of the node, or raises StepError within `BRIEF_SECONDS` seconds."""
     with ExitStack() as stack:
 
         def opened() -> KusciaAPI:
-            deadline = Deadline(GLANCE)
+            deadline = Deadline(BRIEF_SECONDS)
             session = open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline)
             return stack.enter_context(session)
 

@@ -1,4 +1,4 @@
-"""Concurrency with a limit that adapts to the answers of the server."""
+"""Concurrency with a limit that adapts to timeouts of the server."""
 
 import threading
 from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ from kuscia_hooks.kuscia.database_server import (
 # MySQL before 8.0 does not support WHERE without FROM; PostgreSQL has no DUAL.
 _MYSQL_RIGHTS = RIGHTS | {"INSERT": f"INSERT INTO {TABLE} (name) SELECT 'x' FROM DUAL WHERE 1=0"}  # noqa: S608
 # Permissions to create the table, in addition to those to use it. Both statements fail: the table does not exist.
-_MYSQL_MAKE = {
+_MYSQL_CREATE_RIGHTS = {
     "CREATE": f"CREATE TABLE {TABLE}_is_not_here LIKE {TABLE}",
     "INDEX": f"CREATE INDEX {TABLE}_is_not_here ON {TABLE} (name)",
 }
@@ -42,34 +42,34 @@ def check_mysql(execute: Execute, database: Database) -> list[str]:
     missing = missing_rights(execute, _MYSQL_RIGHTS)
     if not there:
         # The statement for CREATE also needs SELECT.
-        missing += missing_rights(execute, _MYSQL_MAKE)
+        missing += missing_rights(execute, _MYSQL_CREATE_RIGHTS)
     require_rights(database, missing, there)
-    return _mysql_unwise(execute)
+    return _mysql_warnings(execute)
 
 
-def _mysql_unwise(execute: Execute) -> list[str]:
+def _mysql_warnings(execute: Execute) -> list[str]:
     text = str(execute("SELECT VERSION()")[0][0])
     match = re.search(r"(\d+)\.(\d+)\.(\d+)", text.removeprefix("5.5.5-"))
     version = tuple(map(int, match.groups())) if match else ()
-    unwise = []
+    warnings = []
     if "mariadb" in text.lower():
         if version < MARIADB_MINIMUM:
-            unwise.append(
+            warnings.append(
                 f"MariaDB {text} is older than {_dotted(MARIADB_MINIMUM)}, the oldest version tested with K3s"
             )
         # The compaction of kine then always fails with error 1020; default since 11.8 (k3s-io/kine#721).
         if _variable(execute, "innodb_snapshot_isolation") in ("ON", "1"):
-            unwise.append(
+            warnings.append(
                 f"MariaDB {text} has innodb_snapshot_isolation=ON: table {TABLE} grows without limit. Run: "
                 "SET GLOBAL innodb_snapshot_isolation=OFF"
             )
-        return unwise
+        return warnings
     if version < MYSQL_MINIMUM:
         advice = ""
         if "derived_merge=on" in _variable(execute, "optimizer_switch"):
             advice = ". Until the upgrade, set optimizer_switch='derived_merge=off' to avoid server crashes"
-        unwise.append(f"MySQL {text} is older than {_dotted(MYSQL_MINIMUM)}, the minimum for Kuscia{advice}")
-    return unwise
+        warnings.append(f"MySQL {text} is older than {_dotted(MYSQL_MINIMUM)}, the minimum for Kuscia{advice}")
+    return warnings
 
 
 def _variable(execute: Execute, name: str) -> str:

@@ -99,12 +99,12 @@ def attempt(settings: Data, context: Context) -> Outcome:
         tables, errors = (list(settings.tables), []) if context.dry_run else place_tables(settings, kube, keys, summary)
         wanted = _wanted(settings, keys, tables)
         declarer = _Declarer(settings, api, ledgers)
-        left = _left(settings, ledgers)
+        removed = _removed(settings, ledgers)
         todo = plan_data(
             wanted,
             declarer.present(wanted),
-            left["DomainDataGrant"],
-            left["DomainData"] if settings.prune else (),
+            removed["DomainDataGrant"],
+            removed["DomainData"] if settings.prune else (),
         )
         if context.dry_run:
             logger.info("%s", todo)
@@ -119,11 +119,11 @@ def attempt(settings: Data, context: Context) -> Outcome:
         errors += _apply(declarer, todo, summary)
     for ledger in ledgers.values():
         ledger.save()
-    if left["DomainData"] and not settings.prune:
+    if removed["DomainData"] and not settings.prune:
         logger.warning(
             "tables declared earlier are no longer in the values: %s. They are kept; to delete them from Kuscia (not "
             "their objects), set lite.data.prune: true",
-            ", ".join(left["DomainData"]),
+            ", ".join(removed["DomainData"]),
         )
     summary.unchanged += todo.unchanged
     summary.failed = len(errors)
@@ -142,7 +142,7 @@ def _wanted(config: Data, keys: tuple[str, str], tables: list[Table]) -> dict[st
     }
 
 
-def _left(config: Data, ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
+def _removed(config: Data, ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
     """Return what this release created and its values no longer list, by kind."""
     stays = {
         "DomainData": {table.id for table in config.tables},

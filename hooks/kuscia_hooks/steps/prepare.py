@@ -64,7 +64,7 @@ def write(path: str, text: str, mode: int = 0o640) -> None:
 
 
 @dataclass
-class _Taken:
+class _StartValues:
     """The values that the pod starts with.
 
     Args:
@@ -96,58 +96,58 @@ def attempt(settings: Settings, context: Context) -> Outcome:
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
             logger.warning("%s", warning)
-    taken = _take(config, base, kube, deadline)
-    while changed := _changed(config.namespace, taken.secrets, kube):
+    values = _wait_for_values(config, base, kube, deadline)
+    while changed := _changed(config.namespace, values.secrets, kube):
         logger.info("re-checking: these Secrets changed or became unreadable: %s", ", ".join(changed))
-        taken = _take(config, base, kube, deadline)
+        values = _wait_for_values(config, base, kube, deadline)
     directory = Path(settings.output).parent
     if config.rootless:
         write_resolv_confs(directory)
-    if taken.kubeconfig is not None:
-        write(str(directory / "kubeconfig"), taken.kubeconfig)
-    write(settings.output, render(taken.kuscia_yaml, taken.key, taken.endpoint, taken.token, taken.dns))
-    recorded = [(secret, value) for secret, value in taken.secrets.items() if secret != _kubeconfig_secret(config)]
-    termination.write(json.dumps(start_record(taken.key, recorded, taken.dns)))
+    if values.kubeconfig is not None:
+        write(str(directory / "kubeconfig"), values.kubeconfig)
+    write(settings.output, render(values.kuscia_yaml, values.key, values.endpoint, values.token, values.dns))
+    recorded = [(secret, value) for secret, value in values.secrets.items() if secret != _kubeconfig_secret(config)]
+    termination.write(json.dumps(start_record(values.key, recorded, values.dns)))
     logger.info("wrote %s", settings.output)
     return Outcome(f"ready after {deadline.elapsed():.1f}s")
 
 
-def _take(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadline) -> _Taken:
+def _wait_for_values(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadline) -> _StartValues:
     """Wait for each requirement in turn, and return the values."""
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
     extra = config.extra_config_secret
     what = f"the configuration in Secret {config.namespace}/{extra.name}" if extra else "the configuration"
     complete, raw = until(what, lambda: _complete(config, base, kube), deadline)
-    taken = _Taken(key, complete, {config.key_secret: key})
+    values = _StartValues(key, complete, {config.key_secret: key})
     settings, kubeconfig_secret = config.engines, _kubeconfig_secret(config)
     if settings is not None:
         where = f"the engine namespace {settings.namespace}"
         # A separate wait, because it sends many requests and the wait for the namespace may be long.
         until(where, lambda: _rights(config, base, settings, kube), deadline)
-        taken.kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
-        if kubeconfig_secret is not None and taken.kubeconfig is not None:
-            taken.secrets[kubeconfig_secret] = taken.kubeconfig.encode()
+        values.kubeconfig = until(where, lambda: _engines(config, settings, kube), deadline)
+        if kubeconfig_secret is not None and values.kubeconfig is not None:
+            values.secrets[kubeconfig_secret] = values.kubeconfig.encode()
     if config.datastore is not None:
-        taken.kuscia_yaml, raw, taken.endpoint, password = until(
+        values.kuscia_yaml, raw, values.endpoint, password = until(
             "the datastore", lambda: _datastore(config, base, kube), deadline
         )
         if isinstance(config.datastore, Database) and password is not None:
-            taken.secrets[config.datastore.password_secret] = password
+            values.secrets[config.datastore.password_secret] = password
     if extra is not None and raw is not None:
-        taken.secrets[extra] = raw
+        values.secrets[extra] = raw
     if config.master is not None:
         master = config.master.endpoint
         until("the gateway of the master", lambda: gateway.probe(master), deadline)
         logger.info("the gateway of the master answers at %s", master)
         until(f"domain {config.domain_id} at the master", lambda: _known(config, master), deadline)
-        taken.key, taken.token = until(
+        values.key, values.token = until(
             f"admission of domain {config.domain_id} by the master", lambda: _admitted(config, kube, master), deadline
         )
-        taken.secrets[config.key_secret] = taken.key
+        values.secrets[config.key_secret] = values.key
     if config.dns_service:
-        taken.dns = [until("the address of the DNS Service", lambda: _address(str(config.dns_service)), deadline)]
-    return taken
+        values.dns = [until("the address of the DNS Service", lambda: _address(str(config.dns_service)), deadline)]
+    return values
 
 
 def _changed(namespace: str, secrets: Mapping[SecretKey, bytes], kube: Kube) -> list[str]:

@@ -46,7 +46,7 @@ class _Router:
         doubtful = [key for key in self.wanted if key.entry in entries and entries[key.entry] != self.hashes[key]]
         if self._verify:
             doubtful = list(self.wanted)
-        elif known and not self._there(known[:STATUS_BATCH]):
+        elif known and not self._exist(known[:STATUS_BATCH]):
             logger.info("some routes in the ledger do not exist; reading every route")
             doubtful = list(self.wanted)
         present: dict[RouteKey, Mapping[str, Any] | None] = {}
@@ -57,14 +57,14 @@ class _Router:
             raise merged([error for _, error in failed])
         return present
 
-    def _there(self, keys: list[RouteKey]) -> bool:
+    def _exist(self, keys: list[RouteKey]) -> bool:
         try:
             self._api.call("route/status/batchQuery", {"route_keys": [key.body() for key in keys]})
         except Missing:
             return False
         return True
 
-    def settle(self, todo: Plan) -> None:
+    def record_unchanged(self, todo: Plan) -> None:
         """Record what already is as wanted, so that the next run does not read it again."""
         changing = {(action.kind, action.name) for action in todo.actions}
         for key in self.wanted:
@@ -173,7 +173,7 @@ def attempt(settings: Routes, context: Context) -> Outcome:
         if context.dry_run:
             logger.info("%s", todo)
             return context.outcome()
-        router.settle(todo)
+        router.record_unchanged(todo)
         failed = _apply(router, todo, summary)
     summary.unchanged, summary.failed = todo.unchanged, len(failed)
     if failed:

@@ -1,7 +1,7 @@
-"""The example tables alice.csv and bob.csv, made deterministically.
+"""The example tables alice.csv and bob.csv, generated deterministically.
 
 They have the shape of the tables that come with Kuscia's image (Kuscia facts chapter 8, a bank-marketing data
-set split by columns): names, types, number of rows, ids with gaps, standardised features, and the balance of
+set split by columns): names, types, number of rows, ids with gaps, standardized features, and the balance of
 `y`. The content is random. Only `Random.random`, sums and square roots are used, whose results are the same
 on every machine.
 """
@@ -57,13 +57,15 @@ BOB_COLUMNS = [
 
 
 def table(name: str) -> bytes:
-    """The CSV file of party `alice` or `bob`, the same bytes every time."""
+    """Return the CSV file of party `alice` or `bob`; the bytes are the same on every call."""
     return _alice() if name == "alice" else _bob()
 
 
 def ids(name: str) -> list[int]:
-    """A party's ids, ascending. 8 760 of them are the other party's too, the first and the last possible id
-    among them."""
+    """Return the ids of a party in ascending order.
+
+    Both parties have `COMMON` of them, which include the first and the last possible id.
+    """
     random = Random("kuscia-hooks ids")  # noqa: S311
     inner = sorted(range(1, LAST_ID), key=lambda _: random.random())
     common = [0, LAST_ID, *inner[: COMMON - 2]]
@@ -89,7 +91,7 @@ def _alice() -> bytes:
     ]
     columns += _one_of(random, [0.17, 0.03, 0.02, 0.23, 0.07, 0.04, 0.08, 0.03, 0.16, 0.03])
     columns += _one_of(random, [0.12, 0.57, 0.31])
-    return _csv(ALICE_COLUMNS, ids("alice"), [_standardised(column) for column in columns])
+    return _csv(ALICE_COLUMNS, ids("alice"), [_standardized(column) for column in columns])
 
 
 def _bob() -> bytes:
@@ -102,11 +104,11 @@ def _bob() -> bytes:
     score = [random.random() + 0.6 * success[row] for row in range(ROWS)]
     positive = set(sorted(range(ROWS), key=score.__getitem__)[-POSITIVE:])
     label = [str(int(row in positive)) for row in range(ROWS)]
-    return _csv(BOB_COLUMNS, ids("bob"), [*(_standardised(column) for column in columns), label])
+    return _csv(BOB_COLUMNS, ids("bob"), [*(_standardized(column) for column in columns), label])
 
 
 def _bell(random: Random) -> float:
-    """Mean 0, deviation 1, nearly normal."""
+    """Return a nearly normal random number with mean 0 and deviation 1."""
     return math.fsum(random.random() for _ in range(12)) - 6
 
 
@@ -115,7 +117,10 @@ def _flag(random: Random, share: float) -> list[float]:
 
 
 def _one_of(random: Random, shares: Sequence[float]) -> list[Sequence[float]]:
-    """One column of 0 and 1 for each share; at most one is 1 in a row, all are 0 in what is left of 1."""
+    """Return one column of 0 and 1 for each share.
+
+    In a row at most one column is 1, with the probability of its share.
+    """
     columns = [[0.0] * ROWS for _ in shares]
     for row in range(ROWS):
         rest = random.random()
@@ -127,7 +132,7 @@ def _one_of(random: Random, shares: Sequence[float]) -> list[Sequence[float]]:
     return list(columns)
 
 
-def _standardised(column: Sequence[float]) -> list[str]:
+def _standardized(column: Sequence[float]) -> list[str]:
     mean = math.fsum(column) / ROWS
     deviation = math.sqrt(math.fsum((value - mean) * (value - mean) for value in column) / ROWS)
     return [repr((value - mean) / deviation) for value in column]

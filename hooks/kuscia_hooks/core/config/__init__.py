@@ -15,7 +15,7 @@ from kuscia_hooks.core.config.common import (
 )
 from kuscia_hooks.core.config.data import Column, Credentials, Data, Grant, LocalFs, Oss, Seed, Table
 from kuscia_hooks.core.config.datastore import Database, Datastore, Sqlite, param_text
-from kuscia_hooks.core.config.engines import CheckedEngines, Engines, LookedAtEngines
+from kuscia_hooks.core.config.engines import CheckedEngines, Engines, InspectedEngines
 from kuscia_hooks.core.config.load import load, parse
 from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.config.register import Admission, Register
@@ -24,7 +24,7 @@ from kuscia_hooks.core.config.routes import AppImage, Route, Routes
 
 __all__ = [
     "Admission", "Api", "AppImage", "Check", "CheckedEngines", "CheckedSource", "Column", "Credentials", "Data",
-    "Database", "Datastore", "Engines", "ExampleJob", "External", "Grant", "LocalFs", "LookedAtEngines", "Master",
+    "Database", "Datastore", "Engines", "ExampleJob", "External", "Grant", "InspectedEngines", "LocalFs", "Master",
     "Neighbour", "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed", "Sqlite",
     "Table", "TokenSecret", "load", "param_text", "parse", "split_endpoint", "valid_domain_id", "valid_endpoint",
 ]  # fmt: skip

@@ -28,7 +28,7 @@ class CheckedEngines(Engines):
     dns_service: str | None = None
 
 
-class LookedAtEngines(ConfigModel):
+class InspectedEngines(ConfigModel):
     """The engines of a lite, for `logs` and `doctor`.
 
     Args:

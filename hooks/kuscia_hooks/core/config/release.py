@@ -4,7 +4,7 @@ from typing import Literal
 
 from kuscia_hooks.core.config.common import ApiStep, ConfigModel, DomainId, Endpoint, Master, Name, SecretKey
 from kuscia_hooks.core.config.datastore import Datastore
-from kuscia_hooks.core.config.engines import LookedAtEngines
+from kuscia_hooks.core.config.engines import InspectedEngines
 
 
 class Neighbour(ConfigModel):
@@ -35,5 +35,5 @@ class Release(ApiStep):
     datastore: Datastore | None = None
     external: External | None = None
     master: Master | None = None
-    engines: LookedAtEngines | None = None
+    engines: InspectedEngines | None = None
     partners: list[DomainId] = []
