@@ -20,7 +20,7 @@
   Show the result of the steps:
     kubectl -n {{ $ns }} get jobs -l app.kubernetes.io/instance={{ .Release.Name }}
     kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
-  Show the state of the domain (requires bin/kubectl-kuscia on the PATH; docs/operations.md shows how to do without):
+  Show the state of the domain (requires bin/kubectl-kuscia on the PATH; docs/operations.md describes the commands without it):
     kubectl kuscia status -n {{ $ns }}
     kubectl kuscia doctor -n {{ $ns }}
     {{- if eq .Chart.Name "master" }}

@@ -32,7 +32,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What lite.runk adds to engine pods. Kuscia would reject or drop an invalid value late, without saying why. */}}
+{{/* What lite.runk adds to engine pods. Kuscia would reject or drop an invalid value late, without a reason. */}}
 {{- define "kuscia.check.enginePods" -}}
 {{- $name := "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)$" -}}
 {{- $prefix := "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" -}}
@@ -162,7 +162,7 @@
   "example" (printf "%s.columnTypes: {id1: str, \"*\": float}" $path)) }}
 {{- else if not (or $table.columns $types) }}
 {{- include "kuscia.error" (dict "id" "columns-missing" "path" (printf "%s.columns" $path) "value" (toJson $table.columns)
-  "rule" "must be set unless columnTypes is: Kuscia requires the columns of each table"
+  "rule" "must be set unless columnTypes is set; Kuscia requires the columns of each table"
   "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}], or columnTypes: {id1: str, \"*\": float}" $path)) }}
 {{- end }}
 {{- range $name := list "true" "false" }}
@@ -250,13 +250,13 @@
 {{- range $i, $table := .tables }}
 {{- if $table.urlSecret }}
 {{- include "kuscia.error" (dict "id" "url-secret-with-localfs" "path" (printf "lite.data.tables[%d].urlSecret" $i) "value" (toJson $table.urlSecret)
-  "rule" "must not be set for a localfs data source: the init container that downloads the files cannot read this Secret"
+  "rule" "must not be set for a localfs data source; the init container that downloads the files cannot read this Secret"
   "example" (printf "lite.data.tables[%d].claim: {name: alice-files, path: alice.csv}" $i)) }}
 {{- end }}
 {{- end }}
 {{- if eq (toString .runtime) "runk" }}
 {{- include "kuscia.error" (dict "id" "localfs-with-runk" "path" "lite.data.source.type" "value" (toJson $source.type)
-  "rule" "must be oss for runtime runk: engine pods cannot read the files of the lite" "example" "lite.data.source.type: oss") }}
+  "rule" "must be oss for runtime runk; engine pods cannot read the files of the lite" "example" "lite.data.source.type: oss") }}
 {{- end }}
 {{- end }}
 {{- end -}}

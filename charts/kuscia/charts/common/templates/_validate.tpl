@@ -1,5 +1,5 @@
 {{/*
-Validation. The schema checks types and key names; the rules here have messages of our own.
+Validation. The schema checks types and key names; the rules here check what it cannot express.
 
 `kuscia.errors.<component>` writes one JSON object per line for each error. Every template of a subchart includes
 `kuscia.valid` first and renders nothing if there is an error, so no template has to handle invalid values.
@@ -160,7 +160,7 @@ resolver has no search domains and answers names ending in `.svc` with the addre
 {{- define "kuscia.check.image" -}}
 {{- if not (or .image.tag .image.digest) }}
 {{- include "kuscia.error" (dict "id" "image-tag-missing" "path" (printf "%s.tag" .path) "value" (toJson .image.tag)
-  "rule" "must be set unless digest is" "example" (printf "%s.tag: \"1.0\"" .path)) }}
+  "rule" "must be set unless digest is set" "example" (printf "%s.tag: \"1.0\"" .path)) }}
 {{- end }}
 {{- include "kuscia.check.tag" (dict "path" .path "tag" .image.tag) }}
 {{- end -}}
@@ -210,7 +210,7 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
 {{- range $key, $value := get $values $kind }}
 {{- if hasKey $known $key }}
 {{- include "kuscia.error" (dict "id" "reserved-pod-key" "path" (printf "%s.%s.%s" $block $kind $key) "value" (toJson $value)
-  "rule" "must not be set: the chart sets this key itself; use a different key"
+  "rule" "must not be set, because the chart sets this key; use a different key"
   "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
 {{- end }}
 {{- end }}
@@ -274,7 +274,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- $refused := list -}}
 {{- range $path, $instead := include (printf "%s.ownedConfig" $component) . | fromYaml -}}
 {{- $refused = append $refused (dict "id" "config-key-has-dedicated-value" "path" $path
-  "rule" "must not be set here: this key has a dedicated value"
+  "rule" "must not be set here; use the dedicated value"
   "example" (printf "%s.%s" $component $instead)) -}}
 {{- end -}}
 {{- range $path, $instead := dict
@@ -282,11 +282,11 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
   "liteDeployToken" "lite.master.tokenSecret: my-deploy-token"
   "datastoreEndpoint" "master.datastore: {type: mysql, host: mysql.example.com, …, existingSecret: my-database}" -}}
 {{- $refused = append $refused (dict "id" "config-key-has-dedicated-secret" "path" $path
-  "rule" "must not be set here: the secret belongs in its own Secret, which is added when the pod starts"
+  "rule" "must not be set here; store the value in its own Secret, which is read when the pod starts"
   "example" $instead "shown" "(not shown)") -}}
 {{- end -}}
 {{- $refused = append $refused (dict "id" "config-kuscia-api" "path" "kusciaAPI"
-  "rule" "must not be set: a kusciaAPI block replaces the defaults, TLS settings included, and Kuscia crashes at start"
+  "rule" "must not be set; a kusciaAPI block replaces the defaults, including TLS settings, and Kuscia crashes at start"
   "example" (printf "%s.extraConfig.kusciaAPISans: [kuscia.example.com], to add names to the certificate" $component)
   "shown" "(a block)") -}}
 {{- if not (kindIs "invalid" .Values.protocol) -}}
@@ -297,7 +297,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- toJson $refused -}}
 {{- end -}}
 
-{{/* The keys that extraConfig must not have: {ctx, config}. The message does not repeat secrets. */}}
+{{/* extraConfig must not set these keys: {ctx, config}. The message does not repeat secrets. */}}
 {{- define "kuscia.check.extraConfig" -}}
 {{- $path := printf "%s.extraConfig" .ctx.Chart.Name -}}
 {{- $config := .config | default dict -}}
@@ -320,7 +320,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- range $found := include "kuscia.secretPaths" (dict "path" "" "value" $config) | splitList "\n" | compact }}
 {{- if not (has (trimPrefix "." $found) $refused) }}
 {{- include "kuscia.error" (dict "id" "secret-in-extra-config" "path" (printf "%s%s" $path $found) "value" "(not shown)"
-  "rule" "must not hold secrets, since extraConfig is stored in a ConfigMap; put this key into a kuscia.yaml in a Secret"
+  "rule" "must not contain secrets, since extraConfig is stored in a ConfigMap; put this key into a kuscia.yaml in a Secret"
   "example" (printf "%s.extraConfigSecret: my-config" $.ctx.Chart.Name)) }}
 {{- end }}
 {{- end }}
