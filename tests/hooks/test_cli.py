@@ -201,6 +201,20 @@ def test_sigterm_stops_a_wait_immediately(tmp_path: Path) -> None:
         assert time.monotonic() - begin < 2
 
 
+def test_reports_an_unreadable_kubeconfig(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text("clusters: [")
+    done = subprocess.run(
+        [sys.executable, "-m", "kuscia_hooks", *KEYS],
+        env={**environment(), "KUBECONFIG": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.startswith("ERROR [invalid-cluster-login] ")
+
+
 def test_help_imports_no_client() -> None:
     """Steps import the clients of Kubernetes, S3 and databases that they need."""
     program = (

@@ -308,6 +308,7 @@ def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
 
 
 def _connect() -> Any:
+    import yaml
     from kubernetes import client, config
 
     try:
@@ -315,7 +316,7 @@ def _connect() -> Any:
     except config.ConfigException:
         try:
             config.load_kube_config()
-        except config.ConfigException as error:
+        except (config.ConfigException, yaml.YAMLError, OSError) as error:
             raise PermanentError(
                 "invalid-cluster-login",
                 f"no ServiceAccount token and no usable kubeconfig found: {printable(error)}",
