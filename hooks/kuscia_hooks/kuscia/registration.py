@@ -34,6 +34,11 @@ _REJECTIONS = (
 _UNAVAILABLE = {502, 503, 504}
 
 
+def admission_fix(domain_id: str) -> str:
+    """Return what the operator of the master has to set to admit a domain."""
+    return f"set master.domains.{domain_id} in the values of the master release"
+
+
 def request(domain_id: str, token: str, key: rsa.RSAPrivateKey) -> tuple[dict[str, Any], str]:
     """Return the JSON body of a registration and the value of its `jwt-token` header (Kuscia facts 5.4)."""
     import jwt
@@ -93,7 +98,8 @@ def register(
     answer = printable(response.text)
     for error_id, pattern in _REJECTIONS:
         if pattern.search(response.text):
-            raise RetryableError(error_id, f"the master rejected domain {domain_id}: {answer}")
+            fix = admission_fix(domain_id) if error_id == "unknown-domain" else ""
+            raise RetryableError(error_id, f"the master rejected domain {domain_id}: {answer}", fix=fix)
     if response.status_code in _UNAVAILABLE:
         raise RetryableError(
             "master-unavailable",

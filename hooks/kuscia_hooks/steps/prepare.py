@@ -245,7 +245,7 @@ def _known(config: Prepare, master: str) -> None:
     domain = config.domain_id
     see = "kubectl logs -l app.kubernetes.io/component=register -n <namespace of the master>"
     if state == gateway.UNKNOWN:
-        fix = f"set master.domains.{domain} in the values of the master's release"
+        fix = registration.admission_fix(domain)
         raise RetryableError("unknown-domain", f"the master at {master} has no domain {domain}", fix=fix, see=see)
     raise RetryableError(
         "domain-not-admitted",
@@ -286,7 +286,7 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
             f"the master at {master} accepts neither the domain key nor the deploy token in Secret "
             f"{secret.namespace}/{secret.name}, key {secret.key}",
             fix="if the key of the lite was lost or replaced, restore it, or set "
-            f"master.domains.{domain}.allowRekey: true in the master's release for one upgrade; otherwise put the "
+            f"master.domains.{domain}.allowRekey: true in the master release for one upgrade; otherwise put the "
             "unused deploy token of the domain into the Secret",
         ),
     )

@@ -18,6 +18,7 @@ from kuscia_hooks.steps import Context, Outcome
 
 TOKEN_KEY = "token"  # noqa: S105
 TOKEN_SECONDS = 60
+AUTH_CENTER = {"authentication_type": "Token", "token_gen_method": "RSA-GEN"}
 
 
 @dataclass(frozen=True)
@@ -129,29 +130,27 @@ class _Registrar:
         return State(domain, token)
 
     def apply(self, domain_id: str, action: Action) -> None:
-        namespace = self._config.namespace
         if action.kind == "Domain":
-            self._create(domain_id, action.payload) if action.verb == "create" else self._update(
-                domain_id, action.payload
-            )
+            change = self._create if action.verb == "create" else self._update
+            change(domain_id, action.payload)
         elif action.verb == "delete":
-            self._kube.delete_secret(namespace, action.name)
+            self._kube.delete_secret(self._config.namespace, action.name)
         else:
-            token = action.payload or self._fresh_token(domain_id)
-            data = {TOKEN_KEY: token.encode()}
+            self._write_token(domain_id, action)
+
+    def _write_token(self, domain_id: str, action: Action) -> None:
+        namespace, token = self._config.namespace, action.payload or self._fresh_token(domain_id)
+        data = {TOKEN_KEY: token.encode()}
+        if action.verb == "create":
             try:
-                if action.verb == "create":
-                    self._kube.create_secret(namespace, action.name, data, self._config.labels, self.owner())
-                    return
+                self._kube.create_secret(namespace, action.name, data, self._config.labels, self.owner())
+                return
             except Conflict:
-                pass
-            self._kube.set_secret(namespace, action.name, data, self.owner())
+                logger.info("Secret %s/%s was created concurrently", namespace, action.name)
+        self._kube.set_secret(namespace, action.name, data, self.owner())
 
     def _create(self, domain_id: str, cert: str | None) -> None:
-        body = {
-            "domain_id": domain_id,
-            "auth_center": {"authentication_type": "Token", "token_gen_method": "RSA-GEN"},
-        }
+        body: dict[str, Any] = {"domain_id": domain_id, "auth_center": AUTH_CENTER}
         if cert:
             body["cert"] = _encoded(cert)
         try:
@@ -162,10 +161,6 @@ class _Registrar:
     def _update(self, domain_id: str, cert: str) -> None:
         # The request replaces the whole Domain: fields that it omits are lost (Kuscia facts 5.5).
         domain = self._api.call("domain/query", {"domain_id": domain_id})
-        auth_center = domain.get("auth_center") or {
-            "authentication_type": "Token",
-            "token_gen_method": "RSA-GEN",
-        }
         self._api.call(
             "domain/update",
             {
@@ -173,7 +168,7 @@ class _Registrar:
                 "role": domain.get("role") or "",
                 "cert": _encoded(cert),
                 "master_domain_id": domain.get("master_domain_id") or self._config.domain_id,
-                "auth_center": auth_center,
+                "auth_center": domain.get("auth_center") or AUTH_CENTER,
             },
         )
 
