@@ -32,7 +32,7 @@ def _permanent(error_id: str, summary: str) -> Entry:
 
 
 GENERAL = (
-    _permanent("several-errors", "Several errors, at least one of which needs manual action; each is listed."),
+    _permanent("several-errors", "Several errors, at least one of which requires manual action; each is listed."),
     _retryable("several-retryable", "Several retryable errors; each is listed."),
     _permanent("invalid-config", "The configuration file of the step is invalid; each wrong value is listed."),
     _permanent("unknown-config-file-key", "A configuration file has a key that the step does not support."),
@@ -53,7 +53,7 @@ KUBERNETES = (
     _retryable("log-interrupted", "The connection broke while a container log was being read."),
     _retryable("no-log-yet", "A container has no log because it has not started or is gone."),
     _retryable("object-not-found", "The namespace or the object that the request names does not exist."),
-    _retryable("permission-denied", "A Role does not allow the ServiceAccount of the step what the step needs."),
+    _retryable("permission-denied", "No Role grants the ServiceAccount of the step a permission that it needs."),
     _retryable("secret-key-missing", "A Secret exists, but has no value under the configured key."),
     _retryable("secret-not-found", "A Secret that the configuration names does not exist."),
     _retryable("secret-not-text", "A value of a Secret is not UTF-8 text."),

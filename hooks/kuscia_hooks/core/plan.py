@@ -31,7 +31,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Plan:
-    """Changes in the order in which to make them, and the number of objects that need none."""
+    """Changes in the order in which to make them, and the number of unchanged objects."""
 
     actions: tuple[Action, ...] = ()
     unchanged: int = 0

@@ -122,7 +122,7 @@ def _gateways(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Ite
             show = f"curl -kv {quoted(probe.endpoint + '/')}"
             finding = report_finding(report, peer_names(config, probe.of, probe.endpoint, names), _gateway(probe), show)
             if probe.of == config.domain_id:
-                # The fixes by ID are for endpoints in the values; the release sets that of its own gateway.
+                # The fixes by ID change endpoints in the values; the endpoint of this gateway is not one of them.
                 finding = Finding(report.id, report.message, report.see or show, _gateway(probe))
             yield finding
 

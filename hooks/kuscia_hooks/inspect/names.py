@@ -53,7 +53,7 @@ def peer_names(config: Release, domain: str, endpoint: str, names: dict[str, str
 
 def namespace_of(config: Release, domain: str) -> str:
     """Return the namespace of a domain, quoted for a shell; a placeholder if the values do not have it."""
-    neighbour = config.domains.get(domain)
+    neighbor = config.domains.get(domain)
     if domain == config.domain_id:
         return quoted(config.namespace)
-    return quoted(neighbour.namespace) if neighbour and neighbour.namespace else f"<namespace of {domain}>"
+    return quoted(neighbor.namespace) if neighbor and neighbor.namespace else f"<namespace of {domain}>"

@@ -158,7 +158,7 @@ def wanted_routes(config: Release, reader: PartReader) -> list[tuple[str, str]]:
 
 def endpoints(config: Release) -> dict[str, str]:
     """Return the endpoint of each domain in the values; "" if it has none."""
-    return {domain: neighbour.endpoint or "" for domain, neighbour in config.domains.items()}
+    return {domain: neighbor.endpoint or "" for domain, neighbor in config.domains.items()}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class InvalidKey(ValueError):
 
 
 def new_key() -> bytes:
-    """Generate an RSA key of 2048 bits as PKCS#1 PEM, as Kuscia's own generators do (Kuscia facts 2.1)."""
+    """Generate an RSA key of 2048 bits as PKCS#1 PEM, as the generators of Kuscia do (Kuscia facts 2.1)."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     return key.private_bytes(
         serialization.Encoding.PEM,

@@ -19,12 +19,12 @@ from kuscia_hooks.core.config.engines import CheckedEngines, Engines, InspectedE
 from kuscia_hooks.core.config.load import load, parse
 from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.config.register import Admission, Register
-from kuscia_hooks.core.config.release import External, Neighbour, Release
+from kuscia_hooks.core.config.release import External, Neighbor, Release
 from kuscia_hooks.core.config.routes import AppImage, Route, Routes
 
 __all__ = [
     "Admission", "Api", "AppImage", "Check", "CheckedEngines", "CheckedSource", "Column", "Credentials", "Data",
     "Database", "Datastore", "Engines", "ExampleJob", "External", "Grant", "InspectedEngines", "LocalFs", "Master",
-    "Neighbour", "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed", "Sqlite",
+    "Neighbor", "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed", "Sqlite",
     "Table", "TokenSecret", "load", "param_text", "parse", "split_endpoint", "valid_domain_id", "valid_endpoint",
 ]  # fmt: skip

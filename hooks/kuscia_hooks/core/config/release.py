@@ -7,7 +7,7 @@ from kuscia_hooks.core.config.datastore import Datastore
 from kuscia_hooks.core.config.engines import InspectedEngines
 
 
-class Neighbour(ConfigModel):
+class Neighbor(ConfigModel):
     """A lite of this master: its endpoint, and its namespace if known."""
 
     endpoint: Endpoint | None = None
@@ -30,7 +30,7 @@ class Release(ApiStep):
     fullname: Name
     gateway: Endpoint
     extra_config_secret: SecretKey | None = None
-    domains: dict[DomainId, Neighbour] = {}
+    domains: dict[DomainId, Neighbor] = {}
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None
     external: External | None = None

@@ -11,7 +11,7 @@ from kuscia_hooks.core.errors import Problem
 
 _MISSING = Problem("missing-value", "", "must be set")
 _INVALID = Problem("invalid-config-value", "", "invalid value")
-# Errors of pydantic by their type. Its own messages are not shown.
+# Rules by the error type of pydantic, whose messages are not shown.
 _RULES: Mapping[str, Callable[[Mapping[str, Any]], Problem]] = {
     "missing": lambda _: _MISSING,
     "string_too_short": lambda _: _MISSING,

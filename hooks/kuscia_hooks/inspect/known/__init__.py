@@ -1,1 +1,1 @@
-"""The causes of failure that `doctor` knows, by where they are seen."""
+"""The causes of failure that `doctor` recognizes, by where they are seen."""
