@@ -5,7 +5,7 @@ from typing import Any
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.steps import Context
-from tests.hooks.fakes import FakeTime
+from tests.hooks.fakes.clock import FakeTime
 
 
 def context(kube: Kube | None = None, deadline: Deadline | None = None, **options: Any) -> Context:

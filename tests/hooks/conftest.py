@@ -11,8 +11,9 @@ import pytest
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import log, waiting
 from kuscia_hooks.kuscia import api, domain_key
-from tests.hooks.fakes import FakeCore, FakeTime
-from tests.hooks.kuscia_server import Kuscia, serve
+from tests.hooks.fakes.clock import FakeTime
+from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.kuscia import Kuscia, serve
 
 RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
 

@@ -7,7 +7,7 @@ from kuscia_hooks.kuscia.api_errors import Busy, Exists, Missing, Refused, Timed
 from kuscia_hooks.kuscia.domain_key import api_token, load_key
 from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
-from tests.hooks.kuscia_server import Kuscia, serve
+from tests.hooks.fakes.kuscia import Kuscia, serve
 
 RECORDED = {
     "domain create duplicate": Exists,

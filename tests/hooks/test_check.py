@@ -12,9 +12,10 @@ from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
 from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
-from tests.hooks.fake_s3 import FakeS3
-from tests.hooks.fakes import FakeCore, FakeTime
-from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.fakes.clock import FakeTime
+from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.fakes.s3 import FakeS3
 
 JOB = {
     "appImage": "psi-engine",

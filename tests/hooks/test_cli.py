@@ -19,8 +19,8 @@ from kuscia_hooks.core import termination
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.steps import Outcome
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore
-from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.kuscia import Kuscia
 
 HOOKS = Path(__file__).parents[2] / "hooks"
 

@@ -6,7 +6,7 @@ from kuscia_hooks.core import log
 from kuscia_hooks.core.log import logger
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
-from tests.hooks.fakes import FakeCore, api_exception
+from tests.hooks.fakes.cluster import FakeCore, api_exception
 
 
 def test_secret(core: FakeCore, kube: Kube) -> None:

@@ -14,9 +14,9 @@ from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
 from tests.hooks.builders import context
 from tests.hooks.conftest import recordings, secret_data
-from tests.hooks.fake_s3 import FakeS3
-from tests.hooks.fakes import FakeCore
-from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.fakes.s3 import FakeS3
 
 OSS = {
     "id": "default-data-source",

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.failing import fails
-from tests.hooks.kuscia_server import Kuscia, serve
+from tests.hooks.fakes.kuscia import Kuscia, serve
 
 
 def test_new_key_is_pkcs1_of_2048_bits() -> None:

@@ -9,7 +9,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.tables import download
 from kuscia_hooks.tables.download import Login
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore
+from tests.hooks.fakes.cluster import FakeCore
 
 URL = "https://files.example.com/alice.csv"
 # More than one block: an incomplete block is lost when the connection breaks.

@@ -10,7 +10,8 @@ from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, attempt
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from tests.hooks.conftest import recordings
-from tests.hooks.fakes import FakeCore, FakeTime
+from tests.hooks.fakes.clock import FakeTime
+from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.scripted import Reply, Scripted
 
 JOB = "job-1"

@@ -10,7 +10,7 @@ from kuscia_hooks.core.config import Engines
 from kuscia_hooks.kuscia import engine_namespace
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
-from tests.hooks.fakes import FakeCore, api_exception
+from tests.hooks.fakes.cluster import FakeCore, api_exception
 
 ENGINES = {"namespace": "engines", "lite": "ns/kuscia-lite-alice", "kubeconfigSecret": None}
 MINE = {"domain": "alice", "lite": "ns/kuscia-lite-alice"}

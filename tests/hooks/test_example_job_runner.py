@@ -8,8 +8,8 @@ from kuscia_hooks.example_job import runner
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.conftest import recordings
-from tests.hooks.fakes import FakeTime
-from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.fakes.clock import FakeTime
+from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.test_psi_config import JOB
 
 LOST = "The remaining no-failed party task counts 1 are less than the task success threshold 2"

@@ -7,7 +7,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.inspect.invite import attempt
-from tests.hooks.fakes import FakeCore
+from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.test_diagnosis import LITE, MASTER
 
 SERVICE = "kuscia-master-external"

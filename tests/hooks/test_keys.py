@@ -12,7 +12,7 @@ from kuscia_hooks.steps import keys
 from kuscia_hooks.steps.keys import Settings
 from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore, api_exception
+from tests.hooks.fakes.cluster import FakeCore, api_exception
 
 SETTINGS = Settings("alice", "ns", "own-key", "own-cert", labels={"a": "b"})
 OWN = Settings("alice", "ns", "own-key", "own-cert", existing_secret="mine", existing_secret_key="pem")

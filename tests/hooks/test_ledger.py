@@ -2,7 +2,7 @@ import json
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Ledger, digest
-from tests.hooks.fakes import FakeCore
+from tests.hooks.fakes.cluster import FakeCore
 
 
 def ledger(kube: Kube, kind: str = "routes") -> Ledger:

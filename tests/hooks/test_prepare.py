@@ -16,7 +16,8 @@ from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway
 from kuscia_hooks.steps import prepare
 from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore, FakeTime, api_exception
+from tests.hooks.fakes.clock import FakeTime
+from tests.hooks.fakes.cluster import FakeCore, api_exception
 
 COMMON = {"domainId": "alice", "namespace": "ns", "keySecret": {"name": "key", "key": "domain.key"}}
 TOKEN = {"namespace": "m", "name": "tok", "key": "token"}

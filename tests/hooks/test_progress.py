@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from kuscia_hooks.core.progress import ChangeProgress, TransferProgress
-from tests.hooks.fakes import FakeTime
+from tests.hooks.fakes.clock import FakeTime
 
 
 def test_transfer_is_reported_every_ten_seconds(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ from kuscia_hooks.steps import register
 from kuscia_hooks.steps.register import State
 from tests.hooks.builders import context
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore, FakeTime, api_exception
-from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.fakes.clock import FakeTime
+from tests.hooks.fakes.cluster import FakeCore, api_exception
+from tests.hooks.fakes.kuscia import Kuscia
 
 
 def pem_certificate(key_pem: bytes, domain_id: str = "alice") -> str:

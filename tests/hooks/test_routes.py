@@ -12,8 +12,8 @@ from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, want
 from kuscia_hooks.steps import routes
 from tests.hooks.builders import context
 from tests.hooks.conftest import recordings, secret_data
-from tests.hooks.fakes import FakeCore
-from tests.hooks.kuscia_server import Kuscia
+from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.kuscia import Kuscia
 
 A_B, B_A = RouteKey("alice", "bob"), RouteKey("bob", "alice")
 APP = {

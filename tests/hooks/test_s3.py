@@ -8,7 +8,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.tables import s3
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
-from tests.hooks.fake_s3 import FakeS3
+from tests.hooks.fakes.s3 import FakeS3
 
 ENDPOINT = "https://s3.example.com"
 WHERE = Location(ENDPOINT, "bkt", "p/", "AKIDEXAMPLE", "hunter2", credentials="Secret ns/oss")

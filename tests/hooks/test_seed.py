@@ -17,7 +17,7 @@ from kuscia_hooks.steps import seed
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import Content
 from tests.hooks.builders import context
-from tests.hooks.fakes import FakeTime
+from tests.hooks.fakes.clock import FakeTime
 
 ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "example": "alice"}
 

@@ -16,7 +16,7 @@ from kuscia_hooks.kuscia import datastore, domain_key, gateway
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
 from tests.hooks.conftest import secret_data
-from tests.hooks.fakes import FakeCore, api_exception
+from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.scripted import Scripted
 from tests.hooks.test_diagnosis import LITE, MASTER
 from tests.hooks.test_status import container, domain_query

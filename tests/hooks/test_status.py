@@ -10,7 +10,7 @@ from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import status
 from kuscia_hooks.kuscia import gateway
-from tests.hooks.fakes import FakeCore
+from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.scripted import Reply, Scripted
 from tests.hooks.test_diagnosis import LITE, MASTER
 

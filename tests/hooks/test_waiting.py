@@ -9,7 +9,7 @@ from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentErr
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.waiting import MANUAL_SECONDS, run, until
 from kuscia_hooks.steps import Outcome
-from tests.hooks.fakes import FakeTime
+from tests.hooks.fakes.clock import FakeTime
 
 
 def retryable(message: str = "a", **texts: str) -> RetryableError:

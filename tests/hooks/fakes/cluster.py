@@ -1,4 +1,4 @@
-"""A CoreV1Api in memory, and a clock that does not wait."""
+"""A CoreV1Api in memory."""
 
 import copy
 import datetime
@@ -9,8 +9,6 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
-
-from kuscia_hooks.core.waiting import Clock, Deadline
 
 
 def api_exception(status: int, message: str) -> ApiException:
@@ -175,19 +173,3 @@ def _selected(labels: dict[str, str], selector: str) -> bool:
         if (labels.get(name) == value) == bool(unlike):
             return False
     return True
-
-
-class FakeTime:
-    """A clock whose sleep takes no time; `naps` are the seconds it was asked for."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.naps: list[float] = []
-        self.clock = Clock(now=lambda: self.time, sleep=self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        self.time += seconds
-
-    def deadline(self, seconds: float) -> Deadline:
-        return Deadline(seconds, self.clock)
