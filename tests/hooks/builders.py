@@ -1,11 +1,71 @@
-"""Builders of what steps are called with."""
+"""Builders of the configurations of the steps, and of what the steps are called with.
 
-from typing import Any
+A release lies in namespace ns; its domain key is in Secret ns/key, key domain.key.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Check, Data, ExampleJob, Prepare, Register, Release, Routes, Seed, Table
+from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
-from kuscia_hooks.steps import Context
+from kuscia_hooks.steps import Context, Outcome
 from tests.hooks.fakes.clock import FakeTime
+
+Settings = TypeVar("Settings")
+
+UNREACHABLE = "http://127.0.0.1:1"
+NODE: dict[str, Any] = {"namespace": "ns", "keySecret": {"name": "key", "key": "domain.key"}}
+MASTER_ENDPOINT = "https://kuscia-master.kuscia-master.svc.cluster.local:1080"
+MYSQL: dict[str, Any] = {
+    "type": "mysql",
+    "host": "db",
+    "port": 3306,
+    "database": "kine",
+    "user": "root",
+    "passwordSecret": {"name": "db", "key": "password"},
+}
+POSTGRES: dict[str, Any] = MYSQL | {"type": "postgres", "port": 5432}
+APP_IMAGE: dict[str, Any] = {
+    "image": {"name": "docker.io/local/engine", "tag": "1"},
+    "config_templates": {"task-config.conf": '{"task_id": "{{.TASK_ID}}"}'},
+    "deploy_templates": [
+        {
+            "name": "psi",
+            "replicas": 1,
+            "restart_policy": "Never",
+            "containers": [{"name": "psi", "command": ["python3"], "ports": [{"name": "psi", "protocol": "HTTP"}]}],
+        }
+    ],
+}
+OSS_SOURCE: dict[str, Any] = {
+    "id": "default-data-source",
+    "type": "oss",
+    "endpoint": "https://s3.example.com",
+    "bucket": "b",
+    "prefix": "p/",
+    "credentialsSecret": {"name": "oss"},
+}
+ALICE_TABLE: dict[str, Any] = {
+    "id": "alice-table",
+    "name": "alice.csv",
+    "relativeUri": "alice.csv",
+    "example": "alice",
+    "columns": [{"name": "id1", "type": "str"}, {"name": "age", "type": "float"}],
+    "attributes": {"description": "alice demo data"},
+}
+EXAMPLE_JOB: dict[str, Any] = {
+    "appImage": "secretflow-image",
+    "initiator": "alice",
+    "parties": [
+        {"domain": "alice", "table": "alice-table", "keys": ["id1"]},
+        {"domain": "bob", "table": "bob-table", "keys": ["id2"]},
+    ],
+    "output": "psi-output",
+    "dataSource": "default-data-source",
+}
 
 
 def context(kube: Kube | None = None, deadline: Deadline | None = None, **options: Any) -> Context:
@@ -16,3 +76,167 @@ def context(kube: Kube | None = None, deadline: Deadline | None = None, **option
         return kube
 
     return Context(deadline or FakeTime().deadline(5), connect=connect, **options)
+
+
+def run_step(
+    attempt: Callable[[Settings, Context], Outcome],
+    settings: Settings,
+    kube: Kube | None = None,
+    deadline: Deadline | None = None,
+    **options: Any,
+) -> Summary:
+    """Run one attempt of a step.
+
+    Args:
+        attempt: of the step's module.
+        options: of the context, such as `dry_run`.
+
+    Returns:
+        The changes that the step counted.
+    """
+    given = context(kube, deadline, **options)
+    attempt(settings, given)
+    return given.summary
+
+
+def node(domain_id: str, endpoint: str, **fields: Any) -> dict[str, Any]:
+    """Return the fields that the configuration of each step has that calls KusciaAPI."""
+    return {**NODE, "domainId": domain_id, "api": {"endpoint": endpoint, "protocol": "NOTLS"}, **fields}
+
+
+def register_config(endpoint: str, **domains: dict[str, Any]) -> Register:
+    """Return a configuration of `register`, by default for alice and bob, both admitted by token."""
+    fields: dict[str, Any] = {
+        "ledger": "ledger",
+        "labels": {"a": "b"},
+        "owner": {"service": "kuscia-master"},
+        "domains": domains or {name: {"tokenSecret": f"tok-{name}"} for name in ("alice", "bob")},
+    }
+    return Register.model_validate(node("kuscia-system", endpoint, **fields))
+
+
+def routes_config(endpoint: str = UNREACHABLE, **fields: Any) -> Routes:
+    """Return a configuration of `routes`, by default with all routes between alice and bob and one AppImage."""
+    given = {
+        "ledger": "ledger",
+        "domains": {
+            "alice": {"endpoint": "https://a.example.com:1080"},
+            "bob": {"endpoint": "http://b.example.com"},
+        },
+        "routes": "all",
+        "appImages": {"psi": APP_IMAGE},
+        **fields,
+    }
+    return Routes.model_validate(node("kuscia-system", endpoint, **given))
+
+
+def data_config(endpoint: str = UNREACHABLE, **fields: Any) -> Data:
+    """Return a configuration of `data`, by default with a table of alice in a bucket, granted to bob."""
+    given = {
+        "ledger": "ledger",
+        "source": OSS_SOURCE,
+        "tables": [ALICE_TABLE],
+        "grants": [{"table": "alice-table", "domain": "bob"}],
+        **fields,
+    }
+    return Data.model_validate(node("alice", endpoint, **given))
+
+
+def seed_config(path: Path, *tables: dict[str, Any]) -> Seed:
+    """Return a configuration of `seed`, by default with the example table of alice."""
+    example = {name: ALICE_TABLE[name] for name in ("id", "relativeUri", "example")}
+    listed = [{"name": "t", **given} for given in tables or (example,)]
+    return Seed.model_validate({"path": str(path), "tables": listed})
+
+
+def check_master(endpoint: str, **fields: Any) -> Check:
+    """Return a configuration of `check` for a master with domains alice and bob and the routes between them."""
+    given = {
+        "mode": "master",
+        "gateway": "https://own:1080",
+        "domains": ["alice", "bob"],
+        "routes": [["alice", "bob"], ["bob", "alice"]],
+        **fields,
+    }
+    return Check.model_validate(node("kuscia-system", endpoint, **given))
+
+
+def check_lite(endpoint: str, **fields: Any) -> Check:
+    """Return a configuration of `check` for lite alice with one table in a bucket."""
+    given = {
+        "mode": "lite",
+        "gateway": "https://own:1080",
+        "master": {"endpoint": "https://m:1080"},
+        "tables": ["alice-table"],
+        "source": {"id": "default-data-source", "credentialsSecret": {"name": "oss"}},
+        "results": ["own-result"],
+        **fields,
+    }
+    return Check.model_validate(node("alice", endpoint, **given))
+
+
+def prepare_lite(**fields: Any) -> Prepare:
+    """Return a configuration of `prepare` for lite alice, admitted by the token in Secret m/tok."""
+    given = {
+        "mode": "lite",
+        "domainId": "alice",
+        "master": {"endpoint": "https://m:1080"},
+        "deployToken": {"namespace": "m", "name": "tok", "key": "token"},
+        **fields,
+    }
+    return Prepare.model_validate(NODE | given)
+
+
+def prepare_master(datastore: dict[str, Any], **fields: Any) -> Prepare:
+    """Return a configuration of `prepare` for master alice."""
+    return Prepare.model_validate(NODE | {"mode": "master", "domainId": "alice", "datastore": datastore, **fields})
+
+
+def table(**fields: Any) -> Table:
+    """Return table t in file t.csv."""
+    return Table.model_validate({"id": "t", "name": "t", "relativeUri": "t.csv", **fields})
+
+
+def example_job(**fields: Any) -> ExampleJob:
+    """Return the example job of alice and bob."""
+    return ExampleJob.model_validate(EXAMPLE_JOB | fields)
+
+
+def _release(**fields: Any) -> Release:
+    return Release.model_validate(
+        {
+            "namespace": "ns",
+            "keySecret": {"name": "own-domain-key", "key": "domain.key"},
+            "api": {"endpoint": "https://own:8082", "protocol": "TLS"},
+            "release": "kuscia",
+            "gateway": "https://own.ns.svc.cluster.local:1080",
+            **fields,
+        }
+    )
+
+
+def master_release(**fields: Any) -> Release:
+    """Return a release of a master with domains alice and bob and a route between them."""
+    given = {
+        "mode": "master",
+        "domainId": "kuscia-system",
+        "fullname": "kuscia-master",
+        "domains": {"alice": {"endpoint": "https://alice:1080", "namespace": "lite-alice"}, "bob": {}},
+        "routes": [("alice", "bob")],
+        "datastore": MYSQL | {"host": "db.example.com", "database": "kuscia", "user": "kuscia"},
+        **fields,
+    }
+    return _release(**given)
+
+
+def lite_release(**fields: Any) -> Release:
+    """Return a release of lite carl with an engine namespace."""
+    given = {
+        "mode": "lite",
+        "domainId": "carl",
+        "fullname": "kuscia-lite-carl",
+        "master": {"endpoint": MASTER_ENDPOINT},
+        "engines": {"namespace": "engines", "keepsLogs": False},
+        **fields,
+    }
+    return _release(**given)

@@ -10,61 +10,12 @@ from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
-from tests.hooks.builders import context
+from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, context
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.fakes.s3 import FakeS3
-
-JOB = {
-    "appImage": "psi-engine",
-    "initiator": "alice",
-    "parties": [
-        {"domain": "alice", "table": "alice-table", "keys": ["id1"]},
-        {"domain": "bob", "table": "bob-table", "keys": ["id2"]},
-    ],
-    "output": "psi-output",
-    "dataSource": "default-data-source",
-}
-MYSQL = {
-    "type": "mysql",
-    "host": "db",
-    "port": 3306,
-    "database": "kine",
-    "user": "root",
-    "passwordSecret": {"name": "db", "key": "password"},
-}
-
-
-def config(endpoint: str, mode: str, **fields: Any) -> Check:
-    return Check.model_validate(
-        {
-            "domainId": "kuscia-system" if mode == "master" else "alice",
-            "namespace": "ns",
-            "keySecret": {"name": "key", "key": "domain.key"},
-            "api": {"endpoint": endpoint, "protocol": "NOTLS"},
-            "mode": mode,
-            "gateway": "https://own:1080",
-            **fields,
-        }
-    )
-
-
-def master(endpoint: str, **fields: Any) -> Check:
-    given = {"domains": ["alice", "bob"], "routes": [["alice", "bob"], ["bob", "alice"]], **fields}
-    return config(endpoint, "master", **given)
-
-
-def lite(endpoint: str, **fields: Any) -> Check:
-    given = {
-        "master": {"endpoint": "https://m:1080"},
-        "tables": ["alice-table"],
-        "source": {"id": "default-data-source", "credentialsSecret": {"name": "oss"}},
-        "results": ["own-result"],
-        **fields,
-    }
-    return config(endpoint, "lite", **given)
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +68,7 @@ def attempt(settings: Check, kube: Kube, seconds: float = 10) -> check.Report:
 
 def test_checks_a_master(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
     monkeypatch.setattr(datastore, "count_rows", lambda store, password: 42 if password == "hunter2" else 0)
-    report = attempt(master(endpoint, datastore=MYSQL, exampleJob=JOB), kube)
+    report = attempt(check_master(endpoint, datastore=MYSQL, exampleJob=EXAMPLE_JOB), kube)
     assert (report.passed, report.failed) == (9, 0)
     told = lines(capsys)
     assert [line.split(":")[0] for line in told] == [
@@ -136,7 +87,7 @@ def test_checks_a_master(kube: Kube, endpoint: str, monkeypatch, capsys) -> None
 
 
 def test_sqlite_is_not_checked(kube: Kube, endpoint: str, capsys) -> None:
-    attempt(master(endpoint, datastore={"type": "sqlite", "path": "/x"}), kube)
+    attempt(check_master(endpoint, datastore={"type": "sqlite", "path": "/x"}), kube)
     assert not any("datastore" in line for line in lines(capsys))
 
 
@@ -154,7 +105,7 @@ def example_result(kuscia: Kuscia, minio: FakeS3, job_id: str, state: str, keep:
 def test_checks_a_lite(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     minio.store("b", "p/own.csv", b"id1,age\n1,2\n", {})
     kuscia.tables["alice", "own-result"] = {**kuscia.tables["alice", "alice-table"], "relative_uri": "own.csv"}
-    report = attempt(lite(endpoint), kube)
+    report = attempt(check_lite(endpoint), kube)
     assert (report.passed, report.failed) == (8, 0)
     told = lines(capsys)
     assert "PASS table alice-table: 2 rows, 2 columns" in told
@@ -165,7 +116,7 @@ def test_checks_a_lite(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3,
 
 
 def test_missing_result_passes(kube: Kube, endpoint: str, capsys) -> None:
-    assert attempt(lite(endpoint), kube).failed == 0
+    assert attempt(check_lite(endpoint), kube).failed == 0
     assert any(line.startswith("PASS result own-result: ") for line in lines(capsys))
 
 
@@ -174,12 +125,12 @@ def test_reads_and_deletes_the_result_of_the_example_job(
 ) -> None:
     example_result(kuscia, minio, "psi-1", results.PAST, keep=False)
     example_result(kuscia, minio, "psi-2", results.LATEST, keep=False)
-    assert attempt(lite(endpoint), kube).failed == 0
+    assert attempt(check_lite(endpoint), kube).failed == 0
     expected = "PASS result of the example job: 8760 rows, 2 columns, psi-output-2 of KusciaJob psi-2"
     assert lines(capsys)[-1] == expected
     assert set(minio.buckets["b"]) == {"p/alice.csv"}
     assert {name for domain, name in kuscia.tables if domain == "alice"} == {"alice-table", "bob-table"}
-    attempt(lite(endpoint), kube)
+    attempt(check_lite(endpoint), kube)
     assert lines(capsys)[-1].startswith("PASS result of the example job: none")
 
 
@@ -187,20 +138,20 @@ def test_reads_an_orc_result(kube: Kube, kuscia: Kuscia, endpoint: str, minio: F
     """SecretFlow's PSI writes ORC, whatever the name of the file."""
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
     minio.store("b", "p/psi-output-1.csv", b"ORC\x11\n\x00" * 500_000, {})
-    assert attempt(lite(endpoint), kube).failed == 0
+    assert attempt(check_lite(endpoint), kube).failed == 0
     expected = "3.0 MB of ORC at psi-output-1.csv, psi-output-1 of KusciaJob psi-1"
     assert lines(capsys)[-1] == f"PASS result of the example job: {expected}"
 
 
 def test_result_must_be_a_table(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
     kuscia.tables["bob", "psi-output-1"]["type"] = "report"
-    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube).failed == 1
     assert lines(capsys)[-1].startswith("FAIL result in bob: [result-not-a-table] ")
 
 
 def test_reports_a_table_in_a_different_data_source(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
     kuscia.tables["bob", "bob-table"] = {**kuscia.tables["bob", "bob-table"], "datasource_id": "lake"}
-    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube).failed == 1
     last = lines(capsys)[-1]
     assert last.startswith("FAIL tables of the example job: [table-in-different-data-source] ")
     assert "lake" in last
@@ -210,7 +161,7 @@ def test_reports_a_table_in_a_different_data_source(kube: Kube, kuscia: Kuscia, 
 def test_keeps_a_result_marked_keep(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=True)
     for _ in range(2):
-        attempt(lite(endpoint), kube)
+        attempt(check_lite(endpoint), kube)
         assert "8760 rows, 2 columns, psi-output-1 of KusciaJob psi-1" in lines(capsys)[-1]
 
 
@@ -218,7 +169,7 @@ def test_ignores_results_of_earlier_runs(kube: Kube, kuscia: Kuscia, endpoint: s
     """The result of an earlier run is kept; the latest run failed."""
     example_result(kuscia, minio, "psi-1", results.PAST, keep=True)
     example_result(kuscia, minio, "psi-2", results.FAILED, keep=False)
-    attempt(lite(endpoint), kube)
+    attempt(check_lite(endpoint), kube)
     assert lines(capsys)[-1].startswith("PASS result of the example job: none")
     assert "p/psi-output-1.csv" in minio.buckets["b"]
     assert "p/psi-output-2.csv" not in minio.buckets["b"]
@@ -227,14 +178,14 @@ def test_ignores_results_of_earlier_runs(kube: Kube, kuscia: Kuscia, endpoint: s
 def test_reports_a_result_without_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys) -> None:
     example_result(kuscia, minio, "psi-1", results.LATEST, keep=False)
     del minio.buckets["b"]["p/psi-output-1.csv"]
-    assert attempt(lite(endpoint), kube).failed == 1
+    assert attempt(check_lite(endpoint), kube).failed == 1
     assert lines(capsys)[-1].startswith("FAIL result of the example job: [table-content-missing] ")
     assert ("alice", "psi-output-1") in kuscia.tables
 
 
 def test_reports_outdated_access_keys(core: FakeCore, kube: Kube, endpoint: str, capsys) -> None:
     core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret="hunter3"))
-    assert attempt(lite(endpoint), kube).failed == 1
+    assert attempt(check_lite(endpoint), kube).failed == 1
     (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
     assert failed.startswith("FAIL data source default-data-source: [data-source-keys-outdated] ")
     assert "Secret ns/oss" in failed
@@ -242,7 +193,7 @@ def test_reports_outdated_access_keys(core: FakeCore, kube: Kube, endpoint: str,
 
 def test_reports_access_keys_that_are_not_text(core: FakeCore, kube: Kube, endpoint: str, capsys) -> None:
     core.put("secrets", "ns", "oss", data=secret_data(access_key_id="alice", access_key_secret=b"\xff"))
-    assert attempt(lite(endpoint), kube).failed == 1
+    assert attempt(check_lite(endpoint), kube).failed == 1
     (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
     assert "ns/oss" in failed
     assert "access_key_secret" in failed
@@ -250,7 +201,7 @@ def test_reports_access_keys_that_are_not_text(core: FakeCore, kube: Kube, endpo
 
 def test_reads_only_the_header_of_a_large_table(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
     monkeypatch.setattr(declared_table, "COUNTED_BYTES", 10)
-    attempt(lite(endpoint), kube)
+    attempt(check_lite(endpoint), kube)
     assert "PASS table alice-table: 0.0 MB, 2 columns" in lines(capsys)
 
 
@@ -259,7 +210,7 @@ def test_does_not_read_a_table_inside_the_lite(kube: Kube, kuscia: Kuscia, endpo
         "type": "localfs",
         "info": {"localfs": {"path": "/x"}, "oss": None},
     }
-    assert attempt(lite(endpoint, source=None, results=[]), kube).failed == 0
+    assert attempt(check_lite(endpoint, source=None, results=[]), kube).failed == 0
     assert any("localfs" in line for line in lines(capsys))
 
 
@@ -275,19 +226,19 @@ def test_reads_a_table_on_a_mounted_volume(kube: Kube, kuscia: Kuscia, endpoint:
         "datasource_id": "default-data-source",
         "columns": [{"name": "id1"}],
     }
-    told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
+    told = attempt(check_lite(endpoint, source=None, volume=str(volume)), kube)
     assert (told.passed, told.failed) == (7, 0)
     said = lines(capsys)
     assert "PASS table alice-table: 2 rows, 2 columns" in said
     assert "PASS result own-result: 8760 rows, 2 columns" in said
 
     (data / "own-result.csv").write_bytes(b"ORC\n\x00" * 400_000)
-    assert attempt(lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
+    assert attempt(check_lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
     assert "PASS result own-result: 2.0 MB of ORC at own-result.csv" in lines(capsys)
 
     (data / "alice.csv").write_text("other\n1\n")
     (data / "own-result.csv").unlink()
-    told = attempt(lite(endpoint, source=None, volume=str(volume)), kube)
+    told = attempt(check_lite(endpoint, source=None, volume=str(volume)), kube)
     assert (told.passed, told.failed) == (5, 2)
     said = lines(capsys)
     failed = [line for line in said if line.startswith("FAIL")]
@@ -297,7 +248,7 @@ def test_reads_a_table_on_a_mounted_volume(kube: Kube, kuscia: Kuscia, endpoint:
     assert f"{data}/own-result.csv" in failed[1]
 
     kuscia.sources["default-data-source"]["info"] = {"localfs": {"path": "/elsewhere"}, "oss": None}
-    assert attempt(lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
+    assert attempt(check_lite(endpoint, source=None, volume=str(volume)), kube).failed == 0
     assert any("localfs" in line for line in lines(capsys))
 
 
@@ -323,7 +274,7 @@ def test_reports_a_master_that_is_not_ready(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, fact
 ) -> None:
     break_it(kuscia, minio)
-    report = attempt(master(endpoint, exampleJob=JOB), kube)
+    report = attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube)
     failed = [line for line in lines(capsys) if line.startswith("FAIL")]
     assert failed[0].startswith(f"FAIL {failing} ")
     assert fact in failed[0]
@@ -358,7 +309,7 @@ def test_reports_a_lite_that_is_not_ready(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, break_it, failing, fact
 ) -> None:
     break_it(kuscia, minio)
-    report = attempt(lite(endpoint, results=[]), kube)
+    report = attempt(check_lite(endpoint, results=[]), kube)
     (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
     assert failed.startswith(f"FAIL {failing}")
     assert fact in failed
@@ -373,7 +324,7 @@ def test_reports_missing_tables_of_the_example_job(
     kube: Kube, kuscia: Kuscia, endpoint: str, capsys, missing: tuple[str, str], error_id: str
 ) -> None:
     del kuscia.tables[missing]
-    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube).failed == 1
     (failed,) = [line for line in lines(capsys) if line.startswith("FAIL")]
     assert failed.startswith(f"FAIL tables of the example job: [{error_id}] ")
     assert "bob-table" in failed
@@ -382,7 +333,7 @@ def test_reports_missing_tables_of_the_example_job(
 
 def test_reports_a_failed_example_job(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
     kuscia.job_states = [{"state": "Failed", "err_msg": "ErrImagePull", "tasks": []}]
-    assert attempt(master(endpoint, exampleJob=JOB), kube).failed == 1
+    assert attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube).failed == 1
     assert any(line.startswith("FAIL example job: ") and "ErrImagePull" in line for line in lines(capsys))
 
 
@@ -395,13 +346,13 @@ def test_reports_an_unreachable_gateway(kube: Kube, endpoint: str, monkeypatch, 
         )
 
     monkeypatch.setattr(gateway, "probe", refuse)
-    report = attempt(master(endpoint), kube)
+    report = attempt(check_master(endpoint), kube)
     assert report.failed == 1
     assert report.passed == 3
 
 
 def test_reports_an_unreachable_kusciaapi(kube: Kube, capsys) -> None:
-    report = attempt(master("http://127.0.0.1:9", exampleJob=JOB), kube, 3)
+    report = attempt(check_master("http://127.0.0.1:9", exampleJob=EXAMPLE_JOB), kube, 3)
     assert (report.passed, report.failed) == (1, 1)
     assert "FAIL KusciaAPI" in lines(capsys)[-1]
 
@@ -418,7 +369,7 @@ def test_waits_until_routes_are_ready(kube: Kube, kuscia: Kuscia, endpoint: str,
         return real(body)
 
     kuscia.do_route_status_batchQuery = answer  # type: ignore[method-assign]
-    assert attempt(master(endpoint), kube, 60).failed == 0
+    assert attempt(check_master(endpoint), kube, 60).failed == 0
     assert len(asked) == 3
 
 
@@ -427,7 +378,7 @@ def test_reads_many_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str)
     pairs = [[a, b] for a in names for b in names if a != b]
     for a, b in pairs:
         kuscia.routes[a, b] = {}
-    assert attempt(master(endpoint, routes=pairs), kube).failed == 0
+    assert attempt(check_master(endpoint, routes=pairs), kube).failed == 0
     sizes = [len(body["route_keys"]) for path, body in kuscia.asked if path == "route/status/batchQuery"]
     assert sizes == [100, 100, 100, 80]
 
@@ -436,6 +387,6 @@ def test_reads_many_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str)
 def test_exit_code_is_1_if_a_check_failed(kube: Kube, kuscia: Kuscia, endpoint: str, broken: bool, code: int) -> None:
     if broken:
         kuscia.domains["bob"].update(node_statuses=[])
-    outcome = check.attempt(master(endpoint), context(kube))
+    outcome = check.attempt(check_master(endpoint), context(kube))
     assert outcome.exit_code == code
     assert f"failed={code} " in outcome.line

@@ -18,6 +18,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.steps import Outcome
+from tests.hooks.builders import UNREACHABLE, node
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
@@ -81,14 +82,7 @@ def test_register_logs_json(
     command: CliRunner, core: FakeCore, kuscia: Kuscia, endpoint: str, key_pem: bytes, tmp_path: Path
 ) -> None:
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
-    content = {
-        "domainId": "kuscia-system",
-        "namespace": "ns",
-        "keySecret": {"name": "key", "key": "domain.key"},
-        "api": {"endpoint": endpoint, "protocol": "NOTLS"},
-        "ledger": "l",
-        "domains": {"alice": {"tokenSecret": "tok"}},
-    }
+    content = node("kuscia-system", endpoint, ledger="l", domains={"alice": {"tokenSecret": "tok"}})
     path = write(tmp_path / "register.yaml", content)
     result = command.invoke(cli.main, ["register", "--mode", "job", "--log-json", "--config", path])
     assert result.exit_code == 0, result.output
@@ -108,36 +102,16 @@ def test_lists_wrong_values_of_a_configuration(command: CliRunner, tmp_path: Pat
 
 
 def test_exits_1_at_the_deadline(command: CliRunner, core: FakeCore, tmp_path: Path) -> None:
-    content = {
-        "domainId": "kuscia-system",
-        "namespace": "ns",
-        "keySecret": {"name": "key", "key": "domain.key"},
-        "api": {"endpoint": "http://127.0.0.1:9", "protocol": "NOTLS"},
-        "ledger": "l",
-        "domains": {},
-    }
+    content = node("kuscia-system", UNREACHABLE, ledger="l", domains={})
     path = write(tmp_path / "register.yaml", content)
     result = command.invoke(cli.main, ["register", "--mode", "hook", "--timeout", "1.2", "--config", path])
     assert result.exit_code == 1
     assert "Secret ns/key" in result.output
 
 
-RELEASE = {
-    "mode": "master",
-    "domainId": "kuscia-system",
-    "namespace": "ns",
-    "keySecret": {"name": "key", "key": "domain.key"},
-    "release": "kuscia",
-    "fullname": "kuscia-master",
-    "gateway": "http://127.0.0.1:9",
-}
-
-
 def release(tmp_path: Path, endpoint: str) -> list[str]:
-    return [
-        "--config",
-        write(tmp_path / "doctor.yaml", {**RELEASE, "api": {"endpoint": endpoint, "protocol": "NOTLS"}}),
-    ]
+    fields = {"mode": "master", "release": "kuscia", "fullname": "kuscia-master", "gateway": UNREACHABLE}
+    return ["--config", write(tmp_path / "doctor.yaml", node("kuscia-system", endpoint, **fields))]
 
 
 def test_doctor_exits_1_for_a_finding(

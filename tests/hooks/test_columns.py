@@ -3,13 +3,9 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.config import Table
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import columns
-
-
-def table(**fields: Any) -> Table:
-    return Table.model_validate({"id": "t", "name": "t", "relativeUri": "t.csv", **fields})
+from tests.hooks.builders import table
 
 
 @pytest.mark.parametrize(

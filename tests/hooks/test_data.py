@@ -6,50 +6,16 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Data
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.plan import Plan, Summary
 from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
-from tests.hooks.builders import context
+from tests.hooks.builders import ALICE_TABLE, OSS_SOURCE, context, data_config, run_step
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.fakes.s3 import FakeS3
-
-OSS = {
-    "id": "default-data-source",
-    "type": "oss",
-    "endpoint": "https://s3.example.com",
-    "bucket": "b",
-    "prefix": "p/",
-    "credentialsSecret": {"name": "oss"},
-}
-TABLE = {
-    "id": "alice-table",
-    "name": "alice.csv",
-    "relativeUri": "alice.csv",
-    "example": "alice",
-    "columns": [{"name": "id1", "type": "str"}, {"name": "age", "type": "float"}],
-    "attributes": {"description": "alice demo data"},
-}
-
-
-def config(endpoint: str = "http://127.0.0.1:1", **fields: Any) -> Data:
-    return Data.model_validate(
-        {
-            "domainId": "alice",
-            "namespace": "ns",
-            "keySecret": {"name": "key", "key": "domain.key"},
-            "api": {"endpoint": endpoint, "protocol": "NOTLS"},
-            "ledger": "ledger",
-            "source": OSS,
-            "tables": [TABLE],
-            "grants": [{"table": "alice-table", "domain": "bob"}],
-            **fields,
-        }
-    )
 
 
 def test_grant_ids_are_short_and_distinct() -> None:
@@ -73,9 +39,11 @@ def test_built_in_source_differs_from_an_oss_source() -> None:
     built_in = next(line for line in recordings("api-transcript") if line["note"] == note)["response"]["json"]["data"]
     assert built_in["datasource_id"] == "default-data-source"
     assert domain_data.normal_source(built_in) != domain_data.normal_source(
-        domain_data.wanted_source(config(), ("a", "b"))
+        domain_data.wanted_source(data_config(), ("a", "b"))
     )
-    local = config(source={"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data/"})
+    local = data_config(
+        source={"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data/"}
+    )
     assert domain_data.normal_source(built_in) == domain_data.normal_source(domain_data.wanted_source(local, ("", "")))
 
 
@@ -98,9 +66,9 @@ def test_recorded_table_equals_its_request() -> None:
 
 def wanted(grants: int = 1) -> dict[str, list[dict[str, Any]]]:
     return {
-        "source": [domain_data.wanted_source(config(), ("a", "b"))],
-        "tables": [domain_data.wanted_table(config(), config().tables[0])],
-        "grants": [domain_data.wanted_grant(config(), "alice-table", "bob")][:grants],
+        "source": [domain_data.wanted_source(data_config(), ("a", "b"))],
+        "tables": [domain_data.wanted_table(data_config(), data_config().tables[0])],
+        "grants": [domain_data.wanted_grant(data_config(), "alice-table", "bob")][:grants],
     }
 
 
@@ -152,9 +120,7 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
 
 
 def attempt(endpoint: str, kube: Kube, summary: Summary | None = None, **fields: Any) -> Summary:
-    given = context(kube, summary=summary or Summary())
-    data.attempt(config(endpoint, **fields), given)
-    return given.summary
+    return run_step(data.attempt, data_config(endpoint, **fields), kube, summary=summary or Summary())
 
 
 def test_uploads_and_declares_everything(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
@@ -200,7 +166,7 @@ def test_rewrites_a_source_encrypted_for_a_different_domain_key(kube: Kube, kusc
 
 def test_updates_a_changed_table(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
-    other = {**TABLE, "attributes": {"description": "new"}}
+    other = {**ALICE_TABLE, "attributes": {"description": "new"}}
     assert attempt(endpoint, kube, tables=[other]).updated == 1
     assert kuscia.tables["alice", "alice-table"]["attributes"] == {"description": "new"}
 
@@ -232,7 +198,7 @@ def test_missing_bucket(kube: Kube, endpoint: str, minio: FakeS3) -> None:
     minio.buckets.clear()
     with pytest.raises(PermanentError, match="bucket b"):
         attempt(endpoint, kube)
-    attempt(endpoint, kube, source={**OSS, "createBucket": True})
+    attempt(endpoint, kube, source={**OSS_SOURCE, "createBucket": True})
     assert "p/alice.csv" in minio.buckets["b"]
 
 
@@ -254,7 +220,7 @@ def test_missing_credentials(
         attempt(endpoint, kube)
 
 
-OWN = {**TABLE, "example": None}
+OWN = {**ALICE_TABLE, "example": None}
 
 
 def test_declares_an_existing_object(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
@@ -303,10 +269,10 @@ def test_uploads_a_file_once_it_exists(
     mounted = {**OWN, "id": "own", "name": "own.csv", "relativeUri": "own.csv", "file": str(path)}
     (tmp_path / "other.csv").touch()
     with pytest.raises(PermanentError, match=str(path)):
-        attempt(endpoint, kube, tables=[TABLE, mounted])
+        attempt(endpoint, kube, tables=[ALICE_TABLE, mounted])
     assert set(kuscia.tables) == {("alice", "alice-table")}
     path.write_bytes(b"id1,age\n1,2\n")
-    attempt(endpoint, kube, tables=[TABLE, mounted])
+    attempt(endpoint, kube, tables=[ALICE_TABLE, mounted])
     assert set(kuscia.tables) == {("alice", "alice-table"), ("alice", "own")}
     assert minio.buckets["b"]["p/own.csv"].content == path.read_bytes()
     assert path.exists()
@@ -326,7 +292,7 @@ def test_discards_a_download_with_a_wrong_header(
     monkeypatch.setattr(download, "fetch", fetch)
     url = {"example": None, "url": "https://files.example.com/alice.csv"}
     with pytest.raises(PermanentError, match="age"):
-        attempt(endpoint, kube, tables=[{**TABLE, **url}])
+        attempt(endpoint, kube, tables=[{**ALICE_TABLE, **url}])
     assert not fetched.exists()
     assert minio.buckets["b"] == {}
 
@@ -334,8 +300,8 @@ def test_discards_a_download_with_a_wrong_header(
 def test_prune_deletes_tables_that_left_the_values(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    second = {**TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
-    attempt(endpoint, kube, tables=[TABLE, second], grants=[{"table": "second", "domain": "bob"}])
+    second = {**ALICE_TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
+    attempt(endpoint, kube, tables=[ALICE_TABLE, second], grants=[{"table": "second", "domain": "bob"}])
     assert attempt(endpoint, kube).deleted == 1
     assert "second-bob" not in kuscia.grants
     assert ("alice", "second") in kuscia.tables
@@ -394,7 +360,7 @@ def test_does_not_print_secrets(kube: Kube, endpoint: str, capsys: pytest.Captur
 def test_dry_run_changes_nothing(
     kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data.attempt(config(endpoint), context(kube, dry_run=True))
+    data.attempt(data_config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert minio.puts == []
     assert "update DomainDataSource default-data-source" in capsys.readouterr().out

@@ -13,42 +13,10 @@ from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER as MASTER_GATEWAY
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Probe, Snapshot, WarningEvent
 from kuscia_hooks.inspect.status import RouteState
+from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
 from tests.hooks.conftest import RECORDINGS
 
-API = {"endpoint": "https://own:8082", "protocol": "TLS"}
-KEY = {"name": "own-domain-key", "key": "domain.key"}
-GATEWAY = "https://own.ns.svc.cluster.local:1080"
-MASTER_ENDPOINT = "https://kuscia-master.kuscia-master.svc.cluster.local:1080"
-COMMON: dict[str, Any] = {"namespace": "ns", "keySecret": KEY, "api": API, "release": "kuscia", "gateway": GATEWAY}
-DATABASE = {
-    "type": "mysql",
-    "host": "db.example.com",
-    "port": 3306,
-    "database": "kuscia",
-    "user": "kuscia",
-    "passwordSecret": {"name": "db", "key": "password"},
-}
-MASTER = Release.model_validate(
-    {
-        **COMMON,
-        "mode": "master",
-        "domainId": "kuscia-system",
-        "fullname": "kuscia-master",
-        "domains": {"alice": {"endpoint": "https://alice:1080", "namespace": "lite-alice"}, "bob": {}},
-        "routes": [("alice", "bob")],
-        "datastore": DATABASE,
-    }
-)
-LITE = Release.model_validate(
-    {
-        **COMMON,
-        "mode": "lite",
-        "domainId": "carl",
-        "fullname": "kuscia-lite-carl",
-        "master": {"endpoint": MASTER_ENDPOINT},
-        "engines": {"namespace": "engines", "keepsLogs": False},
-    }
-)
+MASTER, LITE = master_release(), lite_release()
 
 
 def kuscia(config: Release, log: str, **more: Any) -> Snapshot:
@@ -91,7 +59,7 @@ STARTUPS = {
     "noid": (LITE, "domain-id-missing", "kubectl get configmap kuscia-lite-carl-config -n ns"),
     "reserved": (LITE, "reserved-domain-id", "kubectl get configmap kuscia-lite-carl-config -n ns"),
     "runc": (LITE, "runc-requires-privileged", "lite.runtime=runk"),
-    "unknown-domain": (LITE, "unknown-domain", f"master.domains.dora.endpoint={GATEWAY}"),
+    "unknown-domain": (LITE, "unknown-domain", f"master.domains.dora.endpoint={MASTER.gateway}"),
 }
 
 
@@ -204,7 +172,7 @@ def test_reports_unknown_exit() -> None:
         ("master-down", "kubectl kuscia doctor"),
         ("master-unreachable", f"curl -kv --max-time 5 {MASTER_ENDPOINT}/"),
         ("not-a-gateway", f"curl -kv {MASTER_ENDPOINT}/"),
-        ("unknown-domain", f"master.domains.carl.endpoint={GATEWAY}"),
+        ("unknown-domain", f"master.domains.carl.endpoint={MASTER.gateway}"),
         ("deploy-token-mismatch", "master.domains.carl.allowRekey=true"),
         ("certificate-mismatch", "kubectl get configmap kuscia-lite-carl-domain-cert -n ns"),
         ("runk-forbidden", "helm upgrade kuscia ./charts/kuscia -n ns --reuse-values"),
@@ -372,14 +340,14 @@ def test_fix_for_gateway_of_lite_names_its_endpoint_and_namespace() -> None:
 
 
 def test_does_not_suggest_values_for_gateway_of_release() -> None:
-    probe = Probe("kuscia-system", GATEWAY, (Report("wrong-scheme", "wrong scheme", see="curl it"),))
+    probe = Probe("kuscia-system", MASTER.gateway, (Report("wrong-scheme", "wrong scheme", see="curl it"),))
     assert only(diagnose(MASTER, replace(HEALTHY, probes=(probe,)))).fix == "curl it"
 
 
 def test_reports_domain_that_master_does_not_have() -> None:
     found = only(diagnose(LITE, replace(kuscia(LITE, "", ready=True), known=False)))
     assert found.id == "unknown-domain"
-    assert f"master.domains.carl.endpoint={GATEWAY}" in found.fix
+    assert f"master.domains.carl.endpoint={MASTER.gateway}" in found.fix
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
 from kuscia_hooks.example_job import runner
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
+from tests.hooks.builders import example_job
 from tests.hooks.conftest import recordings
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.kuscia import Kuscia
-from tests.hooks.test_psi_config import JOB
 
 LOST = "The remaining no-failed party task counts 1 are less than the task success threshold 2"
 
@@ -31,7 +31,7 @@ def run(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: 
 
 def run_job(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: Any) -> runner.Run:
     ids = iter(f"psi-{number}" for number in range(9))
-    return runner.run(client, JOB.model_copy(update=fields), fake_time.deadline(seconds), lambda: next(ids))
+    return runner.run(client, example_job(**fields), fake_time.deadline(seconds), lambda: next(ids))
 
 
 def test_job_id_with_port_fits_dns_label() -> None:
@@ -97,7 +97,7 @@ def test_stops_job_at_its_timeout(client: KusciaAPI, kuscia: Kuscia, fake_time: 
     kuscia.job_states = [recorded("job query job-nopull")]
     begin = fake_time.clock.now()
     with pytest.raises(DeadlineExceeded) as error:
-        run(client, fake_time, timeout_seconds=30)
+        run(client, fake_time, timeoutSeconds=30)
     assert error.value.id == "example-job-running"
     assert "Running (alice Pending, bob Pending)" in error.value.message
     assert 30 <= fake_time.clock.now() - begin < 35
@@ -211,11 +211,11 @@ def test_marks_result_to_keep(client: KusciaAPI, kuscia: Kuscia, fake_time: Fake
 
 def test_result_ids_are_unique_and_short() -> None:
     one, two = runner.new_id(), runner.new_id()
-    assert runner.output_of(JOB, one) != runner.output_of(JOB, two)
-    assert len(runner.output_of(JOB.model_copy(update={"output": "o" * 40}), one)) <= 63
+    assert runner.output_of(example_job(), one) != runner.output_of(example_job(), two)
+    assert len(runner.output_of(example_job(output="o" * 40), one)) <= 63
 
 
 def test_report_and_table_have_different_ids() -> None:
-    (task,) = runner.body(JOB, runner.new_id())["tasks"]
+    (task,) = runner.body(example_job(), runner.new_id())["tasks"]
     table, report = json.loads(task["task_input_config"])["sf_output_ids"]
     assert table != report

@@ -7,14 +7,15 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.inspect.invite import attempt
+from tests.hooks.builders import lite_release, master_release
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.test_diagnosis import LITE, MASTER
 
+MASTER, LITE = master_release(), lite_release()
 SERVICE = "kuscia-master-external"
 
 
 def exposed(**external: Any) -> Release:
-    return Release.model_validate(MASTER.model_dump(by_alias=True) | {"external": external})
+    return master_release(external=external)
 
 
 def endpoint(invitation: str) -> str:

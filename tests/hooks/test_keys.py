@@ -10,7 +10,7 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import keys
 from kuscia_hooks.steps.keys import Settings
-from tests.hooks.builders import context
+from tests.hooks.builders import context, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 
@@ -31,9 +31,7 @@ def small_key() -> bytes:
 
 
 def attempt(kube: Kube, settings: Settings = SETTINGS) -> Summary:
-    given = context(kube)
-    keys.attempt(settings, given)
-    return given.summary
+    return run_step(keys.attempt, settings, kube)
 
 
 def test_creates_key_and_certificate(core: FakeCore, kube: Kube) -> None:

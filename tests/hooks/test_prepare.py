@@ -14,22 +14,10 @@ from kuscia_hooks.core.config import Prepare
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
 from kuscia_hooks.steps import prepare
-from tests.hooks.builders import context
+from tests.hooks.builders import MYSQL, POSTGRES, context, prepare_lite, prepare_master
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
-
-COMMON = {"domainId": "alice", "namespace": "ns", "keySecret": {"name": "key", "key": "domain.key"}}
-TOKEN = {"namespace": "m", "name": "tok", "key": "token"}
-
-
-def lite(**fields: Any) -> Prepare:
-    given = {"mode": "lite", "master": {"endpoint": "https://m:1080"}, "deployToken": TOKEN, **fields}
-    return Prepare.model_validate({**COMMON, **given})
-
-
-def master(store: dict[str, Any]) -> Prepare:
-    return Prepare.model_validate({**COMMON, "mode": "master", "datastore": store})
 
 
 @pytest.fixture
@@ -83,7 +71,7 @@ def assert_key(made: dict[str, Any], record: Path, key: bytes) -> None:
 def test_writes_the_configuration_of_a_lite(
     base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str]
 ) -> None:
-    made = run(lite(), base, kube, fake_time)
+    made = run(prepare_lite(), base, kube, fake_time)
     assert base64.b64decode(made["domainKeyData"]) == key_pem
     assert made["liteDeployToken"] == "the-token"
     assert made["protocol"] == "TLS"
@@ -92,7 +80,7 @@ def test_writes_the_configuration_of_a_lite(
 
 def test_waits_in_order(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
     """The token is read last, because it may change while the step waits."""
-    run(lite(), base, kube, fake_time)
+    run(prepare_lite(), base, kube, fake_time)
     assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token", "key"]
 
 
@@ -113,7 +101,7 @@ def test_uses_a_key_that_was_corrected_during_the_wait(
             raise RetryableError("deploy-token-mismatch", "deploy token found but used", see="kubectl get secret")
 
     monkeypatch.setattr(registration, "register", rejected_until_corrected)
-    made = run(lite(), base, kube, fake_time)
+    made = run(prepare_lite(), base, kube, fake_time)
     assert_key(made, record, other_key_pem)
 
 
@@ -144,7 +132,7 @@ def test_uses_a_configuration_that_changed_during_the_wait(
     config("clusterToken: first")
     core.fail = correct
     monkeypatch.setattr(gateway, "probe", probe)
-    assert run(lite(**EXTRA), base, kube, fake_time)["clusterToken"] == "late"
+    assert run(prepare_lite(**EXTRA), base, kube, fake_time)["clusterToken"] == "late"
     out = capsys.readouterr().out
     assert "Secret ns/more\n" in out
     assert "[extra-config-key-rejected] " in out
@@ -168,7 +156,7 @@ def test_uses_a_master_key_that_changed_during_the_wait(
             raise RetryableError("state-not-writable", "the volume is not writable")
 
     monkeypatch.setattr(datastore, "check_sqlite", check)
-    made = run(master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
+    made = run(prepare_master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
     assert_key(made, record, other_key_pem)
 
 
@@ -194,14 +182,14 @@ def test_waits_for_a_secret_that_was_deleted_during_the_wait(
 
     core.fail = restore
     monkeypatch.setattr(registration, "register", register)
-    assert base64.b64decode(run(lite(), base, kube, fake_time)["domainKeyData"]) == key_pem
+    assert base64.b64decode(run(prepare_lite(), base, kube, fake_time)["domainKeyData"]) == key_pem
     assert "waiting for the domain key in Secret ns/key (1 of 30 s): " in capsys.readouterr().out
 
 
 def test_needs_no_token_when_admitted_by_certificate(
     base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]
 ) -> None:
-    made = run(lite(deployToken=None), base, kube, fake_time)
+    made = run(prepare_lite(deployToken=None), base, kube, fake_time)
     assert made["liteDeployToken"] == prepare.NO_TOKEN
     assert "tok" not in ready
 
@@ -213,7 +201,7 @@ def test_rootless_writes_both_resolv_confs(
     given = base.parent / "given.conf"
     given.write_text("nameserver 10.96.0.10\nsearch ns.svc.cluster.local\n")
     monkeypatch.setattr(prepare, "POD_RESOLV_CONF", given)
-    run(lite(rootless=True), base, kube, fake_time)
+    run(prepare_lite(rootless=True), base, kube, fake_time)
     own, upstream = base.parent / "resolv.conf", base.parent / "upstream-resolv.conf"
     assert own.read_text() == "nameserver 127.0.0.1\n"
     assert upstream.read_text() == given.read_text()
@@ -221,19 +209,19 @@ def test_rootless_writes_both_resolv_confs(
 
 
 def test_root_writes_no_resolv_conf(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
-    run(lite(), base, kube, fake_time)
+    run(prepare_lite(), base, kube, fake_time)
     assert not (base.parent / "resolv.conf").exists()
 
 
 def test_output_is_readable_by_owner_and_group(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
-    run(lite(), base, kube, fake_time)
+    run(prepare_lite(), base, kube, fake_time)
     output = base.parent / "kuscia.yaml"
     assert stat.S_IMODE(output.stat().st_mode) == 0o640
     assert sorted(path.name for path in base.parent.iterdir()) == ["base.yaml", "kuscia.yaml"]
 
 
 def test_sets_dns_servers_of_engines(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
-    made = run(lite(dnsService="localhost"), base, kube, fake_time)
+    made = run(prepare_lite(dnsService="localhost"), base, kube, fake_time)
     assert made["runk"] == {"namespace": "ns", "dnsServers": ["127.0.0.1"]}
 
 
@@ -241,7 +229,7 @@ def test_keeps_configured_dns_servers(base: Path, kube: Kube, fake_time: FakeTim
     content = yaml.safe_load(base.read_text())
     content["runk"]["dnsServers"] = ["10.0.0.9"]
     base.write_text(yaml.safe_dump(content))
-    assert run(lite(dnsService="localhost"), base, kube, fake_time)["runk"]["dnsServers"] == ["10.0.0.9"]
+    assert run(prepare_lite(dnsService="localhost"), base, kube, fake_time)["runk"]["dnsServers"] == ["10.0.0.9"]
 
 
 class Late:
@@ -265,7 +253,7 @@ def test_waits_for_the_gateway(
         "probe",
         Late(25, RetryableError("not-a-gateway", "https://m:1080 is not a gateway")),
     )
-    run(lite(), base, kube, fake_time, 0)
+    run(prepare_lite(), base, kube, fake_time, 0)
     told = [line for line in capsys.readouterr().out.splitlines() if "waiting for the gateway of the master" in line]
     assert len(told) == 3
 
@@ -275,7 +263,7 @@ def test_waits_for_the_domain(
 ) -> None:
     states = iter([5, 5, 6, 4])
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: next(states))
-    run(lite(), base, kube, fake_time)
+    run(prepare_lite(), base, kube, fake_time)
     out = capsys.readouterr().out
     assert "[unknown-domain] " in out
     assert "fix: set master.domains.alice " in out
@@ -295,7 +283,7 @@ def test_continues_after_a_corrected_token(
             raise RetryableError("deploy-token-mismatch", "deploy token not found")
 
     monkeypatch.setattr(registration, "register", register)
-    assert run(lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
+    assert run(prepare_lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
     out = capsys.readouterr().out
     assert "[deploy-token-mismatch] " in out
     assert "Secret m/tok, key token (deploy token not found)" in out
@@ -312,7 +300,7 @@ def test_continues_after_a_corrected_key(
             core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
 
     core.fail = correct
-    assert run(lite(), base, kube, fake_time)["domainKeyData"]
+    assert run(prepare_lite(), base, kube, fake_time)["domainKeyData"]
     assert "waiting for the domain key in Secret ns/key (" in capsys.readouterr().out
 
 
@@ -344,7 +332,7 @@ def test_merges_additional_configuration(
             core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": yaml.safe_dump(extra)}))
 
     core.fail = appear
-    made = run(lite(**EXTRA), base, kube, fake_time)
+    made = run(prepare_lite(**EXTRA), base, kube, fake_time)
     assert made["clusterToken"] == "hidden-token"
     assert made["agent"] == {"plugins": ["c"], "provider": {"k8s": {"qps": 5, "burst": 9}}}
     assert made["runk"] == {"namespace": "ns", "dnsServers": [], "logMaxFiles": 3}
@@ -368,11 +356,8 @@ def test_records_marks_of_the_secrets_used(
     text = "clusterToken: hidden-token"
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
     core.put("secrets", "ns", "db", data=secret_data(password="hidden-password"))
-    store = {"type": "mysql", "host": "db.ns.svc", "port": 3306, "database": "kuscia", "user": "kuscia"}
-    store["passwordSecret"] = {"name": "db", "key": "password"}
     monkeypatch.setattr(datastore, "check_database", lambda *_: [])
-    config = Prepare.model_validate({**COMMON, "mode": "master", "datastore": store, **EXTRA})
-    run(config, master_base(base), kube, fake_time)
+    run(prepare_master(MYSQL, **EXTRA), master_base(base), kube, fake_time)
     assert json.loads(record.read_text()) == {
         "secrets": {
             "key/domain.key": domain_key.fingerprint(key_pem, key_pem),
@@ -413,7 +398,7 @@ def test_rejects_additional_configuration(
 ) -> None:
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
     with pytest.raises(DeadlineExceeded) as error:
-        run(lite(**EXTRA), base, kube, fake_time, 3)
+        run(prepare_lite(**EXTRA), base, kube, fake_time, 3)
     assert fact in capsys.readouterr().out, "the mask hides lines of the Secret, not the reason"
     assert error.value.id == error_id
     assert fact in error.value.message
@@ -428,7 +413,7 @@ def test_reports_a_certificate_mismatch(
 
     monkeypatch.setattr(registration, "register", reject)
     with pytest.raises(DeadlineExceeded, match="token not found") as error:
-        run(lite(deployToken=None), base, kube, fake_time, 3)
+        run(prepare_lite(deployToken=None), base, kube, fake_time, 3)
     assert error.value.id == "certificate-mismatch"
     assert "master.domains.alice.cert" in error.value.fix
 
@@ -441,13 +426,13 @@ def test_does_not_blame_the_token_when_the_master_is_unreachable(
 
     monkeypatch.setattr(registration, "register", fail)
     with pytest.raises(DeadlineExceeded) as error:
-        run(lite(), base, kube, fake_time, 3)
+        run(prepare_lite(), base, kube, fake_time, 3)
     assert error.value.id == "master-unreachable"
 
 
 def test_fails_at_the_deadline(base: Path, kube: Kube, fake_time: FakeTime) -> None:
     with pytest.raises(DeadlineExceeded, match="Secret ns/key"):
-        run(lite(), base, kube, fake_time, 5)
+        run(prepare_lite(), base, kube, fake_time, 5)
     assert not (base.parent / "kuscia.yaml").exists()
 
 
@@ -460,7 +445,7 @@ def test_writes_the_configuration_of_a_master_on_sqlite(
     base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path
 ) -> None:
     store = {"type": "sqlite", "path": str(tmp_path)}
-    made = run(master(store), master_base(base), kube, fake_time)
+    made = run(prepare_master(store), master_base(base), kube, fake_time)
     assert set(made) == {"mode", "domainID", "domainKeyData"}
 
 
@@ -476,14 +461,6 @@ def test_writes_the_configuration_of_a_master_on_mysql(
 ) -> None:
     """A wrong password is reported, and read again once the Secret is corrected."""
     core.put("secrets", "ns", "db", data=secret_data(password="wrong-password"))
-    store = {
-        "type": "mysql",
-        "host": "db",
-        "port": 3306,
-        "database": "my-kine",
-        "user": "root",
-        "passwordSecret": {"name": "db", "key": "password"},
-    }
 
     def check(database: Any, password: str, token: str) -> list[str]:
         if password != "right@/pässword":
@@ -493,7 +470,7 @@ def test_writes_the_configuration_of_a_master_on_mysql(
         return ["MySQL is old"]
 
     monkeypatch.setattr(datastore, "check_database", check)
-    made = run(master(store), master_base(base), kube, fake_time)
+    made = run(prepare_master({**MYSQL, "database": "my-kine"}), master_base(base), kube, fake_time)
     assert made["datastoreEndpoint"] == "mysql://root:right@/pässword@tcp(db:3306)/my-kine"
     out = capsys.readouterr().out
     assert "waiting for the datastore (0 of 30 s): [database-login] mysql root@db:3306/kine: 1045 Access denied" in out
@@ -523,11 +500,9 @@ def test_continues_once_the_database_secret_exists(
             core.put("secrets", "ns", "db", data=secret_data(pass_="secret-password"))
 
     core.fail = appear
-    store = {"type": "postgres", "host": "db", "port": 5432, "database": "kuscia", "user": "kuscia"}
-    store["passwordSecret"] = {"name": "db", "key": "password"}
     monkeypatch.setattr(datastore, "check_database", lambda *_: [])
-    made = run(master(store), master_base(base), kube, fake_time)
-    assert made["datastoreEndpoint"].startswith("postgres://kuscia:secret-password@db:5432/")
+    made = run(prepare_master(POSTGRES), master_base(base), kube, fake_time)
+    assert made["datastoreEndpoint"].startswith("postgres://root:secret-password@db:5432/")
     out = capsys.readouterr().out
     waits = [line for line in out.splitlines() if line.startswith("waiting for the datastore")]
     assert all("Secret ns/db" in line for line in waits)
@@ -560,10 +535,8 @@ def test_continues_after_a_corrected_cluster_token(
 
     config("changed-token")
     core.put("secrets", "ns", "db", data=secret_data(password="secret-password"))
-    store = {"type": "mysql", "host": "db", "port": 3306, "database": "kuscia", "user": "kuscia"}
-    store["passwordSecret"] = {"name": "db", "key": "password"}
     monkeypatch.setattr(datastore, "check_database", check)
-    settings = Prepare.model_validate({**COMMON, "mode": "master", "datastore": store, **EXTRA})
+    settings = prepare_master(MYSQL, **EXTRA)
     assert run(settings, master_base(base), kube, fake_time)["clusterToken"] == "former-token"
     out = capsys.readouterr().out
     assert "waiting for the datastore (0 of 30 s): [state-of-another-domain] different clusterToken" in out
@@ -587,12 +560,12 @@ def test_rejects_a_base_that_contradicts_the_configuration(
 ) -> None:
     base.write_text(text)
     with pytest.raises(ConfigError, match=fact):
-        run(lite(), base, kube, fake_time)
+        run(prepare_lite(), base, kube, fake_time)
 
 
 def test_reports_a_missing_base(tmp_path: Path, kube: Kube, fake_time: FakeTime) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
-        run(lite(), tmp_path / "absent.yaml", kube, fake_time)
+        run(prepare_lite(), tmp_path / "absent.yaml", kube, fake_time)
 
 
 MINE = {"domain": "alice", "lite": "ns/kuscia-lite-alice"}
@@ -621,7 +594,7 @@ def test_retries_when_the_kubeconfig_is_rejected(
             raise api_exception(401, "Unauthorized")
 
     through_kubeconfig.fail = refuse
-    run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    run(prepare_lite(engines={**ENGINES, **KC}), base, kube, fake_time)
     said = capsys.readouterr().out
     assert "401" in said
     assert "kubectl describe secret kc -n ns" in said
@@ -646,7 +619,7 @@ def test_waits_while_the_engine_namespace_belongs_to_a_different_lite(
             core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
 
     core.fail = fail
-    run(lite(engines=ENGINES), base, kube, fake_time)
+    run(prepare_lite(engines=ENGINES), base, kube, fake_time)
     said = capsys.readouterr().out
     assert "waiting for the engine namespace engines " in said
     assert "bob" in said
@@ -673,7 +646,7 @@ def test_waits_for_the_permissions_of_runk(
             core.refused = set()
 
     core.fail = grant
-    run(lite(engines=ENGINES), base, kube, fake_time)
+    run(prepare_lite(engines=ENGINES), base, kube, fake_time)
     said = capsys.readouterr().out
     (wait,) = [line for line in said.splitlines() if line.startswith("waiting for the engine namespace engines (0 of")]
     assert "list secrets" in wait
@@ -687,7 +660,7 @@ def test_writes_the_kubeconfig(
     fake_time: Any,
     ready: list[str],
 ) -> None:
-    run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    run(prepare_lite(engines={**ENGINES, **KC}), base, kube, fake_time)
     assert (base.parent / "kubeconfig").read_text() == "clusters: []"
     assert through_kubeconfig.data("configmaps", "engines", engine_namespace.MARKER) == MINE
 
@@ -708,7 +681,7 @@ def test_uses_a_kubeconfig_that_changed_during_the_wait(
             raise RetryableError("not-a-gateway", "https://m:1080 is not a gateway")
 
     monkeypatch.setattr(gateway, "probe", probe)
-    run(lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    run(prepare_lite(engines={**ENGINES, **KC}), base, kube, fake_time)
     assert (base.parent / "kubeconfig").read_text() == "clusters: [other]"
     assert set(json.loads(record.read_text())["secrets"]) == {"key/domain.key"}
 
@@ -721,5 +694,5 @@ def test_writes_no_kubeconfig_for_the_service_account(
     ready: list[str],
 ) -> None:
     core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
-    run(lite(engines=ENGINES), base, kube, fake_time)
+    run(prepare_lite(engines=ENGINES), base, kube, fake_time)
     assert not (base.parent / "kubeconfig").exists()

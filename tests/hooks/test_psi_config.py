@@ -1,25 +1,12 @@
 import json
 
-from kuscia_hooks.core.config import ExampleJob
 from kuscia_hooks.example_job import psi_config
-
-JOB = ExampleJob.model_validate(
-    {
-        "appImage": "secretflow-image",
-        "initiator": "alice",
-        "parties": [
-            {"domain": "alice", "table": "alice-table", "keys": ["id1"]},
-            {"domain": "bob", "table": "bob-table", "keys": ["id2"]},
-        ],
-        "output": "psi-output",
-        "dataSource": "default-data-source",
-    }
-)
+from tests.hooks.builders import example_job
 
 
 def test_input_of_psi_component() -> None:
     """As in Kuscia facts 10, the version of HEAD."""
-    config = json.loads(psi_config.task_input_config(JOB, "psi-output-7", "psi-7-report"))
+    config = json.loads(psi_config.task_input_config(example_job(), "psi-output-7", "psi-7-report"))
     assert config["sf_datasource_config"] == {
         "alice": {"id": "default-data-source"},
         "bob": {"id": "default-data-source"},
@@ -37,7 +24,7 @@ def test_input_of_psi_component() -> None:
 
 
 def test_attributes_of_psi_component() -> None:
-    node = json.loads(psi_config.task_input_config(JOB, "psi-output-7", "psi-7-report"))["sf_node_eval_param"]
+    node = json.loads(psi_config.task_input_config(example_job(), "psi-output-7", "psi-7-report"))["sf_node_eval_param"]
     assert (node["domain"], node["name"], node["version"]) == ("data_prep", "psi", "1.0.0")
     attributes = dict(zip(node["attr_paths"], node["attrs"], strict=True))
     assert attributes["input/input_ds1/keys"] == {"is_na": False, "ss": ["id1"]}

@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Admission, Register
+from kuscia_hooks.core.config import Admission
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import register
 from kuscia_hooks.steps.register import State
-from tests.hooks.builders import context
+from tests.hooks.builders import context, register_config, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
@@ -136,25 +136,8 @@ def ready(core: FakeCore, key_pem: bytes) -> None:
     core.put("services", "ns", "kuscia-master")
 
 
-def config(endpoint: str, **domains: dict[str, Any]) -> Register:
-    return Register.model_validate(
-        {
-            "domainId": "kuscia-system",
-            "namespace": "ns",
-            "keySecret": {"name": "key", "key": "domain.key"},
-            "api": {"endpoint": endpoint, "protocol": "NOTLS"},
-            "ledger": "ledger",
-            "labels": {"a": "b"},
-            "owner": {"service": "kuscia-master"},
-            "domains": domains or {"alice": {"tokenSecret": "tok-alice"}, "bob": {"tokenSecret": "tok-bob"}},
-        }
-    )
-
-
 def attempt(endpoint: str, kube: Kube, seconds: float = 5, **domains: dict[str, Any]) -> Summary:
-    given = context(kube, FakeTime().deadline(seconds))
-    register.attempt(config(endpoint, **domains), given)
-    return given.summary
+    return run_step(register.attempt, register_config(endpoint, **domains), kube, FakeTime().deadline(seconds))
 
 
 @pytest.mark.usefixtures("ready")
@@ -247,7 +230,7 @@ def test_registers_other_domains_if_one_fails(
 ) -> None:
     kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
     summary = Summary()
-    wanted = config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
+    wanted = register_config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
     with pytest.raises(PermanentError, match="domain alice ") as error:
         register.attempt(wanted, context(kube, summary=summary))
     assert error.value.id == "registered-with-different-key"
@@ -280,7 +263,7 @@ def test_reports_a_pending_token_at_the_deadline(kube: Kube, kuscia: Kuscia, end
 def test_dry_run_changes_nothing(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    register.attempt(config(endpoint), context(kube, dry_run=True))
+    register.attempt(register_config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert "create Domain alice" in capsys.readouterr().out
 

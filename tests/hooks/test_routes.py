@@ -4,57 +4,26 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Routes
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia.app_images import normal_app_image
 from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
-from tests.hooks.builders import context
+from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 
 A_B, B_A = RouteKey("alice", "bob"), RouteKey("bob", "alice")
-APP = {
-    "image": {"name": "docker.io/local/engine", "tag": "1"},
-    "config_templates": {"task-config.conf": '{"task_id": "{{.TASK_ID}}"}'},
-    "deploy_templates": [
-        {
-            "name": "psi",
-            "replicas": 1,
-            "restart_policy": "Never",
-            "containers": [{"name": "psi", "command": ["python3"], "ports": [{"name": "psi", "protocol": "HTTP"}]}],
-        }
-    ],
-}
-
-
-def config(endpoint: str = "http://127.0.0.1:1", **fields: Any) -> Routes:
-    given = {
-        "domainId": "kuscia-system",
-        "namespace": "ns",
-        "keySecret": {"name": "key", "key": "domain.key"},
-        "api": {"endpoint": endpoint, "protocol": "NOTLS"},
-        "ledger": "ledger",
-        "domains": {
-            "alice": {"endpoint": "https://a.example.com:1080"},
-            "bob": {"endpoint": "http://b.example.com"},
-        },
-        "routes": "all",
-        "appImages": {"psi": APP},
-        **fields,
-    }
-    return Routes.model_validate(given)
 
 
 def test_all_wants_every_pair() -> None:
     domains = {name: {"endpoint": f"https://{name}:1080"} for name in ("alice", "bob", "carol")}
-    assert len(wanted_routes(config(domains=domains))) == 6
+    assert len(wanted_routes(routes_config(domains=domains))) == 6
 
 
 def test_domain_without_endpoint_is_not_a_destination() -> None:
-    wanted = wanted_routes(config(domains={"alice": {"endpoint": "https://a:1"}, "bob": {"endpoint": None}}))
+    wanted = wanted_routes(routes_config(domains={"alice": {"endpoint": "https://a:1"}, "bob": {"endpoint": None}}))
     assert set(wanted) == {B_A}
 
 
@@ -69,7 +38,7 @@ def test_domain_without_endpoint_is_not_a_destination() -> None:
     ],
 )
 def test_endpoint_in_the_body(endpoint: str, host: str, port: dict[str, Any]) -> None:
-    wanted = wanted_routes(config(domains={"alice": {}, "bob": {"endpoint": endpoint}}))
+    wanted = wanted_routes(routes_config(domains={"alice": {}, "bob": {"endpoint": endpoint}}))
     assert wanted[A_B]["endpoint"] == {"host": host, "ports": [{"name": "http", "protocol": "HTTP", **port}]}
 
 
@@ -83,7 +52,7 @@ def test_options_in_the_body() -> None:
             "tokenConfig": {"rollingUpdatePeriod": 3600},
         }
     ]
-    body = wanted_routes(config(domains={"alice": {}, "bob": {}, "carol": {}}, routes=listed))[A_B]
+    body = wanted_routes(routes_config(domains={"alice": {}, "bob": {}, "carol": {}}, routes=listed))[A_B]
     assert body["transit"] == {"transit_method": "THIRD-DOMAIN", "domain": {"domain_id": "carol"}}
     assert body["body_encryption"] == {"algorithm": "SM4"}
     assert body["token_config"] == {"token_gen_method": "RSA-GEN", "rolling_update_period": 3600}
@@ -93,8 +62,10 @@ def test_options_in_the_body() -> None:
 def test_null_options_are_ignored() -> None:
     ends = {"source": "alice", "destination": "bob"}
     options = {"transit": None, "bodyEncryption": None, "tokenConfig": {"rollingUpdatePeriod": None}}
-    assert wanted_routes(config(routes=[{**ends, **options}])) == wanted_routes(config(routes=[ends]))
-    assert wanted_routes(config(routes=[{**ends, "tokenConfig": None}])) == wanted_routes(config(routes=[ends]))
+    assert wanted_routes(routes_config(routes=[{**ends, **options}])) == wanted_routes(routes_config(routes=[ends]))
+    assert wanted_routes(routes_config(routes=[{**ends, "tokenConfig": None}])) == wanted_routes(
+        routes_config(routes=[ends])
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +127,7 @@ def test_app_images_are_equal_despite_defaults_and_canonical_quantities() -> Non
 
 
 def body(host: str = "h") -> dict[str, Any]:
-    return wanted_routes(config(domains={"alice": {}, "bob": {"endpoint": f"https://{host}:1080"}}))[A_B]
+    return wanted_routes(routes_config(domains={"alice": {}, "bob": {"endpoint": f"https://{host}:1080"}}))[A_B]
 
 
 @pytest.mark.parametrize(
@@ -184,16 +155,14 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
 
 
 def attempt(endpoint: str, kube: Kube, verify: bool = False, **fields: Any) -> Summary:
-    given = context(kube, verify=verify)
-    routes.attempt(config(endpoint, **fields), given)
-    return given.summary
+    return run_step(routes.attempt, routes_config(endpoint, **fields), kube, verify=verify)
 
 
 def test_creates_routes_and_app_images(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     summary = attempt(endpoint, kube)
     assert (summary.created, summary.unchanged, summary.failed) == (3, 0, 0)
     assert set(kuscia.routes) == {("alice", "bob"), ("bob", "alice")}
-    assert kuscia.app_images["psi"]["image"] == APP["image"]
+    assert kuscia.app_images["psi"]["image"] == APP_IMAGE["image"]
     ledger = core.data("configmaps", "ns", "ledger")
     assert set(json.loads(ledger["routes"])) == {"alice/bob", "bob/alice"}
 
@@ -231,7 +200,7 @@ def test_changed_endpoint_recreates_the_route(kube: Kube, kuscia: Kuscia, endpoi
 
 def test_takes_over_existing_routes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     """One route is as wanted, the other has a different endpoint; there is no ledger."""
-    wanted = wanted_routes(config())
+    wanted = wanted_routes(routes_config())
     kuscia.do_route_create(wanted[A_B])
     kuscia.do_route_create({**wanted[B_A], "endpoint": {"host": "old", "ports": [{"port": 1, "isTLS": False}]}})
     before = kuscia.routes["alice", "bob"]
@@ -284,7 +253,7 @@ def test_deletes_what_was_already_deleted(kube: Kube, kuscia: Kuscia, endpoint: 
 
 def test_updates_a_changed_app_image(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
-    newer = {**APP, "image": {"name": "docker.io/local/engine", "tag": "2"}}
+    newer = {**APP_IMAGE, "image": {"name": "docker.io/local/engine", "tag": "2"}}
     assert attempt(endpoint, kube, appImages={"psi": newer}).updated == 1
     assert kuscia.app_images["psi"]["image"]["tag"] == "2"
     assert attempt(endpoint, kube, appImages={"psi": newer}).updated == 0
@@ -292,7 +261,7 @@ def test_updates_a_changed_app_image(kube: Kube, kuscia: Kuscia, endpoint: str) 
 
 def test_always_sends_replicas(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     """Without them Kuscia stores 0 (Kuscia facts 7.4)."""
-    app = {**APP, "deploy_templates": [{"name": "psi", "containers": [{"name": "psi"}]}]}
+    app = {**APP_IMAGE, "deploy_templates": [{"name": "psi", "containers": [{"name": "psi"}]}]}
     attempt(endpoint, kube, appImages={"psi": app})
     assert kuscia.app_images["psi"]["deploy_templates"][0]["replicas"] == 1
 
@@ -337,7 +306,7 @@ def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Ku
     kuscia.do_route_create = create  # type: ignore[method-assign]
     summary = Summary()
     with pytest.raises(PermanentError) as error:
-        routes.attempt(config(endpoint, **bad), context(kube, summary=summary))
+        routes.attempt(routes_config(endpoint, **bad), context(kube, summary=summary))
     assert error.value.id == "several-errors"
     assert (summary.created, summary.failed) == (5, 2)
     kuscia.do_route_create = real  # type: ignore[method-assign]
@@ -360,7 +329,7 @@ def test_second_run_of_870_routes_needs_four_requests(
 def test_dry_run_changes_nothing(
     kube: Kube, core: FakeCore, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    routes.attempt(config(endpoint), context(kube, dry_run=True))
+    routes.attempt(routes_config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert ("configmaps", "ns", "ledger") not in core.objects
     out = capsys.readouterr().out

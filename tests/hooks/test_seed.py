@@ -16,20 +16,12 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import seed
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import Content
-from tests.hooks.builders import context
+from tests.hooks.builders import ALICE_TABLE, context, run_step, seed_config
 from tests.hooks.fakes.clock import FakeTime
-
-ALICE: dict[str, Any] = {"id": "alice-table", "relativeUri": "alice.csv", "example": "alice"}
-
-
-def config(path: Path, *tables: dict[str, Any]) -> Seed:
-    return Seed.model_validate({"path": str(path), "tables": [{"name": "t", **table} for table in tables or (ALICE,)]})
 
 
 def attempt(settings: Seed) -> Summary:
-    given = context()
-    seed.attempt(settings, given)
-    return given.summary
+    return run_step(seed.attempt, settings)
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def volume(tmp_path: Path) -> Path:
 
 def test_writes_an_example_table(volume: Path) -> None:
     """The bytes are those that `data` uploads to a bucket."""
-    summary = attempt(config(volume))
+    summary = attempt(seed_config(volume))
     assert (volume / "alice.csv").read_bytes() == examples.table("alice")
     assert (volume / "alice.csv").stat().st_mode & 0o777 == 0o644
     assert summary.line(0.0).startswith("created=1 unchanged=0 failed=0")
@@ -49,7 +41,7 @@ def test_writes_an_example_table(volume: Path) -> None:
 def test_writes_to_the_volume_only(volume: Path, tmp_path: Path) -> None:
     """Nothing else is writable in the init container."""
     path = tmp_path / "seed.yaml"
-    path.write_text(json.dumps({"path": str(volume), "tables": [{"name": "t", **ALICE}]}))
+    path.write_text(json.dumps({"path": str(volume), "tables": [ALICE_TABLE]}))
     code = (
         "import tempfile; tempfile._candidate_tempdir_list = list; "
         f"from kuscia_hooks.cli import main; main(['seed', '--mode', 'job', '--config', {str(path)!r}])"
@@ -64,7 +56,7 @@ def test_keeps_an_existing_file(volume: Path) -> None:
     own = volume / "alice.csv"
     own.write_text("id1\n1\n")
     before = own.stat()
-    summary = attempt(config(volume))
+    summary = attempt(seed_config(volume))
     assert own.read_text() == "id1\n1\n"
     assert own.stat().st_mtime_ns == before.st_mtime_ns
     assert summary.line(0.0).startswith("created=0 unchanged=1 failed=0")
@@ -73,7 +65,7 @@ def test_keeps_an_existing_file(volume: Path) -> None:
 def test_keeps_a_dangling_link(volume: Path) -> None:
     volume.mkdir(parents=True)
     (volume / "alice.csv").symlink_to("/nowhere/alice.csv")
-    attempt(config(volume))
+    attempt(seed_config(volume))
     assert os.readlink(volume / "alice.csv") == "/nowhere/alice.csv"
 
 
@@ -90,19 +82,19 @@ def test_keeps_a_file_that_appears_during_the_download(volume: Path, fake_time: 
 def test_replaces_a_partial_file_of_a_killed_process(volume: Path) -> None:
     volume.mkdir(parents=True)
     (volume / ".alice.csv.partial").write_text("half")
-    attempt(config(volume))
+    attempt(seed_config(volume))
     assert [path.name for path in volume.iterdir()] == ["alice.csv"]
 
 
 def test_creates_directories(volume: Path, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("id1\n7\n")
-    attempt(config(volume, {"id": "t", "relativeUri": "/deep/down/t.csv", "file": str(tmp_path / "own.csv")}))
+    attempt(seed_config(volume, {"id": "t", "relativeUri": "/deep/down/t.csv", "file": str(tmp_path / "own.csv")}))
     assert (volume / "deep/down/t.csv").read_text() == "id1\n7\n"
 
 
 def test_warns_about_a_table_to_copy_by_hand(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Kuscia starts, and the directory exists."""
-    summary = attempt(config(volume, {"id": "t", "relativeUri": "deep/t.csv"}))
+    summary = attempt(seed_config(volume, {"id": "t", "relativeUri": "deep/t.csv"}))
     assert (volume / "deep").is_dir()
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("WARNING table t: ")
@@ -112,7 +104,7 @@ def test_warns_about_a_table_to_copy_by_hand(volume: Path, capsys: pytest.Captur
 
 def test_reports_a_missing_file(volume: Path) -> None:
     with pytest.raises(PermanentError, match=r"/nowhere/t\.csv"):
-        attempt(config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}))
+        attempt(seed_config(volume, {"id": "t", "relativeUri": "t.csv", "file": "/nowhere/t.csv"}))
 
 
 def test_writes_other_tables_if_one_fails(volume: Path) -> None:
@@ -121,7 +113,8 @@ def test_writes_other_tables_if_one_fails(volume: Path) -> None:
     summary = Summary()
     with pytest.raises(PermanentError, match=r"table t: .*blocked/t.csv: (Not a directory|File exists)") as error:
         seed.attempt(
-            config(volume, {**ALICE, "id": "t", "relativeUri": "blocked/t.csv"}, ALICE), context(summary=summary)
+            seed_config(volume, {**ALICE_TABLE, "id": "t", "relativeUri": "blocked/t.csv"}, ALICE_TABLE),
+            context(summary=summary),
         )
     assert error.value.id == "volume-write-failed"
     assert (volume / "alice.csv").exists()
@@ -153,7 +146,7 @@ def test_reports_progress_every_ten_seconds(
 
 def test_command_needs_no_api_server(volume: Path, tmp_path: Path) -> None:
     path = tmp_path / "seed.yaml"
-    path.write_text(config(volume).model_dump_json(by_alias=True))
+    path.write_text(seed_config(volume).model_dump_json(by_alias=True))
     for words in ("created=1 unchanged=0", "created=0 unchanged=1"):
         result = CliRunner().invoke(main, ["seed", "--mode", "job", "--config", str(path)])
         assert (result.exit_code, words in result.output) == (0, True), result.output
@@ -173,7 +166,7 @@ def test_command_needs_no_api_server(volume: Path, tmp_path: Path) -> None:
 def test_command_lists_wrong_values(
     volume: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
-    wrong = config(volume).model_dump(by_alias=True)
+    wrong = seed_config(volume).model_dump(by_alias=True)
     change(wrong)
     path = tmp_path / "seed.yaml"
     path.write_text(Seed.model_construct(**wrong).model_dump_json(by_alias=True, warnings=False))

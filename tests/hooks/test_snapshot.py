@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release, SecretKey
+from kuscia_hooks.core.config import SecretKey
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.inspect import doctor, snapshot
 from kuscia_hooks.inspect.diagnosis import diagnose
@@ -15,16 +15,14 @@ from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.kuscia import datastore, domain_key, gateway
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
+from tests.hooks.builders import lite_release, master_release
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.scripted import Scripted
-from tests.hooks.test_diagnosis import LITE, MASTER
 from tests.hooks.test_status import container, domain_query
 
-SQLITE = Release.model_validate(
-    MASTER.model_dump(by_alias=True)
-    | {"datastore": {"type": "sqlite", "path": "/var"}, "domains": {"alice": {}}, "routes": []}
-)
+LITE = lite_release()
+SQLITE = master_release(datastore={"type": "sqlite", "path": "/var"}, domains={"alice": {}}, routes=[])
 
 
 def pod(name: str, component: str, domain: str = "kuscia-system", created: int = 0, **found: Any) -> dict[str, Any]:
@@ -226,7 +224,7 @@ def test_reads_warnings_and_errors_of_database(
     healthy: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     healthy.put("secrets", "ns", "db", data=secret_data(password="right"))
-    config = Release.model_validate(MASTER.model_dump(by_alias=True) | {"domains": {}, "routes": []})
+    config = master_release(domains={}, routes=[])
     monkeypatch.setattr(datastore, "check_database", lambda store, password: ["it is old"])
     assert snapshot.collect(config, kube, lambda: master.api).database == (Report("database-warning", "it is old"),)
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import status
 from kuscia_hooks.kuscia import gateway
+from tests.hooks.builders import lite_release, master_release
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.scripted import Reply, Scripted
-from tests.hooks.test_diagnosis import LITE, MASTER
 
+MASTER = master_release()
 WATCH = (
     b'{"object":{"job_id":"old","status":{"state":"Succeeded","create_time":"2026-11-23T16:57:11Z"}}}'
     b'{"object":{"job_id":"new","status":{"state":"Running","create_time":"2026-11-23T16:58:11Z"}}}{"type":4}'
@@ -179,7 +179,7 @@ def test_phase_names_reason_of_waiting(found: dict[str, Any], phase: str) -> Non
 
 
 def test_queries_routes_of_lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    lite = Release.model_validate(LITE.model_dump(by_alias=True) | {"partners": ["bob"]})
+    lite = lite_release(partners=["bob"])
     monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
     reader = status.PartReader()
     assert status.wanted_routes(lite, reader) == [("carl", "kuscia-system"), ("carl", "bob"), ("bob", "carl")]

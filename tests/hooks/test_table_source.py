@@ -4,16 +4,12 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.config import Table
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import content_of
+from tests.hooks.builders import table
 
 BYTES = b"id1,age\n1,2\n"
-
-
-def table(**fields: Any) -> Table:
-    return Table.model_validate({"id": "t", "name": "t", "relativeUri": "t.csv", **fields})
 
 
 def test_returns_example(tmp_path: Path) -> None:
