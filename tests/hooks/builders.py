@@ -240,3 +240,28 @@ def lite_release(**fields: Any) -> Release:
         **fields,
     }
     return _release(**given)
+
+
+def pod(name: str, component: str, domain: str = "kuscia-system", created: int = 0, **status: Any) -> dict[str, Any]:
+    """Return a running pod of release kuscia.
+
+    Args:
+        created: seconds after midnight.
+        status: fields of its status.
+    """
+    labels = {
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/instance": "kuscia",
+        "kuscia-chart/domain": domain,
+    }
+    begin = f"2026-11-24T00:00:0{created}Z"
+    return {
+        "metadata": {"name": name, "namespace": "ns", "labels": labels, "creationTimestamp": begin},
+        "spec": {"containers": [{"name": component}]},
+        "status": {"phase": "Running", "startTime": begin, **status},
+    }
+
+
+def container(name: str, restarts: int = 0, **state: Any) -> dict[str, Any]:
+    """Return the status of a container; it is ready if it is running."""
+    return {"name": name, "ready": "running" in state, "restartCount": restarts, "state": state}

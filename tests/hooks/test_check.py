@@ -14,7 +14,7 @@ from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, c
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.fakes.kuscia import Kuscia, Reply
 from tests.hooks.fakes.s3 import FakeS3
 
 
@@ -34,8 +34,7 @@ def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes, monkeypatch: pytest.Mo
     monkeypatch.setattr(runner, "new_id", lambda: "psi-1")
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
     for name, other in (("alice", "bob"), ("bob", "alice")):
-        kuscia.do_domain_create({"domain_id": name})
-        kuscia.domains[name]["node_statuses"] = [{"name": f"node-{name}", "status": "Ready"}]
+        kuscia.join(name)
         kuscia.routes[name, other] = {}
         table = {
             "relative_uri": f"{name}.csv",
@@ -360,17 +359,16 @@ def test_reports_an_unreachable_kusciaapi(kube: Kube, capsys) -> None:
 def test_waits_until_routes_are_ready(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
     """Routes become READY while the check waits."""
     kuscia.route_status.update(status="Failed", reason="")
-    real, asked = kuscia.do_route_status_batchQuery, []
+    path = "route/status/batchQuery"
 
-    def answer(body: dict[str, Any]) -> Any:
-        asked.append(body)
-        if len(asked) == 3:
+    def answer(body: dict[str, Any]) -> Reply:
+        if len(kuscia.bodies(path)) == 3:
             kuscia.route_status.update(status="Succeeded")
-        return real(body)
+        return kuscia.do_route_status_batchQuery(body)
 
-    kuscia.do_route_status_batchQuery = answer  # type: ignore[method-assign]
+    kuscia.replies[path] = answer
     assert attempt(check_master(endpoint), kube, 60).failed == 0
-    assert len(asked) == 3
+    assert len(kuscia.bodies(path)) == 3
 
 
 def test_reads_many_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
@@ -379,7 +377,7 @@ def test_reads_many_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str)
     for a, b in pairs:
         kuscia.routes[a, b] = {}
     assert attempt(check_master(endpoint, routes=pairs), kube).failed == 0
-    sizes = [len(body["route_keys"]) for path, body in kuscia.asked if path == "route/status/batchQuery"]
+    sizes = [len(body["route_keys"]) for body in kuscia.bodies("route/status/batchQuery")]
     assert sizes == [100, 100, 100, 80]
 
 

@@ -123,12 +123,25 @@ def test_doctor_exits_1_for_a_finding(
     assert "kubectl scale deployment/kuscia-master -n ns --replicas=1" in result.output
 
 
-def test_status_prints_json(command: CliRunner, core: FakeCore, key_pem: bytes, tmp_path: Path, endpoint: str) -> None:
+@pytest.mark.parametrize(("watch", "code"), [(b'{"type":4}', 0), (b"<html>", 1)])
+def test_status_exits_1_if_something_is_unknown(
+    command: CliRunner,
+    core: FakeCore,
+    kuscia: Kuscia,
+    key_pem: bytes,
+    tmp_path: Path,
+    endpoint: str,
+    watch: bytes,
+    code: int,
+) -> None:
+    """The output is JSON in both cases."""
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    kuscia.replies["job/watch"] = watch
     result = command.invoke(cli.main, ["status", "--json", *release(tmp_path, endpoint)])
-    # The fake server has neither /version nor streams.
-    assert result.exit_code == 1, result.output
-    assert json.loads(result.output)["domain"] == "kuscia-system"
+    assert result.exit_code == code, result.output
+    found = json.loads(result.output)
+    assert (found["domain"], found["version"]) == ("kuscia-system", "v1.1.0b0")
+    assert len(found["unknown"]) == code
 
 
 def test_logs_exits_2_for_an_unknown_job(

@@ -342,7 +342,7 @@ def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kusc
 
 
 def test_makes_other_changes_if_one_fails(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    kuscia.do_domaindata_create = lambda body: (11500, "columns are invalid", None)  # type: ignore[method-assign]
+    kuscia.replies["domaindata/create"] = (11500, "columns are invalid", None)
     summary = Summary()
     with pytest.raises(PermanentError, match="columns are invalid"):
         attempt(endpoint, kube, summary)

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, attempt
+from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
+from tests.hooks.builders import lite_release, master_release
 from tests.hooks.conftest import recordings
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.scripted import Reply, Scripted
+from tests.hooks.fakes.kuscia import Kuscia, Reply, found
 
 JOB = "job-1"
 NO_DIRECTORY = json.dumps(
@@ -20,26 +23,11 @@ NO_DIRECTORY = json.dumps(
 ).encode()
 
 
+MASTER = master_release(domains={"alice": {"namespace": "lite-alice"}})
+
+
 def lite(**engines: Any) -> Release:
-    return Release.model_validate(
-        {
-            "namespace": "ns",
-            "keySecret": {"name": "k", "key": "k"},
-            "api": {"endpoint": "http://api:8082", "protocol": "NOTLS"},
-            "release": "kuscia",
-            "gateway": "http://own:1080",
-            "mode": "lite",
-            "domainId": "alice",
-            "fullname": "kuscia-lite-alice",
-            "engines": {"namespace": "engines", "keepsLogs": False} | engines,
-        }
-    )
-
-
-MASTER = Release.model_validate(
-    lite().model_dump(by_alias=True, exclude={"mode", "engines", "domain_id"})
-    | {"mode": "master", "domainId": "kuscia-system", "domains": {"alice": {"namespace": "lite-alice"}}}
-)
+    return lite_release(domainId="alice", engines={"namespace": "engines", "keepsLogs": False} | engines)
 
 
 def status(state: str) -> dict[str, Any]:
@@ -47,9 +35,12 @@ def status(state: str) -> dict[str, Any]:
     return {"state": state, "err_msg": "", "tasks": [{"task_id": "t-1", "state": state, "parties": parties}]}
 
 
-def job(state: str = "Running") -> Reply:
+@pytest.fixture(autouse=True)
+def job(kuscia: Kuscia) -> None:
+    """A job of alice and bob, with one task, that is running."""
     task = {"task_id": "t-1", "alias": "psi", "parties": [{"domain_id": "bob"}, {"domain_id": "alice"}]}
-    return {"job_id": JOB, "tasks": [task], "status": status(state)}
+    kuscia.jobs[JOB] = {"job_id": JOB, "tasks": [task]}
+    kuscia.job_states = [status("Running")]
 
 
 def pod(task: str = "t-1", domain: str = "alice") -> dict[str, Any]:
@@ -57,17 +48,21 @@ def pod(task: str = "t-1", domain: str = "alice") -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"containers": [{"name": "engine"}]}}
 
 
-def read(config: Release, kube: Kube, scripted: Scripted, query: Query, fake_time: FakeTime) -> Outcome:
-    return attempt(config, kube, scripted.api, query, Deadline(0, fake_time.clock))
+def read(config: Release, kube: Kube, client: KusciaAPI, query: Query, fake_time: FakeTime) -> Outcome:
+    return attempt(config, kube, client, query, Deadline(0, fake_time.clock))
 
 
 def test_prints_log_of_engine_of_domain(
-    core: FakeCore, kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    core: FakeCore,
+    kube: Kube,
+    kuscia: Kuscia,
+    client: KusciaAPI,
+    fake_time: FakeTime,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     core.pods["engines"] = [pod("t-0"), pod(domain="bob"), pod()]
     core.logs["engines", "t-1-0", "engine", False] = "first\nzweite Zeile ü\nlast".encode()
-    scripted = Scripted(key_pem, "alice", job__query=job())
-    assert read(lite(), kube, scripted, Query(JOB), fake_time) == Outcome(printed=1, elsewhere=1)
+    assert read(lite(), kube, client, Query(JOB), fake_time) == Outcome(printed=1, elsewhere=1)
     assert capsys.readouterr().out.splitlines() == [
         "KusciaJob job-1: Running (alice Running, bob Running)",
         "bob   | run as bob: kubectl kuscia logs job-1 -n <namespace of bob>",
@@ -78,74 +73,85 @@ def test_prints_log_of_engine_of_domain(
 
 
 def test_master_prints_commands_for_parties(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scripted = Scripted(key_pem, "kuscia-system", job__query=job())
-    assert read(MASTER, kube, scripted, Query(JOB), fake_time) == Outcome(elsewhere=2)
+    assert read(MASTER, kube, client, Query(JOB), fake_time) == Outcome(elsewhere=2)
     assert "kubectl kuscia logs job-1 -n lite-alice" in capsys.readouterr().out
-    assert "log/task/query" not in [path for path, _ in scripted.asked]
-
-
-def kept(*logs: bytes) -> list[Reply]:
-    return [*logs, NO_DIRECTORY]
+    assert "log/task/query" not in kuscia.paths()
 
 
 def test_prints_log_that_lite_kept(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The pod is gone. The stream has no separator between objects and omits zero values."""
     stream = b'{"status":{"message":"success"},"log":"one\\ntwo"}{"status":{"message":"success"},"log":"three"}'
-    scripted = Scripted(key_pem, "alice", job__query=job("Succeeded"), log__task__query=kept(stream))
-    outcome = read(lite(keepsLogs=True), kube, scripted, Query(JOB), fake_time)
+    kuscia.job_states = [status("Succeeded")]
+    kuscia.replies["log/task/query"] = [stream, NO_DIRECTORY]
+    outcome = read(lite(keepsLogs=True), kube, client, Query(JOB), fake_time)
     assert outcome == Outcome(printed=1, elsewhere=1)
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("alice")] == [
         "alice | one",
         "alice | two",
         "alice | three",
     ]
-    assert [body["replica_idx"] for path, body in scripted.asked if path == "log/task/query"] == [0, 1]
+    assert [body["replica_idx"] for body in kuscia.bodies("log/task/query")] == [0, 1]
 
 
 @pytest.mark.parametrize(("keeps", "error_id"), [(False, "engine-logs-not-kept"), (True, "engine-log-not-found")])
 def test_reports_why_log_is_lost(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str], keeps: bool, error_id: str
+    kube: Kube,
+    kuscia: Kuscia,
+    client: KusciaAPI,
+    fake_time: FakeTime,
+    capsys: pytest.CaptureFixture[str],
+    keeps: bool,
+    error_id: str,
 ) -> None:
-    scripted = Scripted(key_pem, "alice", job__query=job("Succeeded"), log__task__query=NO_DIRECTORY)
-    assert read(lite(keepsLogs=keeps), kube, scripted, Query(JOB), fake_time).lost == 1
+    kuscia.job_states = [status("Succeeded")]
+    kuscia.replies["log/task/query"] = NO_DIRECTORY
+    assert read(lite(keepsLogs=keeps), kube, client, Query(JOB), fake_time).lost == 1
     assert f"[{error_id}]" in capsys.readouterr().out
 
 
-def test_reads_kept_log_without_engine_pods(kube: Kube, core: FakeCore, key_pem: bytes, fake_time: FakeTime) -> None:
+def test_reads_kept_log_without_engine_pods(
+    kube: Kube, core: FakeCore, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime
+) -> None:
     stream = b'{"status":{"message":"success"},"log":"one"}'
-    scripted = Scripted(key_pem, "alice", job__query=job(), log__task__query=kept(stream))
-    assert read(lite(namespace=None, keepsLogs=True), kube, scripted, Query(JOB), fake_time).printed == 1
+    kuscia.replies["log/task/query"] = [stream, NO_DIRECTORY]
+    assert read(lite(namespace=None, keepsLogs=True), kube, client, Query(JOB), fake_time).printed == 1
     assert core.calls == []
 
 
 def test_requires_container_name_for_several_containers(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = b'{"status":{"code":11100,"message":"deploy container larger than 1, please specify the container name"}}'
-    scripted = Scripted(key_pem, "alice", job__query=job(), log__task__query=text)
-    read(lite(namespace=None), kube, scripted, Query(JOB), fake_time)
+    kuscia.replies["log/task/query"] = text
+    read(lite(namespace=None), kube, client, Query(JOB), fake_time)
     assert "[container-required]" in capsys.readouterr().out
 
 
 def test_follow_waits_for_pod_to_start(
-    core: FakeCore, kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    core: FakeCore,
+    kube: Kube,
+    kuscia: Kuscia,
+    client: KusciaAPI,
+    fake_time: FakeTime,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[int] = []
 
-    def query(_: Any) -> Reply:
+    def query(body: dict[str, Any]) -> Reply:
         asked.append(1)
         if len(asked) == 3:
             core.pods["engines"] = [pod()]
         if len(asked) == 5:
             core.logs["engines", "t-1-0", "engine", False] = b"at last\n"
-        return job("Pending" if len(asked) < 4 else "Running")
+        kuscia.job_states = [status("Pending" if len(asked) < 4 else "Running")]
+        return kuscia.do_job_query(body)
 
-    scripted = Scripted(key_pem, "alice", job__query=query)
-    assert read(lite(), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
+    kuscia.replies["job/query"] = query
+    assert read(lite(), kube, client, Query(JOB, follow=True), fake_time).printed == 1
     said = capsys.readouterr().out
     assert "job Pending" in said
     assert "ContainerCreating" in said
@@ -153,25 +159,26 @@ def test_follow_waits_for_pod_to_start(
 
 
 def test_follow_ends_when_job_fails_without_pod(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scripted = Scripted(
-        key_pem, "alice", job__query=[job("Pending"), job("Pending"), job("Failed")], log__task__query=NO_DIRECTORY
-    )
-    assert read(lite(), kube, scripted, Query(JOB, follow=True), fake_time).lost == 1
+    kuscia.job_states = [status("Pending"), status("Pending"), status("Failed")]
+    kuscia.replies["log/task/query"] = NO_DIRECTORY
+    assert read(lite(), kube, client, Query(JOB, follow=True), fake_time).lost == 1
     assert "[engine-logs-not-kept]" in capsys.readouterr().out
 
 
-def test_follow_of_kept_logs_waits_while_the_task_is_pending(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
+def test_follow_of_kept_logs_waits_while_the_task_is_pending(
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime
+) -> None:
     later = b'{"status":{"code":13200,"message":"task t-1 status pending, please try later"}}'
     stream = b'{"status":{"message":"success"},"log":"one"}'
-    states = [job("Pending")] * 5 + [job("Succeeded")]
-    scripted = Scripted(key_pem, "alice", job__query=states, log__task__query=[later, later, stream, NO_DIRECTORY])
-    assert read(lite(namespace=None), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
+    kuscia.job_states = [*[status("Pending")] * 5, status("Succeeded")]
+    kuscia.replies["log/task/query"] = [later, later, stream, NO_DIRECTORY]
+    assert read(lite(namespace=None), kube, client, Query(JOB, follow=True), fake_time).printed == 1
 
 
 def test_follow_of_kept_logs_ends_when_task_ends(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The `follow` of Kuscia never ends. An incomplete line is printed once it is complete; a shorter log is that of a
     restarted container.
@@ -181,49 +188,45 @@ def test_follow_of_kept_logs_ends_when_task_ends(
         return json.dumps({"status": {"message": "success"}, "log": text}).encode()
 
     texts = ["one\ntw", "one\ntwo\nthree", "new", "new\nlast"]
-    states = [job(), job(), job(), job(), job("Succeeded")]
-    scripted = Scripted(key_pem, "alice", job__query=states, log__task__query=[*map(log, texts), NO_DIRECTORY])
-    assert read(lite(namespace=None), kube, scripted, Query(JOB, follow=True), fake_time).printed == 1
+    kuscia.job_states = [*[status("Running")] * 4, status("Succeeded")]
+    kuscia.replies["log/task/query"] = [*map(log, texts), NO_DIRECTORY]
+    assert read(lite(namespace=None), kube, client, Query(JOB, follow=True), fake_time).printed == 1
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("alice")]
     assert said == ["alice | one", "alice | two", "alice | three", "alice | new", "alice | last"]
-    bodies = [body for path, body in scripted.asked if path == "log/task/query"]
+    bodies = kuscia.bodies("log/task/query")
     assert not any(body.get("follow") for body in bodies)
     assert len(bodies) == 5
 
 
 def test_deadline_ends_waiting(
-    kube: Kube, key_pem: bytes, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scripted = Scripted(key_pem, "alice", job__query=job("Pending"))
+    kuscia.job_states = [status("Pending")]
     deadline = Deadline(30, fake_time.clock)
-    assert attempt(lite(), kube, scripted.api, Query(JOB, follow=True), deadline).lost == 1
+    assert attempt(lite(), kube, client, Query(JOB, follow=True), deadline).lost == 1
     assert deadline.elapsed() >= 30
     assert "[log-wait-timeout]" in capsys.readouterr().out
 
 
-def test_reads_latest_job_by_default(kube: Kube, key_pem: bytes, fake_time: FakeTime) -> None:
+def test_reads_latest_job_by_default(kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime) -> None:
     """A watch starts with all existing jobs; the recording has several."""
     watch = next(line for line in recordings("api-transcript") if line["note"] == "job watch 2s")
-    scripted = Scripted(
-        key_pem,
-        "alice",
-        job__watch=watch["response"]["body"].encode(),
-        job__query=job("Failed"),
-        log__task__query=NO_DIRECTORY,
-    )
-    read(lite(), kube, scripted, Query(), fake_time)
-    (wanted,) = [body["job_id"] for path, body in scripted.asked if path == "job/query"]
-    assert wanted.startswith("j")
+    body = watch["response"]["body"]
+    kuscia.replies["job/watch"] = body.encode()
+    kuscia.replies["job/query"] = found({**kuscia.jobs[JOB], "status": status("Failed")})
+    kuscia.replies["log/task/query"] = NO_DIRECTORY
+    read(lite(), kube, client, Query(), fake_time)
+    (wanted,) = [body["job_id"] for body in kuscia.bodies("job/query")]
+    created = re.findall(r'"job_id":"([^"]+)","status":{"state":"[^"]+",[^{}]*?"create_time":"([^"]+)"', body)
+    assert len(created) > 1
+    assert dict(created)[wanted] == max(time for _, time in created)
 
 
 @pytest.mark.parametrize(("query", "error_id"), [(Query("nosuch"), "job-not-found"), (Query(), "no-job")])
-def test_reports_missing_job(kube: Kube, key_pem: bytes, fake_time: FakeTime, query: Query, error_id: str) -> None:
-    scripted = Scripted(
-        key_pem,
-        "alice",
-        job__query=(11202, 'kusciajobs.kuscia.secretflow "nosuch" not found'),
-        job__watch=b'{"type":4}',
-    )
+def test_reports_missing_job(
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, query: Query, error_id: str
+) -> None:
+    kuscia.jobs.clear()
     with pytest.raises(PermanentError) as raised:
-        read(lite(), kube, scripted, query, fake_time)
+        read(lite(), kube, client, query, fake_time)
     assert raised.value.id == error_id

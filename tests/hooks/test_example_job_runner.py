@@ -10,7 +10,7 @@ from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import example_job
 from tests.hooks.conftest import recordings
 from tests.hooks.fakes.clock import FakeTime
-from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.fakes.kuscia import Kuscia, found
 
 LOST = "The remaining no-failed party task counts 1 are less than the task success threshold 2"
 
@@ -53,7 +53,7 @@ def test_deletes_successful_job(
     assert "KusciaJob psi-0: Pending" in out
     assert "KusciaJob psi-0: Running (alice Running, bob Running)" in out
     assert kuscia.jobs == {}
-    (body,) = [body for path, body in kuscia.asked if path == "job/create"]
+    (body,) = kuscia.bodies("job/create")
     (task,) = body["tasks"]
     assert task["app_image"] == "secretflow-image"
     assert [party["domain_id"] for party in task["parties"]] == ["alice", "bob"]
@@ -114,7 +114,7 @@ def test_respects_outer_deadline(client: KusciaAPI, kuscia: Kuscia, fake_time: F
 
 
 def test_reports_job_that_was_deleted_while_it_ran(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
-    kuscia.do_job_create = lambda body: (0, "success", {"job_id": body["job_id"]})  # type: ignore[method-assign]
+    kuscia.replies["job/create"] = found({"job_id": "psi-0"})
     with pytest.raises(PermanentError) as error:
         run(client, fake_time)
     assert error.value.id == "example-job-deleted"
@@ -138,7 +138,7 @@ def test_recovers_from_restart_of_master(client: KusciaAPI, kuscia: Kuscia, fake
 def test_succeeds_with_warning_when_job_cannot_be_deleted(
     client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kuscia.do_job_delete = lambda body: (11204, "sorry", None)  # type: ignore[method-assign]
+    kuscia.replies["job/delete"] = (11204, "sorry", None)
     assert run(client, fake_time) == "psi-0 Succeeded"
     (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
     assert "psi-0" in warning

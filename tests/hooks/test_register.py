@@ -204,7 +204,7 @@ def test_update_keeps_other_fields(kube: Kube, kuscia: Kuscia, endpoint: str, ot
         }
     )
     attempt(endpoint, kube, alice={"cert": pem_certificate(other_key_pem)})
-    (update,) = [body for path, body in kuscia.asked if path == "domain/update"]
+    (update,) = kuscia.bodies("domain/update")
     assert update["auth_center"]["token_gen_method"] == "UID-RSA-GEN"
     assert update["master_domain_id"] == "kuscia-system"
     assert update["role"] == ""

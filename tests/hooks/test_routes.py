@@ -12,7 +12,7 @@ from kuscia_hooks.steps import routes
 from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step
 from tests.hooks.conftest import recordings, secret_data
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.fakes.kuscia import Kuscia, Reply
 
 A_B, B_A = RouteKey("alice", "bob"), RouteKey("bob", "alice")
 
@@ -298,18 +298,19 @@ def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Ku
             "carol": {"endpoint": "https://c"},
         }
     }
-    real = kuscia.do_route_create
 
-    def create(body: dict[str, Any]) -> Any:
-        return (11400, "spec.endpoint.host is invalid", None) if body["endpoint"]["host"] == "c" else real(body)
+    def create(body: dict[str, Any]) -> Reply:
+        if body["endpoint"]["host"] == "c":
+            return 11400, "spec.endpoint.host is invalid", None
+        return kuscia.do_route_create(body)
 
-    kuscia.do_route_create = create  # type: ignore[method-assign]
+    kuscia.replies["route/create"] = create
     summary = Summary()
     with pytest.raises(PermanentError) as error:
         routes.attempt(routes_config(endpoint, **bad), context(kube, summary=summary))
     assert error.value.id == "several-errors"
     assert (summary.created, summary.failed) == (5, 2)
-    kuscia.do_route_create = real  # type: ignore[method-assign]
+    del kuscia.replies["route/create"]
     assert attempt(endpoint, kube, **bad).created == 2
 
 

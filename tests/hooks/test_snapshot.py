@@ -13,38 +13,20 @@ from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
 from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.kuscia import datastore, domain_key, gateway
+from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
-from tests.hooks.builders import lite_release, master_release
+from tests.hooks.builders import container, lite_release, master_release, pod
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore, api_exception
-from tests.hooks.scripted import Scripted
-from tests.hooks.test_status import container, domain_query
+from tests.hooks.fakes.kuscia import Kuscia
 
 LITE = lite_release()
 SQLITE = master_release(datastore={"type": "sqlite", "path": "/var"}, domains={"alice": {}}, routes=[])
 
 
-def pod(name: str, component: str, domain: str = "kuscia-system", created: int = 0, **found: Any) -> dict[str, Any]:
-    labels = {
-        "app.kubernetes.io/component": component,
-        "app.kubernetes.io/instance": "kuscia",
-        "kuscia-chart/domain": domain,
-    }
-    metadata: dict[str, Any] = {"name": name, "namespace": "ns", "labels": labels}
-    metadata["creationTimestamp"] = f"2026-11-24T00:00:0{created}Z"
-    return {
-        "metadata": metadata,
-        "spec": {"containers": [{"name": component}]},
-        "status": {"phase": "Running", **found},
-    }
-
-
 def prepared(message: str) -> dict[str, Any]:
-    return container("prepare", terminated={"exitCode": 0, "reason": "Completed", "message": message}) | {
-        "restartCount": 0,
-        "ready": True,
-    }
+    return container("prepare", terminated={"exitCode": 0, "reason": "Completed", "message": message}) | {"ready": True}
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +58,7 @@ def healthy(core: FakeCore, key_pem: bytes) -> FakeCore:
         "m-1",
         "master",
         initContainerStatuses=[prepared(json.dumps(message))],
-        containerStatuses=[container("master", running={}) | {"restartCount": 0}],
+        containerStatuses=[container("master", running={})],
     )
     core.pods["ns"] = [node]
     core.logs["ns", "m-1", "prepare", False] = b"wrote it\n"
@@ -85,9 +67,11 @@ def healthy(core: FakeCore, key_pem: bytes) -> FakeCore:
 
 
 @pytest.fixture
-def master(key_pem: bytes) -> Scripted:
-    ready = {"routes": [{"source": "alice", "destination": "kuscia-system", "status": {"status": "Succeeded"}}]}
-    return Scripted(key_pem, "kuscia-system", domain__query=domain_query, route__status__batchQuery=ready)
+def master(kuscia: Kuscia, client: KusciaAPI) -> KusciaAPI:
+    """Its domain alice is registered, with a route that is READY."""
+    kuscia.join("alice")
+    kuscia.routes["alice", "kuscia-system"] = {}
+    return client
 
 
 def closed() -> Any:
@@ -95,24 +79,24 @@ def closed() -> Any:
 
 
 def test_finds_nothing_in_healthy_release(
-    healthy: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert doctor.attempt(SQLITE, kube, lambda: master.api) == 0
+    assert doctor.attempt(SQLITE, kube, lambda: master) == 0
     assert capsys.readouterr().out == "kuscia-system: nothing found\n"
 
 
 def test_reports_secret_that_changed_after_start(
-    healthy: FakeCore, kube: Kube, master: Scripted, other_key_pem: bytes, capsys: pytest.CaptureFixture[str]
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, other_key_pem: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     healthy.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": other_key_pem}))
-    assert doctor.attempt(SQLITE, kube, lambda: master.api) == 1
+    assert doctor.attempt(SQLITE, kube, lambda: master) == 1
     output = capsys.readouterr().out
     assert "[secret-changed]" in output
     assert "kubectl rollout restart deployment/kuscia-master -n ns" in output
 
 
 def test_reports_extra_config_that_changed_after_start(
-    healthy: FakeCore, kube: Kube, master: Scripted, key_pem: bytes
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, key_pem: bytes
 ) -> None:
     """The Secret first has the content that `prepare` recorded, then a different one."""
     more = SecretKey(name="more", key="kuscia.yaml")
@@ -120,29 +104,29 @@ def test_reports_extra_config_that_changed_after_start(
     recorded = start_record(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
     healthy.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
     healthy.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
-    assert diagnose(config, snapshot.collect(config, kube, lambda: master.api)) == []
+    assert diagnose(config, snapshot.collect(config, kube, lambda: master)) == []
     healthy.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: b"}))
-    (found,) = diagnose(config, snapshot.collect(config, kube, lambda: master.api))
+    (found,) = diagnose(config, snapshot.collect(config, kube, lambda: master))
     assert found.id == "secret-changed"
     assert "ns/more" in found.cause
     assert "kuscia.yaml" in found.seen
 
 
 @pytest.mark.parametrize("message", ["", "no JSON", "[]"])
-def test_ignores_invalid_start_record(healthy: FakeCore, kube: Kube, master: Scripted, message: str) -> None:
+def test_ignores_invalid_start_record(healthy: FakeCore, kube: Kube, master: KusciaAPI, message: str) -> None:
     healthy.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(message)]
-    assert snapshot.collect(SQLITE, kube, lambda: master.api).started_with is None
+    assert snapshot.collect(SQLITE, kube, lambda: master).started_with is None
 
 
 def test_reports_what_could_not_be_checked(
-    healthy: FakeCore, kube: Kube, master: Scripted, capsys: pytest.CaptureFixture[str]
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def forbidden(verb: str, kind: str, name: str) -> None:
         if kind == "events":
             raise api_exception(403, "events is forbidden")
 
     healthy.fail = forbidden
-    assert doctor.attempt(SQLITE, kube, lambda: master.api) == 2
+    assert doctor.attempt(SQLITE, kube, lambda: master) == 2
     assert "events of ns: [" in capsys.readouterr().out
 
 
@@ -154,7 +138,7 @@ def test_calls_kusciaapi_of_ready_node_only(healthy: FakeCore, kube: Kube) -> No
 
 def test_reads_logs_of_crash_loop(healthy: FakeCore, kube: Kube) -> None:
     ended = {"terminated": {"exitCode": 0, "reason": "Completed", "message": "the termination message"}}
-    status = container("master", waiting={"reason": "CrashLoopBackOff"}) | {"lastState": ended, "restartCount": 3}
+    status = container("master", 3, waiting={"reason": "CrashLoopBackOff"}) | {"lastState": ended}
     healthy.pods["ns"][0]["status"]["containerStatuses"] = [status]
     healthy.logs["ns", "m-1", "master", False] = b"this run\n"
     healthy.logs["ns", "m-1", "master", True] = b"run before\n"
@@ -221,15 +205,15 @@ def test_reads_events_gateway_and_engines_of_lite(
 
 
 def test_reads_warnings_and_errors_of_database(
-    healthy: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     healthy.put("secrets", "ns", "db", data=secret_data(password="right"))
     config = master_release(domains={}, routes=[])
     monkeypatch.setattr(datastore, "check_database", lambda store, password: ["it is old"])
-    assert snapshot.collect(config, kube, lambda: master.api).database == (Report("database-warning", "it is old"),)
+    assert snapshot.collect(config, kube, lambda: master).database == (Report("database-warning", "it is old"),)
 
     def refused(store: Any, password: str) -> list[str]:
         raise PermanentError("kusciaapi-rejected", "it fails")
 
     monkeypatch.setattr(datastore, "check_database", refused)
-    assert snapshot.collect(config, kube, lambda: master.api).database == (Report("kusciaapi-rejected", "it fails"),)
+    assert snapshot.collect(config, kube, lambda: master).database == (Report("kusciaapi-rejected", "it fails"),)

@@ -9,9 +9,10 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import status
 from kuscia_hooks.kuscia import gateway
-from tests.hooks.builders import lite_release, master_release
+from kuscia_hooks.kuscia.api import KusciaAPI
+from tests.hooks.builders import container, lite_release, master_release, pod
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.scripted import Reply, Scripted
+from tests.hooks.fakes.kuscia import Kuscia, Reply
 
 MASTER = master_release()
 WATCH = (
@@ -20,82 +21,34 @@ WATCH = (
 )
 
 
-def pod(name: str, component: str, **found: Any) -> dict[str, Any]:
-    labels = {
-        "app.kubernetes.io/component": component,
-        "app.kubernetes.io/instance": "kuscia",
-        "kuscia-chart/domain": "kuscia-system",
-    }
-    return {
-        "metadata": {"name": name, "labels": labels, "creationTimestamp": "2026-11-24T00:00:00Z"},
-        "spec": {"containers": [{"name": component}]},
-        "status": {"phase": "Running", "startTime": "2026-11-24T00:00:00Z", **found},
-    }
-
-
-def container(name: str, **state: Any) -> dict[str, Any]:
-    return {"name": name, "ready": "running" in state, "restartCount": 2, "state": state}
-
-
-def domain_query(body: dict[str, Any]) -> Reply:
-    if body["domain_id"] == "bob":
-        return {"domain_id": "bob", "cert": "", "node_statuses": []}
-    node = {"name": "n1", "status": "Ready", "version": "v1.1.0b0", "last_heartbeat_time": "2026-11-24T00:00:00Z"}
-    return {"domain_id": "alice", "cert": "x", "node_statuses": [node]}
-
-
-def route_status(body: dict[str, Any]) -> Reply:
-    keys = [(key["source"], key["destination"]) for key in body["route_keys"]]
-    if ("alice", "bob") in keys:
-        return 11404, 'clusterdomainroutes.kuscia.secretflow "alice-bob" not found'
-    ready = {"status": "Succeeded", "reason": ""}
-    failed = {"status": "Failed", "reason": "Reason:DestinationUnreachable"}
-    return {
-        "routes": [
-            {
-                "name": "-".join(key),
-                "source": key[0],
-                "destination": key[1],
-                "status": ready if key[0] == "alice" else failed,
-            }
-            for key in keys
-        ]
-    }
-
-
-def tables(body: dict[str, Any]) -> Reply:
-    owner = body["data"]["domain_id"]
-    if owner == "bob":
-        return 11503, 'namespaces "bob" not found'
-    common = {"datasource_id": "src", "columns": [{}, {}]}
-    own = {"domaindata_id": "alice-table", "author": "alice", **common}
-    return {"domaindata_list": [own, {"domaindata_id": "bob-table", "author": "bob", **common}]}
-
-
-def grants(_: dict[str, Any]) -> Reply:
-    grant = {"author": "alice", "domaindata_id": "alice-table", "grant_domain": "bob"}
-    return {"domaindatagrant_list": [{"data": grant}]}
-
-
 @pytest.fixture
-def master(key_pem: bytes) -> Scripted:
-    replies: dict[str, Any] = {
-        "domain__query": domain_query,
-        "route__status__batchQuery": route_status,
-        "domaindata__list": tables,
-        "domaindatagrant__list": grants,
-        "job__watch": WATCH,
-    }
-    return Scripted(key_pem, "kuscia-system", **replies)
+def master(kuscia: Kuscia, client: KusciaAPI) -> KusciaAPI:
+    """Alice is READY, bob has not registered; route alice-bob is missing."""
+    kuscia.join("alice")
+    kuscia.do_domain_create({"domain_id": "bob"})
+    kuscia.routes = {("alice", "kuscia-system"): {}, ("bob", "kuscia-system"): {}}
+    kuscia.route_statuses["bob", "kuscia-system"] = {"status": "Failed", "reason": "Reason:DestinationUnreachable"}
+    for owner in ("alice", "bob"):
+        kuscia.tables["alice", f"{owner}-table"] = {"author": owner, "datasource_id": "src", "columns": [{}, {}]}
+    kuscia.grants["grant"] = {"author": "alice", "domaindata_id": "alice-table", "grant_domain": "bob"}
+    kuscia.replies["job/watch"] = WATCH
+
+    def tables(body: dict[str, Any]) -> Reply:
+        if body["data"]["domain_id"] == "bob":
+            return 11503, 'namespaces "bob" not found', None
+        return kuscia.do_domaindata_list(body)
+
+    kuscia.replies["domaindata/list"] = tables
+    return client
 
 
-def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Scripted) -> None:
+def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: KusciaAPI) -> None:
     core.pods["ns"] = [
         pod("kuscia-master-doctor-x", "doctor"),
         pod("kuscia-master-keys-x", "keys", phase="Succeeded"),
-        pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})]),
+        pod("kuscia-master-x", "master", containerStatuses=[container("master", 2, running={})]),
     ]
-    found = status.collect(MASTER, kube, lambda: master.api)
+    found = status.collect(MASTER, kube, lambda: master)
     assert [row["name"] for row in found["pods"]] == ["kuscia-master-x", "kuscia-master-keys-x"]
     assert found["pods"][0] | {"started": ""} == {
         "name": "kuscia-master-x",
@@ -123,9 +76,9 @@ def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Script
     assert json.loads(status.as_json(found)) == found
 
 
-def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: Scripted) -> None:
+def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: KusciaAPI) -> None:
     core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
-    text = status.as_text(status.collect(MASTER, kube, lambda: master.api))
+    text = status.as_text(status.collect(MASTER, kube, lambda: master))
     assert "master kuscia-system: release kuscia in ns, Kuscia v1.1.0b0" in text
     assert "DOMAIN  TABLE        DATA SOURCE  COLUMNS  GRANTED TO" in text
     assert max(len(line) for line in text.splitlines()) < 160
@@ -137,10 +90,10 @@ class Terminal(io.StringIO):
 
 
 def test_prints_rich_tables_on_terminal(
-    core: FakeCore, kube: Kube, master: Scripted, monkeypatch: pytest.MonkeyPatch
+    core: FakeCore, kube: Kube, master: KusciaAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
-    found = status.collect(MASTER, kube, lambda: master.api)
+    found = status.collect(MASTER, kube, lambda: master)
     found["jobs"] = [{"job": "[red]\x1b[1mx", "state": "Running", "created": ""}]
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "200")

@@ -1,7 +1,7 @@
-"""A KusciaAPI on loopback for the steps to talk to: state in memory, codes and texts as recorded.
+"""A KusciaAPI on loopback with its state in memory; codes and texts are as recorded.
 
-It stands for one master that sees every domain, or for one lite; what a step may do where is the stand-in's
-business (testbed/kuscia-sim), not that of these tests. `faults` are met by the next requests, one each.
+It acts as a master that sees all domains, or as a lite. It does not check who may call what; the stand-in
+(testbed/kuscia-sim) does.
 """
 
 import json
@@ -16,6 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Answer = tuple[int, str, Any]
+"""Code, message and data."""
+Reply = Answer | bytes
+"""An answer, or the body of a stream."""
+VERSION = "v1.1.0b0"
 OK: Answer = (0, "success", None)
 
 
@@ -24,7 +28,15 @@ def found(data: Any) -> Answer:
 
 
 class Kuscia:
-    """The state, and what was asked."""
+    """The state, and the requests so far.
+
+    Attributes:
+        replies: replace the state for a path, such as `job/query`: a reply, a function of the request's body, or a
+            list of replies, whose last one stays.
+        faults: one for each of the next requests: "" for none, an HTTP status, "reset", "lost", "hang", or
+            "code <code> <message>".
+        asked: path and body of each request.
+    """
 
     def __init__(self) -> None:
         self.domains: dict[str, dict[str, Any]] = {}
@@ -39,6 +51,9 @@ class Kuscia:
         # What a job's status is at each query; the last one stays.
         self.job_states: list[dict[str, Any]] = [{"state": "Succeeded", "err_msg": "", "tasks": []}]
         self.route_status = {"status": "Succeeded", "reason": ""}
+        # Routes whose status differs from `route_status`.
+        self.route_statuses: dict[tuple[str, str], dict[str, str]] = {}
+        self.replies: dict[str, Reply | list[Reply] | Callable[[dict[str, Any]], Reply]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.faults: list[str] = []
         self.token_after = 0
@@ -47,15 +62,31 @@ class Kuscia:
         self._lock = threading.Lock()
 
     def paths(self, *, writes: bool = False) -> list[str]:
-        """What was asked for so far."""
+        """Return the paths of the requests so far."""
         reading = ("query", "batchQuery", "list", "healthZ")
         return [path for path, _ in self.asked if not writes or not path.endswith(reading)]
 
-    def answer(self, path: str, body: dict[str, Any]) -> Answer:
+    def bodies(self, path: str) -> list[dict[str, Any]]:
+        """Return the bodies of the requests to a path so far."""
+        return [body for asked, body in self.asked if asked == path]
+
+    def join(self, name: str) -> None:
+        """Add a registered domain with a node that is Ready."""
+        self.do_domain_create({"domain_id": name, "cert": "cert"})
+        heartbeat = "2026-11-24T00:00:00Z"
+        node = {"name": f"node-{name}", "status": "Ready", "version": VERSION, "last_heartbeat_time": heartbeat}
+        self.domains[name]["node_statuses"] = [node]
+
+    def answer(self, path: str, body: dict[str, Any]) -> Reply:
         with self._lock:
             self.asked.append((path, body))
+            if path in self.replies:
+                reply = self.replies[path]
+                if isinstance(reply, list):
+                    reply = reply.pop(0) if len(reply) > 1 else reply[0]
+                return reply(body) if callable(reply) else reply
             name = path.replace("/", "_").replace("-", "_")
-            method: Callable[[dict[str, Any]], Answer] = getattr(self, f"do_{name}")
+            method: Callable[[dict[str, Any]], Reply] = getattr(self, f"do_{name}")
             return method(body)
 
     def new_token(self) -> str:
@@ -159,7 +190,7 @@ class Kuscia:
                         "name": "-".join(key),
                         "source": key[0],
                         "destination": key[1],
-                        "status": self.route_status,
+                        "status": self.route_statuses.get(key, self.route_status),
                     }
                     for key in keys
                 ]
@@ -271,6 +302,11 @@ class Kuscia:
             return 11705, f'domaindatagrants.kuscia.secretflow "{name}" not found', None
         return found({"data": self.grants[name], "status": {"phase": "Ready"}})
 
+    def do_domaindatagrant_list(self, body: dict[str, Any]) -> Answer:
+        domain = body["data"]["domain_id"]
+        own = [{"data": grant} for grant in self.grants.values() if domain in (grant["author"], grant["grant_domain"])]
+        return found({"domaindatagrant_list": own})
+
     def do_domaindatagrant_delete(self, body: dict[str, Any]) -> Answer:
         name = body["domaindatagrant_id"]
         if self.grants.pop(name, None) is None:
@@ -291,7 +327,11 @@ class Kuscia:
         if name not in self.jobs:
             return 11202, f'kusciajobs.kuscia.secretflow "{name}" not found', None
         status = self.job_states.pop(0) if len(self.job_states) > 1 else self.job_states[0]
-        return found({"job_id": name, "status": status})
+        return found({"job_id": name, "tasks": self.jobs[name].get("tasks", []), "status": status})
+
+    def do_job_watch(self, _: dict[str, Any]) -> bytes:
+        objects = [{"object": {"job_id": name, "status": self.job_states[0]}} for name in self.jobs]
+        return b"".join(json.dumps(item).encode() for item in (*objects, {"type": 4}))
 
     def do_job_stop(self, body: dict[str, Any]) -> Answer:
         return found({"job_id": body["job_id"]})
@@ -308,15 +348,18 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     kuscia: Kuscia
 
+    def do_GET(self) -> None:
+        if self.path == "/version":
+            self._send(200, VERSION.encode())
+        else:
+            self._send(404, b"")
+
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", "0"))
         body = json.loads(self.rfile.read(length) or b"{}")
         fault = self.kuscia.faults.pop(0) if self.kuscia.faults else ""
         if fault == "reset":
-            # Closing with a linger time of zero sends a reset.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
+            self._reset()
             return
         if fault == "hang":
             time.sleep(1.0)
@@ -326,16 +369,24 @@ class _Handler(BaseHTTPRequestHandler):
         if self.kuscia.expected_token is not None and self.headers.get("Token") != self.kuscia.expected_token:
             self._send(401, b"")
             return
-        code, message, data = self.kuscia.answer(self.path.removeprefix("/api/v1").lstrip("/"), body)
+        reply = self.kuscia.answer(self.path.removeprefix("/api/v1").lstrip("/"), body)
         if fault == "lost":
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
+            self._reset()
             return
+        if isinstance(reply, bytes):
+            self._send(200, reply)
+            return
+        code, message, data = reply
         if fault.startswith("code "):
             code, message, data = int(fault.split()[1]), fault.split(" ", 2)[2], None
         status = {"code": code, "message": message, "details": []}
         self._send(200, json.dumps({"status": status, "data": data}).encode())
+
+    def _reset(self) -> None:
+        # Closing with a linger time of zero sends a reset.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
