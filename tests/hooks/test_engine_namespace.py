@@ -163,7 +163,7 @@ def test_check_fails_only_for_engines_of_other_domains(core: FakeCore, kube: Kub
 
 
 def test_pull_secrets(core: FakeCore, kube: Kube) -> None:
-    core.put("serviceaccounts", "engines", "default", pull_secrets=["other", "registry"])
+    core.put("serviceaccounts", "engines", "default", imagePullSecrets=[{"name": "other"}, {"name": "registry"}])
     assert "registry" in engine_namespace.check_pull_secrets(settings(), ["registry"], kube)
     with fails("pull-secrets-missing") as error:
         engine_namespace.check_pull_secrets(settings(), ["registry", "mirror"], kube)
@@ -189,7 +189,8 @@ def test_reports_recreated_service(core: FakeCore, kube: Kube, minutes: int, sta
     core.put_pod("ns", "kuscia-lite-alice-abc-2", component)
     core.put_pod("ns", "kuscia-lite-bob-abc-1", component, NOON - datetime.timedelta(days=1))
     core.put("services", "ns", "svc")
-    core.objects["services", "ns", "svc"]["metadata"]["creation_timestamp"] = NOON + datetime.timedelta(minutes=minutes)
+    created = NOON + datetime.timedelta(minutes=minutes)
+    core.objects["services", "ns", "svc"]["metadata"]["creationTimestamp"] = created.isoformat()
     if not stale:
         assert "older than" in engine_namespace.check_dns("svc", "ns", "kuscia-lite-alice", kube)
         return

@@ -1,4 +1,4 @@
-"""A CoreV1Api in memory."""
+"""A CoreV1Api in memory. Objects are stored as JSON objects of the API server."""
 
 import copy
 import datetime
@@ -12,42 +12,55 @@ from kubernetes.client.exceptions import ApiException
 
 
 def api_exception(status: int, message: str) -> ApiException:
-    """What the client raises when the API server answers an error."""
+    """Return what the client raises when the API server returns an error."""
     error = ApiException(status=status, reason="reason")
     error.body = json.dumps({"kind": "Status", "message": message, "code": status})
     return error
 
 
+_MODELS = {
+    "secrets": "V1Secret",
+    "configmaps": "V1ConfigMap",
+    "services": "V1Service",
+    "serviceaccounts": "V1ServiceAccount",
+}
+
+
 class FakeCore:
-    """Secrets, ConfigMaps, Services, Pods and ServiceAccounts; `fail` is called before each call and may raise."""
+    """Secrets, ConfigMaps, Services, Pods, Events and ServiceAccounts.
+
+    Attributes:
+        fail: is called with verb, kind and name before each call, and may raise or change the state.
+        pods: by namespace.
+        logs: by namespace, pod, container, and whether it is the previous run.
+        refused: permissions that the user does not have, as verb and resource.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.calls: list[tuple[str, str, str]] = []
         self.fail: Callable[[str, str, str], None] = lambda verb, kind, name: None
-        # Pods by namespace; logs by namespace, pod, container and whether it is the run before.
         self.pods: dict[str, list[dict[str, Any]]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.logs: dict[tuple[str, str, str, bool], bytes] = {}
-        # What the API server would refuse: (verb, resource).
         self.refused: set[tuple[str, str]] = set()
         self.api_client = FakeApiClient(self)
 
     def put(self, kind: str, namespace: str, name: str, **fields: Any) -> None:
+        """Create or replace an object."""
         self.objects[kind, namespace, name] = {"metadata": {"name": name, "uid": f"uid-{name}"}, **fields}
 
     def data(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
+        """Return the data of a Secret or ConfigMap as it is stored, or None if it does not exist."""
         found = self.objects.get((kind, namespace, name))
         return None if found is None else found["data"]
 
-    def _read(self, kind: str, name: str, namespace: str) -> SimpleNamespace:
+    def _read(self, kind: str, name: str, namespace: str) -> Any:
         self._called("get", kind, name)
         found = self.objects.get((kind, namespace, name))
         if found is None:
             raise api_exception(404, f'{kind} "{name}" not found')
-        metadata = SimpleNamespace(**found["metadata"])
-        pull = [SimpleNamespace(name=entry) for entry in found.get("pull_secrets", [])] or None
-        return SimpleNamespace(metadata=metadata, data=copy.deepcopy(found.get("data")), image_pull_secrets=pull)
+        return self.api_client.deserialize(Raw(json.dumps(found).encode()), _MODELS[kind])
 
     def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> None:
         name = body["metadata"]["name"]
@@ -104,7 +117,7 @@ class FakeCore:
     def put_pod(
         self, namespace: str, name: str, labels: dict[str, str], prepared: datetime.datetime | None = None
     ) -> None:
-        """A running pod; `prepared` is when its init container `prepare` ended."""
+        """Add a running pod; `prepared` is when its init container `prepare` ended."""
         state = {"terminated": {"finishedAt": prepared.isoformat()}} if prepared else {"running": {}}
         status = {"phase": "Running", "initContainerStatuses": [{"name": "prepare", "state": state}]}
         item = {"metadata": {"name": name, "labels": labels}, "status": status}
@@ -148,7 +161,7 @@ class FakeApiClient(ApiClient):
 
 
 class Raw:
-    """An answer whose body the client has not read yet."""
+    """A response that is not deserialized."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
