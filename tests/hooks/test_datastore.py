@@ -2,11 +2,12 @@ import hashlib
 import json
 import re
 import socketserver
+import sqlite3
 import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -325,9 +326,17 @@ def test_cluster_token() -> None:
     assert datastore.cluster_token({"domainID": "alice"}) == "6384e2b2184bcbf58eccf10ca7a6563c"
 
 
-def test_count_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datastore, "connect_mysql", Server(**{"SELECT COUNT(*)": [(42,)]}).connect)
-    assert datastore.count_rows(database(), "secret") == 42
+@pytest.mark.parametrize("kind", ["mysql", "postgres"])
+def test_counts_the_rows_of_kine(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as state:
+        state.execute("CREATE TABLE kine (name TEXT)")
+        state.executemany("INSERT INTO kine VALUES (?)", [("a",), ("b",), ("c",)])
+
+        def connect(*_: Any) -> AbstractContextManager[Any]:
+            return nullcontext(lambda statement: state.execute(statement).fetchall())
+
+        monkeypatch.setattr(datastore, f"connect_{kind}", connect)
+        assert datastore.count_rows(database(kind), "secret") == 3
 
 
 def test_password_secret_has_name_and_key() -> None:
