@@ -5,19 +5,16 @@ users that tests create. They are random or chosen by the test, and passed on st
 """
 
 import secrets
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.cluster.kubectl import Kubectl
+from testbed.servers.rollout import wait_ready
 
 MANIFESTS = Path(__file__).parent / "manifests"
-READY_SECONDS = 300
 # All characters with a meaning in addresses.
 AWKWARD = "p@:/?#[]%41&=+ ()'\"\\пароль密码"
 
@@ -79,7 +76,7 @@ def scale(kubectl: Kubectl, server: Server, replicas: int) -> None:
     deployment = f"deployment/{server.name}"
     kubectl.run("scale", deployment, "-n", server.namespace, f"--replicas={replicas}")
     if replicas:
-        _wait_ready(kubectl, server)
+        wait_ready(kubectl, server.name, server.name, server.namespace)
     else:
         kubectl.run(
             "wait", "pod", "-n", server.namespace, "-l", f"app.kubernetes.io/name={server.name}",
@@ -147,33 +144,3 @@ def _manifest(server: Server, image: str) -> str:
             for container in (*pod["initContainers"], *pod["containers"]):
                 container["image"] = image
     return yaml.safe_dump_all(documents)
-
-
-def _wait_ready(kubectl: Kubectl, server: Server) -> None:
-    begin = time.monotonic()
-    while True:
-        try:
-            kubectl.run("rollout", "status", f"deployment/{server.name}", "-n", server.namespace, "--timeout", "10s")
-            return
-        except (CommandError, subprocess.TimeoutExpired) as error:
-            waited = time.monotonic() - begin
-            if waited > READY_SECONDS:
-                raise CommandError(
-                    f"{server.name} is not ready after {waited:.0f} s: {error}\n{_look(kubectl, server)}"
-                ) from error
-            print(
-                f"    … {server.name}: {waited:.0f} s (kubectl -n {server.namespace} get pods)",
-                file=sys.stderr,
-                flush=True,
-            )
-
-
-def _look(kubectl: Kubectl, server: Server) -> str:
-    """Return the pods of the server with events and logs."""
-    words = []
-    for command in (["describe", "pods"], ["logs", f"deployment/{server.name}", "--tail", "20"]):
-        try:
-            words.append(kubectl.run(*command, "-n", server.namespace))
-        except CommandError as error:
-            words.append(str(error))
-    return "\n".join(words)

@@ -11,7 +11,6 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,13 +26,13 @@ from minio.error import S3Error
 
 from testbed.cluster import toolchain
 from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.servers.rollout import wait_ready
 
 MANIFEST = Path(__file__).parent / "manifests/s3.yaml"
 NAMESPACE = "demo-s3"
 SERVICE = "service/s3"
 PORT = 7070
 SECRET = "s3-accounts"
-READY_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def ensure(
     kubectl.ensure_namespace(namespace)
     users = _users(kubectl, accounts, namespace)
     kubectl.apply(_manifest(image, users, namespace, arguments))
-    _wait_ready(kubectl, namespace)
+    wait_ready(kubectl, "S3 server", "s3", namespace)
     for account in accounts:
         kubectl.ensure_namespace(account.namespace)
         kubectl.apply(_secret(account.namespace, account.secret, {
@@ -200,36 +199,6 @@ def _secret(namespace: str, name: str, values: Mapping[str, str]) -> str:
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": name, "namespace": namespace}, "data": data,
     })  # fmt: skip
-
-
-def _wait_ready(kubectl: Kubectl, namespace: str) -> None:
-    begin = time.monotonic()
-    while True:
-        try:
-            kubectl.run("rollout", "status", "deployment/s3", "-n", namespace, "--timeout", "10s")
-            return
-        except (CommandError, subprocess.TimeoutExpired) as error:
-            waited = time.monotonic() - begin
-            if waited > READY_SECONDS:
-                raise CommandError(
-                    f"the S3 server is not ready after {waited:.0f} s: {error}\n{_look(kubectl, namespace)}"
-                ) from error
-            print(
-                f"    … S3 server: {waited:.0f} s (kubectl -n {namespace} get pods)",
-                file=sys.stderr,
-                flush=True,
-            )
-
-
-def _look(kubectl: Kubectl, namespace: str) -> str:
-    """Return the pods of the server with events and logs."""
-    words = []
-    for command in (["describe", "pods"], ["logs", "deployment/s3", "--tail", "20"]):
-        try:
-            words.append(kubectl.run(*command, "-n", namespace))
-        except CommandError as error:
-            words.append(str(error))
-    return "\n".join(words)
 
 
 def _ensure_bucket(kubectl: Kubectl, account: Account, namespace: str) -> None:
