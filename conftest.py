@@ -116,5 +116,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--report")
-    if path:
+    # A worker of pytest-xdist sends its outcomes to the controller, which writes the report.
+    if path and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Report(path), "report")

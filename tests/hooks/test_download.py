@@ -1,3 +1,4 @@
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,13 +155,14 @@ def test_maps_connection_failure_to_error(tmp_path: Path, cause: str, error_id: 
     assert caught.value.id == error_id
 
 
-def test_reports_file_that_cannot_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("kuscia_hooks.tables.download.Path.open", full)
-    with pytest.raises(RetryableError) as caught:
-        fetch(Server(), tmp_path)
+def test_reports_file_that_cannot_be_saved(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(BYTES) // 2, hard))
+    try:
+        with pytest.raises(RetryableError) as caught:
+            fetch(Server(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert caught.value.id == "download-not-saved"
 
 
