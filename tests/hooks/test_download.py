@@ -156,13 +156,13 @@ def test_maps_connection_failure_to_error(tmp_path: Path, cause: str, error_id: 
 
 
 def test_reports_file_that_cannot_be_saved(tmp_path: Path) -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(BYTES) // 2, hard))
     try:
         with pytest.raises(RetryableError) as caught:
             fetch(Server(), tmp_path)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.id == "download-not-saved"
 
 
