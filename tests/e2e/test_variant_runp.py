@@ -4,7 +4,6 @@ alice runs as root with a volume, bob rootless with an emptyDir. KUSCIA_IMAGE co
 KUSCIA_SECRETFLOW_IMAGE to an image that does.
 """
 
-import base64
 import csv
 import dataclasses
 import hashlib
@@ -22,7 +21,7 @@ from kuscia_hooks.tables import examples
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
-from testbed.demo.releases import BOB, image_values
+from testbed.demo.releases import image_values
 from testbed.servers import s3
 from tests.e2e import messages
 from tests.e2e.engines import DOMAIN
@@ -201,12 +200,12 @@ def empty_bucket(made: Variant) -> None:
             client.remove_object(bucket_name="bob", object_name=str(found.object_name))
 
 
-def test_lite_can_change_to_runk_and_a_bucket(runp: Variant, images: Path, request: pytest.FixtureRequest) -> None:
+def test_lite_can_change_to_runk_and_a_bucket(
+    runp: Variant, images: Path, image_refs: dict[str, str], request: pytest.FixtureRequest
+) -> None:
     """The other party still uses RunP. `data` updates the data source."""
-    keys = runp.kubectl.get("secret", "bob-oss", "-n", BOB.namespace)["data"]
-    own = {name: base64.b64decode(value).decode() for name, value in keys.items()}
-    runp.secret(runp.namespace("bob"), "bob-oss", own)
-    source = {"endpoint": f"http://s3.{s3.NAMESPACE}.svc.cluster.local:{s3.PORT}", "prefix": runp.name}
+    account = s3.Account("bob", runp.namespace("bob"), "bob-oss")
+    source = {"endpoint": s3.ensure(runp.kubectl, image_refs["versitygw"], (account,)).endpoint, "prefix": runp.name}
     without_engine = dataclasses.replace(runp, images=images)
     request.addfinalizer(lambda: empty_bucket(runp))
     without_engine.install("bob", values={"lite": {"data": {"source": source}}})
