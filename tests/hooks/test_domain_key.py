@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 
+from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.failing import fails
@@ -65,6 +66,91 @@ def test_own_certificate(key_pem: bytes) -> None:
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(days=49 * 365)
     certificate.verify_directly_issued_by(certificate)
+
+
+def certificate_of(key, domain_id: str = "alice", not_after: str = "2066-01-01") -> str:
+    """Return a self-signed certificate of a key of any kind, as PEM."""
+    name = domain_key.distinguished_name(domain_id)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.datetime(1970, 1, 1))
+        .not_valid_after(datetime.datetime.fromisoformat(not_after))
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pem, _: pem.replace("\n", "\r\n"),
+        lambda pem, _: f"Certificate:\n    Data: (openssl x509 -text)\n{pem}",
+        lambda pem, _: f"\ufeff{pem}trailing text",
+        lambda pem, _: "\n".join(f"  {line}" for line in pem.splitlines()),
+        lambda pem, other: pem + other,
+        lambda pem, _: pem.strip(),
+    ],
+    ids=["CRLF", "leading-text", "BOM-and-trailing-text", "indented", "chain", "no-final-newline"],
+)
+def test_reads_the_first_certificate_of_a_text(key_pem: bytes, other_key_pem: bytes, change) -> None:
+    key, other = domain_key.load_key(key_pem), domain_key.load_key(other_key_pem)
+    pem = domain_key.ca_certificate(key, "alice").decode()
+    text = change(pem, domain_key.ca_certificate(other, "issuer").decode()).encode()
+    assert domain_key.certificate_public_der(text) == domain_key.public_der(key)
+    assert domain_key.certificate_common_name(text) == "alice"
+    assert domain_key.certificate_pem(domain_key.load_certificate(text)).decode() == pem
+
+
+def test_accepts_an_expired_certificate(key_pem: bytes) -> None:
+    """As the master issues them (Kuscia facts 5.4)."""
+    key = domain_key.load_key(key_pem)
+    text = certificate_of(key, not_after="1980-01-01").encode()
+    assert domain_key.certificate_public_der(text) == domain_key.public_der(key)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lambda _: "",
+        lambda _: " \n",
+        lambda _: "garbage",
+        lambda _: "zertifikat: äöü\x00",
+        lambda pem: pem[:300],
+        lambda pem: "".join(pem.splitlines()[1:-1]),
+        lambda pem: pem.replace("CERTIFICATE", "CERTIFICATE REQUEST"),
+        lambda pem: pem.replace("CERTIFICATE", "PUBLIC KEY"),
+        lambda pem: pem.replace("M", "N"),
+        lambda _: certificate_of(ec.generate_private_key(ec.SECP256R1())),
+        lambda _: certificate_of(dsa.generate_private_key(2048)),
+        lambda _: certificate_of(ed25519.Ed25519PrivateKey.generate()),
+    ],
+    ids=[
+        "empty", "blank", "garbage", "not-ascii", "truncated", "without-armor", "request", "public-key", "altered",
+        "EC", "DSA", "Ed25519",
+    ],
+)  # fmt: skip
+def test_rejects_invalid_certificates(key_pem: bytes, text) -> None:
+    pem = domain_key.ca_certificate(domain_key.load_key(key_pem), "alice").decode()
+    for read in (domain_key.certificate_public_der, domain_key.certificate_common_name):
+        with pytest.raises(domain_key.InvalidCertificate):
+            read(text(pem).encode())
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_rejects_a_private_key_next_to_a_certificate_without_printing_it(
+    key_pem: bytes, capsys: pytest.CaptureFixture[str], after: bool
+) -> None:
+    certificate = domain_key.ca_certificate(domain_key.load_key(key_pem), "alice")
+    text = certificate + key_pem if after else key_pem + certificate
+    with pytest.raises(domain_key.InvalidCertificate) as error:
+        domain_key.load_certificate(text)
+    logger.info("%s %s", error.value, text.decode())
+    secret_lines = set(key_pem.decode().splitlines()[1:-1])
+    assert not secret_lines & set(capsys.readouterr().out.splitlines())
 
 
 # SEQUENCE, SET, SEQUENCE, OID 2.5.4.3 (commonName) and the string: tag 0x13 PrintableString, 0x0c UTF8String. These are

@@ -15,15 +15,18 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import SecretKey
 from kuscia_hooks.core.errors import RetryableError
+from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import quoted
 
 KEY_BITS = 2048
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _YEARS_50 = datetime.timedelta(days=50 * 365)
 _DAY = datetime.timedelta(days=1)
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
@@ -32,6 +35,10 @@ _PRINTABLE = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
 
 class InvalidKey(ValueError):
     """Kuscia does not accept the text as a key; the message has the reason."""
+
+
+class InvalidCertificate(ValueError):
+    """The text is not the certificate of a domain key; the message has the reason."""
 
 
 def new_key() -> bytes:
@@ -167,27 +174,50 @@ def public_der(key: rsa.RSAPrivateKey) -> bytes:
     return _der(key.public_key())
 
 
-def certificate_public_der(pem: bytes) -> bytes:
-    """Return the public key of a PEM certificate as DER.
+def load_certificate(pem: bytes) -> x509.Certificate:
+    """Read the first certificate of a PEM text. Text around it and further certificates are ignored.
 
-    The validity is ignored: Kuscia issues certificates that expired in 1980 (Kuscia facts 5.4).
+    The validity is ignored too: Kuscia issues certificates that expired in 1980 (Kuscia facts 5.4).
 
     Raises:
-        ValueError: not a PEM certificate with an RSA key.
+        InvalidCertificate: the text has no certificate with an RSA key, or contains a private key.
     """
-    public = x509.load_pem_x509_certificate(pem).public_key()
+    if b"PRIVATE KEY" in pem:
+        hide(pem)
+        raise InvalidCertificate("contains a private key, which must not leave its domain; replace that key")
+    if not pem.strip():
+        raise InvalidCertificate("empty")
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        public = certificate.public_key()
+    except _UNREADABLE as error:
+        raise InvalidCertificate("not a PEM certificate (-----BEGIN CERTIFICATE-----)") from error
     if not isinstance(public, rsa.RSAPublicKey):
-        raise ValueError("the key is not an RSA key")
-    return _der(public)
+        raise InvalidCertificate("the key is not an RSA key")
+    return certificate
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """Return the certificate as PEM, without the text that surrounded it."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def certificate_public_der(pem: bytes) -> bytes:
+    """Return the public key of a PEM certificate as DER. Raises InvalidCertificate; see `load_certificate`."""
+    return _der(load_certificate(pem).public_key())
 
 
 def certificate_common_name(pem: bytes) -> str:
-    """Return the CN of the subject of a PEM certificate; "" without a CN."""
-    names = x509.load_pem_x509_certificate(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    """Return the CN of a PEM certificate; "" without a CN. Raises InvalidCertificate; see `load_certificate`."""
+    certificate = load_certificate(pem)
+    try:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError as error:
+        raise InvalidCertificate("the subject is not a valid name") from error
     return str(names[0].value) if names else ""
 
 
-def _der(public: rsa.RSAPublicKey) -> bytes:
+def _der(public: CertificatePublicKeyTypes) -> bytes:
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
