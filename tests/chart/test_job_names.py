@@ -1,4 +1,4 @@
-"""The name of a Job changes if its pod template changes, and only then."""
+"""The name of a Job changes if its pod template or the state that it writes to changes, and only then."""
 
 import json
 import re
@@ -49,6 +49,65 @@ def test_register_keeps_its_name_for_unrelated_changes(change: Object) -> None:
 )
 def test_register_changes_its_name_with_its_configuration(change: Object) -> None:
     assert _name(change, "register", "master") != _name({}, "register", "master")
+
+
+SQLITE: tuple[str, ...] = ("master",)
+MYSQL = ("master-mysql",)
+OSS = ("alice",)
+LOCAL = ("alice", "runp")
+DATABASE = {"type": "mysql", "host": "db.example.com", "database": "kuscia", "user": "root", "existingSecret": "db"}
+MASTER_STEPS, LITE_STEPS = ("register", "routes"), ("data",)
+
+
+@pytest.mark.parametrize(
+    ("presets", "steps", "change"),
+    [
+        (SQLITE, MASTER_STEPS, {"datastore": DATABASE}),
+        (SQLITE, MASTER_STEPS, {"persistence": {"existingClaim": "other"}}),
+        (SQLITE, MASTER_STEPS, {"persistence": {"enabled": False}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"type": "postgres"}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"host": "other.example.com"}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"port": 3307}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"database": "other"}}),
+        (OSS, LITE_STEPS, {"master": {"endpoint": "https://other.example.com:1080"}}),
+        (OSS, LITE_STEPS, {"data": {"source": {"endpoint": "https://other.example.com"}}}),
+        (OSS, LITE_STEPS, {"data": {"source": {"bucket": "other"}}}),
+        (LOCAL, LITE_STEPS, {"persistence": {"existingClaim": "other"}}),
+        (LOCAL, LITE_STEPS, {"persistence": {"enabled": False}}),
+    ],
+    ids=json.dumps,
+)
+def test_a_different_state_changes_the_name(presets: tuple[str, ...], steps: tuple[str, ...], change: Object) -> None:
+    for step in steps:
+        assert _name(_values(step, change), step, *presets) != _name(_values(step, {}), step, *presets)
+
+
+@pytest.mark.parametrize(
+    ("presets", "steps", "change"),
+    [
+        (SQLITE, MASTER_STEPS, {"persistence": {"size": "50Gi"}}),
+        (SQLITE, MASTER_STEPS, {"persistence": {"storageClass": "fast"}}),
+        (SQLITE, MASTER_STEPS, {"persistence": {"annotations": {"a": "b"}}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"user": "other"}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"existingSecret": "other"}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"port": 3306}}),
+        (MYSQL, MASTER_STEPS, {"datastore": {"params": {"timeout": "5s"}}}),
+        (MYSQL, MASTER_STEPS, {"persistence": {"existingClaim": "unused"}}),
+        (OSS, LITE_STEPS, {"persistence": {"existingClaim": "unused"}}),
+        (LOCAL, LITE_STEPS, {"persistence": {"size": "50Gi"}}),
+    ],
+    ids=json.dumps,
+)
+def test_the_same_state_keeps_the_name(presets: tuple[str, ...], steps: tuple[str, ...], change: Object) -> None:
+    for step in steps:
+        assert _name(_values(step, change), step, *presets) == _name(_values(step, {}), step, *presets)
+
+
+def _values(step: str, change: Object) -> Object:
+    """Return the values of a component whose steps are all Jobs."""
+    if step in LITE_STEPS:
+        return {"lite": change}
+    return {"master": {**JOBS_ONLY["master"], **change}}
 
 
 @pytest.mark.parametrize("step", ["keys", "register", "routes"])

@@ -119,9 +119,9 @@ def test_pulls_every_image_from_the_registry(release: Variant, mirror: Mirror) -
     master = images_of(release, "master")
     assert master == {
         f"{host}/mirror/secretflow/kuscia@{mirror.kuscia}": {"master"},
-        hooks: {"keys", "prepare", "register", "routes"},
+        hooks: {"prepare", "register", "routes"},
     }
-    assert images_of(release, "alice") == {f"{host}/elsewhere/kuscia:mine": {"lite"}, hooks: {"keys", "prepare"}}
+    assert images_of(release, "alice") == {f"{host}/elsewhere/kuscia:mine": {"lite"}, hooks: {"prepare"}}
 
 
 def test_app_images_use_the_registry(release: Variant, mirror: Mirror) -> None:

@@ -110,11 +110,13 @@ volumes:
 {{- end -}}
 
 {{/*
-The Job of a step: the arguments of a step, and `events`, the hook events.
+The Job of a step: the arguments of a step, and {events, deletePolicy, state}: the hook events, the deletion policy of a
+hook (default: before-hook-creation), and what identifies the state that the step writes to, if its configuration does not.
 
-As a Job of the release it has a hash of its pod template in its name, since the pod template of a Job is immutable. It
-retries forever, because a failed Job would fail every later `helm upgrade --wait`. As a hook it fails on the first
-non-retryable error; a deleted or evicted pod is replaced.
+As a Job of the release it has a hash of its pod template and of `state` in its name, since the pod template of a Job is
+immutable. It retries forever, because a failed Job would fail every later `helm upgrade --wait`. As a hook it fails on the
+first non-retryable error; a deleted or evicted pod is replaced. Helm does not delete a hook with its release, so a finished
+one expires after a day (TTL).
 */}}
 {{- define "kuscia.job" -}}
 {{- $args := concat (list .step) (include "kuscia.stepMode" . | fromJsonArray) .args -}}
@@ -123,7 +125,7 @@ non-retryable error; a deleted or evicted pod is replaced.
 {{- $metadata := include "kuscia.stepPodMetadata" $step -}}
 {{- $spec := include "kuscia.stepPodSpec" $step -}}
 {{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .step -}}
-{{- $hash := printf "%s\n%s\n%s" $metadata $spec (toString .ctx.Values.jobs.runId) | sha256sum | trunc 10 -}}
+{{- $hash := printf "%s\n%s\n%s\n%s" $metadata $spec (.state | default "") (toString .ctx.Values.jobs.runId) | sha256sum | trunc 10 -}}
 apiVersion: batch/v1
 kind: Job
 metadata:
@@ -135,11 +137,12 @@ metadata:
   annotations:
     helm.sh/hook: {{ .events }}
     helm.sh/hook-weight: "0"
-    helm.sh/hook-delete-policy: before-hook-creation
+    helm.sh/hook-delete-policy: {{ .deletePolicy | default "before-hook-creation" }}
   {{- end }}
 spec:
   {{- if .hook }}
   backoffLimit: 6
+  ttlSecondsAfterFinished: 86400
   podFailurePolicy:
     rules:
       - action: FailJob

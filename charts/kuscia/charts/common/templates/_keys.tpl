@@ -1,6 +1,7 @@
 {{/*
 The `keys` step of both components. It creates the key and the certificate of the domain, and never overwrites them. It
 does not need a running Kuscia, so it can run before all other objects. As a hook, its RBAC objects are hooks as well.
+Helm deletes all of them after a success, since an uninstall would not; those of a failed hook stay for its log.
 */}}
 {{- define "kuscia.keys.job" -}}
 {{- $name := include "kuscia.fullname" . -}}
@@ -17,7 +18,8 @@ does not need a running Kuscia, so it can run before all other objects. As a hoo
 {{- end -}}
 {{- include "kuscia.job" (dict
   "ctx" . "step" "keys" "args" $args "config" ""
-  "hook" .Values.jobs.keys.hook "events" "pre-install,pre-upgrade") -}}
+  "hook" .Values.jobs.keys.hook "events" "pre-install,pre-upgrade"
+  "deletePolicy" "before-hook-creation,hook-succeeded") -}}
 {{- end -}}
 
 {{- define "kuscia.keys.rules" -}}

@@ -260,6 +260,17 @@ seed.yaml: |
 {{- end }}
 {{- end -}}
 
+{{/*
+What identifies the state that `data` writes to and that its configuration does not name: the master that stores the
+declarations, and the volume of local tables.
+*/}}
+{{- define "lite.dataState" -}}
+master: {{ .Values.master.endpoint | quote }}
+{{- if and (include "lite.hasLocalTables" .) .Values.persistence.enabled }}
+claim: {{ include "kuscia.claimName" . }}
+{{- end }}
+{{- end -}}
+
 {{- define "lite.dataConfig" -}}
 {{ include "kuscia.stepConfig" . }}
 ledger: {{ include "kuscia.ledgerName" . }}

@@ -29,6 +29,18 @@ params:
 {{- end }}
 {{- end -}}
 
+{{/* What identifies the state of the master: another one needs its Domains and routes again. */}}
+{{- define "master.state" -}}
+{{- if ne .Values.datastore.type "sqlite" -}}
+{{- pick (include "master.datastore" . | fromYaml) "type" "host" "port" "database" | toYaml -}}
+{{- else if .Values.persistence.enabled -}}
+type: sqlite
+claim: {{ include "kuscia.claimName" . }}
+{{- else -}}
+type: sqlite
+{{- end -}}
+{{- end -}}
+
 {{/* The data of the ConfigMap that `prepare` and `seed` read. */}}
 {{- define "master.configData" -}}
 kuscia.yaml: |
