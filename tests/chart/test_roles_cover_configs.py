@@ -68,3 +68,12 @@ def test_register_can_write_exactly_its_token_secrets(scenario: Scenario) -> Non
                 for name in rule["resourceNames"]
             }
             assert granted == tokens
+
+
+def test_no_rule_has_an_empty_list_of_names(scenario: Scenario) -> None:
+    """Kubernetes reads it as all objects."""
+    rules = [rule for item in scenario.objects if item["kind"] in ("Role", "ClusterRole") for rule in item["rules"]]
+    assert rules
+    for rule in rules:
+        assert rule.get("resourceNames", ["absent"])
+        assert all(rule.get("resourceNames", ["absent"]))

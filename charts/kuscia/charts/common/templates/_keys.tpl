@@ -25,9 +25,9 @@ Helm deletes all of them after a success, since an uninstall would not; those of
 {{- define "kuscia.keys.rules" -}}
 {{- $name := include "kuscia.fullname" . -}}
 - apiGroups: [""]
-  resources: [secrets, configmaps]
+  resources: {{ ternary (list "configmaps") (list "secrets" "configmaps") (not (empty .Values.key.existingSecret)) | toJson }}
   verbs: [create]
-{{ include "kuscia.rule.readSecrets" (list (printf "%s-domain-key" $name) .Values.key.existingSecret) }}
+{{ include "kuscia.rule.readSecrets" (list (include "kuscia.keySecretName" .)) }}
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [{{ printf "%s-domain-cert" $name | quote }}]

@@ -58,12 +58,22 @@ subjects:
 {{- include "kuscia.identity" (set (set (omit .) "component" .step) "name" $name) -}}
 {{- end -}}
 
+{{/*
+Permissions on named objects: {resources, names, allow}, all lists. Empty names are omitted. Without a name it renders
+nothing: an empty list of resourceNames stands for all objects.
+*/}}
+{{- define "kuscia.rule.named" -}}
+{{- with .names | compact | uniq -}}
+- apiGroups: [""]
+  resources: {{ $.resources | toJson }}
+  resourceNames: {{ . | toJson }}
+  verbs: {{ $.allow | toJson }}
+{{- end -}}
+{{- end -}}
+
 {{/* Read the named Secrets. Takes a list; empty names are omitted. */}}
 {{- define "kuscia.rule.readSecrets" -}}
-- apiGroups: [""]
-  resources: [secrets]
-  resourceNames: {{ without (uniq .) "" | toJson }}
-  verbs: [get]
+{{- include "kuscia.rule.named" (dict "resources" (list "secrets") "names" . "allow" (list "get")) -}}
 {{- end -}}
 
 {{/* Create and update the ledger. RBAC cannot limit `create` to a name. Takes the context of the component. */}}
@@ -91,8 +101,5 @@ subjects:
 {{- define "kuscia.rule.doctor" -}}
 {{ include "kuscia.rule.look" . }}
 {{ include "kuscia.rule.readSecrets" .secrets }}
-- apiGroups: [""]
-  resources: [services]
-  resourceNames: {{ .services | toJson }}
-  verbs: [get]
+{{ include "kuscia.rule.named" (dict "resources" (list "services") "names" .services "allow" (list "get")) }}
 {{- end -}}
