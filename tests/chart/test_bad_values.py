@@ -592,7 +592,10 @@ OURS: list[tuple[Object, str, str, str]] = [
         "missing-value",
     ),
     (_table(url="ftp://x/a.csv"), "lite.data.tables[0].url", "(not shown)", "invalid-url"),
-    (_table(url="https://u:p@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "invalid-url"),
+    (_table(url="https://u:p@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "url-with-credentials"),
+    (_table(url="https://:p@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "url-with-credentials"),
+    (_table(url="https://u:p/w@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "invalid-url"),
+    (_table(url="https://x/a?b=1&token=p"), "lite.data.tables[0].url", "(not shown)", "signed-url"),
     (_table(url="https://x/a?X-Amz-Signature=1"), "lite.data.tables[0].url", "(not shown)", "signed-url"),
     (_table(url=URL, example="alice"), "lite.data.tables[0]", '["example","url"]', "several-content-sources"),
     (_table(urlSecret="s"), "lite.data.tables[0].urlSecret", '"s"', "url-secret-without-url"),
@@ -624,6 +627,44 @@ OURS: list[tuple[Object, str, str, str]] = [
         "lite.data.tables[1].relativeUri",
         '"t.csv"',
         "duplicate-relative-uri",
+    ),
+    (
+        _data(tables=[{**TABLE, "url": URL}, {**TABLE, "id": "u", "url": URL, "relativeUri": "/./t.csv"}]),
+        "lite.data.tables[1].relativeUri",
+        '"/./t.csv"',
+        "duplicate-relative-uri",
+    ),
+    *(
+        (
+            _data(source={**SOURCE, "endpoint": f"https://{host}"}),
+            "lite.data.source.virtualhost",
+            "false",
+            "store-requires-virtualhost",
+        )
+        for host in (
+            "oss-cn-hangzhou.aliyuncs.com",
+            "cos.x.myqcloud.com:443",
+            "OBS.x.MyHuaweiCloud.com",
+            "x.volces.com",
+        )
+    ),
+    *(
+        (
+            _data(source={**SOURCE, **change, "virtualhost": True}),
+            "lite.data.source.virtualhost",
+            "true",
+            "virtualhost-not-possible",
+        )
+        for change in ({"endpoint": "http://10.0.0.7:9000"}, {"bucket": "a.b"})
+    ),
+    (
+        _data(
+            tables=[{**TABLE, "id": "sales"}, {**TABLE, "id": "sales-eu"}],
+            grants=[{"table": "sales", "domain": "eu-bank"}, {"table": "sales-eu", "domain": "bank"}],
+        ),
+        "lite.data.grants[1]",
+        '{"domain":"bank","table":"sales-eu"}',
+        "ambiguous-grants",
     ),
     (
         _runp(source=LOCAL, tables=[{**TABLE, "url": URL, "urlSecret": "s"}]),

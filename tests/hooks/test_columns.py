@@ -1,4 +1,3 @@
-from io import BytesIO
 from typing import Any
 
 import pytest
@@ -6,44 +5,6 @@ import pytest
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import columns
 from tests.hooks.builders import table
-
-
-@pytest.mark.parametrize(
-    ("content", "names"),
-    [
-        (b"id1,age\n1,2\n", ["id1", "age"]),
-        (b"id1, age\r\n", ["id1", "age"]),
-        (b'"id,1","a ""b"""\n', ["id,1", 'a "b"']),
-        ("姓名,age".encode(), ["姓名", "age"]),
-    ],
-)
-def test_reads_column_names(content: bytes, names: list[str]) -> None:
-    assert columns.header(BytesIO(content), "f") == names
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(b"", id="empty file"),
-        pytest.param(b"\nid1\n", id="empty line"),
-        pytest.param(b"\xef\xbb\xbfid1\n", id="byte order mark"),
-        pytest.param(b"id1,\xff\n", id="not UTF-8"),
-        pytest.param(b"x" * columns.HEADER_BYTES, id="no line break"),
-    ],
-)
-def test_rejects_invalid_header(content: bytes) -> None:
-    with pytest.raises(PermanentError) as caught:
-        columns.header(BytesIO(content), "bucket/f.csv")
-    assert caught.value.id == "table-header-invalid"
-    assert "bucket/f.csv" in caught.value.message
-
-
-def test_names_duplicate_columns() -> None:
-    with pytest.raises(PermanentError) as caught:
-        columns.header(BytesIO(b"id1,age,id1\n"), "f")
-    assert caught.value.id == "table-header-invalid"
-    assert "'id1'" in caught.value.message
-    assert "age" not in caught.value.message
 
 
 @pytest.mark.parametrize(

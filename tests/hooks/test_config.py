@@ -99,7 +99,7 @@ INVALID = [
     (
         config.Prepare,
         {**LITE, "master": {"endpoint": "https://u@m?q"}},
-        {("invalid-endpoint", "master.endpoint", '"https://u@m?q"')},
+        {("invalid-endpoint", "master.endpoint", '"https://***@m?…"')},
     ),
     *(
         (
@@ -195,7 +195,56 @@ INVALID = [
             ({"file": "f", "sha256": "abc"}, "invalid-sha256", "tables[0].sha256", '"abc"'),
             ({"id": "T"}, "invalid-name", "tables[0].id", '"T"'),
             ({"url": "ftp://x"}, "invalid-url", "tables[0].url", '"ftp://x"'),
+            ({"url": "https://u:p@x/a"}, "url-with-credentials", "tables[0].url", '"https://***@x/a"'),
+            ({"url": "https://:p@x/a"}, "url-with-credentials", "tables[0].url", '"https://***@x/a"'),
+            ({"url": "https://u@x/a"}, "url-with-credentials", "tables[0].url", '"https://***@x/a"'),
+            ({"url": "https://u:p/w@x/a"}, "invalid-url", "tables[0].url", '"https://***@x/a"'),
+            ({"url": "https://x/a?b=1&Token=p"}, "signed-url", "tables[0].url", '"https://x/a?…"'),
+            ({"url": "ftp://x/a?token=p"}, "signed-url", "tables[0].url", '"ftp://x/a?…"'),
         )
+    ),
+    (
+        config.Data,
+        {**DATA, "source": {**OSS, "endpoint": "https://:p@s3.example.com"}},
+        {("invalid-endpoint", "source.endpoint", '"https://***@s3.example.com"')},
+    ),
+    *(
+        (
+            config.Data,
+            {**DATA, "source": {**OSS, "endpoint": f"https://{host}", "virtualhost": style}},
+            {(rule, "source.virtualhost", str(style).lower())},
+        )
+        for host, style, rule in (
+            ("oss-cn-hangzhou.aliyuncs.com", False, "store-requires-virtualhost"),
+            ("cos.ap-guangzhou.myqcloud.com", False, "store-requires-virtualhost"),
+            ("obs.cn-south-1.myhuaweicloud.com", False, "store-requires-virtualhost"),
+            ("10.0.0.7:9000", True, "virtualhost-not-possible"),
+        )
+    ),
+    (
+        config.Data,
+        {**DATA, "source": {**OSS, "bucket": "a.b", "virtualhost": True}},
+        {("virtualhost-not-possible", "source.virtualhost", "true")},
+    ),
+    (
+        config.Data,
+        {
+            **DATA,
+            "tables": [{**DATA["tables"][0], "id": name} for name in ("sales", "sales-eu")],
+            "grants": [{"table": "sales", "domain": "eu-bank"}, {"table": "sales-eu", "domain": "bank"}],
+        },
+        {("ambiguous-grants", "grants[1]", '"sales-eu to bank"')},
+    ),
+    (
+        config.Data,
+        {
+            **DATA,
+            "tables": [
+                {**DATA["tables"][0], "id": name, "relativeUri": uri, "example": "alice"}
+                for name, uri in (("a", "d/t.csv"), ("b", "/d//./t.csv"))
+            ],
+        },
+        {("duplicate-relative-uri", "tables[1].relativeUri", '"/d//./t.csv"')},
     ),
     (config.Data, {**DATA, "tables": "t"}, {("not-a-list", "tables", '"t"')}),
     (config.Seed, {"path": "data", "tables": []}, {("invalid-path", "path", '"data"')}),
@@ -264,3 +313,31 @@ def test_reports_a_missing_file() -> None:
 )
 def test_trailing_slash_of_an_endpoint_is_removed(value: str) -> None:
     assert parse(config.Prepare, {**LITE, "master": {"endpoint": value}}).master.endpoint == value.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (config.Data, {**DATA, "tables": [{**DATA["tables"][0], "url": "https://me:hunter2@x/a"}]}),
+        (config.Data, {**DATA, "tables": [{**DATA["tables"][0], "url": "https://me:hun@hunter2/ter@x/a"}]}),
+        (config.Data, {**DATA, "tables": [{**DATA["tables"][0], "url": "https://x/a?token=hunter2"}]}),
+        (config.Data, {**DATA, "tables": [{**DATA["tables"][0], "url": "ftp://x/a?sig=hunter2"}]}),
+        (config.Data, {**DATA, "source": {**OSS, "endpoint": "https://me:hunter2@x"}}),
+        (config.Data, {**DATA, "source": {**OSS, "endpoint": "https://x?token=hunter2"}}),
+        (config.Prepare, {**LITE, "master": {"endpoint": "https://:hunter2@x"}}),
+    ],
+)
+def test_does_not_show_credentials_in_a_url(model, data) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(model, data)
+    assert "hunter2" not in str(error.value)
+
+
+def test_repeated_grant_is_accepted() -> None:
+    grants = [{"table": "t", "domain": "bob"}] * 2
+    assert len(parse(config.Data, {**DATA, "grants": grants}).grants) == 2
+
+
+def test_scoped_name_in_a_path_is_no_credential() -> None:
+    url = "https://files.example.com/@team/a.csv?version=2"
+    assert parse(config.Data, {**DATA, "tables": [{**DATA["tables"][0], "url": url}]}).tables[0].url == url

@@ -13,6 +13,7 @@ from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
 from tests.hooks.builders import ALICE_TABLE, OSS_SOURCE, context, data_config, run_step
 from tests.hooks.conftest import recordings, secret_data
+from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.fakes.s3 import FakeS3
@@ -357,10 +358,65 @@ def test_does_not_print_secrets(kube: Kube, endpoint: str, capsys: pytest.Captur
     assert "uploaded b/p/alice.csv" in out
 
 
+def dry_run(endpoint: str, kube: Kube, capsys: pytest.CaptureFixture[str], **fields: Any) -> list[str]:
+    """Return the planned changes of a dry run."""
+    data.attempt(data_config(endpoint, **fields), context(kube, dry_run=True))
+    return [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+
+
 def test_dry_run_changes_nothing(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data.attempt(data_config(endpoint), context(kube, dry_run=True))
+    planned = dry_run(endpoint, kube, capsys)
+    assert planned[0].startswith("create object b/p/alice.csv")
+    assert "update DomainDataSource default-data-source" in planned
     assert kuscia.paths(writes=True) == []
     assert minio.puts == []
-    assert "update DomainDataSource default-data-source" in capsys.readouterr().out
+    assert {verb for verb, _, _ in core.calls} == {"get"}
+
+
+def test_dry_run_shows_changed_content_and_columns(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(b"id1,age\n1,2\n")
+    mounted = {**OWN, "file": str(path), "columns": [], "columnTypes": {"id1": "str", "*": "float"}}
+    attempt(endpoint, kube, tables=[mounted])
+    kuscia.asked.clear()
+    assert dry_run(endpoint, kube, capsys, tables=[mounted]) == ["4 unchanged"]
+    path.write_bytes(b"id1,age,y\n1,2,3\n")
+    changes = dry_run(endpoint, kube, capsys, tables=[{**mounted, "columnTypes": {"*": "str"}}])
+    assert [change.split(" (")[0] for change in changes[:-1]] == [
+        "update object b/p/alice.csv",
+        "update DomainData alice-table",
+    ]
+    assert kuscia.paths(writes=True) == []
+    assert minio.puts == ["p/alice.csv"]
+
+
+def test_dry_run_shows_a_bucket_to_create(
+    kube: Kube, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minio.buckets.clear()
+    planned = dry_run(endpoint, kube, capsys, source={**OSS_SOURCE, "createBucket": True})
+    assert planned[0].startswith("create bucket b")
+    assert planned[1].startswith("create object b/p/alice.csv")
+    assert minio.buckets == {}
+
+
+def test_dry_run_reports_a_table_that_would_fail(kube: Kube, endpoint: str) -> None:
+    with fails("table-object-not-found"):
+        data.attempt(data_config(endpoint, tables=[OWN]), context(kube, dry_run=True))
+
+
+def test_settled_tables_need_one_request_each(kube: Kube, endpoint: str, minio: FakeS3) -> None:
+    names = [f"t-{number}" for number in range(20)]
+    tables = [{**OWN, "id": name, "name": name, "relativeUri": f"{name}.csv"} for name in names]
+    for name in names:
+        minio.store("b", f"p/{name}.csv", b"id1,age\n1,2\n")
+    attempt(endpoint, kube, tables=tables, grants=[])
+    minio.requests.clear()
+    attempt(endpoint, kube, tables=tables, grants=[])
+    objects = [name for name in minio.requests if name]
+    assert sorted(objects) == sorted(f"p/{name}.csv" for name in names)
+    assert len(minio.requests) - len(objects) <= 2

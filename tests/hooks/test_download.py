@@ -1,3 +1,4 @@
+import hashlib
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.tables import download
 from kuscia_hooks.tables.download import Login
 from tests.hooks.conftest import secret_data
+from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 
 URL = "https://files.example.com/alice.csv"
@@ -112,6 +114,37 @@ def test_rejects_wrong_size_before_download(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
 
 
+@pytest.mark.parametrize("status", [200, 206])
+def test_stops_at_the_first_byte_that_is_too_many(tmp_path: Path, status: int) -> None:
+    """A server that does not say the length, or that adds to a part that was kept."""
+    sent = 0
+
+    def blocks():
+        nonlocal sent
+        while True:
+            sent += 1 << 10
+            yield bytes(1 << 10)
+
+    def endless(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Content-Range": "bytes 5-/*"}, content=blocks())
+
+    if status == 206:
+        begun = tmp_path / hashlib.sha256(URL.encode()).hexdigest()[:16]
+        begun.write_bytes(b"begin")
+        begun.with_suffix(".validator").write_text('"1"')
+    with fails("table-size-mismatch"):
+        fetch(endless, tmp_path, size=10)
+    assert sent <= 2 << 10
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".validator"]
+
+
+def test_downloads_exactly_the_expected_size(tmp_path: Path) -> None:
+    def plain(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=iter([BYTES]))
+
+    assert fetch(plain, tmp_path, size=len(BYTES)).read_bytes() == BYTES
+
+
 @pytest.mark.parametrize(
     ("status", "error_id"),
     [
@@ -210,5 +243,6 @@ def test_ignores_other_keys_of_secret(core: FakeCore, kube: Kube) -> None:
     assert download.login(kube, "ns", "files").headers == {"Authorization": "Bearer hunter2"}
 
 
-def test_shown_url_has_no_signature() -> None:
+def test_shown_url_has_no_credentials() -> None:
     assert download.shown(f"{URL}?sig=hunter2") == f"{URL}?…"
+    assert download.shown("https://me:hunter2@x/a") == "https://x/a"

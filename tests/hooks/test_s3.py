@@ -51,11 +51,13 @@ def test_creates_bucket_only_when_asked(fake: FakeS3, store: Store) -> None:
     assert fake.buckets == {"bkt": {}}
 
 
-def test_uploads_only_changed_content(fake: FakeS3, store: Store) -> None:
-    assert store.upload("a.csv", Content(b"id\n1\n")) is True
-    assert store.upload("a.csv", Content(b"id\n1\n")) is False
-    assert store.upload("a.csv", Content(b"id\n2\n")) is True
-    assert fake.puts == ["p/a.csv", "p/a.csv"]
+def test_compares_content_with_the_object(fake: FakeS3, store: Store) -> None:
+    assert store.change("a.csv", Content(b"id\n1\n")) == "create"
+    store.upload("a.csv", Content(b"id\n1\n"))
+    assert store.change("a.csv", Content(b"id\n1\n")) is None
+    assert store.change("a.csv", Content(b"id\n2\n")) == "update"
+    assert store.change("a.csv", Content(b"id\n10\n")) == "update"
+    store.upload("a.csv", Content(b"id\n2\n"))
     assert fake.buckets["bkt"]["p/a.csv"].content == b"id\n2\n"
     assert store.holds("a.csv", Content(b"id\n2\n").sha256())
 
@@ -63,14 +65,14 @@ def test_uploads_only_changed_content(fake: FakeS3, store: Store) -> None:
 def test_compares_etag_when_object_has_no_hash(fake: FakeS3, store: Store) -> None:
     """The ETag of a multipart upload is not the MD5 of the content, so the object is written."""
     fake.store("bkt", "p/a.csv", b"id\n1\n")
-    assert store.upload("a.csv", Content(b"id\n1\n")) is False
+    assert store.change("a.csv", Content(b"id\n1\n")) is None
     fake.buckets["bkt"]["p/a.csv"].etag = "abc-2"
-    assert store.upload("a.csv", Content(b"id\n1\n")) is True
+    assert store.change("a.csv", Content(b"id\n1\n")) == "update"
 
 
 def test_uploads_when_hash_differs_at_equal_size(fake: FakeS3, store: Store) -> None:
     fake.store("bkt", "p/a.csv", b"id\n1\n", {"sha256": "0" * 64})
-    assert store.upload("a.csv", Content(b"id\n1\n")) is True
+    assert store.change("a.csv", Content(b"id\n1\n")) == "update"
 
 
 def test_uploads_a_file(tmp_path: Path, fake: FakeS3, store: Store) -> None:
@@ -87,7 +89,7 @@ def test_uploads_a_file(tmp_path: Path, fake: FakeS3, store: Store) -> None:
         (b"id1,age\n1,2\n3,4", 2, ["id1", "age"]),
         (b'"id1","age"\r\n1,2\r\n\r\n', 1, ["id1", "age"]),
         (b"id1\n", 0, ["id1"]),
-        (b"", 0, [""]),
+        (b'id, age,"a,b"\n1,2,"x\ny"\n', 1, ["id", "age", "a,b"]),
     ],
 )
 @pytest.mark.parametrize("block", [7, 1 << 20])
@@ -112,7 +114,8 @@ def all_calls_raise(store: Store) -> StepError:
         lambda: store.ensure_bucket(True),
         lambda: store.upload("a.csv", Content(b"x")),
         lambda: store.rows("a.csv"),
-        lambda: store.exists("a.csv"),
+        lambda: store.size("a.csv"),
+        lambda: store.begin("a.csv"),
         lambda: store.delete("a.csv"),
     ):
         with pytest.raises(StepError) as caught:
@@ -128,6 +131,8 @@ def all_calls_raise(store: Store) -> StepError:
         ("InvalidAccessKeyId", "s3-credentials-rejected"),
         ("SignatureDoesNotMatch", "s3-credentials-rejected"),
         ("XAdminUserNotFound", "s3-credentials-rejected"),
+        ("NoSuchUpload", "s3-upload-aborted"),
+        ("SecondLevelDomainForbidden", "store-requires-virtualhost"),
         ("AccessDenied", "s3-permission-denied"),
         ("SlowDown", "s3-unavailable"),
         ("ServiceUnavailable", "s3-unavailable"),
@@ -153,7 +158,7 @@ def test_rejected_keys_are_named_but_shortened(fake: FakeS3, store: Store) -> No
     assert "Secret ns/oss" in error.fix
 
 
-@pytest.mark.parametrize("call", [lambda s: s.exists("a.csv"), lambda s: s.rows("a.csv")])
+@pytest.mark.parametrize("call", [lambda s: s.size("a.csv"), lambda s: s.rows("a.csv")])
 def test_reports_missing_bucket_when_reading(fake: FakeS3, store: Store, call) -> None:
     fake.buckets.clear()
     with pytest.raises(PermanentError) as caught:
@@ -210,14 +215,13 @@ def test_tls_failures_are_permanent(fake: FakeS3, store: Store, cause: str, erro
     assert all_calls_raise(store).id == error_id
 
 
-def test_reads_header(fake: FakeS3, store: Store) -> None:
+def test_reads_beginning(fake: FakeS3, store: Store) -> None:
     fake.store("bkt", "p/a.csv", b"id1,age\n1,2\n")
-    assert store.header("a.csv") == ["id1", "age"]
-    assert store.begins("a.csv", b"id1")
+    assert store.begin("a.csv") == (12, b"id1,age\n1,2\n")
+    assert store.begin("a.csv", 3) == (12, b"id1")
     fake.store("bkt", "p/a.csv", b"")
-    with pytest.raises(PermanentError) as caught:
-        store.header("a.csv")
-    assert caught.value.id == "table-header-invalid"
+    assert store.begin("a.csv") == (0, b"")
+    assert store.begin("other.csv") is None
 
 
 def test_delete_ignores_missing_object(fake: FakeS3, store: Store) -> None:

@@ -8,6 +8,7 @@ from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import content_of
 from tests.hooks.builders import table
+from tests.hooks.failing import fails
 
 BYTES = b"id1,age\n1,2\n"
 
@@ -55,3 +56,30 @@ def test_missing_file_lists_existing_files(tmp_path: Path) -> None:
     assert caught.value.id == "table-file-not-found"
     assert f"{tmp_path}/in/own.csv" in caught.value.message
     assert "other.csv" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "error_id"),
+    [
+        (b"<!doctype html><title>Log in</title>", {}, "not-a-table"),
+        (b"<!doctype html><title>Log in</title>", {"relativeUri": "t.orc"}, "not-a-table"),
+        (b"", {"relativeUri": "t.orc"}, "not-a-table"),
+        (b"id1,id1\n", {}, "table-header-invalid"),
+        (b"id1\n" + b"1\n" * 100_000 + b"\xff\n", {}, "table-row-invalid"),
+    ],
+)
+def test_rejects_content_that_is_not_a_table(
+    tmp_path: Path, content: bytes, fields: dict[str, Any], error_id: str
+) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(content)
+    with fails(error_id) as caught:
+        content_of(table(file=str(path), **fields), tmp_path)
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("fields", [{"relativeUri": "m.bin", "type": "model"}, {"relativeUri": "t.orc"}])
+def test_accepts_other_formats_under_other_names(tmp_path: Path, fields: dict[str, str]) -> None:
+    path = tmp_path / "own"
+    path.write_bytes(b"ORC\x00")
+    assert content_of(table(file=str(path), **fields), tmp_path) is not None

@@ -96,8 +96,9 @@ def attempt(settings: Data, context: Context) -> Outcome:
     with open_api(kube, *api_of) as api:
         oss = settings.source if isinstance(settings.source, Oss) else None
         keys = access_keys(kube, settings.namespace, oss.credentials_secret) if oss else ("", "")
-        tables, errors = (list(settings.tables), []) if context.dry_run else place_tables(settings, kube, keys, summary)
-        wanted = _wanted(settings, keys, tables)
+        placed = place_tables(settings, kube, keys, summary, dry_run=context.dry_run)
+        errors = placed.errors
+        wanted = _wanted(settings, keys, placed.tables)
         declarer = _Declarer(settings, api, ledgers)
         removed = _removed(settings, ledgers)
         todo = plan_data(
@@ -107,7 +108,9 @@ def attempt(settings: Data, context: Context) -> Outcome:
             removed["DomainData"] if settings.prune else (),
         )
         if context.dry_run:
-            logger.info("%s", todo)
+            logger.info("%s", Plan((*placed.uploads, *todo.actions), todo.unchanged + summary.unchanged))
+            if errors:
+                raise merged(errors)
             return context.outcome()
         # Recorded before the requests: what is not in the ledger could never be deleted.
         for kind, bodies, id_key in (

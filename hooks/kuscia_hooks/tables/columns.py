@@ -1,59 +1,16 @@
 """Columns of a table, as declared and in the header of its CSV file."""
 
-import csv
-from collections.abc import Iterable
-from typing import BinaryIO
-
 from kuscia_hooks.core.config import Column, Table
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.text import printable
 from kuscia_hooks.tables.csv_file import is_csv
 
-# Longer than any header. A file without a line break in it is not a CSV file.
-HEADER_BYTES = 1 << 20
 OTHERS = "*"
-_MARK = b"\xef\xbb\xbf"
 
 
 def has_header(table: Table) -> bool:
     """Return whether the file of the table is a CSV file, which begins with the names of its columns."""
     return table.type == "table" and is_csv(table.relative_uri)
-
-
-def header(stream: BinaryIO, where: str) -> list[str]:
-    """Return the column names in the first line of a CSV file.
-
-    Args:
-        where: name of the file for messages.
-
-    Raises:
-        PermanentError: the line is missing or engines cannot use it.
-    """
-    begin = stream.read(HEADER_BYTES)
-    line, found, _ = begin.partition(b"\n")
-    if not line.strip():
-        raise _invalid(where, "the first line is empty", "the first line must contain the column names")
-    if not found and len(begin) == HEADER_BYTES:
-        raise _invalid(where, f"no line break in the first {HEADER_BYTES} bytes", "provide a CSV file")
-    if line.startswith(_MARK):
-        # Engines read it as a part of the first column name.
-        raise _invalid(where, "the file begins with a byte order mark", "save it as UTF-8 without a byte order mark")
-    try:
-        names = [name.strip() for name in next(csv.reader([line.decode().strip("\r")]))]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _invalid(where, f"not a CSV line in UTF-8 ({error})", "save the file as CSV in UTF-8") from error
-    if repeated := _repeated(names):
-        raise _invalid(where, f"duplicate columns: {', '.join(repeated)}", "rename the columns; names must be unique")
-    return names
-
-
-def _invalid(where: str, cause: str, fix: str) -> PermanentError:
-    return PermanentError("table-header-invalid", f"invalid header of {where}: {cause}", fix=fix)
-
-
-def _repeated(names: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    return [repr(name) for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
 
 
 def resolved(table: Table, names: list[str]) -> list[Column]:

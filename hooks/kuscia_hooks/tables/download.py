@@ -70,9 +70,10 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
 
 
 def shown(url: str) -> str:
-    """Return a URL for messages, without its query, which may be a signature."""
+    """Return a URL for messages, without user, password and query, which may be credentials."""
     parts = urlsplit(url)
-    return printable(f"{parts.scheme}://{parts.netloc}{parts.path}{'?…' if parts.query else ''}")
+    host = parts.netloc.rpartition("@")[2]
+    return printable(f"{parts.scheme}://{host}{parts.path}{'?…' if parts.query else ''}")
 
 
 def fetch(
@@ -84,7 +85,7 @@ def fetch(
     ranges and the file did not change.
 
     Args:
-        size: expected size in bytes, to reject a wrong file before the download.
+        size: expected size in bytes, to reject a wrong file before the download, or as soon as more bytes arrive.
         transport: replaces the network in tests.
 
     Raises:
@@ -114,6 +115,16 @@ def fetch(
             "download-not-saved", f"cannot save {shown(url)}: {error}", fix="increase the space for temporary files"
         ) from error
     return file
+
+
+def size_mismatch(found: str, size: int) -> PermanentError:
+    """Return the error of a file with a wrong size.
+
+    Args:
+        found: what has which size.
+    """
+    fix = "correct lite.data.tables[].size, or the file"
+    return PermanentError("table-size-mismatch", f"{found}, but size is {size}", fix=fix)
 
 
 def forget(file: Path) -> None:
@@ -155,11 +166,7 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
     total = there + int(length) if length.isdigit() else None
     if size is not None and total is not None and total != size:
         file.unlink(missing_ok=True)
-        raise PermanentError(
-            "table-size-mismatch",
-            f"{shown(url)} has {total} bytes, but size is {size}",
-            fix="correct lite.data.tables[].size, or the file",
-        )
+        raise size_mismatch(f"{shown(url)} has {total} bytes", size)
     if status == 200:
         # In this order: a kill in between must not leave a part of one version with the mark of another.
         file.unlink(missing_ok=True)
@@ -170,9 +177,15 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
         if mark:
             validator.write_text(mark)
     progress = TransferProgress(shown(url), "downloaded", total)
+    # A block of the expected size and one more byte: a longer file is never kept.
+    block_bytes = _BLOCK if size is None else max(1, min(_BLOCK, size - there + 1))
     with progress, file.open("ab" if there else "wb") as target:
         progress.update(there)
-        for block in response.iter_raw(_BLOCK):
+        for block in response.iter_raw(block_bytes):
+            there += len(block)
+            if size is not None and there > size:
+                file.unlink()
+                raise size_mismatch(f"{shown(url)} has more than {size} bytes", size)
             target.write(block)
             progress.update(len(block))
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
-from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from xml.etree.ElementTree import ParseError
 
 from kuscia_hooks.cluster.client import Kube
@@ -16,12 +17,14 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.tables import columns
-from kuscia_hooks.tables.csv_file import shape
+from kuscia_hooks.tables import csv_file
 from kuscia_hooks.tables.source import Content
 
 PART_BYTES = 8 << 20
 """Size of a part of a multipart upload, which is held in memory. The library increases it above 10 000 parts."""
+
+UNFINISHED_SECONDS = 24 * 3600.0
+"""Age from which an unfinished upload counts as left by a killed process."""
 
 _HASH = "sha256"
 _BLOCK = 1 << 20
@@ -31,6 +34,8 @@ _NO_OBJECT = {"NoSuchKey", "NoSuchObject", "ResourceNotFound", "404"}
 _NO_BUCKET = {"NoSuchBucket", "404"}
 _NO_LOGIN = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "Unauthorized", "XAdminUserNotFound"}
 _BUSY = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "XMinioServerNotInitialized"}
+# Aliyun OSS and Tencent COS, under names of their own.
+_STYLE = {"SecondLevelDomainForbidden", "PathStyleDomainForbidden"}
 # The answers of Go, nginx and others to plain HTTP on a TLS port.
 _TLS_REQUIRED = re.compile(r"HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port", re.IGNORECASE)
 # The root element of a response body; its XML declaration and byte order mark may be absent.
@@ -104,6 +109,17 @@ class Store:
     def __init__(self, location: Location, verify: bool | str = True) -> None:
         self.location = location
         self._client = connect(location, verify)
+        # The unfinished uploads of this process: object name by upload ID.
+        self._unfinished: dict[str, str] = {}
+        self._client.meta.events.register("after-call.s3.CreateMultipartUpload", self._begun)
+
+    def _begun(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        if upload_id := parsed.get("UploadId"):
+            self._unfinished[upload_id] = parsed["Key"]
+
+    def bucket_exists(self) -> bool:
+        """Return whether the bucket exists."""
+        return self._do("look up the bucket", self._bucket_exists)
 
     def ensure_bucket(self, create: bool) -> bool:
         """Create the bucket if it does not exist and `create` is set. Return whether it was created.
@@ -111,31 +127,29 @@ class Store:
         Raises:
             PermanentError: the bucket does not exist, and `create` is not set.
         """
-        if self._do("look up the bucket", self._bucket_exists):
+        if self.bucket_exists():
             return False
         if not create:
             raise self._bucket_not_found()
         self._do("create the bucket", self._create_bucket)
         return True
 
-    def upload(self, relative_uri: str, content: Content) -> bool:
-        """Store an object unless it exists with the same content. Return whether it was stored.
+    def upload(self, relative_uri: str, content: Content) -> None:
+        """Store an object.
 
-        A large object is sent in parts and becomes visible when the last part has arrived.
+        A large object is sent in parts and becomes visible when the last part has arrived. Of several clients that
+        store the same object at the same time, the last one to end wins.
         """
         from boto3.s3.transfer import TransferConfig
 
-        name = self.location.object_name(relative_uri)
-        digest = content.sha256()
-        if self._same(name, content, digest):
-            return False
+        name, digest = self.location.object_name(relative_uri), content.sha256()
         # Without threads: one part in memory, and SIGTERM interrupts the transfer.
         settings = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
         kind = "text/csv" if name.endswith(".csv") else "application/octet-stream"
 
         def put() -> None:
             progress = TransferProgress(name, "sent", content.size)
-            with progress, content.open() as stream, on_stop(lambda: self._abort([name])):
+            with progress, content.open() as stream, on_stop(self._abort_own):
                 self._client.upload_fileobj(
                     stream,
                     self.location.bucket,
@@ -145,38 +159,41 @@ class Store:
                     Config=settings,
                 )
 
-        self._do(f"write {name}", put)
-        return True
+        try:
+            self._do(f"write {name}", put)
+        finally:
+            # The library has completed or aborted the upload.
+            self._unfinished.clear()
+
+    def _abort_own(self) -> None:
+        for upload_id, name in self._unfinished.items():
+            self._client.abort_multipart_upload(Bucket=self.location.bucket, Key=name, UploadId=upload_id)
 
     def abort_uploads(self, relative_uris: Collection[str]) -> None:
-        """Abort multipart uploads of these objects that a killed process left unfinished; stores bill their parts.
+        """Abort old unfinished uploads of these objects, which killed processes left; stores bill their parts.
 
-        If the access keys do not permit this, log a warning and continue.
+        Younger ones may belong to a concurrent copy of the step. If the access keys do not permit this, log a warning
+        and continue.
         """
-        names = [self.location.object_name(uri) for uri in relative_uris]
+        names = {self.location.object_name(uri) for uri in relative_uris}
         try:
-            aborted = self._do("list unfinished uploads", lambda: self._abort(names))
+            aborted = self._do("list unfinished uploads", lambda: self._abort_old(names))
         except PermanentError as error:
             logger.warning("[%s] %s. Unfinished uploads, if any, are kept", error.id, error.message)
             return
         for name in aborted:
             logger.info("aborted an unfinished upload of %s", name)
 
-    def _abort(self, names: Collection[str]) -> list[str]:
-        """Abort the unfinished uploads of exactly these objects; other prefixes of the bucket are not ours."""
+    def _abort_old(self, names: Collection[str]) -> list[str]:
         bucket, aborted = self.location.bucket, []
         pages = self._client.get_paginator("list_multipart_uploads")
-        for name in names:
-            for page in pages.paginate(Bucket=bucket, Prefix=name):
-                for upload in page.get("Uploads", []):
-                    if upload["Key"] == name:
-                        self._client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload["UploadId"])
-                        aborted.append(name)
+        for page in pages.paginate(Bucket=bucket, Prefix=_common_prefix(names)):
+            for upload in page.get("Uploads", []):
+                # Other objects of the bucket are not ours.
+                if upload["Key"] in names and _age(page, upload) > UNFINISHED_SECONDS:
+                    self._client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                    aborted.append(upload["Key"])
         return aborted
-
-    def exists(self, relative_uri: str) -> bool:
-        """Return whether the object exists."""
-        return self._head(self.location.object_name(relative_uri)) is not None
 
     def size(self, relative_uri: str) -> int | None:
         """Return the size of an object in bytes, or None if it does not exist."""
@@ -188,20 +205,28 @@ class Store:
         found = self._head(self.location.object_name(relative_uri))
         return found is not None and _stored_hash(found) == sha256
 
+    def change(self, relative_uri: str, content: Content) -> Literal["create", "update"] | None:
+        """Return what `upload` would do with an object; None if it has this content."""
+        found = self._head(self.location.object_name(relative_uri))
+        if found is None:
+            return "create"
+        if found["ContentLength"] != content.size:
+            return "update"
+        # The ETag of an object that was uploaded as a whole is its MD5.
+        stored = _stored_hash(found)
+        etag = str(found.get("ETag", "")).strip('"')
+        same = stored == content.sha256() if stored else etag == content.md5()
+        return None if same else "update"
+
     def delete(self, relative_uri: str) -> None:
         """Delete an object. Do nothing if it does not exist."""
         name = self.location.object_name(relative_uri)
         self._do(f"delete {name}", lambda: self._client.delete_object(Bucket=self.location.bucket, Key=name))
 
-    def header(self, relative_uri: str) -> list[str]:
-        """Return the column names in the first line of a CSV object; see `columns.header`."""
-        begin = self._begin(relative_uri, columns.HEADER_BYTES)
+    def begin(self, relative_uri: str, length: int = csv_file.HEADER_BYTES) -> tuple[int, bytes] | None:
+        """Return the size of an object and up to `length` of its first bytes; None if it does not exist."""
         name = self.location.object_name(relative_uri)
-        return columns.header(BytesIO(begin), f"{self.location.bucket}/{name}")
-
-    def begins(self, relative_uri: str, mark: bytes) -> bool:
-        """Return whether an object begins with these bytes."""
-        return self._begin(relative_uri, len(mark)) == mark
+        return self._do(f"read {name}", lambda: self._read_begin(name, length))
 
     def rows(self, relative_uri: str) -> tuple[int, list[str]]:
         """Return the number of data rows and the column names of a CSV object; see `csv_file.shape`."""
@@ -209,23 +234,27 @@ class Store:
 
         def read() -> tuple[int, list[str]]:
             with closing(self._client.get_object(Bucket=self.location.bucket, Key=name)["Body"]) as body:
-                return shape(body.iter_chunks(_BLOCK))
+                return csv_file.shape(body.iter_chunks(_BLOCK), f"{self.location.bucket}/{name}")
 
         return self._do(f"read {name}", read)
 
-    def _begin(self, relative_uri: str, length: int) -> bytes:
-        """Return up to `length` bytes from the beginning of an object."""
-        name = self.location.object_name(relative_uri)
-        if not self.size(relative_uri):
-            # A range of an empty object is an error.
-            return b""
+    def _read_begin(self, name: str, length: int) -> tuple[int, bytes] | None:
+        from botocore.exceptions import ClientError
 
-        def read() -> bytes:
+        try:
             found = self._client.get_object(Bucket=self.location.bucket, Key=name, Range=f"bytes=0-{length - 1}")
-            with closing(found["Body"]) as body:
-                return bytes(body.read())
-
-        return self._do(f"read {name}", read)
+        except ClientError as error:
+            if _code(error) == "InvalidRange":
+                # No range of an empty object is valid.
+                return 0, b""
+            if _code(error) not in _NO_OBJECT:
+                raise
+            return None
+        with closing(found["Body"]) as body:
+            begin = bytes(body.read())
+        # A store that does not support ranges returns the whole object.
+        size = str(found.get("ContentRange", "")).rpartition("/")[2]
+        return int(size) if size.isdigit() else int(found["ContentLength"]), begin[:length]
 
     def _bucket_exists(self) -> bool:
         """List one object: a response to HEAD has no body that would show whether an S3 store sent it.
@@ -269,16 +298,6 @@ class Store:
             return None
 
         return self._do(f"look up {name}", head)
-
-    def _same(self, name: str, content: Content, digest: str) -> bool:
-        found = self._head(name)
-        if found is None or found["ContentLength"] != content.size:
-            return False
-        stored = _stored_hash(found)
-        if stored:
-            return stored == digest
-        # The ETag of an object that was uploaded as a whole is its MD5.
-        return str(found.get("ETag", "")).strip('"') == content.md5()
 
     def _do(self, what: str, work: Callable[[], T]) -> T:
         """Call `work` and turn the errors of the library into errors with an ID.
@@ -352,6 +371,10 @@ class Store:
         text = self._failed(what, f"{code} {error.response['Error'].get('Message', '')}")
         if code == "NoSuchBucket":
             return self._bucket_not_found()
+        if code == "NoSuchUpload":
+            return RetryableError("s3-upload-aborted", text)
+        if code in _STYLE:
+            return self._requires_virtualhost(code)
         if code in _NO_LOGIN or status == 401:
             return PermanentError(
                 "s3-credentials-rejected",
@@ -369,6 +392,13 @@ class Store:
         if code in _BUSY or status >= 500:
             return RetryableError("s3-unavailable", text, see=self._see())
         return PermanentError("s3-rejected", text, see=self._see())
+
+    def _requires_virtualhost(self, code: str) -> StepError:
+        return PermanentError(
+            "store-requires-virtualhost",
+            f"{self.location.endpoint} rejects requests with the bucket in the path ({code})",
+            fix="set lite.data.source.virtualhost: true",
+        )
 
     def _see(self) -> str:
         return f"curl -sv {quoted(self.location.endpoint)}"
@@ -434,6 +464,25 @@ def connect(location: Location, verify: bool | str = True) -> Any:
     )
     client.meta.events.register_last("before-parse.s3.*", _require_s3)
     return client
+
+
+def _common_prefix(names: Collection[str]) -> str:
+    """Return the directory that all objects are in, so that one listing finds them."""
+    directories = [name.rpartition("/")[0].split("/") for name in names]
+    common = []
+    for parts in zip(*directories, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return "/".join(common) + "/" if any(common) else ""
+
+
+def _age(page: Mapping[str, Any], upload: Mapping[str, Any]) -> float:
+    """Return the age of an upload in seconds, by the clock of the store."""
+    date = page["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+    begun: datetime = upload["Initiated"]
+    return (now - begun).total_seconds()
 
 
 def _code(error: Any) -> str:

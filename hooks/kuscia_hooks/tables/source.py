@@ -9,7 +9,7 @@ from typing import BinaryIO
 from kuscia_hooks.core.config import Table
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.text import first_of, printable
-from kuscia_hooks.tables import download, examples
+from kuscia_hooks.tables import columns, csv_file, download, examples
 
 
 class Content:
@@ -53,7 +53,7 @@ class Content:
 
 
 def content_of(table: Table, directory: Path, login: Callable[[str], download.Login] | None = None) -> Content | None:
-    """Return the content of a table after checking its size and checksum; None if the table names no source.
+    """Return the content of a table after checking its size, checksum and format; None if the table names no source.
 
     Args:
         directory: for downloads, which resume there after a restart.
@@ -61,11 +61,16 @@ def content_of(table: Table, directory: Path, login: Callable[[str], download.Lo
 
     Raises:
         RetryableError: the server of the URL is unavailable, or the Secret is missing.
-        PermanentError: the file does not exist, the server rejects the request, or size or checksum differ.
+        PermanentError: the file does not exist, the server rejects the request, size or checksum differ, or the
+            content is not a table.
     """
     content = _raw(table, directory, login)
     if content is not None:
-        _verify(table, content)
+        try:
+            _verify(table, content)
+        except PermanentError:
+            content.discard()
+            raise
     return content
 
 
@@ -109,19 +114,20 @@ def _nearby(path: Path) -> str:
 
 
 def _verify(table: Table, content: Content) -> None:
-    where = "example" if table.example else download.shown(table.url) if table.url else table.file
+    where = "example" if table.example else download.shown(table.url) if table.url else str(table.file)
     if table.size is not None and content.size != table.size:
-        content.discard()
-        raise PermanentError(
-            "table-size-mismatch",
-            f"table {table.id}: {where} has {content.size} bytes, but size is {table.size}",
-            fix="correct lite.data.tables[].size, or the file",
-        )
+        raise download.size_mismatch(f"table {table.id}: {where} has {content.size} bytes", table.size)
     if table.sha256 and content.sha256() != table.sha256:
-        found = content.sha256()
-        content.discard()
         raise PermanentError(
             "table-checksum-mismatch",
-            f"table {table.id}: the SHA-256 of {where} is {found}, but sha256 is {table.sha256}",
+            f"table {table.id}: the SHA-256 of {where} is {content.sha256()}, but sha256 is {table.sha256}",
             fix="correct lite.data.tables[].sha256, or the file",
         )
+    named = f"the file of table {table.id} ({where})"
+    with content.open() as stream:
+        if columns.has_header(table):
+            csv_file.header(csv_file.blocks(stream), named)
+            stream.seek(0)
+            csv_file.verify_text(csv_file.blocks(stream), named)
+        elif table.type == "table" and (found := csv_file.document(stream.read(csv_file.HEADER_BYTES))):
+            raise csv_file.not_a_table(named, found)

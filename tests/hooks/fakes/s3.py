@@ -11,7 +11,13 @@ from botocore.awsrequest import AWSResponse
 from kuscia_hooks.tables import s3
 
 _FORBIDDEN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "XAdminUserNotFound")
-_STATUS = dict.fromkeys(_FORBIDDEN, 403) | {"NoSuchKey": 404, "NoSuchBucket": 404, "SlowDown": 503}
+_STATUS = dict.fromkeys(_FORBIDDEN, 403) | {
+    "NoSuchKey": 404,
+    "NoSuchBucket": 404,
+    "InvalidRange": 416,
+    "SlowDown": 503,
+    "SecondLevelDomainForbidden": 403,
+}
 
 
 @dataclass
@@ -33,6 +39,7 @@ class FakeS3:
         fail: an S3 error code, or an exception that sending a request raises; applies to every request while set.
         answer: status and body of every response while set, as from a server that is not an S3 store.
         puts: names of the objects that were written through the client.
+        requests: the object of each request, "" for requests of the bucket.
     """
 
     def __init__(self, *buckets: str) -> None:
@@ -40,6 +47,7 @@ class FakeS3:
         self.fail: str | Exception | None = None
         self.answer: tuple[int, bytes] | None = None
         self.puts: list[str] = []
+        self.requests: list[str] = []
         self._connect = s3.connect
 
     def connect(self, location: s3.Location, verify: bool | str = True) -> Any:
@@ -60,6 +68,7 @@ class FakeS3:
         url = urlsplit(request.url)
         bucket, _, name = unquote(url.path).lstrip("/").partition("/")
         query = parse_qs(url.query, keep_blank_values=True)
+        self.requests.append(name)
         if self.answer is not None:
             status, headers, body = *self.answer[:1], {"Content-Type": "text/html"}, self.answer[1]
         elif self.fail is not None:
@@ -111,7 +120,11 @@ class FakeS3:
         if wanted is None:
             return 200, headers, found.content
         text = wanted.decode() if isinstance(wanted, bytes) else wanted
-        return 206, headers, found.content[: int(text.removeprefix("bytes=0-")) + 1]
+        if not found.content:
+            return _error("InvalidRange")
+        part = found.content[: int(text.removeprefix("bytes=0-")) + 1]
+        headers["Content-Range"] = f"bytes 0-{len(part) - 1}/{len(found.content)}"
+        return 206, headers, part
 
 
 class _Raw(BytesIO):

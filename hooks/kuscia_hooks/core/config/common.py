@@ -13,6 +13,12 @@ from kuscia_hooks.core.errors import Problem
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # IDs of tables, data sources, grants and jobs that KusciaAPI accepts (Kuscia facts 7.4).
 _ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+# Parameters of a query that are credentials. The chart has the same list (_validate-lite.tpl).
+_CREDENTIAL = re.compile(
+    r"[?&](x-amz-(signature|credential|security-token)|x-(oss|goog|obs|cos)-signature|q-signature|signature|sig"
+    r"|(access_?|auth_?|private_?|id_?|security-)?token|api_?-?key|password|passwd|pwd|secret)=",
+    re.IGNORECASE,
+)
 _RESERVED = {"default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"}
 
 
@@ -37,7 +43,7 @@ def split_endpoint(value: str) -> SplitResult:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https"):
         raise broken("endpoint-without-scheme", "must start with http:// or https://")
-    if not parts.hostname or parts.query or parts.fragment or parts.username:
+    if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         raise broken(
             "invalid-endpoint", "must have the form http(s)://host[:port][/path], without user, query or fragment"
         )
@@ -70,8 +76,12 @@ def valid_kuscia_id(value: str) -> str:
 
 def valid_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-        raise broken("invalid-url", "must have the form http(s)://host[:port]/path, without user or fragment")
+    if "@" in parts.netloc:
+        raise broken("url-with-credentials", "must not have a user or password; use a Secret")
+    if _CREDENTIAL.search(f"?{parts.query}"):
+        raise broken("signed-url", "must not have a signature or token, which are credentials; use a Secret")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or not _valid_port(parts):
+        raise broken("invalid-url", "must have the form http(s)://host[:port]/path, without fragment")
     return value
 
 

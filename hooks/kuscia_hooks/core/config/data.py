@@ -1,5 +1,6 @@
 """The configuration of `data` and `seed`: data source, tables, and grants."""
 
+import posixpath
 import re
 from typing import Annotated, Literal
 
@@ -18,6 +19,9 @@ from kuscia_hooks.core.config.common import (
 )
 from kuscia_hooks.core.config.rules import RuleError, broken, shown
 from kuscia_hooks.core.errors import Problem
+
+# Alibaba Cloud, Tencent Cloud, Huawei Cloud, Volcengine. The chart has the same list (_validate-lite.tpl).
+_VIRTUALHOST_ONLY = re.compile(r"(^|\.)(aliyuncs\.com|myqcloud\.com|myhuaweicloud\.(com|eu)|volces\.com)$")
 
 
 def _valid_sha256(value: str) -> str:
@@ -52,6 +56,18 @@ class Oss(ConfigModel):
         if split_endpoint(self.endpoint).path:
             rule = "must not have a path; set bucket and prefix instead"
             raise RuleError(Problem("store-endpoint-with-path", "endpoint", rule, shown(self.endpoint)))
+        return self
+
+    @model_validator(mode="after")
+    def _one_addressing_style(self) -> "Oss":
+        """The steps and the engines address the bucket in the same style, which the store must support."""
+        host = split_endpoint(self.endpoint).hostname or ""
+        if not self.virtualhost and _VIRTUALHOST_ONLY.search(host):
+            rule = f"must be true for {host}, which rejects requests with the bucket in the path"
+            raise RuleError(Problem("store-requires-virtualhost", "virtualhost", rule, shown(self.virtualhost)))
+        if self.virtualhost and (re.fullmatch(r"[0-9.]+", host) or "." in self.bucket):
+            rule = "must be false for an IP address and for a bucket with dots in its name"
+            raise RuleError(Problem("virtualhost-not-possible", "virtualhost", rule, shown(self.virtualhost)))
         return self
 
 
@@ -126,6 +142,28 @@ class Grant(ConfigModel):
     table: Name
     domain: DomainId
 
+    def __str__(self) -> str:
+        return f"{self.table} to {self.domain}"
+
+
+def _file_of(table: Table) -> str:
+    """Return the path of a table's file in a canonical form."""
+    return posixpath.normpath("/" + table.relative_uri.lstrip("/"))
+
+
+def _duplicate_files(tables: list[Table]) -> list[Problem]:
+    """Return the tables with content that would overwrite the file of an earlier one."""
+    problems, files = [], set()
+    for index, table in enumerate(tables):
+        if not (table.example or table.url or table.file):
+            continue
+        if _file_of(table) in files:
+            rule = "must be unique among the tables with content; another table would overwrite the file"
+            path = f"tables[{index}].relativeUri"
+            problems.append(Problem("duplicate-relative-uri", path, rule, shown(table.relative_uri)))
+        files.add(_file_of(table))
+    return problems
+
 
 class Data(WritingStep):
     """The file data.yaml.
@@ -143,8 +181,13 @@ class Data(WritingStep):
     @model_validator(mode="after")
     def _known(self) -> "Data":
         ids = {table.id for table in self.tables}
-        problems = []
+        problems = _duplicate_files(self.tables)
+        granted: dict[str, Grant] = {}
         for index, grant in enumerate(self.grants):
+            other = granted.setdefault(f"{grant.table}-{grant.domain}", grant)
+            if other != grant:
+                rule = f"must not have the same ID as the grant of {other}"
+                problems.append(Problem("ambiguous-grants", f"grants[{index}]", rule, shown(str(grant))))
             if grant.table not in ids:
                 rule = f"must be the id of a table ({', '.join(sorted(ids))})"
                 problems.append(Problem("unknown-table", f"grants[{index}].table", rule, shown(grant.table)))
@@ -180,6 +223,7 @@ class Seed(ConfigModel):
             for index, table in enumerate(self.tables)
             if ".." in table.relative_uri.split("/")
         ]
+        problems += _duplicate_files(self.tables)
         if problems:
             raise RuleError(*problems)
         return self

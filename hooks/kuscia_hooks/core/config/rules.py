@@ -4,6 +4,7 @@ A rule that the chart checks too has the chart's ID (charts/kuscia/charts/common
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,6 +40,9 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], Problem]] = {
     "less_than": lambda context: _range(f"less than {context['lt']}"),
     "less_than_equal": lambda context: _range(f"at most {context['le']}"),
 }
+# User and password of a URL, which may contain any character, and its query.
+_USER = re.compile(r"://.*@")
+_QUERY = re.compile(r"\?[^\"]+")
 # Parts of pydantic's locations that are not part of the path in the file.
 _TAGS = {"sqlite", "mysql", "postgres", "oss", "localfs", "literal['all']", "[key]"}
 
@@ -57,10 +61,15 @@ def broken(rule_id: str, rule: str) -> RuleError:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is shown in messages: scalars as JSON, at most 80 characters; "" for anything else."""
+    """Return a value as it is shown in messages: scalars as JSON, at most 80 characters; "" for anything else.
+
+    Of a URL, the user, password and query are not shown.
+    """
     if isinstance(value, Mapping | list):
         return ""
     text = json.dumps(value, ensure_ascii=False, default=str)
+    if "://" in text:
+        text = _QUERY.sub("?…", _USER.sub("://***@", text))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -1,6 +1,5 @@
 """Check of a declared table: whether its file exists and has the declared columns."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.progress import megabytes
 from kuscia_hooks.kuscia.api import KusciaAPI
-from kuscia_hooks.tables.csv_file import ORC, is_csv, shape
+from kuscia_hooks.tables import csv_file
 from kuscia_hooks.tables.s3 import Location, Store
 
 # Counting rows reads the whole object; for larger objects only the header is read.
@@ -52,17 +51,18 @@ def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[s
     """Return the length of a table, and its columns if it is a CSV file."""
     store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
     name = store.location.object_name(data["relative_uri"])
-    size = store.size(data["relative_uri"])
-    if size is None:
+    found = store.begin(data["relative_uri"])
+    if found is None:
         raise RetryableError(
             "table-content-missing", f"{table} is declared, but object {name} does not exist in bucket {oss['bucket']}"
         )
-    if not is_csv(name):
+    size, begin = found
+    if not csv_file.is_csv(name):
         return megabytes(size), None
-    if store.begins(data["relative_uri"], ORC):
+    if csv_file.is_orc(begin):
         return f"{megabytes(size)} of ORC", None
     if size > COUNTED_BYTES:
-        return megabytes(size), store.header(data["relative_uri"])
+        return megabytes(size), csv_file.header([begin], f"{oss['bucket']}/{name}")
     rows, columns = store.rows(data["relative_uri"])
     return f"{rows} rows", columns
 
@@ -74,13 +74,16 @@ def _is_on(volume: str | None, localfs: dict[str, Any] | None) -> bool:
 def _in_volume(table: str, path: Path) -> tuple[str, list[str] | None]:
     """Return the length of a table, and its columns if it is a CSV file."""
     try:
-        if not is_csv(path.name):
-            return megabytes(path.stat().st_size), None
+        size = path.stat().st_size
+        if not csv_file.is_csv(path.name):
+            return megabytes(size), None
         with path.open("rb") as file:
-            if file.read(len(ORC)) == ORC:
-                return f"{megabytes(path.stat().st_size)} of ORC", None
+            if csv_file.is_orc(file.read(csv_file.HEADER_BYTES)):
+                return f"{megabytes(size)} of ORC", None
             file.seek(0)
-            rows, columns = shape(iter(partial(file.read, 1 << 20), b""))
+            if size > COUNTED_BYTES:
+                return megabytes(size), csv_file.header(csv_file.blocks(file), str(path))
+            rows, columns = csv_file.shape(csv_file.blocks(file), str(path))
     except FileNotFoundError as error:
         raise RetryableError(
             "table-content-missing", f"{table} is declared, but {path} does not exist on the volume of the lite"

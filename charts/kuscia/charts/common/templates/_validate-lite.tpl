@@ -116,7 +116,7 @@
 {{- include "kuscia.check.columns" (dict "path" $path "table" $table) }}
 {{- include "kuscia.check.content" (dict "path" $path "table" $table) }}
 {{- if include "kuscia.contentKeys" $table | fromJsonArray }}
-{{- $uri := trimPrefix "/" (toString $table.relativeUri) }}
+{{- $uri := clean (printf "/%v" $table.relativeUri) }}
 {{- if has $uri $uris }}
 {{- include "kuscia.error" (dict "id" "duplicate-relative-uri" "path" (printf "%s.relativeUri" $path) "value" (toJson $table.relativeUri)
   "rule" "must be unique among the tables with content; another table would overwrite the file" "example" (printf "%s.relativeUri: %s.csv" $path $table.id)) }}
@@ -125,8 +125,18 @@
 {{- end }}
 {{- end }}
 {{- $example := "lite.data.grants: [{table: alice-table, domain: bob}]" }}
+{{- $granted := dict }}
 {{- range $i, $grant := $data.grants }}
 {{- $path := printf "lite.data.grants[%d]" $i }}
+{{- /* The ID of a grant in Kuscia: two grants with one ID would replace each other. */}}
+{{- $id := printf "%v-%v" $grant.table $grant.domain }}
+{{- $pair := printf "%v to %v" $grant.table $grant.domain }}
+{{- $other := get $granted $id | default $pair }}
+{{- if ne $other $pair }}
+{{- include "kuscia.error" (dict "id" "ambiguous-grants" "path" $path "value" (toJson $grant)
+  "rule" (printf "must not have the same ID %s as the grant of %s" $id $other) "example" "rename one of the tables") }}
+{{- end }}
+{{- $_ := set $granted $id $pair }}
 {{- if not (has $grant.table $ids) }}
 {{- include "kuscia.error" (dict "id" "unknown-table" "path" (printf "%s.table" $path) "value" (toJson $grant.table)
   "rule" "must be the ID of a table in lite.data.tables" "example" $example) }}
@@ -191,11 +201,15 @@
 {{- end }}
 {{- $withSecret := printf "%s: {url: https://files.example.com/alice.csv, urlSecret: alice-files}" $path }}
 {{- with $table.url }}
-{{- if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[^\\s#]*)?$" .) }}
-{{- include "kuscia.error" (dict "id" "invalid-url" "path" (printf "%s.url" $path) "value" "(not shown)"
-  "rule" "must have the form http(s)://host[:port]/path; put a user and password into the Secret urlSecret"
+{{- if regexMatch "^[A-Za-z]*:?//[^/?#]*@" . }}
+{{- include "kuscia.error" (dict "id" "url-with-credentials" "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "must not have a user or password; put them into the keys `username` and `password` of the Secret urlSecret"
   "example" $withSecret) }}
-{{- else if regexMatch "(?i)[?&](x-amz-signature|signature|sig|token|access_token|x-oss-signature|x-goog-signature)=" . }}
+{{- else if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[^\\s#]*)?$" .) }}
+{{- include "kuscia.error" (dict "id" "invalid-url" "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "must have the form http(s)://host[:port]/path"
+  "example" $withSecret) }}
+{{- else if regexMatch "(?i)[?&](x-amz-(signature|credential|security-token)|x-(oss|goog|obs|cos)-signature|q-signature|signature|sig|(access_?|auth_?|private_?|id_?|security-)?token|api_?-?key|password|passwd|pwd|secret)=" . }}
 {{- include "kuscia.error" (dict "id" "signed-url" "path" (printf "%s.url" $path) "value" "(not shown)"
   "rule" "must not be signed, since a signature is a credential; put the part after '?' into the key `query` of the Secret urlSecret"
   "example" $withSecret) }}
@@ -270,12 +284,30 @@
 {{- include "kuscia.error" (dict "id" "store-endpoint-with-path" "path" "lite.data.source.endpoint" "value" (toJson .endpoint)
   "rule" "must not have a path; set bucket and prefix instead" "example" $example) }}
 {{- end }}
+{{- include "kuscia.check.addressing" (dict "endpoint" (toString .endpoint) "bucket" (toString .bucket) "virtualhost" (.virtualhost | default false)) }}
 {{- include "kuscia.check.given" (dict "path" "lite.data.source.bucket" "value" .bucket
   "rule" "must be set for an oss data source" "example" "lite.data.source.bucket: alice") }}
 {{- include "kuscia.check.given" (dict
   "path" "lite.data.source.credentialsSecret.name" "value" (get (.credentialsSecret | default dict) "name")
   "rule" "must be set to a Secret of this namespace with the access key" "example" "lite.data.source.credentialsSecret: {name: alice-oss}") }}
 {{- include "kuscia.check.unusedKeys" (dict "source" . "keys" (list "path")) }}
+{{- end -}}
+
+{{/*
+Whether the bucket is part of the host name or of the path; the steps and the engines must use the same style: {endpoint,
+bucket, virtualhost}. These providers reject the path style: Alibaba Cloud, Tencent Cloud, Huawei Cloud, Volcengine.
+*/}}
+{{- define "kuscia.check.addressing" -}}
+{{- $host := regexReplaceAll "^https?://" .endpoint "" | splitList "/" | first | splitList ":" | first | lower -}}
+{{- $providers := "(^|\\.)(aliyuncs\\.com|myqcloud\\.com|myhuaweicloud\\.(com|eu)|volces\\.com)$" -}}
+{{- if and (not .virtualhost) (regexMatch $providers $host) }}
+{{- include "kuscia.error" (dict "id" "store-requires-virtualhost" "path" "lite.data.source.virtualhost" "value" "false"
+  "rule" (printf "must be true for %s, which rejects requests with the bucket in the path" $host) "example" "lite.data.source.virtualhost: true") }}
+{{- else if and .virtualhost (or (regexMatch "^[0-9.]+$" $host) (contains "." .bucket)) }}
+{{- include "kuscia.error" (dict "id" "virtualhost-not-possible" "path" "lite.data.source.virtualhost" "value" "true"
+  "rule" "must be false for an IP address and for a bucket with dots in its name, since no host name or certificate fits"
+  "example" "lite.data.source.virtualhost: false") }}
+{{- end }}
 {{- end -}}
 
 {{/* Keys of the other type of data source, which an earlier values file may have set: {source, keys}. */}}
