@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,11 +81,75 @@ def test_keeps_a_file_that_appears_during_the_download(volume: Path, fake_time: 
     assert [path.read_text() for path in volume.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+@pytest.mark.parametrize("appears", ["", "mine"], ids=["empty", "with content"])
+def test_keeps_a_file_that_appears_after_the_last_look(
+    volume: Path, monkeypatch: pytest.MonkeyPatch, links: bool, appears: str
+) -> None:
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        target.write_text(appears)
+        if not links:
+            raise OSError(errno.EPERM, "Operation not permitted")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    assert attempt(seed_config(volume)).line(0.0).startswith("created=0 unchanged=1 failed=0")
+    assert [path.read_text() for path in volume.iterdir()] == [appears]
+
+
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("no_links")
+def test_writes_to_a_file_system_without_hard_links(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", kill)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            attempt(seed_config(volume))
+    assert (volume / "alice.csv").read_bytes() == b""
+    assert attempt(seed_config(volume)).created == 1
+    assert (volume / "alice.csv").read_bytes() == examples.table("alice")
+    assert [path.name for path in volume.iterdir()] == ["alice.csv"]
+
+
+def test_concurrent_copies_write_the_table_once(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second copy is in a different pod."""
+
+    class Slow(Content):
+        def open(self) -> Any:
+            with monkeypatch.context() as patch:
+                patch.setattr("socket.gethostname", lambda: "other")
+                assert seed.place(volume / "alice.csv", Content(b"id1\n")) is True
+            return super().open()
+
+    assert seed.place(volume / "alice.csv", Slow(b"id1\n")) is False
+    assert [path.read_text() for path in volume.iterdir()] == ["id1\n"]
+
+
 def test_replaces_a_partial_file_of_a_killed_process(volume: Path) -> None:
     volume.mkdir(parents=True)
-    (volume / ".alice.csv.partial").write_text("half")
+    (volume / f".alice.csv.{socket.gethostname()}.partial").write_text("half")
     attempt(seed_config(volume))
     assert [path.name for path in volume.iterdir()] == ["alice.csv"]
+
+
+@pytest.mark.parametrize("content", [b"<html>Log in</html>", b"id1,id1\n1,2\n", b"id1\n\xff\n"])
+def test_writes_no_file_that_is_not_a_table(volume: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "own.csv").write_bytes(content)
+    with pytest.raises(PermanentError):
+        attempt(seed_config(volume, {"id": "t", "relativeUri": "t.csv", "file": str(tmp_path / "own.csv")}))
+    assert not list(volume.glob("*"))
 
 
 def test_creates_directories(volume: Path, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ Kuscia's image has example tables at that path, which the volume hides (Kuscia f
 changed.
 """
 
+import errno
 import os
+import socket
 from pathlib import Path
 
 from kuscia_hooks.core.config import Seed, Table
@@ -18,6 +20,8 @@ from kuscia_hooks.tables.source import Content, content_of
 
 DOWNLOADS = ".downloads"
 _BLOCK = 1 << 20
+# What file systems without hard links return, such as SMB and FUSE.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 def attempt(settings: Seed, context: Context) -> Outcome:
@@ -43,6 +47,7 @@ def attempt(settings: Seed, context: Context) -> Outcome:
 def _seed(directory: Path, table: Table, summary: Summary) -> None:
     target = directory / table.relative_uri.lstrip("/")
     try:
+        _undo_claim(target)
         if os.path.lexists(target):
             logger.info("%s exists; left unchanged", target)
             summary.unchanged += 1
@@ -72,23 +77,57 @@ def _seed(directory: Path, table: Table, summary: Summary) -> None:
 def place(target: Path, source: Content, clock: Clock | None = None) -> bool:
     """Write a file atomically, unless it exists, and return whether it was written.
 
-    If the process is killed, a hidden file may be left in the directory; the next attempt replaces it.
+    If the process is killed, a hidden file may be left in the directory; the next attempt in this pod replaces it.
 
     Raises:
         OSError: the file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
+    partial = _partial(target)
     transfer = TransferProgress(str(target), "written", source.size, clock)
-    with transfer as progress, source.open() as stream, partial.open("wb") as file:
+    partial.unlink(missing_ok=True)
+    with transfer as progress, source.open() as stream, partial.open("xb") as file:
         while block := stream.read(_BLOCK):
             progress.update(file.write(block))
         file.flush()
         os.fsync(file.fileno())
     # Engines and checks may run as a different user.
     partial.chmod(0o644)
-    if os.path.lexists(target):
-        partial.unlink()
+    try:
+        return _publish(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _publish(partial: Path, target: Path) -> bool:
+    """Give a complete file its name, unless the name is taken, and return whether it was free."""
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _claim(partial, target)
+    return True
+
+
+def _claim(partial: Path, target: Path) -> bool:
+    """Do the same on a file system without hard links: an empty file reserves the name."""
+    try:
+        target.touch(exist_ok=False)
+    except FileExistsError:
         return False
     partial.rename(target)
     return True
+
+
+def _undo_claim(target: Path) -> None:
+    """Delete the empty file of `_claim` if the process was killed before the complete file took its place."""
+    if _partial(target).exists() and target.is_file() and target.stat().st_size == 0:
+        target.unlink()
+
+
+def _partial(target: Path) -> Path:
+    """Return the path of a file while it is written; it has the name of the pod, which other copies do not have."""
+    return target.with_name(f".{target.name}.{socket.gethostname()}.partial")
