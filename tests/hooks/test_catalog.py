@@ -28,7 +28,8 @@ def test_merged_errors_are_permanent_if_one_is() -> None:
     retryable = RetryableError("domains-not-registered", "a")
     permanent = PermanentError("domain-key-lost", "b", see="kubectl x")
     assert merged([retryable]) is retryable
-    assert merged([retryable, retryable]).id == "several-retryable"
+    assert merged([retryable, retryable]) is retryable
+    assert merged([retryable, RetryableError("domains-not-registered", "a")]).id == "several-retryable"
     both = merged([retryable, permanent])
     assert both.id == "several-errors"
     assert str(both).splitlines()[1:] == [

@@ -19,7 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from kuscia_hooks.core import progress
+from kuscia_hooks.core import activity
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.tables.s3 import Location, Store
@@ -94,7 +94,7 @@ def wait(what: Callable[[], object], seconds: float = 60) -> None:
 def test_sends_large_object_in_parts(
     store: Store, client: Any, big: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "REPORT_SECONDS", 1e-6)
+    monkeypatch.setattr(activity, "REPORT_SECONDS", 1e-6)
     store.upload("big.csv", Content(big))
     sent = [float(x) for x in re.findall(r"^big\.csv: ([\d.]+) MB of 50\.3 MB ", capsys.readouterr().out, re.MULTILINE)]
     assert len(sent) >= 7, "at least one line per part"

@@ -120,14 +120,18 @@ def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
 
 
 def merged(errors: Sequence[StepError]) -> StepError:
-    """Return several errors as one, which is permanent when one of them is. Raises ValueError for none."""
+    """Return several errors as one, which is permanent when one of them is. Raises ValueError for none.
+
+    One error of several items, such as that of all requests to a server that is gone, is listed once.
+    """
     if not errors:
         raise ValueError("no errors to merge")
+    errors = list({id(error): error for error in errors}.values())
     if len(errors) == 1:
         return errors[0]
     lines = [f"{len(errors)} errors:", *(f"  - {error}".replace("\n", "\n    ") for error in errors[:SHOWN])]
     if len(errors) > SHOWN:
         lines.append(f"  and {len(errors) - SHOWN} more")
-    permanent = any(not error.retryable for error in errors)
+    permanent = any(isinstance(error, PermanentError) for error in errors)
     message = "\n".join(lines)
     return PermanentError("several-errors", message) if permanent else RetryableError("several-retryable", message)

@@ -7,13 +7,16 @@ import base64
 import json
 import logging
 import sys
+import time
 from types import TracebackType
+from typing import TextIO
 from urllib.parse import quote, quote_plus
 
 from kuscia_hooks.core.errors import StepError
 
 MASK = "***"
 _secrets: set[str] = set()
+_last_line = time.monotonic()
 
 logger = logging.getLogger("kuscia_hooks")
 
@@ -71,6 +74,20 @@ class _TextFormatter(logging.Formatter):
         return redact("\n".join(lines))
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes the log to standard output, and remembers when it last did."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        global _last_line
+        super().emit(record)
+        _last_line = time.monotonic()
+
+
+def silence() -> float:
+    """Return the seconds since the last line of the log."""
+    return time.monotonic() - _last_line
+
+
 def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Log an exception that nothing caught, so that its traceback is redacted too."""
     logger.critical("unexpected error", exc_info=(kind, error, trace))
@@ -78,7 +95,7 @@ def _unexpected(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 def setup(as_json: bool) -> None:
     """Send the log to standard output, as plain lines or as one JSON object per line."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Handler(sys.stdout)
     if as_json:
         from kuscia_hooks.core.json_log import RedactingJsonFormatter
 

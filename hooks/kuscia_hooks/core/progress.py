@@ -1,16 +1,16 @@
 """Progress of long work: bytes of a transfer, changes of a plan.
 
-The log of a Job gets a plain line every ten seconds. On a terminal a progress bar is shown instead.
+The log of a Job gets the lines of an activity. On a terminal a progress bar is shown instead.
 """
 
 import sys
 import threading
-import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.log import logger, redact
-from kuscia_hooks.core.waiting import REPORT_SECONDS, Clock, Interval
+from kuscia_hooks.core.waiting import Clock
 
 # Up to this many changes are logged one by one.
 _FEW = 20
@@ -69,10 +69,46 @@ class _Bar:
             self._bar = None
 
 
-class TransferProgress:
-    """Reports how much of a file was transferred.
+class _Progress:
+    """An activity with a bar on a terminal. Use it as a context manager: its end removes the bar.
 
-    Use it as a context manager: its end removes the bar of a terminal.
+    Args:
+        title: of the bar.
+        total: at which the work is done; None if unknown.
+    """
+
+    def __init__(self, title: str, total: int | None, clock: Clock | None = None) -> None:
+        self._total, self._moved = total, 0
+        self._bar = _Bar(title, total)
+        self._activity = Activity(self.line, (clock or Clock()).now)
+
+    def __enter__(self) -> Self:
+        if not self._bar.shown:
+            self._activity.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar.shown:
+            self._bar.close()
+        else:
+            self._activity.__exit__(kind, error, trace)
+
+    def line(self) -> str:
+        """Return the report of the activity."""
+        raise NotImplementedError
+
+    def _move(self, size: int) -> None:
+        self._moved += size
+        if self._bar.shown:
+            self._bar.move(self._moved, self._total)
+        else:
+            self._activity.beat()
+
+
+class TransferProgress(_Progress):
+    """Reports how much of a file was transferred.
 
     Args:
         name: name of the file for the log.
@@ -81,51 +117,35 @@ class TransferProgress:
     """
 
     def __init__(self, name: str, done: str, total: int | None = None, clock: Clock | None = None) -> None:
-        self._name, self._done, self._total = name, done, total
-        self._interval = Interval((clock or Clock()).now, REPORT_SECONDS)
-        self._moved = 0
-        self._bar = _Bar(f"{name} {done}", total)
+        self._name, self._done = name, done
+        super().__init__(f"{name} {done}", total, clock)
 
-    def __enter__(self) -> "TransferProgress":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
+    def line(self) -> str:
+        total = f" of {megabytes(self._total)}" if self._total else ""
+        rate = megabytes(int(self._moved / max(self._activity.elapsed(), 0.001)))
+        return f"{self._name}: {megabytes(self._moved)}{total} {self._done}, {rate}/s"
 
     def update(self, size: int) -> None:
         """Count `size` more bytes."""
-        self._moved += size
-        if self._bar.shown:
-            self._bar.move(self._moved, self._total)
-        elif self._interval.due():
-            total = f" of {megabytes(self._total)}" if self._total else ""
-            rate = megabytes(int(self._moved / self._interval.elapsed()))
-            logger.info("%s: %s%s %s, %s/s", self._name, megabytes(self._moved), total, self._done, rate)
+        self._move(size)
 
 
-class ChangeProgress:
+class ChangeProgress(_Progress):
     """Reports each change if there are few, else how many are done."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._finished = total, 0
-        self._interval = Interval(time.monotonic, REPORT_SECONDS)
+    def __init__(self, total: int, clock: Clock | None = None) -> None:
         self._lock = threading.Lock()
-        self._bar = _Bar("changes", total) if total > _FEW else None
+        super().__init__("changes", total, clock)
+
+    def line(self) -> str:
+        return f"{self._moved} of {self._total} changes made in {self._activity.elapsed():.0f} s"
 
     def done(self, what: str) -> None:
+        """Count one more change."""
         with self._lock:
-            self._finished += 1
-            if self._bar is None:
+            if (self._total or 0) <= _FEW:
                 logger.info("%s", what)
-            elif self._bar.shown:
-                self._bar.move(self._finished, self._total)
-                if self._finished == self._total:
-                    self._bar.close()
-            elif self._interval.due():
-                elapsed = self._interval.elapsed()
-                logger.info("%d of %d changes made in %.0f s", self._finished, self._total, elapsed)
+            self._move(1)
 
 
 def megabytes(size: int) -> str:

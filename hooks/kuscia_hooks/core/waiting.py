@@ -1,21 +1,24 @@
-"""Deadlines, retries, and a report every ten seconds of what a step is waiting for."""
+"""Deadlines, and retries until something is there."""
 
+import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_exception_type
 
 from kuscia_hooks.core import log, termination
+from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 
 T = TypeVar("T")
 
 STEP_SECONDS = 1.0
-REPORT_SECONDS = 10.0
 MANUAL_SECONDS = 30.0
 """Pause before a Job retries after a permanent error."""
 
@@ -46,14 +49,19 @@ class Deadline:
 
     def left(self) -> float:
         """Return the seconds left; infinite without a deadline."""
-        return float("inf") if self.seconds == 0 else self.seconds - self.elapsed()
+        return math.inf if self.seconds == 0 else self.seconds - self.elapsed()
 
     def elapsed(self) -> float:
         return self.clock.now() - self._start
 
+    def bound(self, seconds: float) -> float:
+        """Return the limit of a request: `seconds`, but not beyond the deadline, and at least a millisecond."""
+        return max(0.001, min(seconds, self.left()))
+
     def within(self, seconds: float) -> "Deadline":
         """Return a deadline in `seconds`, but not later than this one."""
-        return Deadline(max(min(self.left(), seconds), 0.001), self.clock)
+        shorter = self.bound(seconds)
+        return Deadline(0 if math.isinf(shorter) else shorter, self.clock)
 
     def nap(self, seconds: float = STEP_SECONDS) -> float:
         """Return the length of a pause, with jitter so that parties do not retry in step, and before the deadline."""
@@ -64,45 +72,52 @@ class Deadline:
         self.clock.sleep(self.nap(seconds))
 
 
-class Interval:
-    """Limits reports to one every `seconds` seconds.
+_deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+def current() -> Deadline:
+    """Return the deadline of the wait or step that is running; an unlimited one outside of both.
+
+    Clients bound their requests with it. A thread has it if it runs in a copy of the context (`kuscia.concurrency`).
+    """
+    return _deadline.get() or Deadline(0)
+
+
+@contextmanager
+def bounded_by(deadline: Deadline) -> Iterator[None]:
+    """Make a deadline the current one within the block. A cleanup after a deadline gets more time this way."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+class Waiting(Activity):
+    """Waiting for something until a deadline: reported when the reason changes, and every ten seconds.
 
     Args:
-        at_once: whether the first report is due immediately.
+        what: what the step is waiting for.
     """
 
-    def __init__(self, now: Callable[[], float], seconds: float = REPORT_SECONDS, at_once: bool = False) -> None:
-        self._now, self._seconds = now, seconds
-        self.start = now()
-        self._last = float("-inf") if at_once else self.start
+    def __init__(self, what: str, deadline: Deadline) -> None:
+        super().__init__(self._line, deadline.clock.now, at_once=True, say=self._log)
+        self._what, self._deadline = what, deadline
+        self._reason: StepError | None = None
 
-    def elapsed(self) -> float:
-        return self._now() - self.start
+    def because(self, error: StepError) -> None:
+        """Set the reason, and report it if it is new or the last report is ten seconds ago."""
+        changed = self._reason is None or self._reason.message != error.message
+        self._reason = error
+        self.beat(changed)
 
-    def due(self, changed: bool = False) -> bool:
-        """Return whether to report now, which then counts as done; a change is always reported."""
-        now = self._now()
-        if not changed and now - self._last < self._seconds:
-            return False
-        self._last = now
-        return True
-
-
-class Reporter:
-    """Logs what a step is waiting for: immediately if the reason changed, else every ten seconds."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        self._interval = Interval(deadline.clock.now, at_once=True)
-        self._last = ""
-
-    def report(self, what: str, error: StepError) -> None:
-        if not self._interval.due(changed=error.message != self._last):
-            return
-        self._last = error.message
+    def _line(self) -> str:
         limit = f" of {self._deadline.seconds:.0f}" if self._deadline.seconds else ""
-        waiting = f"waiting for {what} ({self._deadline.elapsed():.0f}{limit} s)"
-        logger.info("%s: [%s] %s", waiting, error.id, error.message, extra=log.fields(error))
+        waiting = f"waiting for {self._what} ({self._deadline.elapsed():.0f}{limit} s)"
+        return f"{waiting}: [{self._reason.id}] {self._reason.message}" if self._reason else waiting
+
+    def _log(self, line: str) -> None:
+        logger.info("%s", line, extra=log.fields(self._reason) if self._reason else None)
 
 
 def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
@@ -114,17 +129,18 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
     Raises:
         DeadlineExceeded: the deadline passed first; `probe` was called at least once.
     """
-    reporter = Reporter(deadline)
+    waiting = Waiting(what, deadline)
     retrying = Retrying(
         retry=retry_if_exception_type(RetryableError),
         stop=lambda _: deadline.passed,
         wait=lambda _: deadline.nap(),
         sleep=deadline.clock.sleep,
-        before_sleep=lambda state: reporter.report(what, _error(state)),
+        before_sleep=lambda state: waiting.because(_error(state)),
         reraise=True,
     )
     try:
-        return retrying(probe)
+        with bounded_by(deadline), waiting:
+            return retrying(probe)
     except RetryableError as error:
         raise DeadlineExceeded(what, deadline.elapsed(), error) from error
 
@@ -150,7 +166,7 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
             failed for good would fail every later upgrade (docs/adr/0002).
         attempt: does everything that is left to do; safe to repeat.
     """
-    reporter = Reporter(deadline)
+    waiting = Waiting(step, deadline)
 
     def retryable(error: BaseException) -> bool:
         if isinstance(error, ConfigError):
@@ -165,7 +181,7 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
             log_error(step, error)
             logger.info("retrying in %.0f s", MANUAL_SECONDS)
         else:
-            reporter.report(step, error)
+            waiting.because(error)
 
     retrying = Retrying(
         retry=retry_if_exception(retryable),
@@ -176,7 +192,8 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
         reraise=True,
     )
     try:
-        result = retrying(attempt)
+        with bounded_by(deadline), waiting:
+            result = retrying(attempt)
     except StepError as error:
         timed_out = retryable(error)
         last = error

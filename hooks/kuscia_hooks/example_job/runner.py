@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.config import ExampleJob
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.waiting import Deadline, Interval, until
+from kuscia_hooks.core.waiting import Deadline, bounded_by, until
 from kuscia_hooks.example_job import psi_config, results
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
 from kuscia_hooks.kuscia.jobs import describe, ended, reasons, show
 
 ATTEMPTS = 3
+CLEANUP_SECONDS = 10.0
 TASK = "single-psi"
 # Reasons for which a retry fails again.
 _PERMANENT_REASONS = re.compile(
@@ -99,8 +101,9 @@ def run(api: KusciaAPI, job: ExampleJob, deadline: Deadline, fresh_id: Callable[
         try:
             status = _follow(api, job_id, deadline)
         except DeadlineExceeded:
-            _stop(api, job_id)
-            _mark(api, job, job_id, results.FAILED)
+            with bounded_by(Deadline(CLEANUP_SECONDS)):
+                _stop(api, job_id)
+                _mark(api, job, job_id, results.FAILED)
             raise
         if status["state"] == "Succeeded":
             _mark(api, job, job_id, results.LATEST)
@@ -136,26 +139,30 @@ def _create(api: KusciaAPI, job: ExampleJob, job_id: str) -> None:
 
 
 def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
-    interval, reported, status = Interval(deadline.clock.now, at_once=True), "", {"state": "Unknown"}
-    while True:
-        try:
-            status = api.call("job/query", {"job_id": job_id})["status"]
-            line = describe(status)
-        except Missing as error:
-            raise PermanentError("example-job-deleted", f"KusciaJob {job_id} was deleted while it ran") from error
-        except RetryableError as error:
-            line = str(error)
-        if interval.due(changed=line != reported):
-            logger.info("KusciaJob %s: %s, %.0f s", job_id, line, deadline.elapsed())
+    line, status = "submitted", {"state": "Unknown"}
+
+    def report() -> str:
+        return f"KusciaJob {job_id}: {line}, {deadline.elapsed():.0f} s"
+
+    with Activity(report, deadline.clock.now, at_once=True) as activity:
+        while True:
             reported = line
-        if ended(status):
-            return status
-        if deadline.passed:
-            running = RetryableError(
-                "example-job-running", f"{job_id} is still {describe(status)}: {reasons(status)}", see=show(job_id)
-            )
-            raise DeadlineExceeded("the example job", deadline.elapsed(), running)
-        deadline.pause()
+            try:
+                status = api.call("job/query", {"job_id": job_id})["status"]
+                line = describe(status)
+            except Missing as error:
+                raise PermanentError("example-job-deleted", f"KusciaJob {job_id} was deleted while it ran") from error
+            except RetryableError as error:
+                line = str(error)
+            activity.beat(changed=line != reported)
+            if ended(status):
+                return status
+            if deadline.passed:
+                running = RetryableError(
+                    "example-job-running", f"{job_id} is still {describe(status)}: {reasons(status)}", see=show(job_id)
+                )
+                raise DeadlineExceeded("the example job", deadline.elapsed(), running)
+            deadline.pause()
 
 
 def _stop(api: KusciaAPI, job_id: str) -> None:

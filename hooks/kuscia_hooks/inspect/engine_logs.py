@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kuscia_hooks.cluster.client import Kube, NoLogYet
+from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.config import InspectedEngines, Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.core.waiting import Deadline, Interval
+from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.names import namespace_of
 from kuscia_hooks.kuscia import jobs
@@ -101,7 +102,7 @@ class Reader:
         return [pod for pod in found if (pod["metadata"].get("annotations") or {}).get(TASK_ANNOTATION) == task_id]
 
     def _await_pods(self, namespace: str, job_id: str, task_id: str) -> list[dict[str, Any]]:
-        interval = self._interval()
+        waiting = _Waiting(self)
         while True:
             pods = self._pods(namespace, task_id)
             if pods:
@@ -109,12 +110,9 @@ class Reader:
             status = self.api.call("job/query", {"job_id": job_id})["status"]
             if _task_ended(status, task_id):
                 return []
-            self._wait(interval, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
+            self._wait(waiting, f"no pod yet; job {jobs.describe(status)}: {jobs.reasons(status)}")
 
-    def _interval(self) -> Interval:
-        return Interval(self.deadline.clock.now, at_once=True)
-
-    def _wait(self, interval: Interval, text: str) -> None:
+    def _wait(self, waiting: "_Waiting", text: str) -> None:
         """Pause before the next attempt, and report every ten seconds what `logs` is waiting for.
 
         Raises:
@@ -122,12 +120,12 @@ class Reader:
         """
         if self.deadline.passed:
             raise RetryableError("log-wait-timeout", f"timed out waiting for the engine: {text}")
-        if interval.due():
-            self.say(f"waiting: {printable(text)}")
+        waiting.reason = text
+        waiting.beat()
         self.deadline.pause()
 
     def _pod(self, namespace: str, job_id: str, name: str, container: str) -> None:
-        interval = self._interval()
+        waiting = _Waiting(self)
         while True:
             try:
                 for line in self.kube.follow_log(namespace, name, container, self.query.follow):
@@ -145,10 +143,10 @@ class Reader:
                         "engine-log-not-found",
                         f"pod {namespace}/{name} was deleted before its log could be read: {error.message}",
                     ) from error
-                self._wait(interval, error.message)
+                self._wait(waiting, error.message)
 
     def _stored_logs(self, job_id: str, task_id: str) -> int:
-        replica, interval = 0, self._interval()
+        replica, waiting = 0, _Waiting(self)
         while True:
             try:
                 self._replica(job_id, task_id, replica)
@@ -158,7 +156,7 @@ class Reader:
                     return replica
                 waits = self.query.follow and LATER in error.text
                 if waits and not jobs.ended(self.api.call("job/query", {"job_id": job_id})["status"]):
-                    self._wait(interval, error.text)
+                    self._wait(waiting, error.text)
                     continue
                 raise self._reason(error) from error
 
@@ -207,6 +205,16 @@ class Reader:
             "engine-log-not-found",
             "the lite has no log of this engine: it never started, or the pod of the lite was replaced since",
             see=f"kubectl get events -n {quoted(self.engines.namespace or self.config.namespace)}",
+        )
+
+
+class _Waiting(Activity):
+    """Waiting for an engine, reported as a line of its log."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reason = ""
+        super().__init__(
+            lambda: f"waiting: {printable(self.reason)}", reader.deadline.clock.now, at_once=True, say=reader.say
         )
 
 

@@ -5,9 +5,8 @@ and permanent errors for them.
 """
 
 import json
-import random
+import math
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
@@ -17,19 +16,30 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Api, Release, SecretKey
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.core.waiting import Deadline, until
+from kuscia_hooks.core.waiting import Deadline, current, until
 from kuscia_hooks.kuscia import domain_key
-from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, error_for
+from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, Unreachable, error_for
+from kuscia_hooks.kuscia.outage import Outage
 
 Protocol = Literal["TLS", "NOTLS", "MTLS"]
 TRIES = 4
+CONNECTIONS = 64
+CONNECT_SECONDS = 5.0
+STREAM_SECONDS = 30.0
+"""Longest pause within a stream. None is followed: a watch is told when to end, and stored logs are complete."""
+PROBE_SECONDS = 5.0
+"""Limit of a request that only asks whether the node is ready."""
+# Every version of Kuscia puts this name into the certificate of KusciaAPI (Kuscia facts 0.9). No other certificate of
+# the domain has it: those of its engines have the names of their pods.
+SERVER_NAME = "kusciaapi"
+_SNI = {"sni_hostname": SERVER_NAME}
 
 
 def _pause() -> None:
-    time.sleep(random.uniform(0.8, 1.2))  # noqa: S311
+    current().pause()
 
 
 def _url(path: str) -> str:
@@ -53,7 +63,7 @@ def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 class KusciaAPI:
-    """The KusciaAPI of one node, called as the operator of its domain.
+    """The KusciaAPI of one node, called as the operator of its domain. The current deadline bounds its requests.
 
     Args:
         endpoint: such as `https://kuscia-master.kuscia-master.svc.cluster.local:8082`.
@@ -61,6 +71,7 @@ class KusciaAPI:
         domain_id: domain of the node.
         key: the domain key; token and certificates are derived from it.
         timeout: of one request, in seconds.
+        patience: seconds that a call waits for a node that does not answer any more.
         transport: replaces the network in tests.
     """
 
@@ -72,10 +83,13 @@ class KusciaAPI:
         key: rsa.RSAPrivateKey,
         *,
         timeout: float = 30.0,
+        patience: float = math.inf,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.domain_id = domain_id
+        self._timeout, self._patience = timeout, patience
+        self._outage = Outage(self._wait)
         token = domain_key.api_token(key, domain_id)
         hide(token)
         verify: ssl.SSLContext | bool = True
@@ -85,8 +99,7 @@ class KusciaAPI:
             base_url=endpoint,
             headers={"Token": token, "Content-Type": "application/json"},
             verify=verify,
-            timeout=httpx.Timeout(timeout, connect=5.0),
-            limits=httpx.Limits(max_connections=64),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
             transport=transport,
             trust_env=False,
         )
@@ -100,7 +113,8 @@ class KusciaAPI:
     def call(self, path: str, body: dict[str, Any]) -> Any:
         """Send a request and return the `data` of the answer. Retryable errors are retried up to `TRIES` times.
 
-        A timeout is not retried, because the caller must slow down.
+        While the node does not answer, one caller waits for it, and all others wait for the outcome. A request that
+        timed out is not repeated, because the caller must slow down.
 
         Args:
             path: without the common prefix, such as `domain/query`.
@@ -112,22 +126,44 @@ class KusciaAPI:
             PermanentError: the node has a different key or protocol.
         """
         for attempt in range(1, TRIES + 1):
+            self._outage.hold()
             try:
                 return self.once(path, body)
-            except (Missing, TimedOut):
+            except Missing:
                 raise
-            except RetryableError:
+            except TimedOut:
+                self._outage.ask()
+                raise
+            except Unreachable:
+                self._outage.ask()
                 if attempt == TRIES:
                     raise
-            _pause()
+            except RetryableError:
+                if attempt == TRIES or current().passed:
+                    raise
+                _pause()
         raise AssertionError("unreachable")
 
-    def once(self, path: str, body: dict[str, Any]) -> Any:
-        """Send a request once; otherwise like `call`."""
+    def _wait(self) -> None:
+        """Wait until the node is ready. Raises RetryableError at the deadline, or when patience ends."""
         try:
-            response = self._client.post(_url(path), json=body)
-        except httpx.TimeoutException as error:
-            raise TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} timed out: {path}") from error
+            until(f"KusciaAPI of {self.domain_id}", self.ready, current().within(self._patience))
+        except DeadlineExceeded as error:
+            raise RetryableError(error.id, error.message, error.fix, error.see) from error
+
+    def _limit(self, seconds: float) -> httpx.Timeout:
+        deadline = current()
+        return httpx.Timeout(deadline.bound(seconds), connect=deadline.bound(min(seconds, CONNECT_SECONDS)))
+
+    def once(self, path: str, body: dict[str, Any], *, seconds: float | None = None) -> Any:
+        """Send a request once; otherwise like `call`.
+
+        Args:
+            seconds: limit of the request, instead of that of the client.
+        """
+        limit = self._limit(min(self._timeout, seconds or self._timeout))
+        try:
+            response = self._client.post(_url(path), json=body, timeout=limit, extensions=_SNI)
         except httpx.TransportError as error:
             raise self._transport_error(path, error) from error
         self._accepted(path, response)
@@ -142,16 +178,16 @@ class KusciaAPI:
         return answer.get("data")
 
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the objects of a streaming endpoint (`job/watch`, `log/task/query`). No read timeout applies.
+        """Yield the objects of a streaming endpoint (`job/watch`, `log/task/query`).
 
         Zero values are omitted from the objects and enums are numbers (Kuscia facts 7.1).
 
         Raises:
             StepError: as `once`, also after the first objects.
         """
-        patient = httpx.Timeout(30.0, connect=5.0, read=None)
+        limit = self._limit(STREAM_SECONDS)
         try:
-            with self._client.stream("POST", _url(path), json=body, timeout=patient) as response:
+            with self._client.stream("POST", _url(path), json=body, timeout=limit, extensions=_SNI) as response:
                 if response.status_code != 200:
                     response.read()
                 self._accepted(path, response)
@@ -168,7 +204,7 @@ class KusciaAPI:
     def version(self) -> str:
         """Return the version of the node, such as `v1.1.0b0`."""
         try:
-            response = self._client.get("/version")
+            response = self._client.get("/version", timeout=self._limit(self._timeout), extensions=_SNI)
         except httpx.TransportError as error:
             raise self._transport_error("/version", error) from error
         if response.status_code != 200:
@@ -189,6 +225,8 @@ class KusciaAPI:
             raise Busy(path, response.status_code, response.text.strip()[:200])
 
     def _transport_error(self, path: str, error: httpx.TransportError) -> StepError:
+        if isinstance(error, httpx.TimeoutException):
+            return TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} timed out: {path}")
         cause = printable(error) or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in cause:
             return PermanentError(
@@ -202,7 +240,7 @@ class KusciaAPI:
             return self._protocol_mismatch("requires a client certificate", "MTLS")
         if "WRONG_VERSION_NUMBER" in cause:
             return self._protocol_mismatch("does not use TLS", "NOTLS")
-        return RetryableError("kusciaapi-unreachable", f"cannot reach KusciaAPI {self.endpoint} ({cause}): {path}")
+        return Unreachable("kusciaapi-unreachable", f"cannot reach KusciaAPI {self.endpoint} ({cause}): {path}")
 
     def _protocol_mismatch(self, seen: str, protocol: str = "TLS or MTLS") -> PermanentError:
         return PermanentError(
@@ -218,18 +256,28 @@ class KusciaAPI:
 
     def ready(self) -> None:
         """Raise RetryableError until the node is ready."""
-        data = self.once("/healthZ", {})
+        data = self.once("/healthZ", {}, seconds=PROBE_SECONDS)
         if not (data or {}).get("ready"):
             raise RetryableError("kusciaapi-not-ready", f"KusciaAPI {self.endpoint} is not ready")
 
 
 @contextmanager
 def open_api(
-    kube: Kube, namespace: str, key_secret: SecretKey, api: Api, domain_id: str, deadline: Deadline
+    kube: Kube,
+    namespace: str,
+    key_secret: SecretKey,
+    api: Api,
+    domain_id: str,
+    deadline: Deadline,
+    patience: float = math.inf,
 ) -> Iterator[KusciaAPI]:
     """Yield a client for the KusciaAPI of the release's node once the node is ready.
 
     The key Secret is read on each call, so that a corrected Secret takes effect.
+
+    Args:
+        deadline: end of the wait for the node.
+        patience: seconds to wait for the node, now and whenever it does not answer any more.
 
     Raises:
         RetryableError: the key Secret is missing or invalid.
@@ -237,7 +285,7 @@ def open_api(
         DeadlineExceeded: the node was not ready before the deadline.
     """
     _, key = domain_key.read_key(kube, namespace, key_secret)
-    with KusciaAPI(api.endpoint, api.protocol, domain_id, key) as client:
+    with KusciaAPI(api.endpoint, api.protocol, domain_id, key, patience=patience) as client:
 
         def ready() -> None:
             try:
@@ -245,7 +293,7 @@ def open_api(
             except RetryableError as error:
                 raise RetryableError(error.id, error.message, see=f"kubectl get pods -n {quoted(namespace)}") from error
 
-        until(f"KusciaAPI of {domain_id}", ready, deadline)
+        until(f"KusciaAPI of {domain_id}", ready, deadline.within(patience))
         yield client
 
 
@@ -259,8 +307,9 @@ def brief_api(kube: Kube, config: Release) -> Iterator[Callable[[], KusciaAPI]]:
     with ExitStack() as stack:
 
         def opened() -> KusciaAPI:
-            deadline = Deadline(BRIEF_SECONDS)
-            session = open_api(kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline)
+            session = open_api(
+                kube, config.namespace, config.key_secret, config.api, config.domain_id, Deadline(0), BRIEF_SECONDS
+            )
             return stack.enter_context(session)
 
         yield opened

@@ -65,6 +65,10 @@ class TimedOut(RetryableError):
     """No answer in time; the request may have been carried out."""
 
 
+class Unreachable(RetryableError):
+    """No connection, or it broke; the request may have been carried out."""
+
+
 def error_for(path: str, code: int, text: str) -> ApiError:
     """Return the exception for an error code and message (Kuscia facts 7.3).
 

@@ -183,7 +183,6 @@ def attempt(settings: Routes, context: Context) -> Outcome:
 
 def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, StepError]]:
     """Apply a plan, deletions first: a name may be deleted and created again."""
-    progress = ChangeProgress(len(todo.actions))
 
     def work(action: Action) -> None:
         router.apply(action)
@@ -191,11 +190,12 @@ def _apply(router: _Router, todo: Plan, summary: Summary) -> list[tuple[Action, 
 
     failed: list[tuple[Action, StepError]] = []
     router.save()
-    for deletions in (True, False):
-        group = [action for action in todo.actions if (action.verb == "delete") is deletions]
-        for part in range(0, len(group), SAVE_EVERY):
-            failed += each(group[part : part + SAVE_EVERY], work, router.concurrency)
-            router.save()
+    with ChangeProgress(len(todo.actions)) as progress:
+        for deletions in (True, False):
+            group = [action for action in todo.actions if (action.verb == "delete") is deletions]
+            for part in range(0, len(group), SAVE_EVERY):
+                failed += each(group[part : part + SAVE_EVERY], work, router.concurrency)
+                router.save()
     broken = {id(action) for action, _ in failed}
     summary.count(action for action in todo.actions if id(action) not in broken)
     return failed

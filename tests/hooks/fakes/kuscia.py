@@ -36,6 +36,8 @@ class Kuscia:
         faults: one for each of the next requests: "" for none, an HTTP status, "reset", "lost", "hang", or
             "code <code> <message>".
         asked: path and body of each request.
+        gone: whether every connection is reset, from now on.
+        refused: number of requests while it is gone.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,7 @@ class Kuscia:
         self.replies: dict[str, Reply | list[Reply] | Callable[[dict[str, Any]], Reply]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.faults: list[str] = []
+        self.gone, self.refused = False, 0
         self.token_after = 0
         self.expected_token: str | None = None
         self._tokens = 0
@@ -358,7 +361,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", "0"))
         body = json.loads(self.rfile.read(length) or b"{}")
         fault = self.kuscia.faults.pop(0) if self.kuscia.faults else ""
-        if fault == "reset":
+        if self.kuscia.gone:
+            self.kuscia.refused += 1
+        if fault == "reset" or self.kuscia.gone:
             self._reset()
             return
         if fault == "hang":
