@@ -181,20 +181,22 @@ def test_client_certificate_issuer_equals_the_ca_of_the_node(key_pem: bytes) -> 
     assert client.subject.public_bytes() == bytes.fromhex("3017311530130603550403130c") + b"kuscia-hooks"
 
 
-def server_context(tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSLContext:
+def server_context(
+    tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutual: bool, name: str = "kusciaapi"
+) -> ssl.SSLContext:
     """TLS as a node serves it: its certificate is signed by the domain key and names a key identifier."""
     server_key = rsa.generate_private_key(65537, 2048)
     now = datetime.datetime.now(datetime.UTC)
-    name = domain_key.distinguished_name(domain_id)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "KusciaAPI")]))
-        .issuer_name(name)
+        .issuer_name(domain_key.distinguished_name(domain_id))
         .public_key(server_key.public_key())
         .serial_number(2)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -222,6 +224,18 @@ def test_rejects_server_with_other_key(tmp_path: Path, key_pem: bytes, other_key
     with (
         serve(kuscia, server_context(tmp_path, domain_key.load_key(other_key_pem), "alice", False)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", domain_key.load_key(key_pem)) as client,
+        fails("kusciaapi-certificate-mismatch"),
+    ):
+        client.ready()
+    assert kuscia.asked == []
+
+
+def test_rejects_engine_of_the_same_domain(tmp_path: Path, key_pem: bytes, kuscia: Kuscia) -> None:
+    """Engines have certificates that are signed with the domain key, too (Kuscia facts 1.8)."""
+    key = domain_key.load_key(key_pem)
+    with (
+        serve(kuscia, server_context(tmp_path, key, "alice", False, name="psi-0.alice.svc")) as endpoint,
+        KusciaAPI(endpoint, "TLS", "alice", key) as client,
         fails("kusciaapi-certificate-mismatch"),
     ):
         client.ready()

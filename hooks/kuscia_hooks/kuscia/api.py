@@ -228,6 +228,13 @@ class KusciaAPI:
         if isinstance(error, httpx.TimeoutException):
             return TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} timed out: {path}")
         cause = printable(error) or type(error).__name__
+        if "Hostname mismatch" in cause:
+            return PermanentError(
+                "kusciaapi-certificate-mismatch",
+                f"{self.endpoint} presented a certificate of domain {self.domain_id} that is not valid for the name "
+                f"{SERVER_NAME}: it is not KusciaAPI, but for example an engine",
+                fix="correct the endpoint",
+            )
         if "CERTIFICATE_VERIFY_FAILED" in cause:
             return PermanentError(
                 "kusciaapi-certificate-mismatch",

@@ -222,16 +222,16 @@ def _der(public: CertificatePublicKeyTypes) -> bytes:
 
 
 def ssl_context(key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSLContext:
-    """Return the TLS settings for the node of that domain. The server certificate must be signed with the domain key.
+    """Return the TLS settings for the node of that domain.
 
-    The host name is not compared: the key proves the identity, and Kuscia before 1.1 cannot add the name of a Service
-    to its certificate (Kuscia facts 0.9).
+    The server certificate must be signed with the domain key, and be valid for the server name of the request. For
+    KusciaAPI that name is not the host: Kuscia before 1.1 cannot add the name of a Service to its certificate (Kuscia
+    facts 0.9).
 
     Args:
         mutual: whether to present a client certificate (protocol MTLS).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_verify_locations(cadata=ca_certificate(key, domain_id).decode())
     if mutual:
