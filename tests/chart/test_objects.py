@@ -10,7 +10,7 @@ import yaml
 from tests.chart.render import CHART, Object, Scenario, hook, parse, pod_template, template_once, tool
 
 KUSCIA = {"master", "lite"}
-OBSERVED = (["pods", "events"], ["pods/log"])
+OBSERVED = (["pods", "events"], ["pods/log"], ["jobs"])
 COMMON_LABELS = {
     "app.kubernetes.io/name": "kuscia",
     "app.kubernetes.io/part-of": "kuscia",

@@ -209,6 +209,7 @@ def _release(**fields: Any) -> Release:
             "keySecret": {"name": "own-domain-key", "key": "domain.key"},
             "api": {"endpoint": "https://own:8082", "protocol": "TLS"},
             "release": "kuscia",
+            "ledger": "ledger",
             "gateway": "https://own.ns.svc.cluster.local:1080",
             **fields,
         }
@@ -265,3 +266,17 @@ def pod(name: str, component: str, domain: str = "kuscia-system", created: int =
 def container(name: str, restarts: int = 0, **state: Any) -> dict[str, Any]:
     """Return the status of a container; it is ready if it is running."""
     return {"name": name, "ready": "running" in state, "restartCount": restarts, "state": state}
+
+
+def job(name: str, component: str, domain: str = "kuscia-system", **status: Any) -> dict[str, Any]:
+    """Return a Job of release kuscia, started at midnight.
+
+    Args:
+        status: fields of its status.
+    """
+    labels = pod(name, component, domain)["metadata"]["labels"]
+    begin = "2026-11-24T00:00:00Z"
+    return {
+        "metadata": {"name": name, "namespace": "ns", "labels": labels, "creationTimestamp": begin},
+        "status": {"startTime": begin, **status},
+    }

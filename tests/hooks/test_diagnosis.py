@@ -9,10 +9,10 @@ from kuscia_hooks.core.config import Release
 from kuscia_hooks.inspect import diagnosis
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.kuscia_state import RouteState
 from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER as MASTER_GATEWAY
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Probe, Snapshot, WarningEvent
-from kuscia_hooks.inspect.status import RouteState
 from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
 from tests.hooks.conftest import RECORDINGS
 
@@ -298,7 +298,7 @@ def test_reports_pod_that_does_not_run(pod: PodState, cause: str) -> None:
 
 
 def test_reports_rejected_or_missing_pod() -> None:
-    refused = WarningEvent("ns", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
+    refused = WarningEvent("ns", "ReplicaSet", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
     found = only(diagnose(MASTER, Snapshot(warnings=(refused,))))
     assert found.id == "pod-not-created"
     assert "exceeded quota" in found.cause

@@ -8,7 +8,7 @@ import pytest
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import SecretKey
 from kuscia_hooks.core.errors import PermanentError, RetryableError
-from kuscia_hooks.inspect import doctor, snapshot
+from kuscia_hooks.inspect import doctor, reading, snapshot
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
 from kuscia_hooks.inspect.report import Report
@@ -104,9 +104,9 @@ def test_reports_extra_config_that_changed_after_start(
     recorded = start_record(key_pem, [(SQLITE.key_secret, key_pem), (more, b"clusterToken: a")], [])
     healthy.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(json.dumps(recorded))]
     healthy.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: a"}))
-    assert diagnose(config, snapshot.collect(config, kube, lambda: master)) == []
+    assert diagnose(config, reading.collect(config, kube, lambda: master)) == []
     healthy.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": "clusterToken: b"}))
-    (found,) = diagnose(config, snapshot.collect(config, kube, lambda: master))
+    (found,) = diagnose(config, reading.collect(config, kube, lambda: master))
     assert found.id == "secret-changed"
     assert "ns/more" in found.cause
     assert "kuscia.yaml" in found.seen
@@ -115,7 +115,7 @@ def test_reports_extra_config_that_changed_after_start(
 @pytest.mark.parametrize("message", ["", "no JSON", "[]"])
 def test_ignores_invalid_start_record(healthy: FakeCore, kube: Kube, master: KusciaAPI, message: str) -> None:
     healthy.pods["ns"][0]["status"]["initContainerStatuses"] = [prepared(message)]
-    assert snapshot.collect(SQLITE, kube, lambda: master).started_with is None
+    assert reading.collect(SQLITE, kube, lambda: master).started_with is None
 
 
 def test_reports_what_could_not_be_checked(
@@ -131,9 +131,9 @@ def test_reports_what_could_not_be_checked(
 
 
 def test_calls_kusciaapi_of_ready_node_only(healthy: FakeCore, kube: Kube) -> None:
-    assert snapshot.collect(SQLITE, kube, closed).api == (Report("kusciaapi-busy", "the message"),)
+    assert reading.collect(SQLITE, kube, closed).api == (Report("kusciaapi-busy", "the message"),)
     healthy.pods["ns"][0]["status"]["containerStatuses"][0]["ready"] = False
-    assert snapshot.collect(SQLITE, kube, closed).api == ()
+    assert reading.collect(SQLITE, kube, closed).api == ()
 
 
 def test_reads_logs_of_crash_loop(healthy: FakeCore, kube: Kube) -> None:
@@ -142,7 +142,7 @@ def test_reads_logs_of_crash_loop(healthy: FakeCore, kube: Kube) -> None:
     healthy.pods["ns"][0]["status"]["containerStatuses"] = [status]
     healthy.logs["ns", "m-1", "master", False] = b"this run\n"
     healthy.logs["ns", "m-1", "master", True] = b"run before\n"
-    node = snapshot.collect(SQLITE, kube, closed).node
+    node = reading.collect(SQLITE, kube, closed).node
     assert node is not None
     (found,) = [one for one in node.containers if one.name == "master"]
     assert (found.end_code, found.end_reason, found.waiting) == (0, "Completed", "CrashLoopBackOff")
@@ -162,7 +162,7 @@ def test_reads_newest_node_and_newest_pod_of_each_job(healthy: FakeCore, kube: K
     for one in pods[1:4]:
         one["metadata"]["labels"][job] = one["metadata"]["labels"]["app.kubernetes.io/component"]
     healthy.pods["ns"] += pods
-    found = snapshot.collect(SQLITE, kube, closed)
+    found = reading.collect(SQLITE, kube, closed)
     assert found.node is not None
     assert found.node.name == "m-2"
     assert [one.name for one in found.steps] == ["routes-1"]
@@ -171,7 +171,7 @@ def test_reads_newest_node_and_newest_pod_of_each_job(healthy: FakeCore, kube: K
 def test_reads_reason_of_unscheduled_pod(healthy: FakeCore, kube: Kube) -> None:
     condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
     healthy.pods["ns"] = [pod("m-1", "master", phase="Pending", conditions=[condition])]
-    node = snapshot.collect(SQLITE, kube, closed).node
+    node = reading.collect(SQLITE, kube, closed).node
     assert node is not None
     assert node.unscheduled == "0/1 nodes are available"
 
@@ -193,7 +193,7 @@ def test_reads_events_gateway_and_engines_of_lite(
     ]
     assert LITE.master is not None
     gateways[LITE.master.endpoint] = "kusciaapi-timeout"
-    found = snapshot.collect(LITE, kube, closed)
+    found = reading.collect(LITE, kube, closed)
     assert found.node is None
     assert [one.name for one in found.engines] == ["t-0"]
     assert [one.reason for one in found.warnings] == ["FailedCreate"]
@@ -210,10 +210,10 @@ def test_reads_warnings_and_errors_of_database(
     healthy.put("secrets", "ns", "db", data=secret_data(password="right"))
     config = master_release(domains={}, routes=[])
     monkeypatch.setattr(datastore, "check_database", lambda store, password: ["it is old"])
-    assert snapshot.collect(config, kube, lambda: master).database == (Report("database-warning", "it is old"),)
+    assert reading.collect(config, kube, lambda: master).database == (Report("database-warning", "it is old"),)
 
     def refused(store: Any, password: str) -> list[str]:
         raise PermanentError("kusciaapi-rejected", "it fails")
 
     monkeypatch.setattr(datastore, "check_database", refused)
-    assert snapshot.collect(config, kube, lambda: master).database == (Report("kusciaapi-rejected", "it fails"),)
+    assert reading.collect(config, kube, lambda: master).database == (Report("kusciaapi-rejected", "it fails"),)

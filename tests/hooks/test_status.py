@@ -7,10 +7,9 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.errors import RetryableError
-from kuscia_hooks.inspect import status
-from kuscia_hooks.kuscia import gateway
+from kuscia_hooks.inspect import kuscia_state, output, status
 from kuscia_hooks.kuscia.api import KusciaAPI
-from tests.hooks.builders import container, lite_release, master_release, pod
+from tests.hooks.builders import container, job, lite_release, master_release, pod
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply
 
@@ -48,7 +47,9 @@ def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Kuscia
         pod("kuscia-master-keys-x", "keys", phase="Succeeded"),
         pod("kuscia-master-x", "master", containerStatuses=[container("master", 2, running={})]),
     ]
+    core.jobs["ns"] = [job("kuscia-master-routes", "routes", active=1)]
     found = status.collect(MASTER, kube, lambda: master)
+    assert [row["step"] for row in found["steps"]] == ["routes"]
     assert [row["name"] for row in found["pods"]] == ["kuscia-master-x", "kuscia-master-keys-x"]
     assert found["pods"][0] | {"started": ""} == {
         "name": "kuscia-master-x",
@@ -73,7 +74,7 @@ def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Kuscia
     (unknown,) = found["unknown"]
     assert unknown.startswith("tables of bob: [kusciaapi-")
     assert "11503" in unknown
-    assert json.loads(status.as_json(found)) == found
+    assert json.loads(output.as_json(found)) == found
 
 
 def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: KusciaAPI) -> None:
@@ -131,16 +132,8 @@ def test_phase_names_reason_of_waiting(found: dict[str, Any], phase: str) -> Non
     assert status.phase(pod("x", "master", **found)) == phase
 
 
-def test_queries_routes_of_lite(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_routes_of_lite() -> None:
     lite = lite_release(partners=["bob"])
-    monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
-    reader = status.PartReader()
-    assert status.wanted_routes(lite, reader) == [("carl", "kuscia-system"), ("carl", "bob"), ("bob", "carl")]
-    assert reader.unread == []
-
-    def closed(endpoint: str, domain: str) -> str:
-        raise RetryableError("kusciaapi-timeout", "it is down")
-
-    monkeypatch.setattr(gateway, "master_id", closed)
-    assert status.wanted_routes(lite, reader) == [("carl", "bob"), ("bob", "carl")]
-    assert reader.unread == ["route to the master: [kusciaapi-timeout] it is down"]
+    own = [("carl", "bob"), ("bob", "carl")]
+    assert kuscia_state.wanted_routes(lite, "kuscia-system") == [("carl", "kuscia-system"), *own]
+    assert kuscia_state.wanted_routes(lite, "") == own

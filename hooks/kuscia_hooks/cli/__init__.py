@@ -113,10 +113,11 @@ def doctor(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
 @option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(settings: Any, kube: Any, open_api: Callable[[], Any], as_json: bool) -> int:
     """Show pods, domains and nodes, routes, tables and jobs. Exits 1 if a part could not be read."""
+    from kuscia_hooks.inspect import output
     from kuscia_hooks.inspect import status as command
 
     found = command.collect(settings, kube, open_api)
-    print_text(command.as_json(found) if as_json else command.as_text(found))
+    print_text(output.as_json(found) if as_json else command.as_text(found))
     return 1 if found["unknown"] else 0
 
 

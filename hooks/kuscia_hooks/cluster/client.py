@@ -161,6 +161,13 @@ class Kube:
         """Return the pods that a label selector matches, as JSON objects of the API server."""
         return self._list("pods", namespace, self._core.list_namespaced_pod, label_selector=selector)
 
+    def jobs(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Return the Jobs that a label selector matches, as JSON objects of the API server."""
+        from kubernetes import client
+
+        function = client.BatchV1Api(self._core.api_client).list_namespaced_job
+        return self._list("jobs", namespace, function, label_selector=selector)
+
     def events(self, namespace: str) -> list[dict[str, Any]]:
         """Return the events of type Warning, as JSON objects of the API server."""
         return self._list("events", namespace, self._core.list_namespaced_event, field_selector="type=Warning")

@@ -9,10 +9,10 @@ from kuscia_hooks.inspect.known.engines import ENGINE
 from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_hooks.inspect.known.routes import ROUTE_REASONS
 from kuscia_hooks.inspect.known.steps import FIXES
+from kuscia_hooks.inspect.kuscia_state import NO_DOMAIN, RouteState
 from kuscia_hooks.inspect.names import namespace_of, peer_names, release_names
 from kuscia_hooks.inspect.pods import last_line, place, pod_findings, report_finding, step_findings
 from kuscia_hooks.inspect.snapshot import MASTER, Probe, Snapshot
-from kuscia_hooks.inspect.status import NO_DOMAIN, RouteState
 
 
 def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.inspect import diagnosis, snapshot
+from kuscia_hooks.inspect import diagnosis, reading
 from kuscia_hooks.kuscia.api import KusciaAPI
 
 
@@ -18,7 +18,7 @@ def attempt(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> i
     Returns:
         The exit code: 0 nothing found, 1 causes found, 2 nothing found but not everything could be checked.
     """
-    seen = snapshot.collect(config, kube, open_api)
+    seen = reading.collect(config, kube, open_api)
     findings = diagnosis.diagnose(config, seen)
     for line in diagnosis.describe(findings, config.domain_id, seen.unread):
         logger.info("%s", line)

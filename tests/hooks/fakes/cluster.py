@@ -32,6 +32,7 @@ class FakeCore:
     Attributes:
         fail: is called with verb, kind and name before each call, and may raise or change the state.
         pods: by namespace.
+        jobs: by namespace.
         logs: by namespace, pod, container, and whether it is the previous run.
         refused: permissions that the user does not have, as verb and resource.
     """
@@ -41,6 +42,7 @@ class FakeCore:
         self.calls: list[tuple[str, str, str]] = []
         self.fail: Callable[[str, str, str], None] = lambda verb, kind, name: None
         self.pods: dict[str, list[dict[str, Any]]] = {}
+        self.jobs: dict[str, list[dict[str, Any]]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.logs: dict[tuple[str, str, str, bool], bytes] = {}
         self.refused: set[tuple[str, str]] = set()
@@ -128,6 +130,11 @@ class FakeCore:
         pods = [pod for pod in self.pods.get(namespace, []) if _selected(pod["metadata"]["labels"], label_selector)]
         return Raw(json.dumps({"items": pods}).encode())
 
+    def list_jobs(self, namespace: str, selector: str) -> "Raw":
+        self._called("list", "jobs", selector)
+        jobs = [job for job in self.jobs.get(namespace, []) if _selected(job["metadata"]["labels"], selector)]
+        return Raw(json.dumps({"items": jobs}).encode())
+
     def list_namespaced_event(self, namespace: str, *, field_selector: str, **_: Any) -> "Raw":
         self._called("list", "events", field_selector)
         return Raw(json.dumps({"items": self.events.get(namespace, [])}).encode())
@@ -145,13 +152,24 @@ class FakeCore:
 
 
 class FakeApiClient(ApiClient):
-    """Answers SelfSubjectAccessReviews."""
+    """Answers SelfSubjectAccessReviews, and lists Jobs."""
 
     def __init__(self, core: FakeCore) -> None:
         super().__init__()
         self._core = core
 
-    def call_api(self, resource_path: str, method: str, *_: Any, body: Any = None, **__: Any) -> SimpleNamespace:
+    def call_api(
+        self,
+        resource_path: str,
+        method: str,
+        path_params: dict[str, str] | None = None,
+        query_params: Any = None,
+        *_: Any,
+        body: Any = None,
+        **__: Any,
+    ) -> Any:
+        if (method, resource_path) == ("GET", "/apis/batch/v1/namespaces/{namespace}/jobs"):
+            return self._core.list_jobs((path_params or {})["namespace"], dict(query_params)["labelSelector"])
         assert (method, resource_path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
         asked = body["spec"]["resourceAttributes"]
         resource = "/".join(filter(None, (asked["resource"], asked["subresource"])))

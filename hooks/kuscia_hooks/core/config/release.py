@@ -28,6 +28,7 @@ class Release(ApiStep):
     mode: Literal["master", "lite"]
     release: Name
     fullname: Name
+    ledger: Name
     gateway: Endpoint
     extra_config_secret: SecretKey | None = None
     domains: dict[DomainId, Neighbor] = {}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kuscia_hooks.inspect.status import NO_HANDSHAKE, NO_ROUTE
+from kuscia_hooks.inspect.kuscia_state import NO_HANDSHAKE, NO_ROUTE
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ mode: {{ .Chart.Name }}
 {{ include "kuscia.stepConfig" . }}
 release: {{ .Release.Name }}
 fullname: {{ include "kuscia.fullname" . }}
+ledger: {{ include "kuscia.ledgerName" . }}
 gateway: {{ include "kuscia.gateway" . }}
 {{ include "kuscia.extraConfigSecret" . }}
 {{- end -}}

@@ -97,9 +97,13 @@ nothing: an empty list of resourceNames stands for all objects.
   verbs: [get]
 {{- end -}}
 
-{{/* Read what `doctor`, `status`, `logs` and `invite` use in the release namespace: {secrets, services}. */}}
+{{/* Read what `doctor`, `status`, `logs` and `invite` use in the release namespace: {ctx, secrets, services}. */}}
 {{- define "kuscia.rule.doctor" -}}
 {{ include "kuscia.rule.look" . }}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list]
 {{ include "kuscia.rule.readSecrets" .secrets }}
 {{ include "kuscia.rule.named" (dict "resources" (list "services") "names" .services "allow" (list "get")) }}
+{{ include "kuscia.rule.named" (dict "resources" (list "configmaps") "names" (list (include "kuscia.ledgerName" .ctx) (printf "%s-config" (include "kuscia.fullname" .ctx))) "allow" (list "get")) }}
 {{- end -}}

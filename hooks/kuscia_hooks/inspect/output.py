@@ -1,0 +1,61 @@
+"""Prints what `status` and `doctor` found: as tables for a person, or as JSON for a program."""
+
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kuscia_hooks.core.text import printable
+
+_STYLES = {"Ready": "green", "Running": "green", "True": "green", "Succeeded": "green"} | dict.fromkeys(
+    ("NotReady", "Failed", "False", "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "Error"), "red"
+)
+
+
+def as_json(found: Mapping[str, Any]) -> str:
+    """Return a result as one line of JSON."""
+    return json.dumps(found, ensure_ascii=False)
+
+
+def as_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table: colored on a terminal, plain lines elsewhere.
+
+    Args:
+        columns: keys of the rows, in camelCase; the heads of the table are their words.
+    """
+    if not rows:
+        return f"{title}: none"
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    head = [_words(column) for column in columns]
+    return (_terminal_table if sys.stdout.isatty() else _plain_table)(title, head, cells)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else printable(value) or "-"
+
+
+def _words(column: str) -> str:
+    return "".join(f" {letter}" if letter.isupper() else letter for letter in column).upper()
+
+
+def _plain_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+    return "\n".join([title, *(f"  {line}".rstrip() for line in lines)])
+
+
+def _terminal_table(title: str, head: list[str], rows: list[list[str]]) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, title=title, title_justify="left", box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    # The terminal gives its width; the text itself is printed by the log, which masks secrets.
+    console = Console(file=io.StringIO(), force_terminal=True, width=Console().width)
+    with console.capture() as printed:
+        console.print(table)
+    return printed.get().rstrip()
