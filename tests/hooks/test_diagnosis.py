@@ -298,10 +298,11 @@ def test_reports_pod_that_does_not_run(pod: PodState, cause: str) -> None:
 
 
 def test_reports_rejected_or_missing_pod() -> None:
-    refused = WarningEvent("ns", "ReplicaSet", "kuscia-master-5d5f7c9b7b", "FailedCreate", "exceeded quota: small")
+    refused = WarningEvent("ns", "ReplicaSet", "kuscia-master-5d5f7c9b7b", "FailedCreate", "webhook denied the request")
     found = only(diagnose(MASTER, Snapshot(warnings=(refused,))))
     assert found.id == "pod-not-created"
-    assert "exceeded quota" in found.cause
+    assert "webhook denied" in found.cause
+    assert found.fix == "kubectl describe replicaset kuscia-master-5d5f7c9b7b -n ns"
     assert only(diagnose(MASTER, Snapshot())).id == "no-pod"
 
 
@@ -410,12 +411,22 @@ def test_names_domains_of_route_with_dashes() -> None:
     assert "<namespace of org-a-node1>" in only(diagnose(MASTER, replace(HEALTHY, routes=(route,)))).fix
 
 
-def test_missing_route_of_lite_is_fixed_at_its_master() -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "release", "namespace"),
+    [
+        (MASTER_ENDPOINT, "kuscia", "kuscia-master"),
+        ("https://prod-kuscia-master.hub.svc.cluster.local:1080", "prod", "hub"),
+        ("https://gateway.hub.svc.cluster.local:1080", "<master release>", "hub"),
+        ("https://kuscia.example.com", "<master release>", "<master namespace>"),
+    ],
+)
+def test_missing_route_of_lite_is_fixed_at_its_master(endpoint: str, release: str, namespace: str) -> None:
+    lite = lite_release(master={"endpoint": endpoint})
     route = RouteState("carl", "bob", "", False, "no such route")
-    found = only(diagnose(LITE, replace(kuscia(LITE, "", ready=True), routes=(route,))))
+    found = only(diagnose(lite, replace(kuscia(lite, "", ready=True), routes=(route,))))
     assert found.id == "route-missing"
-    assert "<master namespace>" in found.fix
-    assert "runId" not in found.fix
+    upgrade = f"helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
+    assert found.fix.startswith(f"{upgrade} --set master.jobs.runId=")
 
 
 def test_reports_database_warning() -> None:

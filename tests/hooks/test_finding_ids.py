@@ -6,7 +6,9 @@ from pathlib import Path
 
 from kuscia_hooks import inspect
 from kuscia_hooks.core.catalog import CATALOG
-from kuscia_hooks.inspect.known.engines import ENGINE
+from kuscia_hooks.inspect.known.engines import ENGINE, JOB
+from kuscia_hooks.inspect.known.events import EVENTS, OTHER_EVENT
+from kuscia_hooks.inspect.known.host import HOST
 from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_hooks.inspect.known.routes import ROUTE_REASONS
 from kuscia_hooks.inspect.known.steps import FIXES
@@ -25,7 +27,9 @@ def in_code() -> Iterator[str]:
 
 
 def found() -> set[str]:
-    return {one.id for table in (KUSCIA, ENGINE, ROUTE_REASONS) for one in table} | set(in_code())
+    return {
+        one.id for table in (KUSCIA, ENGINE, JOB, EVENTS, (OTHER_EVENT,), HOST, ROUTE_REASONS) for one in table
+    } | set(in_code())
 
 
 def test_every_finding_and_fix_has_a_summary() -> None:

@@ -12,7 +12,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
 from kuscia_hooks.core.config import Prepare
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError
-from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
+from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
 from kuscia_hooks.steps import prepare
 from tests.hooks.builders import MYSQL, POSTGRES, context, prepare_lite, prepare_master
 from tests.hooks.conftest import secret_data
@@ -358,7 +358,9 @@ def test_records_marks_of_the_secrets_used(
     core.put("secrets", "ns", "db", data=secret_data(password="hidden-password"))
     monkeypatch.setattr(datastore, "check_database", lambda *_: [])
     run(prepare_master(MYSQL, **EXTRA), master_base(base), kube, fake_time)
-    assert json.loads(record.read_text()) == {
+    recorded = json.loads(record.read_text())
+    assert recorded.pop("kernel") == kernel.parameters()
+    assert recorded == {
         "secrets": {
             "key/domain.key": domain_key.fingerprint(key_pem, key_pem),
             "more/kuscia.yaml": domain_key.fingerprint(key_pem, text.encode()),

@@ -1,25 +1,44 @@
 """Derives the causes of failure from a snapshot of a release, without I/O."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.inspect.finding import Finding, match_log
-from kuscia_hooks.inspect.known.engines import ENGINE
+from kuscia_hooks.inspect.known.engines import CONNECTION_LOST, ENGINE, JOB, MORE_ROOM, NO_ROOM
+from kuscia_hooks.inspect.known.events import CONSEQUENCES
 from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_hooks.inspect.known.routes import ROUTE_REASONS
 from kuscia_hooks.inspect.known.steps import FIXES
 from kuscia_hooks.inspect.kuscia_state import NO_DOMAIN, RouteState
 from kuscia_hooks.inspect.names import namespace_of, peer_names, release_names
-from kuscia_hooks.inspect.pods import last_line, place, pod_findings, report_finding, step_findings
-from kuscia_hooks.inspect.snapshot import MASTER, Probe, Snapshot
+from kuscia_hooks.inspect.pods import (
+    event_finding,
+    host_finding,
+    job_findings,
+    last_line,
+    owner_names,
+    place,
+    pod_findings,
+    report_finding,
+    step_findings,
+)
+from kuscia_hooks.inspect.snapshot import MASTER, EngineJob, Probe, Snapshot
+from kuscia_hooks.kuscia import jobs, kernel
+
+# How long an engine may wait for its pod before that is a finding.
+_SLOW_START = 60.0
 
 
 def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
     """Return the causes of failure that a snapshot shows; root causes come first."""
     names = release_names(config, snapshot.node.name if snapshot.node else "")
+    held = pod_findings(snapshot.node, snapshot, names, "node") if snapshot.node else []
     found = [
-        *_node(config, snapshot, names),
+        *(held if snapshot.node else _no_node(config, snapshot, names)),
+        *_not_started(snapshot, names),
+        *_node(config, snapshot, names, held),
         *_steps(snapshot, names),
         *_changed(snapshot, names),
         *_gateways(config, snapshot, names),
@@ -28,6 +47,7 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
         *_routes(config, snapshot, names),
         *_database(snapshot, names),
         *_engines(snapshot, names),
+        *_latest_job(config, snapshot, names),
     ]
     if snapshot.known is False and not any(finding.id == "unknown-domain" for finding in found):
         cause = f"the master has no domain {config.domain_id}"
@@ -39,18 +59,36 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
     return list(unique.values())
 
 
-def _node(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
-    node = snapshot.node
-    if node is None:
-        yield from _no_node(config, snapshot, names)
+def _not_started(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
+    """Yield what keeps Jobs, steps and engines from starting: the cause of what is missing elsewhere."""
+    for job in snapshot.jobs:
+        yield from job_findings(job, snapshot, names)
+    for pod in snapshot.steps:
+        yield from pod_findings(pod, snapshot, names, "step")
+    for pod in snapshot.engines:
+        yield from pod_findings(pod, snapshot, names, "engine")
+
+
+def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list[Finding]) -> Iterator[Finding]:
+    """Yield the causes in the logs of the Kuscia pod.
+
+    Args:
+        held: the findings about its state; they explain why Kuscia does not run.
+    """
+    if snapshot.node is None or held:
         return
-    general = list(pod_findings(node, snapshot, names))
-    yield from general
+    node = snapshot.node
     for container in node.containers:
-        if container.name != config.mode or container.ready or general:
+        if container.name == "prepare" and not container.ready:
+            yield from step_findings(node, container, names)
+        if container.name != config.mode or container.ready:
             continue
         where = place(node, container)
-        finding = match_log(container.log, KUSCIA, names, where) or match_log(container.previous, KUSCIA, names, where)
+        finding = (
+            host_finding(node, container, names, "node")
+            or match_log(container.log, KUSCIA, names, where)
+            or match_log(container.previous, KUSCIA, names, where)
+        )
         if finding:
             yield finding
         elif container.end_code is not None:
@@ -63,15 +101,15 @@ def _node(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iterato
 
 
 def _no_node(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
-    about = [one for one in snapshot.warnings if one.about.startswith(config.fullname)]
-    for warning in about:
-        yield Finding(
-            "pod-not-created",
-            f"the pod could not be created: {printable(warning.message)}",
-            f"kubectl describe replicaset -n {names['namespace']} -l app.kubernetes.io/component={config.mode}",
-            f"event {warning.reason} of {warning.namespace}/{warning.about}",
-        )
-    if not about:
+    """Yield why the Kuscia pod does not exist: the newest event of its ReplicaSets."""
+    of_sets = [
+        one
+        for one in snapshot.warnings
+        if one.kind == "ReplicaSet" and one.about.startswith(f"{config.fullname}-") and one.reason not in CONSEQUENCES
+    ]
+    if of_sets:
+        yield event_finding(max(of_sets, key=lambda one: one.time), names, "node")
+    else:
         yield Finding(
             "no-pod",
             f"Deployment {config.fullname} has no pod",
@@ -82,9 +120,9 @@ def _no_node(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iter
 
 def _steps(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
     for pod in snapshot.steps:
-        yield from pod_findings(pod, snapshot, names)
         for container in pod.containers:
-            yield from step_findings(pod, container, names)
+            if container.end_reason != "OOMKilled":
+                yield from step_findings(pod, container, names)
 
 
 def _changed(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
@@ -179,7 +217,10 @@ def _route_fix(config: Release, route: RouteState, names: dict[str, str], missin
             f"   # then: {names['upgrade']} --set master.jobs.runId=$(date +%s)"
         )
     if missing:
-        return f"kubectl kuscia doctor -n {names['peer_namespace']}   # the master release creates the routes"
+        return (
+            f"{names['master_upgrade']} --set master.jobs.runId=$(date +%s)   # by the operator of the master, whose "
+            "release creates the routes"
+        )
     if route.endpoint:
         return f"curl -kv {quoted(route.endpoint + '/')}   # run it in a pod of {source}"
     return f"kubectl kuscia doctor -n {destination}   # and: kubectl kuscia doctor -n {source}"
@@ -193,11 +234,14 @@ def _database(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
 
 def _engines(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
     for pod in snapshot.engines:
-        yield from pod_findings(pod, snapshot, names)
         for container in pod.containers:
             finding = match_log(container.log, ENGINE, names, place(pod, container))
+            if finding is None and container.end_code:
+                finding = host_finding(pod, container, names, "engine")
             if finding:
                 yield finding
+            elif CONNECTION_LOST.search(container.log):
+                yield from _kernel(snapshot, names, place(pod, container))
     if snapshot.node is None and snapshot.engines:
         pods = " ".join(quoted(pod.name) for pod in snapshot.engines)
         yield Finding(
@@ -206,6 +250,56 @@ def _engines(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
             f"kubectl delete pods {pods} -n {names['engines']}",
             f"namespace {names['engines']}",
         )
+
+
+def _kernel(snapshot: Snapshot, names: dict[str, str], where: str) -> Iterator[Finding]:
+    """Yield the kernel parameters that Kuscia does not recommend, where connections break (Kuscia facts 12.6)."""
+    unmet = kernel.unmet((snapshot.started_with or {}).get("kernel") or {})
+    if unmet:
+        yield Finding(
+            "kernel-parameters",
+            f"engines lose connections, and kernel parameters are not as Kuscia recommends: {', '.join(unmet)}",
+            "scripts/deploy/set_kernel_params.sh   # of Kuscia, on the node; parameters of the pod itself: "
+            f"securityContext.sysctls in {names['node']}.podSecurityContext",
+            where,
+        )
+
+
+def _latest_job(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
+    """Yield why the engines of the latest job did not start or failed."""
+    job = snapshot.latest_job
+    if job is None or job.status["state"] == "Succeeded":
+        return
+    where = f"KusciaJob {printable(job.job_id)}"
+    reasons = printable(jobs.reasons(job.status))
+    starting = not jobs.ended(job.status) and (job.age is None or job.age < _SLOW_START)
+    finding = match_log(reasons, JOB, owner_names(names, "engine"), where)
+    if finding and not (starting and finding.id == NO_ROOM):
+        yield replace(finding, cause=finding.cause + _amounts(config, job)) if finding.id == NO_ROOM else finding
+    elif CONNECTION_LOST.search(reasons):
+        yield from _kernel(snapshot, names, where)
+    elif not starting and not jobs.ended(job.status):
+        waiting = sorted(
+            party["domain_id"]
+            for task in job.status.get("tasks") or []
+            for party in task.get("parties") or []
+            if party.get("state") == "Pending"
+        )
+        if config.mode == "lite":
+            waiting = [domain for domain in waiting if domain == config.domain_id and not snapshot.engines]
+        if waiting:
+            cause = f"no engine pod was created for {printable(', '.join(waiting))}"
+            yield Finding(NO_ROOM, cause + _amounts(config, job), MORE_ROOM.format_map(names), where)
+
+
+def _amounts(config: Release, job: EngineJob) -> str:
+    """Return what is requested and what is offered, as far as it is known."""
+    texts = [f"AppImage {printable(name)} requests {text}" for name, text in sorted(job.requests.items()) if text]
+    capacity = config.engines.capacity if config.engines else {}
+    if capacity:
+        offered = ", ".join(f"{name} {amount}" for name, amount in sorted(capacity.items()))
+        texts.append(f"the capacity of {config.domain_id} is {offered}")
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def describe(findings: list[Finding], domain: str, unread: tuple[str, ...]) -> list[str]:

@@ -19,7 +19,7 @@ NO_HANDSHAKE = "no handshake yet"
 
 
 def own_domains(config: Release) -> list[str]:
-    """Return the domains that the release looks after: on a master all of its values, on a lite its own."""
+    """Return the domains that `status` and `doctor` show: on a master all of its values, on a lite its own."""
     return [config.domain_id] if config.mode == "lite" else sorted(config.domains)
 
 

@@ -1,9 +1,9 @@
 """The names of a release that fixes refer to."""
 
-from kuscia_hooks.core.config import Database, Release
+from kuscia_hooks.core.config import Database, Release, split_endpoint
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.inspect.finding import swapped
-from kuscia_hooks.inspect.known.commands import MASTER_UPGRADE, RESTART, UPGRADE
+from kuscia_hooks.inspect.known.commands import RESTART, UPGRADE
 from kuscia_hooks.kuscia.database_server import create_statement
 
 
@@ -35,11 +35,26 @@ def release_names(config: Release, pod: str) -> dict[str, str]:
     names = {name: quoted(value) if value else "" for name, value in values.items()}
     names["create_database"] = create_statement(store) if store else ""
     names["endpoint_value"] = "lite.master.endpoint"
-    names["peer_namespace"] = "<master namespace>" if config.mode == "lite" else names["namespace"]
     names["upgrade"] = UPGRADE.format_map(names)
-    names["master_upgrade"] = MASTER_UPGRADE if config.mode == "lite" else names["upgrade"]
+    master, names["peer_namespace"] = names["release"], names["namespace"]
+    if config.mode == "lite":
+        master, names["peer_namespace"] = _master_release(endpoint)
+    names["master_upgrade"] = UPGRADE.format_map({"release": master, "namespace": names["peer_namespace"]})
     names["restart"] = RESTART.format_map(names)
     return names
+
+
+def _master_release(endpoint: str) -> tuple[str, str]:
+    """Return release and namespace of a master, quoted for a shell; placeholders if the endpoint does not tell."""
+    labels = (split_endpoint(endpoint).hostname or "").split(".")
+    if len(labels) < 3 or labels[2] != "svc":
+        return "<master release>", "<master namespace>"
+    service, namespace = labels[0], labels[1]
+    # The name of the Service has the name of the release in front, unless the release is named kuscia.
+    if service == "kuscia-master":
+        return "kuscia", quoted(namespace)
+    release = service.removesuffix("-kuscia-master")
+    return quoted(release) if release != service else "<master release>", quoted(namespace)
 
 
 def peer_names(config: Release, domain: str, endpoint: str, names: dict[str, str]) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Part(Generic[T]):
 
 
 class Parts:
-    """Reads parts in threads, and keeps their order for the report of those that could not be read.
+    """Reads parts in threads, and keeps their order to report what could not be read.
 
     The threads are daemons: a request that never ends does not keep the command from ending.
     """

@@ -1,58 +1,108 @@
-"""Findings from the state and the log of a pod."""
+"""Findings from the state, the events and the logs of pods and Jobs."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.finding import Finding, match_log
+from kuscia_hooks.inspect.known.events import CONSEQUENCES, EVENTS, OTHER_EVENT
+from kuscia_hooks.inspect.known.host import HOST
 from kuscia_hooks.inspect.known.steps import FIXES
 from kuscia_hooks.inspect.report import Report, from_log, from_termination_message
-from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot
+from kuscia_hooks.inspect.snapshot import ContainerState, JobState, PodState, Snapshot, WarningEvent
 
-_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-_CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_WAITING = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+)
+Owner = Literal["node", "step", "engine"]
+"""What a container belongs to, which decides where its resources are set."""
+# The path of the resources in the values, and the command that increases the memory limit.
+_RESOURCES: Mapping[Owner, tuple[str, str]] = {
+    "node": ("{node}.resources", "{upgrade} --set {node}.resources.limits.memory=8Gi"),
+    "step": ("{node}.jobs.resources", "{upgrade} --set {node}.jobs.resources.limits.memory=1Gi"),
+    "engine": (
+        "master.appImages.<name>.deployTemplates[].containers[].resources",
+        "{master_upgrade} -f <values>   # with a higher resources.limits.memory of the container in "
+        "master.appImages.<name>.deployTemplates",
+    ),
+}
 
 
-def pod_findings(pod: PodState, snapshot: Snapshot, names: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what keeps a pod from running, whatever it runs."""
-    describe = f"kubectl describe pod {quoted(pod.name)} -n {quoted(pod.namespace)}"
-    if pod.unscheduled:
-        yield Finding(
-            "pod-unscheduled",
-            f"the pod cannot be scheduled: {printable(pod.unscheduled)}",
-            f"{describe}   # add capacity or the missing volume, or reduce the requests",
-            f"{pod.namespace}/{pod.name}",
-        )
+def owner_names(names: Mapping[str, str], owner: Owner) -> dict[str, str]:
+    """Return the names, with those for the resources of an owner."""
+    path, more_memory = _RESOURCES[owner]
+    return {**names, "resources": path.format_map(names), "more_memory": more_memory.format_map(names)}
+
+
+def pod_findings(pod: PodState, snapshot: Snapshot, names: Mapping[str, str], owner: Owner) -> list[Finding]:
+    """Return what keeps a pod from running, whatever it runs: from its state, else from its newest warning event."""
+    found = list(_from_state(pod, names, owner))
+    if any(finding.id == "image-pull" for finding in found):
+        missing = snapshot.newest_warning(pod.namespace, "Pod", pod.name, CONSEQUENCES)
+        if missing and missing.reason == "FailedToRetrieveImagePullSecret":
+            found.insert(0, event_finding(missing, names, owner))
+    elif not found and pod.hanging:
+        warning = snapshot.newest_warning(pod.namespace, "Pod", pod.name, CONSEQUENCES)
+        if warning:
+            found.append(event_finding(warning, names, owner))
+    return found
+
+
+def _from_state(pod: PodState, names: Mapping[str, str], owner: Owner) -> Iterator[Finding]:
+    where = f"{pod.namespace}/{pod.name}"
+    if pod.evicted:
+        yield _recognized(pod.evicted, _object(names, owner, "pod", pod.namespace, pod.name), where)
+    elif pod.unscheduled:
+        text = f"FailedScheduling: {pod.unscheduled}"
+        yield _recognized(text, _object(names, owner, "pod", pod.namespace, pod.name), where)
     for container in pod.containers:
-        where = place(pod, container)
-        if container.waiting in _IMAGE:
-            yield Finding(
-                "image-pull",
-                f"the image cannot be pulled: {printable(container.message)}",
-                f"{describe}   # fix the image name, or the registry login (global.kuscia.imagePullSecrets; for engine "
-                "pods the default ServiceAccount of their namespace)",
-                where,
-            )
-        elif container.waiting in _CREATE:
-            yield Finding(
-                "container-create",
-                f"the container cannot be created: {printable(container.message)}",
-                describe,
-                where,
-            )
+        of = owner if container.name == names["node"] or owner == "engine" else "step"
+        about = _object(names, of, "pod", pod.namespace, pod.name)
+        if container.waiting in _WAITING:
+            yield _recognized(f"{container.waiting}: {container.message}", about, place(pod, container))
         elif container.end_reason == "OOMKilled" and not container.ready:
-            yield Finding(
-                "out-of-memory",
-                "the container exceeded its memory limit",
-                f"{names['upgrade']} --set {names['node']}.resources.limits.memory=8Gi",
-                where,
-            )
-        elif container.name == "prepare" and not container.ready:
-            yield from step_findings(pod, container, names)
-    if not pod.containers and not pod.unscheduled:
-        for warning in snapshot.warnings:
-            if warning.about == pod.name:
-                where = f"event {warning.reason} of {pod.namespace}/{pod.name}"
-                yield Finding("pod-warning", printable(warning.message), describe, where)
+            cause = "the container exceeded its memory limit"
+            yield Finding("out-of-memory", cause, about["more_memory"], place(pod, container))
+
+
+def job_findings(job: JobState, snapshot: Snapshot, names: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield why a Job has no pod, if an event tells."""
+    warning = snapshot.newest_warning(job.namespace, "Job", job.name, CONSEQUENCES)
+    if warning:
+        yield event_finding(warning, names, "step")
+
+
+def event_finding(warning: WarningEvent, names: Mapping[str, str], owner: Owner) -> Finding:
+    """Return the finding of a warning event."""
+    about = _object(names, owner, warning.kind.lower(), warning.namespace, warning.about)
+    where = f"event {warning.reason} of {warning.namespace}/{warning.about}"
+    return _recognized(f"{warning.reason}: {warning.message}", about, where)
+
+
+def _object(names: Mapping[str, str], owner: Owner, kind: str, namespace: str, name: str) -> dict[str, str]:
+    about = {"kind": quoted(kind), "object": quoted(name), "object_namespace": quoted(namespace)}
+    return {**owner_names(names, owner), **about}
+
+
+def _recognized(text: str, names: Mapping[str, str], where: str) -> Finding:
+    """Return the finding of a text `<reason>: <message>`."""
+    message = {"message": printable(text.partition(": ")[2])}
+    finding = match_log(text, EVENTS, {**names, **message}, where)
+    return finding or Finding(OTHER_EVENT.id, printable(text), OTHER_EVENT.fix.format_map(names), where)
+
+
+def host_finding(pod: PodState, container: ContainerState, names: Mapping[str, str], owner: Owner) -> Finding | None:
+    """Return the finding for a container that failed because of its node, its image or its limits; None for none."""
+    about = {**owner_names(names, owner), "pod": quoted(pod.name), "namespace": quoted(pod.namespace)}
+    texts = (container.log, container.previous, container.termination, container.message)
+    return next((one for one in (match_log(text, HOST, about, place(pod, container)) for text in texts) if one), None)
 
 
 def place(pod: PodState, container: ContainerState) -> str:
@@ -69,7 +119,10 @@ def step_findings(pod: PodState, container: ContainerState, names: Mapping[str, 
     reports = from_log(container.log) or from_termination_message(container.termination)
     for report in reports:
         yield report_finding(report, names, where, show)
-    if not reports and container.end_code is not None:
+    known = None if reports else host_finding(pod, container, names, "step")
+    if known:
+        yield known
+    elif not reports and container.end_code is not None:
         cause = f"the step exited with code {container.end_code} and reported no error"
         yield Finding("step-failed", cause, show, f"{where}: {last_line(container.log)}")
 

@@ -56,8 +56,9 @@ class PodState:
 
     @property
     def hanging(self) -> bool:
-        """Return whether it waits for something before its next container can start."""
-        return self.phase == "Pending" and not any(container.running for container in self.containers)
+        """Return whether it waits for something before its first container can start."""
+        started = any(container.running or container.end_code is not None for container in self.containers)
+        return self.phase == "Pending" and not started
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Snapshot:
         present: the same for the Secrets and the Service as they are now.
         known: whether the master has the domain; None if that is unknown.
         api: why KusciaAPI cannot be used; empty if it can, or was not called.
-        latest_job: None if there is none, or it is unknown.
+        latest_job: None without any job, or if KusciaAPI was not called.
         database: errors and warnings of the database.
         unread: what could not be read, with the reason.
     """

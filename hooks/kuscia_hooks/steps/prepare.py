@@ -18,7 +18,7 @@ from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.waiting import Deadline, until
-from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, registration
+from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
 from kuscia_hooks.kuscia.kuscia_yaml import load_base, merged_config, refused_keys, render
 from kuscia_hooks.kuscia.start_record import start_record
 from kuscia_hooks.steps import Context, Outcome
@@ -107,7 +107,7 @@ def attempt(settings: Settings, context: Context) -> Outcome:
         write(str(directory / "kubeconfig"), values.kubeconfig)
     write(settings.output, render(values.kuscia_yaml, values.key, values.endpoint, values.token, values.dns))
     recorded = [(secret, value) for secret, value in values.secrets.items() if secret != _kubeconfig_secret(config)]
-    termination.write(json.dumps(start_record(values.key, recorded, values.dns)))
+    termination.write(json.dumps(start_record(values.key, recorded, values.dns) | {"kernel": kernel.parameters()}))
     logger.info("wrote %s", settings.output)
     return Outcome(f"ready after {deadline.elapsed():.1f}s")
 

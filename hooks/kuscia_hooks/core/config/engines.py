@@ -34,7 +34,9 @@ class InspectedEngines(ConfigModel):
     Args:
         namespace: namespace of the engine pods; None if engines do not run as pods of this cluster.
         keeps_logs: whether the lite stores the logs of engines.
+        capacity: what engines may use in total, as Kubernetes quantities by name.
     """
 
     namespace: Name | None = None
     keeps_logs: bool
+    capacity: dict[str, str] = {}

@@ -1,7 +1,6 @@
 """Commands that fix several of the known causes. `names.py` defines the names in braces."""
 
 UPGRADE = "helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
-MASTER_UPGRADE = "helm upgrade <master release> ./charts/kuscia -n <master namespace> --reuse-values"
 RESTART = "kubectl rollout restart deployment/{fullname} -n {namespace}"
 PEER = "kubectl kuscia doctor -n {peer_namespace}   # and: kubectl get pods,endpoints -n {peer_namespace}"
 CURL = "curl -kv {endpoint}/   # must return 401 with a kuscia-error-message header; fix the proxy in front"

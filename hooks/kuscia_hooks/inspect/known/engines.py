@@ -1,4 +1,6 @@
-"""Known causes in the logs of engines (Kuscia facts 12.6)."""
+"""Known causes in the logs of engines and in the status of jobs (Kuscia facts 12.6)."""
+
+import re
 
 from kuscia_hooks.inspect.finding import LogPattern
 
@@ -22,3 +24,35 @@ ENGINE: tuple[LogPattern, ...] = (
         "kubectl exec deploy/{fullname} -n {namespace} -- cat /sys/class/net/eth0/mtu   # compare along the path",
     ),
 )
+
+NO_ROOM = "engine-no-room"
+MORE_ROOM = (
+    "{upgrade} --set lite.capacity.cpu=<cpu>,lite.capacity.memory=<memory>   # in the release of that domain, or "
+    "request less in master.appImages.<name>.deployTemplates; also check: kubectl kuscia status"
+)
+JOB: tuple[LogPattern, ...] = (
+    LogPattern(
+        NO_ROOM,
+        # Texts of the scheduler and of the resource manager of Kuscia (recording "job query j-cf").
+        r"waiting for task resource|find related task resource|reserve resources for pods|Insufficient (cpu|memory)",
+        "a lite has no room for an engine: its AppImage requests more than the capacity, or no node is Ready",
+        MORE_ROOM,
+    ),
+    LogPattern(
+        "out-of-memory",
+        r"terminated state reason [\\\"]*OOMKilled",
+        "an engine exceeded its memory limit",
+        "{more_memory}",
+    ),
+    LogPattern(
+        "image-pull",
+        r"ErrImagePull|ImagePullBackOff",
+        "an engine image cannot be pulled",
+        "kubectl get events -n {engines}   # fix the image in master.appImages, or the registry login of the default "
+        "ServiceAccount",
+    ),
+)
+CONNECTION_LOST = re.compile(
+    r"[Cc]onnection reset by peer|[Bb]roken pipe|keepalive (watchdog|ping) |Got EOF of|Connection closed by remote"
+)
+"""Texts of engines whose connections break."""

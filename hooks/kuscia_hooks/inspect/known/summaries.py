@@ -4,13 +4,25 @@ from collections.abc import Mapping
 
 _SUMMARIES: Mapping[str, str] = {
     # Pods
-    "pod-not-created": "Kubernetes rejected the pod of Kuscia, for example because of a quota.",
+    "pod-not-created": "Kubernetes rejected a pod.",
+    "quota-exceeded": "A ResourceQuota does not permit a pod.",
+    "pod-security-rejected": "Pod Security of the namespace does not permit a pod.",
     "no-pod": "The release has no Kuscia pod.",
     "pod-unscheduled": "No node meets the requirements of the pod.",
-    "pod-warning": "Kubernetes reports a warning about a pod that has no container yet.",
+    "pod-evicted": "The node ended a pod, for example because its disk or memory was full.",
+    "pod-warning": "Kubernetes reports a warning about a pod that has not started yet.",
+    "configmap-not-found": "A pod waits for a ConfigMap that does not exist.",
+    "claim-not-found": "A pod waits for a PersistentVolumeClaim that does not exist.",
+    "claim-not-bound": "A PersistentVolumeClaim of a pod has no volume.",
+    "volume-mount-failed": "A volume of a pod cannot be mounted.",
+    "pull-secret-not-found": "imagePullSecrets names a Secret that does not exist.",
     "image-pull": "An image cannot be pulled.",
     "container-create": "A container cannot be created.",
     "out-of-memory": "A container exceeded its memory limit.",
+    "cpu-unsupported": "The CPU of the node does not have the features that the image requires.",
+    "wrong-architecture": "The image is built for a different CPU architecture.",
+    "port-not-permitted": "The user of the container may not listen on a port below 1024.",
+    "disk-full": "A volume or the disk of the node is full.",
     "step-failed": "A step exited without reporting an error.",
     "secret-changed": "A Secret changed after the Kuscia pod started; the pod still uses the old value.",
     # Log of Kuscia
@@ -42,6 +54,8 @@ _SUMMARIES: Mapping[str, str] = {
     "route-not-registered": "One of the two domains of a route has never registered.",
     # Database and engines
     "database-warning": "The database works, but a setting or its version is not recommended.",
+    "engine-no-room": "An engine does not start, because its AppImage requests more than the lite offers.",
+    "kernel-parameters": "Engines lose connections, and kernel parameters are not as Kuscia recommends.",
     "engine-pods-without-lite": "Engine pods run although their lite has no pod.",
     "too-few-threads": "podPidsLimit of the node is too small for the threads of the engine.",
     "object-store-address-style": "The object store rejects the address style of the engine.",

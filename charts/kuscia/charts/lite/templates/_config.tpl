@@ -341,6 +341,12 @@ engines:
   {{- $here := and (include "lite.isRunk" .) (not .Values.runk.kubeconfigSecret) }}
   namespace: {{ ternary (include "lite.engineNamespace" .) nil (not (empty $here)) | toJson }}
   keepsLogs: {{ or (ne .Values.runtime "runk") .Values.runk.enableLogging }}
+  {{- with .Values.capacity }}
+  capacity:
+    {{- range $name, $amount := . }}
+    {{ $name }}: {{ include "kuscia.number" $amount | quote }}
+    {{- end }}
+  {{- end }}
 {{- $partners := list }}
 {{- range .Values.data.grants }}
 {{- $partners = append $partners .domain }}

@@ -1,0 +1,153 @@
+"""The warning events of pods and Jobs that hang, as Kubernetes words them, and what `doctor` makes of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from kuscia_hooks.inspect.diagnosis import diagnose
+from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.snapshot import ContainerState, JobState, PodState, Snapshot, WarningEvent
+from tests.hooks.builders import lite_release, master_release
+
+MASTER, LITE = master_release(), lite_release()
+NODE = PodState("ns", "the-pod", "master", "Pending", containers=(ContainerState("master", waiting="PodInitializing"),))
+RUNNING = Snapshot(
+    node=PodState("ns", "the-pod", "master", "Running", containers=(ContainerState("master", ready=True),))
+)
+JOB = JobState("ns", "kuscia-master-register-1", "register")
+
+
+def event(reason: str, message: str, name: str = "the-pod", time: str = "1", kind: str = "Pod") -> WarningEvent:
+    return WarningEvent("ns", kind, name, reason, message, time)
+
+
+def only(findings: list[Finding]) -> Finding:
+    assert len(findings) == 1, findings
+    return findings[0]
+
+
+# (reason, message, ID, text of the fix)
+OF_PODS = [
+    ("FailedMount", 'MountVolume.SetUp failed for volume "ca" : secret "my-ca" not found', "secret-not-found",
+     "kubectl create secret generic my-ca -n ns --from-file="),
+    ("FailedMount", 'MountVolume.SetUp failed for volume "k" : secret "kuscia-master-domain-key" not found',
+     "secret-not-found", "kubectl logs -n ns -l app.kubernetes.io/component=keys"),
+    ("FailedMount", 'MountVolume.SetUp failed for volume "ca" : references non-existent secret key: ca.crt',
+     "secret-key-missing", "kubectl describe pod the-pod -n ns"),
+    ("FailedMount", 'MountVolume.SetUp failed for volume "c" : configmap "extra" not found', "configmap-not-found",
+     "helm upgrade kuscia"),
+    ("FailedAttachVolume", "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) other",
+     "volume-mount-failed", "kubectl describe pod the-pod -n ns"),
+    ("FailedScheduling", '0/2 nodes are available: persistentvolumeclaim "state" not found. not found',
+     "claim-not-found", "kubectl get persistentvolumeclaims -n ns"),
+    ("FailedScheduling", "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+     "claim-not-bound", "storageClass"),
+    ("FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu.", "pod-unscheduled", "master.resources"),
+    ("FailedScheduling", "0/1 nodes are available: 1 node(s) had untolerated taint {a: b}.", "pod-unscheduled",
+     "kubectl describe pod the-pod -n ns"),
+    ("FailedCreatePodSandBox", "Failed to create pod sandbox: network plugin is not ready", "pod-warning",
+     "kubectl describe pod the-pod -n ns"),
+]  # fmt: skip
+OF_JOBS = [
+    ('pods "kuscia-master-register-1-x" is forbidden: exceeded quota: compute, requested: limits.cpu=1, used: '
+     "limits.cpu=4, limited: limits.cpu=4", "quota-exceeded", "kubectl describe resourcequota compute -n ns"),
+    ('pods "x" is forbidden: failed quota: compute: must specify limits.cpu for: register; requests.cpu for: register',
+     "quota-exceeded", "master.jobs.resources"),
+    ('pods "x" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false',
+     "pod-security-rejected", "kubectl get namespace ns --show-labels"),
+    ("admission webhook \"policy.example.com\" denied the request", "pod-not-created",
+     "kubectl describe job kuscia-master-register-1 -n ns"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "message", "error_id", "fix"), OF_PODS)
+def test_explains_hanging_pod(reason: str, message: str, error_id: str, fix: str) -> None:
+    found = only(diagnose(MASTER, Snapshot(node=NODE, warnings=(event(reason, message),))))
+    assert found.id == error_id
+    assert fix in found.fix
+    assert reason in found.seen
+    assert "ns/the-pod" in found.seen
+
+
+@pytest.mark.parametrize(("message", "error_id", "fix"), OF_JOBS)
+def test_explains_job_without_pod(message: str, error_id: str, fix: str) -> None:
+    warning = event("FailedCreate", message, JOB.name, kind="Job")
+    found = only(diagnose(MASTER, replace(RUNNING, jobs=(JOB,), warnings=(warning,))))
+    assert found.id == error_id
+    assert fix in found.fix
+
+
+def test_event_comes_before_its_consequences() -> None:
+    """`data` waits for KusciaAPI because the lite cannot start."""
+    node = PodState("ns", "the-pod", "lite", "Pending", containers=(ContainerState("lite"),))
+    log = "waiting for KusciaAPI of carl (20 s): [kusciaapi-unreachable] cannot reach KusciaAPI\n"
+    data = PodState("ns", "d", "data", "Running", containers=(ContainerState("data", running=True, log=log),))
+    warning = event("FailedMount", 'MountVolume.SetUp failed for volume "ca" : secret "my-ca" not found')
+    found = diagnose(LITE, Snapshot(node=node, steps=(data,), warnings=(warning,)))
+    assert [finding.id for finding in found] == ["secret-not-found", "kusciaapi-unreachable"]
+
+
+def test_takes_newest_event_only() -> None:
+    old = event("FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu.", time="2026-11-24T00:00:01Z")
+    new = event("FailedMount", 'secret "my-ca" not found', time="2026-11-24T00:00:09Z")
+    other = event("FailedScheduling", "of another pod", "other", "2026-11-24T00:00:10Z")
+    assert only(diagnose(MASTER, Snapshot(node=NODE, warnings=(new, old, other)))).id == "secret-not-found"
+
+
+@pytest.mark.parametrize("reason", ["Unhealthy", "BackOff"])
+def test_ignores_events_that_are_consequences(reason: str) -> None:
+    assert diagnose(MASTER, Snapshot(node=NODE, warnings=(event(reason, "probe failed"),))) == []
+
+
+def test_ignores_events_of_pods_that_started() -> None:
+    warning = event("FailedMount", 'secret "my-ca" not found')
+    assert diagnose(MASTER, replace(RUNNING, warnings=(warning,))) == []
+    started = replace(NODE, containers=(ContainerState("prepare", running=True), *NODE.containers))
+    assert diagnose(MASTER, Snapshot(node=started, warnings=(warning,))) == []
+
+
+def test_names_missing_pull_secret_first() -> None:
+    image = ContainerState("master", waiting="ImagePullBackOff", message="Back-off pulling image: 401 Unauthorized")
+    warning = event("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (regcred); …")
+    found = diagnose(MASTER, Snapshot(node=replace(NODE, containers=(image,)), warnings=(warning,)))
+    assert [finding.id for finding in found] == ["pull-secret-not-found", "image-pull"]
+    assert "create secret docker-registry regcred -n ns" in found[0].fix
+
+
+def test_says_that_the_image_of_the_steps_must_be_built() -> None:
+    message = 'Back-off pulling image "docker.io/secretflow/kuscia-hooks:0.1.0": not found'
+    image = ContainerState("prepare", waiting="ImagePullBackOff", message=message)
+    found = only(diagnose(MASTER, Snapshot(node=replace(NODE, containers=(image,)))))
+    assert found.id == "image-pull"
+    assert "global.kuscia.hooksImage.repository" in found.fix
+    assert "README.md" in found.fix
+
+
+def test_reports_eviction() -> None:
+    text = "Evicted: The node was low on resource: ephemeral-storage."
+    pod = PodState("ns", "the-pod", "data", "Failed", evicted=text)
+    found = only(diagnose(MASTER, replace(RUNNING, steps=(pod,))))
+    assert found.id == "pod-evicted"
+    assert "ephemeral-storage" in found.cause
+
+
+def killed(component: str, container: str) -> PodState:
+    """Return a pod whose container exceeded its memory limit."""
+    state = ContainerState(container, end_reason="OOMKilled", end_code=137)
+    return PodState("ns", "p", component, "Pending", containers=(state,))
+
+
+@pytest.mark.parametrize(
+    ("pod", "role", "fix"),
+    [
+        (killed("master", "master"), "node", "--set master.resources.limits.memory="),
+        (killed("master", "prepare"), "node", "--set master.jobs.resources.limits.memory="),
+        (killed("data", "data"), "steps", "--set master.jobs.resources.limits.memory="),
+        (killed("task", "e"), "engines", "master.appImages.<name>.deployTemplates"),
+    ],
+)
+def test_memory_is_increased_where_it_is_set(pod: PodState, role: str, fix: str) -> None:
+    where = {"node": pod} if role == "node" else {role: (pod,)}
+    found = only(diagnose(MASTER, replace(RUNNING, **where)))
+    assert found.id == "out-of-memory"
+    assert fix in found.fix
