@@ -154,7 +154,7 @@ MISTAKES: list[tuple[str, Settings, dict[str, str | None], Message, str]] = [
         messages.NOT_A_GATEWAY,
         "https://login.example.com/",
     ),
-    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.NOT_A_GATEWAY, "502"),
+    ("sends HTTP to an HTTPS gateway", Settings(), {"backend-protocol": None}, messages.MASTER_UNAVAILABLE, "502"),
     ("does not strip the path", Settings(), {"rewrite-target": None}, messages.PATH_NOT_STRIPPED, "/master"),
 ]
 

@@ -3,7 +3,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,13 @@ def test_accepts_recorded_gateway(note: str) -> None:
         (httpx.Response(200, text="login"), "not-a-gateway", "HTTP 200"),
         (httpx.Response(302, headers={"location": "/login"}), "not-a-gateway", "/login"),
         (httpx.Response(308, headers={"location": "https://m/"}), "not-a-gateway", "https://m/"),
-        *((httpx.Response(status), "not-a-gateway", f"HTTP {status}") for status in (400, 403, 404, 405, 413, 426)),
-        *((httpx.Response(status), "not-a-gateway", f"HTTP {status}") for status in (502, 503, 504)),
+        (httpx.Response(302), "not-a-gateway", "HTTP 302"),
+        *((httpx.Response(status), "not-a-gateway", f"HTTP {status}") for status in (204, 304, 400, 404, 426)),
+        *((httpx.Response(status), "master-access-denied", f"HTTP {status}") for status in (403, 405, 407)),
+        *((httpx.Response(status), "proxy-limits-requests", f"HTTP {status}") for status in (413, 431)),
+        *((httpx.Response(status), "master-unavailable", f"HTTP {status}") for status in (502, 503, 504)),
+        (httpx.Response(500), "master-error", "HTTP 500"),
+        (httpx.Response(429), "master-busy", "HTTP 429"),
         (httpx.Response(401), "not-a-gateway", "kuscia-error-message"),
         (httpx.Response(401, headers={"kuscia-error-message": ""}), "not-a-gateway", "kuscia-error-message"),
         (httpx.Response(401, headers={"www-authenticate": "Basic"}), "not-a-gateway", "login"),
@@ -63,12 +68,13 @@ def test_accepts_recorded_gateway(note: str) -> None:
         (caused(OSError(113, "No route to host")), "master-unreachable", "No route to host"),
         (httpx.ConnectTimeout("late"), "master-unreachable", "5 s"),
         (httpx.RemoteProtocolError(""), "not-a-gateway", "RemoteProtocolError"),
+        (httpx.DecodingError("incorrect header check"), "not-a-gateway", "incorrect header check"),
     ],
 )
 def test_probe_reports_what_answers(answer: httpx.Response | Exception, error_id: str, fact: str) -> None:
     with fails(error_id) as error:
         gateway.probe("https://master:1080", answering(https=answer))
-    assert error.value.retryable
+    assert error.value.retryable is (error_id not in ("master-access-denied", "proxy-limits-requests"))
     assert fact in error.value.message
     assert error.value.see == "curl -kvs https://master:1080/"
 
@@ -133,8 +139,16 @@ def test_handshake_request() -> None:
             "proxy-keeps-path",
         ),
         (httpx.Response(200, text="<html>"), "not-a-gateway"),
-        (httpx.Response(200, json=[]), "not-a-gateway"),
-        (httpx.Response(503), "not-a-gateway"),
+        *((httpx.Response(200, json=body), "not-a-gateway") for body in ([], {}, {"namespace": "m"}, {"state": 2})),
+        *(
+            (httpx.Response(200, json={"namespace": "m", "state": state}), "not-a-gateway")
+            for state in ("2", True, None)
+        ),
+        (httpx.Response(200, json={"namespace": "", "state": 2}), "not-a-gateway"),
+        (httpx.Response(500, json={"namespace": "m", "state": 2}), "master-error"),
+        (httpx.Response(403), "master-access-denied"),
+        (httpx.Response(429), "master-busy"),
+        (httpx.Response(503), "master-unavailable"),
         (httpx.ReadTimeout("late"), "master-unreachable"),
         (caused(ConnectionRefusedError(111, "refused")), "master-down"),
         (caused(ssl.SSLError(1, "[SSL: TLSV1_UNRECOGNIZED_NAME] unrecognized name")), "proxy-requires-sni"),
@@ -150,6 +164,40 @@ def test_404_without_a_path_is_no_gateway() -> None:
     answer = httpx.Response(404, text="404 page not found")
     with fails("not-a-gateway"):
         gateway.handshake_state("https://m:1080", "alice", answering(https=answer))
+
+
+def lite_gateway(request: httpx.Request) -> httpx.Response:
+    """The gateway of alice, as recorded."""
+    if request.headers.get("Kuscia-Host") == "kuscia-handshake.alice.svc":
+        return recorded("handshake question at a lite, from an unknown one")
+    return recorded("lite gateway root")
+
+
+def lite_gateway_before_1_0(request: httpx.Request) -> httpx.Response:
+    """Its body has no JSON; only the header names the domain (Kuscia facts 6.6)."""
+    answer = lite_gateway(request)
+    if answer.status_code == 200:
+        return answer
+    header = "Domain alice.kuscia-lite-0<--kuscia-handshake.master.svc return http code 401."
+    return httpx.Response(401, headers={"kuscia-error-message": header}, text="unauthorized.")
+
+
+@pytest.mark.parametrize("answer", [lite_gateway, lite_gateway_before_1_0])
+def test_reports_the_gateway_of_a_lite(answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    transport = httpx.MockTransport(answer)
+    gateway.probe("https://m:1080", transport)
+    for ask in (gateway.handshake_state, gateway.master_id):
+        with fails("gateway-of-another-domain") as error:
+            ask("https://m:1080", "bob", transport)
+        assert "domain alice" in error.value.message
+        assert not error.value.retryable
+
+
+def test_dropped_headers_are_not_taken_for_a_lite() -> None:
+    """The gateway of a master names its own domain as well, and answers no handshake without the header."""
+    transport = httpx.MockTransport(lambda _: recorded("gateway root"))
+    with fails("proxy-drops-headers"):
+        gateway.handshake_state("https://m:1080", "alice", transport)
 
 
 def test_master_id() -> None:

@@ -1,12 +1,18 @@
 import base64
+import email.utils
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import jwt
 import pytest
 from cryptography import x509
 
+from kuscia_hooks.core import log
+from kuscia_hooks.core.errors import RetryableError
+from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import domain_key, registration
 from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
@@ -95,22 +101,114 @@ def test_reports_unreachable_master(key_pem: bytes) -> None:
 
 
 RECORDED = [line["response"] for line in recordings("gateway-transcript") if line["request"]["path"] == "/register"]
+KUSCIA = {"kuscia-error-message": "<kuscia-system/kuscia-master-0/external> => <upstream Unknown>"}
+ACCEPTED = {"cert": "x", "master_pubkey": "y"}
+HTML = "<html><body>Sign in</body></html>"
+
+
+@pytest.mark.parametrize("answer", RECORDED, ids=lambda answer: f"{answer['status']} {answer['body']}")
+def test_recorded_refusals_are_permanent(key_pem: bytes, answer: dict[str, Any]) -> None:
+    with fails("registration-rejected") as error:
+        register(key_pem, httpx.Response(answer["status"], headers=answer["headers"], text=answer["body"] or ""))
+    assert not error.value.retryable
+    assert f"HTTP {answer['status']}" in error.value.message
+    assert (answer["body"] or "").strip() in error.value.message
+
+
+# (status, headers, body, error ID)
+ANSWERS: list[tuple[int, dict[str, str], Any, str]] = [
+    # The master itself fails.
+    (500, KUSCIA, "etcdserver: request timed out", "master-error"),
+    (500, KUSCIA, "panic", "master-error"),
+    (500, {}, HTML, "master-error"),
+    (501, {}, "", "master-error"),
+    (505, {}, "", "master-error"),
+    (599, {}, ACCEPTED, "master-error"),
+    *((status, {}, HTML, "master-unavailable") for status in (502, 503, 504)),
+    (503, KUSCIA, "no healthy upstream", "master-unavailable"),
+    # Too many or too early requests.
+    (429, {}, "", "master-busy"),
+    (429, {"retry-after": "7"}, HTML, "master-busy"),
+    (408, {}, "", "master-busy"),
+    (425, {}, "", "master-busy"),
+    # Something in front of the master.
+    (400, {}, "Client sent an HTTP request to an HTTPS server.", "not-a-gateway"),
+    (401, {}, HTML, "not-a-gateway"),
+    (401, {"www-authenticate": "Basic"}, "", "not-a-gateway"),
+    (401, KUSCIA, "unauthorized.", "proxy-drops-headers"),
+    (403, {}, HTML, "master-access-denied"),
+    (405, {}, "", "master-access-denied"),
+    (407, {}, "", "master-access-denied"),
+    (413, {}, HTML, "proxy-limits-requests"),
+    (431, {}, "", "proxy-limits-requests"),
+    (404, {}, HTML, "proxy-keeps-path"),
+    (404, KUSCIA, "404 page not found", "proxy-keeps-path"),
+    (418, {}, ACCEPTED, "not-a-gateway"),
+    *((status, {"location": "/login"}, "", "not-a-gateway") for status in (301, 302, 303, 307, 308)),
+    (302, {}, ACCEPTED, "not-a-gateway"),
+    # HTTP 200 that is not the answer of a master.
+    (200, {}, HTML, "not-a-gateway"),
+    (200, {}, "", "not-a-gateway"),
+    (200, {}, "{", "not-a-gateway"),
+    (200, {"content-type": "application/json"}, "null", "not-a-gateway"),
+    *((200, {}, body, "not-a-gateway") for body in ([], {}, {"cert": ""}, {"cert": None}, {"cert": ["x"]})),
+    (200, {}, {"status": {"code": 0}}, "not-a-gateway"),
+    # Another success that carries the answer of a master.
+    (201, {}, ACCEPTED, "not-a-gateway"),
+    (202, {}, ACCEPTED, "not-a-gateway"),
+]
+PERMANENT = {"master-access-denied", "proxy-limits-requests"}
+
+
+@pytest.mark.parametrize(("status", "headers", "body", "error_id"), ANSWERS)
+def test_only_the_answer_of_a_master_admits(
+    key_pem: bytes, status: int, headers: dict[str, str], body: Any, error_id: str
+) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    with fails(error_id) as error:
+        register(key_pem, httpx.Response(status, headers=headers, text=content))
+    assert error.value.retryable is (error_id not in PERMANENT)
+    assert "<" not in error.value.message
+
+
+def test_reports_a_404_without_a_path(key_pem: bytes) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(404))
+    with fails("not-a-gateway"):
+        registration.register("https://m", "alice", "the-token", domain_key.load_key(key_pem), transport)
+
+
+def in_seconds(seconds: float) -> str:
+    return email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("header", "low", "high"),
     [
-        *((line["status"], line["body"] or "") for line in RECORDED),
-        (500, "panic"),
-        (404, ""),
+        ("7", 7, 7),
+        ("0", 0, 0),
+        (in_seconds(60), 30, 60),
+        (in_seconds(-60), 0, 0),
+        ("999999", 300, 300),
+        *((text, 0, 0) for text in ("", "-5", "1e9", "soon", "nan", "99999999999999999999")),
     ],
 )
-def test_leaves_other_answers_to_the_lite(
-    key_pem: bytes, answer: tuple[int, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    register(key_pem, httpx.Response(answer[0], text=answer[1]))
+@pytest.mark.parametrize("status", [429, 503])
+def test_passes_on_when_to_retry(key_pem: bytes, status: int, header: str, low: float, high: float) -> None:
+    with pytest.raises(RetryableError) as caught:
+        register(key_pem, httpx.Response(status, headers={"retry-after": header}))
+    assert low <= caught.value.retry_after <= high
+
+
+def test_does_not_print_what_it_sent(key_pem: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """A proxy for debugging returns the request."""
+
+    def echo(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500, text=f"{request.headers['jwt-token']} {request.content.decode()}")
+
+    log.setup(as_json=False)
+    with pytest.raises(RetryableError) as caught:
+        registration.register("https://m", "alice", "t0ken", domain_key.load_key(key_pem), httpx.MockTransport(echo))
+    logger.info("%s", caught.value)
     out = capsys.readouterr().out
-    assert out.startswith("WARNING ")
-    assert f"HTTP {answer[0]}" in out
-    assert answer[1].strip() in out
-    assert "the-token" not in out
+    assert "HTTP 500" in out
+    assert "eyJ" not in out

@@ -64,6 +64,7 @@ KUBERNETES = (
 KUSCIA = (
     _retryable("deploy-token-mismatch", "The master accepts neither the deploy token nor the domain key."),
     _retryable("deploy-token-pending", "The master has not generated a deploy token for the domain yet."),
+    _permanent("gateway-of-another-domain", "The master endpoint leads to the gateway of a lite."),
     _retryable("host-not-found", "The host name of the master does not resolve."),
     _retryable("invalid-domain-key", "The value in the Secret is not a domain key that Kuscia accepts."),
     _permanent("kusciaapi-already-exists", "KusciaAPI already has the object."),
@@ -76,7 +77,10 @@ KUSCIA = (
     _retryable("kusciaapi-timeout", "KusciaAPI did not answer in time; the request may have been carried out."),
     _permanent("kusciaapi-token-rejected", "The node runs with a different domain key or domain ID than the release."),
     _retryable("kusciaapi-unreachable", "Cannot reach KusciaAPI."),
+    _permanent("master-access-denied", "A firewall or proxy in front of the master denies the request."),
+    _retryable("master-busy", "The master, or a proxy in front of it, limits the number of requests."),
     _retryable("master-down", "Nothing listens at the master endpoint."),
+    _retryable("master-error", "The master, or a proxy in front of it, reports an internal error."),
     _retryable("master-unavailable", "A proxy answers at the master endpoint, but the master behind it does not."),
     _retryable(
         "master-unreachable", "The master endpoint does not answer: a firewall or NetworkPolicy may drop traffic."
@@ -84,7 +88,9 @@ KUSCIA = (
     _retryable("not-a-gateway", "Something other than a Kuscia gateway answers at the master endpoint."),
     _retryable("proxy-drops-headers", "A proxy in front of the master does not forward the Kuscia-Host header."),
     _retryable("proxy-keeps-path", "A proxy in front of the master does not strip the path of the endpoint."),
+    _permanent("proxy-limits-requests", "A proxy in front of the master rejects the size or type of the request."),
     _retryable("proxy-requires-sni", "A proxy in front of the master requires a TLS server name, which Kuscia omits."),
+    _permanent("registration-rejected", "The master found the registration of the domain itself invalid."),
     _retryable("unknown-domain", "The master has no such domain."),
     _retryable("wrong-scheme", "The endpoint says http where the gateway uses https, or the reverse."),
 )

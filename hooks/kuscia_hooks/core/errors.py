@@ -47,9 +47,17 @@ class StepError(Exception):
 
 
 class RetryableError(StepError):
-    """The condition may clear without a change to the step's input: the step retries."""
+    """The condition may clear without a change to the step's input: the step retries.
+
+    Args:
+        retry_after: seconds before which the other side does not want another request.
+    """
 
     retryable = True
+
+    def __init__(self, error_id: str, message: str, fix: str = "", see: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(error_id, message, fix, see)
+        self.retry_after = retry_after
 
 
 class PermanentError(StepError):

@@ -67,6 +67,10 @@ class Deadline:
         """Return the length of a pause, with jitter so that parties do not retry in step, and before the deadline."""
         return max(0.0, min(seconds * random.uniform(0.8, 1.2), self.left()))  # noqa: S311
 
+    def nap_after(self, error: BaseException | None) -> float:
+        """Return the length of the pause after an error: at least its `retry_after`, but not beyond the deadline."""
+        return max(self.nap(), min(getattr(error, "retry_after", 0.0), self.left()))
+
     def pause(self, seconds: float = STEP_SECONDS) -> None:
         """Sleep for `seconds`, with jitter, but not beyond the deadline."""
         self.clock.sleep(self.nap(seconds))
@@ -133,7 +137,7 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
     retrying = Retrying(
         retry=retry_if_exception_type(RetryableError),
         stop=lambda _: deadline.passed,
-        wait=lambda _: deadline.nap(),
+        wait=lambda state: deadline.nap_after(_error(state)),
         sleep=deadline.clock.sleep,
         before_sleep=lambda state: waiting.because(_error(state)),
         reraise=True,

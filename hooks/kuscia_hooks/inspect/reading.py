@@ -8,7 +8,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Release
-from kuscia_hooks.core.errors import RetryableError, StepError
+from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.text import printable
 from kuscia_hooks.inspect import kuscia_state, report
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
@@ -237,7 +237,7 @@ def _gateways(config: Release) -> list[tuple[str, str]]:
 def _probe(of: str, endpoint: str) -> list[Probe]:
     try:
         gateway.probe(endpoint)
-    except RetryableError as error:
+    except StepError as error:
         return [Probe(of, endpoint, tuple(report.from_error(error)))]
     return [Probe(of, endpoint)]
 
@@ -247,7 +247,7 @@ def _known(config: Release) -> bool | None:
         return None
     try:
         return gateway.handshake_state(config.master.endpoint, config.domain_id) in gateway.KNOWN
-    except RetryableError:
+    except StepError:
         # The probe of the same gateway reports the cause.
         return None
 

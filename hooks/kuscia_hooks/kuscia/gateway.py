@@ -2,42 +2,24 @@
 
 import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 import httpx
 
 from kuscia_hooks.core.config import split_endpoint
-from kuscia_hooks.core.errors import RetryableError
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, json_object
+from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
 
-T = TypeVar("T")
 TIMEOUT = 5.0
 KNOWN = {0, 2, 3, 4}
 UNKNOWN = 5
+MASTER = "master"
+"""The name of the handshake server of every master."""
 # Kuscia's Envoy sends no server name (SNI), because its upstream TLS context is empty. OpenSSL sends none for an IP
 # address, whatever the host of the endpoint is.
 AS_ENVOY = {"sni_hostname": "127.0.0.1"}
-# Likely cause when something other than a gateway answers, by HTTP status (Kuscia facts 12.6, number 3).
-_MEANING = {
-    400: "a proxy rejected the request, for example http sent to an https port",
-    403: "a firewall or proxy denied the request",
-    404: "no gateway is configured for this host and path",
-    405: "a firewall denied the request",
-    426: "a proxy uses HTTP/1.0 to the gateway, which requires HTTP/1.1",
-    502: "a proxy cannot reach the gateway behind it: check its backend protocol and port",
-    503: "a proxy has no gateway behind it at the moment",
-    504: "the gateway behind a proxy does not answer: check firewalls and NetworkPolicies",
-}
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Why a request did not reach a gateway: the error ID, and what was seen."""
-
-    error_id: str
-    seen: str
 
 
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
@@ -46,33 +28,33 @@ def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     return httpx.Client(verify=False, timeout=TIMEOUT, trust_env=False, transport=transport)  # noqa: S501
 
 
-def connection_error(url: str, error: httpx.TransportError, see: str = "") -> RetryableError:
+def connection_error(url: str, error: httpx.RequestError, see: str = "") -> RetryableError:
     """Return the error for a request that got no answer: `host-not-found`, `master-down` or `master-unreachable`."""
     problem = _connection_problem(error)
     if _caused_by(error, ssl.SSLError):
-        problem = _Problem(
+        problem = Problem(
             "proxy-requires-sni",
             f"{problem.seen} (Kuscia sends no TLS server name; a proxy that requires one cannot be used)",
         )
     return RetryableError(problem.error_id, f"cannot reach {url}: {problem.seen}", see=see)
 
 
-def _connection_problem(error: httpx.TransportError) -> _Problem:
+def _connection_problem(error: httpx.RequestError) -> Problem:
     text = printable(error) or type(error).__name__
     if _caused_by(error, socket.gaierror):
-        return _Problem("host-not-found", f"{text}: the cluster DNS cannot resolve the host")
+        return Problem("host-not-found", f"{text}: the cluster DNS cannot resolve the host")
     if isinstance(error, httpx.TimeoutException):
-        return _Problem(
+        return Problem(
             "master-unreachable",
             f"no answer within {TIMEOUT:.0f} s: a firewall or NetworkPolicy drops the request, or nothing is listening",
         )
     if _caused_by(error, ConnectionRefusedError):
-        return _Problem("master-down", f"{text}: nothing is listening")
+        return Problem("master-down", f"{text}: nothing is listening")
     if _caused_by(error, ConnectionResetError):
-        return _Problem("master-down", f"{text}: the connection was closed")
-    if _caused_by(error, ssl.SSLError) or isinstance(error, httpx.ProtocolError):
-        return _Problem("not-a-gateway", text)
-    return _Problem("master-unreachable", text)
+        return Problem("master-down", f"{text}: the connection was closed")
+    if _caused_by(error, ssl.SSLError) or isinstance(error, httpx.ProtocolError | httpx.DecodingError):
+        return Problem("not-a-gateway", text)
+    return Problem("master-unreachable", text)
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
@@ -86,37 +68,24 @@ def _command(endpoint: str) -> str:
     return f"curl -kvs {quoted(endpoint + '/')}"
 
 
-def _problem(client: httpx.Client, endpoint: str) -> _Problem | None:
+def _problem(client: httpx.Client, endpoint: str) -> Problem | None:
     """Return why no Kuscia gateway answers, or None if one does."""
     try:
         response = client.get(f"{endpoint}/")
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         return _connection_problem(error)
-    status = response.status_code
-    if status != 401:
-        return _Problem("not-a-gateway", f"HTTP {status} instead of 401: {_meaning(response)}")
-    if response.headers.get("kuscia-error-message"):
-        return None
-    reason = "a proxy in front of the gateway answers or removes the header"
-    if response.headers.get("www-authenticate"):
-        reason = "a proxy in front of the gateway requires a login"
-    return _Problem("not-a-gateway", f"HTTP 401 without a kuscia-error-message header: {reason}")
-
-
-def _meaning(response: httpx.Response) -> str:
-    if response.is_redirect:
-        target = printable(response.headers["location"])
-        return f"redirect to {target}, for example to a login page or from http to https"
-    if response.is_success:
-        return "a login page or another site answers"
-    return _MEANING.get(response.status_code, "the server is not a Kuscia gateway")
+    if response.status_code != 401:
+        problem = problem_of(response)
+        return replace(problem, seen=f"{problem.seen} (expected HTTP 401)")
+    return None if from_kuscia(response) else problem_of(response)
 
 
 def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
     """Check that a Kuscia gateway answers, as a lite does at its start (Kuscia facts 0.11).
 
     Raises:
-        RetryableError: `wrong-scheme`, `not-a-gateway`, `host-not-found`, `master-down` or `master-unreachable`.
+        RetryableError: `wrong-scheme`, or an ID of `gateway_answer.problem` or `connection_error`.
+        PermanentError: `master-access-denied` or `proxy-limits-requests`.
     """
     with open_client(transport) as client:
         problem = _problem(client, endpoint)
@@ -134,64 +103,103 @@ def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
                 fix=f"set the endpoint to {swapped}",
                 see=_command(swapped),
             )
-    raise RetryableError(
-        problem.error_id, f"no Kuscia gateway answers at {endpoint}: {problem.seen}", see=_command(endpoint)
-    )
+    raise problem.error(f"no Kuscia gateway answers at {endpoint}: {problem.seen}", see=_command(endpoint))
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """The answer of a master to the handshake question (Kuscia facts 16.2).
+
+    Args:
+        master: domain ID of the master.
+        state: 0 connected, 2 to 4 known, 5 not known (yet), 1 invalid ID, 6 internal error.
+    """
+
+    master: str
+    state: int
+
+
+def handshake(endpoint: str, domain_id: str, transport: httpx.BaseTransport | None = None) -> Handshake:
+    """Ask a master for a domain.
+
+    Raises:
+        RetryableError: the request got no answer, or not that of a master.
+        PermanentError: `gateway-of-another-domain`, `master-access-denied` or `proxy-limits-requests`.
+    """
+    url, see = f"{endpoint}/handshake", handshake_command(endpoint, domain_id)
+    with open_client(transport) as client:
+        response = _ask(client, endpoint, domain_id, MASTER, see)
+        found = _handshake_of(response)
+        if found is not None:
+            return found
+        other = domain_of(response) if response.status_code == 401 and from_kuscia(response) else ""
+        # The gateway of a lite answers for its own domain, but not for the master (recordings of the gateway,
+        # "handshake question at a lite"). If it does, headers do arrive.
+        if other and _handshake_of(_ask(client, endpoint, domain_id, other, see)) is not None:
+            raise PermanentError(
+                "gateway-of-another-domain",
+                f"{endpoint} is the gateway of domain {other}, not of a master",
+                fix="set lite.master.endpoint to the address where the master listens on port 1080",
+                see=see,
+            )
+    problem = request_problem(response, split_endpoint(endpoint).path)
+    raise problem.error(f"{url} did not answer as a master: {problem.seen}", see=see)
 
 
 def handshake_state(endpoint: str, domain_id: str, transport: httpx.BaseTransport | None = None) -> int:
-    """Return the state of a domain at a master (recordings of the gateway, "handshake question …").
-
-    Returns:
-        0 connected, 2 to 4 known, 5 not known (yet), 1 invalid ID, 6 internal error.
-
-    Raises:
-        RetryableError: the request got no answer, or not that of a master.
-    """
-    return _handshake(endpoint, domain_id, "state", int, transport)
+    """Return the state of a domain at a master; see `Handshake`. Raises as `handshake`."""
+    return handshake(endpoint, domain_id, transport).state
 
 
 def master_id(endpoint: str, domain_id: str, transport: httpx.BaseTransport | None = None) -> str:
-    """Return the domain ID of the master behind a gateway, requested on behalf of `domain_id`.
-
-    Raises:
-        RetryableError: the request got no answer, or not that of a master.
-    """
-    return _handshake(endpoint, domain_id, "namespace", str, transport)
+    """Return the domain ID of the master, asked on behalf of `domain_id`. Raises as `handshake`."""
+    return handshake(endpoint, domain_id, transport).master
 
 
-def _handshake(
-    endpoint: str, domain_id: str, field: str, kind: Callable[[Any], T], transport: httpx.BaseTransport | None
-) -> T:
-    headers = {"Kuscia-Host": "kuscia-handshake.master.svc", "Kuscia-Source": domain_id}
-    options = " ".join(f"-H {quoted(f'{name}: {value}')}" for name, value in headers.items())
+def handshake_command(endpoint: str, domain_id: str) -> str:
+    """Return the command that sends the handshake question."""
+    options = " ".join(f"-H {quoted(f'{name}: {value}')}" for name, value in handshake_headers(domain_id).items())
+    return f"curl -ks {options} {quoted(f'{endpoint}/handshake')}"
+
+
+def handshake_headers(domain_id: str, to: str = MASTER) -> dict[str, str]:
+    """Return the headers of a request without credentials, which Envoy passes to the handshake server of `to`."""
+    return {"Kuscia-Host": f"kuscia-handshake.{to}.svc", "Kuscia-Source": domain_id}
+
+
+def _ask(client: httpx.Client, endpoint: str, domain_id: str, to: str, see: str) -> httpx.Response:
     url = f"{endpoint}/handshake"
-    see = f"curl -ks {options} {quoted(url)}"
-    with open_client(transport) as client:
-        try:
-            response = client.get(url, headers=headers, extensions=AS_ENVOY)
-        except httpx.TransportError as error:
-            raise connection_error(url, error, see) from error
     try:
-        return kind(response.json()[field])
-    except (ValueError, KeyError, TypeError) as error:
-        problem = _handshake_problem(response, split_endpoint(endpoint).path)
-        raise RetryableError(
-            problem.error_id,
-            f"{url} returned HTTP {response.status_code} without field {field}: {problem.seen}",
-            see=see,
-        ) from error
+        return client.get(url, headers=handshake_headers(domain_id, to), extensions=AS_ENVOY)
+    except httpx.RequestError as error:
+        raise connection_error(url, error, see) from error
 
 
-def _handshake_problem(response: httpx.Response, path: str) -> _Problem:
-    """Return why a gateway that passed the probe does not answer the handshake."""
-    if response.status_code == 401 and response.headers.get("kuscia-error-message"):
-        return _Problem(
+def _handshake_of(response: httpx.Response) -> Handshake | None:
+    """Return the content of an answer, None if it is not that of a handshake server."""
+    if response.status_code != 200:
+        return None
+    body = json_object(response)
+    master, state = body.get("namespace"), body.get("state")
+    if not isinstance(master, str) or not master or type(state) is not int:
+        return None
+    return Handshake(master, state)
+
+
+def request_problem(response: httpx.Response, path: str) -> Problem:
+    """Return why a gateway that passed the probe does not answer a request without credentials.
+
+    Args:
+        response: the answer.
+        path: of the endpoint.
+    """
+    if response.status_code == 401 and from_kuscia(response):
+        return Problem(
             "proxy-drops-headers", "the Kuscia-Host header is missing; a proxy in front must forward all headers"
         )
     if response.status_code == 404 and path:
-        return _Problem(
+        return Problem(
             "proxy-keeps-path",
             f"the proxy in front must strip {path} from the path, also for requests without a TLS server name",
         )
-    return _Problem("not-a-gateway", _meaning(response))
+    return problem_of(response)

@@ -17,11 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kuscia_hooks.core.errors import RetryableError
-from kuscia_hooks.core.log import hide, logger
-from kuscia_hooks.core.text import printable
+from kuscia_hooks.core.config import split_endpoint
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.log import hide
 from kuscia_hooks.kuscia.domain_key import distinguished_name
-from kuscia_hooks.kuscia.gateway import AS_ENVOY, connection_error, open_client
+from kuscia_hooks.kuscia.gateway import AS_ENVOY, connection_error, handshake_headers, open_client, request_problem
+from kuscia_hooks.kuscia.gateway_answer import excerpt, from_kuscia, json_object
 
 _TOKEN_EXTENSION = x509.ObjectIdentifier("1.2.3.4")
 _JWT_SECONDS = 300
@@ -31,7 +32,8 @@ _REJECTIONS = (
     ("unknown-domain", re.compile(r"domain \[.*\] not found")),
 )
 """Error IDs by the answer of the master (Kuscia facts 5.4)."""
-_UNAVAILABLE = {502, 503, 504}
+_REFUSED = {400, 405}
+"""The master found the request itself invalid; repeating it does not help."""
 
 
 def admission_fix(domain_id: str) -> str:
@@ -60,8 +62,9 @@ def request(domain_id: str, token: str, key: rsa.RSAPrivateKey) -> tuple[dict[st
         "exp": now // 1_000_000_000 + _JWT_SECONDS,
         "req_hash": list(hashlib.sha256(text.encode()).digest()),
     }
-    hide(encoded)
-    return body, jwt.encode(claims, key, algorithm="RS256")
+    signature = jwt.encode(claims, key, algorithm="RS256")
+    hide(encoded, signature)
+    return body, signature
 
 
 def register(
@@ -80,30 +83,40 @@ def register(
         transport: replaces the network in tests.
 
     Raises:
-        RetryableError: the master rejects the token and does not have the key, is not ready, or cannot be reached.
+        RetryableError: the master rejects the token and does not have the key, is not ready, or cannot be reached, or
+            something else answers.
+        PermanentError: `registration-rejected`, `master-access-denied` or `proxy-limits-requests`.
     """
     body, signature = request(domain_id, token, key)
-    headers = {
-        "Kuscia-Host": "kuscia-handshake.master.svc",
-        "Kuscia-Source": domain_id,
-        "jwt-token": signature,
-    }
+    headers = {**handshake_headers(domain_id), "jwt-token": signature}
+    url = f"{endpoint}/register"
     with open_client(transport) as client:
         try:
-            response = client.post(f"{endpoint}/register", json=body, headers=headers, extensions=AS_ENVOY)
-        except httpx.TransportError as error:
-            raise connection_error(f"{endpoint}/register", error) from error
-    if response.status_code == 200:
-        return
-    answer = printable(response.text)
+            response = client.post(url, json=body, headers=headers, extensions=AS_ENVOY)
+        except httpx.RequestError as error:
+            raise connection_error(url, error) from error
+    if not _admitted(response):
+        raise _error(url, domain_id, response)
+
+
+def _admitted(response: httpx.Response) -> bool:
+    """Return whether the master registered the domain: it then returns the certificate (Kuscia facts 5.4)."""
+    certificate = json_object(response).get("cert")
+    return response.status_code == 200 and isinstance(certificate, str) and bool(certificate)
+
+
+def _error(url: str, domain_id: str, response: httpx.Response) -> StepError:
+    answer = excerpt(response)
     for error_id, pattern in _REJECTIONS:
         if pattern.search(response.text):
             fix = admission_fix(domain_id) if error_id == "unknown-domain" else ""
-            raise RetryableError(error_id, f"the master rejected domain {domain_id}: {answer}", fix=fix)
-    if response.status_code in _UNAVAILABLE:
-        raise RetryableError(
-            "master-unavailable",
-            f"{endpoint}/register returned HTTP {response.status_code}: the proxy cannot reach the master",
+            return RetryableError(error_id, f"the master rejected domain {domain_id}: {answer}", fix=fix)
+    if response.status_code in _REFUSED and from_kuscia(response):
+        return PermanentError(
+            "registration-rejected",
+            f"the master rejected the registration of domain {domain_id} with HTTP {response.status_code}: {answer}",
+            fix="check that the clocks of both clusters agree, that no proxy changes the request, and that the domain "
+            "key belongs to the domain ID",
         )
-    # The lite sends the same request at its start and reports the error.
-    logger.warning("the master returned HTTP %d for the registration: %s", response.status_code, answer[:200])
+    found = request_problem(response, split_endpoint(url).path.removesuffix("/register"))
+    return found.error(f"{url} did not answer as a master: {found.seen}")
