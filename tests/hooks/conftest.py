@@ -13,6 +13,7 @@ from kuscia_hooks.core import log, waiting
 from kuscia_hooks.kuscia import api, domain_key
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.dns import FakeDns
 from tests.hooks.fakes.kuscia import Kuscia, serve
 
 RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
@@ -63,6 +64,11 @@ def client(endpoint: str, key_pem: bytes) -> Iterator[api.KusciaAPI]:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "_pause", lambda: None)
+
+
+@pytest.fixture
+def dns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDns:
+    return FakeDns(tmp_path, monkeypatch)
 
 
 class _CurrentStdout(logging.StreamHandler):  # type: ignore[type-arg]

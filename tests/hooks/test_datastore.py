@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+import socket
 import socketserver
 import sqlite3
 import ssl
@@ -15,10 +16,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database, SecretKey, Sqlite
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import datastore
 from tests.hooks.failing import fails
+from tests.hooks.fakes.dns import FakeDns
 
 
 def database(kind: str = "mysql", **fields: Any) -> Database:
@@ -462,6 +465,7 @@ def test_postgres_tls(monkeypatch: pytest.MonkeyPatch, mode: str | None, wanted:
         raise pg8000.native.InterfaceError("Server refuses SSL")
 
     monkeypatch.setattr(pg8000.native, "Connection", connect)
+    monkeypatch.setattr(hosts, "connect", lambda *_: socket.socket())
     with fails("database-tls"):
         datastore.check_database(database("postgres", params={"sslmode": mode} if mode else {}), "secret")
     given = seen["ssl_context"]
@@ -521,3 +525,25 @@ def test_mysql_driver_supports_every_password(monkeypatch: pytest.MonkeyPatch, p
     with fails("database-login"):
         datastore.check_database(database(), password)
     assert seen == [password.encode()]
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgres"])
+def test_resolves_the_absolute_name_only(dns: FakeDns, kind: str) -> None:
+    """Kuscia has no search list (Kuscia facts 0.2)."""
+    dns.zone["mysql.ns.svc.cluster.local."] = "127.0.0.1"
+    dns.search("lite.svc.cluster.local", "svc.cluster.local")
+    with fails("database-host-not-found") as error:
+        datastore.check_database(database(kind, host="mysql.ns", port=9), "secret")
+    assert error.value.retryable
+    assert error.value.fix.endswith(" mysql.ns.svc.cluster.local")
+    with fails("database-unreachable"):
+        datastore.check_database(database(kind, host="mysql.ns.svc.cluster.local", port=9), "secret")
+
+
+def test_asks_for_the_database_by_its_absolute_name(dns: FakeDns) -> None:
+    dns.zone["db.example.com."] = "127.0.0.1"
+    with scram_server() as port:
+        store = database("postgres", host="db.example.com", port=port, params={"sslmode": "disable"})
+        with fails("database-password-unsupported"):
+            datastore.check_database(store, NO_SASLPREP[0])
+    assert dns.asked == ["db.example.com."]

@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from kuscia_hooks.kuscia import domain_key, gateway
 from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
+from tests.hooks.fakes.dns import FakeDns
 
 
 def answering(**by_scheme: httpx.Response | Exception) -> httpx.MockTransport:
@@ -213,19 +215,29 @@ def test_reports_answer_without_master_id(body: str) -> None:
         gateway.master_id("https://m:1080", "alice", transport)
 
 
+@dataclass
+class Edge:
+    """A TLS server: its port, and the TLS server names and Host headers that its clients sent."""
+
+    port: int = 0
+    names: list[str | None] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+
+
 @pytest.fixture
-def edge(tmp_path: Path) -> Iterator[tuple[int, list[str | None]]]:
-    """A TLS server that answers as a master does: its port, and the server names of its clients."""
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    """A TLS server that answers as a master does."""
     key = domain_key.new_key()
     (tmp_path / "key").write_bytes(key)
     (tmp_path / "crt").write_bytes(domain_key.ca_certificate(domain_key.load_key(key), "edge"))
-    names: list[str | None] = []
+    found = Edge()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
-    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    context.sni_callback = lambda _socket, name, _context: found.names.append(name)
 
     class Master(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            found.hosts.append(self.headers["Host"])
             if self.path == "/handshake":
                 self.send_response(200)
                 self.end_headers()
@@ -241,15 +253,30 @@ def edge(tmp_path: Path) -> Iterator[tuple[int, list[str | None]]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Master)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1], names
+    found.port = server.server_address[1]
+    yield found
     server.shutdown()
     server.server_close()
 
 
-def test_sends_tls_server_names_as_kuscia_does(edge: tuple[int, list[str | None]]) -> None:
+def test_sends_tls_server_names_as_kuscia_does(edge: Edge) -> None:
     """The probe is sent by Go with a server name; requests through the Envoy of Kuscia have none."""
-    port, names = edge
+    port, names = edge.port, edge.names
     gateway.probe(f"https://localhost:{port}")
     assert names == ["localhost"]
     assert gateway.handshake_state(f"https://localhost:{port}", "alice") == 2
     assert names == ["localhost", None]
+
+
+def test_resolves_the_absolute_name_only(edge: Edge, dns: FakeDns) -> None:
+    """The Host header and the TLS server name have no trailing dot."""
+    port = edge.port
+    dns.zone["kuscia-master.ns.svc.cluster.local."] = "127.0.0.1"
+    dns.search("lite.svc.cluster.local", "svc.cluster.local")
+    gateway.probe(f"https://kuscia-master.ns.svc.cluster.local:{port}")
+    assert edge.names == ["kuscia-master.ns.svc.cluster.local"]
+    assert edge.hosts == [f"kuscia-master.ns.svc.cluster.local:{port}"]
+    for ask in (gateway.probe, lambda at: gateway.handshake_state(at, "alice")):
+        with fails("host-not-found") as error:
+            ask(f"https://kuscia-master.ns:{port}")
+        assert error.value.fix.endswith(" kuscia-master.ns.svc.cluster.local")

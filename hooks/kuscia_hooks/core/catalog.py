@@ -65,7 +65,7 @@ KUSCIA = (
     _retryable("deploy-token-mismatch", "The master accepts neither the deploy token nor the domain key."),
     _retryable("deploy-token-pending", "The master has not generated a deploy token for the domain yet."),
     _permanent("gateway-of-another-domain", "The master endpoint leads to the gateway of a lite."),
-    _retryable("host-not-found", "The host name of the master does not resolve."),
+    _retryable("host-not-found", "The host name of the master has no address, or is not absolute."),
     _retryable("invalid-domain-key", "The value in the Secret is not a domain key that Kuscia accepts."),
     _permanent("kusciaapi-already-exists", "KusciaAPI already has the object."),
     _retryable("kusciaapi-busy", "KusciaAPI cannot process the request at the moment."),
@@ -98,6 +98,7 @@ KUSCIA = (
 DATABASE = (
     _retryable("database-access-denied", "The database does not exist, or the user has no access to it."),
     _retryable("database-error", "The database server returned an error."),
+    _retryable("database-host-not-found", "The host name of the database server has no address, or is not absolute."),
     _retryable("database-login", "The database server rejected the user or the password."),
     _retryable("database-not-found", "The database server has no such database."),
     _retryable("database-password-unsupported", "The password has characters that the check cannot send."),

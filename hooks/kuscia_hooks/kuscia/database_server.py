@@ -1,9 +1,11 @@
 """Errors, permission checks and messages that MySQL and PostgreSQL have in common."""
 
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
+from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.text import printable, quoted
@@ -44,12 +46,16 @@ class ServerError(RetryableError):
     def __init__(self, database: Database, error: Exception) -> None:
         self.code, text = _code_and_text(error)
         error_id = _error_id(self.code, error)
-        super().__init__(
-            error_id, f"{describe(database)}: {text}", fix=_fix(error_id, database), see=client_command(database)
-        )
+        fix = _fix(error_id, database)
+        if isinstance(error, socket.gaierror):
+            text, full_name = hosts.unresolved(database.host, error)
+            fix = full_name or fix
+        super().__init__(error_id, f"{describe(database)}: {text}", fix=fix, see=client_command(database))
 
 
 def _error_id(code: str, error: Exception) -> str:
+    if isinstance(error, socket.gaierror):
+        return "database-host-not-found"
     if code in _CAUSES:
         return _CAUSES[code]
     if isinstance(error, ssl.SSLError) or "SSL" in str(error):
@@ -70,6 +76,7 @@ def _fix(error_id: str, database: Database) -> str:
         "database-not-found": f"create the database: {create}",
         "database-permission-denied": f"grant the permission to user {user}",
         "database-tls": f"set {'tls' if mysql else 'sslmode'} in the datastore params to what the server supports",
+        "database-host-not-found": "correct master.datastore.host",
         "database-unreachable": f"check host and port ({database.host}:{database.port}), firewalls and NetworkPolicies",
     }
     return fixes.get(error_id, "")

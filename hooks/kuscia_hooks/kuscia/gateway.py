@@ -3,15 +3,18 @@
 import socket
 import ssl
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import httpx
 
+from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, json_object
 from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
 
+E = TypeVar("E", bound=BaseException)
 TIMEOUT = 5.0
 KNOWN = {0, 2, 3, 4}
 UNKNOWN = 5
@@ -23,26 +26,44 @@ AS_ENVOY = {"sni_hostname": "127.0.0.1"}
 
 
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return an HTTP client for gateways."""
+    """Return an HTTP client for gateways, which resolves absolute names only."""
     # Gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
-    return httpx.Client(verify=False, timeout=TIMEOUT, trust_env=False, transport=transport)  # noqa: S501
+    network = transport or _AbsoluteNames(httpx.HTTPTransport(verify=False, trust_env=False))
+    return httpx.Client(timeout=TIMEOUT, trust_env=False, transport=network)
+
+
+class _AbsoluteNames(httpx.BaseTransport):
+    """Resolves hosts without the search list, as Kuscia does; the Host header and the TLS server name are unchanged."""
+
+    def __init__(self, network: httpx.BaseTransport) -> None:
+        self._network = network
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        request.extensions = {"sni_hostname": host, **request.extensions}
+        request.url = request.url.copy_with(host=hosts.absolute(host))
+        return self._network.handle_request(request)
+
+    def close(self) -> None:
+        self._network.close()
 
 
 def connection_error(url: str, error: httpx.RequestError, see: str = "") -> RetryableError:
     """Return the error for a request that got no answer: `host-not-found`, `master-down` or `master-unreachable`."""
-    problem = _connection_problem(error)
+    problem = _connection_problem(url, error)
     if _caused_by(error, ssl.SSLError):
         problem = Problem(
             "proxy-requires-sni",
             f"{problem.seen} (Kuscia sends no TLS server name; a proxy that requires one cannot be used)",
         )
-    return RetryableError(problem.error_id, f"cannot reach {url}: {problem.seen}", see=see)
+    return RetryableError(problem.error_id, f"cannot reach {url}: {problem.seen}", problem.fix, see)
 
 
-def _connection_problem(error: httpx.RequestError) -> Problem:
+def _connection_problem(url: str, error: httpx.RequestError) -> Problem:
     text = printable(error) or type(error).__name__
-    if _caused_by(error, socket.gaierror):
-        return Problem("host-not-found", f"{text}: the cluster DNS cannot resolve the host")
+    unknown = _cause(error, socket.gaierror)
+    if unknown is not None:
+        return Problem("host-not-found", *hosts.unresolved(split_endpoint(url).hostname or "", unknown))
     if isinstance(error, httpx.TimeoutException):
         return Problem(
             "master-unreachable",
@@ -57,11 +78,16 @@ def _connection_problem(error: httpx.RequestError) -> Problem:
     return Problem("master-unreachable", text)
 
 
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
     """Return whether `error` or one of its causes is of a kind."""
+    return _cause(error, kind) is not None
+
+
+def _cause(error: BaseException | None, kind: type[E]) -> E | None:
+    """Return the first of `error` and its causes that is of a kind."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 def _command(endpoint: str) -> str:
@@ -73,7 +99,7 @@ def _problem(client: httpx.Client, endpoint: str) -> Problem | None:
     try:
         response = client.get(f"{endpoint}/")
     except httpx.RequestError as error:
-        return _connection_problem(error)
+        return _connection_problem(endpoint, error)
     if response.status_code != 401:
         problem = problem_of(response)
         return replace(problem, seen=f"{problem.seen} (expected HTTP 401)")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,
@@ -98,8 +99,10 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
             connect_timeout=TIMEOUT,
             read_timeout=TIMEOUT,
             write_timeout=TIMEOUT,
+            defer_connect=True,
             **_mysql_tls(database),
         )
+        connection.connect(hosts.connect(database.host, database.port, TIMEOUT))
     except (pymysql.MySQLError, OSError) as error:
         raise ServerError(database, error) from error
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia.database_server import (
@@ -62,16 +63,21 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
     from scramp import ScramException  # type: ignore[import-untyped]
 
     try:
+        sock = hosts.connect(database.host, database.port, TIMEOUT)
+    except OSError as error:
+        raise ServerError(database, error) from error
+    try:
+        # The driver uses the host for the TLS server name only.
         connection = pg8000.native.Connection(
             database.user,
             host=database.host,
-            port=database.port,
             database=database.database,
             password=password,
-            timeout=TIMEOUT,
             ssl_context=_postgres_tls(database),
+            sock=sock,
         )
     except ScramException as error:
+        sock.close()
         if _is_supported(password):
             raise ServerError(database, error) from error
         # The characters are not named: they are part of a secret.
@@ -84,6 +90,7 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
             see=client_command(database),
         ) from error
     except (DatabaseError, InterfaceError, OSError) as error:
+        sock.close()
         raise ServerError(database, error) from error
 
     def execute(statement: str) -> list[Any]:
