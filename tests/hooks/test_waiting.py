@@ -64,12 +64,10 @@ def test_until_reports_a_new_reason_immediately(fake_time: FakeTime, capsys: pyt
     assert [line.split("] ")[1] for line in capsys.readouterr().out.splitlines()] == ["one", "two"]
 
 
-def test_until_waits_as_long_as_the_other_side_wants(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+def test_until_waits_as_long_as_the_other_side_wants(fake_time: FakeTime) -> None:
     probe = Later(RetryableError("master-busy", "HTTP 429", retry_after=45), retryable())
     until("the master", probe, fake_time.deadline(0))
     assert 45 + 0.8 <= fake_time.time <= 45 + 1.2
-    assert max(fake_time.naps) <= 10
-    assert capsys.readouterr().out.count("[master-busy]") == 5
 
 
 def test_until_does_not_wait_beyond_the_deadline(fake_time: FakeTime) -> None:
