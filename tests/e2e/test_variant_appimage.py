@@ -89,13 +89,17 @@ def test_updates_the_template(master: Variant) -> None:
     assert found["deploy_templates"][0]["containers"][0]["command"] == ["sleep"]
 
 
-def test_deletes_app_images_that_left_the_values(master: Variant) -> None:
-    """An AppImage that was created by hand is kept."""
+def test_prunes_app_images_that_left_the_values(master: Variant) -> None:
+    """They are kept without `prune`. An AppImage that was created by hand is kept."""
     with kusciaapi(master.kubectl, master.release("master")) as api:
         template = {"name": "t", "replicas": 1, "containers": [{"name": "c"}]}
         api.call("appimage/create", {"name": "by-hand", "image": {"name": "a/b", "tag": "1"},
                                      "deploy_templates": [template]})  # fmt: skip
-    master.install("master", values={"master": {"appImages": {SECRETFLOW: None, "sleeper": None}}})
+    left = {"appImages": {SECRETFLOW: None, "sleeper": None}}
+    master.install("master", values={"master": left})
+    assert query(master, SECRETFLOW) is not None
+    assert query(master, "sleeper") is not None
+    master.install("master", values={"master": {**left, "prune": {"appImages": True}}})
     assert query(master, SECRETFLOW) is None
     assert query(master, "sleeper") is None
     assert query(master, "by-hand") is not None

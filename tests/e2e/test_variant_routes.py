@@ -86,9 +86,9 @@ def installed(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[
         yield made
 
 
-def set_routes(made: Variant, routes: list[dict[str, Any]]) -> str:
+def set_routes(made: Variant, routes: list[dict[str, Any]], prune: bool = False) -> str:
     """Upgrade the master with these routes and wait until they are READY; return the log of the step."""
-    made.install("master", values={"master": {"routes": routes}})
+    made.install("master", values={"master": {"routes": routes, "prune": {"routes": prune}}})
     log = made.kubectl.run(
         "logs", "-n", made.namespace("master"), "-l", "app.kubernetes.io/component=routes", "--tail=-1"
     )
@@ -188,8 +188,8 @@ def test_rotates_tokens(installed: Variant) -> None:
     eventually(third_token, 300, "three different tokens")
 
 
-def test_deletes_routes_that_left_the_values(installed: Variant) -> None:
-    """Routes to and from carol are deleted; a route that was created by hand is kept."""
+def test_prunes_routes_that_left_the_values(installed: Variant) -> None:
+    """Routes to and from carol are kept without `prune`; a route that was created by hand is always kept."""
     set_routes(installed, DIRECT)
     with api(installed) as found:
         found.call("domain/create", {"domain_id": "by-hand"})
@@ -198,7 +198,8 @@ def test_deletes_routes_that_left_the_values(installed: Variant) -> None:
         found.call("route/create", body)
 
         kept = [route for route in DIRECT if "carol" not in route.values()]
-        log = set_routes(installed, kept)
+        assert messages.actions(set_routes(installed, kept)) == []
+        log = set_routes(installed, kept, prune=True)
 
         deleted = {f"{one}-{other}" for one in LITES for other in LITES if one != other and "carol" in (one, other)}
         assert sorted(messages.actions(log)) == sorted(("delete", name) for name in deleted)

@@ -125,6 +125,7 @@ def test_created_objects(core: FakeCore, kube: Kube) -> None:
         "namespace": "ns",
         "labels": {"a": "b"},
         "ownerReferences": [owner],
+        "resourceVersion": "1",
     }
     assert made["data"] == secret_data(token="abc")
     kube.delete_secret("ns", "s")

@@ -1,83 +1,203 @@
 import json
+from itertools import permutations
 
-from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.cluster.ledger import Ledger, digest
+import pytest
+
+from kuscia_hooks.cluster.client import Conflict, Kube
+from kuscia_hooks.cluster.ledger import Ledger, Report, digest, reports
 from tests.hooks.fakes.cluster import FakeCore
 
+CONTENT, OTHER = digest("content"), digest("other")
 
-def ledger(kube: Kube, kind: str = "routes") -> Ledger:
-    return Ledger(kube, "ns", "ledger", {"a": "b"}, kind)
+
+def ledger(kube: Kube) -> Ledger:
+    mine = Ledger(kube, "ns", "ledger", {"a": "b"})
+    mine.load()
+    return mine
+
+
+def stored(core: FakeCore, kind: str = "routes") -> dict[str, object]:
+    entries: dict[str, object] = json.loads((core.data("configmaps", "ns", "ledger") or {})[kind])
+    return entries
 
 
 def test_first_entry_creates_configmap(core: FakeCore, kube: Kube) -> None:
     mine = ledger(kube)
-    assert mine.load() == {}
-    mine.entries["alice/bob"] = "abc"
+    mine.kind("routes").confirm("alice/bob", CONTENT)
     mine.save()
-    assert core.data("configmaps", "ns", "ledger") == {"routes": '{"alice/bob":"abc"}'}
+    assert stored(core) == {"alice": {"bob": CONTENT[:8]}}
     assert core.objects["configmaps", "ns", "ledger"]["metadata"]["labels"] == {"a": "b"}
-    assert ledger(kube).load() == {"alice/bob": "abc"}
+    entries = ledger(kube).kind("routes")
+    assert list(entries) == ["alice/bob"]
+    assert entries.confirmed("alice/bob", CONTENT)
+    assert not entries.confirmed("alice/bob", OTHER)
 
 
-def test_kinds_are_independent(core: FakeCore, kube: Kube) -> None:
+def test_kinds_are_saved_in_one_request(core: FakeCore, kube: Kube) -> None:
     core.put("configmaps", "ns", "ledger", data={"appImages": '{"x":"1"}'})
     mine = ledger(kube)
-    mine.load()
-    mine.entries["a/b"] = "2"
+    mine.kind("routes").confirm("a/b", CONTENT)
+    mine.kind("domains").confirm("a", CONTENT)
     mine.save()
-    assert core.data("configmaps", "ns", "ledger") == {"appImages": '{"x":"1"}', "routes": '{"a/b":"2"}'}
+    assert [verb for verb, _, _ in core.calls] == ["get", "patch"]
+    assert (stored(core, "appImages"), len(stored(core)), len(stored(core, "domains"))) == ({"x": "1"}, 1, 1)
 
 
 def test_does_not_write_without_changes(core: FakeCore, kube: Kube) -> None:
-    core.put("configmaps", "ns", "ledger", data={"routes": '{"a/b":"1"}'})
     mine = ledger(kube)
-    mine.load()
     mine.save()
+    assert core.objects == {}
+    mine.kind("routes").confirm("a/b", CONTENT)
+    mine.save()
+    core.calls.clear()
+    second = ledger(kube)
+    second.kind("routes").confirm("a/b", CONTENT)
+    second.kind("routes").report(Report())
+    second.save()
     assert core.calls == [("get", "configmaps", "ledger")]
 
 
-def test_does_not_create_empty_ledger(core: FakeCore, kube: Kube) -> None:
+def test_reads_the_format_of_earlier_releases(core: FakeCore, kube: Kube) -> None:
+    """It had flat names and longer hashes. What it lists belongs to the release."""
+    core.put("configmaps", "ns", "ledger", data={"routes": json.dumps({"alice/bob": CONTENT})})
+    entries = ledger(kube).kind("routes")
+    assert list(entries) == ["alice/bob"]
+    assert entries.confirmed("alice/bob", CONTENT)
+
+
+def test_marked_entry_belongs_to_the_release_but_has_no_content(kube: Kube) -> None:
     mine = ledger(kube)
-    mine.load()
+    mine.kind("routes").mark(["a/b"])
     mine.save()
-    assert core.objects == {}
+    entries = ledger(kube).kind("routes")
+    assert "a/b" in entries
+    assert not entries.confirmed("a/b", CONTENT)
 
 
-def test_removes_last_entry(core: FakeCore, kube: Kube) -> None:
-    core.put("configmaps", "ns", "ledger", data={"routes": '{"a/b":"1"}'})
+def test_reverted_entry_is_as_before(core: FakeCore, kube: Kube) -> None:
     mine = ledger(kube)
-    mine.load()
-    mine.entries.clear()
+    entries = mine.kind("routes")
+    entries.confirm("a/b", CONTENT)
     mine.save()
-    assert core.data("configmaps", "ns", "ledger") == {"routes": "{}"}
+    entries.mark(["a/b", "a/c"])
+    mine.save()
+    entries.revert("a/b")
+    entries.revert("a/c")
+    mine.save()
+    assert stored(core) == {"a": {"b": CONTENT[:8]}}
+    assert list(entries) == ["a/b"]
 
 
-def test_merges_with_concurrently_created_configmap(core: FakeCore, kube: Kube) -> None:
+def test_dropped_entry_is_removed(core: FakeCore, kube: Kube) -> None:
+    mine = ledger(kube)
+    mine.kind("routes").confirm("a/b", CONTENT)
+    mine.save()
+    mine.kind("routes").drop("a/b")
+    assert len(mine.kind("routes")) == 0
+    mine.save()
+    assert stored(core) == {}
+
+
+def test_two_copies_keep_each_others_entries(core: FakeCore, kube: Kube) -> None:
+    """Both read the ledger before either of them writes, first to create it and then to change it."""
+    for number in range(2):
+        first, second = ledger(kube), ledger(kube)
+        first.kind("routes").confirm(f"first/{number}", CONTENT)
+        second.kind("routes").confirm(f"second/{number}", CONTENT)
+        first.save()
+        second.save()
+    assert set(ledger(kube).kind("routes")) == {"first/0", "first/1", "second/0", "second/1"}
+
+
+def test_does_not_remove_an_entry_that_another_copy_wrote(kube: Kube) -> None:
+    """The other copy created the object again after this one had deleted it."""
+    for late in (False, True):
+        mine = ledger(kube)
+        mine.kind("routes").confirm("a/b", CONTENT)
+        mine.save()
+        mine.kind("routes").mark(["a/b"])
+        mine.save()
+        other = ledger(kube)
+        other.kind("routes").mark(["a/b"])
+        other.save()
+        if late:
+            other.kind("routes").confirm("a/b", CONTENT)
+            other.save()
+        mine.kind("routes").drop("a/b")
+        mine.save()
+        assert "a/b" in ledger(kube).kind("routes")
+
+
+def test_reverts_to_what_another_copy_wrote(kube: Kube) -> None:
+    mine, other = ledger(kube), ledger(kube)
+    other.kind("routes").confirm("a/b", CONTENT)
+    other.save()
+    mine.kind("routes").mark(["a/b"])
+    mine.save()
+    mine.kind("routes").revert("a/b")
+    mine.save()
+    assert ledger(kube).kind("routes").confirmed("a/b", CONTENT)
+
+
+def test_creates_a_deleted_configmap_again(core: FakeCore, kube: Kube) -> None:
+    mine = ledger(kube)
+    mine.kind("routes").confirm("a/b", CONTENT)
+    mine.save()
+    del core.objects["configmaps", "ns", "ledger"]
+    mine.kind("routes").confirm("a/c", CONTENT)
+    mine.save()
+    assert stored(core) == {"a": {"c": CONTENT[:8]}}
+
+
+def test_fails_if_others_write_all_the_time(core: FakeCore, kube: Kube) -> None:
+    core.put("configmaps", "ns", "ledger", data={})
+
     def race(verb: str, kind: str, name: str) -> None:
-        if verb == "create":
-            core.put("configmaps", "ns", "ledger", data={"appImages": "{}"})
+        if verb == "patch":
+            core.put("configmaps", "ns", "ledger", data={})
 
     core.fail = race
     mine = ledger(kube)
-    mine.load()
-    mine.entries["a/b"] = "1"
-    mine.save()
-    assert core.data("configmaps", "ns", "ledger") == {"appImages": "{}", "routes": '{"a/b":"1"}'}
+    mine.kind("routes").confirm("a/b", CONTENT)
+    with pytest.raises(Conflict):
+        mine.save()
 
 
-def test_treats_invalid_record_as_empty(core: FakeCore, kube: Kube) -> None:
-    for text in ("{", "[]", '"x"'):
-        core.put("configmaps", "ns", "ledger", data={"routes": text})
-        assert ledger(kube).load() == {}
+@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+def test_treats_invalid_record_as_empty(core: FakeCore, kube: Kube, text: str) -> None:
+    core.put("configmaps", "ns", "ledger", data={"routes": text})
+    assert list(ledger(kube).kind("routes")) == []
 
 
-def test_fits_ten_thousand_routes(core: FakeCore, kube: Kube) -> None:
-    """The limit of the API server is 1 MiB per ConfigMap."""
+def test_reports_what_was_left_alone(core: FakeCore, kube: Kube) -> None:
+    assert reports(kube, "ns", "ledger") == {}
     mine = ledger(kube)
-    mine.load()
-    mine.entries = {f"lite-number-{a:03d}/lite-number-{b:03d}": digest([a, b]) for a in range(100) for b in range(100)}
+    mine.kind("routes").report(Report(foreign=["a-b"], leftover=["b-a"]))
+    mine.kind("appImages").report(Report())
     mine.save()
-    assert len(json.dumps(core.data("configmaps", "ns", "ledger"))) < 1024 * 1024
+    assert reports(kube, "ns", "ledger") == {"routes": Report(("a-b",), ("b-a",))}
+    mine.kind("routes").report(Report())
+    mine.save()
+    assert reports(kube, "ns", "ledger") == {}
+    core.put("configmaps", "ns", "ledger", data={"routes.report": "["})
+    assert reports(kube, "ns", "ledger") == {}
+
+
+def test_fits_into_a_configmap(core: FakeCore, kube: Kube) -> None:
+    """The limit of the API server is 1 MiB for all keys and values."""
+    domains = [f"{number:03d}".rjust(63, "x") for number in range(100)]
+    mine = ledger(kube)
+    names = [f"{a}/{b}" for a, b in permutations(domains, 2)]
+    mine.kind("domains").mark(domains)
+    for name in names:
+        mine.kind("routes").confirm(name, digest(name))
+    left = [name.replace("/", "-") for name in names]
+    mine.kind("routes").report(Report(left, left))
+    mine.save()
+    data = core.data("configmaps", "ns", "ledger") or {}
+    assert sum(len(key) + len(value) for key, value in data.items()) < 1024 * 1024
+    assert len(json.dumps(core.objects["configmaps", "ns", "ledger"])) < 1024 * 1024
+    assert len(ledger(kube).kind("routes")) == 9900
 
 
 def test_digest() -> None:

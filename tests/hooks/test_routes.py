@@ -1,12 +1,14 @@
+import copy
 import json
 from typing import Any
 
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.cluster.ledger import Report, reports
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
-from kuscia_hooks.core.plan import Summary
-from kuscia_hooks.kuscia.app_images import normal_app_image
+from kuscia_hooks.core.plan import Plan, Summary
+from kuscia_hooks.kuscia.app_images import normal_app_image, wanted_app_image
 from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
 from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step
@@ -126,25 +128,48 @@ def test_app_images_are_equal_despite_defaults_and_canonical_quantities() -> Non
     assert image({}, {"cpu": "no amount"}) != image({}, {})
 
 
-def body(host: str = "h") -> dict[str, Any]:
-    return wanted_routes(routes_config(domains={"alice": {}, "bob": {"endpoint": f"https://{host}:1080"}}))[A_B]
+CREATE, RECREATE, ADOPT = (
+    ["create DomainRoute alice-bob"],
+    ["recreate DomainRoute alice-bob (changed)"],
+    ["recreate DomainRoute alice-bob (adopted)"],
+)
 
 
+@pytest.mark.parametrize("adopt", [False, True], ids=["", "adopt"])
 @pytest.mark.parametrize(
-    ("ledger", "present", "actions", "unchanged"),
+    ("owned", "present", "actions", "adopted"),
     [
-        ({}, {}, ["create DomainRoute alice-bob"], 0),
-        ({"alice/bob": "x"}, {}, [], 1),
-        ({"alice/bob": "x"}, {A_B: None}, ["create DomainRoute alice-bob"], 0),
-        ({"alice/bob": "x"}, {A_B: body()}, [], 1),
-        ({"alice/bob": "x"}, {A_B: body("other")}, ["recreate DomainRoute alice-bob (changed)"], 0),
-        ({"alice/bob": "x", "bob/alice": "y"}, {}, ["delete DomainRoute bob-alice (no longer in the values)"], 1),
+        (False, None, CREATE, CREATE),
+        (True, None, CREATE, CREATE),
+        (False, True, [], []),
+        (True, True, [], []),
+        (False, False, [], ADOPT),
+        (True, False, RECREATE, RECREATE),
     ],
 )
-def test_plan(ledger: dict[str, str], present: dict[RouteKey, Any], actions: list[str], unchanged: int) -> None:
-    plan = plan_routes({A_B: body()}, ledger, present)
-    assert [str(action) for action in plan.actions] == actions
-    assert plan.unchanged == unchanged
+def test_plan_of_a_wanted_route(
+    owned: bool, present: bool | None, actions: list[str], adopted: list[str], adopt: bool
+) -> None:
+    plan = plan_routes({A_B: {}}, {A_B: present}, {"alice/bob"} if owned else set(), adopt=adopt)
+    assert [str(action) for action in plan.actions] == (adopted if adopt else actions)
+    assert plan.foreign == (("alice-bob",) if present is False and not owned and not adopt else ())
+    assert plan.unchanged == (1 if present else 0)
+    assert plan.kept == (("alice/bob",) if present and (owned or adopt) else ())
+
+
+def test_plan_assumes_that_a_route_in_the_ledger_is_as_recorded() -> None:
+    assert plan_routes({A_B: {}}, {}, {"alice/bob"}) == Plan(unchanged=1)
+
+
+def test_plan_deletes_only_routes_in_the_ledger_and_only_with_prune() -> None:
+    assert plan_routes({}, {}, {"alice/bob"}) == Plan(leftover=("alice-bob",))
+    assert plan_routes({}, {A_B: None}, {"alice/bob"}) == Plan(gone=("alice/bob",))
+    assert plan_routes({}, {A_B: True}, set(), prune=True) == Plan()
+    plan = plan_routes({B_A: {}}, {B_A: None}, {"alice/bob"}, prune=True)
+    assert [(action.verb, action.entry) for action in plan.actions] == [
+        ("delete", "alice/bob"),
+        ("create", "bob/alice"),
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -164,16 +189,19 @@ def test_creates_routes_and_app_images(core: FakeCore, kube: Kube, kuscia: Kusci
     assert set(kuscia.routes) == {("alice", "bob"), ("bob", "alice")}
     assert kuscia.app_images["psi"]["image"] == APP_IMAGE["image"]
     ledger = core.data("configmaps", "ns", "ledger")
-    assert set(json.loads(ledger["routes"])) == {"alice/bob", "bob/alice"}
+    assert {source: set(ends) for source, ends in json.loads(ledger["routes"]).items()} == {
+        "alice": {"bob"},
+        "bob": {"alice"},
+    }
 
 
-def test_second_run_needs_four_requests(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_second_run_needs_three_requests(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.asked.clear()
     core.calls.clear()
     summary = attempt(endpoint, kube)
     assert (summary.created, summary.unchanged) == (0, 3)
-    assert kuscia.paths() == ["healthZ", "domain/batchQuery", "route/status/batchQuery", "appimage/query"]
+    assert kuscia.paths() == ["healthZ", "appimage/batchQuery", "route/status/batchQuery"]
     assert {verb for verb, _, _ in core.calls} == {"get"}
 
 
@@ -198,15 +226,60 @@ def test_changed_endpoint_recreates_the_route(kube: Kube, kuscia: Kuscia, endpoi
     )
 
 
-def test_takes_over_existing_routes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    """One route is as wanted, the other has a different endpoint; there is no ledger."""
+def make_foreign(kuscia: Kuscia) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Create the objects of the default configuration; the route from bob and the AppImage have other content."""
     wanted = wanted_routes(routes_config())
+    other = {"host": "old", "ports": [{"name": "http", "protocol": "HTTP", "port": 1, "isTLS": False}]}
     kuscia.do_route_create(wanted[A_B])
-    kuscia.do_route_create({**wanted[B_A], "endpoint": {"host": "old", "ports": [{"port": 1, "isTLS": False}]}})
-    before = kuscia.routes["alice", "bob"]
-    attempt(endpoint, kube)
-    assert kuscia.routes["alice", "bob"] is before
+    kuscia.do_route_create({**wanted[B_A], "endpoint": other})
+    image = wanted_app_image("psi", routes_config().app_images["psi"])
+    kuscia.do_appimage_create({**image, "image": {"name": "theirs", "tag": "1"}})
+    return copy.deepcopy(kuscia.routes), copy.deepcopy(kuscia.app_images)
+
+
+def test_leaves_foreign_objects_alone(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    """Neither while they are in the values nor when they leave them."""
+    before = make_foreign(kuscia)
+    for verify in (False, True):
+        summary = attempt(endpoint, kube, verify=verify)
+        assert (summary.created, summary.updated, summary.unchanged, summary.foreign) == (0, 0, 1, 2)
+    assert reports(kube, "ns", "ledger") == {"routes": Report(("bob-alice",)), "appImages": Report(("psi",))}
+    everything = {"routes": True, "appImages": True}
+    attempt(endpoint, kube, routes=[], appImages={}, prune=everything)
+    assert (kuscia.routes, kuscia.app_images) == before
+    assert kuscia.paths(writes=True) == []
+    assert reports(kube, "ns", "ledger") == {}
+
+
+def test_adopts_foreign_objects(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    make_foreign(kuscia)
+    everything = {"routes": True, "appImages": True}
+    summary = attempt(endpoint, kube, adopt=everything)
+    assert (summary.updated, summary.unchanged, summary.foreign) == (2, 1, 0)
     assert kuscia.routes["bob", "alice"]["endpoint"]["host"] == "a.example.com"
+    assert kuscia.app_images["psi"]["image"] == APP_IMAGE["image"]
+    attempt(endpoint, kube, routes=[], appImages={}, prune=everything)
+    assert (kuscia.routes, kuscia.app_images) == ({}, {})
+
+
+def test_adopts_each_kind_by_itself(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    make_foreign(kuscia)
+    assert attempt(endpoint, kube, adopt={"appImages": True}).foreign == 1
+    assert kuscia.routes["bob", "alice"]["endpoint"]["host"] == "old"
+    assert kuscia.app_images["psi"]["image"] == APP_IMAGE["image"]
+
+
+def test_objects_listed_by_an_earlier_release_belong_to_this_one(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    make_foreign(kuscia)
+    former = {
+        "routes": '{"alice/bob":"0123456789ab","bob/alice":"0123456789ab"}',
+        "appImages": '{"psi":"0123456789ab"}',
+    }
+    core.put("configmaps", "ns", "ledger", data=former)
+    summary = attempt(endpoint, kube)
+    assert (summary.updated, summary.unchanged, summary.foreign) == (2, 1, 0)
 
 
 def test_recreates_everything_after_the_database_of_the_master_was_lost(
@@ -233,22 +306,53 @@ def test_verify_finds_a_changed_route(kube: Kube, kuscia: Kuscia, endpoint: str)
     assert kuscia.routes["alice", "bob"]["endpoint"]["host"] == "b.example.com"
 
 
-def test_deletes_only_what_the_release_created(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+ONE: dict[str, Any] = {"routes": [{"source": "alice", "destination": "bob"}], "appImages": {}}
+PRUNE = {"routes": True, "appImages": True}
+
+
+def test_reports_leftovers_by_default(
+    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt(endpoint, kube)
+    kuscia.asked.clear()
+    for _ in range(2):
+        summary = attempt(endpoint, kube, **ONE)
+        assert (summary.deleted, summary.unchanged, summary.leftover) == (0, 1, 2)
+    assert kuscia.paths(writes=True) == []
+    assert reports(kube, "ns", "ledger") == {"routes": Report((), ("bob-alice",)), "appImages": Report((), ("psi",))}
+    out = capsys.readouterr().out
+    assert out.count("leftover-object") == 4
+    assert "--set master.prune.routes=true" in out
+    assert "--set master.prune.appImages=true" in out
+
+
+def test_prune_deletes_only_what_the_release_created(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.routes["alice", "zoe"] = {"made": "by another hand"}
-    summary = attempt(endpoint, kube, routes=[{"source": "alice", "destination": "bob"}], appImages={})
-    assert (summary.deleted, summary.unchanged) == (2, 1)
+    summary = attempt(endpoint, kube, **ONE, prune=PRUNE)
+    assert (summary.deleted, summary.unchanged, summary.leftover) == (2, 1, 0)
     assert set(kuscia.routes) == {("alice", "bob"), ("alice", "zoe")}
     assert kuscia.app_images == {}
     assert json.loads(core.data("configmaps", "ns", "ledger")["appImages"]) == {}
 
 
-def test_deletes_what_was_already_deleted(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_prunes_each_kind_by_itself(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    summary = attempt(endpoint, kube, **ONE, prune={"routes": True})
+    assert (summary.deleted, summary.leftover) == (1, 1)
+    assert set(kuscia.app_images) == {"psi"}
+
+
+@pytest.mark.parametrize("prune", [{}, PRUNE], ids=["", "prune"])
+def test_forgets_leftovers_that_were_deleted(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, prune: dict[str, bool]
+) -> None:
     attempt(endpoint, kube)
     kuscia.routes.clear()
     kuscia.app_images.clear()
-    assert attempt(endpoint, kube, routes=[], appImages={}).deleted == 3
-    assert attempt(endpoint, kube, routes=[], appImages={}).deleted == 0
+    summary = attempt(endpoint, kube, routes=[], appImages={}, prune=prune)
+    assert (summary.deleted, summary.leftover) == (0, 0)
+    assert json.loads(core.data("configmaps", "ns", "ledger")["routes"]) == {}
 
 
 def test_updates_a_changed_app_image(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
@@ -271,9 +375,9 @@ def test_waits_for_register(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: p
     with pytest.raises(DeadlineExceeded) as error:
         attempt(endpoint, kube)
     assert error.value.id == "domains-not-registered"
-    assert 'domains.kuscia.secretflow "bob" not found' in error.value.message
+    assert "bob" in error.value.message
     assert "component=register" in error.value.see
-    assert kuscia.paths(writes=True) == []
+    assert kuscia.paths(writes=True) == ["appimage/create"]
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])
@@ -308,15 +412,13 @@ def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Ku
     summary = Summary()
     with pytest.raises(PermanentError) as error:
         routes.attempt(routes_config(endpoint, **bad), context(kube, summary=summary))
-    assert error.value.id == "several-errors"
+    assert error.value.id == "kusciaapi-rejected"
     assert (summary.created, summary.failed) == (5, 2)
     del kuscia.replies["route/create"]
     assert attempt(endpoint, kube, **bad).created == 2
 
 
-def test_second_run_of_870_routes_needs_four_requests(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
-) -> None:
+def test_second_run_asks_for_870_routes_in_batches(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     names = [f"lite-{number}" for number in range(30)]
     for name in names:
         kuscia.do_domain_create({"domain_id": name})
@@ -324,7 +426,7 @@ def test_second_run_of_870_routes_needs_four_requests(
     assert attempt(endpoint, kube, domains=domains).created == 871
     kuscia.asked.clear()
     assert attempt(endpoint, kube, domains=domains).unchanged == 871
-    assert len(kuscia.asked) == 4
+    assert len(kuscia.asked) == 11
 
 
 def test_dry_run_changes_nothing(

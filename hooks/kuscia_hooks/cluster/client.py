@@ -15,7 +15,7 @@ _TIMEOUT = (5, 15)
 
 
 class Conflict(RetryableError):
-    """Another client created the object first."""
+    """Another client created or changed the object first."""
 
 
 class NoLogYet(RetryableError):
@@ -144,18 +144,35 @@ class Kube:
 
     def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
         """Return the data of a ConfigMap, or None if the ConfigMap does not exist."""
+        found = self.versioned_configmap(namespace, name)
+        return None if found is None else found[0]
+
+    def versioned_configmap(self, namespace: str, name: str) -> tuple[dict[str, str], str] | None:
+        """Return the data and the version of a ConfigMap, or None if the ConfigMap does not exist."""
         found = self._call("get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace)
-        return None if found is None else dict(found.data or {})
+        return None if found is None else (dict(found.data or {}), str(found.metadata.resource_version))
 
-    def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
-        """Create a ConfigMap. Raises Conflict if it exists."""
+    def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> str:
+        """Create a ConfigMap and return its version. Raises Conflict if it exists."""
         body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
-        self._call("create", "configmaps", namespace, name, self._core.create_namespaced_config_map, namespace, body)
+        create = self._core.create_namespaced_config_map
+        return str(
+            self._call("create", "configmaps", namespace, name, create, namespace, body).metadata.resource_version
+        )
 
-    def set_configmap(self, namespace: str, name: str, data: dict[str, str]) -> None:
-        """Set the given values of an existing ConfigMap; other values stay."""
+    def set_configmap(self, namespace: str, name: str, data: dict[str, str], version: str) -> str:
+        """Set the given values of an existing ConfigMap, and return its new version; other values stay.
+
+        Args:
+            version: the version that was read.
+
+        Raises:
+            Conflict: the ConfigMap has a different version.
+        """
+        body = {"metadata": {"resourceVersion": version}, "data": data}
         patch = self._core.patch_namespaced_config_map
-        self._call("patch", "configmaps", namespace, name, patch, name, namespace, {"data": data})
+        found = self._call("patch", "configmaps", namespace, name, patch, name, namespace, body)
+        return str(found.metadata.resource_version)
 
     def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the pods that a label selector matches, as JSON objects of the API server."""

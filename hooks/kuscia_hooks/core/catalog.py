@@ -41,6 +41,8 @@ GENERAL = (
     _permanent("invalid-path", "A path in a configuration file is not absolute."),
     _permanent("endpoint-protocol-mismatch", "The scheme of an endpoint does not match its protocol."),
     _permanent("invalid-config-value", "A value of a configuration file is invalid."),
+    _permanent("foreign-object", "An object exists with different content, and this release did not create it."),
+    _permanent("leftover-object", "An object that this release created is no longer in its values."),
 )
 
 KUBERNETES = (

@@ -6,7 +6,6 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from kuscia_hooks.core.config import AppImage
-from kuscia_hooks.core.plan import Action, Plan
 
 # Defaults of KusciaAPI for a port (recordings of appimage/query).
 PORT_DEFAULTS = {"protocol": "HTTP", "scope": "Local"}
@@ -68,19 +67,6 @@ def wanted_app_image(name: str, app: AppImage) -> dict[str, Any]:
     }
 
 
-def plan_app_images(
-    wanted: Mapping[str, Mapping[str, Any]],
-    present: Mapping[str, Mapping[str, Any] | None],
-    ledger: Mapping[str, str],
-) -> Plan:
-    """Return the plan for AppImages. Those in the ledger that are no longer in the values are deleted."""
-    actions = []
-    for name, body in wanted.items():
-        found = present[name]
-        if found is None:
-            actions.append(Action("create", "AppImage", name, payload=body))
-        elif normal_app_image(found) != normal_app_image(body):
-            actions.append(Action("update", "AppImage", name, "changed", payload=body))
-    changes = len(actions)
-    actions += [Action("delete", "AppImage", name, "no longer in the values") for name in ledger if name not in wanted]
-    return Plan(tuple(actions), unchanged=len(wanted) - changes)
+def same_app_image(body: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Return whether an AppImage has the content of an `appimage/create` body."""
+    return normal_app_image(found) == normal_app_image(body)

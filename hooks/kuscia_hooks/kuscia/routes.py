@@ -1,12 +1,12 @@
 """ClusterDomainRoutes: request bodies, and the difference to those in Kuscia."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
 from kuscia_hooks.core.config import Route, Routes, split_endpoint
-from kuscia_hooks.core.plan import Action, Plan
+from kuscia_hooks.core.plan import Plan, plan_owned
 
 # Number of statuses that a busy master returns within one or two seconds (Kuscia facts 16.3).
 STATUS_BATCH = 100
@@ -43,10 +43,24 @@ def wanted_routes(config: Routes) -> dict[RouteKey, dict[str, Any]]:
         ]
     else:
         routes = config.routes
-    return {RouteKey(r.source, r.destination): _create_body(config, r) for r in routes}
+    endpoints = {name: _endpoint(domain.endpoint) for name, domain in config.domains.items() if domain.endpoint}
+    return {RouteKey(r.source, r.destination): _create_body(r, endpoints.get(r.destination)) for r in routes}
 
 
-def _create_body(config: Routes, route: Route) -> dict[str, Any]:
+def _endpoint(url: str) -> dict[str, Any]:
+    parts = split_endpoint(url)
+    tls = parts.scheme == "https"
+    port = {
+        "name": "http",
+        "port": parts.port or (443 if tls else 80),
+        "protocol": "HTTP",
+        "isTLS": tls,
+        "path_prefix": parts.path.rstrip("/"),
+    }
+    return {"host": parts.hostname, "ports": [port]}
+
+
+def _create_body(route: Route, endpoint: dict[str, Any] | None) -> dict[str, Any]:
     body: dict[str, Any] = {
         "source": route.source,
         "destination": route.destination,
@@ -56,18 +70,8 @@ def _create_body(config: Routes, route: Route) -> dict[str, Any]:
             "rolling_update_period": route.token_config.rolling_update_period,
         },
     }
-    endpoint = config.domains[route.destination].endpoint
     if endpoint:
-        parts = split_endpoint(endpoint)
-        tls = parts.scheme == "https"
-        port = {
-            "name": "http",
-            "port": parts.port or (443 if tls else 80),
-            "protocol": "HTTP",
-            "isTLS": tls,
-            "path_prefix": parts.path.rstrip("/"),
-        }
-        body["endpoint"] = {"host": parts.hostname, "ports": [port]}
+        body["endpoint"] = endpoint
     if route.transit:
         body["transit"] = {"transit_method": "THIRD-DOMAIN", "domain": {"domain_id": route.transit}}
     if route.body_encryption:
@@ -95,34 +99,64 @@ def normal_route(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def same_route(body: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Return whether a route has the content of a `route/create` body.
+
+    The ends are compared too: `a` to `b-c` and `a-b` to `c` have one name in Kuscia (Kuscia facts 6.2), so that a query
+    for one of them returns the other.
+    """
+    ends = all(found.get(end) == body[end] for end in ("source", "destination"))
+    return ends and normal_route(found) == normal_route(body)
+
+
+def create_body(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of `route/create` that restores a route, from a `route/query` answer."""
+    token = found.get("token_config") or {}
+    optional = ("endpoint", "transit", "body_encryption", "mtls_config")
+    return {
+        "source": found["source"],
+        "destination": found["destination"],
+        "authentication_type": found.get("authentication_type"),
+        "token_config": {
+            "token_gen_method": token.get("token_gen_method") or "",
+            "rolling_update_period": int(token.get("rolling_update_period") or 0),
+        },
+        **{field: found[field] for field in optional if found.get(field)},
+    }
+
+
 def plan_routes(
     wanted: Mapping[RouteKey, Mapping[str, Any]],
-    ledger: Mapping[str, str],
-    present: Mapping[RouteKey, Mapping[str, Any] | None],
+    present: Mapping[RouteKey, bool | None],
+    ledger: Collection[str],
+    *,
+    adopt: bool = False,
+    prune: bool = False,
 ) -> Plan:
-    """Return the plan for routes.
+    """Return the plan for routes; see `plan_owned`.
 
     Args:
         wanted: request bodies.
-        ledger: `<source>/<destination>` to hash of the route that this release applied.
-        present: routes read from Kuscia; None if a route does not exist. A route that was not read is assumed to be as
-            in the ledger, and absent if the ledger does not have it.
+        present: whether a route that was read is as wanted; None if it does not exist.
+        ledger: `<source>/<destination>` of the routes that this release created.
+        adopt: take over foreign routes.
+        prune: delete routes that are not wanted.
     """
-    actions: list[Action] = []
-    for key, body in wanted.items():
-        name = str(key)
-        if key in present:
-            found = present[key]
-            if found is None:
-                actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
-            elif normal_route(found) != normal_route(body):
-                # KusciaAPI cannot update a route (Kuscia facts 0.15).
-                actions.append(Action("recreate", "DomainRoute", name, "changed", payload=(key, body)))
-        elif key.entry not in ledger:
-            actions.append(Action("create", "DomainRoute", name, payload=(key, body)))
-    gone = [key for key in map(RouteKey.of_entry, ledger) if key not in wanted]
-    actions += [
-        Action("delete", "DomainRoute", str(key), "no longer in the values", payload=(key, None)) for key in gone
-    ]
-    changes = sum(action.verb != "delete" for action in actions)
-    return Plan(tuple(actions), unchanged=len(wanted) - changes)
+    plan = plan_owned(
+        "DomainRoute",
+        {key.entry: body for key, body in wanted.items()},
+        {key.entry: same for key, same in present.items()},
+        ledger,
+        lambda _, same: same,
+        adopt=adopt,
+        prune=prune,
+        # KusciaAPI cannot update a route (Kuscia facts 0.15).
+        replace="recreate",
+    )
+    actions = tuple(replace(action, name=_name(action.entry)) for action in plan.actions)
+    foreign, leftover = (tuple(map(_name, entries)) for entries in (plan.foreign, plan.leftover))
+    return replace(plan, actions=actions, foreign=foreign, leftover=leftover)
+
+
+def _name(entry: str) -> str:
+    return str(RouteKey.of_entry(entry))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kuscia_hooks.cluster.ledger import Ledger, digest
+from kuscia_hooks.cluster.ledger import Entries, Ledger, digest
 from kuscia_hooks.core.config import Data, Oss, Table
 from kuscia_hooks.core.errors import StepError, merged
 from kuscia_hooks.core.log import logger
@@ -24,7 +24,7 @@ _DELETE = {
 
 
 class _Declarer:
-    def __init__(self, config: Data, api: KusciaAPI, ledgers: Mapping[str, Ledger]) -> None:
+    def __init__(self, config: Data, api: KusciaAPI, ledgers: Mapping[str, Entries]) -> None:
         self._config, self._api, self._ledgers = config, api, ledgers
 
     def present(self, wanted: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -66,7 +66,7 @@ class _Declarer:
                 self._api.call(path, {"domain_id": self._config.domain_id, id_key: action.name})
             except Missing:
                 logger.info("%s %s was already deleted", action.kind, action.name)
-            self._ledgers[action.kind].entries.pop(action.name, None)
+            self._ledgers[action.kind].drop(action.name)
         elif action.kind == "DomainData":
             # Creating an existing table updates it (Kuscia facts 0.15).
             self._api.call("domaindata/create", action.payload)
@@ -86,12 +86,9 @@ def attempt(settings: Data, context: Context) -> Outcome:
     """
     kube, summary = context.kube, context.summary
     summary.unchanged = summary.failed = 0
-    ledgers = {
-        kind: Ledger(kube, settings.namespace, settings.ledger, settings.labels, key)
-        for kind, key in (("DomainData", "tables"), ("DomainDataGrant", "grants"))
-    }
-    for ledger in ledgers.values():
-        ledger.load()
+    ledger = Ledger(kube, settings.namespace, settings.ledger, settings.labels)
+    ledger.load()
+    ledgers = {"DomainData": ledger.kind("tables"), "DomainDataGrant": ledger.kind("grants")}
     api_of = settings.namespace, settings.key_secret, settings.api, settings.domain_id, context.deadline
     with open_api(kube, *api_of) as api:
         oss = settings.source if isinstance(settings.source, Oss) else None
@@ -117,11 +114,11 @@ def attempt(settings: Data, context: Context) -> Outcome:
             ("DomainData", wanted["tables"], "domaindata_id"),
             ("DomainDataGrant", wanted["grants"], "domaindatagrant_id"),
         ):
-            ledgers[kind].entries.update({body[id_key]: digest(body) for body in bodies})
-            ledgers[kind].save()
-        errors += _apply(declarer, todo, summary)
-    for ledger in ledgers.values():
+            for body in bodies:
+                ledgers[kind].confirm(body[id_key], digest(body))
         ledger.save()
+        errors += _apply(declarer, todo, summary)
+    ledger.save()
     if removed["DomainData"] and not settings.prune:
         logger.warning(
             "tables declared earlier are no longer in the values: %s. They are kept; to delete them from Kuscia (not "
@@ -145,13 +142,13 @@ def _wanted(config: Data, keys: tuple[str, str], tables: list[Table]) -> dict[st
     }
 
 
-def _removed(config: Data, ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
+def _removed(config: Data, ledgers: Mapping[str, Entries]) -> dict[str, list[str]]:
     """Return what this release created and its values no longer list, by kind."""
     stays = {
         "DomainData": {table.id for table in config.tables},
         "DomainDataGrant": {grant_id(grant.table, grant.domain) for grant in config.grants},
     }
-    return {kind: sorted(set(ledger.entries) - stays[kind]) for kind, ledger in ledgers.items()}
+    return {kind: sorted(set(entries) - stays[kind]) for kind, entries in ledgers.items()}
 
 
 def _apply(declarer: _Declarer, todo: Plan, summary: Summary) -> list[StepError]:

@@ -40,6 +40,7 @@ class FakeCore:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.calls: list[tuple[str, str, str]] = []
+        self._versions = 0
         self.fail: Callable[[str, str, str], None] = lambda verb, kind, name: None
         self.pods: dict[str, list[dict[str, Any]]] = {}
         self.jobs: dict[str, list[dict[str, Any]]] = {}
@@ -50,7 +51,12 @@ class FakeCore:
 
     def put(self, kind: str, namespace: str, name: str, **fields: Any) -> None:
         """Create or replace an object."""
-        self.objects[kind, namespace, name] = {"metadata": {"name": name, "uid": f"uid-{name}"}, **fields}
+        metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": self._version()}
+        self.objects[kind, namespace, name] = {"metadata": metadata, **fields}
+
+    def _version(self) -> str:
+        self._versions += 1
+        return str(self._versions)
 
     def data(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
         """Return the data of a Secret or ConfigMap as it is stored, or None if it does not exist."""
@@ -62,22 +68,32 @@ class FakeCore:
         found = self.objects.get((kind, namespace, name))
         if found is None:
             raise api_exception(404, f'{kind} "{name}" not found')
+        return self._answer(kind, found)
+
+    def _answer(self, kind: str, found: dict[str, Any]) -> Any:
         return self.api_client.deserialize(Raw(json.dumps(found).encode()), _MODELS[kind])
 
-    def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> None:
+    def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> Any:
         name = body["metadata"]["name"]
         self._called("create", kind, name)
         if (kind, namespace, name) in self.objects:
             raise api_exception(409, f'{kind} "{name}" already exists')
-        self.objects[kind, namespace, name] = copy.deepcopy(body)
+        created = copy.deepcopy(body)
+        created["metadata"]["resourceVersion"] = self._version()
+        self.objects[kind, namespace, name] = created
+        return self._answer(kind, created)
 
-    def _patch(self, kind: str, name: str, namespace: str, body: dict[str, Any]) -> None:
+    def _patch(self, kind: str, name: str, namespace: str, body: dict[str, Any]) -> Any:
         self._called("patch", kind, name)
         found = self.objects.get((kind, namespace, name))
         if found is None:
             raise api_exception(404, f'{kind} "{name}" not found')
+        metadata = dict(body.get("metadata") or {})
+        if metadata.pop("resourceVersion", None) not in (None, found["metadata"]["resourceVersion"]):
+            raise api_exception(409, "the object has been modified; please apply your changes to the latest version")
         found.setdefault("data", {}).update(body.get("data") or {})
-        found["metadata"].update(body.get("metadata") or {})
+        found["metadata"].update(metadata, resourceVersion=self._version())
+        return self._answer(kind, found)
 
     def _delete(self, kind: str, name: str, namespace: str) -> None:
         self._called("delete", kind, name)
@@ -91,11 +107,11 @@ class FakeCore:
     def read_namespaced_secret(self, name: str, namespace: str, **_: Any) -> Any:
         return self._read("secrets", name, namespace)
 
-    def create_namespaced_secret(self, namespace: str, body: dict[str, Any], **_: Any) -> None:
-        self._create("secrets", namespace, body)
+    def create_namespaced_secret(self, namespace: str, body: dict[str, Any], **_: Any) -> Any:
+        return self._create("secrets", namespace, body)
 
-    def patch_namespaced_secret(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> None:
-        self._patch("secrets", name, namespace, body)
+    def patch_namespaced_secret(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> Any:
+        return self._patch("secrets", name, namespace, body)
 
     def delete_namespaced_secret(self, name: str, namespace: str, **_: Any) -> None:
         self._delete("secrets", name, namespace)
@@ -103,11 +119,11 @@ class FakeCore:
     def read_namespaced_config_map(self, name: str, namespace: str, **_: Any) -> Any:
         return self._read("configmaps", name, namespace)
 
-    def create_namespaced_config_map(self, namespace: str, body: dict[str, Any], **_: Any) -> None:
-        self._create("configmaps", namespace, body)
+    def create_namespaced_config_map(self, namespace: str, body: dict[str, Any], **_: Any) -> Any:
+        return self._create("configmaps", namespace, body)
 
-    def patch_namespaced_config_map(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> None:
-        self._patch("configmaps", name, namespace, body)
+    def patch_namespaced_config_map(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> Any:
+        return self._patch("configmaps", name, namespace, body)
 
     def read_namespaced_service(self, name: str, namespace: str, _preload_content: bool = True, **_: Any) -> Any:
         found = self._read("services", name, namespace)

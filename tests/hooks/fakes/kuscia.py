@@ -148,14 +148,18 @@ class Kuscia:
     # --- routes
 
     def _route(self, body: dict[str, Any]) -> tuple[str, str]:
-        return body["source"], body["destination"]
+        """Return the key of a route; the one that exists if it has the same name in Kuscia (Kuscia facts 6.2)."""
+        key = body["source"], body["destination"]
+        if key in self.routes or "-" not in "".join(key):
+            return key
+        return next((other for other in self.routes if "-".join(other) == "-".join(key)), key)
 
     def _no_route(self, key: tuple[str, str]) -> Answer:
         return 11404, f'clusterdomainroutes.kuscia.secretflow "{"-".join(key)}" not found', None
 
     def do_route_create(self, body: dict[str, Any]) -> Answer:
         key = self._route(body)
-        for name in key:
+        for name in (body["source"], body["destination"]):
             if name not in self.domains:
                 return 11305, f'domains.kuscia.secretflow "{name}" not found', None
         if key in self.routes:
@@ -218,6 +222,13 @@ class Kuscia:
         if name not in self.app_images:
             return 13105, f'appimages.kuscia.secretflow "{name}" not found', None
         return found(self.app_images[name])
+
+    def do_appimage_batchQuery(self, body: dict[str, Any]) -> Answer:
+        for name in body["names"]:
+            if name not in self.app_images:
+                text = f'appimages.kuscia.secretflow "{name}" not found'
+                return 13105, f"can't get appimage for {name}, err: {text}", []
+        return found([self.app_images[name] for name in body["names"]])
 
     def do_appimage_delete(self, body: dict[str, Any]) -> Answer:
         if self.app_images.pop(body["name"], None) is None:

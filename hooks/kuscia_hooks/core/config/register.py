@@ -22,7 +22,14 @@ class Admission(ConfigModel):
 
 
 class Register(WritingStep):
-    """The file register.yaml."""
+    """The file register.yaml.
+
+    Args:
+        adopt: take over Domains that exist and were not created by this release.
+        prune: delete Domains that this release created and that are no longer in the values.
+    """
 
     owner: Owner | None = None
     domains: dict[DomainId, Admission]
+    adopt: bool = False
+    prune: bool = False

@@ -56,12 +56,26 @@ class AppImage(BaseModel):
     deploy_templates: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
+class RoutesKinds(ConfigModel):
+    """A choice for each kind of object that the step writes."""
+
+    routes: bool = False
+    app_images: bool = False
+
+
 class Routes(WritingStep):
-    """The file routes.yaml."""
+    """The file routes.yaml.
+
+    Args:
+        adopt: take over objects that exist and were not created by this release.
+        prune: delete objects that this release created and that are no longer in the values.
+    """
 
     domains: dict[DomainId, Gateway]
     routes: Literal["all"] | list[Route]
     app_images: dict[Name, AppImage] = {}
+    adopt: RoutesKinds = RoutesKinds()
+    prune: RoutesKinds = RoutesKinds()
 
     @model_validator(mode="after")
     def _known(self) -> "Routes":

@@ -92,6 +92,8 @@ domains:
     cert: {{ $domain.cert | default nil | toJson }}
     allowRekey: {{ $domain.allowRekey | default false }}
   {{- end }}
+adopt: {{ .Values.adopt.domains }}
+prune: {{ .Values.prune.domains }}
 {{- end -}}
 
 {{- define "master.routesConfig" -}}
@@ -125,6 +127,10 @@ appImages:
   {{- end }}
   {{- end }}
   {{- toYaml $images | nindent 2 }}
+adopt:
+  {{- pick .Values.adopt "routes" "appImages" | toYaml | nindent 2 }}
+prune:
+  {{- pick .Values.prune "routes" "appImages" | toYaml | nindent 2 }}
 {{- end -}}
 
 {{- define "master.checkConfig" -}}
