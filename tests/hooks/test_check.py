@@ -1,3 +1,5 @@
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Check
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.example_job import results, runner
-from kuscia_hooks.kuscia import datastore, gateway
+from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
+from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
 from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, context
@@ -83,6 +86,84 @@ def test_checks_a_master(kube: Kube, endpoint: str, monkeypatch, capsys) -> None
     ]
     assert "42 rows in table kine" in told[2]
     assert "Succeeded" in told[6]
+
+
+def test_checks_run_side_by_side(kube: Kube, endpoint: str, monkeypatch) -> None:
+    """The checks pass only if all of them wait at the same time."""
+    together = threading.Barrier(3, timeout=20)
+
+    def wait(*_: Any) -> str:
+        together.wait()
+        return "reached"
+
+    monkeypatch.setattr(gateway, "probe", wait)
+    monkeypatch.setattr(engine_namespace, "reach", lambda *_: (kube, ""))
+    monkeypatch.setattr(engine_namespace, "check_pods", wait)
+    engines = {"namespace": "engines", "lite": "ns/kuscia-lite-alice"}
+    assert attempt(check_lite(endpoint, engines=engines), kube).failed == 0
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def with_engines(kuscia: Kuscia, minio: FakeS3) -> None:
+    """Let each job register its result in both domains, and write the file of alice."""
+
+    def create(body: dict[str, Any]) -> Reply:
+        config = json.loads(body["tasks"][0]["task_input_config"])
+        table, report = config["sf_output_ids"]
+        for domain in ("alice", "bob"):
+            fields = {**kuscia.tables[domain, f"{domain}-table"], "author": domain, "attributes": {}}
+            uri = {"relative_uri": config["sf_output_uris"][0]}
+            kuscia.tables[domain, table] = {**fields, **uri, "type": "table"}
+            kuscia.tables[domain, report] = {**fields, "type": "report"}
+        minio.store("b", f"p/{table}.csv", b"id1\n1\n")
+        return kuscia.do_job_create(body)
+
+    kuscia.replies["job/create"] = create
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("position", range(5))
+def test_interrupted_check_leaves_nothing_after_the_next_one(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, monkeypatch, moment: str, position: int
+) -> None:
+    """The process of the master's check is killed before or after one of its requests that change something."""
+    del kuscia.tables["alice", "psi-output-1"], kuscia.tables["bob", "psi-output-1"]
+    tables, objects = set(kuscia.tables), set(minio.buckets["b"])
+    with_engines(kuscia, minio)
+    once, writes = KusciaAPI.once, []
+
+    def dying(self: KusciaAPI, path: str, body: dict[str, Any], **more: Any) -> Any:
+        if path.endswith(("query", "Query", "list", "healthZ")):
+            return once(self, path, body, **more)
+        writes.append(path)
+        if moment == "before" and len(writes) == position + 1:
+            raise Killed
+        answer = once(self, path, body, **more)
+        if len(writes) == position + 1:
+            raise Killed
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KusciaAPI, "once", dying)
+        try:
+            attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube)
+        except Killed:
+            pass
+        else:
+            assert position == len(writes) == 4, writes
+    monkeypatch.setattr(runner, "new_id", lambda: "psi-2")
+    assert attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube).failed == 0
+    assert kuscia.jobs == {}
+    attempt(check_lite(endpoint, results=[]), kube)
+    assert {key for key in kuscia.tables if key[0] == "alice"} == {key for key in tables if key[0] == "alice"}
+    assert set(minio.buckets["b"]) == objects
+    unmarked = [
+        key for key, table in kuscia.tables.items() if "-output-" in key[1] and results.JOB not in table["attributes"]
+    ]
+    assert unmarked == []
 
 
 def test_sqlite_is_not_checked(kube: Kube, endpoint: str, capsys) -> None:

@@ -1,14 +1,18 @@
 import json
+import time
 from typing import Any
 
 import pytest
 
+from kuscia_hooks.core import cleanup
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
-from kuscia_hooks.example_job import runner
+from kuscia_hooks.core.waiting import Clock, Deadline
+from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import example_job
 from tests.hooks.conftest import recordings
+from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.kuscia import Kuscia, found
 
@@ -31,7 +35,7 @@ def run(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: 
 
 def run_job(client: KusciaAPI, fake_time: FakeTime, seconds: float = 600, **fields: Any) -> runner.Run:
     ids = iter(f"psi-{number}" for number in range(9))
-    return runner.run(client, example_job(**fields), fake_time.deadline(seconds), lambda: next(ids))
+    return runner.run(client, example_job(**fields), "ns", fake_time.deadline(seconds), lambda: next(ids))
 
 
 def test_job_id_with_port_fits_dns_label() -> None:
@@ -103,6 +107,86 @@ def test_stops_job_at_its_timeout(client: KusciaAPI, kuscia: Kuscia, fake_time: 
     assert 30 <= fake_time.clock.now() - begin < 35
     assert kuscia.asked[-3][0] == "job/stop"
     assert list(kuscia.jobs) == ["psi-0"]
+
+
+def test_names_earlier_failures_when_time_runs_out(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    kuscia.job_states = [status("Failed", LOST), status("Failed", "evicted"), status("Running")]
+    with pytest.raises(DeadlineExceeded) as error:
+        run(client, fake_time, timeoutSeconds=30)
+    assert error.value.id == "example-job-running"
+    assert LOST in error.value.message
+    assert "evicted" in error.value.message
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "lookup s3.nowhere on 10.0.0.1:53: no such host",
+        "[Errno -2] Name or service not known",
+        "socket.gaierror: [Errno -3] Temporary failure in name resolution",
+        "Could not resolve host: s3.nowhere",
+    ],
+)
+def test_does_not_retry_after_a_name_does_not_resolve(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, reason: str
+) -> None:
+    kuscia.job_states = [status("Failed", "", ("bob", "Failed", f"terminated, message: {reason}"))]
+    with fails("example-job-failed"):
+        run(client, fake_time)
+    assert kuscia.paths().count("job/create") == 1
+
+
+def test_sigterm_stops_and_deletes_the_job(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
+    registered(kuscia, "psi-output-0")
+    kuscia.job_states = [status("Running")]
+
+    def sleep(_: float) -> None:
+        cleanup.stop()
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        runner.run(client, example_job(), "ns", Deadline(60, Clock(fake_time.clock.now, sleep)), lambda: "psi-0")
+    assert kuscia.bodies("job/stop")[0]["job_id"] == "psi-0"
+    assert kuscia.jobs == {}
+    assert [mark["kuscia-chart/result"] for mark in marks(kuscia, "psi-output-0")] == ["failed"] * 2
+    cleanup.stop()
+    assert kuscia.paths().count("job/stop") == 1, "no cleanup after the run"
+
+
+def test_deletes_jobs_of_interrupted_runs_of_this_release_only(
+    client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime
+) -> None:
+    for job_id, job, owner in (
+        ("psi-a0", example_job(output="earlier"), "ns"),
+        ("psi-b0", example_job(), "other"),
+        ("psi-c0", example_job(keep=True), "ns"),
+        ("training-a0", example_job(), "ns"),
+    ):
+        kuscia.jobs[job_id] = runner.body(job, job_id, owner)
+    kuscia.jobs["psi-d0"] = {"job_id": "psi-d0"}
+    registered(kuscia, "earlier-a0")
+    run(client, fake_time)
+    assert set(kuscia.jobs) == {"psi-b0", "psi-c0", "psi-d0", "training-a0"}
+    assert [mark["kuscia-chart/result"] for mark in marks(kuscia, "earlier-a0")] == ["failed"] * 2
+    assert "job/stop" not in kuscia.paths()
+
+
+def test_stops_a_running_job_of_an_interrupted_run(client: KusciaAPI, kuscia: Kuscia) -> None:
+    kuscia.jobs["psi-a0"] = runner.body(example_job(keep=True), "psi-a0", "ns")
+    kuscia.job_states = [status("Running")]
+    runner.sweep(client, "ns")
+    assert kuscia.bodies("job/stop")[0]["job_id"] == "psi-a0"
+    assert kuscia.jobs == {}
+
+
+def test_finds_old_results_without_marks(client: KusciaAPI, kuscia: Kuscia) -> None:
+    """A run that was killed before it marked them, and whose job is gone."""
+    old, young = "20200101000000-ab12", time.strftime("%Y%m%d%H%M%S-ab12", time.gmtime())
+    for name in (f"psi-output-{old}", f"psi-{old}-report", "mine-20200101000000-cd12", f"psi-output-{young}"):
+        registered(kuscia, name)
+    registered(kuscia, f"psi-{young}-report")
+    found = results.listed(client, "alice")
+    assert [(result.id, result.job, result.keep) for result in found] == [(f"psi-output-{old}", f"psi-{old}", False)]
 
 
 def test_respects_outer_deadline(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
@@ -216,6 +300,6 @@ def test_result_ids_are_unique_and_short() -> None:
 
 
 def test_report_and_table_have_different_ids() -> None:
-    (task,) = runner.body(example_job(), runner.new_id())["tasks"]
+    (task,) = runner.body(example_job(), runner.new_id(), "ns")["tasks"]
     table, report = json.loads(task["task_input_config"])["sf_output_ids"]
     assert table != report

@@ -5,6 +5,9 @@ marks the table that a job registered in each domain, in the attributes of the t
 the latest result and deletes results that are not to be kept.
 """
 
+import calendar
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +19,14 @@ from kuscia_hooks.kuscia.api_errors import Missing
 JOB = "kuscia-chart/example-job"
 STATE = "kuscia-chart/result"
 KEEP = "kuscia-chart/keep"
+UNMARKED_SECONDS = 24 * 3600.0
+"""Age from which a result without marks counts as left by a run that was killed before it could mark it."""
 LATEST = "latest"
 PAST = "past"
 FAILED = "failed"
 # An update must repeat these fields: KusciaAPI deletes some of those that are absent (Kuscia facts 7.4).
+# The ID of a result ends with the time and the random part of the job's ID (runner.output_of).
+_OUTPUT = re.compile(r".+-(?P<run>(?P<time>[0-9]{14})-[0-9a-f]{4})")
 _KEPT = ("name", "type", "relative_uri", "datasource_id", "partition", "columns", "vendor", "file_format")
 
 
@@ -47,24 +54,39 @@ class Result:
 
 
 def listed(api: KusciaAPI, domain: str) -> list[Result]:
-    """Return the results that a domain owns, the newest last."""
+    """Return the results that a domain owns, the newest last, including old ones of killed runs without marks."""
     answer = api.call("domaindata/list", {"data": {"domain_id": domain}})
+    own = {table["domaindata_id"]: table for table in answer["domaindata_list"] if table["author"] == domain}
     found = []
-    for table in answer["domaindata_list"]:
+    for name, table in own.items():
         attributes = table.get("attributes") or {}
-        if JOB in attributes and table["author"] == domain:
-            found.append(
-                Result(
-                    table["domaindata_id"],
-                    table["relative_uri"],
-                    table["datasource_id"],
-                    attributes[JOB],
-                    attributes.get(STATE, PAST),
-                    attributes.get(KEEP) == "true",
-                )
+        job = attributes.get(JOB) or _unmarked(name)
+        if not job or (JOB not in attributes and report_of(job) not in own):
+            continue
+        found.append(
+            Result(
+                name,
+                table["relative_uri"],
+                table["datasource_id"],
+                job,
+                attributes.get(STATE, PAST),
+                attributes.get(KEEP) == "true",
             )
+        )
     # The ID of a job starts with the time of its submission (runner.new_id).
     return sorted(found, key=lambda result: result.job)
+
+
+def _unmarked(name: str) -> str:
+    """Return the job whose result has this ID, if the ID has the form and age of an abandoned result; otherwise ""."""
+    match = _OUTPUT.fullmatch(name)
+    if match is None:
+        return ""
+    try:
+        submitted = calendar.timegm(time.strptime(match["time"], "%Y%m%d%H%M%S"))
+    except ValueError:
+        return ""
+    return f"psi-{match['run']}" if time.time() - submitted > UNMARKED_SECONDS else ""
 
 
 def mark(api: KusciaAPI, domain: str, output: str, job_id: str, state: str, keep: bool) -> bool:

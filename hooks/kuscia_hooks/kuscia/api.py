@@ -90,6 +90,7 @@ class KusciaAPI:
         self.domain_id = domain_id
         self._timeout, self._patience = timeout, patience
         self._outage = Outage(self._wait)
+        self._protocol, self._key = protocol, key
         token = domain_key.api_token(key, domain_id)
         hide(token)
         verify: ssl.SSLContext | bool = True
@@ -103,6 +104,13 @@ class KusciaAPI:
             transport=transport,
             trust_env=False,
         )
+
+    def separate(self, timeout: float = 5.0) -> "KusciaAPI":
+        """Return a client for the same node with its own connections.
+
+        A signal handler needs it: it may have interrupted a request of this client, which holds locks.
+        """
+        return KusciaAPI(self.endpoint, self._protocol, self.domain_id, self._key, timeout=timeout)
 
     def __enter__(self) -> "KusciaAPI":
         return self

@@ -1,6 +1,7 @@
 """Objects in an S3-compatible store."""
 
 import re
+import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ _STYLE = {"SecondLevelDomainForbidden", "PathStyleDomainForbidden"}
 _TLS_REQUIRED = re.compile(r"HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port", re.IGNORECASE)
 # The root element of a response body; its XML declaration and byte order mark may be absent.
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(\w+)")
+
+_connecting = threading.Lock()
 
 T = TypeVar("T")
 
@@ -441,9 +444,17 @@ def connect(location: Location, verify: bool | str = True) -> Any:
     Args:
         verify: whether to verify the TLS certificate of the store, or the file with the CA certificates to trust.
     """
+    # One thread at a time may make a client.
+    with _connecting:
+        client = _client(location, verify)
+    client.meta.events.register_last("before-parse.s3.*", _require_s3)
+    return client
+
+
+def _client(location: Location, verify: bool | str) -> Any:
     from botocore.config import Config
 
-    client = _session().client(
+    return _session().client(
         "s3",
         aws_access_key_id=location.access_key,
         aws_secret_access_key=location.secret_key,
@@ -462,8 +473,6 @@ def connect(location: Location, verify: bool | str = True) -> Any:
             response_checksum_validation="when_required",
         ),
     )
-    client.meta.events.register_last("before-parse.s3.*", _require_s3)
-    return client
 
 
 def _common_prefix(names: Collection[str]) -> str:

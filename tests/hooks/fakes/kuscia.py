@@ -341,13 +341,17 @@ class Kuscia:
         if name not in self.jobs:
             return 11202, f'kusciajobs.kuscia.secretflow "{name}" not found', None
         status = self.job_states.pop(0) if len(self.job_states) > 1 else self.job_states[0]
-        return found({"job_id": name, "tasks": self.jobs[name].get("tasks", []), "status": status})
+        job = self.jobs[name]
+        fields = {"tasks": job.get("tasks", []), "custom_fields": job.get("custom_fields", {})}
+        return found({"job_id": name, "status": status, **fields})
 
     def do_job_watch(self, _: dict[str, Any]) -> bytes:
         objects = [{"object": {"job_id": name, "status": self.job_states[0]}} for name in self.jobs]
         return b"".join(json.dumps(item).encode() for item in (*objects, {"type": 4}))
 
     def do_job_stop(self, body: dict[str, Any]) -> Answer:
+        if body["job_id"] not in self.jobs:
+            return 11205, f'kusciajobs.kuscia.secretflow "{body["job_id"]}" not found', None
         return found({"job_id": body["job_id"]})
 
     def do_job_delete(self, body: dict[str, Any]) -> Answer:

@@ -1,6 +1,9 @@
 """`check`: test the deployment as a user would. Prints one line for each check: PASS, or FAIL with cause and fix."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,8 +20,8 @@ from kuscia_hooks.kuscia.api_errors import Missing
 from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps import Context, Outcome
-from kuscia_hooks.steps.check.declared_table import data_source, readable
-from kuscia_hooks.tables.s3 import Location, Store, access_keys
+from kuscia_hooks.steps.check.declared_table import Stores, data_source, readable
+from kuscia_hooks.tables.s3 import access_keys
 
 # Routes may need three minutes (Kuscia facts 6.4), a lite slightly more after a restart of its master (16.2).
 PATIENCE = 240.0
@@ -28,32 +31,72 @@ ENGINES_PATIENCE = 10.0
 RESULT_PATIENCE = 60.0
 
 
-@dataclass
+# Checks wait for servers most of the time.
+_THREADS = 16
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One check.
+
+    Args:
+        look: returns what it found; raises RetryableError to be called again.
+        patience: seconds to repeat it.
+    """
+
+    name: str
+    look: Callable[[], str]
+    patience: float = PATIENCE
+
+
 class Report:
-    """The number of checks that passed and failed so far."""
+    """Runs checks side by side, prints their outcomes in order, and counts them.
 
-    passed: int = 0
-    failed: int = 0
+    Args:
+        deadline: of all checks.
+    """
 
-    def run(self, name: str, probe: Callable[[], str], deadline: Deadline, patience: float = PATIENCE) -> bool:
-        """Run one check, repeatedly while it may still pass, and return whether it passed.
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.passed = self.failed = 0
+        self._pool = ThreadPoolExecutor(_THREADS)
 
-        Args:
-            probe: returns what it found; raises RetryableError to be called again.
-            patience: seconds to repeat it.
-        """
-        try:
-            found = until(name, probe, deadline.within(patience))
-        except StepError as error:
-            self.fail(name, error)
-            return False
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def start(self, *probes: Probe) -> "list[tuple[str, Future[str]]]":
+        """Start checks, and return them for `finish`."""
+        return [(probe.name, self._pool.submit(copy_context().run, self._look, probe)) for probe in probes]
+
+    def finish(self, started: "list[tuple[str, Future[str]]]") -> bool:
+        """Wait for checks, print them in order, and return whether all passed."""
+        passed = []
+        for name, future in started:
+            try:
+                self.succeed(name, future.result())
+                passed.append(True)
+            except StepError as error:
+                self.fail(name, error)
+                passed.append(False)
+        return all(passed)
+
+    def run(self, *probes: Probe) -> bool:
+        """Start checks and wait for them."""
+        return self.finish(self.start(*probes))
+
+    def succeed(self, name: str, found: str) -> None:
         self.passed += 1
         logger.info("PASS %s: %s", name, found)
-        return True
 
     def fail(self, name: str, error: StepError | str) -> None:
         self.failed += 1
         logger.info("FAIL %s: %s", name, error)
+
+    def _look(self, probe: Probe) -> str:
+        return until(probe.name, probe.look, self.deadline.within(probe.patience))
 
 
 def attempt(settings: Check, context: Context) -> Outcome:
@@ -65,21 +108,37 @@ def attempt(settings: Check, context: Context) -> Outcome:
 
 def run_checks(config: Check, kube: Kube, deadline: Deadline) -> Report:
     """Run all checks. A check whose precondition failed counts as failed."""
-    report = Report()
-    report.run("gateway", lambda: _gateway(config.gateway), deadline)
-    try:
-        with open_api(
-            kube, config.namespace, config.key_secret, config.api, config.domain_id, deadline.within(PATIENCE)
-        ) as api:
-            report.passed += 1
-            logger.info("PASS KusciaAPI: %s serves domain %s", config.api.endpoint, config.domain_id)
-            if config.mode == "master":
-                _master(config, kube, api, report, deadline)
-            else:
-                _lite(config, kube, api, report, deadline)
-    except StepError as error:
-        report.fail("KusciaAPI", error)
+    with Report(deadline) as report, ExitStack() as stack:
+        own = report.start(Probe("gateway", lambda: _gateway(config.gateway)))
+        others = report.start(*_without_api(config, kube))
+        node = config.namespace, config.key_secret, config.api, config.domain_id
+        try:
+            api = stack.enter_context(open_api(kube, *node, deadline.within(PATIENCE)))
+        except StepError as error:
+            report.finish(own)
+            report.fail("KusciaAPI", error)
+            report.finish(others)
+            return report
+        started = report.start(*(_of_master(config, api) if config.mode == "master" else _of_lite(config, kube, api)))
+        report.finish(own)
+        report.succeed("KusciaAPI", f"{config.api.endpoint} serves domain {config.domain_id}")
+        report.finish(others)
+        ready = report.finish(started)
+        if config.example_job is not None:
+            _example_job(config, api, config.example_job, report, ready)
     return report
+
+
+def _without_api(config: Check, kube: Kube) -> list[Probe]:
+    """Return the checks that do not need KusciaAPI."""
+    probes = []
+    if isinstance(config.datastore, Database):
+        probes.append(Probe("datastore", partial(_datastore, config, kube, config.datastore)))
+    if config.master is not None:
+        probes.append(Probe("gateway of the master", partial(_gateway, config.master.endpoint)))
+    if config.engines is not None:
+        probes += _engines(config, config.engines, kube)
+    return probes
 
 
 def _gateway(endpoint: str) -> str:
@@ -87,38 +146,39 @@ def _gateway(endpoint: str) -> str:
     return f"{endpoint} is a Kuscia gateway"
 
 
-def _master(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
-    if isinstance(config.datastore, Database):
-        store = config.datastore
-        report.run("datastore", lambda: _datastore(config, kube, store), deadline)
-    ready = True
+def _of_master(config: Check, api: KusciaAPI) -> list[Probe]:
+    probes = []
     if config.domains:
-        ready = report.run("nodes", lambda: _nodes(api, config.domains), deadline)
+        probes.append(Probe("nodes", partial(_nodes, api, config.domains)))
     if config.routes:
-        ready = report.run("routes", lambda: _routes(api, config.routes), deadline) and ready
-    example = config.example_job
-    if example is None:
-        return
+        probes.append(Probe("routes", partial(_routes, api, config.routes)))
+    return probes
+
+
+def _example_job(config: Check, api: KusciaAPI, example: ExampleJob, report: Report, ready: bool) -> None:
+    """Run the example job and check its results.
+
+    Args:
+        ready: whether nodes and routes are ready.
+    """
     if not ready:
         report.fail("example job", "not submitted because nodes or routes are not ready")
         return
-    if not report.run("tables of the example job", lambda: _job_tables(api, example), deadline):
+    if not report.run(Probe("tables of the example job", partial(_job_tables, api, example))):
         return
     try:
-        found = runner.run(api, example, deadline)
+        found = runner.run(api, example, config.namespace, report.deadline)
     except StepError as error:
         report.fail("example job", error)
         return
-    report.passed += 1
-    logger.info("PASS example job: %s", found)
-    for party in example.parties:
-        domain = party.domain
-        report.run(
-            f"result in {domain}",
-            partial(_registered, api, domain, found.output),
-            deadline,
-            RESULT_PATIENCE,
+    report.succeed("example job", str(found))
+    domains = [party.domain for party in example.parties]
+    report.run(
+        *(
+            Probe(f"result in {domain}", partial(_registered, api, domain, found.output), RESULT_PATIENCE)
+            for domain in domains
         )
+    )
 
 
 def _datastore(config: Check, kube: Kube, store: Database) -> str:
@@ -216,38 +276,33 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
     return f"{output} is registered ({data['relative_uri']}, {len(data.get('columns') or [])} columns)"
 
 
-def _lite(config: Check, kube: Kube, api: KusciaAPI, report: Report, deadline: Deadline) -> None:
-    if config.master is not None:
-        endpoint = config.master.endpoint
-        report.run("gateway of the master", lambda: _gateway(endpoint), deadline)
-    report.run("registration at the master", lambda: _own_node(api, config.domain_id), deadline)
-    if config.engines is not None:
-        _engines(config, config.engines, kube, report, deadline)
-    source = config.source
+def _of_lite(config: Check, kube: Kube, api: KusciaAPI) -> list[Probe]:
+    stores, source = Stores(), config.source
+    probes = [Probe("registration at the master", partial(_own_node, api, config.domain_id))]
     if source is not None:
-        report.run(f"data source {source.id}", lambda: _source(config, kube, api, source), deadline)
-    for table in config.tables:
-        report.run(f"table {table}", partial(readable, api, config, table), deadline)
-    for result in config.results:
-        report.run(f"result {result}", partial(_result, api, config, result), deadline)
-    report.run("result of the example job", lambda: _example_result(api, config), deadline, RESULT_PATIENCE)
+        probes.append(Probe(f"data source {source.id}", partial(_source, config, kube, api, source)))
+    probes += [Probe(f"table {table}", partial(readable, api, config, stores, table)) for table in config.tables]
+    probes += [Probe(f"result {name}", partial(_result, api, config, stores, name)) for name in config.results]
+    probes.append(Probe("result of the example job", partial(_example_result, api, config, stores), RESULT_PATIENCE))
+    return probes
 
 
-def _engines(config: Check, settings: CheckedEngines, kube: Kube, report: Report, deadline: Deadline) -> None:
+def _engines(config: Check, settings: CheckedEngines, kube: Kube) -> list[Probe]:
     def look(probe: Callable[[Kube], str]) -> Callable[[], str]:
         return lambda: probe(engine_namespace.reach(settings, config.namespace, kube)[0])
 
     pods = look(lambda where: engine_namespace.check_pods(settings, config.domain_id, where))
-    report.run("engine namespace", pods, deadline, ENGINES_PATIENCE)
+    probes = [Probe("engine namespace", pods, ENGINES_PATIENCE)]
     wanted = settings.pull_secrets
     if wanted:
         secrets = look(lambda where: engine_namespace.check_pull_secrets(settings, wanted, where))
-        report.run("pull secrets of engine pods", secrets, deadline, ENGINES_PATIENCE)
+        probes.append(Probe("pull secrets of engine pods", secrets, ENGINES_PATIENCE))
     service = settings.dns_service
     if service:
         lite = settings.lite.rpartition("/")[2]
         dns = partial(engine_namespace.check_dns, service, config.namespace, lite, kube)
-        report.run("names for engine pods", dns, deadline, ENGINES_PATIENCE)
+        probes.append(Probe("names for engine pods", dns, ENGINES_PATIENCE))
+    return probes
 
 
 def _own_node(api: KusciaAPI, domain_id: str) -> str:
@@ -276,33 +331,31 @@ def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) ->
     return f"has the access keys of Secret {config.namespace}/{secret.name}"
 
 
-def _result(api: KusciaAPI, config: Check, result: str) -> str:
+def _result(api: KusciaAPI, config: Check, stores: Stores, result: str) -> str:
     try:
-        return readable(api, config, result)
+        return readable(api, config, stores, result)
     except Missing:
         return "not registered yet"
 
 
-def _example_result(api: KusciaAPI, config: Check) -> str:
+def _example_result(api: KusciaAPI, config: Check, stores: Stores) -> str:
     """Read the latest result of the example job, then delete results that are not kept."""
     found = results.listed(api, config.domain_id)
     latest = next((result for result in reversed(found) if result.state == results.LATEST), None)
-    found_text = "none yet; helm test of the master creates one" if latest is None else _of_job(api, config, latest)
+    text = "none yet; helm test of the master creates one"
+    if latest is not None:
+        text = f"{readable(api, config, stores, latest.id)}, {latest.id} of KusciaJob {latest.job}"
     for result in found:
         if not result.keep:
-            _remove(api, config.domain_id, result)
-    return found_text
+            _remove(api, config.domain_id, stores, result)
+    return text
 
 
-def _of_job(api: KusciaAPI, config: Check, result: results.Result) -> str:
-    return f"{readable(api, config, result.id)}, {result.id} of KusciaJob {result.job}"
-
-
-def _remove(api: KusciaAPI, domain: str, result: results.Result) -> None:
+def _remove(api: KusciaAPI, domain: str, stores: Stores, result: results.Result) -> None:
     source = data_source(api, domain, result.data_source)
     oss = source["info"].get("oss")
     if oss:
-        Store(Location.of_info(oss, f"data source {result.data_source}")).delete(result.relative_uri)
+        stores.open(oss, result.data_source).delete(result.relative_uri)
     for name in (results.report_of(result.job), result.id):
         try:
             api.call("domaindata/delete", {"domain_id": domain, "domaindata_id": name})

@@ -1,5 +1,7 @@
 """Check of a declared table: whether its file exists and has the declared columns."""
 
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from kuscia_hooks.tables import csv_file
 from kuscia_hooks.tables.s3 import Location, Store
 
 # Counting rows reads the whole object; for larger objects only the header is read.
-COUNTED_BYTES = 100_000_000
+COUNTED_BYTES = 16_000_000
 
 
 def data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
@@ -24,13 +26,33 @@ def data_source(api: KusciaAPI, domain: str, source_id: str) -> dict[str, Any]:
     return {**source, "info": info}
 
 
-def readable(api: KusciaAPI, config: Check, table: str) -> str:
+class Stores:
+    """The object stores of data sources, opened once each. Several threads may use it."""
+
+    def __init__(self) -> None:
+        self._opened: dict[Location, Store] = {}
+        self._lock = threading.Lock()
+
+    def open(self, oss: Mapping[str, Any], source_id: str) -> Store:
+        """Return the store of a data source.
+
+        Args:
+            oss: the `info` of the data source.
+        """
+        location = Location.of_info(oss, f"data source {source_id}")
+        with self._lock:
+            if location not in self._opened:
+                self._opened[location] = Store(location)
+            return self._opened[location]
+
+
+def readable(api: KusciaAPI, config: Check, stores: Stores, table: str) -> str:
     """Read a declared table, and return its length and number of columns, or where it is if it cannot be read here."""
     data = api.call("domaindata/query", {"data": {"domain_id": config.domain_id, "domaindata_id": table}})
     source = data_source(api, config.domain_id, data["datasource_id"])
     info = source["info"]
     if info.get("oss"):
-        length, columns = _in_bucket(table, data, info["oss"])
+        length, columns = _in_bucket(table, data, stores.open(info["oss"], data["datasource_id"]))
     elif _is_on(config.volume, info.get("localfs")):
         length, columns = _in_volume(table, Path(info["localfs"]["path"], data["relative_uri"]))
     else:
@@ -47,14 +69,13 @@ def readable(api: KusciaAPI, config: Check, table: str) -> str:
     return f"{length}, {len(columns)} columns"
 
 
-def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[str, list[str] | None]:
+def _in_bucket(table: str, data: dict[str, Any], store: Store) -> tuple[str, list[str] | None]:
     """Return the length of a table, and its columns if it is a CSV file."""
-    store = Store(Location.of_info(oss, f"data source {data['datasource_id']}"))
-    name = store.location.object_name(data["relative_uri"])
+    bucket, name = store.location.bucket, store.location.object_name(data["relative_uri"])
     found = store.begin(data["relative_uri"])
     if found is None:
         raise RetryableError(
-            "table-content-missing", f"{table} is declared, but object {name} does not exist in bucket {oss['bucket']}"
+            "table-content-missing", f"{table} is declared, but object {name} does not exist in bucket {bucket}"
         )
     size, begin = found
     if not csv_file.is_csv(name):
@@ -62,7 +83,7 @@ def _in_bucket(table: str, data: dict[str, Any], oss: dict[str, Any]) -> tuple[s
     if csv_file.is_orc(begin):
         return f"{megabytes(size)} of ORC", None
     if size > COUNTED_BYTES:
-        return megabytes(size), csv_file.header([begin], f"{oss['bucket']}/{name}")
+        return megabytes(size), csv_file.header([begin], f"{bucket}/{name}")
     rows, columns = store.rows(data["relative_uri"])
     return f"{rows} rows", columns
 
