@@ -213,7 +213,7 @@ def edited(**changes: Any) -> str:
         (edited(users=[{"name": "u", "user": {"exec": {"command": "aws"}}}]), "users.u.exec"),
         (edited(users=[{"name": "u", "user": {"tokenFile": "/x"}}]), "users.u.tokenFile"),
         (edited(clusters=[{"name": "c", "cluster": {**SERVER, "certificate-authority": "/x"}}]), "clusters.c.cert"),
-        (edited(**{"current-context": "y"}), "Expected object with name y"),
+        (edited(**{"current-context": "y"}), "context y not found"),
         (edited(**{"current-context": ["x"]}), "at current-context (Input should be a valid string)"),
         (edited(clusters="hello"), "at clusters (Input should be a valid list)"),
         (edited(clusters=["hello"]), "at clusters.0 ("),
@@ -250,5 +250,5 @@ def test_kubeconfig_selects_its_cluster(core: FakeCore, kube: Kube) -> None:
     core.put("secrets", "ns", "kc", data=secret_data(kubeconfig=yaml.safe_dump(KUBECONFIG)))
     there, text = engine_namespace.reach(settings(**KC), "ns", kube)
     assert there is not kube
-    assert there._core.api_client.configuration.host == "https://elsewhere:6443"
+    assert there.server == "https://elsewhere:6443"
     assert text is not None

@@ -2,16 +2,27 @@
 
 import base64
 import json
+import ssl
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-from kuscia_hooks.cluster.kubeconfig import parse_kubeconfig
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+import httpx
+
+from kuscia_hooks.cluster.login import Login, default_login, login_of
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, caused_by
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.waiting import current
 
-_TIMEOUT = (5, 15)
+_CONNECT_SECONDS = 5.0
+_SECONDS = 15.0
+_GROUPS = {"jobs": "/apis/batch/v1", "selfsubjectaccessreviews": "/apis/authorization.k8s.io/v1"}
+_CORE = "/api/v1"
+_PATCH = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
 class Conflict(RetryableError):
@@ -22,21 +33,55 @@ class NoLogYet(RetryableError):
     """A container has no log: it has not started, or has no previous run."""
 
 
+@dataclass(frozen=True)
+class StoredSecret:
+    """A Secret, and what says whose it is.
+
+    Args:
+        data: its values; never printed.
+        owners: kind and name of its ownerReferences.
+        version: its resourceVersion.
+    """
+
+    data: dict[str, bytes] = field(repr=False)
+    labels: dict[str, str] = field(default_factory=dict)
+    owners: frozenset[tuple[str, str]] = frozenset()
+    version: str = ""
+
+
 class Kube:
     """Secrets, ConfigMaps, Services, pods and events of one cluster.
 
     It is the cluster that the step runs in, or that of the current kubeconfig. Every method raises RetryableError
     while the API server does not answer or denies permission: a Role or a namespace may be created later than the pod
-    that needs it.
+    that needs it. The current deadline bounds every request.
 
     Args:
-        core: a CoreV1Api; by default that of the ServiceAccount or the current kubeconfig.
-        login: command that shows the credentials of this client.
+        transport: replaces the network in tests.
+        show_login: command that shows the credentials of this client.
+        login: API server and credentials; by default those of the ServiceAccount or the current kubeconfig.
     """
 
-    def __init__(self, core: Any = None, login: str = "kubectl auth whoami") -> None:
-        self._core = core if core is not None else _connect()
-        self._login = login
+    def __init__(
+        self,
+        transport: httpx.BaseTransport | None = None,
+        show_login: str = "kubectl auth whoami",
+        login: Login | None = None,
+    ) -> None:
+        if transport is None:
+            login = login or default_login()
+        self._login, self._show_login = login, show_login
+        self._client = httpx.Client(
+            base_url=login.server if login else "https://kubernetes.default.svc",
+            verify=login.tls if login else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            transport=transport,
+            trust_env=False,
+        )
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return str(self._client.base_url).rstrip("/")
 
     @classmethod
     def of_kubeconfig(cls, text: str, login: str) -> "Kube":
@@ -49,13 +94,9 @@ class Kube:
         Raises:
             ValueError: it is not a kubeconfig, or depends on files or programs of another machine.
         """
-        from kubernetes import client, config
+        from kuscia_hooks.cluster.kubeconfig import parse_kubeconfig
 
-        try:
-            api = config.new_client_from_config_dict(parse_kubeconfig(text), persist_config=False)
-        except config.ConfigException as error:
-            raise ValueError(str(error)) from error
-        return cls(client.CoreV1Api(api), login)
+        return cls(show_login=login, login=login_of(parse_kubeconfig(text)))
 
     def secret(self, namespace: str, name: str, public: Collection[str] = ()) -> dict[str, bytes] | None:
         """Return the data of a Secret, or None if the Secret does not exist.
@@ -63,12 +104,19 @@ class Kube:
         Args:
             public: keys whose values may be printed; all other values are masked in the log.
         """
-        found = self._call("get", "secrets", namespace, name, self._core.read_namespaced_secret, name, namespace)
+        found = self.stored_secret(namespace, name, public)
+        return None if found is None else found.data
+
+    def stored_secret(self, namespace: str, name: str, public: Collection[str] = ()) -> StoredSecret | None:
+        """Return a Secret with its labels and owners, or None if it does not exist; see `secret`."""
+        found = self._call("get", "secrets", namespace, name)
         if found is None:
             return None
-        data = {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+        data = {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
         hide(*(value for key, value in data.items() if key not in public))
-        return data
+        metadata = found["metadata"]
+        owners = frozenset((owner["kind"], owner["name"]) for owner in metadata.get("ownerReferences") or [])
+        return StoredSecret(data, metadata.get("labels") or {}, owners, str(metadata.get("resourceVersion", "")))
 
     def secret_value(self, namespace: str, name: str, key: str, public: Collection[str] = ()) -> bytes:
         """Return one value of a Secret; see `secret`.
@@ -126,21 +174,44 @@ class Kube:
             "type": "Opaque",
             "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
         }
-        self._call("create", "secrets", namespace, name, self._core.create_namespaced_secret, namespace, body)
+        self._call("create", "secrets", namespace, name, body)
 
     def set_secret(
-        self, namespace: str, name: str, data: dict[str, bytes], owner: dict[str, str] | None = None
+        self,
+        namespace: str,
+        name: str,
+        data: dict[str, bytes],
+        labels: dict[str, str] | None = None,
+        version: str = "",
+        owner: dict[str, str] | None = None,
     ) -> None:
-        """Set the given values of an existing Secret; other values stay."""
-        hide(*data.values())
-        body: dict[str, Any] = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
-        if owner:
-            body["metadata"] = {"ownerReferences": [owner]}
-        self._call("patch", "secrets", namespace, name, self._core.patch_namespaced_secret, name, namespace, body)
+        """Set the given values, labels and owner of an existing Secret; others stay.
 
-    def delete_secret(self, namespace: str, name: str) -> None:
-        """Delete a Secret, if it exists."""
-        self._call("delete", "secrets", namespace, name, self._core.delete_namespaced_secret, name, namespace)
+        Args:
+            version: the version that was read; "" for any.
+
+        Raises:
+            Conflict: the Secret has a different version.
+        """
+        hide(*data.values())
+        metadata: dict[str, Any] = _versioned(version)
+        if labels:
+            metadata["labels"] = labels
+        if owner:
+            metadata["ownerReferences"] = [owner]
+        body = {"metadata": metadata, "data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
+        self._call("patch", "secrets", namespace, name, body)
+
+    def delete_secret(self, namespace: str, name: str, version: str = "") -> None:
+        """Delete a Secret, if it exists.
+
+        Args:
+            version: the version that was read; "" for any.
+
+        Raises:
+            Conflict: the Secret has a different version.
+        """
+        self._call("delete", "secrets", namespace, name, {"preconditions": _versioned(version)} if version else None)
 
     def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
         """Return the data of a ConfigMap, or None if the ConfigMap does not exist."""
@@ -149,56 +220,48 @@ class Kube:
 
     def versioned_configmap(self, namespace: str, name: str) -> tuple[dict[str, str], str] | None:
         """Return the data and the version of a ConfigMap, or None if the ConfigMap does not exist."""
-        found = self._call("get", "configmaps", namespace, name, self._core.read_namespaced_config_map, name, namespace)
-        return None if found is None else (dict(found.data or {}), str(found.metadata.resource_version))
+        found = self._call("get", "configmaps", namespace, name)
+        return None if found is None else (found.get("data") or {}, _version(found))
 
     def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> str:
         """Create a ConfigMap and return its version. Raises Conflict if it exists."""
         body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
-        create = self._core.create_namespaced_config_map
-        return str(
-            self._call("create", "configmaps", namespace, name, create, namespace, body).metadata.resource_version
-        )
+        return _version(self._call("create", "configmaps", namespace, name, body))
 
-    def set_configmap(self, namespace: str, name: str, data: dict[str, str], version: str) -> str:
+    def set_configmap(self, namespace: str, name: str, data: dict[str, str], version: str = "") -> str:
         """Set the given values of an existing ConfigMap, and return its new version; other values stay.
 
         Args:
-            version: the version that was read.
+            version: the version that was read; "" for any.
 
         Raises:
             Conflict: the ConfigMap has a different version.
         """
-        body = {"metadata": {"resourceVersion": version}, "data": data}
-        patch = self._core.patch_namespaced_config_map
-        found = self._call("patch", "configmaps", namespace, name, patch, name, namespace, body)
-        return str(found.metadata.resource_version)
+        body = {"metadata": _versioned(version), "data": data}
+        return _version(self._call("patch", "configmaps", namespace, name, body))
 
     def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the pods that a label selector matches, as JSON objects of the API server."""
-        return self._list("pods", namespace, self._core.list_namespaced_pod, label_selector=selector)
+        return self._list("pods", namespace, labelSelector=selector)
 
     def jobs(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the Jobs that a label selector matches, as JSON objects of the API server."""
-        from kubernetes import client
-
-        function = client.BatchV1Api(self._core.api_client).list_namespaced_job
-        return self._list("jobs", namespace, function, label_selector=selector)
+        return self._list("jobs", namespace, labelSelector=selector)
 
     def events(self, namespace: str) -> list[dict[str, Any]]:
         """Return the events of type Warning, as JSON objects of the API server."""
-        return self._list("events", namespace, self._core.list_namespaced_event, field_selector="type=Warning")
+        return self._list("events", namespace, fieldSelector="type=Warning")
 
     def pod_log(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str | None:
         """Return the last lines of a container log, or None if the container has no log."""
+        query = {"container": container, "tailLines": str(lines), **({"previous": "true"} if previous else {})}
         try:
-            response = self._call(
-                "get", "pods/log", namespace, pod, self._core.read_namespaced_pod_log, pod, namespace,
-                container=container, tail_lines=lines, previous=previous, _preload_content=False,
-            )  # fmt: skip
+            with self._answer("get", "pods/log", namespace, pod, query=query) as response:
+                if response is None:
+                    return None
+                return response.read().decode(errors="replace")
         except NoLogYet:
             return None
-        return None if response is None else str(response.data.decode(errors="replace"))
 
     def follow_log(self, namespace: str, pod: str, container: str, follow: bool) -> Iterator[str]:
         """Yield the lines of a container log from its start; with `follow`, until the container ends.
@@ -207,45 +270,37 @@ class Kube:
             NoLogYet: the container has not started, or its pod is gone.
             RetryableError: `log-interrupted`: the connection broke.
         """
-        from urllib3.exceptions import HTTPError
-
-        response = self._call(
-            "get", "pods/log", namespace, pod, self._core.read_namespaced_pod_log, pod, namespace,
-            container=container, follow=follow, _preload_content=False, _request_timeout=(_TIMEOUT[0], None),
-        )  # fmt: skip
-        if response is None:
-            raise NoLogYet("no-log-yet", f"pod {namespace}/{pod} is gone")
-        pending = b""
-        try:
-            for chunk in response.stream():
-                *lines, pending = (pending + chunk).split(b"\n")
-                yield from (line.decode(errors="replace") for line in lines)
-        except HTTPError as error:
-            raise RetryableError(
-                "log-interrupted", f"the log of pod {namespace}/{pod} was interrupted: {printable(error)}"
-            ) from error
-        finally:
-            response.release_conn()
-        if pending:
-            yield pending.decode(errors="replace")
+        query = {"container": container, **({"follow": "true"} if follow else {})}
+        with self._answer("get", "pods/log", namespace, pod, query=query, endless=follow) as response:
+            if response is None:
+                raise NoLogYet("no-log-yet", f"pod {namespace}/{pod} is gone")
+            pending = b""
+            try:
+                for chunk in response.iter_bytes():
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    yield from (line.decode(errors="replace") for line in lines)
+            except httpx.TransportError as error:
+                raise RetryableError(
+                    "log-interrupted", f"the log of pod {namespace}/{pod} was interrupted: {printable(error)}"
+                ) from error
+            if pending:
+                yield pending.decode(errors="replace")
 
     def service(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return a Service as a JSON object of the API server, or None if it does not exist."""
-        read = self._core.read_namespaced_service
-        response = self._call("get", "services", namespace, name, read, name, namespace, _preload_content=False)
-        return None if response is None else dict(json.loads(response.data))
+        found: dict[str, Any] | None = self._call("get", "services", namespace, name)
+        return found
 
     def service_uid(self, namespace: str, name: str) -> str:
         """Return the UID of a Service. Raises RetryableError (`service-not-found`)."""
-        return str(self._service(namespace, name).metadata.uid)
+        return str(self._service(namespace, name)["metadata"]["uid"])
 
     def service_created(self, namespace: str, name: str) -> datetime:
         """Return the creation time of a Service. Raises RetryableError (`service-not-found`)."""
-        created: datetime = self._service(namespace, name).metadata.creation_timestamp
-        return created
+        return datetime.fromisoformat(self._service(namespace, name)["metadata"]["creationTimestamp"])
 
-    def _service(self, namespace: str, name: str) -> Any:
-        found = self._call("get", "services", namespace, name, self._core.read_namespaced_service, name, namespace)
+    def _service(self, namespace: str, name: str) -> dict[str, Any]:
+        found = self.service(namespace, name)
         if found is None:
             raise RetryableError(
                 "service-not-found",
@@ -260,15 +315,14 @@ class Kube:
         Raises:
             RetryableError: `service-account-not-found`.
         """
-        read = self._core.read_namespaced_service_account
-        found = self._call("get", "serviceaccounts", namespace, name, read, name, namespace)
+        found = self._call("get", "serviceaccounts", namespace, name)
         if found is None:
             raise RetryableError(
                 "service-account-not-found",
                 f"ServiceAccount {namespace}/{name} not found",
                 see=f"kubectl get namespace {quoted(namespace)}",
             )
-        return [entry.name for entry in found.image_pull_secrets or []]
+        return [entry["name"] for entry in found.get("imagePullSecrets") or []]
 
     def may(self, verb: str, resource: str, namespace: str) -> bool:
         """Return whether this user has a permission on all objects of a kind in the core API group.
@@ -278,45 +332,83 @@ class Kube:
         Args:
             resource: such as `secrets` or `pods/log`.
         """
-        from kubernetes import client
-
         kind, _, subresource = resource.partition("/")
         attributes = {"namespace": namespace, "verb": verb, "resource": kind, "subresource": subresource}
         body = {"spec": {"resourceAttributes": attributes}}
-        ask = client.AuthorizationV1Api(self._core.api_client).create_self_subject_access_review
-        return bool(self._call("create", "selfsubjectaccessreviews", namespace, "", ask, body).status.allowed)
+        return bool(self._call("create", "selfsubjectaccessreviews", "", "", body)["status"]["allowed"])
 
-    def _list(self, resource: str, namespace: str, function: Any, **selector: str) -> list[dict[str, Any]]:
-        response = self._call("list", resource, namespace, "", function, namespace, _preload_content=False, **selector)
-        return list(json.loads(response.data)["items"])
+    def _list(self, resource: str, namespace: str, **selector: str) -> list[dict[str, Any]]:
+        return list(self._call("list", resource, namespace, "", query=selector)["items"])
 
     def _call(
-        self, verb: str, resource: str, namespace: str, name: str, function: Any, *args: Any, **options: Any
+        self,
+        verb: str,
+        resource: str,
+        namespace: str,
+        name: str,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
     ) -> Any:
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
+        """Return the answer to a request; None if the object to get or delete does not exist."""
+        with self._answer(verb, resource, namespace, name, body, query) as response:
+            return None if response is None else json.loads(response.read())
 
+    @contextmanager
+    def _answer(
+        self,
+        verb: str,
+        resource: str,
+        namespace: str,
+        name: str,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+        *,
+        endless: bool = False,
+    ) -> Iterator[httpx.Response | None]:
+        deadline, token = current(), self._login.token() if self._login else None
+        seconds = deadline.bound(_SECONDS)
+        read = None if endless else seconds
+        limit = httpx.Timeout(seconds, read=read, connect=deadline.bound(_CONNECT_SECONDS))
+        request = self._client.build_request(
+            _METHODS[verb],
+            _path(verb, resource, namespace, name),
+            params=query,
+            json=body,
+            headers={**(_PATCH if verb == "patch" else {}), **({"Authorization": f"Bearer {token}"} if token else {})},
+            timeout=limit,
+            extensions=self._extensions(),
+        )
         try:
-            return function(*args, **{"_request_timeout": _TIMEOUT, **options})
-        except ApiException as error:
-            status = int(error.status or 0)
-            if status == 401:
-                raise RetryableError(
-                    "api-server-unauthorized",
-                    f"the API server rejected the token or certificate (401: {_message(error)})",
-                    see=self._login,
-                ) from error
-            if status == 404 and verb in ("get", "delete"):
-                return None
-            if status == 400 and resource == "pods/log":
-                raise NoLogYet("no-log-yet", _message(error)) from error
-            raise _api_error(status, _message(error), verb, resource, namespace, name) from error
-        except (HTTPError, OSError) as error:
-            raise RetryableError(
-                "api-server-unreachable",
-                f"cannot reach the Kubernetes API server: {printable(error)}",
-                see="kubectl get --raw /readyz",
-            ) from error
+            response = self._client.send(request, stream=True)
+            try:
+                if response.is_success:
+                    yield response
+                    return
+                response.read()
+            finally:
+                response.close()
+        except httpx.TransportError as error:
+            raise _unreachable(error) from error
+        if response.status_code == 404 and verb in ("get", "delete"):
+            yield None
+            return
+        raise self._error(response, verb, resource, namespace, name)
+
+    def _extensions(self) -> dict[str, str]:
+        name = self._login.server_name if self._login else None
+        return {"sni_hostname": name} if name else {}
+
+    def _error(self, response: httpx.Response, verb: str, resource: str, namespace: str, name: str) -> StepError:
+        status, message = response.status_code, _message(response)
+        if status == 401:
+            return RetryableError(
+                "api-server-unauthorized",
+                f"the API server rejected the token or certificate (401: {message})",
+                see=self._show_login,
+            )
+        if status == 400 and resource == "pods/log":
+            return NoLogYet("no-log-yet", message)
+        return _api_error(status, message, verb, resource, namespace, name)
 
 
 def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
@@ -331,22 +423,41 @@ def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
         ) from error
 
 
-def _connect() -> Any:
-    import yaml
-    from kubernetes import client, config
+_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
 
-    try:
-        config.load_incluster_config()
-    except config.ConfigException:
-        try:
-            config.load_kube_config()
-        except (config.ConfigException, yaml.YAMLError, OSError) as error:
-            raise PermanentError(
-                "invalid-cluster-login",
-                f"no ServiceAccount token and no usable kubeconfig found: {printable(error)}",
-                fix="run this in a pod, or set KUBECONFIG to a kubeconfig",
-            ) from error
-    return client.CoreV1Api()
+
+def _path(verb: str, resource: str, namespace: str, name: str) -> str:
+    """Return the path of a request, such as `/api/v1/namespaces/ns/pods/p/log`."""
+    kind, _, subresource = resource.partition("/")
+    parts = ["namespaces", quote(namespace, safe="")] if namespace else []
+    parts.append(kind)
+    if name and verb != "create":
+        parts.append(quote(name, safe=""))
+    if subresource:
+        parts.append(subresource)
+    return f"{_GROUPS.get(kind, _CORE)}/{'/'.join(parts)}"
+
+
+def _version(found: dict[str, Any]) -> str:
+    return str(found["metadata"].get("resourceVersion", ""))
+
+
+def _versioned(version: str) -> dict[str, Any]:
+    return {"resourceVersion": version} if version else {}
+
+
+def _unreachable(error: httpx.TransportError) -> StepError:
+    if caused_by(error, ssl.SSLCertVerificationError):
+        return RetryableError(
+            "api-server-certificate-not-trusted",
+            f"the certificate of the Kubernetes API server is not trusted: {printable(error)}",
+            see="kubectl config view --minify",
+        )
+    return RetryableError(
+        "api-server-unreachable",
+        f"cannot reach the Kubernetes API server: {printable(error) or type(error).__name__}",
+        see="kubectl get --raw /readyz",
+    )
 
 
 def _metadata(namespace: str, name: str, labels: dict[str, str], owner: dict[str, str] | None) -> dict[str, Any]:
@@ -356,11 +467,11 @@ def _metadata(namespace: str, name: str, labels: dict[str, str], owner: dict[str
     return metadata
 
 
-def _message(error: Any) -> str:
+def _message(response: httpx.Response) -> str:
     try:
-        return printable(json.loads(error.body)["message"])
+        return printable(response.json()["message"])
     except (TypeError, ValueError, KeyError):
-        return printable(error.reason)
+        return printable(response.reason_phrase)
 
 
 def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> StepError:

@@ -48,6 +48,10 @@ GENERAL = (
 KUBERNETES = (
     _retryable("already-exists", "Another client created the object at the same time; the step reads it again."),
     _permanent("api-server-rejected", "The Kubernetes API server rejected the request."),
+    _retryable(
+        "api-server-certificate-not-trusted",
+        "The certificate of the Kubernetes API server is not signed by the CA of the login.",
+    ),
     _retryable("api-server-unauthorized", "The Kubernetes API server rejected the token or certificate (401)."),
     _retryable("api-server-unavailable", "The Kubernetes API server cannot process the request at the moment."),
     _retryable("api-server-unreachable", "Cannot reach the Kubernetes API server."),

@@ -127,6 +127,13 @@ def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
     return ConfigError("invalid-config", "\n".join(lines), fix=fix, problems=problems)
 
 
+def caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Return whether `error` or one of its causes is of a kind."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def merged(errors: Sequence[StepError]) -> StepError:
     """Return several errors as one, which is permanent when one of them is. Raises ValueError for none.
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
 from kuscia_hooks.core.config import AppImage
+from kuscia_hooks.core.quantity import parse_quantity
 
 # Defaults of KusciaAPI for a port (recordings of appimage/query).
 PORT_DEFAULTS = {"protocol": "HTTP", "scope": "Local"}

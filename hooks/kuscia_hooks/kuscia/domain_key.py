@@ -7,7 +7,6 @@ therefore authenticate as the operator of the domain, and verify the node, witho
 import base64
 import datetime
 import hmac
-import os
 import ssl
 import string
 
@@ -24,6 +23,7 @@ from kuscia_hooks.core.config import SecretKey
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import quoted
+from kuscia_hooks.core.tls import load_client_certificate
 
 KEY_BITS = 2048
 _UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
@@ -235,15 +235,5 @@ def ssl_context(key: rsa.RSAPrivateKey, domain_id: str, mutual: bool) -> ssl.SSL
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_verify_locations(cadata=ca_certificate(key, domain_id).decode())
     if mutual:
-        _load_client_certificate(context, *client_certificate(key, domain_id))
+        load_client_certificate(context, *client_certificate(key, domain_id))
     return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Load a client certificate from memory: `load_cert_chain` accepts file names only."""
-    handle = os.memfd_create("client", os.MFD_CLOEXEC)
-    try:
-        os.write(handle, certificate + key)
-        context.load_cert_chain(f"/proc/self/fd/{handle}")
-    finally:
-        os.close(handle)

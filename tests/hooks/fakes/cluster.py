@@ -1,35 +1,45 @@
-"""A CoreV1Api in memory. Objects are stored as JSON objects of the API server."""
+"""An API server in memory, as a transport of httpx: the client of the steps runs as it is.
+
+Objects are stored as JSON objects of the API server.
+"""
 
 import copy
 import datetime
 import json
+import re
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
-
-
-def api_exception(status: int, message: str) -> ApiException:
-    """Return what the client raises when the API server returns an error."""
-    error = ApiException(status=status, reason="reason")
-    error.body = json.dumps({"kind": "Status", "message": message, "code": status})
-    return error
+import httpx
 
 
-_MODELS = {
-    "secrets": "V1Secret",
-    "configmaps": "V1ConfigMap",
-    "services": "V1Service",
-    "serviceaccounts": "V1ServiceAccount",
-}
+class ApiError(Exception):
+    """An error that the API server returns."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
 
 
-class FakeCore:
-    """Secrets, ConfigMaps, Services, Pods, Events and ServiceAccounts.
+def api_exception(status: int, message: str) -> ApiError:
+    """Return the exception that makes the API server return an error."""
+    return ApiError(status, message)
+
+
+_PATH = re.compile(
+    r"/(?:api/v1|apis/batch/v1|apis/authorization\.k8s\.io/v1)"
+    r"(?:/namespaces/(?P<namespace>[^/]+))?/(?P<kind>[a-z]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>[a-z]+))?)?"
+)
+_VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
+
+
+class FakeCore(httpx.BaseTransport):
+    """Secrets, ConfigMaps, Services, Pods, Jobs, Events and ServiceAccounts.
 
     Attributes:
+        calls: verb, kind and name of each request; the name of a list is its selector.
+        used: verb, kind, namespace and name of each request that was allowed.
         fail: is called with verb, kind and name before each call, and may raise or change the state.
         pods: by namespace.
         jobs: by namespace.
@@ -40,97 +50,19 @@ class FakeCore:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.calls: list[tuple[str, str, str]] = []
-        self._versions = 0
+        self.used: set[tuple[str, str, str, str]] = set()
         self.fail: Callable[[str, str, str], None] = lambda verb, kind, name: None
         self.pods: dict[str, list[dict[str, Any]]] = {}
         self.jobs: dict[str, list[dict[str, Any]]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.logs: dict[tuple[str, str, str, bool], bytes] = {}
         self.refused: set[tuple[str, str]] = set()
-        self.api_client = FakeApiClient(self)
+        self._versions = 0
 
     def put(self, kind: str, namespace: str, name: str, **fields: Any) -> None:
         """Create or replace an object."""
         metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": self._version()}
         self.objects[kind, namespace, name] = {"metadata": metadata, **fields}
-
-    def _version(self) -> str:
-        self._versions += 1
-        return str(self._versions)
-
-    def data(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
-        """Return the data of a Secret or ConfigMap as it is stored, or None if it does not exist."""
-        found = self.objects.get((kind, namespace, name))
-        return None if found is None else found["data"]
-
-    def _read(self, kind: str, name: str, namespace: str) -> Any:
-        self._called("get", kind, name)
-        found = self.objects.get((kind, namespace, name))
-        if found is None:
-            raise api_exception(404, f'{kind} "{name}" not found')
-        return self._answer(kind, found)
-
-    def _answer(self, kind: str, found: dict[str, Any]) -> Any:
-        return self.api_client.deserialize(Raw(json.dumps(found).encode()), _MODELS[kind])
-
-    def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> Any:
-        name = body["metadata"]["name"]
-        self._called("create", kind, name)
-        if (kind, namespace, name) in self.objects:
-            raise api_exception(409, f'{kind} "{name}" already exists')
-        created = copy.deepcopy(body)
-        created["metadata"]["resourceVersion"] = self._version()
-        self.objects[kind, namespace, name] = created
-        return self._answer(kind, created)
-
-    def _patch(self, kind: str, name: str, namespace: str, body: dict[str, Any]) -> Any:
-        self._called("patch", kind, name)
-        found = self.objects.get((kind, namespace, name))
-        if found is None:
-            raise api_exception(404, f'{kind} "{name}" not found')
-        metadata = dict(body.get("metadata") or {})
-        if metadata.pop("resourceVersion", None) not in (None, found["metadata"]["resourceVersion"]):
-            raise api_exception(409, "the object has been modified; please apply your changes to the latest version")
-        found.setdefault("data", {}).update(body.get("data") or {})
-        found["metadata"].update(metadata, resourceVersion=self._version())
-        return self._answer(kind, found)
-
-    def _delete(self, kind: str, name: str, namespace: str) -> None:
-        self._called("delete", kind, name)
-        if self.objects.pop((kind, namespace, name), None) is None:
-            raise api_exception(404, f'{kind} "{name}" not found')
-
-    def _called(self, verb: str, kind: str, name: str) -> None:
-        self.calls.append((verb, kind, name))
-        self.fail(verb, kind, name)
-
-    def read_namespaced_secret(self, name: str, namespace: str, **_: Any) -> Any:
-        return self._read("secrets", name, namespace)
-
-    def create_namespaced_secret(self, namespace: str, body: dict[str, Any], **_: Any) -> Any:
-        return self._create("secrets", namespace, body)
-
-    def patch_namespaced_secret(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> Any:
-        return self._patch("secrets", name, namespace, body)
-
-    def delete_namespaced_secret(self, name: str, namespace: str, **_: Any) -> None:
-        self._delete("secrets", name, namespace)
-
-    def read_namespaced_config_map(self, name: str, namespace: str, **_: Any) -> Any:
-        return self._read("configmaps", name, namespace)
-
-    def create_namespaced_config_map(self, namespace: str, body: dict[str, Any], **_: Any) -> Any:
-        return self._create("configmaps", namespace, body)
-
-    def patch_namespaced_config_map(self, name: str, namespace: str, body: dict[str, Any], **_: Any) -> Any:
-        return self._patch("configmaps", name, namespace, body)
-
-    def read_namespaced_service(self, name: str, namespace: str, _preload_content: bool = True, **_: Any) -> Any:
-        found = self._read("services", name, namespace)
-        return found if _preload_content else Raw(json.dumps(self.objects["services", namespace, name]).encode())
-
-    def read_namespaced_service_account(self, name: str, namespace: str, **_: Any) -> Any:
-        return self._read("serviceaccounts", name, namespace)
 
     def put_pod(
         self, namespace: str, name: str, labels: dict[str, str], prepared: datetime.datetime | None = None
@@ -141,74 +73,107 @@ class FakeCore:
         item = {"metadata": {"name": name, "labels": labels}, "status": status}
         self.pods.setdefault(namespace, []).append(item)
 
-    def list_namespaced_pod(self, namespace: str, *, label_selector: str, **_: Any) -> "Raw":
-        self._called("list", "pods", label_selector)
-        pods = [pod for pod in self.pods.get(namespace, []) if _selected(pod["metadata"]["labels"], label_selector)]
-        return Raw(json.dumps({"items": pods}).encode())
+    def data(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
+        """Return the data of a Secret or ConfigMap as it is stored, or None if it does not exist."""
+        found = self.objects.get((kind, namespace, name))
+        return None if found is None else found["data"]
 
-    def list_jobs(self, namespace: str, selector: str) -> "Raw":
-        self._called("list", "jobs", selector)
-        jobs = [job for job in self.jobs.get(namespace, []) if _selected(job["metadata"]["labels"], selector)]
-        return Raw(json.dumps({"items": jobs}).encode())
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            answer = self._answer(request)
+        except ApiError as error:
+            status = {"kind": "Status", "message": error.message, "code": error.status}
+            return httpx.Response(error.status, json=status)
+        if isinstance(answer, bytes):
+            return httpx.Response(200, content=_pieces(answer))
+        return httpx.Response(200, json=answer)
 
-    def list_namespaced_event(self, namespace: str, *, field_selector: str, **_: Any) -> "Raw":
-        self._called("list", "events", field_selector)
-        return Raw(json.dumps({"items": self.events.get(namespace, [])}).encode())
+    def _answer(self, request: httpx.Request) -> Any:
+        match = _PATH.fullmatch(request.url.raw_path.decode().partition("?")[0])
+        assert match is not None, request.url
+        namespace, name = unquote(match["namespace"] or ""), unquote(match["name"] or "")
+        kind = "/".join(filter(None, (match["kind"], match["sub"])))
+        body = json.loads(request.content) if request.content else {}
+        query = dict(request.url.params)
+        verb = _VERBS.get(request.method, "get" if name else "list")
+        called = {
+            "create": body.get("metadata", {}).get("name", ""),
+            "list": query.get("labelSelector") or query.get("fieldSelector") or "",
+        }.get(verb, name)
+        if kind == "selfsubjectaccessreviews":
+            return self._review(body["spec"]["resourceAttributes"])
+        self._called(verb, kind, called)
+        self.used.add((verb, kind, namespace, name if verb != "create" else called))
+        if verb == "list":
+            items = {"pods": self.pods, "jobs": self.jobs, "events": self.events}[kind].get(namespace, [])
+            selector = query.get("labelSelector", "")
+            return {"items": [item for item in items if not selector or _selected(item["metadata"], selector)]}
+        if kind == "pods/log":
+            return self._log(namespace, name, query)
+        if verb == "create":
+            return self._create(kind, namespace, body)
+        found = self.objects.get((kind, namespace, name))
+        if found is None:
+            raise api_exception(404, f'{kind} "{name}" not found')
+        if verb == "patch":
+            assert request.headers["Content-Type"] == "application/strategic-merge-patch+json"
+            return self._patch(found, body)
+        if verb == "delete":
+            self._same_version(found, (body.get("preconditions") or {}).get("resourceVersion"))
+            del self.objects[kind, namespace, name]
+        return found
 
-    def read_namespaced_pod_log(
-        self, name: str, namespace: str, *, container: str, previous: bool = False, **_: Any
-    ) -> "Raw":
-        self._called("get", "pods/log", name)
+    def _called(self, verb: str, kind: str, name: str) -> None:
+        self.calls.append((verb, kind, name))
+        self.fail(verb, kind, name)
+
+    def _version(self) -> str:
+        self._versions += 1
+        return str(self._versions)
+
+    def _same_version(self, found: dict[str, Any], version: str | None) -> None:
+        if version not in (None, found["metadata"].get("resourceVersion")):
+            raise api_exception(409, "the object has been modified; please apply your changes to the latest version")
+
+    def _create(self, kind: str, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+        name = body["metadata"]["name"]
+        if (kind, namespace, name) in self.objects:
+            raise api_exception(409, f'{kind} "{name}" already exists')
+        created = copy.deepcopy(body)
+        created["metadata"]["resourceVersion"] = self._version()
+        self.objects[kind, namespace, name] = created
+        return created
+
+    def _patch(self, found: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        metadata = dict(body.get("metadata") or {})
+        self._same_version(found, metadata.pop("resourceVersion", None))
+        found.setdefault("data", {}).update(body.get("data") or {})
+        found["metadata"].update(metadata, resourceVersion=self._version())
+        return found
+
+    def _log(self, namespace: str, name: str, query: dict[str, str]) -> bytes:
         if not any(pod["metadata"]["name"] == name for pod in self.pods.get(namespace, [])):
             raise api_exception(404, f'pods "{name}" not found')
-        log = self.logs.get((namespace, name, container, previous))
+        container = query["container"]
+        log = self.logs.get((namespace, name, container, query.get("previous") == "true"))
         if log is None:
             raise api_exception(400, f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
-        return Raw(log)
+        return log
 
-
-class FakeApiClient(ApiClient):
-    """Answers SelfSubjectAccessReviews, and lists Jobs."""
-
-    def __init__(self, core: FakeCore) -> None:
-        super().__init__()
-        self._core = core
-
-    def call_api(
-        self,
-        resource_path: str,
-        method: str,
-        path_params: dict[str, str] | None = None,
-        query_params: Any = None,
-        *_: Any,
-        body: Any = None,
-        **__: Any,
-    ) -> Any:
-        if (method, resource_path) == ("GET", "/apis/batch/v1/namespaces/{namespace}/jobs"):
-            return self._core.list_jobs((path_params or {})["namespace"], dict(query_params)["labelSelector"])
-        assert (method, resource_path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-        asked = body["spec"]["resourceAttributes"]
+    def _review(self, asked: dict[str, str]) -> dict[str, Any]:
+        """Answer a SelfSubjectAccessReview."""
         resource = "/".join(filter(None, (asked["resource"], asked["subresource"])))
-        self._core._called("create", "selfsubjectaccessreviews", f"{asked['verb']} {resource}")
-        allowed = (asked["verb"], resource) not in self._core.refused
-        return SimpleNamespace(status=SimpleNamespace(allowed=allowed))
+        self._called("create", "selfsubjectaccessreviews", f"{asked['verb']} {resource}")
+        return {"status": {"allowed": (asked["verb"], resource) not in self.refused}}
 
 
-class Raw:
-    """A response that is not deserialized."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def stream(self) -> Iterator[bytes]:
-        for begin in range(0, len(self.data), 7):
-            yield self.data[begin : begin + 7]
-
-    def release_conn(self) -> None:
-        pass
+def _pieces(data: bytes) -> Iterator[bytes]:
+    for begin in range(0, len(data), 7):
+        yield data[begin : begin + 7]
 
 
-def _selected(labels: dict[str, str], selector: str) -> bool:
+def _selected(metadata: dict[str, Any], selector: str) -> bool:
+    labels = metadata.get("labels") or {}
     for term in selector.split(","):
         if "=" not in term:
             if term not in labels:

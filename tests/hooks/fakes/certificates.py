@@ -1,0 +1,57 @@
+"""A certificate authority for tests."""
+
+import datetime
+import ipaddress
+import ssl
+import tempfile
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+PEM = serialization.Encoding.PEM
+_DAY = datetime.timedelta(days=1)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+class Authority:
+    """Issues certificates; `pem` is its own one."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.pem = self._issue("test CA", self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+
+    def _issue(self, name: str, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> bytes:
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name("test CA")).public_key(key)
+        builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - _DAY).not_valid_after(now + _DAY)
+        return builder.add_extension(extension, False).sign(self._key, hashes.SHA256()).public_bytes(PEM)
+
+    def certificate(self, name: str, host: str = "") -> tuple[bytes, bytes]:
+        """Return a certificate and its key; `name` is the CN, `host` the name or address of a server."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        certificate = self._issue(name, key.public_key(), x509.SubjectAlternativeName([_alternative(host or name)]))
+        return certificate, key.private_bytes(PEM, *form)
+
+    def server_context(self, host: str) -> ssl.SSLContext:
+        """Return TLS settings for a server that asks for client certificates of this authority, and requires none."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"".join(self.certificate("server", host)))
+            file.flush()
+            context.load_cert_chain(file.name)
+        context.load_verify_locations(cadata=self.pem.decode())
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
