@@ -110,7 +110,7 @@ class KusciaAPI:
 
         A signal handler needs it: it may have interrupted a request of this client, which holds locks.
         """
-        return KusciaAPI(self.endpoint, self._protocol, self.domain_id, self._key, timeout=timeout)
+        return KusciaAPI(self.endpoint, self._protocol, self.domain_id, self._key, timeout=timeout, patience=timeout)
 
     def __enter__(self) -> "KusciaAPI":
         return self
