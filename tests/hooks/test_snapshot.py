@@ -16,7 +16,7 @@ from kuscia_hooks.kuscia import datastore, domain_key, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
-from tests.hooks.builders import container, lite_release, master_release, pod
+from tests.hooks.builders import container, job, lite_release, master_release, pod
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia
@@ -39,7 +39,8 @@ def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             raise RetryableError(problems[endpoint], "the message")
 
     def handshake_state(endpoint: str, domain: str) -> int:
-        probe(endpoint)
+        if f"{endpoint}/handshake" in problems:
+            raise RetryableError(problems[f"{endpoint}/handshake"], "the message")
         return 2
 
     monkeypatch.setattr(gateway, "probe", probe)
@@ -202,6 +203,76 @@ def test_reads_events_gateway_and_engines_of_lite(
     ]
     assert found.known is None
     assert found.present["dnsServers"] == ["10.1.1.1"]
+
+
+def test_reads_whose_gateway_answers(core: FakeCore, kube: Kube, gateways: dict[str, str]) -> None:
+    """The gateway of a lite answers the probe as that of a master does."""
+    assert LITE.master is not None
+    found = reading.collect(LITE, kube, closed)
+    assert ([probe.problems for probe in found.probes], found.known) == ([()], True)
+    gateways[f"{LITE.master.endpoint}/handshake"] = "not-a-gateway"
+    found = reading.collect(LITE, kube, closed)
+    problems = (Report("not-a-gateway", "the message"),)
+    assert ([(probe.of, probe.problems) for probe in found.probes], found.known) == (
+        [(snapshot.MASTER, problems)],
+        None,
+    )
+
+
+def test_reads_latest_job_and_what_it_requests(
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, kuscia: Kuscia
+) -> None:
+    kuscia.jobs["job-1"] = {"tasks": [{"app_image": "psi", "task_id": "t"}]}
+    kuscia.job_states = [{"state": "Running", "create_time": "2026-11-24T00:00:00Z", "tasks": []}]
+    resources = {"requests": {"cpu": "16", "memory": "64Gi"}}
+    kuscia.app_images["psi"] = {"name": "psi", "deploy_templates": [{"containers": [{"resources": resources}]}]}
+    latest = reading.collect(SQLITE, kube, lambda: master).latest_job
+    assert latest is not None
+    assert (latest.job_id, latest.requests) == ("job-1", {"psi": "cpu 16, memory 64Gi"})
+    assert latest.age is not None
+    assert latest.age > 60
+
+
+def test_reads_jobs_of_steps_without_pod(healthy: FakeCore, kube: Kube) -> None:
+    ended = [{"type": "Complete", "status": "True"}]
+    healthy.jobs["ns"] = [
+        job("register-1", "register"),
+        job("routes", "routes", conditions=ended),
+        job("data-1", "data", active=1),
+        job("doctor-x", "doctor"),
+    ]
+    running = pod("data-1-x", "data")
+    running["metadata"]["labels"]["job-name"] = "data-1"
+    healthy.pods["ns"].append(running)
+    assert [one.name for one in reading.collect(SQLITE, kube, closed).jobs] == ["register-1"]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"lastTimestamp": "2026-11-24T00:00:09Z"},
+        {"lastTimestamp": None, "eventTime": "2026-11-24T00:00:09Z"},
+        {"eventTime": "2026-11-24T00:00:01Z", "series": {"lastObservedTime": "2026-11-24T00:00:09Z"}},
+        {"lastTimestamp": None, "eventTime": None, "metadata": {"creationTimestamp": "2026-11-24T00:00:09Z"}},
+    ],
+)
+def test_reads_when_an_event_was_last_seen(healthy: FakeCore, kube: Kube, times: dict[str, Any]) -> None:
+    about = {"kind": "Pod", "name": "m-1"}
+    healthy.events["ns"] = [{"involvedObject": about, "reason": "FailedMount", "message": "m", **times}]
+    (warning,) = reading.collect(SQLITE, kube, closed).warnings
+    assert (warning.kind, warning.about, warning.time) == ("Pod", "m-1", "2026-11-24T00:00:09Z")
+
+
+def test_keeps_state_of_pod_whose_log_cannot_be_read(healthy: FakeCore, kube: Kube) -> None:
+    def forbidden(verb: str, kind: str, name: str) -> None:
+        if kind == "pods/log":
+            raise api_exception(403, "pods/log is forbidden")
+
+    healthy.fail = forbidden
+    found = reading.collect(SQLITE, kube, closed)
+    assert found.node is not None
+    assert found.node.name == "m-1"
+    assert any("m-1" in text for text in found.unread)
 
 
 def test_reads_warnings_and_errors_of_database(

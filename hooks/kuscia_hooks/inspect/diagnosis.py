@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kuscia_hooks.core.config import Release
-from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.text import printable, printable_lines, quoted
 from kuscia_hooks.inspect.finding import Finding, match_log
 from kuscia_hooks.inspect.known.engines import CONNECTION_LOST, ENGINE, JOB, MORE_ROOM, NO_ROOM
 from kuscia_hooks.inspect.known.events import CONSEQUENCES
@@ -54,9 +54,16 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
         fix = FIXES["unknown-domain"].format_map(names)
         found.insert(0, Finding("unknown-domain", cause, fix, "handshake of the master"))
     unique: dict[tuple[str, str], Finding] = {}
-    for finding in found:
+    for finding in map(_shown, found):
         unique.setdefault((finding.id, finding.cause), finding)
     return list(unique.values())
+
+
+def _shown(finding: Finding) -> Finding:
+    """Return a finding without control characters: its texts come from logs, events and servers."""
+    return replace(
+        finding, cause=printable_lines(finding.cause), fix=printable(finding.fix), seen=printable(finding.seen)
+    )
 
 
 def _not_started(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:

@@ -71,4 +71,4 @@ def namespace_of(config: Release, domain: str) -> str:
     neighbor = config.domains.get(domain)
     if domain == config.domain_id:
         return quoted(config.namespace)
-    return quoted(neighbor.namespace) if neighbor and neighbor.namespace else f"<namespace of {domain}>"
+    return quoted(neighbor.namespace) if neighbor and neighbor.namespace else f"<namespace of {quoted(domain)}>"

@@ -55,7 +55,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     namespaces = sorted({namespace, place or namespace})
     events = [parts.start(f"events of {one}", partial(_warnings, kube, one)) for one in namespaces]
     present = parts.start("Secrets", lambda: _present(config, kube))
-    known = parts.start("admission", lambda: _known(config))
+    admission = parts.start("gateway of the master", lambda: _admission(config))
     probes = [parts.start(f"gateway of {of}", partial(_probe, of, endpoint)) for of, endpoint in _gateways(config)]
 
     found = pods.get_or([])
@@ -67,16 +67,17 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     serving = state is not None and all(one.ready for one in state.containers if one.name == config.mode)
     running = _running(parts, config, kube, open_api) if serving else {}
     own = running.pop("probes", ())
+    masters, known = admission.get_or(((), None))
     return Snapshot(
         node=state,
         steps=tuple(one.get() for one in steps),
         jobs=tuple(_without_pod(jobs.get_or([]), found)),
         engines=tuple(one.get() for one in engines),
         warnings=tuple(warning for one in events for warning in one.get_or([])),
-        probes=own + tuple(probe for one in probes for probe in one.get_or([])),
+        probes=own + masters + tuple(probe for one in probes for probe in one.get_or([])),
         started_with=_started_with(nodes[0]) if nodes else None,
         present=present.get_or({}),
-        known=known.get_or(None),
+        known=known,
         unread=tuple(parts.unread()),
         **running,
     )
@@ -229,9 +230,8 @@ def _time(event: dict[str, Any]) -> str:
 
 
 def _gateways(config: Release) -> list[tuple[str, str]]:
-    """Return the gateways of others as domain ID and endpoint."""
-    master = [(MASTER, config.master.endpoint)] if config.master else []
-    return master + [(name, one.endpoint) for name, one in sorted(config.domains.items()) if one.endpoint]
+    """Return the gateways of the lites of a master as domain ID and endpoint."""
+    return [(name, one.endpoint) for name, one in sorted(config.domains.items()) if one.endpoint]
 
 
 def _probe(of: str, endpoint: str) -> list[Probe]:
@@ -242,14 +242,21 @@ def _probe(of: str, endpoint: str) -> list[Probe]:
     return [Probe(of, endpoint)]
 
 
-def _known(config: Release) -> bool | None:
+def _admission(config: Release) -> tuple[tuple[Probe, ...], bool | None]:
+    """Return the check of the gateway of the master, and whether the master has this domain; None if unknown.
+
+    The gateway of a lite passes the probe, but not the handshake.
+    """
     if config.master is None:
-        return None
+        return (), None
+    endpoint = config.master.endpoint
+    probes = tuple(_probe(MASTER, endpoint))
+    if any(probe.problems for probe in probes):
+        return probes, None
     try:
-        return gateway.handshake_state(config.master.endpoint, config.domain_id) in gateway.KNOWN
-    except StepError:
-        # The probe of the same gateway reports the cause.
-        return None
+        return probes, gateway.handshake_state(endpoint, config.domain_id) in gateway.KNOWN
+    except StepError as error:
+        return (Probe(MASTER, endpoint, tuple(report.from_error(error))),), None
 
 
 def _started_with(pod: dict[str, Any]) -> dict[str, Any] | None:
