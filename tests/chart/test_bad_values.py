@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kuscia_hooks.core.config import hosts
 from tests.chart.error_ids import ChartError, chart_error_ids, chart_warning_ids, parse_errors
 from tests.chart.render import CHART, Object, RenderError, Scenario, find, parse, render, template_once, with_values
 
@@ -37,6 +38,10 @@ TWO = {"alice": {"endpoint": "https://a.example.com"}, "bob": {"endpoint": "http
 
 def _master(**values: Any) -> Object:
     return {"master": values}
+
+
+def _global(values: Object, **settings: Any) -> Object:
+    return {**values, "global": {"kuscia": settings}}
 
 
 def _lite(**values: Any) -> Object:
@@ -83,6 +88,9 @@ TEMPLATE = "master.appImages.mine.deployTemplates[0]"
 ENDPOINT = "master.domains.alice.endpoint"
 
 
+SHORT = "host-not-fully-qualified"
+
+
 def _endpoint(value: Any) -> Object:
     return _master(domains={"alice": {"endpoint": value}})
 
@@ -127,7 +135,42 @@ OURS: list[tuple[Object, str, str, str]] = [
     (_endpoint("https://fd00::1"), ENDPOINT, '"https://fd00::1"', "ipv6-not-supported"),
     (_endpoint("https://a.example.com:70000"), ENDPOINT, '"https://a.example.com:70000"', "invalid-port"),
     (_endpoint("https://a.example.com:x"), ENDPOINT, '"https://a.example.com:x"', "invalid-port"),
-    (_endpoint("https://u@a.example.com"), ENDPOINT, '"https://u@a.example.com"', "invalid-endpoint"),
+    (_endpoint("https://u:hunter2@a.example.com"), ENDPOINT, "(not shown)", "invalid-endpoint"),
+    (_endpoint("u:hunter2@a.example.com"), ENDPOINT, "(not shown)", "endpoint-without-scheme"),
+    (_endpoint("https://kuscia.lite-alice:1080"), ENDPOINT, '"https://kuscia.lite-alice:1080"', SHORT),
+    (_endpoint("https://kuscia.ns"), ENDPOINT, '"https://kuscia.ns"', SHORT),
+    (_endpoint("https://kuscia.n1/path"), ENDPOINT, '"https://kuscia.n1/path"', SHORT),
+    (_endpoint("https://kuscia.default"), ENDPOINT, '"https://kuscia.default"', SHORT),
+    (
+        _endpoint("https://kuscia-master.ns.svc.cluster.local:1080"),
+        ENDPOINT,
+        '"https://kuscia-master.ns.svc.cluster.local:1080"',
+        "endpoint-of-own-gateway",
+    ),
+    (
+        _lite(master={"endpoint": "http://kuscia-lite-alice.ns.svc.cluster.local"}),
+        "lite.master.endpoint",
+        '"http://kuscia-lite-alice.ns.svc.cluster.local"',
+        "endpoint-of-own-gateway",
+    ),
+    (
+        _lite(master={"endpoint": "https://kuscia-master.kuscia-master:1080"}),
+        "lite.master.endpoint",
+        '"https://kuscia-master.kuscia-master:1080"',
+        SHORT,
+    ),
+    (
+        {"lite": {**LITE, "master": {"endpoint": "https://kuscia-master.ns.svc.cluster.local:1080"}}},
+        "master.domains",
+        "[]",
+        "lite-not-in-domains",
+    ),
+    (
+        _data(source={**SOURCE, "endpoint": "https://minio.lite-alice:9000"}),
+        "lite.data.source.endpoint",
+        '"https://minio.lite-alice:9000"',
+        SHORT,
+    ),
     (_endpoint("https://a.example.com/p?q"), ENDPOINT, '"https://a.example.com/p?q"', "invalid-endpoint"),
     (
         _endpoint("https://a.example.com/k(/|$)(.*)"),
@@ -270,6 +313,21 @@ OURS: list[tuple[Object, str, str, str]] = [
         "host-ends-in-svc",
     ),
     (_master(datastore={**MYSQL, "host": "mysql"}), "master.datastore.host", '"mysql"', "host-not-fully-qualified"),
+    (_master(datastore={**MYSQL, "host": "mysql.ns"}), "master.datastore.host", '"mysql.ns"', SHORT),
+    (
+        _master(datastore={**MYSQL, "host": "mysql.example.com:3306"}),
+        "master.datastore.host",
+        '"mysql.example.com:3306"',
+        "host-with-port",
+    ),
+    *(
+        (_master(datastore={**MYSQL, "host": host}), "master.datastore.host", "(not shown)", "host-is-an-address")
+        for host in (
+            "root:hunter2@tcp(mysql.example.com:3306)/kuscia",
+            "mysql://root:hunter2@tcp(mysql.example.com:3306)/kuscia",
+            "mysql.example.com/kuscia?password=hunter2",
+        )
+    ),
     (_master(datastore={**MYSQL, "database": ""}), "master.datastore.database", '""', "missing-value"),
     (_master(datastore={**MYSQL, "user": ""}), "master.datastore.user", '""', "missing-value"),
     (
@@ -707,12 +765,21 @@ def _errors(values: Object) -> list[ChartError]:
     ("values", "path", "value", "error_id"), OURS, ids=[f"{path}={value[:40]}" for _, path, value, _ in OURS]
 )
 def test_reports_id_path_and_value(values: Object, path: str, value: str, error_id: str) -> None:
-    assert (error_id, path, value) in [(error.id, error.path, error.value) for error in _errors(values)]
+    message = _message(values)
+    assert (error_id, path, value) in [(error.id, error.path, error.value) for error in parse_errors(message)]
+    assert "@" not in message.replace("@sha256:", "")
+    assert "hunter2" not in message
 
 
 # (values, facts that the rule has to name)
 FACTS: list[tuple[Object, list[str]]] = [
     (_master(domainId="default"), ["default", "kube-system", "master", "cross-domain"]),
+    (_master(datastore={**MYSQL, "host": "mysql.db"}), ["mysql.db.svc.cluster.local"]),
+    (_master(datastore={**MYSQL, "host": "mysql"}), ["mysql.<namespace>.svc.cluster.local"]),
+    (_master(datastore={**MYSQL, "host": "mysql.db.svc"}), ["mysql.db.svc.cluster.local"]),
+    (_master(datastore={**MYSQL, "host": "mysql.example.com:3306"}), ["master.datastore.port"]),
+    (_master(datastore={**MYSQL, "host": "a:b@tcp(c:1)/d"}), ["master.datastore.port"]),
+    (_global(clusterDomain="k8s.example.com", values=_endpoint("https://a.b1")), ["a.b1.svc.k8s.example.com"]),
     (_over_carol(CAROL_TO_BOB), ["alice to carol"]),
     (_over_carol(ALICE_TO_CAROL), ["carol to bob"]),
     (_master(protocol="SSL"), ["TLS", "NOTLS", "MTLS"]),
@@ -835,11 +902,49 @@ def test_does_not_print_secrets(secret: str) -> None:
         "https://kuscia.example.com:443/kuscia/alice",
         "https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080",
         "https://svc.example.com",
+        "https://example.com",
+        "https://kuscia.cn:1080",
+        "https://kuscia.io",
+        "https://kuscia.xn--fiqs8s",
+        "https://kuscia.bank",
+        "https://kuscia.internal",
     ],
 )
 def test_accepts_valid_endpoints(endpoint: str) -> None:
     routes = find(render(_endpoint(endpoint)), "ConfigMap", "kuscia-master-routes")["data"]["routes.yaml"]
     assert yaml.safe_load(routes)["domains"]["alice"]["endpoint"] == endpoint
+
+
+@pytest.mark.parametrize(
+    ("host", "reader", "release", "refused"),
+    [
+        ("kuscia.alice", "alice", "ns", True),
+        ("kuscia.alice", "", "alice", True),
+        ("kuscia.alice", "", "ns", False),
+        # A namespace may have the name of a common top-level domain.
+        ("kuscia.dev", "dev", "dev", False),
+        ("kuscia.de", "de", "ns", False),
+    ],
+)
+def test_recognizes_namespaces_that_the_values_name(host: str, reader: str, release: str, refused: bool) -> None:
+    given = _endpoint(f"https://{host}")
+    if reader:
+        given["master"]["domains"]["alice"]["reader"] = {"serviceAccount": "x", "namespace": reader}
+    if not refused:
+        assert render(given, namespace=release)
+        return
+    with pytest.raises(RenderError) as error:
+        render(given, namespace=release)
+    assert [(found.id, found.path) for found in parse_errors(str(error.value))] == [(SHORT, ENDPOINT)]
+
+
+def test_steps_know_the_same_country_codes() -> None:
+    assert f'"^({hosts.COUNTRY})$"' in (CHART / "charts/common/templates/_validate.tpl").read_text()
+
+
+def test_lite_may_join_another_master() -> None:
+    """Only a lite that joins the master of its own release must be one of its domains."""
+    assert render({"lite": LITE})
 
 
 @pytest.mark.parametrize(("runtime", "more"), [("runk", {}), ("runp", {}), ("runc", {"runc": {"privileged": True}})])

@@ -141,6 +141,41 @@ def test_presets_have_the_tables_of_the_kuscia_guide() -> None:
     assert columns["bob"][-1] == ("y", "int")
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Rejects a key that a mapping has twice, as the API server's decoder warns about it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        assert len(keys) == len(set(keys)), f"line {node.start_mark.line}: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.parametrize("runtime", ["runk", "runp"])
+def test_values_never_add_a_key_twice(runtime: str) -> None:
+    """Each open block has a key that the chart sets in the same mapping."""
+    probes = {kind: {"httpGet": {"path": "/", "port": 1}} for kind in ("startup", "readiness", "liveness")}
+    common: Object = {
+        "probes": probes,
+        "persistence": {"annotations": {"helm.sh/resource-policy": "delete"}},
+        "ingress": {"enabled": True, "annotations": {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"}},
+        "podSecurityContext": {"fsGroup": 7},
+        "securityContext": {"capabilities": {"drop": ["ALL"]}},
+        "jobs": {
+            "podLabels": {"sidecar.istio.io/inject": "true"},
+            "podAnnotations": {"sidecar.istio.io/inject": "true"},
+            "podSecurityContext": {"runAsUser": 7},
+            "securityContext": {"runAsUser": 7},
+        },
+    }
+    lite: Object = {"enabled": True, "domainId": "alice", "runtime": runtime, "rootless": True}
+    values = {
+        "master": {**common, "rootless": True},
+        "lite": {**common, **lite, "master": {"endpoint": "https://master.example.com"}},
+    }
+    text = with_values("", values).text()
+    assert list(yaml.load_all(text, Loader=_StrictLoader))
+
+
 def test_passes_unknown_keys_of_open_blocks_through() -> None:
     values = {
         "global": {"imageRegistry": "for.another.chart"},

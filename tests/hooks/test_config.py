@@ -99,7 +99,7 @@ INVALID = [
     (
         config.Prepare,
         {**LITE, "master": {"endpoint": "https://u@m?q"}},
-        {("invalid-endpoint", "master.endpoint", '"https://***@m?…"')},
+        {("invalid-endpoint", "master.endpoint", "(not shown)")},
     ),
     *(
         (
@@ -108,6 +108,30 @@ INVALID = [
             {("invalid-port", "master.endpoint", f'"https://m:{port}"')},
         )
         for port in (0, 99999, "x")
+    ),
+    *(
+        (
+            config.Prepare,
+            {**LITE, "master": {"endpoint": f"https://{host}:1080"}},
+            {(error_id, "master.endpoint", f'"https://{host}:1080"')},
+        )
+        for host, error_id in (
+            ("a.b.svc", "host-ends-in-svc"),
+            ("kuscia-master.kuscia-master", "host-not-fully-qualified"),
+            ("[fd00::1]", "ipv6-not-supported"),
+        )
+    ),
+    *(
+        (config.Prepare, {**MASTER, "datastore": {**MYSQL, "host": host}}, {(error_id, "datastore.host", shown)})
+        for host, error_id, shown in (
+            ("mysql.ns", "host-not-fully-qualified", '"mysql.ns"'),
+            ("mysql.ns.svc", "host-ends-in-svc", '"mysql.ns.svc"'),
+            ("fd00::1", "ipv6-not-supported", '"fd00::1"'),
+            ("mysql.example.com:3306", "host-with-port", '"mysql.example.com:3306"'),
+            ("root:hunter2@tcp(mysql.example.com:3306)/kuscia", "host-is-an-address", "(not shown)"),
+            ("mysql://mysql.example.com", "host-is-an-address", "(not shown)"),
+            ("root@mysql.example.com", "host-is-an-address", "(not shown)"),
+        )
     ),
     (config.Prepare, {**LITE, "master": None}, {("missing-value", "master.endpoint", "")}),
     (config.Prepare, {**MASTER, "datastore": None}, {("missing-value", "datastore", "")}),

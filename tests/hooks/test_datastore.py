@@ -530,14 +530,14 @@ def test_mysql_driver_supports_every_password(monkeypatch: pytest.MonkeyPatch, p
 @pytest.mark.parametrize("kind", ["mysql", "postgres"])
 def test_resolves_the_absolute_name_only(dns: FakeDns, kind: str) -> None:
     """Kuscia has no search list (Kuscia facts 0.2)."""
-    dns.zone["mysql.ns.svc.cluster.local."] = "127.0.0.1"
+    dns.zone["mysql.storage.svc.cluster.local."] = "127.0.0.1"
     dns.search("lite.svc.cluster.local", "svc.cluster.local")
     with fails("database-host-not-found") as error:
-        datastore.check_database(database(kind, host="mysql.ns", port=9), "secret")
+        datastore.check_database(database(kind, host="mysql.storage", port=9), "secret")
     assert error.value.retryable
-    assert error.value.fix.endswith(" mysql.ns.svc.cluster.local")
+    assert error.value.fix.endswith(" mysql.storage.svc.cluster.local")
     with fails("database-unreachable"):
-        datastore.check_database(database(kind, host="mysql.ns.svc.cluster.local", port=9), "secret")
+        datastore.check_database(database(kind, host="mysql.storage.svc.cluster.local", port=9), "secret")
 
 
 def test_asks_for_the_database_by_its_absolute_name(dns: FakeDns) -> None:

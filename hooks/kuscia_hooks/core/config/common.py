@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from kuscia_hooks.core.config.hosts import check_endpoint_host
 from kuscia_hooks.core.config.rules import RuleError, broken, shown
 from kuscia_hooks.core.errors import Problem
 
@@ -65,6 +66,13 @@ def valid_endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def valid_remote_endpoint(value: str) -> str:
+    """Return `value` as `valid_endpoint`, if Kuscia can resolve its host. Raises RuleError otherwise."""
+    endpoint = valid_endpoint(value)
+    check_endpoint_host(endpoint)
+    return endpoint
+
+
 def valid_kuscia_id(value: str) -> str:
     if not _ID.fullmatch(value):
         raise broken(
@@ -93,6 +101,8 @@ def valid_directory(value: str) -> str:
 
 DomainId = Annotated[str, AfterValidator(valid_domain_id)]
 Endpoint = Annotated[str, AfterValidator(valid_endpoint)]
+RemoteEndpoint = Annotated[str, AfterValidator(valid_remote_endpoint)]
+"""The endpoint of a server that Kuscia or its engines connect to."""
 Name = Annotated[str, Field(min_length=1)]
 KusciaId = Annotated[str, AfterValidator(valid_kuscia_id)]
 Url = Annotated[str, AfterValidator(valid_url)]
@@ -134,7 +144,7 @@ class Api(ConfigModel):
 
 
 class Master(ConfigModel):
-    endpoint: Endpoint
+    endpoint: RemoteEndpoint
 
 
 class ApiStep(ConfigModel):

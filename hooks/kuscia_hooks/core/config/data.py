@@ -10,9 +10,9 @@ from kuscia_hooks.core.config.common import (
     ConfigModel,
     Directory,
     DomainId,
-    Endpoint,
     KusciaId,
     Name,
+    RemoteEndpoint,
     Url,
     WritingStep,
     split_endpoint,
@@ -41,7 +41,7 @@ class Oss(ConfigModel):
 
     id: KusciaId
     type: Literal["oss"]
-    endpoint: Endpoint
+    endpoint: RemoteEndpoint
     bucket: Name
     prefix: str = ""
     virtualhost: bool = False

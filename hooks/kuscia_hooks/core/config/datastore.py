@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from kuscia_hooks.core.config.common import ConfigModel, Name, SecretKey
+from kuscia_hooks.core.config.hosts import valid_host
 from kuscia_hooks.core.config.rules import RuleError, broken, shown
 from kuscia_hooks.core.errors import Problem
 
@@ -42,7 +43,7 @@ class Database(ConfigModel):
     """
 
     type: Literal["mysql", "postgres"]
-    host: Name
+    host: Annotated[Name, AfterValidator(valid_host)]
     port: Annotated[int, Field(ge=1, le=65535)]
     database: Annotated[str, AfterValidator(_valid_database)]
     user: Name

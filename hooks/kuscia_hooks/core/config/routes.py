@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, Endpoint, Name, NullableModel, WritingStep
+from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, NullableModel, RemoteEndpoint, WritingStep
 from kuscia_hooks.core.config.rules import RuleError, shown
 from kuscia_hooks.core.errors import Problem
 
@@ -13,7 +13,7 @@ from kuscia_hooks.core.errors import Problem
 class Gateway(ConfigModel):
     """The endpoint at which other domains reach a domain; None if none does so directly."""
 
-    endpoint: Endpoint | None = None
+    endpoint: RemoteEndpoint | None = None
 
 
 class TokenConfig(NullableModel):

@@ -10,6 +10,7 @@ from typing import Any
 
 from kuscia_hooks.core.errors import Problem
 
+HIDDEN = "(not shown)"
 _MISSING = Problem("missing-value", "", "must be set")
 _INVALID = Problem("invalid-config-value", "", "invalid value")
 # Rules by the error type of pydantic, whose messages are not shown.
@@ -40,8 +41,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], Problem]] = {
     "less_than": lambda context: _range(f"less than {context['lt']}"),
     "less_than_equal": lambda context: _range(f"at most {context['le']}"),
 }
-# User and password of a URL, which may contain any character, and its query.
-_USER = re.compile(r"://.*@")
+# The query of a URL.
 _QUERY = re.compile(r"\?[^\"]+")
 # Parts of pydantic's locations that are not part of the path in the file.
 _TAGS = {"sqlite", "mysql", "postgres", "oss", "localfs", "literal['all']", "[key]"}
@@ -63,13 +63,16 @@ def broken(rule_id: str, rule: str) -> RuleError:
 def shown(value: Any) -> str:
     """Return a value as it is shown in messages: scalars as JSON, at most 80 characters; "" for anything else.
 
-    Of a URL, the user, password and query are not shown.
+    An address with a user, such as a URL or a DSN, may have a password before its `@`, so it is not shown; nor is the
+    query of a URL.
     """
     if isinstance(value, Mapping | list):
         return ""
+    if "@" in str(value):
+        return HIDDEN
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "://" in text:
-        text = _QUERY.sub("?…", _USER.sub("://***@", text))
+        text = _QUERY.sub("?…", text)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -29,16 +29,19 @@ protocol: {{ include "kuscia.apiProtocol" . }}
 {{- printf "%s://%s:1080" (include "kuscia.gatewayScheme" .) (include "kuscia.host" .) -}}
 {{- end -}}
 
-{{/* A probe: {ctx, probe}. Under MTLS it only checks the port, since the kubelet has no client certificate. */}}
+{{/*
+A probe: {ctx, probe}. Under MTLS it only checks the port, since the kubelet has no client certificate. A probe that has
+httpGet, tcpSocket, exec or grpc itself keeps it.
+*/}}
 {{- define "kuscia.probe" -}}
+{{- $handler := dict "httpGet" (dict "path" "/probe" "port" "kusciaapi" "scheme" (include "kuscia.apiScheme" .ctx | upper)) -}}
 {{- if eq (include "kuscia.apiProtocol" .ctx) "MTLS" -}}
-tcpSocket:
-  port: kusciaapi
-{{- else -}}
-httpGet:
-  path: /probe
-  port: kusciaapi
-  scheme: {{ include "kuscia.apiScheme" .ctx | upper }}
-{{- end }}
-{{ toYaml .probe }}
+{{- $handler = dict "tcpSocket" (dict "port" "kusciaapi") -}}
+{{- end -}}
+{{- range $name := list "httpGet" "tcpSocket" "exec" "grpc" -}}
+{{- with get $.probe $name -}}
+{{- $handler = dict $name . -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (merge (omit .probe "httpGet" "tcpSocket" "exec" "grpc") $handler) -}}
 {{- end -}}

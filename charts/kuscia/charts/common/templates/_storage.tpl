@@ -9,10 +9,7 @@ metadata:
   labels:
     {{- include "kuscia.labels" (dict "ctx" .) | nindent 4 }}
   annotations:
-    helm.sh/resource-policy: keep
-    {{- with $persistence.annotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- mergeOverwrite (dict "helm.sh/resource-policy" "keep") ($persistence.annotations | default dict) | toYaml | nindent 4 }}
 spec:
   accessModes:
     {{- toYaml $persistence.accessModes | nindent 4 }}

@@ -2,7 +2,10 @@
 {{- $values := .Values -}}
 {{- include "kuscia.check.node" . }}
 {{- include "kuscia.check.endpoint" (dict
-  "path" "lite.master.endpoint" "value" $values.master.endpoint
+  "ctx" . "path" "lite.master.endpoint" "value" $values.master.endpoint
+  "example" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080") }}
+{{- include "kuscia.check.otherGateway" (dict "path" "lite.master.endpoint" "value" $values.master.endpoint
+  "own" (include "kuscia.host" .) "rule" "must be the gateway of the master, not of this lite"
   "example" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080") }}
 {{- include "kuscia.check.oneOf" (dict
   "path" "lite.runtime" "value" $values.runtime "allowed" (list "runk" "runp" "runc")
@@ -12,7 +15,7 @@
 {{- if eq (toString $values.runtime) "runk" }}
 {{- include "kuscia.check.enginePods" $values.runk }}
 {{- end }}
-{{- include "kuscia.check.data" $values }}
+{{- include "kuscia.check.data" (set (omit $values) "ctx" .) }}
 {{- end -}}
 
 {{- define "kuscia.check.runtime" -}}
@@ -93,7 +96,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* lite.data. Takes the values of the lite. */}}
+{{/* lite.data. Takes the values of the lite, and its context as `ctx`. */}}
 {{- define "kuscia.check.data" -}}
 {{- $data := .data -}}
 {{- $source := $data.source | default dict -}}
@@ -148,7 +151,7 @@
 {{- end }}
 {{- end }}
 {{- if or $data.tables $data.prune }}
-{{- include "kuscia.check.dataSource" (dict "source" $source "runtime" .runtime "mounts" .extraVolumeMounts "tables" $data.tables) }}
+{{- include "kuscia.check.dataSource" (dict "ctx" .ctx "source" $source "runtime" .runtime "mounts" .extraVolumeMounts "tables" $data.tables) }}
 {{- end }}
 {{- end -}}
 
@@ -244,7 +247,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* lite.data.source: {source, runtime, mounts, tables}. */}}
+{{/* lite.data.source: {source, runtime, mounts, tables, ctx}. */}}
 {{- define "kuscia.check.dataSource" -}}
 {{- $source := .source -}}
 {{- include "kuscia.check.given" (dict "path" "lite.data.source.id" "value" $source.id
@@ -256,7 +259,7 @@
   "path" "lite.data.source.type" "value" $source.type "allowed" (list "oss" "localfs")
   "example" "lite.data.source.type: oss") }}
 {{- if eq (toString $source.type) "oss" }}
-{{- include "kuscia.check.bucket" $source }}
+{{- include "kuscia.check.bucket" (set (omit $source) "ctx" .ctx) }}
 {{- else if eq (toString $source.type) "localfs" }}
 {{- include "kuscia.check.localPath" (dict "path" $source.path "mounts" .mounts) }}
 {{- include "kuscia.check.unusedKeys" (dict "source" $source
@@ -275,11 +278,11 @@
 {{- end }}
 {{- end -}}
 
-{{/* A data source of type oss. Takes the data source. */}}
+{{/* A data source of type oss. Takes the data source, and the context of the lite as `ctx`. */}}
 {{- define "kuscia.check.bucket" -}}
 {{- $example := "lite.data.source.endpoint: https://oss.example.com" -}}
 {{- include "kuscia.check.endpoint" (dict
-  "path" "lite.data.source.endpoint" "value" .endpoint "form" "http(s)://host[:port]" "example" $example) }}
+  "ctx" .ctx "path" "lite.data.source.endpoint" "value" .endpoint "form" "http(s)://host[:port]" "example" $example) }}
 {{- if regexMatch "^https?://[^/]+/+[^/]" (toString .endpoint) }}
 {{- include "kuscia.error" (dict "id" "store-endpoint-with-path" "path" "lite.data.source.endpoint" "value" (toJson .endpoint)
   "rule" "must not have a path; set bucket and prefix instead" "example" $example) }}

@@ -1,9 +1,9 @@
 {{- define "kuscia.errors.master" -}}
 {{- $values := .Values -}}
 {{- include "kuscia.check.node" . }}
-{{- include "kuscia.check.datastore" $values.datastore }}
+{{- include "kuscia.check.datastore" (set (omit $values.datastore) "ctx" .) }}
 {{- range $id, $domain := $values.domains }}
-{{- include "kuscia.check.admission" (dict "id" $id "domain" $domain "master" $values.domainId) }}
+{{- include "kuscia.check.admission" (dict "ctx" $ "id" $id "domain" $domain) }}
 {{- end }}
 {{- include "kuscia.check.routes" $values }}
 {{- range $name, $app := $values.appImages }}
@@ -16,14 +16,14 @@
 {{- end }}
 {{- end -}}
 
-{{/* master.datastore. Takes the datastore. */}}
+{{/* master.datastore. Takes the datastore, and the context of the master as `ctx`. */}}
 {{- define "kuscia.check.datastore" -}}
 {{- include "kuscia.check.oneOf" (dict
   "path" "master.datastore.type" "value" .type "allowed" (list "sqlite" "mysql" "postgres")
   "example" "master.datastore.type: mysql") }}
 {{- if has .type (list "mysql" "postgres") }}
 {{- include "kuscia.check.host" (dict
-  "path" "master.datastore.host" "value" .host "example" "master.datastore.host: mysql.db.svc.cluster.local") }}
+  "ctx" .ctx "port" "master.datastore.port" "path" "master.datastore.host" "value" .host "example" "master.datastore.host: mysql.db.svc.cluster.local") }}
 {{- range $key, $example := dict "database" "kuscia" "user" "kuscia" "existingSecret" "my-database" }}
 {{- include "kuscia.check.given" (dict
   "path" (printf "master.datastore.%s" $key) "value" (get $ $key)
@@ -50,12 +50,12 @@
 {{- end }}
 {{- end -}}
 
-{{/* An entry of master.domains: {id, domain, master}. */}}
+{{/* An entry of master.domains: {id, domain, ctx}. */}}
 {{- define "kuscia.check.admission" -}}
 {{- $path := printf "master.domains.%s" .id -}}
 {{- $example := printf "master.domains.alice.endpoint: https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080" -}}
 {{- include "kuscia.check.domainId" (dict "path" $path "value" .id "example" $example) }}
-{{- if eq .id (toString .master) }}
+{{- if eq .id (toString .ctx.Values.domainId) }}
 {{- include "kuscia.error" (dict "id" "master-as-lite-domain" "path" $path "value" (toJson .id)
   "rule" "must be a lite domain, not the domain of the master" "example" $example) }}
 {{- end }}
@@ -65,7 +65,9 @@
   "example" $example) }}
 {{- else }}
 {{- if .domain.endpoint }}
-{{- include "kuscia.check.endpoint" (dict "path" (printf "%s.endpoint" $path) "value" .domain.endpoint "example" $example) }}
+{{- include "kuscia.check.endpoint" (dict "ctx" .ctx "path" (printf "%s.endpoint" $path) "value" .domain.endpoint "example" $example) }}
+{{- include "kuscia.check.otherGateway" (dict "path" (printf "%s.endpoint" $path) "value" .domain.endpoint
+  "own" (include "kuscia.host" .ctx) "rule" "must be the gateway of the lite, not of this master" "example" $example) }}
 {{- end }}
 {{- $cert := .domain.cert | default "" }}
 {{- $certExample := printf "%s.cert: |\n                -----BEGIN CERTIFICATE-----" $path }}

@@ -27,10 +27,15 @@ ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/erro
 {{- $error := fromJson $line }}
 
 {{ printf "%3d. [%s] %s" (add1 $i) $error.id $error.path }}
-     value:   {{ $error.value }}
+     value:   {{ include "kuscia.shown" $error.value }}
      rule:    {{ $error.rule }}
      example: {{ $error.example }}
 {{- end }}
+{{- end -}}
+
+{{/* A value as it is printed. An address with a user, such as a URL or a DSN, may have a password before its `@`. */}}
+{{- define "kuscia.shown" -}}
+{{- ternary "(not shown)" . (contains "@" (. | replace "@sha256:" "")) -}}
 {{- end -}}
 
 {{/* The value must be one of `allowed`; `anyCase` ignores case: {path, value, allowed, example, anyCase, hint}. */}}
@@ -92,40 +97,79 @@ ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/erro
 
 {{/*
 Why Kuscia's own DNS cannot resolve a host name (Kuscia facts 0.1, 0.2): {id, rule} as JSON, empty if it can. Kuscia's
-resolver has no search domains and answers names ending in `.svc` with the address of the pod itself.
+resolver has no search domains and answers names ending in `.svc` with the address of the pod itself. Takes {host, ctx}.
 */}}
 {{- define "kuscia.hostProblem" -}}
-{{- if or (contains ":" .) (contains "[" .) -}}
+{{- $services := printf "svc.%s" .ctx.Values.global.kuscia.clusterDomain -}}
+{{- if or (contains ":" .host) (contains "[" .host) -}}
 {{- dict "id" "ipv6-not-supported" "rule" "must be a host name or an IPv4 address; Kuscia does not support IPv6" | toJson -}}
-{{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .) -}}
+{{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .host) -}}
 {{- dict "id" "invalid-host" "rule" "must be a valid host name of letters, digits, '-' and '.'" | toJson -}}
-{{- else if hasSuffix ".svc" . -}}
-{{- dict "id" "host-ends-in-svc" "rule" "must not end in '.svc', which Kuscia resolves to itself; append the cluster domain" | toJson -}}
-{{- else if not (contains "." .) -}}
-{{- dict "id" "host-not-fully-qualified" "rule" "must be a fully qualified host name; Kuscia cannot resolve short names" | toJson -}}
+{{- else if hasSuffix ".svc" .host -}}
+{{- dict "id" "host-ends-in-svc" "rule" (printf "must not end in '.svc', which Kuscia resolves to itself; append the cluster domain (%s.%s)" (trimSuffix ".svc" .host) $services) | toJson -}}
+{{- else if not (contains "." .host) -}}
+{{- dict "id" "host-not-fully-qualified" "rule" (printf "must be a fully qualified host name; Kuscia cannot resolve short names (for a Service: %s.<namespace>.%s)" .host $services) | toJson -}}
+{{- else if include "kuscia.isServiceInNamespace" . -}}
+{{- dict "id" "host-not-fully-qualified" "rule" (printf "must be a fully qualified host name; Kuscia cannot resolve short names (for a Service: %s.%s)" .host $services) | toJson -}}
 {{- end -}}
 {{- end -}}
 
-{{/* A host name without scheme or port: {path, value, example}. */}}
+{{/*
+"true" if a host name of two labels is `<service>.<namespace>`: its second label cannot be a top-level domain, or is a
+namespace that the values name. A top-level domain has letters only, except for `xn--…`; one with two letters is a
+country code. Common words that are top-level domains too are accepted: `prepare` resolves the absolute name, and
+reports a short one. Takes {host, ctx}.
+*/}}
+{{- define "kuscia.isServiceInNamespace" -}}
+{{- $labels := splitList "." .host -}}
+{{- $last := last $labels | lower -}}
+{{- if and (eq (len $labels) 2) (not (hasPrefix "xn--" $last)) -}}
+{{- $country := "^(a[c-gilmoq-uwxz]|b[abd-jl-oq-tvwyz]|c[acdf-ik-oru-z]|d[ejkmoz]|e[ceghr-u]|f[i-kmor]|g[abd-il-np-uwy]|h[kmnrtu]|i[del-oq-t]|j[emop]|k[eg-imnprwyz]|l[a-cikr-vy]|m[ac-hk-z]|n[ace-gilopruz]|om|p[ae-hk-nr-twy]|qa|r[eosuw]|s[a-eg-or-vx-z]|t[cdf-hj-ortvwz]|u[agkmsyz]|v[aceginu]|w[fs]|y[et]|z[amw])$" -}}
+{{- $words := splitList " " "app bank biz blog cloud com dev digital email fun global group health info int live media net network one online org plus pro prod shop site software solutions space store studio systems team tech tools top vip work world xyz zone" -}}
+{{- $named := and (has $last (include "kuscia.knownNamespaces" .ctx | fromJsonArray)) (not (or (has $last $words) (regexMatch $country $last))) -}}
+{{- $noTld := or (not (regexMatch "^[a-z]{2,}$" $last)) (and (eq (len $last) 2) (not (regexMatch $country $last))) -}}
+{{- if or $named $noTld -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespaces that the values of a component name, as JSON. Takes the context of the component. */}}
+{{- define "kuscia.knownNamespaces" -}}
+{{- $found := list "default" .Release.Namespace -}}
+{{- range $id, $domain := .Values.domains | default dict -}}
+{{- $found = append $found (dig "reader" "namespace" "" ($domain | default dict)) -}}
+{{- end -}}
+{{- $found = append $found (dig "runk" "namespace" "" (.Values | toYaml | fromYaml)) -}}
+{{- $found = append $found (dig "master" "tokenNamespace" "" (.Values | toYaml | fromYaml)) -}}
+{{- compact $found | toJson -}}
+{{- end -}}
+
+{{/* A host name without scheme or port, whose port is another value: {path, value, example, port, ctx}. */}}
 {{- define "kuscia.check.host" -}}
 {{- if not (and .value (kindIs "string" .value)) }}
 {{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toJson .value)
   "rule" "must be set to a host name" "example" .example) }}
+{{- else if regexMatch "[@/()?=\\s]" .value }}
+{{- include "kuscia.error" (dict "id" "host-is-an-address" "path" .path "value" "(not shown)"
+  "rule" (printf "must be a host name only, not a URL or DSN; the port is %s, and user, password and database have separate values" .port)
+  "example" .example) }}
+{{- else if regexMatch "^[^:]*:[0-9]*$" .value }}
+{{- include "kuscia.error" (dict "id" "host-with-port" "path" .path "value" (toJson .value)
+  "rule" (printf "must be a host name without a port; the port is %s" .port) "example" .example) }}
 {{- else }}
-{{- with include "kuscia.hostProblem" .value }}
+{{- with include "kuscia.hostProblem" (dict "host" .value "ctx" .ctx) }}
 {{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toJson $.value) "example" $.example)) }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* A URL such as http(s)://host[:port][/path], or of another `form`: {path, value, example, form}. */}}
+{{/* A URL such as http(s)://host[:port][/path], or of another `form`: {path, value, example, form, ctx}. */}}
 {{- define "kuscia.check.endpoint" -}}
 {{- with include "kuscia.endpointProblem" . }}
 {{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toJson $.value) "example" $.example)) }}
 {{- end }}
 {{- end -}}
 
-{{/* The rule that an endpoint violates: {id, rule} as JSON, or empty. Takes {value, form}. */}}
+{{/* The rule that an endpoint violates: {id, rule} as JSON, or empty. Takes {value, form, ctx}. */}}
 {{- define "kuscia.endpointProblem" -}}
 {{- $form := .form | default "http(s)://host[:port][/path]" -}}
 {{- $invalid := dict "id" "invalid-endpoint"
@@ -140,7 +184,7 @@ resolver has no search domains and answers names ending in `.svc` with the addre
 {{- $authority := first (splitList "/" $rest) -}}
 {{- $path := trimPrefix $authority $rest -}}
 {{- $ipv6 := or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
-{{- $host := include "kuscia.hostProblem" (ternary "[" (first (splitList ":" $authority)) $ipv6) -}}
+{{- $host := include "kuscia.hostProblem" (dict "ctx" .ctx "host" (ternary "[" (first (splitList ":" $authority)) $ipv6)) -}}
 {{- $port := last (splitList ":" $authority) -}}
 {{- $badPort := or (not (regexMatch "^[0-9]{1,5}$" $port)) (gt (int $port) 65535) (lt (int $port) 1) -}}
 {{- if and (not $ipv6) (regexMatch "[@?#\\s]" $rest) -}}
@@ -154,6 +198,13 @@ resolver has no search domains and answers names ending in `.svc` with the addre
   "rule" "must have a path of letters, digits and '-._~' between single '/'; omit the regular expression of an Ingress path" | toJson -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* An endpoint must not be the Service of the component itself, or of its load balancer: {path, value, own, rule, example}. */}}
+{{- define "kuscia.check.otherGateway" -}}
+{{- if and (kindIs "string" .value) (regexMatch (printf "^https?://%s([:/].*)?$" (regexQuoteMeta .own)) (lower .value)) }}
+{{- include "kuscia.error" (dict "id" "endpoint-of-own-gateway" "path" .path "value" (toJson .value) "rule" .rule "example" .example) }}
+{{- end }}
 {{- end -}}
 
 {{/* An image must have a tag or a digest: {path, image}. */}}
