@@ -36,6 +36,10 @@ MYSQL = {
 TWO = {"alice": {"endpoint": "https://a.example.com"}, "bob": {"endpoint": "https://b.example.com"}}
 
 
+def _domains(*ids: str) -> Object:
+    return {domain_id: {"endpoint": f"https://{domain_id}.example.com:1080"} for domain_id in ids}
+
+
 def _master(**values: Any) -> Object:
     return {"master": values}
 
@@ -432,6 +436,30 @@ OURS: list[tuple[Object, str, str, str]] = [
         "master.routes[1]",
         '"alice to bob"',
         "duplicate-route",
+    ),
+    (
+        _master(domains=_domains("bank", "bank-a", "insurance", "a-insurance")),
+        "master.routes",
+        '"bank-a to insurance"',
+        "colliding-route-names",
+    ),
+    (
+        _master(
+            domains=_domains("bank", "bank-a", "insurance", "a-insurance"),
+            routes=[
+                {"source": "bank-a", "destination": "insurance"},
+                {"source": "bank", "destination": "a-insurance"},
+            ],
+        ),
+        "master.routes[1]",
+        '"bank to a-insurance"',
+        "colliding-route-names",
+    ),
+    (
+        _master(domainId="kuscia-system", domains=_domains("alice", "alice-kuscia", "system")),
+        "master.routes",
+        '"alice-kuscia to system"',
+        "colliding-route-names",
     ),
     (
         _master(domains={"alice": {}, "bob": {}}, routes=[{"source": "alice", "destination": "bob"}]),

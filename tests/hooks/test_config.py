@@ -189,6 +189,21 @@ INVALID = [
     ),
     (
         config.Routes,
+        {**ROUTES, "domains": {name: {"endpoint": "https://x:1080"} for name in ("a", "a-b", "c", "b-c")}},
+        {("colliding-route-names", "routes", '"a-b to c"')},
+    ),
+    (
+        config.Routes,
+        {
+            **ROUTES,
+            "domainId": "kuscia-system",
+            "domains": {name: {"endpoint": "https://x:1080"} for name in ("a", "a-kuscia", "system")},
+            "routes": [{"source": "a-kuscia", "destination": "system"}, {"source": "a", "destination": "system"}],
+        },
+        {("colliding-route-names", "routes[0]", '"a-kuscia to system"')},
+    ),
+    (
+        config.Routes,
         {**ROUTES, "appImages": {"x": {"image": {"name": "n"}, "deploy_templates": []}}},
         {("missing-value", "appImages.x.image.tag", ""), ("missing-value", "appImages.x.deploy_templates", "")},
     ),

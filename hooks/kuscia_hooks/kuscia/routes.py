@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any
 
 from kuscia_hooks.core.config import Route, Routes, split_endpoint
@@ -35,16 +34,8 @@ class RouteKey:
 
 def wanted_routes(config: Routes) -> dict[RouteKey, dict[str, Any]]:
     """Return the body of `route/create` for every route of the values."""
-    if isinstance(config.routes, str):
-        routes = [
-            Route(source=source, destination=destination)
-            for source, destination in permutations(config.domains, 2)
-            if config.domains[destination].endpoint
-        ]
-    else:
-        routes = config.routes
     endpoints = {name: _endpoint(domain.endpoint) for name, domain in config.domains.items() if domain.endpoint}
-    return {RouteKey(r.source, r.destination): _create_body(r, endpoints.get(r.destination)) for r in routes}
+    return {RouteKey(r.source, r.destination): _create_body(r, endpoints.get(r.destination)) for r in config.listed()}
 
 
 def _endpoint(url: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The configuration of `routes`."""
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -77,14 +78,39 @@ class Routes(WritingStep):
     adopt: RoutesKinds = RoutesKinds()
     prune: RoutesKinds = RoutesKinds()
 
+    def listed(self) -> list[Route]:
+        """Return the routes; for `all`, those from each domain to every other domain with an endpoint."""
+        if not isinstance(self.routes, str):
+            return self.routes
+        return [
+            Route(source=source, destination=destination)
+            for source, destination in permutations(self.domains, 2)
+            if self.domains[destination].endpoint
+        ]
+
     @model_validator(mode="after")
     def _known(self) -> "Routes":
-        if isinstance(self.routes, str):
-            return self
-        problems = [problem for index, route in enumerate(self.routes) for problem in self._problems(index, route)]
+        problems = list(self._name_problems())
+        if not isinstance(self.routes, str):
+            problems += [problem for index, route in enumerate(self.routes) for problem in self._problems(index, route)]
         if problems:
             raise RuleError(*problems)
         return self
+
+    def _name_problems(self) -> Iterator[Problem]:
+        """Yield the routes that have the name of another route in Kuscia (Kuscia facts 6.2).
+
+        Kuscia itself creates the routes from the lites to the master.
+        """
+        pairs = {f"{domain}-{self.domain_id}": (domain, self.domain_id) for domain in self.domains}
+        for index, route in enumerate(self.listed()):
+            pair = route.source, route.destination
+            name = "-".join(pair)
+            other = pairs.setdefault(name, pair)
+            path = "routes" if isinstance(self.routes, str) else f"routes[{index}]"
+            if other != pair:
+                rule = f"must not have the name {name} in Kuscia, which belongs to the route {' to '.join(other)}"
+                yield Problem("colliding-route-names", path, rule, shown(" to ".join(pair)))
 
     def _problems(self, index: int, route: Route) -> Iterator[Problem]:
         where = f"routes[{index}]"

@@ -6,6 +6,7 @@
 {{- include "kuscia.check.admission" (dict "ctx" $ "id" $id "domain" $domain) }}
 {{- end }}
 {{- include "kuscia.check.routes" $values }}
+{{- include "kuscia.check.routeNames" $values }}
 {{- range $name, $app := $values.appImages }}
 {{- if $app }}
 {{- include "kuscia.check.appImage" (dict "name" $name "app" $app) }}
@@ -133,6 +134,57 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/*
+Two routes with one name in Kuscia, `<source>-<destination>` (Kuscia facts 6.2). Kuscia itself creates the routes from the
+lites to the master. Takes the values of the master.
+*/}}
+{{- define "kuscia.check.routeNames" -}}
+{{- $master := toString .domainId -}}
+{{- if kindIs "slice" .routes }}
+{{- $names := dict -}}
+{{- range $id, $_ := .domains }}
+{{- $_ := set $names (printf "%s-%s" $id $master) (printf "%s to %s" $id $master) }}
+{{- end }}
+{{- range $i, $route := .routes }}
+{{- if kindIs "map" $route }}
+{{- $name := printf "%v-%v" $route.source $route.destination -}}
+{{- $pair := printf "%v to %v" $route.source $route.destination -}}
+{{- $other := get $names $name | default $pair -}}
+{{- $_ := set $names $name $other -}}
+{{- if ne $other $pair }}
+{{- include "kuscia.check.routeName" (dict "path" (printf "master.routes[%d]" $i) "pair" $pair "name" $name "other" $other) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- else }}
+{{- /* Every domain leads to every target. Only a source whose ID begins with that of another domain can collide. */}}
+{{- $targets := dict $master true -}}
+{{- range $id, $domain := .domains }}
+{{- if kindIs "map" $domain }}{{ if $domain.endpoint }}{{ $_ := set $targets $id true }}{{ end }}{{ end }}
+{{- end }}
+{{- range $source, $_ := .domains }}
+{{- range $other, $_ := $.domains }}
+{{- if hasPrefix (printf "%s-" $other) $source }}
+{{- range $target, $_ := $targets }}
+{{- $far := printf "%s-%s" (trimPrefix (printf "%s-" $other) $source) $target -}}
+{{- if and (ne $source $target) (ne $other $far) (hasKey $targets $far) }}
+{{- include "kuscia.check.routeName" (dict "path" "master.routes" "name" (printf "%s-%s" $source $target)
+  "pair" (printf "%s to %s" $source $target) "other" (printf "%s to %s" $other $far)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The error for one route: {path, pair, name, other}. */}}
+{{- define "kuscia.check.routeName" -}}
+{{- include "kuscia.error" (dict "id" "colliding-route-names" "path" .path "value" (toJson .pair)
+  "rule" (printf "must not have the name %s in Kuscia, which belongs to the route %s; list the routes without one of them, or use other domain IDs" .name .other)
+  "example" "master.routes: [{source: alice, destination: bob}]") }}
 {{- end -}}
 
 {{/* The options of a route (Kuscia facts 6.1): {path, route, routes, domains}. */}}
