@@ -99,19 +99,28 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* The flags for the mode and the timeout of a step: {ctx, step, hook}. */}}
+{{/*
+The timeout of a step that is a hook, in seconds: {ctx, step, timeout}. `timeout` is the default of the step; the
+default of all steps is jobs.timeoutSeconds.
+*/}}
+{{- define "kuscia.stepTimeout" -}}
+{{- $step := get .ctx.Values.jobs .step | default dict -}}
+{{- $step.timeoutSeconds | default .timeout | default .ctx.Values.jobs.timeoutSeconds | int -}}
+{{- end -}}
+
+{{/* The flags for the mode and the timeout of a step: {ctx, step, hook, timeout}. */}}
 {{- define "kuscia.stepMode" -}}
 {{- if .hook -}}
-{{- $step := get .ctx.Values.jobs .step | default dict -}}
-{{- list "--mode" "hook" "--timeout" ($step.timeoutSeconds | default .ctx.Values.jobs.timeoutSeconds | int | toString) | toJson -}}
+{{- list "--mode" "hook" "--timeout" (include "kuscia.stepTimeout" .) | toJson -}}
 {{- else -}}
 {{- list "--mode" "job" | toJson -}}
 {{- end -}}
 {{- end -}}
 
 {{/*
-The Job of a step: the arguments of a step, and {events, deletePolicy, state}: the hook events, the deletion policy of a
-hook (default: before-hook-creation), and what identifies the state that the step writes to, if its configuration does not.
+The Job of a step: the arguments of a step, and {events, deletePolicy, state, timeout}: the hook events, the deletion policy
+of a hook (default: before-hook-creation), what identifies the state that the step writes to, if its configuration does not,
+and the default of its timeout.
 
 As a Job of the release it has a hash of its pod template and of `state` in its name, since the pod template of a Job is
 immutable. It retries forever, because a failed Job would fail every later `helm upgrade --wait`. As a hook it fails on the
@@ -142,6 +151,8 @@ metadata:
 spec:
   {{- if .hook }}
   backoffLimit: 6
+  {{- /* Behind the deadline of the step itself, for a pod that cannot start or does not end. */}}
+  activeDeadlineSeconds: {{ add (include "kuscia.stepTimeout" . | int) 60 }}
   ttlSecondsAfterFinished: 86400
   podFailurePolicy:
     rules:
