@@ -1,20 +1,31 @@
+"""`register` on the fakes of KusciaAPI and the API server. The identity matrix is the table CELLS."""
+
 import base64
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Admission
-from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
+from kuscia_hooks.core import waiting
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError, StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.domains import AUTH_CENTER
 from kuscia_hooks.steps import register
-from kuscia_hooks.steps.register import State
 from tests.hooks.builders import context, register_config, run_step
 from tests.hooks.conftest import secret_data
+from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.test_domain_key import certificate_of
+
+OURS = {"a": "b"}
+"""Labels of the objects that the release of `register_config` creates."""
 
 
 def pem_certificate(key_pem: bytes, domain_id: str = "alice") -> str:
@@ -25,109 +36,150 @@ def encoded(pem: str) -> str:
     return base64.b64encode(pem.encode()).decode()
 
 
-def domain(cert: str = "", unused: str = "tok-2", used: str = "") -> dict[str, Any]:
-    tokens = [{"token": used, "state": "used"}] if used else []
-    tokens += [{"token": unused, "state": "unused"}] if unused else []
-    return {"domain_id": "alice", "cert": encoded(cert) if cert else "", "deploy_token_statuses": tokens}
+@dataclass(frozen=True)
+class Cell:
+    """One state of a domain, and what `register` does about it.
+
+    Args:
+        values: the entry of alice in the values; `cert` names a key, mine or other.
+        domain: the Domain: absent, new (no key), or registered with a key: mine or other.
+        secret: the Secret: absent, current (the unused token), outdated; `foreign-…` without labels of the release.
+        domain_ours: whether the ledger has the Domain.
+        does: the changes, as verb and kind.
+        foreign: number of objects that are reported as foreign.
+        error: ID of the error.
+    """
+
+    values: dict[str, Any]
+    domain: str
+    secret: str
+    does: tuple[str, ...] = ()
+    domain_ours: bool = True
+    foreign: int = 0
+    error: str = ""
+    adopt: bool = False
+
+    def __str__(self) -> str:
+        values = "+".join(f"{name}:{value}" for name, value in self.values.items())
+        flags = ("" if self.domain_ours else " foreign-domain") + (" adopt" if self.adopt else "")
+        return f"{values or 'token'} domain:{self.domain} secret:{self.secret}{flags}"
 
 
-def admission(**fields: Any) -> Admission:
-    return Admission.model_validate({"tokenSecret": "tok-alice", **fields})
+REKEY = {"allowRekey": True}
+MINE, OTHER = {"cert": "mine"}, {"cert": "other"}
+CREATE_SECRET, UPDATE_SECRET, DELETE_SECRET = "create Secret", "update Secret", "delete Secret"
+CREATE_DOMAIN, UPDATE_DOMAIN = "create Domain", "update Domain"
+CONFLICT = "registered-with-different-key"
+CELLS = [
+    # Admitted by token: without a key, the Secret must have the unused token.
+    Cell({}, "absent", "absent", (CREATE_DOMAIN, CREATE_SECRET)),
+    Cell({}, "absent", "outdated", (DELETE_SECRET, CREATE_DOMAIN, CREATE_SECRET)),
+    Cell({}, "absent", "foreign-outdated", (CREATE_DOMAIN,), foreign=1),
+    Cell({}, "absent", "foreign-outdated", (DELETE_SECRET, CREATE_DOMAIN, CREATE_SECRET), adopt=True),
+    Cell({}, "new", "absent", (CREATE_SECRET,)),
+    Cell({}, "new", "current"),
+    Cell({}, "new", "outdated", (UPDATE_SECRET,)),
+    Cell({}, "new", "empty", (UPDATE_SECRET,)),
+    Cell({}, "new", "foreign-current"),
+    Cell({}, "new", "foreign-outdated", foreign=1),
+    Cell({}, "new", "foreign-outdated", (UPDATE_SECRET,), adopt=True),
+    Cell({}, "new", "absent", (CREATE_SECRET,), domain_ours=False),
+    # A registered lite does not need its token again.
+    Cell({}, "mine", "absent", (CREATE_SECRET,)),
+    Cell({}, "mine", "current"),
+    Cell({}, "mine", "outdated"),
+    Cell({}, "mine", "foreign-outdated"),
+    # Unless it comes with a new key.
+    Cell(REKEY, "mine", "absent", (CREATE_SECRET,)),
+    Cell(REKEY, "mine", "current"),
+    Cell(REKEY, "mine", "outdated", (UPDATE_SECRET,)),
+    Cell(REKEY, "mine", "foreign-outdated", foreign=1),
+    Cell(REKEY, "absent", "outdated", (DELETE_SECRET, CREATE_DOMAIN, CREATE_SECRET)),
+    # Admitted by certificate.
+    Cell(MINE, "absent", "none", (CREATE_DOMAIN,)),
+    Cell(MINE, "new", "none", (UPDATE_DOMAIN,)),
+    Cell(MINE, "new", "none", domain_ours=False, foreign=1),
+    Cell(MINE, "new", "none", (UPDATE_DOMAIN,), domain_ours=False, adopt=True),
+    Cell(MINE, "mine", "none"),
+    Cell(MINE, "mine", "none", domain_ours=False),
+    Cell(MINE, "other", "none", error=CONFLICT),
+    Cell(MINE, "other", "none", domain_ours=False, error=CONFLICT),
+    Cell(MINE, "other", "none", domain_ours=False, adopt=True, error=CONFLICT),
+    Cell(MINE | REKEY, "other", "none", (UPDATE_DOMAIN,)),
+    Cell(MINE | REKEY, "other", "none", domain_ours=False, foreign=1),
+    Cell(MINE | REKEY, "other", "none", (UPDATE_DOMAIN,), domain_ours=False, adopt=True),
+    Cell(MINE | REKEY, "mine", "none"),
+    Cell(MINE, "garbage", "none", error=CONFLICT),
+    Cell(MINE | REKEY, "garbage", "none", (UPDATE_DOMAIN,)),
+    # By certificate, with a token for a reader as well.
+    Cell(MINE, "absent", "absent", (CREATE_DOMAIN, CREATE_SECRET)),
+    Cell(MINE, "absent", "outdated", (DELETE_SECRET, CREATE_DOMAIN, CREATE_SECRET)),
+    Cell(MINE, "new", "current", (UPDATE_DOMAIN,)),
+    Cell(MINE, "mine", "outdated"),
+    Cell(MINE, "mine", "absent", (CREATE_SECRET,)),
+    Cell(MINE, "other", "outdated", error=CONFLICT),
+    Cell(MINE | REKEY, "other", "outdated", (UPDATE_DOMAIN, UPDATE_SECRET)),
+]
 
 
-def lines(plan: Any) -> list[str]:
-    return [str(action) for action in plan.actions]
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_identity_matrix(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes, cell: Cell
+) -> None:
+    certs = {"mine": pem_certificate(key_pem), "other": pem_certificate(other_key_pem)}
+    stored = {"new": "", "garbage": "not base64", **{name: encoded(pem) for name, pem in certs.items()}}
+    if cell.domain != "absent":
+        kuscia.do_domain_create({"domain_id": "alice", "cert": stored[cell.domain], "auth_center": AUTH_CENTER})
+    if cell.domain_ours:
+        core.put("configmaps", "ns", "ledger", data={"domains": '{"alice": "0"}'})
+    if cell.secret not in ("none", "absent"):
+        current = kuscia.domains["alice"]["deploy_token_statuses"][0]["token"] if cell.domain != "absent" else "old"
+        kind = cell.secret.removeprefix("foreign-")
+        data = {} if kind == "empty" else secret_data(token=current if kind == "current" else "old")
+        core.put("secrets", "ns", "tok", data=data)
+        if not cell.secret.startswith("foreign-"):
+            core.objects["secrets", "ns", "tok"]["metadata"]["labels"] = OURS
+    before = copy.deepcopy((kuscia.domains, core.objects))
+    fields = {**cell.values, "tokenSecret": None if cell.secret == "none" else "tok"}
+    if "cert" in fields:
+        fields["cert"] = certs[fields["cert"]]
+    settings = register_config(endpoint, alice=fields).model_copy(update={"adopt": cell.adopt})
+    summary = Summary()
+
+    if cell.error:
+        with fails(cell.error):
+            register.attempt(settings, context(kube, summary=summary))
+        assert (kuscia.domains, core.objects) == before
+    else:
+        register.attempt(settings, context(kube, summary=summary))
+    assert changes(core, kuscia) == list(cell.does)
+    assert summary.foreign == cell.foreign
+
+    if cell.error:
+        return
+    if "cert" in fields and not cell.foreign:
+        assert base64.b64decode(kuscia.domains["alice"]["cert"]).decode() == fields["cert"]
+    if not cell.foreign and any("Secret" in change for change in cell.does):
+        token = kuscia.domains["alice"]["deploy_token_statuses"][0]["token"]
+        assert core.data("secrets", "ns", "tok") == secret_data(token=token)
+        assert core.objects["secrets", "ns", "tok"]["metadata"]["labels"] == OURS
+    if cell.secret.startswith("foreign-") and not cell.adopt:
+        assert "labels" not in core.objects["secrets", "ns", "tok"]["metadata"]
+    core.calls.clear()
+    kuscia.asked.clear()
+    again = run_step(register.attempt, settings, kube)
+    assert changes(core, kuscia) == []
+    assert (again.foreign, again.created + again.updated + again.deleted) == (cell.foreign, 0)
 
 
-@pytest.mark.parametrize(
-    ("state", "actions", "unchanged"),
-    [
-        (State(None, None), ["create Domain alice", "create Secret tok-alice"], 0),
-        (
-            State(None, {"token": b"old"}),
-            [
-                "delete Secret tok-alice (from an earlier state of the master)",
-                "create Domain alice",
-                "create Secret tok-alice",
-            ],
-            0,
-        ),
-        (State(domain(), {"token": b"tok-2"}), [], 2),
-        (State(domain(), None), ["create Secret tok-alice"], 1),
-        (State(domain(), {"token": b"wrong"}), ["update Secret tok-alice (not the current unused token)"], 1),
-        (State(domain(), {}), ["update Secret tok-alice (not the current unused token)"], 1),
-        (State(domain(), {"other": b"x"}), ["update Secret tok-alice (not the current unused token)"], 1),
-        (State(domain("registered", used="tok-1"), {"token": b"tok-1"}), [], 2),
-        (State(domain("registered", used="tok-1"), {"token": b"garbage"}), [], 2),
-        (State(domain("registered", used="tok-1"), None), ["create Secret tok-alice"], 1),
-    ],
-)
-def test_plan_by_token(key_pem: bytes, state: State, actions: list[str], unchanged: int) -> None:
-    if state.domain and state.domain["cert"]:
-        state.domain["cert"] = encoded(pem_certificate(key_pem))
-    plan = register.plan_domain("alice", admission(), state)
-    assert lines(plan) == actions
-    assert plan.unchanged == unchanged
-
-
-def test_plan_by_certificate(key_pem: bytes, other_key_pem: bytes) -> None:
-    mine, others = pem_certificate(key_pem), pem_certificate(other_key_pem)
-    by_cert = admission(tokenSecret=None, cert=mine)
-    assert lines(register.plan_domain("alice", by_cert, State(None, None))) == ["create Domain alice"]
-    assert lines(register.plan_domain("alice", by_cert, State(domain(mine), None))) == []
-    assert lines(register.plan_domain("alice", by_cert, State(domain(), None))) == [
-        "update Domain alice (admitted by certificate)"
-    ]
-    with pytest.raises(PermanentError) as error:
-        register.plan_domain("alice", by_cert, State(domain(others), None))
-    assert error.value.id == "registered-with-different-key"
-    assert "master.domains.alice.allowRekey: true" in error.value.fix
-    rekey = admission(tokenSecret=None, cert=mine, allowRekey=True)
-    assert lines(register.plan_domain("alice", rekey, State(domain(others), None))) == ["update Domain alice (new key)"]
-
-
-@pytest.mark.parametrize("stored", ["not base64", base64.b64encode(b"not a certificate").decode()])
-def test_reports_a_different_key_when_the_stored_certificate_is_unreadable(key_pem: bytes, stored: str) -> None:
-    state = State({**domain(), "cert": stored}, None)
-    assert lines(register.plan_domain("alice", admission(), state)) == ["create Secret tok-alice"]
-    by_cert = admission(tokenSecret=None, cert=pem_certificate(key_pem))
-    with pytest.raises(PermanentError) as error:
-        register.plan_domain("alice", by_cert, state)
-    assert error.value.id == "registered-with-different-key"
-    rekey = by_cert.model_copy(update={"allow_rekey": True})
-    assert lines(register.plan_domain("alice", rekey, state)) == ["update Domain alice (new key)"]
-
-
-def test_rekey_by_token(key_pem: bytes) -> None:
-    """A lite with a new key needs the unused token, which it gets with allowRekey only."""
-    state = State(domain(pem_certificate(key_pem), used="tok-1"), {"token": b"tok-1"})
-    assert lines(register.plan_domain("alice", admission(), state)) == []
-    plan = register.plan_domain("alice", admission(allowRekey=True), state)
-    assert lines(plan) == ["update Secret tok-alice (not the current unused token)"]
-    assert plan.actions[0].payload == "tok-2"
-
-
-def test_plan_compares_keys_not_certificates(key_pem: bytes, other_key_pem: bytes) -> None:
-    """After a registration the master stores a certificate that it signed itself."""
-    key = domain_key.load_key(key_pem)
-    signed = domain_key._certificate(
-        domain_key.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
-    )
-    stored = signed.public_bytes(domain_key.serialization.Encoding.PEM).decode()
-    plan = register.plan_domain(
-        "alice", admission(tokenSecret=None, cert=pem_certificate(key_pem)), State(domain(stored), None)
-    )
-    assert lines(plan) == []
-
-
-@pytest.mark.parametrize("cert", ["garbage", None])
-def test_rejects_an_invalid_certificate_in_the_values(key_pem: bytes, cert: str | None) -> None:
-    """It is not a certificate, or one of domain bob."""
-    with pytest.raises(ConfigError) as error:
-        register.wanted_public("alice", admission(cert=cert or pem_certificate(key_pem, "bob")))
-    (problem,) = error.value.problems
-    assert (problem.id, problem.path) == ("invalid-certificate", "domains.alice.cert")
-    assert cert or "bob" in problem.value
+def changes(core: FakeCore, kuscia: Kuscia) -> list[str]:
+    """Return the changes of Secrets and Domains, in an order that is possible: deletions of Secrets come first."""
+    verbs = {"patch": "update"}
+    secrets = [f"{verbs.get(verb, verb)} Secret" for verb, kind, _ in core.calls if kind == "secrets" and verb != "get"]
+    domains = [f"{path.split('/')[1]} Domain" for path in kuscia.paths(writes=True)]
+    first = [change for change in secrets if change == DELETE_SECRET]
+    return [*first, *domains, *(change for change in secrets if change != DELETE_SECRET)]
 
 
 @pytest.fixture
@@ -203,7 +255,8 @@ def test_update_keeps_other_fields(kube: Kube, kuscia: Kuscia, endpoint: str, ot
             "auth_center": {"authentication_type": "Token", "token_gen_method": "UID-RSA-GEN"},
         }
     )
-    attempt(endpoint, kube, alice={"cert": pem_certificate(other_key_pem)})
+    settings = register_config(endpoint, alice={"cert": pem_certificate(other_key_pem)})
+    run_step(register.attempt, settings.model_copy(update={"adopt": True}), kube)
     (update,) = kuscia.bodies("domain/update")
     assert update["auth_center"]["token_gen_method"] == "UID-RSA-GEN"
     assert update["master_domain_id"] == "kuscia-system"
@@ -225,23 +278,237 @@ def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kusc
 
 
 @pytest.mark.usefixtures("ready")
-def test_registers_other_domains_if_one_fails(
+@pytest.mark.parametrize("mode", ["hook", "job"])
+def test_one_bad_entry_fails_only_its_domain(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes, mode: str
+) -> None:
+    """The step ends with exit code 2 after all other domains are done, and names each bad entry."""
+    pem = pem_certificate(key_pem)
+    bad = {
+        "other-name": pem,
+        "garbage": "garbage",
+        "elliptic": certificate_of(ec.generate_private_key(ec.SECP256R1()), "elliptic"),
+        "private": pem_certificate(key_pem, "private") + key_pem.decode(),
+    }
+    values = {name: {"cert": cert} for name, cert in bad.items()}
+    settings = register_config(
+        endpoint, **values, bob={"tokenSecret": "tok-bob"}, carol={"cert": pem_certificate(key_pem, "carol")}
+    )
+    given = context(kube)
+    errors: list[StepError] = []
+
+    def once() -> Any:
+        try:
+            return register.attempt(settings, given)
+        except StepError as error:
+            errors.append(error)
+            raise
+
+    assert waiting.run("register", mode, given.deadline, once) == 2
+    (error,) = errors
+    assert isinstance(error, ConfigError)
+    assert {(problem.id, problem.path) for problem in error.problems} == {
+        ("invalid-certificate", f"domains.{name}.cert") for name in bad
+    }
+    assert set(kuscia.domains) == {"bob", "carol"}
+    assert core.data("secrets", "ns", "tok-bob") is not None
+    assert (given.summary.created, given.summary.failed) == (3, 4)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_conflict_of_one_domain_waits_for_the_others(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
+) -> None:
+    """As a hook too, it ends with exit code 2 only when all that can be done is done."""
+    kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
+    settings = register_config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
+    refusals = 3
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        nonlocal refusals
+        if (verb, kind) == ("create", "secrets") and refusals:
+            refusals -= 1
+            raise api_exception(403, "forbidden")
+
+    core.fail = refuse
+    given = context(kube, FakeTime().deadline(60))
+    errors: list[StepError] = []
+
+    def once() -> Any:
+        try:
+            return register.attempt(settings, given)
+        except StepError as error:
+            errors.append(error)
+            raise
+
+    assert waiting.run("register", "hook", given.deadline, once) == 2
+    assert errors[-1].id == CONFLICT
+    assert [error.retryable for error in errors] == [True] * 3 + [False]
+    assert core.data("secrets", "ns", "tok-bob") is not None
+    assert (given.summary.created, given.summary.failed) == (2, 1)
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    "cert", [lambda _: encoded(certificate_of(ec.generate_private_key(ec.SECP256R1()))), lambda pem: pem]
+)
+def test_an_unreadable_stored_certificate_is_a_conflict(
+    kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, cert: Callable[[str], str]
+) -> None:
+    kuscia.do_domain_create({"domain_id": "alice", "cert": cert(pem_certificate(key_pem))})
+    with fails(CONFLICT):
+        attempt(endpoint, kube, alice={"cert": pem_certificate(key_pem)})
+    assert attempt(endpoint, kube, alice={"tokenSecret": "tok"}).created == 1
+
+
+@pytest.mark.usefixtures("ready")
+def test_compares_keys_not_certificates(
     kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
 ) -> None:
-    kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
+    """After a registration the master stores a certificate that it signed itself."""
+    key = domain_key.load_key(key_pem)
+    signed = domain_key._certificate(
+        domain_key.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
+    )
+    kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(domain_key.certificate_pem(signed).decode())})
+    assert attempt(endpoint, kube, alice={"cert": pem_certificate(key_pem)}).unchanged == 1
+
+
+@pytest.mark.usefixtures("ready")
+def test_sends_one_certificate_without_the_text_around_it(
+    kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
+) -> None:
+    pem = pem_certificate(key_pem)
+    text = "subject=alice\r\n" + pem.replace("\n", "\r\n") + pem_certificate(other_key_pem, "issuer")
+    attempt(endpoint, kube, alice={"cert": text})
+    assert base64.b64decode(kuscia.domains["alice"]["cert"]).decode() == pem
+
+
+def many(count: int) -> dict[str, dict[str, Any]]:
+    return {f"d{number:03d}": {"tokenSecret": f"tok-d{number:03d}"} for number in range(count)}
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("count", "batches"), [(3, 1), (100, 1), (130, 2)])
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_second_run_queries_in_batches(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, count: int, batches: int, registered: bool
+) -> None:
+    """The requests do not depend on the number of domains, except for the batches and one query as a sample."""
+    attempt(endpoint, kube, **many(count))
+    if registered:
+        for domain in kuscia.domains.values():
+            domain.update(cert="cert", deploy_token_statuses=[{"token": "next", "state": "unused"}])
+        attempt(endpoint, kube, **many(count))
+    kuscia.asked.clear()
+    core.calls.clear()
+    summary = attempt(endpoint, kube, **many(count))
+    assert (summary.created, summary.unchanged) == (0, 2 * count)
+    assert kuscia.paths() == ["healthZ", *["domain/batchQuery"] * batches, *["domain/query"] * (not registered)]
+    # The Role grants access by name, which excludes a list.
+    assert {verb for verb, _, _ in core.calls} == {"get"}
+    assert len([kind for _, kind, _ in core.calls if kind == "configmaps"]) == 1
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("lost", [0, 99, 100, 127])
+def test_recreates_a_lost_domain_wherever_it_is(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, lost: int
+) -> None:
+    attempt(endpoint, kube, **many(128))
+    name = f"d{lost:03d}"
+    old = kuscia.domains.pop(name)["deploy_token_statuses"][0]["token"]
+    kuscia.asked.clear()
+    summary = attempt(endpoint, kube, **many(128))
+    assert (summary.created, summary.deleted, summary.unchanged) == (2, 1, 2 * 128 - 2)
+    assert len(kuscia.paths()) < 25
+    token = kuscia.domains[name]["deploy_token_statuses"][0]["token"]
+    assert token != old
+    assert core.data("secrets", "ns", f"tok-{name}") == secret_data(token=token)
+
+
+@pytest.mark.usefixtures("ready")
+def test_recreates_a_lost_secret_wherever_it_is(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube, **many(128))
+    del core.objects["secrets", "ns", "tok-d101"]
+    assert attempt(endpoint, kube, **many(128)).created == 1
+    token = kuscia.domains["d101"]["deploy_token_statuses"][0]["token"]
+    assert core.data("secrets", "ns", "tok-d101") == secret_data(token=token)
+
+
+def replaced(kuscia: Kuscia, *names: str) -> None:
+    """Delete and create domains, as another client may, so that they have new tokens."""
+    for name in names:
+        del kuscia.domains[name]
+        kuscia.do_domain_create({"domain_id": name})
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_sample_reveals_a_different_state_of_the_master(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, verify: bool
+) -> None:
+    attempt(endpoint, kube, **many(9))
+    replaced(kuscia, *many(9))
+    assert run_step(register.attempt, register_config(endpoint, **many(9)), kube, verify=verify).updated == 9
+    for name in many(9):
+        token = kuscia.domains[name]["deploy_token_statuses"][0]["token"]
+        assert core.data("secrets", "ns", f"tok-{name}") == secret_data(token=token)
+
+
+@pytest.mark.usefixtures("ready")
+def test_verify_reads_every_token(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube, **many(9))
+    replaced(kuscia, "d007")
+    settings = register_config(endpoint, **many(9))
+    assert run_step(register.attempt, settings, kube).updated == 0
+    assert run_step(register.attempt, settings, kube, verify=True).updated == 1
+
+
+@pytest.mark.usefixtures("ready")
+def test_reads_the_token_of_a_domain_that_was_registered_at_the_last_run(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    """What the ledger says of a Secret whose token is spent says nothing about the unused token."""
+    attempt(endpoint, kube, **many(2))
+    for domain in kuscia.domains.values():
+        domain["cert"] = "cert"
+    attempt(endpoint, kube, **many(2))
+    replaced(kuscia, "d001")
+    assert attempt(endpoint, kube, **many(2)).updated == 1
+
+
+@pytest.mark.usefixtures("ready")
+def test_waits_for_all_tokens_together(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    kuscia.token_after = 60
+    fake = FakeTime()
+    summary = run_step(register.attempt, register_config(endpoint, **many(20)), kube, fake.deadline(30))
+    assert summary.created == 40
+    assert len(fake.naps) == 3
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_domain_without_a_token_does_not_block_the_others(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    def query(body: dict[str, Any]) -> Any:
+        code, message, data = kuscia.do_domain_query(body)
+        return code, message, {**data, "deploy_token_statuses": []} if body["domain_id"] == "d001" else data
+
+    kuscia.replies["domain/query"] = query
+    settings = register_config(endpoint, **many(3))
     summary = Summary()
-    wanted = register_config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
-    with pytest.raises(PermanentError, match="domain alice ") as error:
-        register.attempt(wanted, context(kube, summary=summary))
-    assert error.value.id == "registered-with-different-key"
-    assert (summary.created, summary.failed) == (2, 1)
-    assert "bob" in kuscia.domains
+    with pytest.raises(DeadlineExceeded, match="d001") as error:
+        register.attempt(settings, context(kube, summary=summary))
+    assert error.value.id == "deploy-token-pending"
+    assert (summary.created, summary.failed) == (5, 1)
+    assert core.data("secrets", "ns", "tok-d002") is not None
 
 
 @pytest.mark.usefixtures("ready")
 def test_retries_when_permission_is_denied(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     def fail(verb: str, kind: str, name: str) -> None:
-        if verb == "create":
+        if (verb, kind) == ("create", "secrets"):
             raise api_exception(403, "forbidden")
 
     core.fail = fail

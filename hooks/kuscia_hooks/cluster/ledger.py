@@ -117,6 +117,10 @@ class Entries:
         """
         return self._value(name) == content[:_HASH_LENGTH]
 
+    def marked(self, name: str) -> bool:
+        """Return whether a change of the object began, and its end was not recorded."""
+        return (self._value(name) or "").startswith(_MARK)
+
     def mark(self, names: Iterable[str]) -> None:
         """Record that these objects are about to be created, changed or deleted. Call `Ledger.save` before doing so."""
         for name in names:

@@ -184,6 +184,7 @@ STEPS = (
     _permanent(
         "registered-with-different-key", "The key of the registered domain differs from the key in its certificate."
     ),
+    _permanent("domain-in-use", "A domain that left the values stays: routes of other clients use it."),
     # routes
     _retryable("domains-not-registered", "The register step has not created every Domain yet."),
     # check

@@ -147,6 +147,8 @@ class FakeCore(httpx.BaseTransport):
     def _patch(self, found: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         metadata = dict(body.get("metadata") or {})
         self._same_version(found, metadata.pop("resourceVersion", None))
+        if "labels" in metadata:
+            metadata["labels"] = {**(found["metadata"].get("labels") or {}), **metadata["labels"]}
         found.setdefault("data", {}).update(body.get("data") or {})
         found["metadata"].update(metadata, resourceVersion=self._version())
         return found

@@ -143,7 +143,16 @@ class Kuscia:
         for name in body["domain_ids"]:
             if name not in self.domains:
                 return 11305, f'domains.kuscia.secretflow "{name}" not found', None
-        return found({"domains": [self.domains[name] for name in body["domain_ids"]]})
+        # It returns neither deploy tokens nor auth_center (recording "domain batchQuery after registration").
+        fields = ("domain_id", "role", "cert", "node_statuses")
+        listed = [{field: self.domains[name][field] for field in fields} for name in body["domain_ids"]]
+        return found({"domains": listed})
+
+    def do_domain_delete(self, body: dict[str, Any]) -> Answer:
+        name = body["domain_id"]
+        if self.domains.pop(name, None) is None:
+            return 11305, f'domains.kuscia.secretflow "{name}" not found', None
+        return OK
 
     # --- routes
 

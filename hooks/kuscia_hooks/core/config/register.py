@@ -25,8 +25,9 @@ class Register(WritingStep):
     """The file register.yaml.
 
     Args:
-        adopt: take over Domains that exist and were not created by this release.
-        prune: delete Domains that this release created and that are no longer in the values.
+        owner: the Service that the Secrets are deleted with.
+        adopt: take over domains and Secrets that exist and were not created by this release.
+        prune: delete domains and Secrets that this release created and that are no longer in the values.
     """
 
     owner: Owner | None = None

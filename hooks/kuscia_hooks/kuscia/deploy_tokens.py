@@ -1,0 +1,95 @@
+"""Secrets with the deploy tokens of domains: the difference between what they should contain and what they contain."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from kuscia_hooks.cluster.client import StoredSecret
+from kuscia_hooks.core.plan import Action, Plan, plan_owned
+
+TOKEN_KEY = "token"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class TokenKey:
+    """The Secret for the deploy token of one domain."""
+
+    domain_id: str
+    secret: str
+
+    @property
+    def entry(self) -> str:
+        """Key in the ledger."""
+        return f"{self.domain_id}/{self.secret}"
+
+    @classmethod
+    def of_entry(cls, entry: str) -> "TokenKey":
+        return cls(*entry.split("/", 1))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a Secret should contain.
+
+    Args:
+        token: the current unused deploy token; "" if the master has none yet.
+        spent: the lite is registered, so its Secret is not read again, and may contain any token (Kuscia facts 0.12).
+        absent: the master does not have the domain; a token in the Secret is from an earlier state of the master.
+    """
+
+    token: str = ""
+    spent: bool = False
+    absent: bool = False
+
+
+def stored_token(secret: StoredSecret) -> str:
+    return secret.data.get(TOKEN_KEY, b"").decode(errors="replace")
+
+
+def plan_tokens(
+    wanted: Mapping[TokenKey, Expected],
+    present: Mapping[TokenKey, StoredSecret | None],
+    ledger: Collection[TokenKey],
+    *,
+    adopt: bool = False,
+    prune: bool = False,
+) -> Plan:
+    """Return the plan for the Secrets; see `plan_owned`. The payload of a create or update is the expectation.
+
+    Args:
+        ledger: the Secrets that belong to this release.
+    """
+    outdated = {
+        key
+        for key, expected in wanted.items()
+        if expected.absent and present[key] is not None and (adopt or key in ledger)
+    }
+
+    def same(expected: Expected, secret: StoredSecret) -> bool:
+        return expected.spent or (bool(expected.token) and stored_token(secret) == expected.token)
+
+    plan = plan_owned(
+        "Secret",
+        {key.entry: expected for key, expected in wanted.items()},
+        {key.entry: None if key in outdated else secret for key, secret in present.items()},
+        {key.entry for key in ledger},
+        same,
+        adopt=adopt,
+        prune=prune,
+    )
+    deletions = [
+        Action("delete", "Secret", key.secret, "from an earlier state of the master", entry=key.entry)
+        for key in wanted
+        if key in outdated
+    ]
+    actions = (_explained(action) for action in plan.actions)
+    foreign, leftover = (tuple(map(_name, entries)) for entries in (plan.foreign, plan.leftover))
+    return replace(plan, actions=(*deletions, *actions), foreign=foreign, leftover=leftover)
+
+
+def _explained(action: Action) -> Action:
+    why = "not the current unused token" if action.why == "changed" else action.why
+    return replace(action, name=_name(action.entry), why=why)
+
+
+def _name(entry: str) -> str:
+    return TokenKey.of_entry(entry).secret
