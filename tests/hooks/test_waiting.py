@@ -7,7 +7,7 @@ import pytest
 from kuscia_hooks.core import termination
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
 from kuscia_hooks.core.log import hide
-from kuscia_hooks.core.waiting import MANUAL_SECONDS, run, until
+from kuscia_hooks.core.waiting import MANUAL_SECONDS, current, run, until
 from kuscia_hooks.steps import Outcome
 from tests.hooks.fakes.clock import FakeTime
 
@@ -89,6 +89,18 @@ def test_until_fails_at_the_deadline(fake_time: FakeTime) -> None:
     )
     assert "still missing" in error.value.message
     assert fake_time.time == pytest.approx(5)
+
+
+def test_until_keeps_the_reason_when_the_deadline_cuts_off_the_last_attempt(fake_time: FakeTime) -> None:
+    deadline = fake_time.deadline(5)
+
+    def probe() -> None:
+        cut_off = current().bound(30) < 0.01
+        raise RetryableError("kusciaapi-timeout", "timed out") if cut_off else retryable("still missing")
+
+    with pytest.raises(DeadlineExceeded) as error:
+        until("x", probe, deadline)
+    assert error.value.id == "secret-not-found"
 
 
 def test_until_calls_the_probe_once_after_the_deadline(fake_time: FakeTime) -> None:

@@ -19,6 +19,8 @@ from kuscia_hooks.core.log import logger
 T = TypeVar("T")
 
 STEP_SECONDS = 1.0
+# An attempt that begins with so little time left ends with a timeout of its request.
+_TOO_LATE = 0.1
 MANUAL_SECONDS = 30.0
 """Pause before a Job retries after a permanent error."""
 
@@ -107,21 +109,21 @@ class Waiting(Activity):
     def __init__(self, what: str, deadline: Deadline) -> None:
         super().__init__(self._line, deadline.clock.now, at_once=True, say=self._log)
         self._what, self._deadline = what, deadline
-        self._reason: StepError | None = None
+        self.reason: StepError | None = None
 
     def because(self, error: StepError) -> None:
         """Set the reason, and report it if it is new or the last report is ten seconds ago."""
-        changed = self._reason is None or self._reason.message != error.message
-        self._reason = error
+        changed = self.reason is None or self.reason.message != error.message
+        self.reason = error
         self.beat(changed)
 
     def _line(self) -> str:
         limit = f" of {self._deadline.seconds:.0f}" if self._deadline.seconds else ""
         waiting = f"waiting for {self._what} ({self._deadline.elapsed():.0f}{limit} s)"
-        return f"{waiting}: [{self._reason.id}] {self._reason.message}" if self._reason else waiting
+        return f"{waiting}: [{self.reason.id}] {self.reason.message}" if self.reason else waiting
 
     def _log(self, line: str) -> None:
-        logger.info("%s", line, extra=log.fields(self._reason) if self._reason else None)
+        logger.info("%s", line, extra=log.fields(self.reason) if self.reason else None)
 
 
 def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
@@ -134,6 +136,17 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
         DeadlineExceeded: the deadline passed first; `probe` was called at least once.
     """
     waiting = Waiting(what, deadline)
+
+    def attempt() -> T:
+        left = deadline.left()
+        try:
+            return probe()
+        except RetryableError:
+            if left < _TOO_LATE and waiting.reason is not None:
+                # Cut off by the deadline: the error before says more.
+                raise waiting.reason from None
+            raise
+
     retrying = Retrying(
         retry=retry_if_exception_type(RetryableError),
         stop=lambda _: deadline.passed,
@@ -144,7 +157,7 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
     )
     try:
         with bounded_by(deadline), waiting:
-            return retrying(probe)
+            return retrying(attempt)
     except RetryableError as error:
         raise DeadlineExceeded(what, deadline.elapsed(), error) from error
 
