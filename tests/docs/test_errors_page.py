@@ -13,7 +13,7 @@ PLUGIN = {"plugin"}
 
 
 def plugin_error_ids() -> set[str]:
-    return set(re.findall(r"\bfail ([a-z]+(?:-[a-z]+)+) ", (ROOT / "bin/kubectl-kuscia").read_text()))
+    return set(re.findall(r"\b(?:fail|error) ([a-z]+(?:-[a-z]+)+) ", (ROOT / "bin/kubectl-kuscia").read_text()))
 
 
 def page() -> list[Row]:

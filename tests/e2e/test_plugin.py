@@ -92,14 +92,14 @@ def test_status_shows_domains_and_routes(healthy: Variant) -> None:
     assert said.code == 0, said
     for words in ("alice-kuscia-system", "bob-alice", healthy.release("bob").fullname):
         assert words in said.text
-    found = json.loads(run(healthy, "status", "master", "--json").text)
+    found = json.loads(run(healthy, "status", "master", "--output", "json").text)
     assert {row["route"]: row["ready"] for row in found["routes"]} == dict.fromkeys(
         ("alice-kuscia-system", "bob-kuscia-system", "alice-bob", "bob-alice"), "True"
     )
     assert {row["domain"]: row["status"] for row in found["domains"]} == {"alice": "Ready", "bob": "Ready"}
     assert found["unknown"] == []
 
-    lite = json.loads(run(healthy, "status", "alice", "--json").text)
+    lite = json.loads(run(healthy, "status", "alice", "--output", "json").text)
     assert [row["route"] for row in lite["routes"]] == ["alice-kuscia-system"]
     assert lite["domains"][0]["node"] == healthy.pod("alice")["metadata"]["name"]
 

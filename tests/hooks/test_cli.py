@@ -138,7 +138,7 @@ def test_status_exits_1_if_something_is_unknown(
     """The output is JSON in both cases."""
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
     kuscia.replies["job/watch"] = watch
-    result = command.invoke(cli.main, ["status", "--json", *release(tmp_path, endpoint)])
+    result = command.invoke(cli.main, ["status", "--output", "json", *release(tmp_path, endpoint)])
     assert result.exit_code == code, result.output
     found = json.loads(result.output)
     assert (found["domain"], found["version"]) == ("kuscia-system", "v1.1.0b0")

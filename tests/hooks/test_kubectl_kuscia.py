@@ -1,7 +1,9 @@
-"""bin/kubectl-kuscia with several releases, and a fake kubectl that knows two of them."""
+"""bin/kubectl-kuscia with several releases, and a fake kubectl that knows them."""
 
+import base64
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,32 +12,80 @@ SCRIPT = Path(__file__).parents[2] / "bin/kubectl-kuscia"
 # In namespace b the command exits with 1. The file `calls` records what is created and deleted.
 KUBECTL = """#!/bin/sh
 case "$*" in
-"get cronjobs -A -l "*) printf 'a kuscia-a-doctor\\nb kuscia-b-doctor\\n' ;;
-"get cronjobs -l "* | "get cronjobs -n nowhere "*) ;;
+"get cronjobs -A -l "*) printf 'a kuscia-a-doctor kuscia\\nb kuscia-b-doctor kuscia\\n' ;;
+"get cronjobs -n many "*) for i in 1 2 3 4 5 6; do echo "many kuscia-$i-doctor r$i"; done ;;
+"get cronjobs -n a "*) echo 'a kuscia-a-doctor kuscia' ;;
+"get cronjobs "*) ;;
+"get jobs -n half "*) printf 'half kuscia \\nhalf done 1\\n' ;;
+"get jobs "*) ;;
+"get secrets -n nowhere "*) echo ' nowhere/other (deployed)' ;;
+"get secrets "*) echo 'secrets is forbidden' >&2; exit 1 ;;
 *" create job "*) echo '{}' ;;
 "patch --local "*) cat >/dev/null; echo "patch $*" >> calls; echo '{}' ;;
 *" create -f -") cat >/dev/null; echo "create $2" >> calls ;;
+"-n many logs -f "*) sleep 1; echo "engine of $2" ;;
 "-n "*" logs -f job/kuscia-"*) echo "engine of $2" ;;
-"-n a get pods "*) echo 0 ;;
 "-n b get pods "*) echo 1 ;;
+"-n "*" get pods "*) echo 0 ;;
+"-n half get jobs,pods "*) echo 'job.batch/kuscia-master-keys 0/1' ;;
+"-n half get events "*) printf 'Job/kuscia-master-keys: FailedCreate: exceeded quota: \\033[31msmall\\n' ;;
 "-n "*" delete job kuscia-"*) echo "delete $2" >> calls ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+# A Job whose pod does not start: the texts of events and of the state of its container.
+STUCK = """#!/bin/sh
+case "$*" in
+"get cronjobs "*) echo 'a kuscia-a-doctor kuscia' ;;
+"get jobs "*) ;;
+*" create job "*|"patch --local "*) echo '{}' ;;
+*" create -f -") cat >/dev/null ;;
+*" logs -f "*) echo 'container is waiting to start' >&2; exit 1 ;;
+*" get events --field-selector involvedObject"*) printf '%s' "$EVENT" ;;
+*" get pods "*) printf '%s' "$WAITING" ;;
+*" get jobs,pods "*) echo 'job.batch/kuscia-a-doctor-x 0/1' ;;
+*" get events "*) echo "Pod/x: Failed: $WAITING$EVENT" ;;
+*" delete job "*) echo deleted >> calls ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+BUNDLE = """#!/bin/sh
+case "$*" in
+"get cronjobs "*) printf 'a kuscia-a-doctor kuscia\\n' ;;
+"get jobs "*) ;;
+*" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
+*" create -f -") cat >/dev/null ;;
+*" logs -f "*) cat log ;;
+*" get pods "*) echo 0 ;;
+*" delete job "*) ;;
 *) echo "unexpected: $*" >&2; exit 9 ;;
 esac
 """
 
 
-@pytest.fixture
-def kubectl(tmp_path: Path) -> Path:
+def fake(tmp_path: Path, script: str) -> Path:
     path = tmp_path / "kubectl"
-    path.write_text(KUBECTL)
+    path.write_text(script)
     path.chmod(0o755)
     return path
 
 
-def kuscia(kubectl: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}"}
+@pytest.fixture
+def kubectl(tmp_path: Path) -> Path:
+    return fake(tmp_path, KUBECTL)
+
+
+def kuscia(kubectl: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}", **env}
     return subprocess.run(
-        [SCRIPT, *args], cwd=kubectl.parent, env=env, capture_output=True, text=True, check=False, timeout=60
+        [SCRIPT, *args],
+        cwd=kubectl.parent,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -50,11 +100,26 @@ def test_runs_for_all_releases_and_exits_with_the_highest_code(kubectl: Path, co
     assert sum(f'"value": ["{command}", "job-1"]' in call for call in calls) == 2
 
 
+def test_inspects_releases_side_by_side(kubectl: Path) -> None:
+    """Each of the six takes a second."""
+    begin = time.monotonic()
+    result = kuscia(kubectl, "doctor", "-n", "many")
+    assert result.stdout.split() == ["engine", "of", "many"] * 6
+    assert time.monotonic() - begin < 5
+
+
+def test_prints_one_json_object_per_line(kubectl: Path) -> None:
+    result = kuscia(kubectl, "status", "-A", "--output", "json")
+    assert result.stdout.splitlines() == ["engine of a", "engine of b"]
+
+
 @pytest.mark.parametrize(
     ("args", "error_id", "fact"),
     [
         (["doctor"], "release-not-found", "kubectl get cronjobs"),
         (["doctor", "-n"], "missing-argument", "-n"),
+        (["doctor", "--bundle"], "missing-argument", "--bundle"),
+        (["status", "--bundle", "x.tar.gz"], "unsupported-argument", "--bundle"),
         (["doctor", "--kubeconfig", "/my files/config"], "unsupported-argument", "--kubeconfig"),
     ],
 )
@@ -78,5 +143,61 @@ def test_prints_usage_for_an_unknown_command(kubectl: Path) -> None:
 def test_reports_when_no_release_found_in_a_namespace(kubectl: Path) -> None:
     result = kuscia(kubectl, "invite", "bob", "-n", "nowhere")
     assert result.stderr.startswith("ERROR [release-not-found] ")
-    assert "nowhere" in result.stderr
+    assert "nowhere/other (deployed)" in result.stderr
     assert "kuscia-chart/node=master" in result.stderr
+
+
+def test_shows_jobs_and_events_of_a_release_without_cronjob(kubectl: Path) -> None:
+    """Its hook `keys` was rejected by a quota, so helm created nothing else."""
+    result = kuscia(kubectl, "doctor", "-n", "half")
+    assert result.returncode == 2
+    assert result.stderr.startswith("ERROR [release-incomplete] release kuscia in namespace half ")
+    assert "job.batch/kuscia-master-keys" in result.stdout
+    assert "exceeded quota: [31msmall" in result.stdout
+    assert "kubectl describe resourcequota -n half" in result.stdout
+    assert "done" not in result.stderr
+
+
+EVENT = 'pods "x" is forbidden: exceeded quota: compute, requested: limits.cpu=1'
+PULL = 'ImagePullBackOff: Back-off pulling image "docker.io/secretflow/kuscia-hooks:0.1.0"'
+
+
+@pytest.mark.parametrize(
+    ("event", "waiting", "error_id", "advice"),
+    [
+        (EVENT, "", "job-rejected", "kubectl describe resourcequota"),
+        ("", PULL, "steps-image-pull", "global.kuscia.hooksImage"),
+    ],
+)
+def test_fails_within_seconds_if_its_job_cannot_run(
+    tmp_path: Path, event: str, waiting: str, error_id: str, advice: str
+) -> None:
+    begin = time.monotonic()
+    result = kuscia(fake(tmp_path, STUCK), "doctor", "-n", "a", EVENT=event, WAITING=waiting)
+    assert time.monotonic() - begin < 15
+    assert result.returncode == 2
+    assert f"ERROR [{error_id}] " in result.stderr
+    assert (event or waiting) in result.stderr
+    assert advice in result.stdout
+    assert (tmp_path / "calls").read_text() == "deleted\n"
+
+
+def test_saves_the_bundle_apart_from_the_output(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40
+    text = base64.encodebytes(content).decode()
+    (tmp_path / "log").write_text(
+        f"alice: nothing found\n-----BEGIN KUSCIA BUNDLE-----\n{text}-----END KUSCIA BUNDLE-----\nend\n"
+    )
+    result = kuscia(fake(tmp_path, BUNDLE), "doctor", "--bundle", "my bundle.tar.gz")
+    assert result.returncode == 0, result
+    assert result.stdout.split("\n")[:3] == ["alice: nothing found", "end", "saved my bundle.tar.gz"]
+    assert (tmp_path / "my bundle.tar.gz").read_bytes() == content
+    assert (tmp_path / "my bundle.tar.gz").stat().st_mode & 0o077 == 0
+
+
+def test_writes_no_file_for_a_bundle_that_was_cut(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("alice: nothing found\n-----BEGIN KUSCIA BUNDLE-----\nAAAA\n")
+    result = kuscia(fake(tmp_path, BUNDLE), "doctor", "--bundle=b.tar.gz")
+    assert result.returncode == 2
+    assert result.stderr.startswith("ERROR [bundle-incomplete] ")
+    assert not (tmp_path / "b.tar.gz").exists()

@@ -101,23 +101,35 @@ def check(config: str) -> tuple[Any, Any]:
     return step, load("Check", config)
 
 
-@inspection("doctor")
-def doctor(settings: Any, kube: Any, open_api: Callable[[], Any]) -> int:
+output_option = option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="json: one object on one line (docs/operations.md).",
+)
+
+
+@inspection("doctor --output json")
+@output_option
+@option("--bundle", default="", metavar="FILE", help="Save what was read as tar.gz, without secrets; - prints it.")
+def doctor(settings: Any, kube: Any, open_api: Callable[[], Any], output: str, bundle: str) -> int:
     """Find known causes of failure, with the command that fixes each. Exits 1 if one was found."""
     from kuscia_hooks.inspect import doctor as command
 
-    return command.attempt(settings, kube, open_api)
+    return command.attempt(settings, kube, open_api, output == "json", bundle)
 
 
-@inspection("status --json")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(settings: Any, kube: Any, open_api: Callable[[], Any], as_json: bool) -> int:
-    """Show pods, domains and nodes, routes, tables and jobs. Exits 1 if a part could not be read."""
-    from kuscia_hooks.inspect import output
+@inspection("status --output json")
+@output_option
+def status(settings: Any, kube: Any, open_api: Callable[[], Any], output: str) -> int:
+    """Show pods, steps, domains and nodes, routes, tables and jobs. Exits 1 if a part could not be read."""
+    from kuscia_hooks.inspect import output as printed
     from kuscia_hooks.inspect import status as command
 
     found = command.collect(settings, kube, open_api)
-    print_text(output.as_json(found) if as_json else command.as_text(found))
+    print_text(printed.as_json(found) if output == "json" else command.as_text(found))
     return 1 if found["unknown"] else 0
 
 

@@ -204,6 +204,8 @@ STEPS = (
 )
 
 INSPECT = (
+    # doctor
+    _permanent("bundle-not-saved", "The bundle of `doctor` cannot be written to the file."),
     # logs
     _permanent("no-job", "The domain does not take part in any job."),
     _permanent("job-not-found", "The job does not exist, or the domain does not take part in it."),

@@ -188,7 +188,7 @@ def _container(namespace: str, pod: str, found: dict[str, Any], read: _ReadLog) 
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (found.get("lastState") or {}).get("terminated") or {}
     name, again = found["name"], bool(found.get("restartCount"))
-    started = bool(state.get("running") or ended)
+    started = "running" in state or bool(ended)
     return ContainerState(
         name=name,
         ready=bool(found["ready"]),

@@ -1,0 +1,165 @@
+"""The bundle of `doctor` and its JSON output."""
+
+import base64
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.errors import PermanentError
+from kuscia_hooks.core.log import hide
+from kuscia_hooks.inspect import bundle, doctor
+from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot, WarningEvent
+from kuscia_hooks.kuscia.api import KusciaAPI
+from tests.hooks.builders import lite_release, master_release
+from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.test_snapshot import SQLITE, gateways, healthy, master
+
+__all__ = ["gateways", "healthy", "master"]
+WORD = "S3cr3t-of-mine"
+
+
+def unpacked(data: bytes) -> dict[str, str]:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
+        found = {one.name: tar.extractfile(one) for one in tar.getmembers()}
+        return {name.removeprefix("kuscia-bundle/"): file.read().decode() for name, file in found.items() if file}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"password={WORD}",
+        f'"password": "{WORD}"',
+        f'{{\\"access_key_secret\\":\\"{WORD}\\"}}',
+        f"accessKeyID: {WORD}",
+        f"deployToken: {WORD}",
+        f"Kuscia-Token: {WORD}",
+        f"MYSQL_PASSWORD = '{WORD}'",
+        f"root:{WORD}@tcp(db:3306)/kine",
+        f"postgres://kuscia:{WORD}@db:5432/kine",
+        f"Authorization: Basic {WORD}",
+        f"authorization: Bearer {WORD}",
+        f"curl -H 'Authorization: Bearer {WORD}'",
+        f"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n{WORD}\n-----END RSA PRIVATE KEY-----",
+        f"-----BEGIN PRIVATE KEY-----\n{WORD}",
+    ],
+)
+def test_masks_what_looks_like_a_secret(text: str) -> None:
+    cleaned = bundle.without_secrets(f"before\n{text}\nafter")
+    assert WORD not in cleaned
+    assert cleaned.startswith("before\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deploy token found but used, please use an unused deploy token",
+        "waiting for the key (10 s): [secret-not-found] Secret ns/x not found",
+        "keySecret:\n  name: own-domain-key",
+        "kubectl create secret generic x -n ns",
+    ],
+)
+def test_keeps_other_text(text: str) -> None:
+    assert bundle.without_secrets(text) == text
+
+
+def test_contains_no_secret_in_any_file() -> None:
+    """Whatever the steps read is masked by its value, whatever else there is by its name."""
+    hide("hidden-value")
+    log = f"hidden-value {base64.b64encode(b'hidden-value').decode()} password={WORD}\x1b[31m\n"
+    container = ContainerState("master", log=log, previous=log, message=log, termination=log)
+    pod = PodState("ns", "../m 1", "master", "Running", log, (container,), log)
+    snapshot = Snapshot(node=pod, steps=(pod,), engines=(pod,), warnings=(WarningEvent("ns", "Pod", "m", "r", log),))
+    result = {"findings": [{"cause": log}]}
+    found = bundle.files(
+        master_release(), snapshot, result, {"unknown": [log]}, {"kuscia.yaml": f"token: {WORD}\n{log}"}
+    )
+    contents = unpacked(bundle.archive(found))
+    assert contents == found
+    assert set(contents) == {
+        "doctor.json",
+        "status.json",
+        "release.yaml",
+        "events.txt",
+        "pods.json",
+        "start-record.json",
+        "configuration/kuscia.yaml",
+        "logs/ns_.._m_1_master.log",
+        "logs/ns_.._m_1_master.previous.log",
+    }
+    for name, text in contents.items():
+        for secret in (WORD, "hidden-value", base64.b64encode(b"hidden-value").decode()):
+            assert secret not in text, name
+        assert "\x1b" not in text, name
+
+
+def test_saves_file_or_prints_it(
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy.put("configmaps", "ns", "kuscia-master-config", data={"kuscia.yaml": "mode: master\n"})
+    path = tmp_path / "bundle.tar.gz"
+    assert doctor.attempt(SQLITE, kube, lambda: master, bundle_file=str(path)) == 0
+    saved = unpacked(path.read_bytes())
+    assert path.stat().st_mode & 0o077 == 0
+    assert saved["configuration/kuscia.yaml"] == "mode: master\n"
+    assert saved["logs/ns_m-1_master.log"] == "Kuscia started success\n"
+    assert yaml.safe_load(saved["release.yaml"])["domainId"] == "kuscia-system"
+    capsys.readouterr()
+
+    assert doctor.attempt(SQLITE, kube, lambda: master, bundle_file="-") == 0
+    printed = capsys.readouterr().out
+    before, _, rest = printed.partition(f"{bundle.BEGIN}\n")
+    assert before == "kuscia-system: nothing found\n"
+    encoded, _, after = rest.partition(bundle.END)
+    assert (set(unpacked(base64.b64decode(encoded))), after) == (set(saved), "\n")
+
+
+def test_bundle_has_no_key_of_the_release(
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, kuscia: Kuscia, key_pem: bytes, tmp_path: Path
+) -> None:
+    lines = key_pem.decode().splitlines()
+    healthy.logs["ns", "m-1", "master", False] = key_pem + f"\nkey is {lines[3]}\n".encode()
+    path = tmp_path / "bundle.tar.gz"
+    doctor.attempt(SQLITE, kube, lambda: master, bundle_file=str(path))
+    for name, text in unpacked(path.read_bytes()).items():
+        assert [line for line in lines[1:-1] if line in text] == [], name
+
+
+def test_reports_file_that_cannot_be_written(healthy: FakeCore, kube: Kube, master: KusciaAPI, tmp_path: Path) -> None:
+    with pytest.raises(PermanentError) as refused:
+        doctor.attempt(SQLITE, kube, lambda: master, bundle_file=str(tmp_path / "no/bundle.tar.gz"))
+    assert refused.value.id == "bundle-not-saved"
+
+
+def test_json_has_all_fields(
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy.pods["ns"] = []
+    assert doctor.attempt(SQLITE, kube, lambda: master, as_json=True) == 1
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    finding = printed.pop("findings")[0]
+    assert set(finding) == {"id", "cause", "fix", "seen"}
+    assert finding["id"] == "no-pod"
+    assert printed == {
+        "schema": 1,
+        "domain": "kuscia-system",
+        "mode": "master",
+        "release": "kuscia",
+        "namespace": "ns",
+        "notChecked": [],
+    }
+
+
+def test_json_lists_what_could_not_be_checked() -> None:
+    seen = replace(Snapshot(), unread=("events of ns: denied",))
+    found = doctor.as_object(lite_release(), [Finding("a", "b", "c", "d")], seen)
+    assert found["notChecked"] == ["events of ns: denied"]
+    assert found["findings"] == [{"id": "a", "cause": "b", "fix": "c", "seen": "d"}]
