@@ -37,6 +37,8 @@ def test_merged_errors_are_permanent_if_one_is() -> None:
         "  - [domain-key-lost] b",
         "        see: kubectl x",
     ]
+    assert merged([retryable, permanent], finish=True).id == "several-retryable"
+    assert merged([permanent, PermanentError("domain-key-lost", "c")], finish=True).id == "several-errors"
 
 
 def test_only_ten_merged_errors_are_listed() -> None:

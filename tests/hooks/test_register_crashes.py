@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Register
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.plan import Summary
+from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit
 from kuscia_hooks.steps import register, routes
 from tests.hooks.builders import context, register_config, routes_config, run_step
@@ -95,7 +97,9 @@ class World:
 
 
 @pytest.fixture
-def world(core: FakeCore, kuscia: Kuscia, endpoint: str, key_pem: bytes) -> World:
+def world(core: FakeCore, kuscia: Kuscia, endpoint: str, key_pem: bytes, monkeypatch: pytest.MonkeyPatch) -> World:
+    # To check an RSA key takes longer than an attempt.
+    monkeypatch.setattr(domain_key, "load_key", functools.cache(domain_key.load_key))
     return World(core, kuscia, endpoint, key_pem)
 
 

@@ -134,10 +134,14 @@ def caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
     return error is not None
 
 
-def merged(errors: Sequence[StepError]) -> StepError:
-    """Return several errors as one, which is retryable when one of them is. Raises ValueError for none.
+def merged(errors: Sequence[StepError], *, finish: bool = False) -> StepError:
+    """Return several errors as one, which is permanent when one of them is. Raises ValueError for none.
 
-    A step thus finishes what it can before it fails for what requires manual action. One error of several items, such as that of all requests to a server that is gone, is listed once.
+    One error of several items, such as that of all requests to a server that is gone, is listed once.
+
+    Args:
+        finish: return a retryable error when one of them is, so that the step finishes what it can before it fails for
+            what requires manual action.
     """
     if not errors:
         raise ValueError("no errors to merge")
@@ -147,6 +151,6 @@ def merged(errors: Sequence[StepError]) -> StepError:
     lines = [f"{len(errors)} errors:", *(f"  - {error}".replace("\n", "\n    ") for error in errors[:SHOWN])]
     if len(errors) > SHOWN:
         lines.append(f"  and {len(errors) - SHOWN} more")
-    permanent = all(isinstance(error, PermanentError) for error in errors)
+    permanent = (all if finish else any)(isinstance(error, PermanentError) for error in errors)
     message = "\n".join(lines)
     return PermanentError("several-errors", message) if permanent else RetryableError("several-retryable", message)

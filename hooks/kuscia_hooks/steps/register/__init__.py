@@ -103,4 +103,4 @@ def _merged(errors: Sequence[StepError]) -> StepError:
     """Return all errors as one, the invalid values as one list."""
     problems = [problem for error in errors if isinstance(error, ConfigError) for problem in error.problems]
     others = [error for error in errors if not isinstance(error, ConfigError)]
-    return merged([*others, *([invalid("register", problems)] if problems else [])])
+    return merged([*others, *([invalid("register", problems)] if problems else [])], finish=True)
