@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from testbed.cluster.join import Opening, load_balancer_address
 from testbed.cluster.local import Cluster
@@ -19,6 +20,7 @@ from testbed.servers.ingress import Controller, Settings
 from tests.e2e import messages
 from tests.e2e.messages import Message
 from tests.e2e.partners import Away, Partners, away_cluster, name_for, node_port, own_tables, partners
+from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
@@ -226,6 +228,37 @@ def run_behind_ingresses(
     assert upload(both.away, home, port, ours, "/master/", 3 * 2**20) == 401
     assert upload(both.away, home, port, "other.example.com", "/master/", 1) == 404
     assert not reachable(both.away, home, 31080)
+
+
+def test_invitation_and_token_from_the_master(demo: Demo, images: Path, away: Away) -> None:
+    """bob installs only what `kubectl kuscia invite` printed: the values, and the Secret with the token apart."""
+    openings = node_port("master", "alice"), node_port("bob")
+    with partners(demo, images, away, "invited", *openings) as both:
+        here, there = both.here, both.there
+        here.install("master", "partner", "nodeport", values=reach(both, **ends(both)))
+        namespace = here.namespace("master")
+        said = kuscia(here.kubectl, "invite", "bob", "--endpoint", both.node_port("master"), "-n", namespace)
+        assert said.code == 0, said
+        secret = kuscia(here.kubectl, "invite", "bob", "--token", "-n", namespace)
+        assert secret.code == 0, secret
+        token = yaml.safe_load(secret.text)
+        assert token["data"]["token"] not in said.text
+        assert base64.b64decode(token["data"]["token"]).decode() not in said.text
+
+        release = there.release("bob")
+        there.kubectl.ensure_namespace(release.namespace)
+        # The test bed has its own names of namespaces.
+        token["metadata"]["namespace"] = release.namespace
+        there.kubectl.apply(json.dumps(token))
+        invited = merged(yaml.safe_load(said.text), {"lite": {"master": {"tokenSecret": token["metadata"]["name"]}}})
+        there.install("bob", "nodeport", values=invited)
+        eventually(lambda: nodes(both, "bob") == ["Ready"], RECONNECT_SECONDS, "node of bob Ready")
+        assert base64.b64decode(token["data"]["token"]).decode() not in there.log("bob", "prepare")
+
+
+def ends(both: Partners) -> dict[str, str]:
+    """Return the endpoints of the lites."""
+    return {"alice": both.node_port("alice"), "bob": both.node_port("bob")}
 
 
 def give_address(made: Variant, party: str, address: object) -> None:

@@ -97,3 +97,52 @@ def test_reports_all_invalid_arguments(kube: Kube) -> None:
     assert refused.value.id == "invalid-arguments"
     for text in ("DOMAIN", "Bad ID", "--endpoint", "kuscia.example.com"):
         assert text in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("external", "values"),
+    [
+        (None, None),
+        ({"type": "Ingress", "url": "https://kuscia.example.com"}, None),
+        ({"type": "LoadBalancer", "service": SERVICE}, {"enabled": True, "type": "LoadBalancer"}),
+        ({"type": "NodePort", "service": SERVICE}, {"enabled": True, "type": "NodePort"}),
+    ],
+)
+def test_partner_exposes_its_gateway_as_the_master_does(
+    kube: Kube, external: dict[str, Any] | None, values: dict[str, Any] | None
+) -> None:
+    config = master_release(external=external)
+    invitation = attempt(config, kube, "carl", "https://kuscia.example.com")
+    lite = yaml.safe_load(invitation)["lite"]
+    assert lite.get("service", {}).get("external") == values
+    assert f"exposed as {external['type'] if external else 'ClusterIP'}" in invitation
+
+
+def test_lists_versions_and_all_images(kube: Kube) -> None:
+    images = ["docker.io/secretflow/kuscia:1.1.0b0", "example.com/kuscia-hooks:0.1.0", "example.com/psi:1"]
+    config = master_release(images=images, chartVersion="0.1.0")
+    invitation = attempt(config, kube, "carl", "https://kuscia.example.com")
+    assert [line for line in images if f"\n#   {line}\n" not in invitation] == []
+    assert "Chart kuscia 0.1.0" in invitation
+
+
+@pytest.mark.parametrize(
+    ("chart", "arguments"),
+    [
+        ("./charts/kuscia", "./charts/kuscia -n lite-carl"),
+        ("oci://example.com/charts/kuscia", "oci://example.com/charts/kuscia --version 0.1.0 -n lite-carl"),
+        ("$(reboot)", "'$(reboot)' --version 0.1.0 -n lite-carl"),
+    ],
+)
+def test_names_the_source_of_the_chart(kube: Kube, chart: str, arguments: str) -> None:
+    invitation = attempt(master_release(chartVersion="0.1.0"), kube, "carl", "https://kuscia.example.com", chart)
+    assert f"helm install kuscia {arguments} " in invitation
+
+
+def test_token_is_printed_apart(core: FakeCore, kube: Kube) -> None:
+    """The command does not even read it."""
+    core.put("secrets", "ns", "kuscia-deploy-token-carl", data={"token": "c2VjcmV0"})
+    invitation = attempt(MASTER, kube, "carl", "https://kuscia.example.com")
+    assert core.calls == []
+    assert "kubectl kuscia invite carl --token -n ns" in invitation
+    assert "--set lite.master.tokenSecret=kuscia-deploy-token-carl" in invitation

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 SCRIPT = Path(__file__).parents[2] / "bin/kubectl-kuscia"
 # In namespace b the command exits with 1. The file `calls` records what is created and deleted.
@@ -15,7 +16,10 @@ case "$*" in
 "get cronjobs -A -l "*) printf 'a kuscia-a-doctor kuscia\\nb kuscia-b-doctor kuscia\\n' ;;
 "get cronjobs -n many "*) for i in 1 2 3 4 5 6; do echo "many kuscia-$i-doctor r$i"; done ;;
 "get cronjobs -n a "*) echo 'a kuscia-a-doctor kuscia' ;;
+"get cronjobs -n hub "*) echo 'hub kuscia-master-doctor kuscia' ;;
 "get cronjobs "*) ;;
+"-n hub get secret kuscia-deploy-token-bob "*) printf 'dG9rZW4=' ;;
+"-n hub get secret "*) echo 'not found' >&2; exit 1 ;;
 "get jobs -n half "*) printf 'half kuscia \\nhalf done 1\\n' ;;
 "get jobs "*) ;;
 "get secrets -n nowhere "*) echo ' nowhere/other (deployed)' ;;
@@ -156,6 +160,35 @@ def test_shows_jobs_and_events_of_a_release_without_cronjob(kubectl: Path) -> No
     assert "exceeded quota: [31msmall" in result.stdout
     assert "kubectl describe resourcequota -n half" in result.stdout
     assert "done" not in result.stderr
+
+
+def test_prints_the_deploy_token_as_a_secret_without_any_job(kubectl: Path) -> None:
+    result = kuscia(kubectl, "invite", "bob", "--token", "-n", "hub")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert yaml.safe_load(result.stdout) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "kuscia-deploy-token-bob", "namespace": "lite-bob"},
+        "type": "Opaque",
+        "data": {"token": "dG9rZW4="},
+    }
+    assert not (kubectl.parent / "calls").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "error_id"),
+    [
+        (["invite", "carol", "--token", "-n", "hub"], "deploy-token-not-found"),
+        (["invite", "x; y", "--token", "-n", "hub"], "invalid-domain"),
+        (["invite", "--token", "-n", "hub"], "invalid-domain"),
+        (["invite", "bob", "--token", "-A"], "several-masters"),
+        (["status", "--token"], "unsupported-argument"),
+    ],
+)
+def test_prints_no_secret_without_a_token(kubectl: Path, args: list[str], error_id: str) -> None:
+    result = kuscia(kubectl, *args)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"ERROR [{error_id}] " in result.stderr
 
 
 EVENT = 'pods "x" is forbidden: exceeded quota: compute, requested: limits.cpu=1'

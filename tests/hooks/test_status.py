@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import kuscia_state, output, status
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -77,6 +78,23 @@ def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Kuscia
     assert json.loads(output.as_json(found)) == found
 
 
+def test_shows_what_the_steps_left_alone(core: FakeCore, kube: Kube) -> None:
+    report = {"foreign": ["a/b"], "leftover": ["carol/alice", "carol/bob"]}
+    core.put("configmaps", "ns", "ledger", data={"routes": "{}", "routes.report": json.dumps(report)})
+
+    def rows(config: Release) -> list[tuple[str, str, str]]:
+        found = status.collect(config, kube, closed)["leftAlone"]
+        assert {row["kind"] for row in found} == {"routes"}
+        return [(row["object"], row["state"], row["command"].rpartition(" ")[2]) for row in found]
+
+    assert rows(MASTER) == [
+        ("a/b", "foreign", "master.adopt.routes=true"),
+        ("carol/alice", "leftover", "master.prune.routes=true"),
+        ("carol/bob", "leftover", "master.prune.routes=true"),
+    ]
+    assert {value for _, _, value in rows(lite_release())} == {"lite.data.adopt=true", "lite.data.prune=true"}
+
+
 def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: KusciaAPI) -> None:
     core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
     text = status.as_text(status.collect(MASTER, kube, lambda: master))
@@ -105,11 +123,11 @@ def test_prints_rich_tables_on_terminal(
     assert "[red] [1mx" in text
 
 
+def closed() -> Any:
+    raise RetryableError("kusciaapi-busy", "it is busy", see="kubectl get pods")
+
+
 def test_shows_pods_and_reason_without_kusciaapi(core: FakeCore, kube: Kube) -> None:
-
-    def closed() -> Any:
-        raise RetryableError("kusciaapi-busy", "it is busy", see="kubectl get pods")
-
     core.pods["ns"] = [pod("kuscia-master-x", "master", initContainerStatuses=[container("prepare", running={})])]
     found = status.collect(MASTER, kube, closed)
     assert found["pods"][0]["phase"] == "Init: prepare"

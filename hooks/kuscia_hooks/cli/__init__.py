@@ -154,9 +154,10 @@ def logs(
 @inspection("invite carol --endpoint https://kuscia.example.com")
 @click.argument("domain")
 @option("--endpoint", default="", help="Address at which the partner reaches this gateway.")
-def invite(settings: Any, kube: Any, _: Callable[[], Any], domain: str, endpoint: str) -> int:
+@option("--chart", default="./charts/kuscia", show_default=True, help="Where the partner gets the chart.")
+def invite(settings: Any, kube: Any, _: Callable[[], Any], domain: str, endpoint: str, chart: str) -> int:
     """Print the values that DOMAIN, a partner in another cluster, needs to install. Contains no secrets."""
     from kuscia_hooks.inspect import invite as command
 
-    print_text(command.attempt(settings, kube, domain, endpoint))
+    print_text(command.attempt(settings, kube, domain, endpoint, chart))
     return 0

@@ -1,7 +1,7 @@
 """`invite`: prints what the operator of a master sends to a partner in a different cluster.
 
-The invitation has no secret: the partner is admitted by its public certificate, or by a deploy token that is sent
-separately.
+The invitation has no secret: the partner is admitted by its public certificate, or by a deploy token, which the plugin
+prints apart, with the permissions of its user (bin/kubectl-kuscia).
 """
 
 from typing import Any
@@ -15,6 +15,14 @@ from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.inspect.known.commands import UPGRADE
 
 PLACEHOLDER = "<node address>"
+CHART = "./charts/kuscia"
+TOKEN_SECRET = "kuscia-deploy-token-{domain}"  # noqa: S105 - a name, which bin/kubectl-kuscia uses too
+_EXPOSURE = {
+    "ClusterIP": "Partners in other clusters cannot reach it.",
+    "LoadBalancer": "These values expose your gateway in the same way.",
+    "NodePort": "These values expose your gateway in the same way.",
+    "Ingress": "Expose your gateway with an Ingress too (values/ingress-nginx.yaml), or with a load balancer.",
+}
 
 
 def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
@@ -61,35 +69,42 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     )
 
 
-def invitation(config: Release, domain: str, address: str, note: str) -> str:
+def invitation(config: Release, domain: str, address: str, note: str, chart: str) -> str:
     """Return the invitation: a values file with instructions as comments.
 
     Args:
         domain: domain ID of the partner.
         address: endpoint of the master for the partner.
         note: about the endpoint; "" for none.
+        chart: where the partner gets the chart: a path, or a reference for helm.
     """
-    values = {
-        "master": {"enabled": False},
-        "lite": {
-            "enabled": True,
-            "domainId": domain,
-            "master": {"endpoint": address, "namespace": "", "tokenSecret": ""},
-        },
+    lite: dict[str, Any] = {
+        "enabled": True,
+        "domainId": domain,
+        "master": {"endpoint": address, "namespace": "", "tokenSecret": ""},
     }
-    release = f"kuscia-lite-{domain}"
+    exposed = config.external.type if config.external else "ClusterIP"
+    if exposed in ("LoadBalancer", "NodePort"):
+        lite["service"] = {"external": {"enabled": True, "type": exposed}}
+    values = {"master": {"enabled": False}, "lite": lite}
+    install = f"{_chart(chart, config.chart_version)} -n lite-{domain}"
+    release, namespace = quoted(config.release), quoted(config.namespace)
+    partner = f"kuscia-lite-{domain}"
     known = config.domains.get(domain)
     lines = [
         f"# Invitation of {domain} to the master {config.domain_id}; its gateway uses "
         f"{split_endpoint(config.gateway).scheme}.",
+        f"# The gateway of the master is exposed as {exposed}. {_EXPOSURE[exposed]}",
         *([f"# NOTE: {note}"] if note else []),
+        f"# Chart kuscia {config.chart_version}. The cluster of {domain} must be able to pull these images:",
+        *(f"#   {printable(image)}" for image in config.images),
         f"# 1. {domain} saves this as invited.yaml and installs:",
-        f"#      helm install kuscia ./charts/kuscia -n lite-{domain} --create-namespace -f invited.yaml",
+        f"#      helm install kuscia {install} --create-namespace -f invited.yaml",
         "#    Add runtime, capacity and data (for an example see values/alice.yaml). Set the hooks image if it is in a",
         "#    different registry: global.kuscia.hooksImage.repository (README.md, Install).",
         yaml.safe_dump(values, sort_keys=False).rstrip(),
         f"# 2. {domain} sends back its public certificate (not a secret) and the endpoint of its gateway (port 1080):",
-        f"#      kubectl get configmap {release}-domain-cert -n lite-{domain} -o jsonpath='{{.data.domain\\.crt}}'",
+        f"#      kubectl get configmap {partner}-domain-cert -n lite-{domain} -o jsonpath='{{.data.domain\\.crt}}'",
         "# 3. Add to the values of the master:",
         "#      master:",
         "#        domains:",
@@ -97,21 +112,32 @@ def invitation(config: Release, domain: str, address: str, note: str) -> str:
         "#            cert: |",
         "#              -----BEGIN CERTIFICATE----- …",
         f"#            endpoint: {(known.endpoint if known else None) or f'https://<{domain}>:1080'}",
-        f"#      helm upgrade {config.release} ./charts/kuscia -n {config.namespace} -f <values of the master>",
+        f"#      helm upgrade {release} ./charts/kuscia -n {namespace} -f <values of the master>",
         f"# Until then the pod of {domain} stays in Init and logs the reason. Instead of using a certificate, you can",
-        "# send a deploy token over a secure channel (values/alice-own-token.yaml):",
-        f"#      kubectl get secret kuscia-deploy-token-{domain} -n {config.namespace} "
-        "-o jsonpath='{.data.token}' | base64 -d",
+        "# send a deploy token over a secure channel, apart from this file. Add the domain with its endpoint to the",
+        "# values of the master, then print a Secret with the token:",
+        f"#      kubectl kuscia invite {domain} --token -n {namespace} > token.yaml",
+        f"# {domain} creates it and installs with it:",
+        f"#      kubectl create namespace lite-{domain}; kubectl apply -f token.yaml",
+        f"#      helm upgrade --install kuscia {install} -f invited.yaml "
+        f"--set lite.master.tokenSecret={TOKEN_SECRET.format(domain=domain)}",
     ]
     return "\n".join(lines)
 
 
-def attempt(config: Release, kube: Kube, domain: str, given: str) -> str:
+def _chart(chart: str, version: str) -> str:
+    """Return the chart as arguments of helm; a reference to a registry or repository needs the version."""
+    local = chart.startswith((".", "/"))
+    return quoted(chart) if local or not version else f"{quoted(chart)} --version {quoted(version)}"
+
+
+def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = CHART) -> str:
     """Return the invitation.
 
     Args:
         domain: domain ID of the partner.
         given: endpoint of the master for the partner; "" to find it.
+        chart: where the partner gets the chart.
 
     Raises:
         ConfigError: `not-a-master` or `invalid-arguments`.
@@ -125,7 +151,7 @@ def attempt(config: Release, kube: Kube, domain: str, given: str) -> str:
         )
     _check(domain, given)
     address, note = (given, "") if given else endpoint(config, kube)
-    return invitation(config, domain, address, note)
+    return invitation(config, domain, address, note, chart)
 
 
 def _check(domain: str, given: str) -> None:

@@ -24,6 +24,7 @@ def as_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any
     Args:
         columns: keys of the rows, in camelCase; the heads of the table are their words.
     """
+    title = _words(title).lower()
     if not rows:
         return f"{title}: none"
     cells = [[_cell(row[column]) for column in columns] for row in rows]

@@ -1,22 +1,28 @@
 """`status`: pods, runs of the steps, domains, routes, tables and jobs of a release."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from kuscia_hooks.cluster import ledger
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.text import quoted
 from kuscia_hooks.inspect import kuscia_state, output
+from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.parts import Part, Parts
 from kuscia_hooks.inspect.step_runs import component, step_runs
 from kuscia_hooks.kuscia import gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
 
+SCHEMA = 1
+"""Version of the JSON output; it changes when a field is removed or gets another meaning."""
 _HEADS = {
     "pods": ("name", "step", "ready", "phase", "restarts", "started"),
     "steps": ("step", "name", "state", "started", "seconds"),
     "domains": ("domain", "node", "status", "version", "heartbeat"),
     "routes": ("route", "endpoint", "ready", "reason"),
+    "leftAlone": ("kind", "object", "state", "command"),
     "tables": ("domain", "table", "dataSource", "columns", "grantedTo"),
     "jobs": ("job", "state", "created"),
 }
@@ -47,6 +53,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
     labels = f"{selector(config)},app.kubernetes.io/component!=doctor"
     pods = parts.start("pods", lambda: kube.pods(config.namespace, labels))
     jobs = parts.start("Jobs", lambda: kube.jobs(config.namespace, labels))
+    reports = parts.start("ledger", lambda: ledger.reports(kube, config.namespace, config.ledger))
     api = parts.start("KusciaAPI", open_api)
     master = master_of(config, parts)
     domains = kuscia_state.own_domains(config)
@@ -60,6 +67,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
     latest = parts.start("jobs", lambda: kuscia_state.jobs(api.get()))
 
     found: dict[str, Any] = {
+        "schema": SCHEMA,
         "domain": config.domain_id,
         "mode": config.mode,
         "release": config.release,
@@ -67,6 +75,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
         "gateway": config.gateway,
         "pods": pod_rows(pods.get_or([])),
         "steps": step_runs(jobs.get_or([]), pods.get_or([]), config.mode),
+        "leftAlone": left_alone(config, reports.get_or({})),
     }
     if not api.problem():
         found |= {
@@ -82,6 +91,22 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> d
 
 def _tables(api: Part[KusciaAPI], domain: str) -> list[dict[str, Any]]:
     return kuscia_state.tables(api.get(), domain)
+
+
+def left_alone(config: Release, reports: Mapping[str, ledger.Report]) -> list[dict[str, str]]:
+    """Return the objects that the last runs of the steps left alone, each with the command that changes that.
+
+    `foreign` objects were not created by this release and differ from its values; `leftover` objects were created by it
+    and are no longer in its values (docs/adr/0012).
+    """
+    upgrade = UPGRADE.format(release=quoted(config.release), namespace=quoted(config.namespace))
+    rows = []
+    for kind, report in sorted(reports.items()):
+        for state, action, names in (("foreign", "adopt", report.foreign), ("leftover", "prune", report.leftover)):
+            value = f"master.{action}.{kind}" if config.mode == "master" else f"lite.data.{action}"
+            command = f"{upgrade} --set {quoted(value)}=true"
+            rows += [{"kind": kind, "object": name, "state": state, "command": command} for name in names]
+    return rows
 
 
 def pod_rows(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:

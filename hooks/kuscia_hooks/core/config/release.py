@@ -35,6 +35,8 @@ class Release(ApiStep):
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None
     external: External | None = None
+    chart_version: str = ""
+    images: list[Name] = []
     master: Master | None = None
     engines: InspectedEngines | None = None
     partners: list[DomainId] = []
