@@ -6,6 +6,7 @@ CLUSTER ?= kuscia##           Local cluster name; "current" is your kubeconfig's
 IMAGE_PREFIX ?=##             Registry path to push images to (required with CLUSTER=current)
 KUSCIA_IMAGE ?=##             Kuscia image to test instead of the stand-in, such as docker-archive:kuscia.tar
 CONFIG ?= kuscia.yaml##       Configuration of `make sim`
+FIGURES ?=##                  Parts of `make bench`, such as "small start"; default: all
 TESTS ?=##                    Tests of `make pytest`, such as tests/hooks/test_keys.py
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kuscia-chart
@@ -125,6 +126,10 @@ test: lint unit test-testbed e2e ## What CI runs
 
 test-all: lint unit test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
+
+.PHONY: bench
+bench: deps ## Measure the steps (under 15 minutes); results in bench/
+	@$(PY) -m bench --cluster $(CLUSTER) $(FIGURES)
 
 pytest: deps ## Run TESTS alone
 	pytest $(TESTS)

@@ -21,7 +21,17 @@ STYLE = Path(__file__).resolve().parent
 ROOT = STYLE.parent
 MAX_EXCEPTIONS = 20
 SUFFIXES = {".md", ".py", ".sh", ".tpl", ".txt", ".yaml", ".yml"}
-DEFAULT_PATHS = ["charts", "hooks", "bin", "docs", "values", "testbed", "examples", *map(str, ROOT.glob("*.md"))]
+DEFAULT_PATHS = [
+    "charts",
+    "hooks",
+    "bin",
+    "bench",
+    "docs",
+    "values",
+    "testbed",
+    "examples",
+    *map(str, ROOT.glob("*.md")),
+]
 SKIPPED = re.compile(r"/(\.\w+|__pycache__|recordings|go\.\w+|charts/kuscia/tests)(/|$)|requirements|/tests?/|/test_")
 
 
