@@ -189,7 +189,7 @@ def _outputs(job: dict[str, Any]) -> list[tuple[str, str]]:
 def _abandon(api: KusciaAPI, job: ExampleJob, job_id: str) -> None:
     """Stop and delete the job when the step is stopped, and mark results that it has registered."""
     # The step may have been interrupted within a request of `api`.
-    with api.separate() as separate:
+    with api.separate() as separate, bounded_by(Deadline(CLEANUP_SECONDS)):
         _stop(separate, job_id)
         _mark(separate, job.parties, output_of(job, job_id), job_id, results.FAILED)
         _delete(separate, job_id)
