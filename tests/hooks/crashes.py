@@ -10,10 +10,12 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import TimedOut
+from kuscia_hooks.tables.s3 import Store
 
 WAYS = ("kill before", "kill after", "lost", "timeout")
 _READING = ("query", "batchQuery", "list", "healthZ")
 _KUBE_WRITES = ("create_secret", "set_secret", "delete_secret", "create_configmap", "set_configmap")
+_METHODS = (*((Kube, name) for name in _KUBE_WRITES), (Store, "upload"))
 
 
 class Killed(BaseException):
@@ -66,12 +68,12 @@ def interrupted(at: int | None = None, way: str = "") -> Iterator[Writes]:
             return once(api, path, *args, **options)
         return writes.make(path, lambda: once(api, path, *args, **options))
 
-    def counted(name: str) -> Callable[..., Any]:
-        method = getattr(Kube, name)
+    def counted(kind: type, name: str) -> Callable[..., Any]:
+        method = getattr(kind, name)
         return lambda *args, **options: writes.make(name, lambda: method(*args, **options))
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(KusciaAPI, "once", ask))
-        for name in _KUBE_WRITES:
-            stack.enter_context(patch.object(Kube, name, counted(name)))
+        for kind, name in _METHODS:
+            stack.enter_context(patch.object(kind, name, counted(kind, name)))
         yield writes

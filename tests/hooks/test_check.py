@@ -1,5 +1,6 @@
 import json
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from kuscia_hooks.core.config import Check
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
-from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
 from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, context
 from tests.hooks.conftest import secret_data
+from tests.hooks.crashes import WAYS, Killed, interrupted
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply
@@ -103,10 +104,6 @@ def test_checks_run_side_by_side(kube: Kube, endpoint: str, monkeypatch) -> None
     assert attempt(check_lite(endpoint, engines=engines), kube).failed == 0
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 def with_engines(kuscia: Kuscia, minio: FakeS3) -> None:
     """Let each job register its result in both domains, and write the file of alice."""
 
@@ -124,36 +121,17 @@ def with_engines(kuscia: Kuscia, minio: FakeS3) -> None:
     kuscia.replies["job/create"] = create
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("position", range(5))
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("at", range(4))
 def test_interrupted_check_leaves_nothing_after_the_next_one(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, monkeypatch, moment: str, position: int
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, monkeypatch, way: str, at: int
 ) -> None:
-    """The process of the master's check is killed before or after one of its requests that change something."""
     del kuscia.tables["alice", "psi-output-1"], kuscia.tables["bob", "psi-output-1"]
     tables, objects = set(kuscia.tables), set(minio.buckets["b"])
     with_engines(kuscia, minio)
-    once, writes = KusciaAPI.once, []
-
-    def dying(self: KusciaAPI, path: str, body: dict[str, Any], **more: Any) -> Any:
-        if path.endswith(("query", "Query", "list", "healthZ")):
-            return once(self, path, body, **more)
-        writes.append(path)
-        if moment == "before" and len(writes) == position + 1:
-            raise Killed
-        answer = once(self, path, body, **more)
-        if len(writes) == position + 1:
-            raise Killed
-        return answer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(KusciaAPI, "once", dying)
-        try:
-            attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube)
-        except Killed:
-            pass
-        else:
-            assert position == len(writes) == 4, writes
+    with interrupted(at, way) as writes, suppress(Killed):
+        attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube)
+    assert at < len(writes.names)
     monkeypatch.setattr(runner, "new_id", lambda: "psi-2")
     assert attempt(check_master(endpoint, exampleJob=EXAMPLE_JOB), kube).failed == 0
     assert kuscia.jobs == {}

@@ -1,21 +1,24 @@
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.errors import PermanentError, RetryableError
-from kuscia_hooks.core.plan import Plan, Summary
+from kuscia_hooks.cluster.ledger import reports
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
 from tests.hooks.builders import ALICE_TABLE, OSS_SOURCE, context, data_config, run_step
 from tests.hooks.conftest import recordings, secret_data
+from tests.hooks.crashes import WAYS, Killed, interrupted
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.fakes.kuscia import Kuscia, Reply
 from tests.hooks.fakes.s3 import FakeS3
 
 
@@ -63,45 +66,6 @@ def test_recorded_table_equals_its_request() -> None:
     ):
         assert not domain_data.same_table({**sent, **change}, got)
     assert domain_data.same_table({**sent, "attributes": {}, "columns": []}, got)
-
-
-def wanted(grants: int = 1) -> dict[str, list[dict[str, Any]]]:
-    return {
-        "source": [domain_data.wanted_source(data_config(), ("a", "b"))],
-        "tables": [domain_data.wanted_table(data_config(), data_config().tables[0])],
-        "grants": [domain_data.wanted_grant(data_config(), "alice-table", "bob")][:grants],
-    }
-
-
-def test_plan() -> None:
-    bodies = wanted()
-    absent = {kind: {_id(body): None for body in each} for kind, each in bodies.items()}
-    plan = domain_data.plan_data(bodies, absent)
-    assert [str(action) for action in plan.actions] == [
-        "create DomainDataSource default-data-source",
-        "create DomainData alice-table",
-        "create DomainDataGrant alice-table-bob",
-    ]
-    there = {kind: {_id(body): body for body in each} for kind, each in bodies.items()}
-    there["grants"] = {"alice-table-bob": {"data": bodies["grants"][0]}}
-    assert domain_data.plan_data(bodies, there) == Plan((), 3)
-    changed = {
-        **there,
-        "grants": {"alice-table-bob": {"data": {**bodies["grants"][0], "grant_domain": "carol"}}},
-    }
-    assert [str(a) for a in domain_data.plan_data(bodies, changed).actions] == [
-        "update DomainDataGrant alice-table-bob"
-    ]
-    revoked = domain_data.plan_data(wanted(0), {**there, "grants": {}}, ["alice-table-bob"], ["old-table"])
-    assert [str(a) for a in revoked.actions] == [
-        "delete DomainDataGrant alice-table-bob (no longer in the values)",
-        "delete DomainData old-table (no longer in the values)",
-    ]
-    assert revoked.unchanged == 2
-
-
-def _id(body: dict[str, Any]) -> str:
-    return body.get("domaindatagrant_id") or body.get("domaindata_id") or body["datasource_id"]
 
 
 @pytest.fixture(autouse=True)
@@ -172,18 +136,241 @@ def test_updates_a_changed_table(kube: Kube, kuscia: Kuscia, endpoint: str) -> N
     assert kuscia.tables["alice", "alice-table"]["attributes"] == {"description": "new"}
 
 
-def test_deletes_only_grants_of_the_release(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    attempt(endpoint, kube)
+# Content of each kind that the release did not create, equal to the values and different from them.
+OSS_INFO = {
+    "endpoint": "https://s3.example.com",
+    "bucket": "b",
+    "prefix": "p",
+    "access_key_id": "alice",
+    "access_key_secret": "hunter2",
+    "version": "s3v4",
+}
+EQUAL: dict[str, dict[str, Any]] = {
+    "sources": {"type": "oss", "info": {"oss": OSS_INFO}, "access_directly": True},
+    "tables": domain_data.wanted_table(data_config(), data_config().tables[0]),
+    "grants": {"domaindata_id": "alice-table", "grant_domain": "bob"},
+}
+DIFFERENT: dict[str, dict[str, Any]] = {
+    "sources": {**EQUAL["sources"], "info": {"oss": {**OSS_INFO, "bucket": "theirs"}}},
+    "tables": {**EQUAL["tables"], "attributes": {"by": "hand"}},
+    "grants": {**EQUAL["grants"], "grant_domain": "carol"},
+}
+KINDS = ("sources", "tables", "grants")
+
+
+def objects(kuscia: Kuscia, kind: str) -> dict[Any, dict[str, Any]]:
+    return {"sources": kuscia.sources, "tables": kuscia.tables, "grants": kuscia.grants}[kind]
+
+
+KEYS: dict[str, Any] = {
+    "sources": "default-data-source",
+    "tables": ("alice", "alice-table"),
+    "grants": "alice-table-bob",
+}
+
+
+def entries(core: FakeCore, kind: str) -> set[str]:
+    """Return the names in the ledger."""
+    return set(json.loads((core.data("configmaps", "ns", "ledger") or {}).get(kind, "{}")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_object_is_unchanged_and_not_entered(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, kind: str
+) -> None:
+    objects(kuscia, kind)[KEYS[kind]] = dict(EQUAL[kind])
+    summary = attempt(endpoint, kube)
+    assert (summary.foreign, summary.failed) == (0, 0)
+    assert entries(core, kind) == set()
+    assert objects(kuscia, kind)[KEYS[kind]] == EQUAL[kind]
+    for other in KINDS:
+        assert len(entries(core, other)) == (other != kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_foreign_object_is_left_alone(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, kind: str
+) -> None:
+    objects(kuscia, kind)[KEYS[kind]] = dict(DIFFERENT[kind])
+    summary = Summary()
+    if kind == "sources":
+        # Its tables would be read from a different place.
+        with fails("foreign-data-source"):
+            attempt(endpoint, kube, summary)
+        assert kuscia.tables == {}
+    else:
+        attempt(endpoint, kube, summary)
+    assert (summary.foreign, summary.updated) == (1, 0 if kind == "sources" else 1)
+    assert objects(kuscia, kind)[KEYS[kind]] == DIFFERENT[kind]
+    assert entries(core, kind) == set()
+    name = KEYS[kind][1] if kind == "tables" else KEYS[kind]
+    assert list(reports(kube, "ns", "ledger")[kind].foreign) == [name]
+    if kind != "grants":
+        assert minio.puts == [], "content of a table that others declared"
+        assert kuscia.grants == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adopts_a_foreign_object(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, kind: str) -> None:
+    objects(kuscia, kind)[KEYS[kind]] = dict(DIFFERENT[kind])
+    assert attempt(endpoint, kube, adopt=True).foreign == 0
+    assert len(entries(core, kind)) == 1
+    assert attempt(endpoint, kube).unchanged == 4
+    found = objects(kuscia, kind)[KEYS[kind]]
+    assert {key: found[key] for key in EQUAL[kind] if key != "info"} == {
+        key: value for key, value in EQUAL[kind].items() if key != "info"
+    }
+
+
+def test_object_of_others_is_not_overwritten(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
+    minio.store("b", "p/alice.csv", b"id1,age\n7,8\n", {})
+    with fails("object-not-uploaded"):
+        attempt(endpoint, kube)
+    assert minio.puts == []
+    assert kuscia.tables == {}
+    attempt(endpoint, kube, adopt=True)
+    assert minio.puts == ["p/alice.csv"]
+
+
+@pytest.mark.parametrize("kind", ["tables", "grants"])
+def test_id_of_a_partner_is_not_overwritten(kube: Kube, kuscia: Kuscia, endpoint: str, kind: str) -> None:
+    """A table that bob granted to alice has a copy in alice's domain, with the same ID."""
+    received = {**EQUAL[kind], "author": "bob", "grant_domain": "alice"}
+    objects(kuscia, kind)[KEYS[kind]] = dict(received)
+    with fails("id-taken-by-partner"):
+        attempt(endpoint, kube, adopt=True)
+    assert objects(kuscia, kind)[KEYS[kind]] == received
+
+
+def test_reports_leftovers_and_prunes_exactly_those(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = {**ALICE_TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
+    attempt(endpoint, kube, tables=[ALICE_TABLE, second], grants=[{"table": "second", "domain": "bob"}])
     kuscia.grants["by-hand"] = {"grant_domain": "zoe"}
-    assert attempt(endpoint, kube, grants=[]).deleted == 1
-    assert set(kuscia.grants) == {"by-hand"}
-    assert attempt(endpoint, kube, grants=[]).deleted == 0
+    kuscia.tables["alice", "by-hand"] = {"datasource_id": "default-data-source"}
+    other = {**OSS_SOURCE, "id": "lake"}
+    summary = attempt(endpoint, kube, source=other)
+    assert (summary.deleted, summary.leftover) == (0, 3)
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING [leftover-object]")]
+    assert len(warnings) == 3
+    assert set(kuscia.sources) == {"default-data-source", "lake"}
+    found = reports(kube, "ns", "ledger")
+    assert {kind: list(report.leftover) for kind, report in found.items()} == {
+        "sources": ["default-data-source"],
+        "tables": ["second"],
+        "grants": ["second-bob"],
+    }
+    kuscia.asked.clear()
+    assert attempt(endpoint, kube, source=other, prune=True).deleted == 3
+    assert kuscia.paths(writes=True) == ["domaindatagrant/delete", "domaindata/delete", "domaindatasource/delete"]
+    assert set(kuscia.grants) == {"alice-table-bob", "by-hand"}
+    assert set(kuscia.tables) == {("alice", "alice-table"), ("alice", "by-hand")}
+    assert set(kuscia.sources) == {"lake"}
+    assert "p/second.csv" in minio.buckets["b"], "objects are never deleted"
+    assert attempt(endpoint, kube, source=other).leftover == 0
+    assert reports(kube, "ns", "ledger") == {}
 
 
-def test_deletes_a_grant_that_was_already_deleted(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_forgets_leftovers_that_were_deleted(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.grants.clear()
-    assert attempt(endpoint, kube, grants=[]).failed == 0
+    summary = attempt(endpoint, kube, grants=[])
+    assert (summary.leftover, summary.failed) == (0, 0)
+    assert entries(core, "grants") == set()
+
+
+def test_objects_listed_by_an_earlier_release_belong_to_this_one(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    """Earlier versions recorded tables and grants with longer hashes, and no data source."""
+    for kind in KINDS:
+        objects(kuscia, kind)[KEYS[kind]] = dict(DIFFERENT[kind])
+    data = {"tables": '{"alice-table":"0123456789ab"}', "grants": '{"alice-table-bob":"0123456789ab"}'}
+    core.put("configmaps", "ns", "ledger", data=data)
+    summary = attempt(endpoint, kube)
+    assert (summary.updated, summary.foreign) == (3, 0)
+    assert all(len(entries(core, kind)) == 1 for kind in KINDS)
+
+
+def test_new_ledger_without_data_source_does_not_own_it(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    kuscia.sources["default-data-source"] = dict(EQUAL["sources"])
+    attempt(endpoint, kube)
+    with fails("foreign-data-source"):
+        attempt(endpoint, kube, source={**OSS_SOURCE, "prefix": "q"})
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["same values", "changed values"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("at", range(10))
+def test_run_after_an_interruption_reaches_the_values(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, way: str, changed: bool, at: int
+) -> None:
+    """What an interrupted run left is complete, or in the ledger, so that prune finds it."""
+    kuscia.tables["alice", "by-hand"] = by_hand = {"datasource_id": "default-data-source"}
+    with interrupted(at, way) as writes, suppress(Killed, StepError):
+        attempt(endpoint, kube)
+    assert at < len(writes.names)
+    later: dict[str, Any] = {}
+    if changed:
+        other = {**ALICE_TABLE, "id": "other", "name": "other.csv", "relativeUri": "other.csv"}
+        later = {"tables": [other], "grants": [{"table": "other", "domain": "carol"}]}
+    attempt(endpoint, kube, prune=True, **later)
+    name = "other" if changed else "alice-table"
+    assert set(kuscia.tables) == {("alice", name), ("alice", "by-hand")}, writes.names
+    assert set(kuscia.grants) == {f"{name}-{'carol' if changed else 'bob'}"}, writes.names
+    assert kuscia.tables["alice", "by-hand"] is by_hand
+    assert [entries(core, kind) for kind in KINDS] == [{"default-data-source"}, {name}, set(kuscia.grants)]
+    assert minio.buckets["b"][f"p/{name.replace('-table', '')}.csv"]
+    kuscia.asked.clear()
+    assert attempt(endpoint, kube, **later).unchanged == 4
+    assert kuscia.paths(writes=True) == []
+
+
+def test_interruptions_cover_every_write(kube: Kube, endpoint: str) -> None:
+    with interrupted() as writes:
+        attempt(endpoint, kube)
+    assert len(writes.names) == 10
+    assert {"upload", "create_configmap", "set_configmap"} < set(writes.names)
+    assert {path for path in writes.names if "/" in path} == {
+        "domaindatasource/update",
+        "domaindata/create",
+        "domaindatagrant/create",
+    }
+
+
+def test_copies_with_different_values_leave_nothing_without_an_entry(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    """A second copy runs completely while the first one creates its table."""
+    other = {**ALICE_TABLE, "id": "other", "name": "other.csv", "relativeUri": "other.csv"}
+
+    def meanwhile(body: dict[str, Any]) -> Reply:
+        del kuscia.replies["domaindata/create"]
+        kuscia.unlocked(lambda: attempt(endpoint, kube, tables=[other], grants=[{"table": "other", "domain": "carol"}]))
+        return kuscia.do_domaindata_create(body)
+
+    kuscia.replies["domaindata/create"] = meanwhile
+    attempt(endpoint, kube)
+    assert entries(core, "tables") == {name for _, name in kuscia.tables} == {"alice-table", "other"}
+    assert entries(core, "grants") == set(kuscia.grants) == {"alice-table-bob", "other-carol"}
+
+
+def test_number_of_requests_does_not_depend_on_the_number_of_tables(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    tables = [
+        {**ALICE_TABLE, "id": f"t-{number}", "name": f"t-{number}", "relativeUri": f"t-{number}.csv"}
+        for number in range(30)
+    ]
+    grants = [{"table": table["id"], "domain": domain} for table in tables for domain in ("bob", "carol")]
+    attempt(endpoint, kube, tables=tables, grants=grants)
+    kuscia.asked.clear()
+    assert attempt(endpoint, kube, tables=tables, grants=grants).unchanged == 1 + 2 * 30 + 60
+    assert sorted(kuscia.paths()) == [
+        "domaindata/batchQuery",
+        "domaindatagrant/list",
+        "domaindatasource/query",
+        "healthZ",
+    ]
 
 
 def test_continues_after_wrong_access_keys(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
@@ -298,24 +485,6 @@ def test_discards_a_download_with_a_wrong_header(
     assert minio.buckets["b"] == {}
 
 
-def test_prune_deletes_tables_that_left_the_values(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
-) -> None:
-    second = {**ALICE_TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
-    attempt(endpoint, kube, tables=[ALICE_TABLE, second], grants=[{"table": "second", "domain": "bob"}])
-    assert attempt(endpoint, kube).deleted == 1
-    assert "second-bob" not in kuscia.grants
-    assert ("alice", "second") in kuscia.tables
-    (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
-    assert "second" in warning
-    assert "lite.data.prune: true" in warning
-    assert attempt(endpoint, kube, prune=True).deleted == 1
-    assert ("alice", "second") not in kuscia.tables
-    assert "p/second.csv" in minio.buckets["b"]
-    attempt(endpoint, kube)
-    assert capsys.readouterr().out.count("WARNING") == 0
-
-
 def test_unreadable_table_keeps_its_grants(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
     attempt(endpoint, kube)
     minio.buckets["b"].clear()
@@ -342,13 +511,39 @@ def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kusc
         assert len(kuscia.sources) == len(kuscia.tables) == len(kuscia.grants) == 1
 
 
-def test_makes_other_changes_if_one_fails(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
-    kuscia.replies["domaindata/create"] = (11500, "columns are invalid", None)
+def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    """A table without columns, one that the store does not have, and a partner that does not exist."""
+    names = ("refused", "absent", "good")
+    tables = [{**ALICE_TABLE, "id": name, "name": name, "relativeUri": f"{name}.csv"} for name in names]
+    tables[1]["example"] = None
+
+    def create(body: dict[str, Any]) -> Reply:
+        if body["domaindata_id"] == "refused":
+            return 11500, "columns are invalid", None
+        return kuscia.do_domaindata_create(body)
+
+    def grant(body: dict[str, Any]) -> Reply:
+        if body["grant_domain"] == "nobody":
+            return 11305, 'namespaces "nobody" not found', None
+        return kuscia.do_domaindatagrant_create(body)
+
+    kuscia.replies |= {"domaindata/create": create, "domaindatagrant/create": grant}
+    grants = [{"table": name, "domain": "bob"} for name in names] + [{"table": "good", "domain": "nobody"}]
     summary = Summary()
-    with pytest.raises(PermanentError, match="columns are invalid"):
-        attempt(endpoint, kube, summary)
-    assert summary.failed == 1
-    assert set(kuscia.grants) == {"alice-table-bob"}
+    with fails("several-retryable") as caught:
+        attempt(endpoint, kube, summary, tables=tables, grants=grants)
+    assert summary.failed == 3
+    assert set(kuscia.tables) == {("alice", "good")}
+    assert set(kuscia.grants) == {"good-bob"}
+    assert entries(core, "tables") == {"good"}
+    assert all(name in caught.value.message for name in ("refused", "absent.csv", "good-nobody"))
+
+
+def test_tables_need_their_data_source(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    kuscia.replies["domaindatasource/update"] = (11801, "invalid endpoint", None)
+    with fails("kusciaapi-rejected"):
+        attempt(endpoint, kube)
+    assert kuscia.tables == kuscia.grants == {}
 
 
 def test_does_not_print_secrets(kube: Kube, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -369,7 +564,7 @@ def test_dry_run_changes_nothing(
 ) -> None:
     planned = dry_run(endpoint, kube, capsys)
     assert planned[0].startswith("create object b/p/alice.csv")
-    assert "update DomainDataSource default-data-source" in planned
+    assert planned[1].startswith("update DomainDataSource default-data-source")
     assert kuscia.paths(writes=True) == []
     assert minio.puts == []
     assert {verb for verb, _, _ in core.calls} == {"get"}

@@ -11,6 +11,7 @@ version of the ConfigMap that was read; after a conflict they are repeated on to
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from kuscia_hooks.core.log import logger
 
 _MARK = "?"
 _HASH_LENGTH = 8
+_FORMER = re.compile(r'"[0-9a-f]{12}"[,}]')
 _SAVE_TRIES = 20
 _REPORT = ".report"
 _REPORTED_NAMES = 100
@@ -221,6 +223,10 @@ class Ledger:
             self._kinds[key] = Entries(key, self._marker)
             self._kinds[key].read(self._data)
         return self._kinds[key]
+
+    def is_former(self, key: str) -> bool:
+        """Return whether an earlier version of the chart wrote the entries of a kind. Its hashes were longer."""
+        return bool(_FORMER.search(self._data.get(key, "")))
 
     def save(self) -> None:
         """Write the changes, if any. Not to be called while other threads change entries.

@@ -159,6 +159,7 @@ TABLES = (
     _permanent("table-file-not-readable", "The step has no permission to read the file of a table."),
     _permanent("table-header-invalid", "A CSV file does not begin with a line of unique column names in UTF-8."),
     _permanent("table-row-invalid", "A row of a CSV file is not UTF-8 or not valid CSV."),
+    _permanent("object-not-uploaded", "The bucket has a different object for a table, which the chart did not upload."),
     _permanent("table-object-not-found", "The bucket has no object for a table that the chart does not upload."),
     _permanent("table-size-mismatch", "The content of a table does not have the configured size."),
 )
@@ -187,6 +188,9 @@ STEPS = (
     _permanent("domain-in-use", "A domain that left the values stays: routes of other clients use it."),
     # routes
     _retryable("domains-not-registered", "The register step has not created every Domain yet."),
+    # data
+    _permanent("foreign-data-source", "The data source exists with different content, and is not of this release."),
+    _permanent("id-taken-by-partner", "A table or grant of a partner, granted to this domain, has the same ID."),
     # check
     _retryable("datastore-empty", "The datastore has no rows, so the master does not store its state there."),
     _retryable("node-not-ready", "A domain has no node that is Ready."),

@@ -1,13 +1,14 @@
 """Data source, tables and grants: request bodies, and the difference to those in Kuscia."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kuscia_hooks.cluster.ledger import digest
 from kuscia_hooks.core.config import Data, Oss, Table
-from kuscia_hooks.core.plan import Action, Plan
 
 VENDOR = "manual"
+# The data source that every lite creates at its first start (Kuscia facts 0.14).
+_BUILT_IN = ("default-data-source", "localfs", "/home/kuscia/var/storage/data")
 _ID_LENGTH = 63
 
 
@@ -69,6 +70,17 @@ def normal_source(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def same_source(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
+    """Return whether a data source equals the request body."""
+    return normal_source(wanted) == normal_source(present)
+
+
+def is_built_in(source_id: str, present: Mapping[str, Any]) -> bool:
+    """Return whether a data source is the one that the lite created, unchanged."""
+    normal = normal_source(present)
+    return (source_id, normal["type"], normal["path"]) == _BUILT_IN
+
+
 def wanted_table(config: Data, table: Table) -> dict[str, Any]:
     """Return the body of `domaindata/create`."""
     return {
@@ -110,37 +122,3 @@ def same_grant(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
     """Return whether a grant has the table and the partner of the request body."""
     data = present.get("data") or {}
     return all(data.get(key) == wanted[key] for key in ("domaindata_id", "grant_domain"))
-
-
-def plan_data(
-    wanted: Mapping[str, list[dict[str, Any]]],
-    present: Mapping[str, Mapping[str, Mapping[str, Any] | None]],
-    revoked: Collection[str] = (),
-    undeclared: Collection[str] = (),
-) -> Plan:
-    """Return the plan for data source, tables and grants.
-
-    Args:
-        wanted: request bodies under `source`, `tables` and `grants`.
-        present: objects read from Kuscia, by kind and ID; None if an object does not exist.
-        revoked: IDs of grants that this release created and that are no longer in the values.
-        undeclared: likewise, IDs of tables to delete.
-    """
-    kinds = (
-        ("source", "DomainDataSource", "datasource_id", lambda w, p: normal_source(w) == normal_source(p)),
-        ("tables", "DomainData", "domaindata_id", same_table),
-        ("grants", "DomainDataGrant", "domaindatagrant_id", same_grant),
-    )
-    actions = [Action("delete", "DomainDataGrant", grant, "no longer in the values") for grant in revoked]
-    actions += [Action("delete", "DomainData", table, "no longer in the values") for table in undeclared]
-    changes, total = 0, 0
-    for kind, title, id_key, same in kinds:
-        for body in wanted[kind]:
-            total += 1
-            name = str(body[id_key])
-            found = present[kind][name]
-            if found is None or not same(body, found):
-                changes += 1
-                verb = "create" if found is None else "update"
-                actions.append(Action(verb, title, name, payload=body))  # type: ignore[arg-type]
-    return Plan(tuple(actions), unchanged=total - changes)

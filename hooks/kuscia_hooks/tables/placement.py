@@ -1,6 +1,7 @@
 """Placement of tables: store each where its data source expects it, and find the columns to declare."""
 
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,12 +43,21 @@ class _Placement:
     Args:
         store: the bucket; None for a local data source.
         exists: whether the bucket exists; it does not in a dry run that would create it.
+        is_foreign: returns whether a table of this name exists that the release must not change.
         dry_run: transfer nothing to the bucket.
     """
 
-    def __init__(self, config: Data, kube: Kube, store: Store | None, exists: bool, dry_run: bool) -> None:
+    def __init__(
+        self,
+        config: Data,
+        kube: Kube,
+        store: Store | None,
+        exists: bool,
+        is_foreign: Callable[[Table], bool],
+        dry_run: bool,
+    ) -> None:
         self._config, self._kube, self._store = config, kube, store
-        self._exists, self._dry_run = exists, dry_run
+        self._exists, self._is_foreign, self._dry_run = exists, is_foreign, dry_run
         self.uploads: list[Action] = []
         self.unchanged: list[str] = []
 
@@ -75,7 +85,7 @@ class _Placement:
             raise self._local(table) if store is None else self._not_found(table, store)
         try:
             resolved = self._resolve(table, found)
-            if store is not None:
+            if store is not None and not self._is_foreign(resolved):
                 self._upload(table, store, found)
         except PermanentError:
             # After a RetryableError the download is kept for the next attempt.
@@ -98,6 +108,13 @@ class _Placement:
             logger.info("%s exists with the same content", name)
             self.unchanged.append(name)
             return
+        if verb == "update" and not self._config.adopt and not store.uploaded(table.relative_uri):
+            raise PermanentError(
+                "object-not-uploaded",
+                f"table {table.id}: {name} exists with different content, and was not uploaded by this chart",
+                fix="remove the source of the table from the values to use the object as it is, or replace it: helm "
+                "upgrade … --set lite.data.adopt=true",
+            )
         if not self._dry_run:
             store.upload(table.relative_uri, found)
             logger.info("uploaded %s (%d bytes)", name, found.size)
@@ -156,11 +173,20 @@ def _store(config: Data, keys: tuple[str, str]) -> Store | None:
     return Store(location)
 
 
-def place_tables(config: Data, kube: Kube, keys: tuple[str, str], summary: Summary, *, dry_run: bool = False) -> Placed:
+def place_tables(
+    config: Data,
+    kube: Kube,
+    keys: tuple[str, str],
+    summary: Summary,
+    *,
+    is_foreign: Callable[[Table], bool],
+    dry_run: bool = False,
+) -> Placed:
     """Store all tables.
 
     Args:
         keys: access key ID and secret of the bucket.
+        is_foreign: returns whether a table exists that the release must not change. Its content is not stored.
         dry_run: find out what to do and change nothing; content is read, from URLs too.
 
     Raises:
@@ -177,7 +203,7 @@ def place_tables(config: Data, kube: Kube, keys: tuple[str, str], summary: Summa
             for action in result.uploads:
                 logger.info("%s", action)
             store.abort_uploads([table.relative_uri for table in config.tables])
-    placement = _Placement(config, kube, store, exists, dry_run)
+    placement = _Placement(config, kube, store, exists, is_foreign, dry_run)
     ready: dict[str, Table] = {}
     failed: dict[str, StepError] = {}
 

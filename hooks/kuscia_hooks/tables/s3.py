@@ -221,6 +221,11 @@ class Store:
         same = stored == content.sha256() if stored else etag == content.md5()
         return None if same else "update"
 
+    def uploaded(self, relative_uri: str) -> bool:
+        """Return whether the object exists and was stored by `upload`."""
+        found = self._head(self.location.object_name(relative_uri))
+        return found is not None and bool(_stored_hash(found))
+
     def delete(self, relative_uri: str) -> None:
         """Delete an object. Do nothing if it does not exist."""
         name = self.location.object_name(relative_uri)

@@ -92,6 +92,14 @@ class Kuscia:
             method: Callable[[dict[str, Any]], Reply] = getattr(self, f"do_{name}")
             return method(body)
 
+    def unlocked(self, work: Callable[[], Any]) -> Any:
+        """Call `work`, which sends requests, from within a reply."""
+        self._lock.release()
+        try:
+            return work()
+        finally:
+            self._lock.acquire()
+
     def new_token(self) -> str:
         self._tokens += 1
         return f"token-number-{self._tokens:04d}-abcdefghijk"
@@ -270,6 +278,10 @@ class Kuscia:
             return 11802, "decrypt data source info failed, crypto/rsa: decryption error", None
         return found(self.sources[name])
 
+    def do_domaindatasource_delete(self, body: dict[str, Any]) -> Answer:
+        self.sources.pop(body["datasource_id"], None)
+        return OK
+
     def do_domaindata_create(self, body: dict[str, Any]) -> Answer:
         if body["datasource_id"] not in self.sources:
             return (
@@ -285,6 +297,13 @@ class Kuscia:
         if key not in self.tables:
             return 11506, f'domaindatas.kuscia.secretflow "{key[1]}" not found', None
         return found(self.tables[key])
+
+    def do_domaindata_batchQuery(self, body: dict[str, Any]) -> Answer:
+        if not body.get("data"):
+            return 11100, "request data should not be nil", None
+        keys = [(one["domain_id"], one["domaindata_id"]) for one in body["data"]]
+        tables = [{"author": key[0], "domaindata_id": key[1], **self.tables[key]} for key in keys if key in self.tables]
+        return found({"domaindata_list": tables})
 
     def do_domaindata_list(self, body: dict[str, Any]) -> Answer:
         domain = body["data"]["domain_id"]
@@ -327,7 +346,11 @@ class Kuscia:
 
     def do_domaindatagrant_list(self, body: dict[str, Any]) -> Answer:
         domain = body["data"]["domain_id"]
-        own = [{"data": grant} for grant in self.grants.values() if domain in (grant["author"], grant["grant_domain"])]
+        every = [
+            {"author": grant.get("domain_id", domain), "domaindatagrant_id": name, **grant}
+            for name, grant in self.grants.items()
+        ]
+        own = [{"data": grant} for grant in every if domain in (grant["author"], grant["grant_domain"])]
         return found({"domaindatagrant_list": own})
 
     def do_domaindatagrant_delete(self, body: dict[str, Any]) -> Answer:

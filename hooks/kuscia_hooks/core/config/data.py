@@ -169,13 +169,16 @@ class Data(WritingStep):
     """The file data.yaml.
 
     Args:
-        prune: delete from Kuscia the tables that this release declared and that are no longer in `tables`. Their
-            objects in the bucket are kept.
+        adopt: take over a data source, tables, grants and objects in the bucket that exist with different content and
+            were not created by this release.
+        prune: delete from Kuscia the data source, tables and grants that this release created and that are no longer
+            in the values. Objects in the bucket are kept.
     """
 
     source: Source
     tables: list[Table]
     grants: list[Grant] = []
+    adopt: bool = False
     prune: bool = False
 
     @model_validator(mode="after")

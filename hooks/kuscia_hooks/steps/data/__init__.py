@@ -1,164 +1,171 @@
 """`data`: upload the tables of a lite, and declare its data source, tables and grants through its KusciaAPI."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
 
-from kuscia_hooks.cluster.ledger import Entries, Ledger, digest
+from kuscia_hooks.cluster.ledger import Ledger
+from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core.config import Data, Oss, Table
-from kuscia_hooks.core.errors import StepError, merged
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.plan import Action, Plan, Summary
+from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
-from kuscia_hooks.kuscia.api_errors import Exists, Missing, Refused
-from kuscia_hooks.kuscia.domain_data import grant_id, plan_data, wanted_grant, wanted_source, wanted_table
+from kuscia_hooks.kuscia.changes import make_changes
+from kuscia_hooks.kuscia.domain_data import grant_id, wanted_grant, wanted_source, wanted_table
 from kuscia_hooks.steps import Context, Outcome
+from kuscia_hooks.steps.data.writers import GrantWriter, SourceWriter, TableWriter
 from kuscia_hooks.tables.placement import place_tables
 from kuscia_hooks.tables.s3 import access_keys
 
-# What KusciaAPI returns for a data source encrypted for a domain key that the node no longer has (Kuscia facts 12.3).
-UNREADABLE = "decrypt data source info failed"
-_DELETE = {
-    "DomainDataGrant": ("domaindatagrant/delete", "domaindatagrant_id"),
-    "DomainData": ("domaindata/delete", "domaindata_id"),
-}
-
-
-class _Declarer:
-    def __init__(self, config: Data, api: KusciaAPI, ledgers: Mapping[str, Entries]) -> None:
-        self._config, self._api, self._ledgers = config, api, ledgers
-
-    def present(self, wanted: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-        domain = self._config.domain_id
-        return {
-            "source": {
-                body["datasource_id"]: self._source({"domain_id": domain, "datasource_id": body["datasource_id"]})
-                for body in wanted["source"]
-            },
-            "tables": {
-                body["domaindata_id"]: self._api.find(
-                    "domaindata/query",
-                    {"data": {"domain_id": domain, "domaindata_id": body["domaindata_id"]}},
-                )
-                for body in wanted["tables"]
-            },
-            "grants": {
-                body["domaindatagrant_id"]: self._api.find(
-                    "domaindatagrant/query",
-                    {"domain_id": domain, "domaindatagrant_id": body["domaindatagrant_id"]},
-                )
-                for body in wanted["grants"]
-            },
-        }
-
-    def _source(self, body: dict[str, str]) -> Any | None:
-        try:
-            return self._api.find("domaindatasource/query", body)
-        except Refused as error:
-            if UNREADABLE not in error.text:
-                raise
-            logger.info("data source %s is encrypted for a different domain key; rewriting it", body["datasource_id"])
-            return {}
-
-    def apply(self, action: Action) -> None:
-        if action.verb == "delete":
-            path, id_key = _DELETE[action.kind]
-            try:
-                self._api.call(path, {"domain_id": self._config.domain_id, id_key: action.name})
-            except Missing:
-                logger.info("%s %s was already deleted", action.kind, action.name)
-            self._ledgers[action.kind].drop(action.name)
-        elif action.kind == "DomainData":
-            # Creating an existing table updates it (Kuscia facts 0.15).
-            self._api.call("domaindata/create", action.payload)
-        else:
-            path = "domaindatasource" if action.kind == "DomainDataSource" else "domaindatagrant"
-            try:
-                self._api.call(f"{path}/{action.verb}", action.payload)
-            except Exists:
-                self._api.call(f"{path}/update", action.payload)
+Writer = SourceWriter | TableWriter | GrantWriter
 
 
 def attempt(settings: Data, context: Context) -> Outcome:
-    """Change the data of the lite to what the values say.
+    """Change the data of the lite to what the values say; a table or grant that fails does not block the others.
 
     Raises:
         RetryableError, PermanentError: some changes failed; all others are done.
     """
-    kube, summary = context.kube, context.summary
-    summary.unchanged = summary.failed = 0
+    kube = context.kube
+    context.summary.restart()
     ledger = Ledger(kube, settings.namespace, settings.ledger, settings.labels)
     ledger.load()
-    ledgers = {"DomainData": ledger.kind("tables"), "DomainDataGrant": ledger.kind("grants")}
-    api_of = settings.namespace, settings.key_secret, settings.api, settings.domain_id, context.deadline
-    with open_api(kube, *api_of) as api:
-        oss = settings.source if isinstance(settings.source, Oss) else None
-        keys = access_keys(kube, settings.namespace, oss.credentials_secret) if oss else ("", "")
-        placed = place_tables(settings, kube, keys, summary, dry_run=context.dry_run)
-        errors = placed.errors
-        wanted = _wanted(settings, keys, placed.tables)
-        declarer = _Declarer(settings, api, ledgers)
-        removed = _removed(settings, ledgers)
-        todo = plan_data(
-            wanted,
-            declarer.present(wanted),
-            removed["DomainDataGrant"],
-            removed["DomainData"] if settings.prune else (),
-        )
-        if context.dry_run:
-            logger.info("%s", Plan((*placed.uploads, *todo.actions), todo.unchanged + summary.unchanged))
-            if errors:
-                raise merged(errors)
-            return context.outcome()
-        # Recorded before the requests: what is not in the ledger could never be deleted.
-        for kind, bodies, id_key in (
-            ("DomainData", wanted["tables"], "domaindata_id"),
-            ("DomainDataGrant", wanted["grants"], "domaindatagrant_id"),
-        ):
-            for body in bodies:
-                ledgers[kind].confirm(body[id_key], digest(body))
-        ledger.save()
-        errors += _apply(declarer, todo, summary)
-    ledger.save()
-    if removed["DomainData"] and not settings.prune:
-        logger.warning(
-            "tables declared earlier are no longer in the values: %s. They are kept; to delete them from Kuscia (not "
-            "their objects), set lite.data.prune: true",
-            ", ".join(removed["DomainData"]),
-        )
-    summary.unchanged += todo.unchanged
-    summary.failed = len(errors)
+    node = settings.namespace, settings.key_secret, settings.api, settings.domain_id
+    with open_api(kube, *node, context.deadline) as api:
+        errors = _Step(settings, context, api, ledger).run()
     if errors:
+        context.summary.failed = len(errors)
         raise merged(errors)
     return context.outcome()
 
 
-def _wanted(config: Data, keys: tuple[str, str], tables: list[Table]) -> dict[str, list[dict[str, Any]]]:
-    """Return the request bodies; a table without content is neither declared nor granted."""
-    ids = {table.id for table in tables}
-    return {
-        "source": [wanted_source(config, keys)],
-        "tables": [wanted_table(config, table) for table in tables],
-        "grants": [wanted_grant(config, grant.table, grant.domain) for grant in config.grants if grant.table in ids],
-    }
+class _Step:
+    def __init__(self, config: Data, context: Context, api: KusciaAPI, ledger: Ledger) -> None:
+        self._config, self._context, self._ledger = config, context, ledger
+        oss = config.source if isinstance(config.source, Oss) else None
+        self._keys = ("", "")
+        if oss is not None:
+            self._keys = access_keys(context.kube, config.namespace, oss.credentials_secret)
+        sources, tables, grants = (ledger.kind(key) for key in ("sources", "tables", "grants"))
+        former = not len(sources) and any(ledger.is_former(key) for key in ("tables", "grants"))
+        source = {config.source.id: wanted_source(config, self._keys)}
+        self._sources = SourceWriter(config, api, sources, source, former)
+        self._tables = TableWriter(config, api, tables, context.concurrency)
+        self._grants = GrantWriter(config, api, grants)
+        self._errors: list[StepError] = []
+
+    def run(self) -> list[StepError]:
+        """Make all changes, and return the errors."""
+        source = self._sources.plan()
+        if source.foreign:
+            if not self._context.dry_run:
+                report_left_alone(source, self._sources.entries, self._sources.block)
+                self._ledger.save()
+            self._context.summary.count_kept(source)
+            return [_foreign_source(self._config)]
+        taken = self._tables.taken()
+        config = self._config.model_copy(
+            update={"tables": [table for table in self._config.tables if table.id not in taken]}
+        )
+        placed = place_tables(
+            config,
+            self._context.kube,
+            self._keys,
+            self._context.summary,
+            is_foreign=lambda table: self._tables.is_foreign(wanted_table(config, table)),
+            dry_run=self._context.dry_run,
+        )
+        self._errors += [*taken.values(), *placed.errors]
+        tables = self._plan_tables(placed.tables)
+        grants = self._plan_grants({table.id for table in placed.tables} - set(tables.foreign))
+        plans: dict[Writer, Plan] = {self._sources: source, self._tables: tables, self._grants: grants}
+        for plan in plans.values():
+            self._context.summary.count_kept(plan)
+        if self._context.dry_run:
+            logger.info("%s", _joined(placed.uploads, plans.values(), self._context.summary.unchanged))
+            return self._errors
+        self._record(plans)
+        self._make(plans)
+        self._ledger.save()
+        return self._errors
+
+    def _plan_tables(self, tables: list[Table]) -> Plan:
+        wanted = {table.id: wanted_table(self._config, table) for table in tables}
+        skipped = {table.id for table in self._config.tables} - wanted.keys()
+        return self._tables.plan(wanted, skipped)
+
+    def _plan_grants(self, tables: set[str]) -> Plan:
+        """Return the plan for grants.
+
+        Args:
+            tables: tables that can be granted; the grants of others stay as they are.
+        """
+        listed = {grant_id(grant.table, grant.domain): grant for grant in self._config.grants}
+        taken = self._grants.taken(listed)
+        self._errors += taken.values()
+        wanted = {
+            name: wanted_grant(self._config, grant.table, grant.domain)
+            for name, grant in listed.items()
+            if grant.table in tables and name not in taken
+        }
+        return self._grants.plan(wanted, listed.keys() - wanted.keys())
+
+    def _record(self, plans: dict[Writer, Plan]) -> None:
+        for writer, plan in plans.items():
+            report_left_alone(plan, writer.entries, writer.block)
+            for entry in plan.kept:
+                writer.entries.confirm(entry, writer.content(entry))
+            for entry in plan.gone:
+                writer.entries.drop(entry)
+
+    def _make(self, plans: dict[Writer, Plan]) -> None:
+        """Make the changes: a grant refers to a table, and a table to a data source."""
+        writers: tuple[Writer, ...] = (self._grants, self._tables)
+        for writer in writers:
+            self._change(writer, [action for action in plans[writer].actions if action.verb == "delete"])
+        broken: set[str] = set()
+        for writer in (self._sources, *reversed(writers)):
+            actions = [action for action in plans[writer].actions if action.verb != "delete"]
+            if writer is self._grants:
+                actions = [action for action in actions if action.payload["domaindata_id"] not in broken]
+            failed = self._change(writer, actions)
+            if writer is self._sources and failed:
+                return
+            broken |= {action.name for action in failed if action.verb == "create"}
+        self._change(self._sources, [action for action in plans[self._sources].actions if action.verb == "delete"])
+
+    def _change(self, writer: Writer, actions: list[Action]) -> list[Action]:
+        """Make changes of one kind, and return the failed ones."""
+        context = self._context
+        failed = make_changes(actions, writer, self._ledger, context.concurrency, context.summary)
+        # One error of several changes, such as that of a server that is gone, is not about one object.
+        shared = Counter(id(error) for _, error in failed)
+        self._errors += [error if shared[id(error)] > 1 else _named(action, error) for action, error in failed]
+        return [action for action, _ in failed]
 
 
-def _removed(config: Data, ledgers: Mapping[str, Entries]) -> dict[str, list[str]]:
-    """Return what this release created and its values no longer list, by kind."""
-    stays = {
-        "DomainData": {table.id for table in config.tables},
-        "DomainDataGrant": {grant_id(grant.table, grant.domain) for grant in config.grants},
-    }
-    return {kind: sorted(set(entries) - stays[kind]) for kind, entries in ledgers.items()}
+def _named(action: Action, error: StepError) -> StepError:
+    """Return the error of a change with the name of its object."""
+    message = f"{action.kind} {action.name}: {error.message}"
+    return (RetryableError if error.retryable else PermanentError)(error.id, message, error.fix, error.see)
 
 
-def _apply(declarer: _Declarer, todo: Plan, summary: Summary) -> list[StepError]:
-    errors: list[StepError] = []
-    for action in todo.actions:
-        try:
-            declarer.apply(action)
-        except StepError as error:
-            errors.append(error)
-        else:
-            logger.info("%s", action)
-            summary.count([action])
-    return errors
+def _joined(uploads: Iterable[Action], plans: Iterable[Plan], unchanged: int) -> Plan:
+    """Return several plans as one, for printing."""
+    plans = list(plans)
+    return Plan(
+        (*uploads, *(action for plan in plans for action in plan.actions)),
+        unchanged,
+        foreign=tuple(name for plan in plans for name in plan.foreign),
+        leftover=tuple(name for plan in plans for name in plan.leftover),
+    )
+
+
+def _foreign_source(config: Data) -> StepError:
+    return PermanentError(
+        "foreign-data-source",
+        f"data source {config.source.id} exists with different content, and this release did not create it: its tables "
+        "would be read from a different place",
+        fix="set lite.data.source to the existing content or to a different ID, or take it over: helm upgrade … --set "
+        "lite.data.adopt=true",
+    )

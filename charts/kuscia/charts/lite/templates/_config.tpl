@@ -289,6 +289,7 @@ tables:
 grants:
   {{- .Values.data.grants | default list | toYaml | nindent 2 }}
 prune: {{ .Values.data.prune }}
+adopt: {{ .Values.data.adopt }}
 {{- end -}}
 
 {{/* The name of the Secret with the access key of an oss data source, or empty. */}}
