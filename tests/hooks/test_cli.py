@@ -218,6 +218,21 @@ def test_help_imports_no_client() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("step", ["keys", "prepare", "seed", "register", "routes", "data", "check"])
+def test_step_imports_what_every_run_needs_only(step: str) -> None:
+    """Its pod often lives for a second: what some runs need is imported by them."""
+    program = (
+        "import sys\n"
+        f"import kuscia_hooks.steps.{step}\n"
+        "rare = {'kubernetes', 'boto3', 'botocore', 'pymysql', 'pg8000', 'jwt', 'cryptography.x509', 'tenacity'}\n"
+        "print(sorted(rare & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 STEPS = {"keys", "prepare", "seed", "register", "routes", "data", "check"}
 
 

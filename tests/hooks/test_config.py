@@ -380,3 +380,9 @@ def test_repeated_grant_is_accepted() -> None:
 def test_scoped_name_in_a_path_is_no_credential() -> None:
     url = "https://files.example.com/@team/a.csv?version=2"
     assert parse(config.Data, {**DATA, "tables": [{**DATA["tables"][0], "url": url}]}).tables[0].url == url
+
+
+def test_every_name_of_the_package_can_be_imported() -> None:
+    assert sorted(config.__all__) == sorted(config._MODULES)
+    for name in config.__all__:
+        assert getattr(config, name) is not None

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_exception_type
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kuscia_hooks.core import log, termination
 from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -135,6 +136,8 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
     Raises:
         DeadlineExceeded: the deadline passed first; `probe` was called at least once.
     """
+    from tenacity import Retrying, retry_if_exception_type
+
     waiting = Waiting(what, deadline)
 
     def attempt() -> T:
@@ -183,6 +186,8 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
             failed for good would fail every later upgrade (docs/adr/0002).
         attempt: does everything that is left to do; safe to repeat.
     """
+    from tenacity import Retrying, retry_if_exception
+
     waiting = Waiting(step, deadline)
 
     def retryable(error: BaseException) -> bool:
@@ -192,7 +197,7 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
             isinstance(error, PermanentError) and mode == "job"
         )
 
-    def report(state: RetryCallState) -> None:
+    def report(state: "RetryCallState") -> None:
         error = _error(state)
         if isinstance(error, PermanentError):
             log_error(step, error)
@@ -228,5 +233,5 @@ def log_error(step: str, error: StepError) -> None:
     logger.error("%s: %s", step, error.message, extra=log.fields(error))
 
 
-def _error(state: RetryCallState) -> Any:
+def _error(state: "RetryCallState") -> Any:
     return state.outcome.exception() if state.outcome else None

@@ -9,14 +9,12 @@ import datetime
 import hmac
 import ssl
 import string
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import SecretKey
@@ -25,8 +23,11 @@ from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.tls import load_client_certificate
 
+# Certificates are imported where they are made or read: that takes longer than all else here, and many steps need none.
+if TYPE_CHECKING:
+    from cryptography import x509
+
 KEY_BITS = 2048
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _YEARS_50 = datetime.timedelta(days=50 * 365)
 _DAY = datetime.timedelta(days=1)
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
@@ -96,20 +97,26 @@ def api_token(key: rsa.RSAPrivateKey, domain_id: str) -> str:
     return base64.b64encode(signature).decode()[:32]
 
 
-def distinguished_name(common_name: str) -> x509.Name:
+def distinguished_name(common_name: str) -> "x509.Name":
     """Return a name that consists of a CN, encoded as Go encodes it.
 
     Go writes a PrintableString where the alphabet allows it, and otherwise a UTF8String; cryptography always writes a
     UTF8String. Kuscia compares the encoded issuer of a client certificate with its CA (Kuscia facts 16.6). The
     encoding has no public parameter in cryptography.
     """
+    from cryptography import x509
+    from cryptography.x509.name import _ASN1Type
+
     kind = _ASN1Type.PrintableString if _PRINTABLE.issuperset(common_name) else _ASN1Type.UTF8String
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, kind)])
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name, kind)])
 
 
 def _certificate(
     key: rsa.RSAPrivateKey, issuer: str, subject: str, public_key: rsa.RSAPublicKey, ca: bool
-) -> x509.Certificate:
+) -> "x509.Certificate":
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
     now = datetime.datetime.now(datetime.UTC)
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     return (
@@ -174,7 +181,7 @@ def public_der(key: rsa.RSAPrivateKey) -> bytes:
     return _der(key.public_key())
 
 
-def load_certificate(pem: bytes) -> x509.Certificate:
+def load_certificate(pem: bytes) -> "x509.Certificate":
     """Read the first certificate of a PEM text. Text around it and further certificates are ignored.
 
     The validity is ignored too: Kuscia issues certificates that expired in 1980 (Kuscia facts 5.4).
@@ -187,17 +194,19 @@ def load_certificate(pem: bytes) -> x509.Certificate:
         raise InvalidCertificate("contains a private key, which must not leave its domain; replace that key")
     if not pem.strip():
         raise InvalidCertificate("empty")
+    from cryptography import x509
+
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         public = certificate.public_key()
-    except _UNREADABLE as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise InvalidCertificate("not a PEM certificate (-----BEGIN CERTIFICATE-----)") from error
     if not isinstance(public, rsa.RSAPublicKey):
         raise InvalidCertificate("the key is not an RSA key")
     return certificate
 
 
-def certificate_pem(certificate: x509.Certificate) -> bytes:
+def certificate_pem(certificate: "x509.Certificate") -> bytes:
     """Return the certificate as PEM, without the text that surrounded it."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
@@ -209,9 +218,11 @@ def certificate_public_der(pem: bytes) -> bytes:
 
 def certificate_common_name(pem: bytes) -> str:
     """Return the CN of a PEM certificate; "" without a CN. Raises InvalidCertificate; see `load_certificate`."""
+    from cryptography import x509
+
     certificate = load_certificate(pem)
     try:
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     except ValueError as error:
         raise InvalidCertificate("the subject is not a valid name") from error
     return str(names[0].value) if names else ""

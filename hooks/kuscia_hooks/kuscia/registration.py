@@ -13,7 +13,6 @@ import time
 from typing import Any
 
 import httpx
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -24,7 +23,8 @@ from kuscia_hooks.kuscia.domain_key import distinguished_name
 from kuscia_hooks.kuscia.gateway import AS_ENVOY, connection_error, handshake_headers, open_client, request_problem
 from kuscia_hooks.kuscia.gateway_answer import excerpt, from_kuscia, json_object
 
-_TOKEN_EXTENSION = x509.ObjectIdentifier("1.2.3.4")
+_EXTENSION_ID = "1.2.3.4"
+"""Object ID of the certificate extension with the deploy token."""
 _JWT_SECONDS = 300
 _REJECTIONS = (
     ("deploy-token-mismatch", re.compile(r"deploy token mismatch")),
@@ -44,11 +44,13 @@ def admission_fix(domain_id: str) -> str:
 def request(domain_id: str, token: str, key: rsa.RSAPrivateKey) -> tuple[dict[str, Any], str]:
     """Return the JSON body of a registration and the value of its `jwt-token` header (Kuscia facts 5.4)."""
     import jwt
+    from cryptography import x509
 
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(_EXTENSION_ID), token.encode())
     csr = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(distinguished_name(domain_id))
-        .add_extension(x509.UnrecognizedExtension(_TOKEN_EXTENSION, token.encode()), critical=False)
+        .add_extension(extension, critical=False)
         .sign(key, hashes.SHA256())
     )
     encoded = base64.b64encode(csr.public_bytes(serialization.Encoding.PEM)).decode()

@@ -112,7 +112,7 @@ Directory = Annotated[str, AfterValidator(valid_directory)]
 class ConfigModel(BaseModel):
     """A part of a configuration file, in camelCase there. An unknown key is an error: it would have no effect."""
 
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, frozen=True)
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, frozen=True, defer_build=True)
 
 
 class SecretKey(ConfigModel):

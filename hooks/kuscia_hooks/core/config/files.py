@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from kuscia_hooks.core.config.rules import problems_of
@@ -21,6 +20,8 @@ def parse(text: str, model: type[M], where: str) -> M:
     Raises:
         ConfigError: lists every wrong value with its path.
     """
+    import yaml
+
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
