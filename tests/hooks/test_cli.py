@@ -17,6 +17,7 @@ from kuscia_hooks import cli
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
 from kuscia_hooks.core.errors import PermanentError
+from kuscia_hooks.kuscia import api
 from kuscia_hooks.steps import Outcome
 from tests.hooks.builders import UNREACHABLE, node
 from tests.hooks.conftest import secret_data
@@ -84,7 +85,7 @@ def test_register_logs_json(
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
     content = node("kuscia-system", endpoint, ledger="l", domains={"alice": {"tokenSecret": "tok"}})
     path = write(tmp_path / "register.yaml", content)
-    result = command.invoke(cli.main, ["register", "--mode", "job", "--log-json", "--config", path])
+    result = command.invoke(cli.main, ["register", "--mode", "job", "--log-format", "json", "--config", path])
     assert result.exit_code == 0, result.output
     last = json.loads(result.output.splitlines()[-1])
     assert last["message"].startswith("created=2 unchanged=0 failed=0")
@@ -153,6 +154,25 @@ def test_logs_exits_2_for_an_unknown_job(
     assert result.exit_code == 2
     assert "ERROR [" in result.output
     assert "nosuch" in result.output
+
+
+@pytest.mark.parametrize("name", ["status", "logs"])
+def test_inspection_logs_json(
+    command: CliRunner, core: FakeCore, key_pem: bytes, tmp_path: Path, endpoint: str, name: str
+) -> None:
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    result = command.invoke(cli.main, [name, "--log-format", "json", *release(tmp_path, endpoint)])
+    assert all(json.loads(line)["level"] for line in result.output.splitlines())
+
+
+def test_inspection_exits_1_when_the_node_does_not_answer(
+    command: CliRunner, core: FakeCore, key_pem: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "BRIEF_SECONDS", 0.1)
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    result = command.invoke(cli.main, ["logs", *release(tmp_path, UNREACHABLE)])
+    assert result.exit_code == 1, result.output
+    assert "ERROR [kusciaapi-unreachable] " in result.output
 
 
 def test_invite_prints_values(command: CliRunner, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from kuscia_hooks.tables.source import Content
 endpoint, path = sys.argv[1:]
 store = s3.Store(s3.Location(endpoint, "bkt", "", "alice", "alice-pw"))
 store._client.meta.events.register("before-send.s3.UploadPart", lambda **_: time.sleep(0.5))
-command.begin(log_json=False)
+command.begin("text")
 store.upload("big.csv", Content(Path(path)))
 """
 

@@ -31,7 +31,13 @@ dry_run_flag = option("--dry-run", is_flag=True, help="Print the plan and change
 timeout_option = option(
     "--timeout", type=click.FloatRange(min=0), default=0, show_default=True, help="Deadline in seconds; 0 means none."
 )
-_log_json = option("--log-json", is_flag=True, help="Log one JSON object per line.")
+_log_format = option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one object per line, with time, level, message, error_id, fix and see.",
+)
 _mode = option(
     "--mode",
     type=click.Choice(["hook", "job"]),
@@ -79,9 +85,9 @@ def step_command(
     def decorate(function: Callable[..., tuple["Step[Any]", Any]]) -> click.Command:
         @functools.wraps(function)
         def command(
-            mode: str, timeout: float, log_json: bool, dry_run: bool = False, verify: bool = False, **options: Any
+            mode: str, timeout: float, log_format: str, dry_run: bool = False, verify: bool = False, **options: Any
         ) -> None:
-            begin(log_json)
+            begin(log_format)
             from kuscia_hooks.core.errors import StepError
             from kuscia_hooks.core.waiting import Deadline, run
             from kuscia_hooks.steps import Context
@@ -96,7 +102,7 @@ def step_command(
                 _fail(name, error)
             _end(run(name, mode, deadline, lambda: step.attempt(settings, context)))
 
-        return main.command(cls=_Command, example=example)(_mode(timeout_option(_log_json(command))))
+        return main.command(cls=_Command, example=example)(_mode(timeout_option(_log_format(command))))
 
     return decorate
 
@@ -110,8 +116,8 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
 
     def decorate(function: Callable[..., int]) -> click.Command:
         @functools.wraps(function)
-        def command(config: str, **options: Any) -> None:
-            begin(log_json=False)
+        def command(config: str, log_format: str, **options: Any) -> None:
+            begin(log_format)
             from kuscia_hooks.core.errors import StepError
             from kuscia_hooks.kuscia.api import brief_api
 
@@ -123,7 +129,7 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
                 _fail(function.__name__, error)
             _end(code)
 
-        return main.command(cls=_Command, example=example)(release_file(command))
+        return main.command(cls=_Command, example=example)(release_file(_log_format(command)))
 
     return decorate
 
@@ -149,11 +155,11 @@ def print_text(text: str) -> None:
     logger.info("%s", text)
 
 
-def begin(log_json: bool) -> None:
+def begin(log_format: str) -> None:
     """Set up the log, and stop cleanly on SIGTERM."""
     from kuscia_hooks.core import log
 
-    log.setup(log_json)
+    log.setup(as_json=log_format == "json")
     signal.signal(signal.SIGTERM, _stop)
 
 
@@ -173,7 +179,8 @@ def _end(code: int) -> NoReturn:
 
 def _fail(command: str, error: "StepError") -> NoReturn:
     from kuscia_hooks.core import termination, waiting
+    from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError
 
     waiting.log_error(command, error)
     termination.write_error(error)
-    _end(2)
+    _end(1 if isinstance(error, RetryableError | DeadlineExceeded) else 2)
