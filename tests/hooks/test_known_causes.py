@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +141,16 @@ def test_finds_known_cause(case: Case) -> None:
 
 def test_covers_all_causes() -> None:
     assert sorted({case.number for case in CASES}) == list(range(1, 25))
+
+
+def test_docs_have_the_same_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    documented = {
+        (int(number), finding)
+        for number, findings in re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \| \w+ \|$", page, re.MULTILINE)
+        for finding in re.findall(r"`([a-z0-9-]+)`", findings)
+    }
+    assert documented == {(case.number, case.finding) for case in CASES}
 
 
 def test_names_request_and_capacity_of_engine_without_room() -> None:
