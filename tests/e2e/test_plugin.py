@@ -1,8 +1,11 @@
 """`kubectl kuscia` status, doctor, logs and invite, on healthy and on broken releases."""
 
 import base64
+import io
 import json
 import secrets
+import tarfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 import yaml
 
 from kuscia_hooks.kuscia import domain_key
+from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import CHART, ROOT
@@ -272,6 +276,116 @@ def test_doctor_reports_an_image_that_cannot_be_pulled(demo: Demo, images: Path,
         said = run(made, "doctor", "master")
         assert said.code == 1, said
         assert messages.IMAGE_PULL.printed_in(said.text, "kubectl describe pod")
+
+
+def quota(made: Variant, namespace: str) -> None:
+    """Permit no further pod in a namespace."""
+    made.kubectl.ensure_namespace(namespace)
+    metadata = {"name": "none", "namespace": namespace}
+    made.kubectl.apply(
+        json.dumps({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "0"}}})
+    )
+
+
+def test_plugin_reports_its_rejected_job_within_seconds(healthy: Variant) -> None:
+    namespace = healthy.namespace("bob")
+    quota(healthy, namespace)
+    try:
+        begin = time.monotonic()
+        said = run(healthy, "doctor", "bob")
+        assert time.monotonic() - begin < 30
+        assert said.code == 2, said
+        assert messages.JOB_REJECTED.printed_in(said.errors, "exceeded quota: none")
+        assert f"kubectl describe resourcequota -n {namespace}" in said.text
+    finally:
+        healthy.kubectl.run("delete", "resourcequota", "none", "-n", namespace)
+
+
+def test_plugin_shows_a_release_whose_first_hook_cannot_run(demo: Demo, images: Path) -> None:
+    """Helm has created no CronJob yet."""
+    with variant(demo, images, "verbs-quota", parties=("alice",)) as made:
+        quota(made, made.namespace("alice"))
+        with pytest.raises(CommandError):
+            made.install("alice", wait=False, timeout="15s")
+        said = run(made, "doctor", "alice")
+        assert said.code == 2, said
+        assert messages.RELEASE_INCOMPLETE.printed_in(said.errors, made.namespace("alice"))
+        assert "exceeded quota: none" in said.text
+
+
+def test_plugin_says_that_the_image_of_the_steps_must_be_built(demo: Demo, images: Path, tmp_path: Path) -> None:
+    layer = yaml.safe_load(images.read_text())
+    layer["global"]["kuscia"]["hooksImage"] = {"repository": "registry.invalid/kuscia-hooks", "tag": "none"}
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump(layer))
+    with variant(demo, broken, "verbs-steps", parties=("alice",)) as made:
+        with pytest.raises(CommandError):
+            made.install("alice", wait=False, timeout="30s")
+        said = run(made, "doctor", "alice")
+        assert said.code == 2, said
+        assert messages.RELEASE_INCOMPLETE.printed_in(said.errors)
+        assert "global.kuscia.hooksImage" in said.text
+
+
+def test_doctor_names_the_secret_that_a_pod_waits_for(demo: Demo, images: Path) -> None:
+    """The event comes before the consequences for the steps."""
+    mounted = {"extraVolumes": [{"name": "ca", "secret": {"secretName": "not-there"}}]}
+    values = {"master": mounted | {"jobs": {"routes": {"hook": False}}}}
+    with variant(demo, images, "verbs-mount", parties=("master",), values=values) as made:
+        made.install("master", wait=False)
+        fix = f"kubectl create secret generic not-there -n {made.namespace('master')}"
+
+        def named() -> bool:
+            return messages.SECRET_NOT_FOUND.printed_in(run(made, "doctor", "master").text.partition("2. ")[0], fix)
+
+        eventually(named, 120, "doctor names the Secret first")
+
+
+def test_doctor_names_the_memory_limit_of_a_step(demo: Demo, images: Path) -> None:
+    """Python alone needs more."""
+    limits = {"requests": {"memory": "8Mi"}, "limits": {"memory": "12Mi"}}
+    values = {"master": {"jobs": {"routes": {"hook": False}, "register": {"resources": limits}}}}
+    with variant(demo, images, "verbs-memory", parties=("master",), values=values) as made:
+        made.install("master", wait=False)
+        fix = "--set master.jobs.resources.limits.memory="
+        eventually(
+            lambda: messages.OUT_OF_MEMORY.printed_in(run(made, "doctor", "master").text, fix),
+            180,
+            "doctor names the memory limit",
+        )
+
+
+def test_doctor_reports_an_engine_without_room(healthy: Variant, images: Path) -> None:
+    """The AppImage requests more than the capacity of the lites."""
+    app = talker(images)
+    app["deployTemplates"][0]["containers"][0]["resources"] = {"requests": {"cpu": "16"}, "limits": {"cpu": "16"}}
+    healthy.install("master", values={"master": {"appImages": {TALKER: app}}})
+    job = submit(healthy)
+    try:
+        for party in ("master", "bob"):
+            eventually(
+                lambda: "engine-no-room" in run(healthy, "doctor", party).text,  # noqa: B023
+                180,
+                f"doctor of {party} reports that engines have no room",
+            )
+    finally:
+        healthy.stop_job(job)
+        healthy.install("master", values={"master": {"appImages": {TALKER: talker(images)}}})
+
+
+def test_doctor_saves_a_bundle_without_secrets(healthy: Variant, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.tar.gz"
+    said = run(healthy, "doctor", "alice", "--bundle", str(path))
+    assert str(path) in said.text, said
+    with tarfile.open(path) as tar:
+        texts = {one.name: (tar.extractfile(one) or io.BytesIO()).read().decode() for one in tar.getmembers()}
+    assert {"kuscia-bundle/doctor.json", "kuscia-bundle/status.json", "kuscia-bundle/release.yaml"} <= set(texts)
+    name = f"{healthy.release('alice').fullname}-domain-key"
+    secret = healthy.kubectl.get("secret", name, "-n", healthy.namespace("alice"))["data"]["domain.key"]
+    lines = base64.b64decode(secret).decode().splitlines()[1:-1]
+    for file, text in texts.items():
+        assert secret[:40] not in text, file
+        assert [line for line in lines if line in text] == [], file
 
 
 def test_help_and_invalid_usage(demo: Demo) -> None:

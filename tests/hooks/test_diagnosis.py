@@ -168,6 +168,7 @@ def test_reports_unknown_exit() -> None:
     ("error_id", "fix"),
     [
         ("wrong-scheme", f"--set lite.master.endpoint={MASTER_ENDPOINT.replace('https', 'http')}"),
+        ("gateway-of-another-domain", "lite.master.endpoint="),
         ("host-not-found", "kubectl get services -A"),
         ("master-down", "kubectl kuscia doctor"),
         ("master-unreachable", f"curl -kv --max-time 5 {MASTER_ENDPOINT}/"),

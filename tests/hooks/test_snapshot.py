@@ -40,7 +40,7 @@ def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
     def handshake_state(endpoint: str, domain: str) -> int:
         if f"{endpoint}/handshake" in problems:
-            raise RetryableError(problems[f"{endpoint}/handshake"], "the message")
+            raise PermanentError(problems[f"{endpoint}/handshake"], "the message")
         return 2
 
     monkeypatch.setattr(gateway, "probe", probe)
@@ -205,14 +205,21 @@ def test_reads_events_gateway_and_engines_of_lite(
     assert found.present["dnsServers"] == ["10.1.1.1"]
 
 
+def test_missing_secret_of_database_is_fixed_by_creating_it(healthy: FakeCore, kube: Kube, master: KusciaAPI) -> None:
+    config = master_release(domains={}, routes=[])
+    findings = diagnose(config, reading.collect(config, kube, lambda: master))
+    assert [finding.id for finding in findings] == ["secret-not-found"]
+    assert "kubectl create secret generic db -n ns --from-file=password=" in findings[0].fix
+
+
 def test_reads_whose_gateway_answers(core: FakeCore, kube: Kube, gateways: dict[str, str]) -> None:
     """The gateway of a lite answers the probe as that of a master does."""
     assert LITE.master is not None
     found = reading.collect(LITE, kube, closed)
     assert ([probe.problems for probe in found.probes], found.known) == ([()], True)
-    gateways[f"{LITE.master.endpoint}/handshake"] = "not-a-gateway"
+    gateways[f"{LITE.master.endpoint}/handshake"] = "gateway-of-another-domain"
     found = reading.collect(LITE, kube, closed)
-    problems = (Report("not-a-gateway", "the message"),)
+    problems = (Report("gateway-of-another-domain", "the message"),)
     assert ([(probe.of, probe.problems) for probe in found.probes], found.known) == (
         [(snapshot.MASTER, problems)],
         None,
