@@ -224,6 +224,7 @@ def master_release(**fields: Any) -> Release:
         "fullname": "kuscia-master",
         "domains": {"alice": {"endpoint": "https://alice:1080", "namespace": "lite-alice"}, "bob": {}},
         "routes": [("alice", "bob")],
+        "invitation": {"chartVersion": "0.1.0", "images": []},
         "datastore": MYSQL | {"host": "db.example.com", "database": "kuscia", "user": "kuscia"},
         **fields,
     }

@@ -14,8 +14,12 @@ MASTER, LITE = master_release(), lite_release()
 SERVICE = "kuscia-master-external"
 
 
+def inviting(**invitation: Any) -> Release:
+    return master_release(invitation={"chartVersion": "0.1.0", "images": [], **invitation})
+
+
 def exposed(**external: Any) -> Release:
-    return master_release(external=external)
+    return inviting(external=external)
 
 
 def endpoint(invitation: str) -> str:
@@ -111,7 +115,7 @@ def test_reports_all_invalid_arguments(kube: Kube) -> None:
 def test_partner_exposes_its_gateway_as_the_master_does(
     kube: Kube, external: dict[str, Any] | None, values: dict[str, Any] | None
 ) -> None:
-    config = master_release(external=external)
+    config = inviting(external=external)
     invitation = attempt(config, kube, "carl", "https://kuscia.example.com")
     lite = yaml.safe_load(invitation)["lite"]
     assert lite.get("service", {}).get("external") == values
@@ -120,7 +124,7 @@ def test_partner_exposes_its_gateway_as_the_master_does(
 
 def test_lists_versions_and_all_images(kube: Kube) -> None:
     images = ["docker.io/secretflow/kuscia:1.1.0b0", "example.com/kuscia-hooks:0.1.0", "example.com/psi:1"]
-    config = master_release(images=images, chartVersion="0.1.0")
+    config = inviting(images=images)
     invitation = attempt(config, kube, "carl", "https://kuscia.example.com")
     assert [line for line in images if f"\n#   {line}\n" not in invitation] == []
     assert "Chart kuscia 0.1.0" in invitation
@@ -135,7 +139,7 @@ def test_lists_versions_and_all_images(kube: Kube) -> None:
     ],
 )
 def test_names_the_source_of_the_chart(kube: Kube, chart: str, arguments: str) -> None:
-    invitation = attempt(master_release(chartVersion="0.1.0"), kube, "carl", "https://kuscia.example.com", chart)
+    invitation = attempt(MASTER, kube, "carl", "https://kuscia.example.com", chart)
     assert f"helm install kuscia {arguments} " in invitation
 
 

@@ -13,7 +13,7 @@ from kuscia_hooks.inspect.kuscia_state import RouteState
 from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER, ContainerState, EngineJob, PodState, Probe, Snapshot
 from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
-from tests.hooks.conftest import RECORDINGS
+from tests.hooks.conftest import recordings
 from tests.hooks.test_diagnosis import recorded
 
 LITE, HUB = lite_release(), master_release()
@@ -65,12 +65,10 @@ def job(text: str, state: str = "Failed") -> EngineJob:
     return EngineJob("job-1", {"state": state, "tasks": [{"parties": [party]}]}, {"psi": "cpu 16"}, age=300)
 
 
-def waiting_for_resources() -> str:
-    """Return the text of a recorded job whose engines have not started."""
-    text = (RECORDINGS / "api-transcript.jsonl").read_text()
-    match = re.search(r'err_msg\\":\\"(0/2 nodes are available: waiting for task resource[^"\\]*)', text)
-    assert match is not None
-    return match[1]
+def waiting_for_resources() -> EngineJob:
+    """Return a recorded job whose engines have not started."""
+    (answer,) = [line for line in recordings("api-transcript") if line["note"] == "job query j-cf"]
+    return EngineJob("j-cf", answer["response"]["json"]["data"]["status"], {}, age=300)
 
 
 CASES = [
@@ -119,7 +117,7 @@ CASES = [
     Case(19, "service-account-token-missing", LITE, exited("lite", "failed to get in cluster config")),
     Case(19, "runk-forbidden", LITE, exited("lite", 'pods is forbidden: User "x" cannot list resource "pods"')),
     Case(20, "runc-requires-privileged", LITE, exited("lite", recorded("runc"))),
-    Case(21, "engine-no-room", HUB, ready("master", latest_job=job(waiting_for_resources()))),
+    Case(21, "engine-no-room", HUB, ready("master", latest_job=waiting_for_resources())),
     Case(21, "engine-no-room", LITE, ready("lite", latest_job=job("", "Running"))),
     Case(
         22,
@@ -165,7 +163,7 @@ def test_names_request_and_capacity_of_engine_without_room() -> None:
     "state",
     [
         ready("lite", latest_job=replace(job("", "Running"), age=5)),
-        ready("lite", latest_job=replace(job(waiting_for_resources(), "Running"), age=5)),
+        ready("lite", latest_job=replace(waiting_for_resources(), age=5)),
         ready("lite", latest_job=job("", "Succeeded")),
         ready("lite", latest_job=job("", "Running"), engines=(engine(running=True),)),
         ready("lite", latest_job=job("Job was stopped")),

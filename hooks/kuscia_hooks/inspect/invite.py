@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release, split_endpoint, valid_domain_id, valid_endpoint
+from kuscia_hooks.core.config import Invitation, Release, split_endpoint, valid_domain_id, valid_endpoint
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.inspect.known.commands import UPGRADE
@@ -31,7 +31,7 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     Raises:
         PermanentError: `external-service-not-found` or `load-balancer-without-address`.
     """
-    external = config.external
+    external = config.invitation.external if config.invitation else None
     if external is None:
         return config.gateway, (
             "this endpoint works inside this cluster only. For a partner elsewhere set master.service.external or "
@@ -69,10 +69,11 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     )
 
 
-def invitation(config: Release, domain: str, address: str, note: str, chart: str) -> str:
+def invitation(config: Release, given: Invitation, domain: str, address: str, note: str, chart: str) -> str:
     """Return the invitation: a values file with instructions as comments.
 
     Args:
+        given: what the master tells its partners.
         domain: domain ID of the partner.
         address: endpoint of the master for the partner.
         note: about the endpoint; "" for none.
@@ -83,11 +84,11 @@ def invitation(config: Release, domain: str, address: str, note: str, chart: str
         "domainId": domain,
         "master": {"endpoint": address, "namespace": "", "tokenSecret": ""},
     }
-    exposed = config.external.type if config.external else "ClusterIP"
+    exposed = given.external.type if given.external else "ClusterIP"
     if exposed in ("LoadBalancer", "NodePort"):
         lite["service"] = {"external": {"enabled": True, "type": exposed}}
     values = {"master": {"enabled": False}, "lite": lite}
-    install = f"{_chart(chart, config.chart_version)} -n lite-{domain}"
+    install = f"{_chart(chart, given.chart_version)} -n lite-{domain}"
     release, namespace = quoted(config.release), quoted(config.namespace)
     partner = f"kuscia-lite-{domain}"
     known = config.domains.get(domain)
@@ -96,8 +97,8 @@ def invitation(config: Release, domain: str, address: str, note: str, chart: str
         f"{split_endpoint(config.gateway).scheme}.",
         f"# The gateway of the master is exposed as {exposed}. {_EXPOSURE[exposed]}",
         *([f"# NOTE: {note}"] if note else []),
-        f"# Chart kuscia {config.chart_version}. The cluster of {domain} must be able to pull these images:",
-        *(f"#   {printable(image)}" for image in config.images),
+        f"# Chart kuscia {given.chart_version}. The cluster of {domain} must be able to pull these images:",
+        *(f"#   {printable(image)}" for image in given.images),
         f"# 1. {domain} saves this as invited.yaml and installs:",
         f"#      helm install kuscia {install} --create-namespace -f invited.yaml",
         "#    Add runtime, capacity and data (for an example see values/alice.yaml). Set the hooks image if it is in a",
@@ -128,7 +129,7 @@ def invitation(config: Release, domain: str, address: str, note: str, chart: str
 def _chart(chart: str, version: str) -> str:
     """Return the chart as arguments of helm; a reference to a registry or repository needs the version."""
     local = chart.startswith((".", "/"))
-    return quoted(chart) if local or not version else f"{quoted(chart)} --version {quoted(version)}"
+    return quoted(chart) if local else f"{quoted(chart)} --version {quoted(version)}"
 
 
 def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = CHART) -> str:
@@ -143,7 +144,7 @@ def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = C
         ConfigError: `not-a-master` or `invalid-arguments`.
         PermanentError: the endpoint is not known; see `endpoint`.
     """
-    if config.mode != "master":
+    if config.invitation is None:
         raise ConfigError(
             "not-a-master",
             f"{config.domain_id} is a lite; only a master can invite a partner",
@@ -151,7 +152,7 @@ def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = C
         )
     _check(domain, given)
     address, note = (given, "") if given else endpoint(config, kube)
-    return invitation(config, domain, address, note, chart)
+    return invitation(config, config.invitation, domain, address, note, chart)
 
 
 def _check(domain: str, given: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kuscia_hooks.core.config.files import load, parse
     from kuscia_hooks.core.config.prepare import Prepare
     from kuscia_hooks.core.config.register import Admission, Register
-    from kuscia_hooks.core.config.release import External, Neighbor, Release
+    from kuscia_hooks.core.config.release import External, Invitation, Neighbor, Release
     from kuscia_hooks.core.config.routes import AppImage, Route, Routes
 
 _NAMES = {
@@ -36,16 +36,17 @@ _NAMES = {
     "files": "load parse",
     "prepare": "Prepare",
     "register": "Admission Register",
-    "release": "External Neighbor Release",
+    "release": "External Invitation Neighbor Release",
     "routes": "AppImage Route Routes",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "Admission", "Api", "AppImage", "Check", "CheckedEngines", "CheckedSource", "Column", "Credentials", "Data",
-    "Database", "Datastore", "Engines", "ExampleJob", "External", "Grant", "InspectedEngines", "LocalFs", "Master",
-    "Neighbor", "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed", "Sqlite",
-    "Table", "TokenSecret", "load", "param_text", "parse", "split_endpoint", "valid_domain_id", "valid_endpoint",
+    "Database", "Datastore", "Engines", "ExampleJob", "External", "Grant", "InspectedEngines", "Invitation", "LocalFs",
+    "Master", "Neighbor", "Oss", "Party", "Prepare", "Register", "Release", "Route", "Routes", "SecretKey", "Seed",
+    "Sqlite", "Table", "TokenSecret", "load", "param_text", "parse", "split_endpoint", "valid_domain_id",
+    "valid_endpoint",
 ]  # fmt: skip
 
 

@@ -22,6 +22,18 @@ class External(ConfigModel):
     url: Endpoint | None = None
 
 
+class Invitation(ConfigModel):
+    """What `invite` tells a partner about a master.
+
+    Args:
+        images: all images that the cluster of the partner must be able to pull.
+    """
+
+    external: External | None = None
+    chart_version: Name
+    images: list[Name]
+
+
 class Release(ApiStep):
     """The file doctor.yaml, used by `doctor`, `status`, `logs` and `invite`."""
 
@@ -34,9 +46,7 @@ class Release(ApiStep):
     domains: dict[DomainId, Neighbor] = {}
     routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None
-    external: External | None = None
-    chart_version: str = ""
-    images: list[Name] = []
+    invitation: Invitation | None = None
     master: Master | None = None
     engines: InspectedEngines | None = None
     partners: list[DomainId] = []

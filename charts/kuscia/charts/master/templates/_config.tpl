@@ -167,10 +167,11 @@ routes:
   {{- else }} []{{ end }}
 datastore:
   {{- include "master.datastore" . | nindent 2 }}
-external: {{ include "master.external" . | fromYaml | default nil | toJson }}
-chartVersion: {{ .Chart.Version | quote }}
-images:
-  {{- include "master.images" . | fromJsonArray | toYaml | nindent 2 }}
+invitation:
+  external: {{ include "master.external" . | fromYaml | default nil | toJson }}
+  chartVersion: {{ .Chart.Version | quote }}
+  images:
+    {{- include "master.images" . | fromJsonArray | toYaml | nindent 4 }}
 {{- end -}}
 
 {{/* The images that a partner has to be able to pull, as a JSON list: Kuscia, the steps, the engines. */}}
