@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -234,3 +235,39 @@ def test_writes_no_file_for_a_bundle_that_was_cut(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("ERROR [bundle-incomplete] ")
     assert not (tmp_path / "b.tar.gz").exists()
+
+
+HANGING = """#!/bin/sh
+case "$*" in
+"get cronjobs "*) printf 'a kuscia-a-doctor kuscia\\nb kuscia-b-doctor kuscia\\n' ;;
+"get jobs "*) ;;
+*" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
+*" create -f -") cat >/dev/null; echo "create $2" >> calls ;;
+*" logs -f "*) exec sleep 30 ;;
+*" delete job "*) echo "delete $2" >> calls ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_deletes_its_jobs_when_interrupted(tmp_path: Path, sent: signal.Signals) -> None:
+    path = fake(tmp_path, HANGING)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([SCRIPT, "doctor", "-A"], cwd=path.parent, env=env, stdin=subprocess.DEVNULL)
+    calls = tmp_path / "calls"
+
+    def called(verb: str) -> set[str]:
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return {line.partition(" ")[2] for line in lines if line.startswith(verb)}
+
+    def wait_for(verb: str) -> None:
+        end = time.monotonic() + 20
+        while called(verb) != {"a", "b"}:
+            assert time.monotonic() < end, calls.read_text()
+            time.sleep(0.05)
+
+    wait_for("create")
+    process.send_signal(sent)
+    assert process.wait(20) == 130
+    wait_for("delete")
