@@ -1,7 +1,7 @@
 import pytest
 
 from kuscia_hooks.core import catalog
-from kuscia_hooks.core.errors import ConfigError, PermanentError, RetryableError, StepError, merged
+from kuscia_hooks.core.errors import ConfigError, PermanentError, RetryableError, StepError, StepWarning, merged
 
 
 def test_ids_are_unique() -> None:
@@ -17,6 +17,21 @@ def test_ids_are_unique() -> None:
 def test_error_needs_an_id_of_its_class(kind: type[StepError], error_id: str) -> None:
     with pytest.raises(ValueError, match=error_id):
         kind(error_id, "a")
+
+
+@pytest.mark.parametrize("warning_id", ["domain-key-lost", "no-such-id"])
+def test_warning_needs_an_id_of_a_warning(warning_id: str) -> None:
+    with pytest.raises(ValueError, match=warning_id):
+        StepWarning(warning_id, "a")
+
+
+def test_warning_cannot_be_raised() -> None:
+    with pytest.raises(ValueError, match="database-version"):
+        PermanentError("database-version", "a")
+
+
+def test_warning_has_no_control_characters() -> None:
+    assert StepWarning("database-version", "a\x1b[31m", fix="b\r").message == "a [31m"
 
 
 def test_error_has_no_control_characters() -> None:

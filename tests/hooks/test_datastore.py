@@ -18,6 +18,7 @@ import pytest
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database, SecretKey, Sqlite
+from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import datastore
 from tests.hooks.failing import fails
@@ -139,7 +140,7 @@ def refused(code: int | str) -> datastore.ServerError:
     return datastore.ServerError(database(), error)
 
 
-def check_mysql(monkeypatch: pytest.MonkeyPatch, server: Server) -> list[str]:
+def check_mysql(monkeypatch: pytest.MonkeyPatch, server: Server) -> list[StepWarning]:
     monkeypatch.setattr(datastore, "connect_mysql", server.connect)
     return datastore.check_database(database(), "secret")
 
@@ -185,31 +186,59 @@ def test_mysql_without_a_table_has_all_rights(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("version", "variable", "says"),
+    ("version", "variables", "warned"),
     [
-        ("8.0.20", "derived_merge=on", "8.0.23.*optimizer_switch='derived_merge=off'"),
-        ("8.0.20", "derived_merge=off", "8.0.23[^=]*$"),
-        ("5.7.44-log", "", "5.7.44-log.*8.0.23"),
-        ("8.0.23", "derived_merge=on", ""),
-        ("8.4.2", "", ""),
-        ("10.11.6-MariaDB-0+deb12u1", "", ""),
-        ("5.5.5-10.11.6-MariaDB", "OFF", ""),
-        ("10.3.39-MariaDB", "", "10.6.8"),
-        ("11.8.2-MariaDB-ubu2404", "ON", "SET GLOBAL innodb_snapshot_isolation=OFF"),
-        ("11.8.2-MariaDB-ubu2404", "OFF", ""),
+        ("8.0.20", {"optimizer_switch": "derived_merge=on"}, ["database-version", "database-setting"]),
+        ("8.0.20", {"optimizer_switch": "derived_merge=off"}, ["database-version"]),
+        ("5.7.44-log", {}, ["database-version"]),
+        ("8.0.23", {"optimizer_switch": "derived_merge=on"}, []),
+        ("8.4.2", {}, []),
+        ("10.11.6-MariaDB-0+deb12u1", {}, []),
+        ("5.5.5-10.11.6-MariaDB", {"innodb_snapshot_isolation": "OFF"}, []),
+        ("10.3.39-MariaDB", {}, ["database-version"]),
+        ("11.8.2-MariaDB-ubu2404", {"innodb_snapshot_isolation": "ON"}, ["database-setting"]),
+        ("11.8.2-MariaDB-ubu2404", {"innodb_snapshot_isolation": "OFF"}, []),
+        ("8.4.2", {"auto_increment_increment": "1"}, []),
+        ("8.4.2", {"auto_increment_increment": "2"}, ["database-auto-increment"]),
+        ("10.11.6-MariaDB-log", {"auto_increment_increment": "3"}, ["database-auto-increment"]),
+        ("5.7.44", {"auto_increment_increment": "2"}, ["database-auto-increment", "database-version"]),
     ],
 )
-def test_mysql_version(monkeypatch: pytest.MonkeyPatch, version: str, variable: str, says: str) -> None:
-    answers = {"SELECT VERSION()": [(version,)], "SHOW GLOBAL VARIABLES": [("name", variable)] if variable else []}
-    unwise = check_mysql(monkeypatch, Server(**answers))
-    assert len(unwise) == bool(says)
-    assert all(re.search(says, text) for text in unwise)
+def test_warns_about_version_and_settings_of_mysql(
+    monkeypatch: pytest.MonkeyPatch, version: str, variables: dict[str, str], warned: list[str]
+) -> None:
+    answers = {f"SHOW GLOBAL VARIABLES LIKE '{name}'": [(name, value)] for name, value in variables.items()}
+    found = check_mysql(monkeypatch, Server(**{"SELECT VERSION()": [(version,)]}, **answers))
+    assert [warning.id for warning in found] == warned
+    assert all(warning.fix for warning in found)
+    named = [version, *variables.values()]
+    assert all(any(value in warning.message for value in named) for warning in found)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("mysql", 1146), ("postgres", "42P01")])
+def test_database_has_state_once_kine_has_rows(monkeypatch: pytest.MonkeyPatch, kind: str, code: int | str) -> None:
+    for answer, state in ((refused(code), False), ([(0,)], False), ([(7,)], True)):
+        monkeypatch.setattr(datastore, f"connect_{kind}", Server(**{"SELECT COUNT": answer}).connect)
+        assert datastore.has_state(database(kind), "secret") is state
+    monkeypatch.setattr(datastore, f"connect_{kind}", Server(**{"SELECT COUNT": refused(2013)}).connect)
+    with fails("database-unreachable"):
+        datastore.has_state(database(kind), "secret")
+
+
+def test_sqlite_has_state_once_its_file_exists(tmp_path: Path) -> None:
+    store = Sqlite(type="sqlite", path=str(tmp_path))
+    assert not datastore.has_state(store, None)
+    (tmp_path / "server/db").mkdir(parents=True)
+    (tmp_path / datastore.SQLITE_STATE).touch()
+    assert datastore.has_state(store, None)
 
 
 SEQUENCE = {"SELECT pg_get_serial_sequence": [("public.kine_id_seq",)]}
 
 
-def check_postgres(monkeypatch: pytest.MonkeyPatch, table: str | None, create: bool, **answers: Any) -> list[str]:
+def check_postgres(
+    monkeypatch: pytest.MonkeyPatch, table: str | None, create: bool, **answers: Any
+) -> list[StepWarning]:
     known = {"SELECT to_regclass": [(table,)], "SELECT has_schema_privilege": [(create,)], **SEQUENCE}
     known |= {"SELECT has_sequence_privilege": [(True,)], "SELECT pg_has_role": [(True,)]}
     monkeypatch.setattr(datastore, "connect_postgres", Server(**known | answers).connect)
@@ -268,7 +297,9 @@ def test_reports_unreachable_server(kind: str) -> None:
 
 
 def test_warns_about_dash_in_database_name() -> None:
-    assert "my-kine" in datastore.warnings(database(database="my-kine"))[0]
+    (warning,) = datastore.warnings(database(database="my-kine"))
+    assert warning.id == "database-name-unsupported"
+    assert "my-kine" in warning.message
     assert datastore.warnings(database()) == []
 
 

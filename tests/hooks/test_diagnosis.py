@@ -431,9 +431,9 @@ def test_missing_route_of_lite_is_fixed_at_its_master(endpoint: str, release: st
 
 
 def test_reports_database_warning() -> None:
-    warning = Report("database-warning", "MySQL 8.0.20 is older than 8.0.23")
+    warning = Report("database-version", "MySQL 8.0.20 is older than 8.0.23")
     found = only(diagnose(MASTER, replace(HEALTHY, database=(warning,))))
-    assert (found.id, found.cause) == ("database-warning", warning.message)
+    assert (found.id, found.cause) == ("database-version", warning.message)
 
 
 @pytest.mark.parametrize(

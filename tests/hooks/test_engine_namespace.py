@@ -138,12 +138,12 @@ def test_logs_remaining_engine_pods(core: FakeCore, kube: Kube, capsys: pytest.C
     core.put_pod("engines", "something-else", {"app": "x"})
     core.put_pod("elsewhere", "job-b-0", {LABEL: "bob"})
     engine_namespace.report_left_behind(settings(), "alice", kube)
-    own, foreign = capsys.readouterr().out.splitlines()
+    own, foreign, fix = capsys.readouterr().out.splitlines()
     assert "engines: job-a-0." in own
     assert own.endswith(f"kubectl -n engines delete pods,configmaps,secrets -l {LABEL}=alice")
-    assert foreign.startswith("WARNING ")
-    assert "carol in engines: job-c-0." in foreign
-    assert foreign.endswith(f"-l {LABEL}=carol")
+    assert foreign.startswith("WARNING [engine-pods-orphaned] ")
+    assert foreign.endswith("carol: job-c-0")
+    assert fix.endswith(f"-l {LABEL}=carol")
 
 
 def test_logs_nothing_without_engine_pods(kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:

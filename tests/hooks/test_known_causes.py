@@ -91,7 +91,7 @@ CASES = [
                "/home/kuscia/etc/kubeconfig: no such file or directory"),
     ),
     Case(11, "too-many-connections", HUB, exited("master", "ping datastore endpoint error: Error 1040: Too many")),
-    Case(12, "database-warning", HUB, ready("master", database=(Report("database-warning", "derived_merge is on"),))),
+    Case(12, "database-setting", HUB, ready("master", database=(Report("database-setting", "derived_merge is on"),))),
     Case(13, "inotify-limit", LITE, exited("lite", "failed to create fsnotify watcher: too many open files")),
     Case(
         14,

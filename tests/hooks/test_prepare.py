@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
 from kuscia_hooks.core.config import Prepare
-from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepWarning
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
 from kuscia_hooks.steps import prepare
 from tests.hooks.builders import MYSQL, POSTGRES, context, prepare_lite, prepare_master
 from tests.hooks.conftest import secret_data
+from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 
@@ -443,6 +444,57 @@ def master_base(base: Path) -> Path:
     return base
 
 
+RECORDED_ROUTES = {"routes": '{"alice-bob":"0123456789ab"}'}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "state", "warns"),
+    [
+        (RECORDED_ROUTES, False, True),
+        (RECORDED_ROUTES, True, False),
+        ({"routes": "{}", "appImages": "{}"}, False, False),
+        (None, False, False),
+    ],
+)
+def test_warns_about_a_new_datastore_of_a_used_cluster(
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    recorded: dict[str, str] | None,
+    state: bool,
+    warns: bool,
+) -> None:
+    """The datastore was changed in place, or its volume is a new one."""
+    if recorded is not None:
+        core.put("configmaps", "ns", "ledger", data=recorded)
+    if state:
+        file = tmp_path / datastore.SQLITE_STATE
+        file.parent.mkdir(parents=True)
+        file.touch()
+    store = {"type": "sqlite", "path": str(tmp_path)}
+    run(prepare_master(store, ledger="ledger"), master_base(base), kube, fake_time)
+    assert ("WARNING [cluster-state-empty] " in capsys.readouterr().out) is warns
+
+
+def test_reports_a_permanent_answer_of_the_master_immediately(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting does not help; in mode `job` the step reports it and tries again later."""
+
+    def denied(*_: Any) -> None:
+        raise PermanentError("master-access-denied", "HTTP 403")
+
+    monkeypatch.setattr(registration, "register", denied)
+    with fails("master-access-denied"):
+        run(prepare_lite(), base, kube, fake_time)
+    assert fake_time.time == 0
+    assert not (base.parent / "kuscia.yaml").exists()
+
+
 def test_writes_the_configuration_of_a_master_on_sqlite(
     base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path
 ) -> None:
@@ -464,12 +516,12 @@ def test_writes_the_configuration_of_a_master_on_mysql(
     """A wrong password is reported, and read again once the Secret is corrected."""
     core.put("secrets", "ns", "db", data=secret_data(password="wrong-password"))
 
-    def check(database: Any, password: str, token: str) -> list[str]:
+    def check(database: Any, password: str, token: str) -> list[StepWarning]:
         if password != "right@/pässword":
             if fake_time.time > 5:
                 core.put("secrets", "ns", "db", data=secret_data(password="right@/pässword"))
             raise RetryableError("database-login", "mysql root@db:3306/kine: 1045 Access denied")
-        return ["MySQL is old"]
+        return [StepWarning("database-version", "MySQL is old")]
 
     monkeypatch.setattr(datastore, "check_database", check)
     made = run(prepare_master({**MYSQL, "database": "my-kine"}), master_base(base), kube, fake_time)
@@ -477,7 +529,7 @@ def test_writes_the_configuration_of_a_master_on_mysql(
     out = capsys.readouterr().out
     assert "waiting for the datastore (0 of 30 s): [database-login] mysql root@db:3306/kine: 1045 Access denied" in out
     assert sum(line.startswith("WARNING") and "my-kine" in line for line in out.splitlines()) == 1
-    assert out.count("WARNING MySQL is old") == 1
+    assert out.count("WARNING [database-version] ") == 1
     assert "wrong-password" not in out
     marks = json.loads(record.read_text())["secrets"]
     assert set(marks) == {"key/domain.key", "db/password"}
@@ -653,6 +705,19 @@ def test_waits_for_the_permissions_of_runk(
     (wait,) = [line for line in said.splitlines() if line.startswith("waiting for the engine namespace engines (0 of")]
     assert "list secrets" in wait
     assert ("get pods/log" in wait) is logging
+
+
+def test_pauses_between_checks_of_the_permissions_of_runk(
+    core: FakeCore, kube: Kube, base: Path, fake_time: FakeTime, ready: list[str]
+) -> None:
+    """Each check takes one request per permission."""
+    core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
+    core.refused = {("list", "secrets")}
+    with fails("runk-forbidden"):
+        run(prepare_lite(engines=ENGINES), base, kube, fake_time, 60)
+    reviews = [call for call in core.calls if call[1] == "selfsubjectaccessreviews"]
+    once = len(engine_namespace.VERBS) * len(engine_namespace.RESOURCES)
+    assert 4 * once <= len(reviews) <= 8 * once
 
 
 def test_writes_the_kubeconfig(

@@ -7,7 +7,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import SecretKey
-from kuscia_hooks.core.errors import PermanentError, RetryableError
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepWarning
 from kuscia_hooks.inspect import doctor, reading, snapshot
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
@@ -287,8 +287,10 @@ def test_reads_warnings_and_errors_of_database(
 ) -> None:
     healthy.put("secrets", "ns", "db", data=secret_data(password="right"))
     config = master_release(domains={}, routes=[])
-    monkeypatch.setattr(datastore, "check_database", lambda store, password: ["it is old"])
-    assert reading.collect(config, kube, lambda: master).database == (Report("database-warning", "it is old"),)
+    monkeypatch.setattr(
+        datastore, "check_database", lambda store, password: [StepWarning("database-version", "it is old")]
+    )
+    assert reading.collect(config, kube, lambda: master).database == (Report("database-version", "it is old"),)
 
     def refused(store: Any, password: str) -> list[str]:
         raise PermanentError("kusciaapi-rejected", "it fails")

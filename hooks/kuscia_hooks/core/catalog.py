@@ -1,4 +1,4 @@
-"""The catalog of errors: every ID that a step can print, whether the step retries, and what it means.
+"""The catalog of errors and warnings: every ID that a step can print, whether the step retries, and what it means.
 
 docs/errors.md has one row for each entry; `doctor` looks entries up by ID. An ID is never reused for another meaning.
 Raise an error with an ID of this list: `RetryableError` where `retryable` is true, else `PermanentError`.
@@ -16,11 +16,13 @@ class Entry:
         id: stable slug, lower-case words joined by `-`.
         retryable: whether the step retries without a change to its input.
         summary: what it means, in one sentence.
+        warning: whether the step continues; such an ID is not raised, but logged as a `StepWarning`.
     """
 
     id: str
     retryable: bool
     summary: str
+    warning: bool = False
 
 
 def _retryable(error_id: str, summary: str) -> Entry:
@@ -29,6 +31,10 @@ def _retryable(error_id: str, summary: str) -> Entry:
 
 def _permanent(error_id: str, summary: str) -> Entry:
     return Entry(error_id, False, summary)
+
+
+def _warning(warning_id: str, summary: str) -> Entry:
+    return Entry(warning_id, False, summary, warning=True)
 
 
 GENERAL = (
@@ -102,15 +108,20 @@ KUSCIA = (
 )
 
 DATABASE = (
+    _warning("cluster-state-empty", "The datastore is empty, although this release created objects in its cluster."),
     _retryable("database-access-denied", "The database does not exist, or the user has no access to it."),
+    _warning("database-auto-increment", "The database server has several writable nodes, which K3s does not support."),
     _retryable("database-error", "The database server returned an error."),
     _retryable("database-host-not-found", "The host name of the database server has no address, or is not absolute."),
+    _warning("database-name-unsupported", "The database name contains '-', which Kuscia before 1.0 does not support."),
     _retryable("database-login", "The database server rejected the user or the password."),
     _retryable("database-not-found", "The database server has no such database."),
     _retryable("database-password-unsupported", "The password has characters that the check cannot send."),
     _retryable("database-permission-denied", "The database user does not have all permissions that Kuscia needs."),
     _retryable("database-tls", "TLS between the step and the database server failed or is required."),
+    _warning("database-setting", "A setting of the database server harms the datastore."),
     _retryable("database-unreachable", "Cannot reach the database server."),
+    _warning("database-version", "The version of the database server is too old."),
     _retryable("invalid-database-password", "A database address cannot contain the password."),
     _retryable("state-not-writable", "The user of the container cannot write to the volume for the master state."),
     _retryable("state-of-another-domain", "The database holds the state of a different domain ID or clusterToken."),

@@ -30,7 +30,7 @@ class StepError(Exception):
         message = printable_lines(message)
         super().__init__(message)
         entry = CATALOG.get(error_id)
-        if entry is None:
+        if entry is None or entry.warning:
             raise ValueError(f"error ID {error_id} is not in the catalog")
         if entry.retryable is not self.retryable:
             raise ValueError(f"error ID {error_id} is raised as {type(self).__name__}, the catalog says otherwise")
@@ -44,6 +44,31 @@ class StepError(Exception):
         lines = [f"[{self.id}] {self.message}"]
         lines += [f"    {label}: {text}" for label, text in (("fix", self.fix), ("see", self.see)) if text]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class StepWarning:
+    """A condition that an operator should know, and that does not stop a step.
+
+    Args:
+        id: ID of a warning in the catalog.
+        message: the cause, with names and values; never a secret.
+        fix: the command or sentence that fixes it; "" if the message contains it.
+
+    Raises:
+        ValueError: the catalog has no warning with this ID.
+    """
+
+    id: str
+    message: str
+    fix: str = ""
+
+    def __post_init__(self) -> None:
+        entry = CATALOG.get(self.id)
+        if entry is None or not entry.warning:
+            raise ValueError(f"warning ID {self.id} is not in the catalog")
+        object.__setattr__(self, "message", printable_lines(self.message))
+        object.__setattr__(self, "fix", printable_lines(self.fix))
 
 
 class RetryableError(StepError):

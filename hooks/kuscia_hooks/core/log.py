@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
-from kuscia_hooks.core.errors import StepError
+from kuscia_hooks.core.errors import StepError, StepWarning
 
 MASK = "***"
 _secrets: set[str] = set()
@@ -57,6 +57,12 @@ def redact(text: str) -> str:
 def fields(error: StepError) -> dict[str, str]:
     """Return the log fields of an error, for `extra`; the text form prints them with the message."""
     return {"error_id": error.id, "fix": error.fix, "see": error.see}
+
+
+def warn(warning: StepWarning | StepError) -> None:
+    """Log a warning, or an error that does not stop the step, as `WARNING [id] message`, with its fix."""
+    extra = {"error_id": warning.id, "fix": warning.fix, "see": getattr(warning, "see", "")}
+    logger.warning("%s", warning.message, extra=extra)
 
 
 def _field(record: logging.LogRecord, name: str) -> str:

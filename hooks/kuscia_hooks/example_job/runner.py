@@ -235,7 +235,11 @@ def _follow(api: KusciaAPI, job_id: str, deadline: Deadline) -> dict[str, Any]:
                 status = api.call("job/query", {"job_id": job_id})["status"]
                 line = describe(status)
             except Missing as error:
-                raise PermanentError("example-job-deleted", f"KusciaJob {job_id} was deleted while it ran") from error
+                raise PermanentError(
+                    "example-job-deleted",
+                    f"KusciaJob {job_id} was deleted while it ran",
+                    fix="run helm test again, once at a time",
+                ) from error
             except RetryableError as error:
                 line = str(error)
             activity.beat(changed=line != reported)

@@ -9,7 +9,6 @@ from typing import Any
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Release
 from kuscia_hooks.core.errors import StepError
-from kuscia_hooks.core.text import printable
 from kuscia_hooks.inspect import kuscia_state, report
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
 from kuscia_hooks.inspect.parts import Parts
@@ -325,4 +324,4 @@ def _database(config: Release, kube: Kube) -> list[Report]:
         warnings = [*datastore.warnings(store), *datastore.check_database(store, password)]
     except StepError as error:
         return report.from_error(error)
-    return [Report("database-warning", printable(text)) for text in warnings]
+    return [Report(warning.id, warning.message, warning.fix) for warning in warnings]

@@ -273,7 +273,11 @@ class KusciaAPI:
         """Raise RetryableError until the node is ready."""
         data = self.once("/healthZ", {}, seconds=PROBE_SECONDS)
         if not (data or {}).get("ready"):
-            raise RetryableError("kusciaapi-not-ready", f"KusciaAPI {self.endpoint} is not ready")
+            raise RetryableError(
+                "kusciaapi-not-ready",
+                f"KusciaAPI {self.endpoint} is not ready",
+                fix="wait until the node has started; if it stays so, see the log of its Kuscia pod",
+            )
 
 
 @contextmanager

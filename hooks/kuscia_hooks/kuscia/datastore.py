@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Database, Sqlite, param_text
-from kuscia_hooks.core.errors import ConfigError, RetryableError
+from kuscia_hooks.core.errors import ConfigError, RetryableError, StepWarning
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.kuscia.database_server import NO_TABLE, TABLE, Execute, ServerError, client_command, describe
 from kuscia_hooks.kuscia.mysql import check_mysql, connect_mysql
@@ -105,7 +105,7 @@ def check_sqlite(store: Sqlite) -> None:
         ) from error
 
 
-def check_database(database: Database, password: str, token: str | None = None) -> list[str]:
+def check_database(database: Database, password: str, token: str | None = None) -> list[StepWarning]:
     """Check that Kuscia can log in and store its state.
 
     Args:
@@ -147,10 +147,30 @@ def count_rows(database: Database, password: str) -> int:
         return int(execute(f"SELECT COUNT(*) FROM {TABLE}")[0][0])  # noqa: S608
 
 
-def warnings(database: Database | Sqlite) -> list[str]:
+def has_state(store: Database | Sqlite, password: str | None) -> bool:
+    """Return whether the datastore holds the state of a cluster.
+
+    Args:
+        password: of a database.
+
+    Raises:
+        RetryableError: the database cannot be read.
+    """
+    if isinstance(store, Sqlite):
+        return (Path(store.path) / SQLITE_STATE).exists()
+    try:
+        return count_rows(store, password or "") > 0
+    except ServerError as error:
+        if error.code in NO_TABLE:
+            return False
+        raise
+
+
+def warnings(database: Database | Sqlite) -> list[StepWarning]:
     """Return warnings about the configuration of the datastore."""
     if isinstance(database, Database) and "-" in database.database:
-        return [f"the database name {database.database} contains '-', which Kuscia before 1.0 does not support"]
+        message = f"the database name {database.database} contains '-', which Kuscia before 1.0 does not support"
+        return [StepWarning("database-name-unsupported", message, fix="use Kuscia 1.0 or later, or another database")]
     return []
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.config import Engines
 from kuscia_hooks.core.errors import RetryableError
-from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.log import logger, warn
 from kuscia_hooks.core.text import first_of, printable, quoted
 
 MARKER = "kuscia-engines"
@@ -28,6 +28,8 @@ ACCOUNT = "default"
 """ServiceAccount of engine pods; Kuscia cannot use a different one."""
 VERBS = ("get", "list", "watch", "create", "delete")
 """Permissions of RunK on `RESOURCES` (Kuscia facts 4)."""
+RIGHTS_SECONDS = 10.0
+"""Pause between two checks of the permissions, each of which takes one request per permission."""
 RESOURCES = ("pods", "configmaps", "secrets")
 LOGS = "pods/log"
 """The additional resource that RunK reads if it stores engine logs."""
@@ -107,6 +109,7 @@ def check_rights(engines: Engines, keeps_logs: bool, where: Kube) -> None:
         f"permission denied in engine namespace {engines.namespace}: {user} cannot {listed}",
         fix=fix,
         see=see,
+        retry_after=RIGHTS_SECONDS,
     )
 
 
@@ -191,11 +194,18 @@ def report_left_behind(engines: Engines, domain_id: str, where: Kube) -> None:
             "and deletes the others; their ConfigMaps and Secrets may remain. To delete all while no job runs: %s",
             engines.namespace, first_of(sorted(own)), removal(engines.namespace, domain_id),
         )  # fmt: skip
-    for domain, names in foreign(found, domain_id).items():
-        logger.warning(
-            "engine pods of domain %s in %s: %s. They are orphaned; delete them with: %s",
-            domain, engines.namespace, first_of(sorted(names)), removal(engines.namespace, domain),
-        )  # fmt: skip
+    orphans = foreign(found, domain_id)
+    if orphans:
+        warn(_orphaned(engines.namespace, orphans))
+
+
+def _orphaned(namespace: str, orphans: dict[str, list[str]]) -> RetryableError:
+    listed = "; ".join(f"{domain}: {first_of(sorted(names))}" for domain, names in orphans.items())
+    return RetryableError(
+        "engine-pods-orphaned",
+        f"engine pods of other domains in {namespace}: {listed}",
+        fix=" && ".join(removal(namespace, domain) for domain in orphans),
+    )
 
 
 def check_pods(engines: Engines, domain_id: str, where: Kube) -> str:
@@ -211,12 +221,7 @@ def check_pods(engines: Engines, domain_id: str, where: Kube) -> str:
     found = pods(engines, where)
     orphans = foreign(found, domain_id)
     if orphans:
-        listed = "; ".join(f"{domain}: {first_of(sorted(names))}" for domain, names in orphans.items())
-        raise RetryableError(
-            "engine-pods-orphaned",
-            f"engine pods of other domains in {engines.namespace}: {listed}",
-            fix=" && ".join(removal(engines.namespace, domain) for domain in orphans),
-        )
+        raise _orphaned(engines.namespace, orphans)
     return f"namespace {engines.namespace} is used by this lite only ({len(found)} engine pods)"
 
 

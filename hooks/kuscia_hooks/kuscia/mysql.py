@@ -7,6 +7,7 @@ from typing import Any
 
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database
+from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,
     TABLE,
@@ -29,7 +30,7 @@ MYSQL_MINIMUM = (8, 0, 23)
 MARIADB_MINIMUM = (10, 6, 8)
 
 
-def check_mysql(execute: Execute, database: Database) -> list[str]:
+def check_mysql(execute: Execute, database: Database) -> list[StepWarning]:
     """Check the permissions of the user.
 
     Returns:
@@ -48,29 +49,48 @@ def check_mysql(execute: Execute, database: Database) -> list[str]:
     return _mysql_warnings(execute)
 
 
-def _mysql_warnings(execute: Execute) -> list[str]:
+def _mysql_warnings(execute: Execute) -> list[StepWarning]:
     text = str(execute("SELECT VERSION()")[0][0])
     match = re.search(r"(\d+)\.(\d+)\.(\d+)", text.removeprefix("5.5.5-"))
     version = tuple(map(int, match.groups())) if match else ()
-    warnings = []
+    warnings = _increment_warnings(execute)
     if "mariadb" in text.lower():
         if version < MARIADB_MINIMUM:
-            warnings.append(
-                f"MariaDB {text} is older than {_dotted(MARIADB_MINIMUM)}, the oldest version tested with K3s"
-            )
+            message = f"MariaDB {text} is older than {_dotted(MARIADB_MINIMUM)}, the oldest version tested with K3s"
+            warnings.append(StepWarning("database-version", message, fix="upgrade the server"))
         # The compaction of kine then always fails with error 1020; default since 11.8 (k3s-io/kine#721).
         if _variable(execute, "innodb_snapshot_isolation") in ("ON", "1"):
-            warnings.append(
-                f"MariaDB {text} has innodb_snapshot_isolation=ON: table {TABLE} grows without limit. Run: "
-                "SET GLOBAL innodb_snapshot_isolation=OFF"
-            )
+            message = f"MariaDB {text} has innodb_snapshot_isolation=ON: table {TABLE} grows without limit"
+            fix = "run: SET GLOBAL innodb_snapshot_isolation=OFF"
+            warnings.append(StepWarning("database-setting", message, fix=fix))
         return warnings
     if version < MYSQL_MINIMUM:
-        advice = ""
+        message = f"MySQL {text} is older than {_dotted(MYSQL_MINIMUM)}, the minimum for Kuscia"
+        warnings.append(StepWarning("database-version", message, fix="upgrade the server"))
         if "derived_merge=on" in _variable(execute, "optimizer_switch"):
-            advice = ". Until the upgrade, set optimizer_switch='derived_merge=off' to avoid server crashes"
-        warnings.append(f"MySQL {text} is older than {_dotted(MYSQL_MINIMUM)}, the minimum for Kuscia{advice}")
+            message = f"MySQL {text} has optimizer_switch derived_merge=on, and can crash"
+            fix = "until the upgrade, run: SET GLOBAL optimizer_switch='derived_merge=off'"
+            warnings.append(StepWarning("database-setting", message, fix=fix))
     return warnings
+
+
+def _increment_warnings(execute: Execute) -> list[StepWarning]:
+    """Return a warning if row IDs have gaps, as with Galera and with two masters that replicate each other.
+
+    kine relies on consecutive IDs: it waits for each missing one, and fills it with a row (k3s-io/kine#71).
+    """
+    increment = _variable(execute, "auto_increment_increment") or "1"
+    if increment == "1":
+        return []
+    return [
+        StepWarning(
+            "database-auto-increment",
+            f"auto_increment_increment is {increment}: the server is part of a cluster with several writable nodes, "
+            "which K3s does not support. Writes are slow, and can be lost",
+            fix="use a server with one writable node: set auto_increment_increment=1 (Galera: also "
+            "wsrep_auto_increment_control=OFF), and connect to that node only",
+        )
+    ]
 
 
 def _variable(execute: Execute, name: str) -> str:

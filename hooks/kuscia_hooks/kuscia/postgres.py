@@ -6,7 +6,7 @@ from typing import Any
 
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config import Database
-from kuscia_hooks.core.errors import RetryableError
+from kuscia_hooks.core.errors import RetryableError, StepWarning
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,
     TABLE,
@@ -20,7 +20,7 @@ from kuscia_hooks.kuscia.database_server import (
 )
 
 
-def check_postgres(execute: Execute, database: Database) -> list[str]:
+def check_postgres(execute: Execute, database: Database) -> list[StepWarning]:
     """Check the permissions of the user.
 
     Returns:

@@ -13,9 +13,9 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
-from kuscia_hooks.core.config import Database, Engines, Prepare, SecretKey
-from kuscia_hooks.core.errors import RetryableError
-from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.config import Database, Engines, Prepare, SecretKey, Sqlite
+from kuscia_hooks.core.errors import RetryableError, StepWarning
+from kuscia_hooks.core.log import logger, warn
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
@@ -95,7 +95,7 @@ def attempt(settings: Settings, context: Context) -> Outcome:
     base = load_base(settings.base, config)
     if config.datastore is not None:
         for warning in datastore.warnings(config.datastore):
-            logger.warning("%s", warning)
+            warn(warning)
     values = _wait_for_values(config, base, kube, deadline)
     while changed := _changed(config.namespace, values.secrets, kube):
         logger.info("re-checking: these Secrets changed or became unreadable: %s", ", ".join(changed))
@@ -231,11 +231,32 @@ def _datastore(
     if not isinstance(store, Database):
         if store is not None:
             datastore.check_sqlite(store)
+            _warn_of_lost_state(config, store, None, kube)
         return complete, extra, None, None
     password = datastore.read_password(store, config.namespace, kube)
-    for warning in datastore.check_database(store, password, datastore.cluster_token(complete)):
-        logger.warning("%s", warning)
+    warnings = datastore.check_database(store, password, datastore.cluster_token(complete))
+    _warn_of_lost_state(config, store, password, kube)
+    for warning in warnings:
+        warn(warning)
     return complete, extra, datastore.endpoint(store, password), password.encode()
+
+
+def _warn_of_lost_state(config: Prepare, store: Database | Sqlite, password: str | None, kube: Kube) -> None:
+    """Warn if the datastore is empty although the ledger has objects: it was replaced, or its state is lost."""
+    if config.ledger is None:
+        return
+    recorded = kube.configmap(config.namespace, config.ledger) or {}
+    if all(value in ("", "{}") for value in recorded.values()) or datastore.has_state(store, password):
+        return
+    warn(
+        StepWarning(
+            "cluster-state-empty",
+            "the datastore is empty, but this release has created domains or routes before: the master starts as a new "
+            "cluster, with new deploy tokens and without jobs and data of the former one",
+            fix="to keep the former state, restore master.datastore or its backup now; otherwise run helm upgrade with "
+            "a new master.jobs.runId, and restart the lites",
+        )
+    )
 
 
 def _known(config: Prepare, master: str) -> None:

@@ -16,6 +16,7 @@ class Prepare(ConfigModel):
 
     Args:
         extra_config_secret: a Secret with YAML that is merged into kuscia.yaml.
+        ledger: the ConfigMap that lists what the release has created in its cluster; None for a lite.
         extra_config_refused: keys that this YAML must not set, with dots, and the reason for each.
     """
 
@@ -27,6 +28,7 @@ class Prepare(ConfigModel):
     extra_config_secret: SecretKey | None = None
     extra_config_refused: dict[str, str] = {}
     datastore: Datastore | None = None
+    ledger: Name | None = None
     master: Master | None = None
     deploy_token: TokenSecret | None = None
     dns_service: str | None = None

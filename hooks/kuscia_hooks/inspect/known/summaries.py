@@ -53,7 +53,6 @@ _SUMMARIES: Mapping[str, str] = {
     "route-revision-mismatch": "Both sides of a route hold tokens of different revisions.",
     "route-not-registered": "One of the two domains of a route has never registered.",
     # Database and engines
-    "database-warning": "The database works, but a setting or its version is not recommended.",
     "engine-no-room": "An engine does not start, because its AppImage requests more than the lite offers.",
     "kernel-parameters": "Engines lose connections, and kernel parameters are not as Kuscia recommends.",
     "engine-pods-without-lite": "Engine pods run although their lite has no pod.",

@@ -56,6 +56,7 @@ prepare.yaml: |
   {{- if .Values.extraConfigSecret }}
   {{- include "kuscia.extraConfigRefused" . | nindent 2 }}
   {{- end }}
+  ledger: {{ include "kuscia.ledgerName" . }}
   datastore:
     {{- include "master.datastore" . | nindent 4 }}
 {{- end -}}
