@@ -64,6 +64,7 @@ def seed(config: str) -> tuple[Any, Any]:
 @step_command("register --dry-run --config register.yaml")
 @config_file
 @dry_run_flag
+@option("--verify", is_flag=True, help="Read every deploy token instead of trusting the ledger.")
 def register(config: str) -> tuple[Any, Any]:
     """Create a Domain for each lite, and a Secret with its deploy token."""
     from kuscia_hooks.steps import register as step

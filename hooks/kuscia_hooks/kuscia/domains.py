@@ -1,4 +1,4 @@
-"""Domains of a master: what the values ask for, request bodies, and the difference to what the master has."""
+"""Domains of a master: those in the values, request bodies, and the difference to the existing ones."""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -30,7 +30,7 @@ class WantedDomain:
 
 
 def wanted_domain(domain_id: str, admission: Admission) -> WantedDomain:
-    """Return what the values ask for.
+    """Return a domain of the values.
 
     Raises:
         ConfigError: the certificate is not one, or belongs to a different domain.
@@ -91,7 +91,7 @@ def key_conflict(domain_id: str, wanted: WantedDomain, present: Mapping[str, Any
 
 
 def same_domain(wanted: WantedDomain, present: Mapping[str, Any]) -> bool:
-    """Return whether a domain is as wanted. Keys are compared, since the master issues certificates of its own."""
+    """Return whether a domain is as wanted. Keys are compared, since the master issues its own certificates."""
     return wanted.public is None or stored_public(present) == wanted.public
 
 

@@ -25,7 +25,7 @@ BATCH = 100
 
 
 class DomainWriter:
-    """The Domains: what is wanted, read, planned and changed.
+    """The Domains: reads, plans and changes them.
 
     Args:
         wanted: the domains whose values are valid.

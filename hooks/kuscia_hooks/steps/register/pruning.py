@@ -86,10 +86,10 @@ def prune(
 def _routes_of(
     domain_id: str, others: Collection[str], api: KusciaAPI, context: Context
 ) -> tuple[list[str], list[StepError]]:
-    """Return the routes between a domain and others, and the errors of those that cannot be read.
+    """Return the routes between a domain and others, and the errors of failed queries.
 
-    KusciaAPI cannot list routes: those of domains that the release does not know are not found. The route to the master
-    belongs to the Domain and is deleted with it (Kuscia facts 5.3).
+    KusciaAPI cannot list routes: a route to a domain outside the values and the ledger is not found. The route to the
+    master belongs to the Domain and is deleted with it (Kuscia facts 5.3).
     """
     pairs = [
         RouteKey(*ends) for other in others if other != domain_id for ends in ((domain_id, other), (other, domain_id))

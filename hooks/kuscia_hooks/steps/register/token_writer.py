@@ -24,7 +24,7 @@ Failures = dict[str, StepError]
 
 
 class TokenWriter:
-    """The Secrets with deploy tokens: what is wanted, read, planned and changed.
+    """The Secrets with deploy tokens: reads, plans and changes them.
 
     `domain/batchQuery` does not return tokens (Kuscia facts 7.4). Tokens are therefore queried domain by domain, but
     only where they matter: a registered lite does not need its token again, and the ledger says which Secrets have the
@@ -125,7 +125,7 @@ class TokenWriter:
     def _is_ours(self, key: TokenKey) -> bool:
         """Return whether this release created a Secret.
 
-        Its labels and owner say so too. An entry whose creation was not confirmed is not enough: another client may
+        Its labels and owner prove it too. An entry whose creation was not confirmed is not enough: another client may
         have created the Secret since.
         """
         secret = self._secrets.get(key)
