@@ -128,6 +128,18 @@ def test_does_not_remove_an_entry_that_another_copy_wrote(kube: Kube) -> None:
         assert "a/b" in ledger(kube).kind("routes")
 
 
+def test_content_is_unknown_after_two_copies_wrote_it(kube: Kube) -> None:
+    first, second = ledger(kube), ledger(kube)
+    first.kind("routes").confirm("a/b", CONTENT)
+    first.save()
+    second.kind("routes").confirm("a/b", OTHER)
+    second.save()
+    entries = ledger(kube).kind("routes")
+    assert "a/b" in entries
+    assert not entries.confirmed("a/b", CONTENT)
+    assert not entries.confirmed("a/b", OTHER)
+
+
 def test_reverts_to_what_another_copy_wrote(kube: Kube) -> None:
     mine, other = ledger(kube), ledger(kube)
     other.kind("routes").confirm("a/b", CONTENT)

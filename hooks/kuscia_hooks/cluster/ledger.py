@@ -158,13 +158,18 @@ class Entries:
             self._careful.add(name)
 
     def read(self, data: Mapping[str, str]) -> None:
-        """Take over what the ConfigMap has; changes that were not saved stay."""
+        """Take over what the ConfigMap has; changes that were not saved stay.
+
+        If another copy of the step changed an entry too, its object may have the content of either: the entry is marked.
+        """
         expected, self._saved = self._saved, _entries(data.get(self._kind, ""), self._kind)
         self._saved_report = data.get(self._kind + _REPORT)
-        for name in [name for name in self._changes if name in self._careful]:
-            if self._saved.get(name) != expected.get(name):
+        for name in [name for name in self._changes if self._saved.get(name) != expected.get(name)]:
+            if name in self._careful:
                 del self._changes[name]
                 self._careful.discard(name)
+            else:
+                self._changes[name] = self._marker
 
     def unsaved(self) -> dict[str, str]:
         """Return the keys of the ConfigMap to write, with their new values."""

@@ -28,7 +28,7 @@ class AppImageWriter:
     def plan(self) -> Plan:
         adopt, prune = self._config.adopt.app_images, self._config.prune.app_images
         present = self._present()
-        return plan_owned("AppImage", self.wanted, present, set(self.entries), same_app_image, adopt=adopt, prune=prune)
+        return plan_owned("AppImage", self.wanted, present, self.entries, same_app_image, adopt=adopt, prune=prune)
 
     def _present(self) -> dict[str, Any | None]:
         names = sorted({*self.wanted, *self.entries})

@@ -49,14 +49,14 @@ class RouteWriter:
 
     def plan(self) -> Plan:
         adopt, prune = self._config.adopt.routes, self._config.prune.routes
-        return plan_routes(self.wanted, self._present(), set(self.entries), adopt=adopt, prune=prune)
+        return plan_routes(self.wanted, self._present(), self.entries, adopt=adopt, prune=prune)
 
     def _present(self) -> dict[RouteKey, bool | None]:
         """Read the routes whose state does not follow from the ledger, and find lost routes."""
         wanted, hashes = self.wanted, self._hashes
-        known = set()
+        known: dict[RouteKey, None] = {}
         if not self._context.verify:
-            known = {key for key in wanted if self.entries.confirmed(key.entry, hashes[key])}
+            known = dict.fromkeys(key for key in wanted if self.entries.confirmed(key.entry, hashes[key]))
         unwanted = [key for key in map(RouteKey.of_entry, self.entries) if key not in wanted]
         asked = [*known, *unwanted]
         existing = query_in_batches(asked, STATUS_BATCH, self._existing, self._context.concurrency)
