@@ -95,7 +95,7 @@ def test_checks_run_side_by_side(kube: Kube, endpoint: str, monkeypatch) -> None
 
     def wait(*_: Any) -> str:
         together.wait()
-        return "reached"
+        return "alice"
 
     monkeypatch.setattr(gateway, "probe", wait)
     monkeypatch.setattr(engine_namespace, "reach", lambda *_: (kube, ""))

@@ -195,6 +195,25 @@ def test_reports_the_gateway_of_a_lite(answer: Callable[[httpx.Request], httpx.R
         assert not error.value.retryable
 
 
+@pytest.mark.parametrize(
+    ("note", "named"),
+    [("gateway root", "kuscia-system"), ("lite gateway root", "alice")],
+)
+def test_probe_returns_the_domain_of_the_gateway(note: str, named: str) -> None:
+    assert gateway.probe("https://m:1080", answering(https=recorded(note))) == named
+
+
+@pytest.mark.parametrize(("found", "accepted"), [("alice", True), ("", True), ("bob", False)])
+def test_reports_the_gateway_of_another_lite(monkeypatch: pytest.MonkeyPatch, found: str, accepted: bool) -> None:
+    monkeypatch.setattr(gateway, "probe", lambda _: found)
+    if accepted:
+        gateway.probe_domain("https://alice.example.com", "alice")
+        return
+    with fails("gateway-of-another-domain") as error:
+        gateway.probe_domain("https://alice.example.com", "alice")
+    assert "domain bob, not of alice" in error.value.message
+
+
 def test_dropped_headers_are_not_taken_for_a_lite() -> None:
     """The gateway of a master names its own domain as well, and answers no handshake without the header."""
     transport = httpx.MockTransport(lambda _: recorded("gateway root"))

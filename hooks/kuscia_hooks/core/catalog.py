@@ -76,7 +76,7 @@ KUBERNETES = (
 KUSCIA = (
     _retryable("deploy-token-mismatch", "The master accepts neither the deploy token nor the domain key."),
     _retryable("deploy-token-pending", "The master has not generated a deploy token for the domain yet."),
-    _permanent("gateway-of-another-domain", "The master endpoint leads to the gateway of a lite."),
+    _permanent("gateway-of-another-domain", "The endpoint leads to the gateway of another domain."),
     _retryable("host-not-found", "The host name of the master has no address, or is not absolute."),
     _retryable("invalid-domain-key", "The value in the Secret is not a domain key that Kuscia accepts."),
     _permanent("kusciaapi-already-exists", "KusciaAPI already has the object."),

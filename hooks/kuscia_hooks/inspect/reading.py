@@ -235,7 +235,10 @@ def _gateways(config: Release) -> list[tuple[str, str]]:
 
 def _probe(of: str, endpoint: str) -> list[Probe]:
     try:
-        gateway.probe(endpoint)
+        if of == MASTER:
+            gateway.probe(endpoint)
+        else:
+            gateway.probe_domain(endpoint, of)
     except StepError as error:
         return [Probe(of, endpoint, tuple(report.from_error(error)))]
     return [Probe(of, endpoint)]

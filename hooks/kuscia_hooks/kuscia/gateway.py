@@ -94,8 +94,8 @@ def _command(endpoint: str) -> str:
     return f"curl -kvs {quoted(endpoint + '/')}"
 
 
-def _problem(client: httpx.Client, endpoint: str) -> Problem | None:
-    """Return why no Kuscia gateway answers, or None if one does."""
+def _gateway_at(client: httpx.Client, endpoint: str) -> str | Problem:
+    """Return the domain ID that a Kuscia gateway names ("" for none), or why no gateway answers."""
     try:
         response = client.get(f"{endpoint}/")
     except httpx.RequestError as error:
@@ -103,26 +103,41 @@ def _problem(client: httpx.Client, endpoint: str) -> Problem | None:
     if response.status_code != 401:
         problem = problem_of(response)
         return replace(problem, seen=f"{problem.seen} (expected HTTP 401)")
-    return None if from_kuscia(response) else problem_of(response)
+    return domain_of(response) if from_kuscia(response) else problem_of(response)
 
 
-def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> None:
+def probe_domain(endpoint: str, domain_id: str) -> None:
+    """Check that the gateway of a domain answers. Raises as `probe`, and `gateway-of-another-domain` (permanent)."""
+    found = probe(endpoint)
+    if found and found != domain_id:
+        raise PermanentError(
+            "gateway-of-another-domain",
+            f"{endpoint} is the gateway of domain {found}, not of {domain_id}",
+            fix=f"set the endpoint of {domain_id} to its own gateway",
+            see=_command(endpoint),
+        )
+
+
+def probe(endpoint: str, transport: httpx.BaseTransport | None = None) -> str:
     """Check that a Kuscia gateway answers, as a lite does at its start (Kuscia facts 0.11).
+
+    Returns:
+        The domain ID of the gateway; "" if the gateway does not name it.
 
     Raises:
         RetryableError: `wrong-scheme`, or an ID of `gateway_answer.problem` or `connection_error`.
         PermanentError: `master-access-denied` or `proxy-limits-requests`.
     """
     with open_client(transport) as client:
-        problem = _problem(client, endpoint)
-        if problem is None:
-            return
+        problem = _gateway_at(client, endpoint)
+        if isinstance(problem, str):
+            return problem
         parts = split_endpoint(endpoint)
         other = "http" if parts.scheme == "https" else "https"
         port = parts.port or (443 if parts.scheme == "https" else 80)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         swapped = f"{other}://{host}:{port}{parts.path}".rstrip("/")
-        if _problem(client, swapped) is None:
+        if isinstance(_gateway_at(client, swapped), str):
             raise RetryableError(
                 "wrong-scheme",
                 f"wrong scheme: {endpoint} ({problem.seen}); a Kuscia gateway answers at {swapped}",

@@ -109,7 +109,7 @@ def attempt(settings: Check, context: Context) -> Outcome:
 def run_checks(config: Check, kube: Kube, deadline: Deadline) -> Report:
     """Run all checks. A check whose precondition failed counts as failed."""
     with Report(deadline) as report, ExitStack() as stack:
-        own = report.start(Probe("gateway", lambda: _gateway(config.gateway)))
+        own = report.start(Probe("gateway", lambda: _own_gateway(config)))
         others = report.start(*_without_api(config, kube))
         node = config.namespace, config.key_secret, config.api, config.domain_id
         try:
@@ -139,6 +139,11 @@ def _without_api(config: Check, kube: Kube) -> list[Probe]:
     if config.engines is not None:
         probes += _engines(config, config.engines, kube)
     return probes
+
+
+def _own_gateway(config: Check) -> str:
+    gateway.probe_domain(config.gateway, config.domain_id)
+    return f"{config.gateway} is the gateway of {config.domain_id}"
 
 
 def _gateway(endpoint: str) -> str:
