@@ -160,7 +160,8 @@ class Entries:
     def read(self, data: Mapping[str, str]) -> None:
         """Take over what the ConfigMap has; changes that were not saved stay.
 
-        If another copy of the step changed an entry too, its object may have the content of either: the entry is marked.
+        If another copy of the step changed an entry too, its object may have the content of either, so the entry is
+        marked.
         """
         expected, self._saved = self._saved, _entries(data.get(self._kind, ""), self._kind)
         self._saved_report = data.get(self._kind + _REPORT)
