@@ -1,6 +1,6 @@
 """Properties of a plan for any objects, values and ledger."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuscia_hooks.core.plan import Action, Plan, Summary, plan_owned
@@ -29,6 +29,7 @@ def applied(plan: Plan, state: State) -> State:
     return objects, ledger - set(plan.gone)
 
 
+@settings(deadline=None, database=None)
 @given(OBJECTS, OBJECTS, st.sets(NAMES), st.booleans(), st.booleans())
 def test_plan_reaches_the_wanted_state(
     wanted: dict[str, int], objects: dict[str, int], ledger: set[str], adopt: bool, prune: bool

@@ -9,7 +9,7 @@ from kuscia_hooks.cluster.ledger import Report, reports
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
 from kuscia_hooks.core.plan import Plan, Summary
 from kuscia_hooks.kuscia.app_images import normal_app_image, wanted_app_image
-from kuscia_hooks.kuscia.routes import RouteKey, normal_route, plan_routes, wanted_routes
+from kuscia_hooks.kuscia.routes import RouteKey, check_body, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
 from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step
 from tests.hooks.conftest import recordings, secret_data
@@ -370,14 +370,151 @@ def test_always_sends_replicas(kube: Kube, kuscia: Kuscia, endpoint: str) -> Non
     assert kuscia.app_images["psi"]["deploy_templates"][0]["replicas"] == 1
 
 
-def test_waits_for_register(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    del kuscia.domains["bob"]
+NAMES = [f"lite-{number}" for number in range(12)]
+TWELVE: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in NAMES}, "appImages": {}}
+
+
+@pytest.fixture
+def twelve(kuscia: Kuscia) -> Kuscia:
+    """A master with twelve more domains."""
+    for name in NAMES:
+        kuscia.do_domain_create({"domain_id": name})
+    return kuscia
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [[0], [111], list(range(100, 132)), [3, 50, 99, 100, 131], list(range(132))],
+    ids=["first", "beyond-the-first-batch", "last-batch", "scattered", "all"],
+)
+def test_creates_lost_routes_wherever_they_are(kube: Kube, twelve: Kuscia, endpoint: str, lost: list[int]) -> None:
+    """Only these are created, and no route is read."""
+    attempt(endpoint, kube, **TWELVE)
+    keys = list(twelve.routes)
+    for position in lost:
+        del twelve.routes[keys[position]]
+    twelve.asked.clear()
+    summary = attempt(endpoint, kube, **TWELVE)
+    assert (summary.created, summary.unchanged) == (len(lost), 132 - len(lost))
+    assert twelve.paths(writes=True) == ["route/create"] * len(lost)
+    assert "route/query" not in twelve.paths()
+    assert len(twelve.routes) == 132
+
+
+def test_missing_domain_blocks_only_its_routes(
+    kube: Kube, twelve: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the deadline the missing domains are named."""
+    del twelve.domains["lite-3"], twelve.domains["lite-11"]
+    summary = Summary()
+    settings = routes_config(endpoint, **{**TWELVE, "appImages": {"psi": APP_IMAGE}})
     with pytest.raises(DeadlineExceeded) as error:
-        attempt(endpoint, kube)
+        routes.attempt(settings, context(kube, summary=summary))
     assert error.value.id == "domains-not-registered"
-    assert "bob" in error.value.message
+    assert "lite-11, lite-3" in error.value.message
     assert "component=register" in error.value.see
-    assert kuscia.paths(writes=True) == ["appimage/create"]
+    assert set(twelve.app_images) == {"psi"}
+    assert len(twelve.routes) == 10 * 9
+    assert not any("lite-3" in key or "lite-11" in key for key in twelve.routes)
+
+
+def test_creates_routes_of_a_domain_once_it_is_registered(kube: Kube, twelve: Kuscia, endpoint: str) -> None:
+    """Its routes are created in the same attempt, and nothing is read again."""
+    late = [twelve.domains.pop("lite-3"), twelve.domains.pop("lite-11")]
+    known: list[int] = []
+
+    def batch_query(body: dict[str, Any]) -> Reply:
+        if len(body["domain_ids"]) == 1 and late and len(twelve.routes) == 130 - 20 * len(late):
+            domain = late.pop()
+            twelve.domains[domain["domain_id"]] = domain
+            known.append(len(twelve.routes))
+        return twelve.do_domain_batchQuery(body)
+
+    twelve.replies["domain/batchQuery"] = batch_query
+    assert attempt(endpoint, kube, **TWELVE).created == 132
+    assert known == [90, 110]
+    assert twelve.paths().count("route/query") == 132
+
+
+def test_invalid_routes_are_reported_with_the_missing_domains(kube: Kube, twelve: Kuscia, endpoint: str) -> None:
+    del twelve.domains["lite-3"]
+
+    def create(body: dict[str, Any]) -> Reply:
+        bad = body["endpoint"]["host"] in ("lite-1", "lite-2")
+        return (11400, "spec.endpoint.host is invalid", None) if bad else twelve.do_route_create(body)
+
+    twelve.replies["route/create"] = create
+    with pytest.raises(PermanentError) as error:
+        attempt(endpoint, kube, **TWELVE)
+    assert error.value.id == "several-errors"
+    for part in ("domains-not-registered", "to domain lite-1 ", "to domain lite-2 "):
+        assert part in error.value.message
+    assert len(twelve.routes) == 11 * 10 - 20
+
+
+def test_waits_only_for_the_domains_of_its_routes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    domains = {name: {"endpoint": f"https://{name}"} for name in ("alice", "bob", "carol")}
+    assert attempt(endpoint, kube, domains=domains, **ONE).created == 1
+
+
+CHANGED: dict[str, Any] = {
+    "domains": {"alice": {"endpoint": "https://a.example.com:1080"}, "bob": {"endpoint": "https://new"}},
+}
+
+
+def test_rejected_replacement_keeps_the_former_route(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    before = copy.deepcopy(kuscia.routes)
+
+    def create(body: dict[str, Any]) -> Reply:
+        bad = body["endpoint"]["host"] == "new"
+        return (11400, "spec.endpoint.host is invalid", None) if bad else kuscia.do_route_create(body)
+
+    kuscia.replies["route/create"] = create
+    for _ in range(2):
+        with pytest.raises(PermanentError) as error:
+            attempt(endpoint, kube, **CHANGED)
+        assert error.value.id == "kusciaapi-rejected"
+        assert kuscia.routes == before
+    del kuscia.replies["route/create"]
+    assert attempt(endpoint, kube, **CHANGED).updated == 1
+
+
+def test_invalid_replacement_is_not_tried(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    kuscia.asked.clear()
+    domains = {**CHANGED["domains"], "bob": {"endpoint": "https://not_a_host"}}
+    with pytest.raises(PermanentError) as error:
+        attempt(endpoint, kube, domains=domains)
+    assert error.value.id == "route-endpoint-rejected"
+    assert kuscia.paths(writes=True) == []
+
+
+def test_replacement_waits_for_its_domains(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    attempt(endpoint, kube)
+    before = copy.deepcopy(kuscia.routes)
+    del kuscia.domains["bob"]
+    with pytest.raises(DeadlineExceeded):
+        attempt(endpoint, kube, **CHANGED)
+    assert kuscia.routes == before
+
+
+def test_recorded_bodies_are_checked_as_kuscia_does() -> None:
+    """`source` and `authentication_type` are never missing in a body of the step."""
+    lines = [line for line in recordings("api-transcript") if line["request"]["path"].endswith("route/create")]
+    texts = ("endpoint can not be empty", "endpoint port should be", "spec.endpoint.host")
+    compared = 0
+    for line in lines:
+        sent, status = json.loads(line["request"]["body"]), line["response"]["json"]["status"]
+        if status["code"] and not any(text in status["message"] for text in texts):
+            continue
+        compared += 1
+        if status["code"]:
+            with pytest.raises(PermanentError):
+                check_body(sent)
+        else:
+            check_body(sent)
+    assert compared > 10
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])

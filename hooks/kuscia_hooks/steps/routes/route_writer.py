@@ -16,6 +16,7 @@ from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.routes import (
     STATUS_BATCH,
     RouteKey,
+    check_body,
     create_body,
     normal_route,
     plan_routes,
@@ -97,6 +98,8 @@ class RouteWriter:
                 raise changed_concurrently("DomainRoute", str(key)) from error
 
     def _replace(self, key: RouteKey, body: Mapping[str, Any]) -> None:
+        """Delete and create a route. Its domains exist; if the new one is rejected nevertheless, restore the former."""
+        check_body(body)
         # A repeated attempt must not take the absence of the route for its former state.
         former = self._former.setdefault(key, self._api.find("route/query", key.body()))
         self._delete(key)
