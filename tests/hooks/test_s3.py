@@ -8,6 +8,8 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.tables import s3
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
+from tests.hooks.failing import fails
+from tests.hooks.fakes.dns import FakeDns
 from tests.hooks.fakes.s3 import FakeS3
 
 ENDPOINT = "https://s3.example.com"
@@ -224,6 +226,25 @@ def test_reads_beginning(fake: FakeS3, store: Store) -> None:
     assert store.begin("other.csv") is None
 
 
+@pytest.mark.parametrize("virtualhost", [False, True])
+def test_short_host_is_rejected_with_the_full_name(dns: FakeDns, virtualhost: bool) -> None:
+    """The search list of the pod would complete it, but Kuscia and its engines have none."""
+    dns.search("lite.svc.cluster.local", "svc.cluster.local")
+    bucket = "bkt." if virtualhost else ""
+    dns.zone[f"{bucket}minio.storage.svc.cluster.local."] = "10.0.0.1"
+    store = Store(replace(WHERE, endpoint="http://minio.storage:9000", virtualhost=virtualhost))
+    with fails("s3-host-not-found") as caught:
+        store.ensure_bucket(create=True)
+    assert f"{bucket}minio.storage.svc.cluster.local" in caught.value.fix
+    assert dns.asked[0] == f"{bucket}minio.storage."
+
+
+def test_unknown_host_is_reported(dns: FakeDns) -> None:
+    with fails("s3-host-not-found") as caught:
+        Store(WHERE).ensure_bucket(create=True)
+    assert "s3.example.com" in caught.value.message
+
+
 def test_delete_ignores_missing_object(fake: FakeS3, store: Store) -> None:
     fake.store("bkt", "p/a.csv", b"x")
     store.delete("a.csv")
@@ -240,7 +261,10 @@ def test_delete_ignores_missing_object(fake: FakeS3, store: Store) -> None:
         ({"version": "s3v2", "virtualhost": True}, "https://bkt.s3.example.com/p/a.csv", "AWS AKIDEXAMPLE:"),
     ],
 )
-def test_request_has_configured_style_and_signature(fields: dict[str, object], url: str, authorization: str) -> None:
+def test_request_has_configured_style_and_signature(
+    dns: FakeDns, fields: dict[str, object], url: str, authorization: str
+) -> None:
+    dns.zone |= {"s3.example.com.": "10.0.0.1", "bkt.s3.example.com.": "10.0.0.1"}
     requests = []
 
     def capture(request, **_: object) -> None:
@@ -257,8 +281,9 @@ def test_request_has_configured_style_and_signature(fields: dict[str, object], u
     assert (sent.decode() if isinstance(sent, bytes) else sent).startswith(authorization)
 
 
-def test_every_request_has_virtual_host_style(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_has_virtual_host_style(dns: FakeDns, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some stores reject every request in path style."""
+    dns.zone["bkt.s3.example.com."] = "10.0.0.1"
     hosts = []
     connect = s3.connect
 

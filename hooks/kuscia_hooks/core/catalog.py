@@ -155,6 +155,7 @@ TABLES = (
     _retryable("not-an-s3-endpoint", "Something other than an S3 store answers at the endpoint."),
     _permanent("s3-certificate-not-trusted", "The TLS certificate of the object store is not trusted."),
     _permanent("s3-credentials-rejected", "The object store rejected the access keys."),
+    _retryable("s3-host-not-found", "The host name of the object store does not resolve, or is not a full name."),
     _permanent("s3-permission-denied", "The access keys do not permit a request to the object store."),
     _permanent("s3-rejected", "The object store, or its client, rejected the request."),
     _retryable("s3-unavailable", "The object store cannot process the request at the moment."),

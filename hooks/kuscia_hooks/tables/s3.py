@@ -1,6 +1,7 @@
 """Objects in an S3-compatible store."""
 
 import re
+import socket
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
@@ -9,9 +10,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import hosts
 from kuscia_hooks.core.cleanup import on_stop
 from kuscia_hooks.core.config import Credentials
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
@@ -26,6 +29,9 @@ PART_BYTES = 8 << 20
 
 UNFINISHED_SECONDS = 24 * 3600.0
 """Age from which an unfinished upload counts as left by a killed process."""
+
+RESOLVER = "kuscia-hooks-resolver"
+"""ID of the handler that looks up the host of a store; a test without DNS removes it."""
 
 _HASH = "sha256"
 _BLOCK = 1 << 20
@@ -322,6 +328,10 @@ class Store:
             return work()
         except ClientError as error:
             raise self._rejected(what, error) from error
+        except _UnresolvedError as error:
+            fix = error.fix or "correct lite.data.source.endpoint"
+            text = f"{self.location.endpoint}: {error.text}"
+            raise RetryableError("s3-host-not-found", text, fix, see=self._see()) from error
         except _NotS3Error as error:
             if _TLS_REQUIRED.search(str(error)):
                 raise self._wrong_scheme("https") from error
@@ -434,6 +444,38 @@ def _require_s3(operation_model: Any, response_dict: Mapping[str, Any], **_: Any
         raise _NotS3Error(f"response: {body[:100].decode(errors='replace') or 'empty'}")
 
 
+class _UnresolvedError(Exception):
+    """The absolute name of the store has no address."""
+
+    def __init__(self, host: str, error: socket.gaierror) -> None:
+        super().__init__(str(error))
+        self.text, self.fix = hosts.unresolved(host, error)
+
+
+class _Resolver:
+    """Rejects a host that only the search list of the pod completes: Kuscia and its engines have none."""
+
+    def __init__(self) -> None:
+        self._resolved: set[str] = set()
+
+    def __call__(self, request: Any, **_: Any) -> None:
+        """Look a host up before the first request. A proxy resolves names itself.
+
+        Raises:
+            _UnresolvedError: it has no address.
+        """
+        from botocore.utils import get_environ_proxies
+
+        host = urlsplit(request.url).hostname or ""
+        if host in self._resolved or get_environ_proxies(request.url):
+            return
+        try:
+            socket.getaddrinfo(hosts.absolute(host), None, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise _UnresolvedError(host, error) from error
+        self._resolved.add(host)
+
+
 @cache
 def _session() -> Any:
     """Return the one session: it reads the description of the S3 API, which takes long, once."""
@@ -453,6 +495,7 @@ def connect(location: Location, verify: bool | str = True) -> Any:
     with _connecting:
         client = _client(location, verify)
     client.meta.events.register_last("before-parse.s3.*", _require_s3)
+    client.meta.events.register_first("before-send.s3", _Resolver(), unique_id=RESOLVER)
     return client
 
 

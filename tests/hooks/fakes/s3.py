@@ -53,6 +53,7 @@ class FakeS3:
     def connect(self, location: s3.Location, verify: bool | str = True) -> Any:
         """Return the client of `tables.s3.connect`, connected to this store; set it in place of that function."""
         client = self._connect(location, verify)
+        client.meta.events.unregister("before-send.s3", unique_id=s3.RESOLVER)
         # Without the pauses between retries.
         client.meta.events.unregister("needs-retry.s3", unique_id="retry-config-s3")
         client.meta.events.register("before-send.s3", self._respond)
