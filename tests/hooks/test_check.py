@@ -440,6 +440,14 @@ def test_reads_many_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str)
     assert sizes == [100, 100, 100, 80]
 
 
+def test_lists_what_the_steps_left_alone(core: FakeCore, kube: Kube, endpoint: str, capsys) -> None:
+    data = {"tables.report": '{"leftover":["old-table"]}', "grants.report": '{"foreign":["a-bob"]}', "tables": "{}"}
+    core.put("configmaps", "ns", "ledger", data=data)
+    assert check.attempt(check_lite(endpoint, ledger="ledger"), context(kube)).exit_code == 0
+    told = [line.split(" (")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("INFO")]
+    assert told == ["INFO foreign grants: a-bob", "INFO leftover tables: old-table"]
+
+
 @pytest.mark.parametrize(("broken", "code"), [(False, 0), (True, 1)])
 def test_exit_code_is_1_if_a_check_failed(kube: Kube, kuscia: Kuscia, endpoint: str, broken: bool, code: int) -> None:
     if broken:

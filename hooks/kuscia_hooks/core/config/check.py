@@ -58,11 +58,13 @@ class Check(ApiStep):
     """The file check.yaml.
 
     Args:
+        ledger: name of the ledger, whose leftover and foreign objects are listed; None to list none.
         volume: mount path of the lite's data volume in the step's pod; None if it is not mounted.
     """
 
     mode: Literal["master", "lite"]
     gateway: Endpoint
+    ledger: Name | None = None
     volume: Directory | None = None
     domains: list[DomainId] = []
     routes: list[tuple[DomainId, DomainId]] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.cluster.ledger import reports
 from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
@@ -102,8 +103,23 @@ class Report:
 def attempt(settings: Check, context: Context) -> Outcome:
     """Run all checks; the exit code is 1 if one failed."""
     report = run_checks(settings, context.kube, context.deadline)
+    if settings.ledger is not None:
+        _list_left_alone(context.kube, settings.namespace, settings.ledger)
     line = f"passed={report.passed} failed={report.failed} in {context.deadline.elapsed():.1f}s"
     return Outcome(line, exit_code=1 if report.failed else 0)
+
+
+def _list_left_alone(kube: Kube, namespace: str, ledger: str) -> None:
+    """Log the objects that the steps left alone, which is not a failure."""
+    try:
+        found = reports(kube, namespace, ledger)
+    except StepError as error:
+        logger.warning("cannot read the ledger: %s", error)
+        return
+    for kind, report in sorted(found.items()):
+        for what, names in (("foreign", report.foreign), ("leftover", report.leftover)):
+            if names:
+                logger.info("INFO %s %s: %s (docs/operations.md, Objects in Kuscia)", what, kind, first_of(names))
 
 
 def run_checks(config: Check, kube: Kube, deadline: Deadline) -> Report:

@@ -76,6 +76,11 @@ nothing: an empty list of resourceNames stands for all objects.
 {{- include "kuscia.rule.named" (dict "resources" (list "secrets") "names" . "allow" (list "get")) -}}
 {{- end -}}
 
+{{/* Read the ledger. Takes the context of the component. */}}
+{{- define "kuscia.rule.readLedger" -}}
+{{- include "kuscia.rule.named" (dict "resources" (list "configmaps") "names" (list (include "kuscia.ledgerName" .)) "allow" (list "get")) -}}
+{{- end -}}
+
 {{/* Create and update the ledger. RBAC cannot limit `create` to a name. Takes the context of the component. */}}
 {{- define "kuscia.rule.ledger" -}}
 - apiGroups: [""]
@@ -84,7 +89,7 @@ nothing: an empty list of resourceNames stands for all objects.
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [{{ include "kuscia.ledgerName" . | quote }}]
-  verbs: [get, update, patch]
+  verbs: [get, patch]
 {{- end -}}
 
 {{/* Read pods, logs and events. The names of the pods are not known in advance. */}}

@@ -302,6 +302,7 @@ adopt: {{ .Values.data.adopt }}
 {{- define "lite.checkConfig" -}}
 mode: lite
 {{ include "kuscia.stepConfig" . }}
+ledger: {{ include "kuscia.ledgerName" . }}
 gateway: {{ include "kuscia.gateway" . }}
 {{- if include "lite.checkSeesFiles" . }}
 volume: {{ include "lite.dataPath" . }}

@@ -137,6 +137,7 @@ prune:
 {{- define "master.checkConfig" -}}
 mode: master
 {{ include "kuscia.stepConfig" . }}
+ledger: {{ include "kuscia.ledgerName" . }}
 gateway: {{ include "kuscia.gateway" . }}
 domains: {{ keys .Values.domains | sortAlpha | toJson }}
 routes:
