@@ -47,6 +47,8 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{
 
 {{- define "kuscia.notes.master" }}
   state      {{ .Values.datastore.type }}
+{{- if ne .Values.datastore.type "sqlite" }}, database {{ .Values.datastore.database }} at {{ .Values.datastore.host }}{{ end }}
+{{- if .Release.IsUpgrade }} (another datastore than before is a new, empty cluster){{ end }}
   admits     {{ keys .Values.domains | sortAlpha | join ", " | default "no domain yet (master.domains)" }}
 {{- with include "kuscia.publicEndpoints" . | trim }}
 
