@@ -147,20 +147,19 @@ def test_declares_tables_of_each_kind_of_source(world: Stores) -> None:
     assert world.password not in logs + log(world)
 
 
-def test_updates_the_source_and_deletes_removed_tables_only_with_prune(world: Stores) -> None:
-    """Path style and another prefix. Grants of removed tables are deleted, tables only with prune, files never."""
+def test_updates_the_source_and_deletes_leftovers_only_with_prune(world: Stores) -> None:
+    """Path style and another prefix. Removed tables and their grants are deleted only with prune, files never."""
     example = table("alice-table", example="alice")
     world.made.install("alice", values=values(world, [example]))
     counts = wait_until_done(world)
-    assert (counts["updated"], counts["deleted"]) == (1, 3)
-    text = log(world)
-    assert "mounted, remote, there" in text
-    assert ("delete", "remote-bob") in messages.actions(text)
+    assert (counts["updated"], counts["deleted"], counts["leftover"]) == (1, 0, 6)
+    assert "mounted, remote, there" in log(world)
     assert declared(world, "remote") is not None
     assert (source_info(world)["virtualhost"], source_info(world)["prefix"]) == (False, "")
 
     world.made.install("alice", values=values(world, [example], data={"prune": True}))
-    assert wait_until_done(world)["deleted"] == 3
+    assert wait_until_done(world)["deleted"] == 6
+    assert ("delete", "remote-bob") in messages.actions(log(world))
     assert declared(world, "remote") is None
     assert declared(world, "alice-table") is not None
     assert "in/put/remote.csv" in world.names(BUCKET)

@@ -1,6 +1,6 @@
 """`check`: test the deployment as a user would. Prints one line for each check: PASS, or FAIL with cause and fix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -18,6 +18,8 @@ from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Missing
+from kuscia_hooks.kuscia.batches import query_in_batches
+from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps import Context, Outcome
@@ -210,11 +212,14 @@ def _datastore(config: Check, kube: Kube, store: Database) -> str:
 
 
 def _nodes(api: KusciaAPI, domains: list[str]) -> str:
-    answer = api.call("domain/batchQuery", {"domain_ids": domains})
-    states = {
-        domain["domain_id"]: [node["status"] for node in domain.get("node_statuses") or []]
-        for domain in answer["domains"]
-    }
+    def ask(ids: Sequence[str]) -> dict[str, list[str]]:
+        answer = api.call("domain/batchQuery", {"domain_ids": list(ids)})
+        return {
+            domain["domain_id"]: [node["status"] for node in domain.get("node_statuses") or []]
+            for domain in answer["domains"]
+        }
+
+    states = query_in_batches(domains, STATUS_BATCH, ask)
     missing = [
         f"{domain} {'/'.join(states.get(domain) or ['not registered'])}"
         for domain in domains
@@ -230,17 +235,27 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
 
 
 def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
-    pending = []
-    for begin in range(0, len(routes), STATUS_BATCH):
-        part = routes[begin : begin + STATUS_BATCH]
+    pending: list[str] = []
+
+    def ask(part: list[tuple[str, str]]) -> None:
         keys = [{"source": source, "destination": destination} for source, destination in part]
-        for route in api.call("route/status/batchQuery", {"route_keys": keys})["routes"]:
+        try:
+            answer = api.call("route/status/batchQuery", {"route_keys": keys})
+        except Missing as error:
+            # It names one missing route, which is enough here.
+            pending.append(error.text)
+            return
+        for route in answer["routes"]:
             if route["status"]["status"] != "Succeeded":
                 pending.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
+
+    failed = each([routes[begin : begin + STATUS_BATCH] for begin in range(0, len(routes), STATUS_BATCH)], ask)
+    if failed:
+        raise failed[0][1]
     if pending:
         see = "kubectl kuscia doctor -n <namespace of the master>"
         raise RetryableError(
-            "route-not-ready", f"{len(pending)} of {len(routes)} not READY: {first_of(pending)}", see=see
+            "route-not-ready", f"{len(pending)} of {len(routes)} not READY: {first_of(sorted(pending))}", see=see
         )
     return f"{len(routes)} READY: {first_of([f'{source}-{destination}' for source, destination in routes])}"
 
