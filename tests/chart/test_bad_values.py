@@ -461,6 +461,8 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"alice-kuscia to system"',
         "colliding-route-names",
     ),
+    (_master(reconcile={"schedule": "hourly"}), "master.reconcile.schedule", '"hourly"', "invalid-schedule"),
+    (_master(reconcile={"schedule": "0 * * *"}), "master.reconcile.schedule", '"0 * * *"', "invalid-schedule"),
     (
         _master(domains={"alice": {}, "bob": {}}, routes=[{"source": "alice", "destination": "bob"}]),
         "master.domains.bob.endpoint",

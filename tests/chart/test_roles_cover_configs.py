@@ -77,3 +77,16 @@ def test_no_rule_has_an_empty_list_of_names(scenario: Scenario) -> None:
     for rule in rules:
         assert rule.get("resourceNames", ["absent"])
         assert all(rule.get("resourceNames", ["absent"]))
+
+
+def test_reconcile_has_exactly_the_rules_of_its_steps(scenario: Scenario) -> None:
+    rules = {
+        item["metadata"]["name"]: [yaml.safe_dump(rule) for rule in item["rules"]]
+        for item in scenario.objects
+        if item["kind"] == "Role"
+    }
+    for name, granted in rules.items():
+        if name.endswith("-reconcile"):
+            steps = [rules[name.replace("-reconcile", step)] for step in ("-register", "-routes")]
+            assert set(granted) == set().union(*steps)
+            assert len(granted) == len(set(granted))

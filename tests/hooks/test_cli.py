@@ -91,6 +91,57 @@ def test_register_logs_json(
     assert last["message"].startswith("created=2 unchanged=0 failed=0")
 
 
+@pytest.fixture
+def repair(core: FakeCore, endpoint: str, key_pem: bytes, tmp_path: Path) -> list[str]:
+    """The command `reconcile` for domains alice and bob and the routes between them."""
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    files = {
+        "register": {"domains": {name: {"tokenSecret": f"tok-{name}"} for name in ("alice", "bob")}},
+        "routes": {"domains": {name: {"endpoint": f"https://{name}"} for name in ("alice", "bob")}, "routes": "all"},
+    }
+    arguments = ["reconcile", "--timeout", "5"]
+    for step, fields in files.items():
+        path = write(tmp_path / f"{step}.yaml", node("kuscia-system", endpoint, ledger="l", **fields))
+        arguments += [f"--{step}", path]
+    return arguments
+
+
+def test_reconcile_repairs_domains_and_routes(command: CliRunner, kuscia: Kuscia, repair: list[str]) -> None:
+    """The route was changed in Kuscia, so that only a comparison finds it."""
+    assert command.invoke(cli.main, repair).exit_code == 0
+    assert set(kuscia.routes) == {("alice", "bob"), ("bob", "alice")}
+    kuscia.routes["alice", "bob"]["endpoint"] = {"host": "other", "ports": []}
+    del kuscia.domains["bob"]
+    assert command.invoke(cli.main, repair).exit_code == 0
+    assert set(kuscia.domains) == {"alice", "bob"}
+    assert kuscia.routes["alice", "bob"]["endpoint"]["host"] == "bob"
+
+
+@pytest.mark.parametrize("broken", ["register", "routes"])
+def test_reconcile_runs_each_step_even_if_the_other_fails(
+    command: CliRunner, kuscia: Kuscia, repair: list[str], tmp_path: Path, broken: str
+) -> None:
+    assert command.invoke(cli.main, repair).exit_code == 0
+    kuscia.domains.clear()
+    kuscia.routes.clear()
+    for name in ("alice", "bob") if broken == "register" else ():
+        kuscia.do_domain_create({"domain_id": name})
+    write(tmp_path / f"{broken}.yaml", {"surprise": 1})
+    result = command.invoke(cli.main, repair)
+    assert result.exit_code == 2
+    assert result.output.count("ERROR [invalid-config]") == 1
+    assert len(kuscia.domains) == 2
+    assert len(kuscia.routes) == (2 if broken == "register" else 0)
+
+
+def test_reconcile_exits_1_at_the_deadline(command: CliRunner, core: FakeCore, repair: list[str]) -> None:
+    core.objects.pop(("secrets", "ns", "key"))
+    repair[repair.index("5")] = "0.1"
+    result = command.invoke(cli.main, repair)
+    assert result.exit_code == 1
+    assert result.output.count("ERROR [secret-not-found]") == 2
+
+
 @pytest.mark.parametrize("step", ["prepare", "register", "routes", "data", "check"])
 def test_lists_wrong_values_of_a_configuration(command: CliRunner, tmp_path: Path, step: str) -> None:
     path = write(tmp_path / "x.yaml", {"surprise": 1, "domainId": "Alice"})

@@ -13,6 +13,7 @@ from kuscia_hooks.cli.command import (
     main,
     option,
     print_text,
+    repair_command,
     step_command,
     timeout_option,
 )
@@ -81,6 +82,22 @@ def routes(config: str) -> tuple[Any, Any]:
     from kuscia_hooks.steps import routes as step
 
     return step, load("Routes", config)
+
+
+@repair_command("reconcile --register register.yaml --routes routes.yaml")
+@option("--register", "register_file", required=True, metavar="FILE", help="YAML file of the step register.")
+@option("--routes", "routes_file", required=True, metavar="FILE", help="YAML file of the step routes.")
+def reconcile(register_file: str, routes_file: str) -> dict[str, Callable[[], tuple[Any, Any]]]:
+    """Compare domains, routes and AppImages with the values, and repair differences.
+
+    Runs the steps register and routes with the same deadline each; one that fails does not stop the other.
+    """
+    from kuscia_hooks.steps import register, routes
+
+    return {
+        "register": lambda: (register, load("Register", register_file)),
+        "routes": lambda: (routes, load("Routes", routes_file)),
+    }
 
 
 @step_command("data --mode job --config data.yaml")

@@ -7,7 +7,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -15,6 +15,8 @@ import click
 if TYPE_CHECKING:
     from kuscia_hooks.core.errors import StepError
     from kuscia_hooks.steps import Step
+
+    _Given = Callable[[], tuple[Step[Any], Any]]
 
 _SIGTERM_EXIT = 128 + signal.SIGTERM
 
@@ -88,23 +90,65 @@ def step_command(
             mode: str, timeout: float, log_format: str, dry_run: bool = False, verify: bool = False, **options: Any
         ) -> None:
             begin(log_format)
-            from kuscia_hooks.core.errors import StepError
-            from kuscia_hooks.core.waiting import Deadline, run
-            from kuscia_hooks.steps import Context
-
-            name, deadline = function.__name__, Deadline(timeout)
-            context = Context(deadline, connect=connect, dry_run=dry_run, verify=verify)
-            try:
-                step, settings = function(**options)
-                if kube:
-                    context.kube  # noqa: B018 - missing credentials are an error that no attempt can fix
-            except StepError as error:
-                _fail(name, error)
-            _end(run(name, mode, deadline, lambda: step.attempt(settings, context)))
+            given = functools.partial(function, **options)
+            _end(_run(function.__name__, given, timeout, mode=mode, kube=kube, dry_run=dry_run, verify=verify))
 
         return main.command(cls=_Command, example=example)(_mode(timeout_option(_log_format(command))))
 
     return decorate
+
+
+def repair_command(
+    example: str,
+) -> Callable[[Callable[..., Mapping[str, "_Given"]]], click.Command]:
+    """Make a command of a function that returns steps by name, which run one after the other and read every object.
+
+    A step that fails does not stop the next one. The exit code is the highest of all steps.
+
+    Args:
+        example: command line shown in the help text, without the program name.
+    """
+
+    def decorate(function: Callable[..., Mapping[str, "_Given"]]) -> click.Command:
+        @functools.wraps(function)
+        def command(timeout: float, log_format: str, **options: Any) -> None:
+            begin(log_format)
+            _end(max(_run(name, given, timeout, verify=True) for name, given in function(**options).items()))
+
+        return main.command(cls=_Command, example=example)(timeout_option(_log_format(command)))
+
+    return decorate
+
+
+def _run(
+    name: str,
+    given: "_Given",
+    timeout: float,
+    *,
+    mode: str = "hook",
+    kube: bool = True,
+    dry_run: bool = False,
+    verify: bool = False,
+) -> int:
+    """Run a step and return the exit code.
+
+    Args:
+        given: returns the module of the step and its settings.
+        kube: whether the step needs the Kubernetes API.
+    """
+    from kuscia_hooks.core.errors import StepError
+    from kuscia_hooks.core.waiting import Deadline, run
+    from kuscia_hooks.steps import Context
+
+    deadline = Deadline(timeout)
+    context = Context(deadline, connect=connect, dry_run=dry_run, verify=verify)
+    try:
+        step, settings = given()
+        if kube:
+            context.kube  # noqa: B018 - missing credentials are an error that no attempt can fix
+    except StepError as error:
+        return _report(name, error)
+    return run(name, mode, deadline, lambda: step.attempt(settings, context))
 
 
 def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
@@ -178,9 +222,13 @@ def _end(code: int) -> NoReturn:
 
 
 def _fail(command: str, error: "StepError") -> NoReturn:
+    _end(_report(command, error))
+
+
+def _report(command: str, error: "StepError") -> int:
     from kuscia_hooks.core import termination, waiting
     from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError
 
     waiting.log_error(command, error)
     termination.write_error(error)
-    _end(1 if isinstance(error, RetryableError | DeadlineExceeded) else 2)
+    return 1 if isinstance(error, RetryableError | DeadlineExceeded) else 2

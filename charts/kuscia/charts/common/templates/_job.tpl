@@ -199,9 +199,9 @@ spec:
 {{- end -}}
 
 {{/*
-The template of the Jobs that inspect a release: {ctx, step, args, config}. The CronJob is always suspended.
-`kubectl create job --from` copies it; bin/kubectl-kuscia also replaces the arguments. Leftover copies expire after an hour
-(TTL).
+The template of the Jobs that inspect or repair a release: the arguments of a step, and {schedule, deadline}. Without a
+schedule the CronJob is suspended; `deadline` ends its Jobs, in seconds. `kubectl create job --from` copies it;
+bin/kubectl-kuscia also replaces the arguments. Leftover copies expire after an hour (TTL).
 */}}
 {{- define "kuscia.cronJob" -}}
 {{- $labels := include "kuscia.labels" (dict "ctx" .ctx "component" .step) -}}
@@ -217,9 +217,9 @@ metadata:
     # Argo CD would call the whole application suspended.
     argocd.argoproj.io/ignore-healthcheck: "true"
 spec:
-  schedule: "0 0 1 1 *"
-  suspend: true
-  concurrencyPolicy: Allow
+  schedule: {{ .schedule | default "0 0 1 1 *" | quote }}
+  suspend: {{ empty .schedule }}
+  concurrencyPolicy: {{ ternary "Allow" "Forbid" (empty .schedule) }}
   jobTemplate:
     metadata:
       labels:
@@ -227,6 +227,9 @@ spec:
     spec:
       backoffLimit: 0
       ttlSecondsAfterFinished: 3600
+      {{- with .deadline }}
+      activeDeadlineSeconds: {{ . }}
+      {{- end }}
       template:
         {{- $step := set (omit .) "restartPolicy" "Never" }}
         metadata:

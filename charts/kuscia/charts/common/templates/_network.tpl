@@ -180,7 +180,7 @@ spec:
             matchExpressions:
               - key: app.kubernetes.io/component
                 operator: In
-                values: [register, routes, data, check, doctor, status, logs, invite]
+                values: [register, routes, reconcile, data, check, doctor, status, logs, invite]
             matchLabels:
               app.kubernetes.io/name: kuscia
               app.kubernetes.io/instance: {{ $ctx.Release.Name }}

@@ -12,6 +12,12 @@
 {{- include "kuscia.check.appImage" (dict "name" $name "app" $app) }}
 {{- end }}
 {{- end }}
+{{- with $values.reconcile.schedule }}
+{{- if not (regexMatch "^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|@every \\S+|[0-9a-zA-Z*/,?-]+( +[0-9a-zA-Z*/,?-]+){4})$" .) }}
+{{- include "kuscia.error" (dict "id" "invalid-schedule" "path" "master.reconcile.schedule" "value" (toJson .)
+  "rule" "must be a cron schedule with five fields" "example" "master.reconcile.schedule: \"0 * * * *\"") }}
+{{- end }}
+{{- end }}
 {{- if $values.exampleJob.enabled }}
 {{- include "kuscia.check.exampleJob" $values }}
 {{- end }}
