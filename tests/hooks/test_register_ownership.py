@@ -17,6 +17,7 @@ from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia
+from tests.hooks.interruptions import Killed
 
 OTHERS = {"app": "something-else"}
 
@@ -226,6 +227,26 @@ def test_a_secret_that_another_client_creates_first_is_not_overwritten(
         run_step(register.attempt, config(endpoint, "alice"), kube)
     assert run_step(register.attempt, config(endpoint, "alice"), kube).foreign == 1
     assert core.data("secrets", "ns", "tok-alice") == secret_data(token="theirs")
+
+
+def test_a_secret_that_another_client_created_after_a_kill_is_foreign(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    """The ledger has a mark, which does not prove who created the Secret."""
+
+    def kill(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == ("create", "secrets"):
+            raise Killed
+
+    core.fail = kill
+    with pytest.raises(Killed):
+        run_step(register.attempt, config(endpoint, "alice"), kube)
+    core.fail = lambda *_: None
+    core.put("secrets", "ns", "tok-alice", data=secret_data(token="theirs"))
+    assert run_step(register.attempt, config(endpoint, "alice"), kube).foreign == 1
+    assert run_step(register.attempt, config(endpoint, prune=True), kube).leftover == 0
+    assert core.data("secrets", "ns", "tok-alice") == secret_data(token="theirs")
+    assert run_step(register.attempt, config(endpoint), kube).leftover == 0
 
 
 def test_dry_run_names_leftover_and_foreign_objects_and_changes_nothing(

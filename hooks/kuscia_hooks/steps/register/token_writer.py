@@ -1,6 +1,7 @@
 """The Secrets with deploy tokens of the step `register`: reads, plans and changes them."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -118,6 +119,14 @@ class TokenWriter:
         }
         ours |= {key for key in wanted if self._is_ours(key)}
         plan = plan_tokens(wanted, self._secrets, ours, adopt=self._config.adopt, prune=self._config.prune)
+        left_out = {*failed, *(key.domain_id for key in wanted if self._config.adopt)}
+        foreign = {
+            key.entry
+            for key, secret in self._secrets.items()
+            if secret is not None and key not in ours and key.domain_id not in left_out
+        }
+        # Their entries are those of Secrets that were deleted since, or never created.
+        plan = replace(plan, gone=(*plan.gone, *(entry for entry in self.entries if entry in foreign)))
         for key, expected in wanted.items():
             self._contents[key.entry] = _content(self._token(key), expected.spent)
         return plan
