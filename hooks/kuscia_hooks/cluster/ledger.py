@@ -120,7 +120,7 @@ class Entries:
         return self._value(name) == content[:_HASH_LENGTH]
 
     def marked(self, name: str) -> bool:
-        """Return whether a change of the object began, and its end was not recorded."""
+        """Return whether a change of the object was started, and its result was not recorded."""
         return (self._value(name) or "").startswith(_MARK)
 
     def mark(self, names: Iterable[str]) -> None:

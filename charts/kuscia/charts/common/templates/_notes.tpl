@@ -28,6 +28,10 @@
     {{- else }}
     kubectl kuscia logs JOB --follow -n {{ $ns }}
     {{- end }}
+  {{- if .Release.IsUpgrade }}
+  Objects in Kuscia that left the values are kept, and status lists them. To delete them:
+    helm upgrade {{ .Release.Name }} ./charts/kuscia -n {{ $ns }} --reuse-values --set {{ include (printf "%s.prune" .Chart.Name) . }}
+  {{- end }}
   An uninstall keeps these objects, and the next install reuses them. To delete the domain permanently:
     kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
     kubectl -n {{ $ns }} delete jobs,pods -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}
@@ -43,6 +47,15 @@
 {{/* The kubectl command for the cluster where engine pods run. */}}
 {{- define "kuscia.enginesCluster" -}}
 kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{ .Values.runk.kubeconfigSecret }}>{{ end }}
+{{- end -}}
+
+{{/* The options of helm that delete what left the values. */}}
+{{- define "master.prune" -}}
+master.prune.domains=true,master.prune.routes=true,master.prune.appImages=true
+{{- end -}}
+
+{{- define "lite.prune" -}}
+lite.data.prune=true
 {{- end -}}
 
 {{- define "kuscia.notes.master" }}
@@ -109,6 +122,10 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
 
 {{- define "kuscia.warnings" -}}
 {{- $component := .Chart.Name -}}
+{{- if and (eq $component "master") .Values.prune.domains }}
+{{- include "kuscia.warning" (dict "id" "prune-domains-enabled" "path" "master.prune.domains"
+  "text" "a domain that leaves the values is deleted, and the register step can delete all Secrets in this namespace; set it for one upgrade only") }}
+{{- end }}
 {{- if eq (include "kuscia.apiProtocol" .) "NOTLS" }}
 {{- $guard := ternary "only the NetworkPolicy protects it, if the cluster enforces NetworkPolicies" "networkPolicy is disabled as well" .Values.networkPolicy.enabled }}
 {{- include "kuscia.warning" (dict "id" "notls-open" "path" (printf "%s.protocol" $component)
