@@ -28,7 +28,10 @@ case "$*" in
 *" create job "*) echo '{}' ;;
 "patch --local "*) cat >/dev/null; echo "patch $*" >> calls; echo '{}' ;;
 *" create -f -") cat >/dev/null; echo "create $2" >> calls ;;
-"-n many logs -f "*) sleep 1; echo "engine of $2" ;;
+"-n many logs -f "*)
+    echo >> begun
+    for i in $(seq 200); do [ "$(wc -l < begun)" -lt 6 ] || { echo "engine of $2"; exit 0; }; sleep 0.1; done
+    exit 1 ;;
 "-n "*" logs -f job/kuscia-"*) echo "engine of $2" ;;
 "-n b get pods "*) echo 1 ;;
 "-n "*" get pods "*) echo 0 ;;
@@ -90,7 +93,7 @@ def kuscia(kubectl: Path, *args: str, **env: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -106,11 +109,10 @@ def test_runs_for_all_releases_and_exits_with_the_highest_code(kubectl: Path, co
 
 
 def test_inspects_releases_side_by_side(kubectl: Path) -> None:
-    """Each of the six takes a second."""
-    begin = time.monotonic()
+    """The log of each of the six begins only when all have begun."""
     result = kuscia(kubectl, "doctor", "-n", "many")
     assert result.stdout.split() == ["engine", "of", "many"] * 6
-    assert time.monotonic() - begin < 5
+    assert result.returncode == 0
 
 
 def test_prints_one_json_object_per_line(kubectl: Path) -> None:
@@ -201,6 +203,7 @@ PULL = 'ImagePullBackOff: Back-off pulling image "docker.io/secretflow/kuscia-ho
     [
         (EVENT, "", "job-rejected", "kubectl describe resourcequota"),
         ("", PULL, "steps-image-pull", "global.kuscia.hooksImage"),
+        ("", 'CreateContainerConfigError: secret "x" not found', "job-rejected", "helm upgrade --install kuscia"),
     ],
 )
 def test_fails_within_seconds_if_its_job_cannot_run(
@@ -208,7 +211,7 @@ def test_fails_within_seconds_if_its_job_cannot_run(
 ) -> None:
     begin = time.monotonic()
     result = kuscia(fake(tmp_path, STUCK), "doctor", "-n", "a", EVENT=event, WAITING=waiting)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 50
     assert result.returncode == 2
     assert f"ERROR [{error_id}] " in result.stderr
     assert (event or waiting) in result.stderr
@@ -235,6 +238,26 @@ def test_writes_no_file_for_a_bundle_that_was_cut(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("ERROR [bundle-incomplete] ")
     assert not (tmp_path / "b.tar.gz").exists()
+
+
+def test_says_every_ten_seconds_what_a_pod_waits_for(tmp_path: Path) -> None:
+    script = STUCK.replace(
+        '*" logs -f "*) echo',
+        '*" logs -f "*) n=$(cat n 2>/dev/null || echo 0); echo $((n + 1)) > n; '
+        '[ "$n" -lt 10 ] || { echo done; exit 0; }; echo',
+    )
+    script = script.replace(
+        '*" get events --field-selector involvedObject"*)',
+        '*" get events --field-selector involvedObject.kind=Pod"*) '
+        'for pod in other $(cat job); do echo "$pod-x: FailedScheduling: Insufficient cpu of $pod"; done ;;\n'
+        '*" create job "*) echo "$5" > job; echo \'{}\' ;;\n'
+        '*" get events --field-selector involvedObject"*)',
+    )
+    # The first matching branch decides.
+    script = script.replace('*" create job "*|"patch --local "*)', '"patch --local "*)')
+    result = kuscia(fake(tmp_path, script), "doctor", "-n", "a", EVENT="", WAITING="")
+    job = (tmp_path / "job").read_text().strip()
+    assert f"waiting for job a/{job}: {job}-x: FailedScheduling: Insufficient cpu of {job}\n" in result.stderr
 
 
 HANGING = """#!/bin/sh
