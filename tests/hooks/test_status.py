@@ -80,17 +80,20 @@ def test_collects_all_parts_of_master(core: FakeCore, kube: Kube, master: Kuscia
 
 def test_shows_what_the_steps_left_alone(core: FakeCore, kube: Kube) -> None:
     report = {"foreign": ["a/b"], "leftover": ["carol/alice", "carol/bob"]}
-    core.put("configmaps", "ns", "ledger", data={"routes": "{}", "routes.report": json.dumps(report)})
+    tokens = {"leftover": ["kuscia-deploy-token-carol"]}
+    data = {"routes": "{}", "routes.report": json.dumps(report), "tokens.report": json.dumps(tokens)}
+    core.put("configmaps", "ns", "ledger", data=data)
 
     def rows(config: Release) -> list[tuple[str, str, str]]:
         found = status.collect(config, kube, closed)["leftAlone"]
-        assert {row["kind"] for row in found} == {"routes"}
+        assert {row["kind"] for row in found} == {"routes", "tokens"}
         return [(row["object"], row["state"], row["command"].rpartition(" ")[2]) for row in found]
 
     assert rows(MASTER) == [
         ("a/b", "foreign", "master.adopt.routes=true"),
         ("carol/alice", "leftover", "master.prune.routes=true"),
         ("carol/bob", "leftover", "master.prune.routes=true"),
+        ("kuscia-deploy-token-carol", "leftover", "master.prune.domains=true"),
     ]
     assert {value for _, _, value in rows(lite_release())} == {"lite.data.adopt=true", "lite.data.prune=true"}
 

@@ -15,6 +15,8 @@ from kuscia_hooks.inspect.step_runs import component, step_runs
 from kuscia_hooks.kuscia import gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
 
+# Kinds of the ledger of a master whose key in `master.prune` and `master.adopt` differs.
+_BLOCKS = {"tokens": "domains"}
 SCHEMA = 1
 """Version of the JSON output; it changes when a field is removed or gets another meaning."""
 _HEADS = {
@@ -103,7 +105,7 @@ def left_alone(config: Release, reports: Mapping[str, ledger.Report]) -> list[di
     rows = []
     for kind, report in sorted(reports.items()):
         for state, action, names in (("foreign", "adopt", report.foreign), ("leftover", "prune", report.leftover)):
-            value = f"master.{action}.{kind}" if config.mode == "master" else f"lite.data.{action}"
+            value = f"master.{action}.{_BLOCKS.get(kind, kind)}" if config.mode == "master" else f"lite.data.{action}"
             command = f"{upgrade} --set {quoted(value)}=true"
             rows += [{"kind": kind, "object": name, "state": state, "command": command} for name in names]
     return rows
