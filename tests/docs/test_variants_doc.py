@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.chart.render import PRESETS, ROOT, find, render
+from tests.chart.render import PRESETS, ROOT, find, pod_template, render
 
 PAGES = ["variants.md", "variants.zh-CN.md"]
 
@@ -84,3 +85,21 @@ def test_commands_in_a_pod_name_its_namespace(page: str) -> None:
     for command in re.findall(r"`(kubectl [^`]*)`", (ROOT / "docs" / page).read_text()):
         if re.search(r"\b(exec|cp)\b", command):
             assert "-n lite-alice" in command
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_values_for_a_quota_set_all_resources(page: str) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    (values,) = [yaml.safe_load(block) for block in blocks if "limits: {cpu" in block]
+    checked = 0
+    for item in render(values, "master-and-alice"):
+        template = pod_template(item)
+        spec = template["spec"] if template else {}
+        for container in spec.get("initContainers", []) + spec.get("containers", []):
+            resources = container["resources"]
+            assert {*resources["requests"]} == {*resources["limits"]} == {"cpu", "memory"}, (
+                item["kind"],
+                container["name"],
+            )
+            checked += 1
+    assert checked > 8
