@@ -72,6 +72,26 @@ def test_prints_log_of_engine_of_domain(
     ]
 
 
+def test_removes_control_characters(
+    core: FakeCore,
+    kube: Kube,
+    kuscia: Kuscia,
+    client: KusciaAPI,
+    fake_time: FakeTime,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The log is from an engine, the reason from another party."""
+    core.pods["engines"] = [pod()]
+    core.logs["engines", "t-1-0", "engine", False] = b"\x1b]0;title\x07  10%\r  20%\xc2\x9b31m\n"
+    failed = status("Failed") | {"err_msg": "\x1b[2Jgone"}
+    kuscia.job_states = [failed]
+    read(lite(), kube, client, Query(JOB), fake_time)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.isprintable()] == []
+    assert any("10%" in line and "20%" in line for line in lines)
+    assert any("gone" in line for line in lines)
+
+
 def test_master_prints_commands_for_parties(
     kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:

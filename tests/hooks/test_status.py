@@ -98,6 +98,13 @@ def test_shows_what_the_steps_left_alone(core: FakeCore, kube: Kube) -> None:
     assert {value for _, _, value in rows(lite_release())} == {"lite.data.adopt=true", "lite.data.prune=true"}
 
 
+def test_json_is_printable() -> None:
+    found = {"text": "\x1b[2J\x7f\x9b31m ü"}
+    text = output.as_json(found)
+    assert text.isprintable()
+    assert json.loads(text) == found
+
+
 def test_prints_plain_tables_without_terminal(core: FakeCore, kube: Kube, master: KusciaAPI) -> None:
     core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
     text = status.as_text(status.collect(MASTER, kube, lambda: master))

@@ -15,7 +15,7 @@ from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.config import InspectedEngines, Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.text import printable, printable_lines, quoted
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.names import namespace_of
@@ -250,10 +250,10 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
             f"job {job_id} not found, or domain {config.domain_id} does not take part in it: {printable(error.text)}",
             see="kubectl kuscia status",
         ) from error
-    logger.info("KusciaJob %s: %s", job_id, jobs.describe(found["status"]))
+    _print(f"KusciaJob {job_id}: {jobs.describe(found['status'])}")
     reason = jobs.reasons(found["status"])
     if reason != jobs.NO_REASON:
-        logger.info("KusciaJob %s: %s", job_id, reason)
+        _print(f"KusciaJob {job_id}: {reason}")
     tasks = [(task, list(_domains(task))) for task in found["tasks"]]
     width = max((len(domain) for _, domains in tasks for domain in domains), default=0)
     outcome = Outcome()
@@ -264,14 +264,14 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
                 own.append((engines, task))
             else:
                 outcome.elsewhere += 1
-                logger.info("%s | %s", domain.ljust(width), _elsewhere(config, domain, job_id))
+                _print(f"{domain.ljust(width)} | {_elsewhere(config, domain, job_id)}")
 
     def one(engine: tuple[InspectedEngines, dict[str, Any]]) -> int:
         where, task = engine
         name = f"{config.domain_id}/{task['alias']}" if len(own) > 1 else config.domain_id.ljust(width)
 
         def say(line: str) -> None:
-            logger.info("%s | %s", name, line)
+            _print(f"{name} | {line}")
 
         try:
             return Reader(config, where, kube, api, deadline, query, say).task(job_id, task["task_id"])
@@ -284,6 +284,11 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
             outcome.printed += printed
             outcome.lost += not printed
     return outcome
+
+
+def _print(text: str) -> None:
+    """Print text of engines and of other parties, which must not control the terminal."""
+    logger.info("%s", printable_lines(text))
 
 
 def _domains(task: dict[str, Any]) -> Iterator[str]:

@@ -2,20 +2,23 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kuscia_hooks.core.text import printable
 
+_CONTROL = re.compile(r"[\x7f-\x9f]")
 _STYLES = {"Ready": "green", "Running": "green", "True": "green", "Succeeded": "green"} | dict.fromkeys(
     ("NotReady", "Failed", "False", "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "Error"), "red"
 )
 
 
 def as_json(found: Mapping[str, Any]) -> str:
-    """Return a result as one line of JSON."""
-    return json.dumps(found, ensure_ascii=False)
+    """Return a result as one line of JSON; control characters that JSON permits are escaped for terminals."""
+    text = json.dumps(found, ensure_ascii=False)
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def as_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
