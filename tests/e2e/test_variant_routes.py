@@ -207,3 +207,15 @@ def test_prunes_routes_that_left_the_values(installed: Variant) -> None:
             found.call("route/query", {"source": "alice", "destination": "carol"})
         assert found.call("route/query", {"source": "by-hand", "destination": "alice"})["name"] == "by-hand-alice"
         run_job(installed)
+
+
+def test_reconcile_restores_a_deleted_route(installed: Variant) -> None:
+    """Without a Helm upgrade, from the suspended CronJob, as in docs/operations.md."""
+    set_routes(installed, DIRECT)
+    with api(installed) as found:
+        found.call("route/delete", {"source": "alice", "destination": "carol"})
+    namespace, name = installed.namespace("master"), installed.release("master").fullname
+    installed.kubectl.run("create", "job", "reconcile", f"--from=cronjob/{name}-reconcile", "-n", namespace)
+    installed.kubectl.run("wait", "--for=condition=complete", "job/reconcile", "-n", namespace, "--timeout=180s")
+    assert installed.route("alice", "carol", "NOTLS")["name"] == "alice-carol"
+    installed.kubectl.run("delete", "job", "reconcile", "-n", namespace)

@@ -9,6 +9,7 @@ from kuscia_hooks.cluster.ledger import Report, reports
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
 from kuscia_hooks.core.plan import Plan, Summary
 from kuscia_hooks.kuscia.app_images import normal_app_image, wanted_app_image
+from kuscia_hooks.kuscia.concurrency import START
 from kuscia_hooks.kuscia.routes import RouteKey, check_body, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
 from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step
@@ -399,6 +400,21 @@ def test_creates_lost_routes_wherever_they_are(kube: Kube, twelve: Kuscia, endpo
     assert twelve.paths(writes=True) == ["route/create"] * len(lost)
     assert "route/query" not in twelve.paths()
     assert len(twelve.routes) == 132
+
+
+def test_queries_do_not_raise_the_limit_of_writes(kube: Kube, twelve: Kuscia, endpoint: str) -> None:
+    """A master answers many queries at a time, and leaves as many writes unanswered (Kuscia facts 16.3)."""
+    limits = context(kube)
+    at_first_write: list[int] = []
+
+    def create(body: dict[str, Any]) -> Reply:
+        at_first_write.append(limits.concurrency.allowed)
+        return twelve.do_route_create(body)
+
+    twelve.replies["route/create"] = create
+    routes.attempt(routes_config(endpoint, **TWELVE), limits)
+    assert at_first_write[0] == START
+    assert limits.reads is not limits.concurrency
 
 
 def test_missing_domain_blocks_only_its_routes(

@@ -26,7 +26,8 @@ class Context:
         dry_run: print the plan and change nothing.
         verify: read every object instead of trusting the ledger.
         summary: counts of all attempts.
-        concurrency: limit of parallel requests; earlier attempts may have lowered it.
+        concurrency: limit of parallel writes; earlier attempts may have changed it.
+        reads: limit of parallel queries. A master answers more queries than writes at a time.
     """
 
     deadline: Deadline
@@ -35,6 +36,7 @@ class Context:
     verify: bool = False
     summary: Summary = field(default_factory=Summary)
     concurrency: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
+    reads: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
 
     @cached_property
     def kube(self) -> Kube:

@@ -83,7 +83,8 @@ class Routes(WritingStep):
         if not isinstance(self.routes, str):
             return self.routes
         return [
-            Route(source=source, destination=destination)
+            # The IDs were validated as keys of `domains`.
+            Route.model_construct(source=source, destination=destination)
             for source, destination in permutations(self.domains, 2)
             if self.domains[destination].endpoint
         ]

@@ -50,7 +50,7 @@ class _Step:
         former = not len(sources) and any(ledger.is_former(key) for key in ("tables", "grants"))
         source = {config.source.id: wanted_source(config, self._keys)}
         self._sources = SourceWriter(config, api, sources, source, former)
-        self._tables = TableWriter(config, api, tables, context.concurrency)
+        self._tables = TableWriter(config, api, tables, context.reads)
         self._grants = GrantWriter(config, api, grants)
         self._errors: list[StepError] = []
 

@@ -56,7 +56,7 @@ class DomainWriter:
             return {domain["domain_id"]: domain for domain in answer["domains"]}
 
         ids = sorted({*self._config.domains, *self.entries})
-        found = query_in_batches(ids, BATCH, ask, self._context.concurrency)
+        found = query_in_batches(ids, BATCH, ask, self._context.reads)
         self.present = {name: found.get(name) for name in ids}
 
     def conflicts(self) -> dict[str, StepError]:

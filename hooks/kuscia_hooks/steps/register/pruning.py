@@ -102,7 +102,7 @@ def _routes_of(
         if route is not None and (route["source"], route["destination"]) == (key.source, key.destination):
             found.append(str(key))
 
-    failed = each(pairs, query, context.concurrency)
+    failed = each(pairs, query, context.reads)
     return sorted(found), [error for _, error in failed]
 
 

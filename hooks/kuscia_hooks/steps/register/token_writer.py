@@ -88,7 +88,7 @@ class TokenWriter:
         def query(domain_id: str) -> None:
             tokens[domain_id] = unused_token(self._api.call("domain/query", {"domain_id": domain_id}))
 
-        failed = each(ids, query, self._context.concurrency)
+        failed = each(ids, query, self._context.reads)
         return tokens, dict(failed)
 
     def _unwanted(self) -> list[TokenKey]:

@@ -67,7 +67,7 @@ def _change_routes(
             return dict.fromkeys(ids)
 
         ids = sorted(domains)
-        return set(ids) - query_in_batches(ids, STATUS_BATCH, ask, context.concurrency).keys()
+        return set(ids) - query_in_batches(ids, STATUS_BATCH, ask, context.reads).keys()
 
     def registered_since() -> set[str]:
         still = absent_of(absent)

@@ -32,7 +32,7 @@ class AppImageWriter:
 
     def _present(self) -> dict[str, Any | None]:
         names = sorted({*self.wanted, *self.entries})
-        found = query_in_batches(names, STATUS_BATCH, self._query, self._context.concurrency)
+        found = query_in_batches(names, STATUS_BATCH, self._query, self._context.reads)
         return {name: found.get(name) for name in names}
 
     def _query(self, names: Sequence[str]) -> dict[str, Any]:

@@ -60,14 +60,14 @@ class RouteWriter:
             known = dict.fromkeys(key for key in wanted if self.entries.confirmed(key.entry, hashes[key]))
         unwanted = [key for key in map(RouteKey.of_entry, self.entries) if key not in wanted]
         asked = [*known, *unwanted]
-        existing = query_in_batches(asked, STATUS_BATCH, self._existing, self._context.concurrency)
+        existing = query_in_batches(asked, STATUS_BATCH, self._existing, self._context.reads)
         present: dict[RouteKey, bool | None] = {key: None for key in asked if key not in existing}
 
         def read(key: RouteKey) -> None:
             found = self._api.find("route/query", key.body())
             present[key] = None if found is None else same_route(wanted[key], found)
 
-        failed = each([key for key in wanted if key not in known], read, self._context.concurrency)
+        failed = each([key for key in wanted if key not in known], read, self._context.reads)
         if failed:
             raise merged([error for _, error in failed])
         return present
