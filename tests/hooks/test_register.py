@@ -411,6 +411,18 @@ def test_a_second_run_queries_in_batches(
 
 
 @pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("existing", "queries"), [(0, 130 + 2), (130, 2), (129, 30 + 2)])
+def test_a_first_run_queries_each_domain_at_most_once(
+    kube: Kube, kuscia: Kuscia, endpoint: str, existing: int, queries: int
+) -> None:
+    for name in list(many(130))[:existing]:
+        kuscia.do_domain_create({"domain_id": name, "cert": "cert"})
+    settings = register_config(endpoint, **{name: {} for name in many(130)})
+    assert run_step(register.attempt, settings, kube).created == 130 - existing
+    assert len([path for path in kuscia.paths() if path.endswith(("query", "batchQuery"))]) == queries
+
+
+@pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("lost", [0, 99, 100, 127])
 def test_recreates_a_lost_domain_wherever_it_is(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, lost: int
@@ -493,7 +505,9 @@ def test_a_domain_without_a_token_does_not_block_the_others(
 ) -> None:
     def query(body: dict[str, Any]) -> Any:
         code, message, data = kuscia.do_domain_query(body)
-        return code, message, {**data, "deploy_token_statuses": []} if body["domain_id"] == "d001" else data
+        if data is not None and body["domain_id"] == "d001":
+            data["deploy_token_statuses"] = []
+        return code, message, data
 
     kuscia.replies["domain/query"] = query
     settings = register_config(endpoint, **many(3))

@@ -6,11 +6,12 @@ from typing import Any
 from kuscia_hooks.cluster.ledger import Entries, digest
 from kuscia_hooks.cluster.ownership import Block, changed_concurrently
 from kuscia_hooks.core.config import Register
-from kuscia_hooks.core.errors import StepError
+from kuscia_hooks.core.errors import StepError, merged
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
 from kuscia_hooks.kuscia.batches import query_in_batches
+from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.domains import (
     WantedDomain,
     create_body,
@@ -49,15 +50,38 @@ class DomainWriter:
         self.present: dict[str, Mapping[str, Any] | None] = {}
 
     def read(self) -> None:
-        """Read all domains in batches."""
+        """Read all domains in batches.
 
-        def ask(batch: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-            answer = self._api.call("domain/batchQuery", {"domain_ids": list(batch)})
-            return {domain["domain_id"]: domain for domain in answer["domains"]}
+        Most domains of the ledger exist: a batch that fails is halved. Of the others, either most are missing or none.
+        """
+        new = sorted(self._config.domains.keys() - set(self.entries))
+        found = query_in_batches(sorted(self.entries), BATCH, self._ask, self._context.reads)
+        for begin in range(0, len(new), BATCH):
+            found |= self._read_new(new[begin : begin + BATCH])
+        self.present = {name: found.get(name) for name in (*self.entries, *new)}
 
-        ids = sorted({*self._config.domains, *self.entries})
-        found = query_in_batches(ids, BATCH, ask, self._context.reads)
-        self.present = {name: found.get(name) for name in ids}
+    def _ask(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        answer = self._api.call("domain/batchQuery", {"domain_ids": list(ids)})
+        return {domain["domain_id"]: domain for domain in answer["domains"]}
+
+    def _read_new(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Return those of the domains that exist; one by one if one is missing."""
+        try:
+            return self._ask(ids)
+        except Missing:
+            if len(ids) == 1:
+                return {}
+        found: dict[str, Mapping[str, Any]] = {}
+
+        def query(domain_id: str) -> None:
+            domain = self._api.find("domain/query", {"domain_id": domain_id})
+            if domain is not None:
+                found[domain_id] = domain
+
+        failed = each(ids, query, self._context.reads)
+        if failed:
+            raise merged([error for _, error in failed])
+        return found
 
     def conflicts(self) -> dict[str, StepError]:
         """Return the error of each domain that is registered with a different key than the values have."""
