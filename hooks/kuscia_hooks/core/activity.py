@@ -43,7 +43,7 @@ class Activity:
     ) -> None:
         self._describe, self._now = describe, now
         self._say = say or (lambda line: logger.info("%s", line))
-        self._start = now()
+        self._start, self._began = now(), time.monotonic()
         self._last = float("-inf") if at_once else self._start
         self._beating = threading.Lock()
 
@@ -79,7 +79,7 @@ def tick(silent: float) -> None:
     """Report the current activity if the log was silent for so long that the next tick would be too late.
 
     Args:
-        silent: seconds since the last line of the log.
+        silent: seconds since the last line of the log, at most since the first activity began.
     """
     if silent < REPORT_SECONDS - 2 * _TICK_SECONDS:
         return
@@ -87,6 +87,12 @@ def tick(silent: float) -> None:
         activity = _current[-1] if _current else None
     if activity is not None:
         activity.report()
+
+
+def _silence() -> float:
+    with _lock:
+        began = _current[0]._began if _current else time.monotonic()
+    return min(log.silence(), time.monotonic() - began)
 
 
 def _start_ticker() -> None:
@@ -101,4 +107,4 @@ def _start_ticker() -> None:
 def _tick_forever() -> Any:
     while True:
         time.sleep(_TICK_SECONDS)
-        tick(log.silence())
+        tick(_silence())
