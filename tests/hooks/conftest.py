@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core import log, waiting
+from kuscia_hooks.core import log, termination, waiting
 from kuscia_hooks.kuscia import api, domain_key
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.dns import FakeDns
 from tests.hooks.fakes.kuscia import Kuscia, serve
+from tests.hooks.fakes.planted import PLANTED
 
 RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
 
@@ -76,12 +77,14 @@ class _CurrentStdout(logging.StreamHandler):  # type: ignore[type-arg]
 
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stdout)
+        PLANTED.write("log", self.format(record))
         super().emit(record)
 
 
 @pytest.fixture(autouse=True)
 def fresh_log() -> Iterator[None]:
     log._secrets.clear()
+    log._short.clear()
     log.setup(as_json=False)
     (handler,) = log.logger.handlers
     current = _CurrentStdout()
@@ -89,6 +92,21 @@ def fresh_log() -> Iterator[None]:
     log.logger.handlers = [current]
     yield
     log.logger.handlers = []
+
+
+@pytest.fixture(autouse=True)
+def no_secret_gets_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test makes a step write a secret of the fakes to the log, the termination message or a ConfigMap."""
+    PLANTED.clear()
+    write = termination.write
+
+    def noted(text: str) -> None:
+        PLANTED.write("termination message", text)
+        write(text)
+
+    monkeypatch.setattr(termination, "write", noted)
+    yield
+    assert PLANTED.leaks() == []
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ Everything that a step prints goes through one handler, which masks all known se
 import base64
 import json
 import logging
+import re
 import sys
 import time
 from types import TracebackType
@@ -15,14 +16,29 @@ from urllib.parse import quote, quote_plus
 from kuscia_hooks.core.errors import StepError, StepWarning
 
 MASK = "***"
+_SHORT = 4
+# Where a short secret is masked: in quotes, before the @ of a URL, after a word that announces it.
+_PLACES = (
+    r"(?P<before>"
+    r"(?<=[\"'`])(?={secret}[\"'`])"
+    r"|(?<=[:/])(?={secret}@)"
+    r"|(?i:(?:password|passwd|pwd|token|secret|key)[\"']?\s*[=:]\s*[\"']?)(?={secret}(?![0-9A-Za-z]))"
+    r"){secret}"
+)
 _secrets: set[str] = set()
+_short: set[str] = set()
 _last_line = time.monotonic()
 
 logger = logging.getLogger("kuscia_hooks")
 
 
 def hide(*values: str | bytes) -> None:
-    """Mask these values in all later output, also as base64, JSON or URL text, and each of their lines."""
+    """Mask these values in all later output, also as base64, JSON or URL text, and each of their lines.
+
+    A form of fewer than four characters occurs in every text. It is masked where values stand: in quotes, as the
+    password of a URL, and after a word such as `password=`. Elsewhere the masks would garble the text and show by
+    their places what was masked.
+    """
     for value in values:
         raw = value.encode() if isinstance(value, str) else value
         text = raw.decode(errors="replace")
@@ -32,7 +48,7 @@ def hide(*values: str | bytes) -> None:
             *(line for line in text.splitlines() if not line.startswith("-----")),
         ):
             encoded = form.encode()
-            _secrets.update(
+            _add(
                 {
                     form,
                     base64.b64encode(encoded).decode(),
@@ -43,15 +59,29 @@ def hide(*values: str | bytes) -> None:
                     quote_plus(form),
                 }
             )
-        _secrets.add(base64.b64encode(raw).decode())
-    _secrets.discard("")
+        _add({base64.b64encode(raw).decode()})
+
+
+def _add(forms: set[str]) -> None:
+    for form in forms:
+        if len(form) >= _SHORT:
+            _secrets.add(form)
+        elif form.strip():
+            _short.add(form)
 
 
 def redact(text: str) -> str:
     """Return `text` with every known secret masked."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    if _short:
+        one = "|".join(re.escape(secret) for secret in sorted(_short, key=len, reverse=True))
+        text = re.sub(_PLACES.format(secret=f"(?:{one})"), _masked, text)
     return text
+
+
+def _masked(match: re.Match[str]) -> str:
+    return f"{match['before']}{MASK}"
 
 
 def fields(error: StepError) -> dict[str, str]:

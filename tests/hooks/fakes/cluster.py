@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 import httpx
 
+from tests.hooks.fakes.planted import PLANTED
+
 
 class ApiError(Exception):
     """An error that the API server returns."""
@@ -63,6 +65,8 @@ class FakeCore(httpx.BaseTransport):
         """Create or replace an object."""
         metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": self._version()}
         self.objects[kind, namespace, name] = {"metadata": metadata, **fields}
+        if kind == "secrets":
+            PLANTED.plant(fields.get("data") or {})
 
     def put_pod(
         self, namespace: str, name: str, labels: dict[str, str], prepared: datetime.datetime | None = None
@@ -102,6 +106,7 @@ class FakeCore(httpx.BaseTransport):
         }.get(verb, name)
         if kind == "selfsubjectaccessreviews":
             return self._review(body["spec"]["resourceAttributes"])
+        self._note(kind, request, body)
         self._called(verb, kind, called)
         self.used.add((verb, kind, namespace, name if verb != "create" else called))
         if verb == "list":
@@ -122,6 +127,14 @@ class FakeCore(httpx.BaseTransport):
             self._same_version(found, (body.get("preconditions") or {}).get("resourceVersion"))
             del self.objects[kind, namespace, name]
         return found
+
+    def _note(self, kind: str, request: httpx.Request, body: dict[str, Any]) -> None:
+        """Secrets belong into Secrets only."""
+        if kind == "secrets":
+            PLANTED.plant(body.get("data") or {})
+        else:
+            PLANTED.write(f"body of {kind}", json.dumps(body, ensure_ascii=False))
+        PLANTED.write("path", unquote(str(request.url)))
 
     def _called(self, verb: str, kind: str, name: str) -> None:
         self.calls.append((verb, kind, name))

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.hooks.fakes.planted import PLANTED
+
 Answer = tuple[int, str, Any]
 """Code, message and data."""
 Reply = Answer | bytes
@@ -102,7 +104,9 @@ class Kuscia:
 
     def new_token(self) -> str:
         self._tokens += 1
-        return f"token-number-{self._tokens:04d}-abcdefghijk"
+        token = f"token-number-{self._tokens:04d}-abcdefghijk"
+        PLANTED.add(token)
+        return token
 
     # --- domains
 
