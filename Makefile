@@ -103,7 +103,7 @@ lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellche
 	mypy
 	lint-imports
 	yamllint --strict .
-	shellcheck .ci/run bin/kubectl-kuscia hooks/kuscia-hooks $$(git ls-files '*.sh')
+	shellcheck .ci/run bin/kubectl-kuscia $$(git ls-files '*.sh')
 	helm lint --strict --quiet charts/kuscia
 	@for v in values/*.yaml; do helm lint --strict --quiet charts/kuscia --values $$v || exit 1; done
 

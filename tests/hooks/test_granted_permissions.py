@@ -15,9 +15,10 @@ from click.testing import CliRunner
 
 from kuscia_hooks import cli
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.kuscia import domain_key, gateway, registration
+from kuscia_hooks.kuscia import gateway, registration
 from kuscia_hooks.steps import prepare
 from tests.chart.render import Object, Scenario, find, pod_template
+from tests.hooks.builders import container, pod
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
@@ -25,6 +26,7 @@ from tests.hooks.fakes.s3 import FakeS3
 
 MASTER = Scenario("master", ("master",), namespace="kuscia-master")
 ALICE = Scenario("alice", ("alice",), namespace="lite-alice")
+PULL_SECRETS = Scenario("pull secrets", ("alice", "private-registry"), namespace="lite-alice")
 Permission = tuple[str, str, str, str]
 """Verb, resource, namespace and name; "*" for every name."""
 
@@ -59,10 +61,10 @@ class Release:
         """Return the arguments of the container that runs a step."""
         for item in self.objects:
             template = pod_template(item) or {}
-            pod = template.get("spec") or {}
-            for container in (pod.get("initContainers") or []) + (pod.get("containers") or []):
-                if (container.get("args") or [""])[0] == step:
-                    return list(container["args"])
+            spec = template.get("spec") or {}
+            for one in (spec.get("initContainers") or []) + (spec.get("containers") or []):
+                if (one.get("args") or [""])[0] == step:
+                    return list(one["args"])
         raise LookupError(step)
 
     def config(self, name: str, **changes: Any) -> str:
@@ -91,9 +93,9 @@ class Release:
         assert result.exit_code == 0, result.output
         return result.output
 
-    def inspect(self, command: str, *arguments: str) -> str:
+    def inspect(self, command: str, *arguments: str, config: str = "doctor.yaml") -> str:
         """Run a command that reads the release, and return its output."""
-        result = CliRunner().invoke(cli.main, [command, *arguments, "--config", self.config("doctor.yaml")])
+        result = CliRunner().invoke(cli.main, [command, *arguments, "--config", self.config(config)])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert "permission-denied" not in result.output
@@ -129,6 +131,8 @@ def release(
             if item["kind"] == "Service":
                 metadata = item["metadata"]
                 core.put("services", scenario.namespace, metadata["name"], spec={"clusterIP": "10.1.1.1"})
+                made = core.objects["services", scenario.namespace, metadata["name"]]
+                made["metadata"]["creationTimestamp"] = "2026-11-24T00:00:00Z"
         return found
 
     return opened
@@ -186,26 +190,32 @@ def test_data(release: Callable[[Scenario], Release], core: FakeCore, kuscia: Ku
 
 def test_check_of_a_master(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
     made = release(MASTER)
-    CliRunner().invoke(cli.main, ["check", "--timeout", "3", "--config", made.config("check.yaml")])
+    made.inspect("check", "--timeout", "3", config="check.yaml")
     made.compare("kuscia-master-check")
 
 
+@pytest.mark.parametrize(
+    "scenario",
+    [ALICE, Scenario("pull secrets", ("alice", "private-registry"), namespace="lite-alice")],
+    ids=lambda found: found.name,
+)
 def test_check_of_a_lite(
     release: Callable[[Scenario], Release],
     core: FakeCore,
     kuscia: Kuscia,
     store: FakeS3,
     monkeypatch: pytest.MonkeyPatch,
+    scenario: Scenario,
 ) -> None:
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
-    made = release(ALICE)
+    made = release(scenario)
     core.put("serviceaccounts", "lite-alice", "default")
     core.put(
         "configmaps", "lite-alice", "kuscia-engines", data=find(made.objects, "ConfigMap", "kuscia-engines")["data"]
     )
     core.put_pod("lite-alice", "kuscia-lite-alice-1", {"kuscia.secretflow/domain": "alice"})
     kuscia.join("alice")
-    CliRunner().invoke(cli.main, ["check", "--timeout", "3", "--config", made.config("check.yaml")])
+    made.inspect("check", "--timeout", "3", config="check.yaml")
     made.compare("kuscia-lite-alice-check")
 
 
@@ -226,7 +236,6 @@ def test_prepare_of_a_lite(
     arguments = ["--base", str(base), "--output", str(made._directory / "out.yaml"), "--timeout", "20"]
     result = CliRunner().invoke(cli.main, ["prepare", "--config", made.config("prepare.yaml"), *arguments])
     assert result.exit_code == 0, result.output
-    assert domain_key.load_key(key_pem)
     engines = {one for one in core.used if one[3] == "kuscia-engines" or one[1] == "pods"}
     core.used -= engines
     other = {("get", "secrets", "kuscia-master", "kuscia-deploy-token-alice")}
@@ -242,18 +251,11 @@ def test_commands_that_read_a_release(
     kuscia.join("alice")
     component = "master" if scenario is MASTER else "lite"
     labels = find(made.objects, "Deployment", f"kuscia-{component}*")["spec"]["template"]["metadata"]["labels"]
-    core.put_pod(scenario.namespace, "node-1", labels)
-    item = core.pods[scenario.namespace][0]
-    item["metadata"] |= {"namespace": scenario.namespace, "creationTimestamp": "2026-11-24T00:00:00Z"}
-    failed = {
-        "name": component,
-        "restartCount": 3,
-        "ready": False,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-    }
-    item["status"]["containerStatuses"] = [failed]
-    item["spec"] = {"containers": [{"name": component}]}
-    for command in ("doctor", "status", "logs"):
+    node = pod("node-1", component, containerStatuses=[container(component, restarts=3, running={})])
+    node["metadata"] |= {"labels": labels, "namespace": scenario.namespace}
+    core.pods[scenario.namespace] = [node]
+    made.inspect("doctor", "--bundle", str(made._directory / "bundle.tar.gz"))
+    for command in ("status", "logs"):
         made.inspect(command)
     if scenario is MASTER:
         made.inspect("invite", "carol")

@@ -79,7 +79,7 @@ def tick(silent: float) -> None:
     """Report the current activity if the log was silent for so long that the next tick would be too late.
 
     Args:
-        silent: seconds since the last line of the log, at most since the first activity began.
+        silent: seconds since the last line of the log, at most since the first activity started.
     """
     if silent < REPORT_SECONDS - 2 * _TICK_SECONDS:
         return
@@ -91,8 +91,8 @@ def tick(silent: float) -> None:
 
 def _silence() -> float:
     with _lock:
-        began = _current[0]._began if _current else time.monotonic()
-    return min(log.silence(), time.monotonic() - began)
+        start = _current[0]._began if _current else time.monotonic()
+    return min(log.silence(), time.monotonic() - start)
 
 
 def _start_ticker() -> None:
