@@ -167,9 +167,10 @@ def test_names_request_and_capacity_of_engine_without_room() -> None:
         ready("lite", latest_job=job("", "Succeeded")),
         ready("lite", latest_job=job("", "Running"), engines=(engine(running=True),)),
         ready("lite", latest_job=job("Job was stopped")),
+        ready("lite", latest_job=replace(job("can not reserve resources for pods"), age=7200)),
     ],
 )
-def test_ignores_jobs_that_start_or_failed_otherwise(state: Snapshot) -> None:
+def test_ignores_jobs_that_start_or_failed_otherwise_or_long_ago(state: Snapshot) -> None:
     assert diagnose(LITE, state) == []
 
 

@@ -27,8 +27,9 @@ from kuscia_hooks.inspect.pods import (
 from kuscia_hooks.inspect.snapshot import MASTER, EngineJob, Probe, Snapshot
 from kuscia_hooks.kuscia import jobs, kernel
 
-# How long an engine may wait for its pod before that is a finding.
+# How long an engine may wait for its pod before that is a finding, and how long the failure of a job remains one.
 _SLOW_START = 60.0
+_RECENT = 3600.0
 
 
 def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
@@ -276,6 +277,8 @@ def _latest_job(config: Release, snapshot: Snapshot, names: dict[str, str]) -> I
     """Yield why the engines of the latest job did not start or failed."""
     job = snapshot.latest_job
     if job is None or job.status["state"] == "Succeeded":
+        return
+    if jobs.ended(job.status) and (job.age or 0) > _RECENT:
         return
     where = f"KusciaJob {printable(job.job_id)}"
     reasons = printable(jobs.reasons(job.status))
