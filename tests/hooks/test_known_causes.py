@@ -62,7 +62,14 @@ def engine(**container: Any) -> PodState:
 
 def job(text: str, state: str = "Failed") -> EngineJob:
     party = {"domain_id": "carl", "state": "Pending", "err_msg": text}
-    return EngineJob("job-1", {"state": state, "tasks": [{"parties": [party]}]}, {"psi": "cpu 16"}, age=300)
+    task = {"task_id": "t-1", "state": "Pending", "create_time": "2026-11-24T00:00:00Z", "parties": [party]}
+    return EngineJob("job-1", {"state": state, "tasks": [task]}, {"psi": "cpu 16"}, age=300)
+
+
+def task_without_pods(**task: Any) -> EngineJob:
+    """Return a job whose task Kuscia keeps waiting without any reason."""
+    fields = {"task_id": "t-1", "state": "Pending", "create_time": "2026-11-24T00:00:00Z", "parties": []}
+    return EngineJob("job-1", {"state": "Running", "tasks": [fields | task]}, age=300)
 
 
 def waiting_for_resources() -> EngineJob:
@@ -119,6 +126,14 @@ CASES = [
     Case(20, "runc-requires-privileged", LITE, exited("lite", recorded("runc"))),
     Case(21, "engine-no-room", HUB, ready("master", latest_job=waiting_for_resources())),
     Case(21, "engine-no-room", LITE, ready("lite", latest_job=job("", "Running"))),
+    Case(21, "engine-no-room", HUB, ready("master", latest_job=task_without_pods())),
+    Case(21, "engine-no-room", LITE, ready("lite", latest_job=task_without_pods())),
+    Case(
+        21,
+        "engine-no-room",
+        HUB,
+        ready("master", latest_job=job("resource-check no node status available for domain carl")),
+    ),
     Case(
         22,
         "dns-service-recreated",
@@ -167,6 +182,9 @@ def test_names_request_and_capacity_of_engine_without_room() -> None:
         ready("lite", latest_job=job("", "Succeeded")),
         ready("lite", latest_job=job("", "Running"), engines=(engine(running=True),)),
         ready("lite", latest_job=job("Job was stopped")),
+        # It depends on a task that runs.
+        ready("lite", latest_job=task_without_pods(create_time="")),
+        ready("lite", latest_job=task_without_pods(state="Running")),
         ready("lite", latest_job=replace(job("can not reserve resources for pods"), age=7200)),
     ],
 )

@@ -1,7 +1,8 @@
 """Derives the causes of failure from a snapshot of a release, without I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.text import printable, printable_lines, quoted
@@ -289,17 +290,35 @@ def _latest_job(config: Release, snapshot: Snapshot, names: dict[str, str]) -> I
     elif CONNECTION_LOST.search(reasons):
         yield from _kernel(snapshot, names, where)
     elif not starting and not jobs.ended(job.status):
+        waiting = _waiting(job.status, "" if config.mode == "master" else config.domain_id)
+        if waiting and not (config.mode == "lite" and snapshot.engines):
+            yield Finding(NO_ROOM, waiting + _amounts(config, job), MORE_ROOM.format_map(names), where)
+
+
+def _waiting(status: Mapping[str, Any], domain: str) -> str:
+    """Return which engines of a job have no pod; "" for none.
+
+    While a domain has no room, Kuscia creates no pod of the task for any domain, and reports no party and no reason.
+
+    Args:
+        domain: only this one matters; "" for all.
+    """
+    for task in status.get("tasks") or []:
+        if task.get("state") != "Pending" or not task.get("create_time"):
+            continue
+        parties = task.get("parties") or []
+        if not parties:
+            return (
+                f"task {task['task_id']} waits: a domain has no room for its engine, no node that is Ready, or no route"
+            )
         waiting = sorted(
             party["domain_id"]
-            for task in job.status.get("tasks") or []
-            for party in task.get("parties") or []
-            if party.get("state") == "Pending"
+            for party in parties
+            if party.get("state") == "Pending" and domain in ("", party["domain_id"])
         )
-        if config.mode == "lite":
-            waiting = [domain for domain in waiting if domain == config.domain_id and not snapshot.engines]
         if waiting:
-            cause = f"no engine pod was created for {printable(', '.join(waiting))}"
-            yield Finding(NO_ROOM, cause + _amounts(config, job), MORE_ROOM.format_map(names), where)
+            return f"no engine pod was created for {', '.join(waiting)}"
+    return ""
 
 
 def _amounts(config: Release, job: EngineJob) -> str:

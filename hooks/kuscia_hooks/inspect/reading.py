@@ -296,7 +296,8 @@ def _latest_job(api: KusciaAPI, config: Release) -> EngineJob | None:
             image = api.find("appimage/query", {"name": task["app_image"]})
             if image is not None:
                 requests[str(task["app_image"])] = _requests(image)
-    return EngineJob(job_id, status, requests, _age(str(status.get("create_time", ""))))
+    begun = [status, *(status.get("tasks") or [])]
+    return EngineJob(job_id, status, requests, _age(max(str(one.get("create_time", "")) for one in begun)))
 
 
 def _requests(image: dict[str, Any]) -> str:

@@ -109,7 +109,7 @@ class EngineJob:
     Args:
         status: of KusciaAPI.
         requests: what the AppImages of its tasks request, by name; only a master can read them.
-        age: seconds since it was created; None if that is unknown.
+        age: seconds since it or the last of its tasks was created; None if that is unknown.
     """
 
     job_id: str
