@@ -169,9 +169,11 @@ def test_docs_have_the_same_table() -> None:
 def test_names_request_and_capacity_of_engine_without_room() -> None:
     (at_master,) = diagnose(HUB, ready("master", latest_job=job("", "Running")))
     assert "psi requests cpu 16" in at_master.cause
+    assert "master.appImages" in at_master.fix
     lite = lite_release(engines={"namespace": "engines", "keepsLogs": False, "capacity": {"cpu": "2", "memory": "4Gi"}})
     (at_lite,) = diagnose(lite, ready("lite", latest_job=replace(job("", "Running"), requests={})))
     assert "cpu 2, memory 4Gi" in at_lite.cause
+    assert "--set lite.capacity.cpu=" in at_lite.fix
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 from kuscia_hooks.core.config import Release
 from kuscia_hooks.core.text import printable, printable_lines, quoted
 from kuscia_hooks.inspect.finding import Finding, match_log
-from kuscia_hooks.inspect.known.engines import CONNECTION_LOST, ENGINE, JOB, MORE_ROOM, NO_ROOM
+from kuscia_hooks.inspect.known.engines import CONNECTION_LOST, ENGINE, JOB, NO_ROOM
 from kuscia_hooks.inspect.known.events import CONSEQUENCES
 from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_hooks.inspect.known.routes import ROUTE_REASONS
@@ -292,7 +292,7 @@ def _latest_job(config: Release, snapshot: Snapshot, names: dict[str, str]) -> I
     elif not starting and not jobs.ended(job.status):
         waiting = _waiting(job.status, "" if config.mode == "master" else config.domain_id)
         if waiting and not (config.mode == "lite" and snapshot.engines):
-            yield Finding(NO_ROOM, waiting + _amounts(config, job), MORE_ROOM.format_map(names), where)
+            yield Finding(NO_ROOM, waiting + _amounts(config, job), names["more_room"], where)
 
 
 def _waiting(status: Mapping[str, Any], domain: str) -> str:

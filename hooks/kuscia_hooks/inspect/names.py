@@ -3,7 +3,7 @@
 from kuscia_hooks.core.config import Database, Release, split_endpoint
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.inspect.finding import swapped
-from kuscia_hooks.inspect.known.commands import RESTART, UPGRADE
+from kuscia_hooks.inspect.known.commands import MORE_CAPACITY, RESTART, SMALLER_REQUESTS, UPGRADE
 from kuscia_hooks.kuscia.database_server import create_statement
 
 
@@ -40,6 +40,7 @@ def release_names(config: Release, pod: str) -> dict[str, str]:
     if config.mode == "lite":
         master, names["peer_namespace"] = _master_release(endpoint)
     names["master_upgrade"] = UPGRADE.format_map({"release": master, "namespace": names["peer_namespace"]})
+    names["more_room"] = (MORE_CAPACITY if config.mode == "lite" else SMALLER_REQUESTS).format_map(names)
     names["restart"] = RESTART.format_map(names)
     return names
 

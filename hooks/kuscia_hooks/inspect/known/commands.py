@@ -1,6 +1,15 @@
 """Commands that fix several of the known causes. `names.py` defines the names in braces."""
 
 UPGRADE = "helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
+# More room for engines, at the lite that has too little, and at the master, whose AppImages request too much.
+MORE_CAPACITY = (
+    "{upgrade} --set lite.capacity.cpu=<cpu>,lite.capacity.memory=<memory>   # or smaller requests in master.appImages "
+    "of the master; is its node Ready: kubectl kuscia status -n {namespace}"
+)
+SMALLER_REQUESTS = (
+    "{upgrade} -f <values>   # with smaller requests in master.appImages.<name>.deployTemplates, or a larger "
+    "lite.capacity in the release of the lite; are its nodes Ready: kubectl kuscia status -n {namespace}"
+)
 RESTART = "kubectl rollout restart deployment/{fullname} -n {namespace}"
 PEER = "kubectl kuscia doctor -n {peer_namespace}   # and: kubectl get pods,endpoints -n {peer_namespace}"
 CURL = "curl -kv {endpoint}/   # must return 401 with a kuscia-error-message header; fix the proxy in front"

@@ -26,24 +26,20 @@ ENGINE: tuple[LogPattern, ...] = (
 )
 
 NO_ROOM = "engine-no-room"
-MORE_ROOM = (
-    "{upgrade} --set lite.capacity.cpu=<cpu>,lite.capacity.memory=<memory>   # in the release of that domain, or "
-    "request less in master.appImages.<name>.deployTemplates; also check: kubectl kuscia status"
-)
 JOB: tuple[LogPattern, ...] = (
     LogPattern(
         NO_ROOM,
         # Text of a task that failed because a domain had no room for 13 minutes (Kuscia's resource_plugin.go).
         r"resource-check no node (cache to|status available for domain) (?P<value>[a-z0-9-]+)",
         "domain {value} has no room for an engine: its AppImage requests more than the capacity, or no node is Ready",
-        MORE_ROOM,
+        "{more_room}",
     ),
     LogPattern(
         NO_ROOM,
         # Texts of the scheduler and of the resource manager of Kuscia (recording "job query j-cf").
         r"waiting for task resource|find related task resource|reserve resources for pods|Insufficient (cpu|memory)",
         "a lite has no room for an engine: its AppImage requests more than the capacity, or no node is Ready",
-        MORE_ROOM,
+        "{more_room}",
     ),
     LogPattern(
         "out-of-memory",
