@@ -1,106 +1,139 @@
-"""Interruptions of a step at each of its writes to KusciaAPI and to the Kubernetes API.
+"""Interruptions of a step at each of its writes to KusciaAPI, to the Kubernetes API and to an object store.
 
     for moment in moments(prepare, run):
         run_again()
         ...  # check the state
 
-`moments` counts the writes of an undisturbed run, then interrupts one run at each of them.
+`moments` counts the writes of an undisturbed run, then interrupts one run at each of them. `interrupted` interrupts a
+single one.
 """
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
+from unittest.mock import patch
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.errors import RetryableError, StepError
 from kuscia_hooks.kuscia.api import KusciaAPI
-from kuscia_hooks.kuscia.api_errors import Unreachable
+from kuscia_hooks.kuscia.api_errors import TimedOut, Unreachable
+from kuscia_hooks.tables.s3 import Store
 
+WAYS = ("kill before", "kill after", "lost", "timeout")
+"""The process is killed before or after a write, or the answer to the write is lost or comes too late."""
+_PAUSES = ("pause before", "pause after")
+"""Another process runs before or after a write."""
 _READING = ("query", "batchQuery", "list", "healthZ")
-_WRITING = ("create", "patch", "update", "delete")
+_KUBE_WRITES = ("create_secret", "set_secret", "delete_secret", "create_configmap", "set_configmap")
+_METHODS = (*((Kube, name) for name in _KUBE_WRITES), (Store, "upload"))
 
 
 class Killed(BaseException):
-    """The process of the step was killed."""
+    """The process ended. No later request of the same run is made."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Moment:
     """One write of a run, and what happens there.
 
     Args:
         write: its number; the first one is 0.
-        event: `kill`, `lose` (the answer to this write), or `pause` (while another copy of the step runs).
-        done: whether the write has been carried out.
+        way: one of WAYS or _PAUSES.
     """
 
     write: int
-    event: str
-    done: bool
-
-    def __str__(self) -> str:
-        return f"{self.event} {'after' if self.done else 'before'} write {self.write}"
+    way: str
 
 
-_EVENTS = (("kill", False), ("kill", True), ("lose", True))
+class Writes:
+    """The writes of one run, in order.
 
+    Args:
+        moment: when to interrupt the run; None for never.
+        meanwhile: what another process does during a pause.
+    """
 
-class _Writes:
     def __init__(self, moment: Moment | None, meanwhile: Callable[[], object] | None) -> None:
+        self.names: list[str] = []
         self._moment, self._meanwhile = moment, meanwhile
-        self.count = 0
-        self._killed = self._paused = False
+        self._dead = self._paused = False
+        self._lock = threading.Lock()
 
-    def perform(self, writes: bool, call: Callable[[], Any], lost: StepError) -> Any:
+    def read(self, ask: Callable[[], Any]) -> Any:
+        if self._dead:
+            raise Killed
+        return ask()
+
+    def make(self, name: str, write: Callable[[], Any]) -> Any:
+        """Make a write, or what is to happen instead."""
+        # The other process writes in threads of its own, while this one holds the lock.
         if self._paused:
-            return call()
-        if self._killed:
-            raise Killed
-        if not writes:
-            return call()
-        number, moment = self.count, self._moment
-        self.count += 1
-        if moment is None or number != moment.write:
-            return call()
-        if not moment.done:
-            self._interrupt(moment, lost)
-        answer = call()
-        if moment.done:
-            self._interrupt(moment, lost)
-        return answer
+            return write()
+        with self._lock:
+            if self._dead:
+                raise Killed
+            self.names.append(name)
+            if self._moment is None or self._moment.write != len(self.names) - 1:
+                return write()
+            way = self._moment.way
+            if way.endswith("before"):
+                self._interrupt(way, name)
+            answer = write()
+            if not way.endswith("before"):
+                self._interrupt(way, name)
+            return answer
 
-    def _interrupt(self, moment: Moment, lost: StepError) -> None:
-        if moment.event == "kill":
-            self._killed = True
+    def _interrupt(self, way: str, name: str) -> None:
+        if way in _PAUSES:
+            assert self._meanwhile is not None
+            self._paused = True
+            self._meanwhile()
+            self._paused = False
+        elif way.startswith("kill"):
+            self._dead = True
             raise Killed
-        if moment.event == "lose":
-            raise lost
-        assert self._meanwhile is not None
-        self._paused = True
-        self._meanwhile()
-        self._paused = False
+        elif "/" not in name:
+            raise RetryableError("api-server-unreachable", "the answer was lost")
+        elif way == "timeout":
+            raise TimedOut("kusciaapi-timeout", "the answer came too late")
+        else:
+            raise Unreachable("kusciaapi-unreachable", "the answer was lost")
 
 
 @contextmanager
-def _recording(moment: Moment | None = None, meanwhile: Callable[[], object] | None = None) -> Iterator[_Writes]:
-    writes, once, kube_call = _Writes(moment, meanwhile), KusciaAPI.once, Kube._call
+def interrupted(
+    at: int | None = None, way: str = "", meanwhile: Callable[[], object] | None = None
+) -> Iterator[Writes]:
+    """Count the writes of the steps within the block, and interrupt one of them.
 
-    def api(self: KusciaAPI, path: str, body: dict[str, Any], **options: Any) -> Any:
-        lost = Unreachable("kusciaapi-unreachable", "the answer was lost")
-        return writes.perform(not path.endswith(_READING), lambda: once(self, path, body, **options), lost)
+    Args:
+        at: number of the write to interrupt; None for none.
+        way: what happens there.
+        meanwhile: see `Writes`.
+    """
+    writes, once = Writes(None if at is None else Moment(at, way), meanwhile), KusciaAPI.once
 
-    def kube(self: Kube, verb: str, *args: Any, **options: Any) -> Any:
-        lost = RetryableError("api-server-unreachable", "the answer was lost")
-        return writes.perform(verb in _WRITING, lambda: kube_call(self, verb, *args, **options), lost)
+    def ask(api: KusciaAPI, path: str, *args: Any, **options: Any) -> Any:
+        def send() -> Any:
+            return once(api, path, *args, **options)
 
-    with mock.patch.object(KusciaAPI, "once", api), mock.patch.object(Kube, "_call", kube):
+        return writes.read(send) if path.endswith(_READING) else writes.make(path, send)
+
+    def counted(kind: type, name: str) -> Callable[..., Any]:
+        method = getattr(kind, name)
+        return lambda *args, **options: writes.make(name, lambda: method(*args, **options))
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(KusciaAPI, "once", ask))
+        for kind, name in _METHODS:
+            stack.enter_context(patch.object(kind, name, counted(kind, name)))
         yield writes
 
 
 def moments(
-    prepare: Callable[[], None], run: Callable[[], object], meanwhile: Callable[[], object] | None = None
+    prepare: Callable[[], object], run: Callable[[], object], meanwhile: Callable[[], object] | None = None
 ) -> Iterator[Moment]:
     """Yield after each run that was interrupted, with the state as it was left.
 
@@ -111,14 +144,12 @@ def moments(
             an answer.
     """
     prepare()
-    with _recording() as writes:
+    with interrupted() as writes:
         run()
-    assert writes.count, "there is nothing to interrupt"
-    events = _EVENTS if meanwhile is None else (("pause", False), ("pause", True))
-    for number in range(writes.count):
-        for event, done in events:
-            moment = Moment(number, event, done)
+    assert writes.names, "there is nothing to interrupt"
+    for number in range(len(writes.names)):
+        for way in WAYS if meanwhile is None else _PAUSES:
             prepare()
-            with _recording(moment, meanwhile), suppress(Killed, StepError):
+            with interrupted(number, way, meanwhile), suppress(Killed, StepError):
                 run()
-            yield moment
+            yield Moment(number, way)

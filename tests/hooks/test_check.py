@@ -15,11 +15,11 @@ from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
 from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, context
 from tests.hooks.conftest import secret_data
-from tests.hooks.crashes import WAYS, Killed, interrupted
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply
 from tests.hooks.fakes.s3 import FakeS3
+from tests.hooks.interruptions import WAYS, Killed, interrupted
 
 
 @pytest.fixture(autouse=True)
