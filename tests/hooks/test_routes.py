@@ -6,7 +6,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Report, reports
-from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError
+from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError
 from kuscia_hooks.core.plan import Plan, Summary
 from kuscia_hooks.kuscia.app_images import normal_app_image, wanted_app_image
 from kuscia_hooks.kuscia.concurrency import START
@@ -466,6 +466,25 @@ def test_invalid_routes_are_reported_with_the_missing_domains(kube: Kube, twelve
     for part in ("domains-not-registered", "to domain lite-1 ", "to domain lite-2 "):
         assert part in error.value.message
     assert len(twelve.routes) == 11 * 10 - 20
+
+
+def test_retries_before_it_fails_for_good(kube: Kube, twelve: Kuscia, endpoint: str) -> None:
+    """A hook ends at a permanent error; the routes that were busy are created by the next attempt first."""
+    replies: list[Reply] = [(11400, "the server is currently unable to handle the request: too many requests", None)]
+
+    def create(body: dict[str, Any]) -> Reply:
+        if body["destination"] == "lite-1":
+            return 11400, "spec.endpoint.host is invalid", None
+        return replies[-1] if body["destination"] == "lite-2" else twelve.do_route_create(body)
+
+    twelve.replies["route/create"] = create
+    with pytest.raises(RetryableError) as error:
+        attempt(endpoint, kube, **TWELVE)
+    assert error.value.id == "several-retryable"
+    replies.append((0, "success", None))
+    with pytest.raises(PermanentError) as last:
+        attempt(endpoint, kube, **TWELVE)
+    assert last.value.id == "kusciaapi-rejected"
 
 
 def test_waits_only_for_the_domains_of_its_routes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:

@@ -35,7 +35,7 @@ def attempt(settings: Data, context: Context) -> Outcome:
         errors = _Step(settings, context, api, ledger).run()
     if errors:
         context.summary.failed = len(errors)
-        raise merged(errors)
+        raise merged(errors, finish=True)
     return context.outcome()
 
 

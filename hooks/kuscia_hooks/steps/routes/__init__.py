@@ -52,7 +52,7 @@ def attempt(settings: Routes, context: Context) -> Outcome:
         errors += _change_routes(settings, plans[routes].actions, routes, api, ledger, context)
         ledger.save()
     if errors:
-        raise merged(errors)
+        raise merged(errors, finish=not deadline.passed)
     return context.outcome()
 
 
