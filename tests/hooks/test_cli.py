@@ -163,7 +163,7 @@ def test_exits_1_at_the_deadline(command: CliRunner, core: FakeCore, tmp_path: P
 
 def release(tmp_path: Path, endpoint: str) -> list[str]:
     fields = {"mode": "master", "release": "kuscia", "fullname": "kuscia-master", "ledger": "l"}
-    fields["gateway"] = UNREACHABLE
+    fields |= {"gateway": UNREACHABLE, "invitation": {"chartVersion": "0.1.0", "images": []}}
     return ["--config", write(tmp_path / "doctor.yaml", node("kuscia-system", endpoint, **fields))]
 
 
