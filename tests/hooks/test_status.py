@@ -89,6 +89,9 @@ def test_shows_what_the_steps_left_alone(core: FakeCore, kube: Kube) -> None:
         assert {row["kind"] for row in found} == {"routes", "tokens"}
         return [(row["object"], row["state"], row["command"].rpartition(" ")[2]) for row in found]
 
+    text = status.as_text(status.collect(MASTER, kube, closed))
+    assert text.count("--set master.prune.routes=true") == 1
+    assert "  routes  carol/alice" in text
     assert rows(MASTER) == [
         ("a/b", "foreign", "master.adopt.routes=true"),
         ("carol/alice", "leftover", "master.prune.routes=true"),

@@ -7,7 +7,7 @@ from typing import Any
 from kuscia_hooks.cluster import ledger
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config import Release
-from kuscia_hooks.core.text import quoted
+from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.inspect import kuscia_state, output
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.parts import Part, Parts
@@ -24,7 +24,7 @@ _HEADS = {
     "steps": ("step", "name", "state", "started", "seconds"),
     "domains": ("domain", "node", "status", "version", "heartbeat"),
     "routes": ("route", "endpoint", "ready", "reason"),
-    "leftAlone": ("kind", "object", "state", "command"),
+    "leftAlone": ("kind", "object", "state"),
     "tables": ("domain", "table", "dataSource", "columns", "grantedTo"),
     "jobs": ("job", "state", "created"),
 }
@@ -151,6 +151,10 @@ def as_text(found: dict[str, Any]) -> str:
         f"gateway {found['gateway']}"
     ]
     parts += [output.as_table(part, columns, found[part]) for part, columns in _HEADS.items() if part in found]
+    # One command changes all objects of a kind.
+    commands = {f"{row['state']} {row['kind']}: {row['command']}": None for row in found["leftAlone"]}
+    if commands:
+        parts.append("\n".join(["to adopt or delete them", *(f"  {printable(text)}" for text in commands)]))
     if found["unknown"]:
         parts.append("\n".join(["could not be read", *(f"  {text}" for text in found["unknown"])]))
     return "\n\n".join(parts)
