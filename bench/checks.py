@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from bench.api_server import ApiServer, in_thread, kubeconfig
-from bench.processes import Process, Run, step_command
+from bench.processes import Process, Run, step_module
 from bench.results import CHECK, MEMORY, Figure, cpu, median
 from bench.setup import rendered
 from kuscia_sim.credentials import b64, load_key
@@ -77,9 +77,9 @@ class World:
     def run(self, party: Party, step: str, *options: str) -> Run:
         """Run a step of a release to its end, and record it."""
         config = ("--config", str(party.files[step])) if step in party.files else ()
-        command = step_command(step, *config, "--timeout", STEP_SECONDS, *options)
+        module = step_module(step, *config, "--timeout", STEP_SECONDS, *options)
         log = party.directory / f"{next(self._numbers):02d}-{step}.log"
-        run = Process(command, log, {"KUBECONFIG": str(self._kubeconfig)}).wait()
+        run = Process(module, log, {"KUBECONFIG": str(self._kubeconfig)}).wait()
         self.runs.setdefault(step, []).append(run)
         return run
 

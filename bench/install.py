@@ -1,5 +1,6 @@
 """Figures of the master's steps: a new cluster against the bare loop, and runs with nothing to do."""
 
+import math
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,8 @@ from bench.setup import Setup, serving
 CONCURRENCIES = (1, 4, 8, 16, 32)
 SLOWER_THAN_LOOP = 1.2
 MEMORY_MB = 120.0
-FIXED_REQUESTS, ROUTES_PER_REQUEST = 20, 50
-"""A run with nothing to do may send this many requests, and one more for each 50 routes."""
+FIXED_REQUESTS, BATCH = 20, 100
+"""A run with nothing to do may send this many requests, and one more for each batch of domains or routes."""
 SMALL, LARGE = 20, 100
 SAMPLE = 1000
 """Routes with which the best concurrency of the loop is found for the large cluster."""
@@ -133,7 +134,7 @@ def nothing(setup: Setup, size: str, seconds: float, memory: dict[str, list[Run]
         yield median(NOTHING, figure, title, [run.seconds for run in runs], seconds, unit="s", note=note)
         if not options:
             requests += counts.total // len(runs)
-    allowed = FIXED_REQUESTS + -(-routes // ROUTES_PER_REQUEST)
+    allowed = FIXED_REQUESTS + sum(math.ceil(number / BATCH) for number in (len(setup.domains), routes))
     title = f"Requests of register and routes, {len(setup.domains)} domains and {routes} routes"
     yield Figure(f"nothing-{size}-requests", NOTHING, title, requests, allowed, "requests")
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,18 +34,19 @@ class Run:
 
 
 class Process:
-    """A running program, with its output in a file.
+    """A running Python module, with its output in a file.
 
     Args:
+        module: name of the module and its arguments.
         environment: variables in addition to those of this process.
     """
 
-    def __init__(self, command: list[str], output: Path, environment: dict[str, str] | None = None) -> None:
-        self._command, self._output = command, output
+    def __init__(self, module: Sequence[str], output: Path, environment: dict[str, str] | None = None) -> None:
+        self._module, self._output, self._memory = module, output, output.with_suffix(".memory")
         self._begin = time.monotonic()
         with output.open("wb") as file:
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "bench.measured", str(self._memory), *module],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -66,11 +68,11 @@ class Process:
         text = self._output.read_text(errors="replace")
         code = self._process.returncode
         if code not in (accepted or (0,)):
-            raise ProcessFailed(f"{' '.join(self._command[:6])} exited with {code}:\n{text[-2000:]}")
+            raise ProcessFailed(f"{' '.join(self._module[:3])} exited with {code}:\n{text[-2000:]}")
         cpu = usage.ru_utime + usage.ru_stime
-        return Run(end - self._begin, cpu, usage.ru_maxrss * 1024 / 1e6, code, text)
+        return Run(end - self._begin, cpu, float(self._memory.read_text()), code, text)
 
 
-def step_command(step: str, *options: str) -> list[str]:
-    """Return the command line of a step, as the image runs it."""
-    return [sys.executable, "-m", "kuscia_hooks", step, *options]
+def step_module(name: str, *options: str) -> list[str]:
+    """Return module and arguments of a step."""
+    return ["kuscia_hooks", name, *options]

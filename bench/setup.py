@@ -15,7 +15,7 @@ import httpx
 import yaml
 
 from bench import api_server
-from bench.processes import ROOT, Process, Run, step_command
+from bench.processes import ROOT, Process, Run, step_module
 from kuscia_sim.credentials import api_token, b64, load_key
 
 NAMESPACE, MASTER_ID = "kuscia-master", "kuscia-system"
@@ -125,7 +125,7 @@ class Setup:
         """Start a step with its rendered configuration."""
         config = ("--config", str(self.directory / f"{step}.yaml"), "--timeout", STEP_SECONDS)
         log = self.directory / f"{next(self._runs):02d}-{step}.log"
-        return Process(step_command(step, *config, *options), log, self.environment)
+        return Process(step_module(step, *config, *options), log, self.environment)
 
     def run(self, step: str, *options: str) -> Run:
         """Run a step to its end."""
@@ -146,7 +146,7 @@ class Setup:
         path = self.directory / "loop.json"
         path.write_text(json.dumps(setup))
         log = self.directory / f"{next(self._runs):02d}-loop.log"
-        return Process([sys.executable, "-m", "bench.loop", str(path), str(concurrency)], log)
+        return Process(["bench.loop", str(path), str(concurrency)], log)
 
     def counts(self) -> Counts:
         """Return the requests since the last call."""
