@@ -492,6 +492,22 @@ def test_waits_only_for_the_domains_of_its_routes(kube: Kube, kuscia: Kuscia, en
     assert attempt(endpoint, kube, domains=domains, **ONE).created == 1
 
 
+@pytest.mark.parametrize("prune", [{}, {"routes": True}], ids=["", "prune"])
+def test_route_with_the_name_of_a_former_one_replaces_it(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, prune: dict[str, bool]
+) -> None:
+    """Kuscia has one object `a-b-c` for both (Kuscia facts 6.2)."""
+    names = ("a", "b-c", "a-b", "c")
+    for name in names:
+        kuscia.do_domain_create({"domain_id": name})
+    fields: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+    attempt(endpoint, kube, routes=[{"source": "a", "destination": "b-c"}], **fields)
+    summary = attempt(endpoint, kube, routes=[{"source": "a-b", "destination": "c"}], prune=prune, **fields)
+    assert (summary.updated, summary.deleted, summary.leftover, summary.foreign) == (1, 0, 0, 0)
+    assert set(kuscia.routes) == {("a-b", "c")}
+    assert set(json.loads((core.data("configmaps", "ns", "ledger") or {})["routes"])) == {"a-b"}
+
+
 CHANGED: dict[str, Any] = {
     "domains": {"alice": {"endpoint": "https://a.example.com:1080"}, "bob": {"endpoint": "https://new"}},
 }
