@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import waiting
-from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError, StepError
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
@@ -346,6 +346,18 @@ def test_a_conflict_of_one_domain_waits_for_the_others(
     assert [error.retryable for error in errors] == [True] * 3 + [False]
     assert core.data("secrets", "ns", "tok-bob") is not None
     assert (given.summary.created, given.summary.failed) == (2, 1)
+
+
+@pytest.mark.usefixtures("ready")
+def test_names_the_domain_that_the_master_rejects(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+    def create(body: dict[str, Any]) -> Any:
+        return (11300, "rejected", None) if body["domain_id"] == "alice" else kuscia.do_domain_create(body)
+
+    kuscia.replies["domain/create"] = create
+    with pytest.raises(PermanentError, match="alice") as error:
+        attempt(endpoint, kube)
+    assert error.value.id == "kusciaapi-rejected"
+    assert set(kuscia.domains) == {"bob"}
 
 
 @pytest.mark.usefixtures("ready")

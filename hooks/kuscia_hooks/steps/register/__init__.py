@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core.config import Register
-from kuscia_hooks.core.errors import ConfigError, StepError, invalid, merged
+from kuscia_hooks.core.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    PermanentError,
+    RetryableError,
+    StepError,
+    invalid,
+    merged,
+)
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
@@ -45,7 +53,7 @@ def attempt(settings: Register, context: Context) -> Outcome:
             failures |= _make(plans, domains, tokens, api, ledger, context)
     summary.failed = len(failures)
     if failures:
-        raise _merged(list(failures.values()))
+        raise _merged(failures)
     return context.outcome()
 
 
@@ -99,8 +107,18 @@ def _make(
     return failures
 
 
-def _merged(errors: Sequence[StepError]) -> StepError:
+def _merged(failures: Failures) -> StepError:
     """Return all errors as one, the invalid values as one list."""
+    errors = [_named(name, error, list(failures.values())) for name, error in failures.items()]
     problems = [problem for error in errors if isinstance(error, ConfigError) for problem in error.problems]
     others = [error for error in errors if not isinstance(error, ConfigError)]
     return merged([*others, *([invalid("register", problems)] if problems else [])], finish=True)
+
+
+def _named(domain_id: str, error: StepError, errors: Sequence[StepError]) -> StepError:
+    """Return an error that names its domain, unless several domains share it, such as an unreachable master."""
+    shared = sum(other is error for other in errors) > 1
+    if shared or domain_id in error.message or isinstance(error, ConfigError | DeadlineExceeded):
+        return error
+    kind = RetryableError if error.retryable else PermanentError
+    return kind(error.id, f"domain {domain_id}: {error.message}", error.fix, error.see)
