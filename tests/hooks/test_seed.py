@@ -144,6 +144,19 @@ def test_replaces_a_partial_file_of_a_killed_process(volume: Path) -> None:
     assert [path.name for path in volume.iterdir()] == ["alice.csv"]
 
 
+def test_deletes_partial_files_of_former_pods(volume: Path) -> None:
+    volume.mkdir(parents=True)
+    old, young, other = (
+        volume / name for name in (".alice.csv.a.partial", ".alice.csv.b.partial", ".bob.csv.a.partial")
+    )
+    for path in (old, young, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    attempt(seed_config(volume))
+    assert {path.name for path in volume.iterdir()} == {"alice.csv", young.name, other.name}
+
+
 @pytest.mark.parametrize("content", [b"<html>Log in</html>", b"id1,id1\n1,2\n", b"id1\n\xff\n"])
 def test_writes_no_file_that_is_not_a_table(volume: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "own.csv").write_bytes(content)

@@ -5,8 +5,10 @@ changed.
 """
 
 import errno
+import glob
 import os
 import socket
+import time
 from pathlib import Path
 
 from kuscia_hooks.core.config import Seed, Table
@@ -20,6 +22,7 @@ from kuscia_hooks.tables.source import Content, content_of
 
 DOWNLOADS = ".downloads"
 _BLOCK = 1 << 20
+_ABANDONED_SECONDS = 24 * 3600.0
 # What file systems without hard links return, such as SMB and FUSE.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -83,6 +86,7 @@ def place(target: Path, source: Content, clock: Clock | None = None) -> bool:
         OSError: the file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    _delete_abandoned(target)
     partial = _partial(target)
     transfer = TransferProgress(str(target), "written", source.size, clock)
     partial.unlink(missing_ok=True)
@@ -126,6 +130,13 @@ def _undo_claim(target: Path) -> None:
     """Delete the empty file of `_claim` if the process was killed before the complete file took its place."""
     if _partial(target).exists() and target.is_file() and target.stat().st_size == 0:
         target.unlink()
+
+
+def _delete_abandoned(target: Path) -> None:
+    """Delete the partial files that pods left which no longer exist; a younger one may belong to a concurrent copy."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*partial"):
+        if time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def _partial(target: Path) -> Path:
