@@ -51,7 +51,10 @@ class SourceWriter:
         plan = plan_owned(self.block.kind, self._wanted, present, self._owned, same_source, adopt=adopt, prune=prune)
         if not built_in:
             return plan
-        return replace(plan, actions=tuple(replace(action, why="created by the lite") for action in plan.actions))
+        explained = (
+            replace(action, why="created by the lite") if action.verb == "update" else action for action in plan.actions
+        )
+        return replace(plan, actions=tuple(explained))
 
     def _find(self, name: str) -> Any | None:
         try:
