@@ -43,16 +43,25 @@ def main() -> int:
         for name in wanted:
             if name in PARTS:
                 figures += _shown(PARTS[name](Path(temporary) / name))
-            elif kubeconfig is None:
-                print(f"{name}: not measured: the local cluster {given.cluster} does not run")
-                figures += plugin.not_measured() if name == "plugin" else []
-            elif name == "plugin":
-                figures += _shown(plugin.plugin(kubeconfig))
             else:
-                timeline.save(timeline.record(kubeconfig))
+                figures += _on_cluster(name, given.cluster, kubeconfig)
             machine.note_load()
             page.write(results.save(figures, machine))
     return 0
+
+
+def _on_cluster(name: str, cluster: str, kubeconfig: Path | None) -> list[Figure]:
+    """Measure a part that needs the local cluster; say why if it cannot be measured."""
+    try:
+        if kubeconfig is None:
+            raise plugin.NotMeasured(f"the local cluster {cluster} does not run")
+        if name == "plugin":
+            return list(_shown(plugin.plugin(kubeconfig)))
+        timeline.save(timeline.record(kubeconfig))
+    except plugin.NotMeasured as error:
+        print(f"{name}: not measured: {error}")
+        return plugin.not_measured() if name == "plugin" else []
+    return []
 
 
 def _shown(found: Iterator[Figure]) -> Iterator[Figure]:

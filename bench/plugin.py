@@ -18,19 +18,19 @@ EXIT_CODES = (0, 1)
 """1 means that a problem was found, which takes no less time."""
 
 
-class TooFewReleases(Exception):
-    """The cluster has fewer releases than the target counts."""
+class NotMeasured(Exception):
+    """What is to be measured was not found on the cluster."""
 
 
 def plugin(kubeconfig: Path, repeats: int = REPEATS) -> Iterator[Figure]:
     """Measure status and doctor of all releases.
 
     Raises:
-        TooFewReleases: the cluster has fewer than six releases.
+        NotMeasured: the cluster has fewer than six releases.
     """
     found = releases(kubeconfig)
     if found < RELEASES:
-        raise TooFewReleases(f"the cluster has {found} releases, {RELEASES} are required; see bench/README.md")
+        raise NotMeasured(f"the cluster has {found} releases, {RELEASES} are required")
     for command in COMMANDS:
         seconds = [_run(kubeconfig, command) for _ in range(repeats)]
         yield median(PLUGIN, f"plugin-{command}", _title(command, found), seconds, SECONDS, unit="s")

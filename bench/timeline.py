@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from bench.plugin import kubectl
+from bench.plugin import NotMeasured, kubectl
 from bench.processes import ROOT
 
 RECORD = ROOT / "bench/timeline.json"
@@ -49,7 +49,11 @@ class Span:
 
 
 def record(kubeconfig: Path) -> list[Span]:
-    """Return the spans of the releases on a cluster, without what ran longer ago than their present pods."""
+    """Return the spans of the releases on a cluster.
+
+    Raises:
+        NotMeasured: the cluster has no release.
+    """
     pods = json.loads(kubectl(kubeconfig, "get", "pods", "-A", "-l", SELECTOR, "-o", "json"))["items"]
     namespaces = sorted({pod["metadata"]["namespace"] for pod in pods})
     events = [
@@ -57,7 +61,10 @@ def record(kubeconfig: Path) -> list[Span]:
         for namespace in namespaces
         for event in json.loads(kubectl(kubeconfig, "get", "events", "-n", namespace, "-o", "json"))["items"]
     ]
-    return spans(pods, events)
+    found = spans(pods, events)
+    if not found:
+        raise NotMeasured("the cluster has no release")
+    return found
 
 
 def spans(pods: Iterable[Object], events: Iterable[Object]) -> list[Span]:
