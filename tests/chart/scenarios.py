@@ -128,6 +128,8 @@ VARIANTS = (
             },
         },
     ),
+    with_values("ca-bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, "alice"),
+    with_values("ca-secret", {"lite": {"master": {"caBundle": {"secret": "gateway-ca", "key": "tls.crt"}}}}, "alice"),
     with_values("long-name", {}, "alice", release="a-rather-long-release-name-of-fifty-three-characters"),
     with_values(
         "long-domain",

@@ -18,7 +18,9 @@ def _secrets(node: Any, namespace: str) -> set[str]:
         return set()
     found = set()
     for key, value in node.items():
-        if key in SECRETS and value:
+        if key == "caBundle":
+            found |= {value["name"]} if value["kind"] == "Secret" else set()
+        elif key in SECRETS and value:
             if value.get("namespace", namespace) == namespace:
                 found.add(value["name"])
         else:

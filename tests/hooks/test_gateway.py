@@ -11,9 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from kuscia_hooks.kuscia import domain_key, gateway
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.config import Master
+from kuscia_hooks.kuscia import domain_key, gateway, registration
+from kuscia_hooks.kuscia.gateway_trust import trust_master
 from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
+from tests.hooks.fakes.certificates import Authority
+from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.dns import FakeDns
 
 
@@ -299,3 +304,79 @@ def test_resolves_the_absolute_name_only(edge: Edge, dns: FakeDns) -> None:
         with fails("host-not-found") as error:
             ask(f"https://kuscia-master.ns:{port}")
         assert error.value.fix.endswith(" kuscia-master.ns.svc.cluster.local")
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Authority, str]]:
+    """A gateway with a certificate of an authority, for the name localhost."""
+    monkeypatch.setattr(gateway, "_trusted", {})
+    authority = Authority()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("Kuscia-Error-Message", "Domain kuscia-system.envoy.1<--: 401")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        context = authority.server_context("localhost")
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield authority, f"https://localhost:{server.server_port}"
+        server.shutdown()
+
+
+def test_verifies_a_gateway_with_a_ca_bundle(verified: tuple[Authority, str]) -> None:
+    authority, endpoint = verified
+    gateway.trust(endpoint, authority.pem.decode())
+    gateway.probe(endpoint)
+
+
+def test_rejects_a_gateway_of_another_authority(verified: tuple[Authority, str]) -> None:
+    _, endpoint = verified
+    gateway.probe(endpoint)
+    gateway.trust(endpoint, Authority().pem.decode())
+    with fails("gateway-certificate-not-trusted"):
+        gateway.probe(endpoint)
+
+
+def test_rejects_a_gateway_with_another_name(verified: tuple[Authority, str]) -> None:
+    authority, endpoint = verified
+    endpoint = endpoint.replace("localhost", "127.0.0.1")
+    gateway.trust(endpoint, authority.pem.decode())
+    with fails("gateway-certificate-not-trusted"):
+        gateway.probe(endpoint)
+
+
+def test_sends_no_token_to_a_gateway_of_another_authority(verified: tuple[Authority, str], key_pem: bytes) -> None:
+    _, endpoint = verified
+    gateway.trust(endpoint, Authority().pem.decode())
+    with fails("gateway-certificate-not-trusted"):
+        registration.register(endpoint, "alice", "token-of-alice", domain_key.load_key(key_pem))
+
+
+BUNDLE = {"kind": "ConfigMap", "name": "ca", "key": "ca.crt"}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "data", "error_id"),
+    [
+        (BUNDLE, None, "ca-bundle-not-found"),
+        (BUNDLE, {"other": "x"}, "ca-bundle-not-found"),
+        (BUNDLE, {"ca.crt": "hello"}, "invalid-ca-bundle"),
+        ({**BUNDLE, "kind": "Secret"}, None, "secret-not-found"),
+    ],
+)
+def test_reports_an_unusable_ca_bundle(
+    core: FakeCore, kube: Kube, bundle: dict[str, str], data: dict[str, str] | None, error_id: str
+) -> None:
+    if data is not None:
+        core.put("configmaps", "ns", "ca", data=data)
+    master = Master.model_validate({"endpoint": "https://m.example.com", "caBundle": bundle})
+    with fails(error_id):
+        trust_master(kube, "ns", master)

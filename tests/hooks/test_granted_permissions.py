@@ -17,9 +17,10 @@ from kuscia_hooks import cli
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.kuscia import gateway, registration
 from kuscia_hooks.steps import prepare
-from tests.chart.render import Object, Scenario, find, pod_template
+from tests.chart.render import Object, Scenario, find, pod_template, with_values
 from tests.hooks.builders import container, pod
 from tests.hooks.conftest import secret_data
+from tests.hooks.fakes.certificates import Authority
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.fakes.s3 import FakeS3
@@ -27,6 +28,9 @@ from tests.hooks.fakes.s3 import FakeS3
 MASTER = Scenario("master", ("master",), namespace="kuscia-master")
 ALICE = Scenario("alice", ("alice",), namespace="lite-alice")
 PULL_SECRETS = Scenario("pull secrets", ("alice", "private-registry"), namespace="lite-alice")
+CA_BUNDLE = with_values(
+    "CA bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, "alice", namespace="lite-alice"
+)
 Permission = tuple[str, str, str, str]
 """Verb, resource, namespace and name; "*" for every name."""
 
@@ -133,6 +137,7 @@ def release(
                 core.put("services", scenario.namespace, metadata["name"], spec={"clusterIP": "10.1.1.1"})
                 made = core.objects["services", scenario.namespace, metadata["name"]]
                 made["metadata"]["creationTimestamp"] = "2026-11-24T00:00:00Z"
+        core.put("configmaps", scenario.namespace, "gateway-ca", data={"ca.crt": Authority().pem.decode()})
         return found
 
     return opened
@@ -219,14 +224,19 @@ def test_check_of_a_lite(
     made.compare("kuscia-lite-alice-check")
 
 
+@pytest.mark.parametrize("scenario", [ALICE, CA_BUNDLE], ids=lambda found: found.name)
 def test_prepare_of_a_lite(
-    release: Callable[[Scenario], Release], core: FakeCore, key_pem: bytes, monkeypatch: pytest.MonkeyPatch
+    release: Callable[[Scenario], Release],
+    core: FakeCore,
+    key_pem: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: Scenario,
 ) -> None:
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: 2)
     monkeypatch.setattr(registration, "register", lambda *_, **__: None)
     monkeypatch.setattr(prepare, "_address", lambda _: "10.1.1.1")
-    made = release(ALICE)
+    made = release(scenario)
     core.put(
         "configmaps", "lite-alice", "kuscia-engines", data=find(made.objects, "ConfigMap", "kuscia-engines")["data"]
     )
@@ -243,7 +253,7 @@ def test_prepare_of_a_lite(
     made.compare("kuscia-lite-alice", other)
 
 
-@pytest.mark.parametrize("scenario", [MASTER, ALICE], ids=lambda found: found.name)
+@pytest.mark.parametrize("scenario", [MASTER, ALICE, CA_BUNDLE], ids=lambda found: found.name)
 def test_commands_that_read_a_release(
     release: Callable[[Scenario], Release], core: FakeCore, kuscia: Kuscia, scenario: Scenario
 ) -> None:

@@ -29,6 +29,7 @@ from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.kuscia import jobs as kuscia_jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
+from kuscia_hooks.kuscia.gateway_trust import trust_master
 from kuscia_hooks.kuscia.start_record import start_record
 
 LINES = 1000
@@ -54,7 +55,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     namespaces = sorted({namespace, place or namespace})
     events = [parts.start(f"events of {one}", partial(_warnings, kube, one)) for one in namespaces]
     present = parts.start("Secrets", lambda: _present(config, kube))
-    admission = parts.start("gateway of the master", lambda: _admission(config))
+    admission = parts.start("gateway of the master", lambda: _admission(config, kube))
     probes = [parts.start(f"gateway of {of}", partial(_probe, of, endpoint)) for of, endpoint in _gateways(config)]
 
     found = pods.get_or([])
@@ -244,7 +245,7 @@ def _probe(of: str, endpoint: str) -> list[Probe]:
     return [Probe(of, endpoint)]
 
 
-def _admission(config: Release) -> tuple[tuple[Probe, ...], bool | None]:
+def _admission(config: Release, kube: Kube) -> tuple[tuple[Probe, ...], bool | None]:
     """Return the check of the gateway of the master, and whether the master has this domain; None if unknown.
 
     The gateway of a lite passes the probe, but not the handshake.
@@ -252,10 +253,11 @@ def _admission(config: Release) -> tuple[tuple[Probe, ...], bool | None]:
     if config.master is None:
         return (), None
     endpoint = config.master.endpoint
-    probes = tuple(_probe(MASTER, endpoint))
-    if any(probe.problems for probe in probes):
-        return probes, None
     try:
+        trust_master(kube, config.namespace, config.master)
+        probes = tuple(_probe(MASTER, endpoint))
+        if any(probe.problems for probe in probes):
+            return probes, None
         return probes, gateway.handshake_state(endpoint, config.domain_id) in gateway.KNOWN
     except StepError as error:
         return (Probe(MASTER, endpoint, tuple(report.from_error(error))),), None

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import httpx
 
-from kuscia_hooks.core import hosts
+from kuscia_hooks.core import hosts, tls
 from kuscia_hooks.core.config import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.text import printable, quoted
@@ -17,6 +17,7 @@ from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
 E = TypeVar("E", bound=BaseException)
 TIMEOUT = 5.0
 KNOWN = {0, 2, 3, 4}
+_NOT_TRUSTED = "gateway-certificate-not-trusted"
 UNKNOWN = 5
 MASTER = "master"
 """The name of the handshake server of every master."""
@@ -25,33 +26,63 @@ MASTER = "master"
 AS_ENVOY = {"sni_hostname": "127.0.0.1"}
 
 
+_trusted: dict[tuple[str, int], ssl.SSLContext] = {}
+
+
+def trust(endpoint: str, pem: str) -> None:
+    """Verify the gateway at an endpoint against CA certificates, by signature and name, in all later requests.
+
+    Raises:
+        ValueError: the text has no certificate.
+    """
+    try:
+        _trusted[_address(httpx.URL(endpoint))] = tls.trusting(pem)
+    except ssl.SSLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _address(url: httpx.URL) -> tuple[str, int]:
+    return url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return an HTTP client for gateways, which resolves absolute names only."""
-    # Gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
+    # By default gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
     network = transport or _AbsoluteNames(httpx.HTTPTransport(verify=False, trust_env=False))
     return httpx.Client(timeout=TIMEOUT, trust_env=False, transport=network)
 
 
 class _AbsoluteNames(httpx.BaseTransport):
-    """Resolves hosts without the search list, as Kuscia does; the Host header and the TLS server name are unchanged."""
+    """Resolves hosts without the search list, as Kuscia does; the Host header and the TLS server name are unchanged.
+
+    A gateway with a CA bundle is verified. The name that is verified is sent as the server name, too.
+    """
 
     def __init__(self, network: httpx.BaseTransport) -> None:
         self._network = network
+        self._verifying: dict[tuple[str, int], httpx.BaseTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
+        host, network = request.url.host, self._network
         request.extensions = {"sni_hostname": host, **request.extensions}
+        address = _address(request.url)
+        if address in _trusted:
+            request.extensions["sni_hostname"] = host
+            if address not in self._verifying:
+                self._verifying[address] = httpx.HTTPTransport(verify=_trusted[address], trust_env=False)
+            network = self._verifying[address]
         request.url = request.url.copy_with(host=hosts.absolute(host))
-        return self._network.handle_request(request)
+        return network.handle_request(request)
 
     def close(self) -> None:
-        self._network.close()
+        for network in (self._network, *self._verifying.values()):
+            network.close()
 
 
 def connection_error(url: str, error: httpx.RequestError, see: str = "") -> RetryableError:
     """Return the error for a request that got no answer: `host-not-found`, `master-down` or `master-unreachable`."""
     problem = _connection_problem(url, error)
-    if _caused_by(error, ssl.SSLError):
+    if _caused_by(error, ssl.SSLError) and problem.error_id != _NOT_TRUSTED:
         problem = Problem(
             "proxy-requires-sni",
             f"{problem.seen} (Kuscia sends no TLS server name; a proxy that requires one cannot be used)",
@@ -64,6 +95,8 @@ def _connection_problem(url: str, error: httpx.RequestError) -> Problem:
     unknown = _cause(error, socket.gaierror)
     if unknown is not None:
         return Problem("host-not-found", *hosts.unresolved(split_endpoint(url).hostname or "", unknown))
+    if _caused_by(error, ssl.SSLCertVerificationError):
+        return Problem(_NOT_TRUSTED, text, "correct lite.master.caBundle or lite.master.endpoint")
     if isinstance(error, httpx.TimeoutException):
         return Problem(
             "master-unreachable",

@@ -19,6 +19,7 @@ from kuscia_hooks.core.log import logger, warn
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
+from kuscia_hooks.kuscia.gateway_trust import trust_master
 from kuscia_hooks.kuscia.kuscia_yaml import load_base, merged_config, refused_keys, render
 from kuscia_hooks.kuscia.start_record import start_record
 from kuscia_hooks.steps import Context, Outcome
@@ -138,7 +139,7 @@ def _wait_for_values(config: Prepare, base: Mapping[str, Any], kube: Kube, deadl
         values.secrets[extra] = raw
     if config.master is not None:
         master = config.master.endpoint
-        until("the gateway of the master", lambda: gateway.probe(master), deadline)
+        until("the gateway of the master", lambda: _master_gateway(config, kube), deadline)
         logger.info("the gateway of the master answers at %s", master)
         until(f"domain {config.domain_id} at the master", lambda: _known(config, master), deadline)
         values.key, values.token = until(
@@ -257,6 +258,12 @@ def _warn_of_lost_state(config: Prepare, store: Database | Sqlite, password: str
             "a new master.jobs.runId, and restart the lites",
         )
     )
+
+
+def _master_gateway(config: Prepare, kube: Kube) -> None:
+    if config.master is not None:
+        trust_master(kube, config.namespace, config.master)
+        gateway.probe(config.master.endpoint)
 
 
 def _known(config: Prepare, master: str) -> None:

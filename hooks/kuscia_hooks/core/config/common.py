@@ -143,8 +143,17 @@ class Api(ConfigModel):
         return self
 
 
+class CaBundle(ConfigModel):
+    """CA certificates in the namespace of the step."""
+
+    kind: Literal["ConfigMap", "Secret"]
+    name: Name
+    key: Name
+
+
 class Master(ConfigModel):
     endpoint: RemoteEndpoint
+    ca_bundle: CaBundle | None = None
 
 
 class ApiStep(ConfigModel):

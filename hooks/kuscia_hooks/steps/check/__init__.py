@@ -9,7 +9,7 @@ from functools import partial
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import reports
-from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob
+from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob, Master
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import first_of
@@ -21,6 +21,7 @@ from kuscia_hooks.kuscia.api_errors import Missing
 from kuscia_hooks.kuscia.batches import query_in_batches
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.database_server import TABLE
+from kuscia_hooks.kuscia.gateway_trust import trust_master
 from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.check.declared_table import Stores, data_source, readable
@@ -153,7 +154,7 @@ def _without_api(config: Check, kube: Kube) -> list[Probe]:
     if isinstance(config.datastore, Database):
         probes.append(Probe("datastore", partial(_datastore, config, kube, config.datastore)))
     if config.master is not None:
-        probes.append(Probe("gateway of the master", partial(_gateway, config.master.endpoint)))
+        probes.append(Probe("gateway of the master", partial(_gateway, config, kube, config.master)))
     if config.engines is not None:
         probes += _engines(config, config.engines, kube)
     return probes
@@ -164,9 +165,10 @@ def _own_gateway(config: Check) -> str:
     return f"{config.gateway} is the gateway of {config.domain_id}"
 
 
-def _gateway(endpoint: str) -> str:
-    gateway.probe(endpoint)
-    return f"{endpoint} is a Kuscia gateway"
+def _gateway(config: Check, kube: Kube, master: Master) -> str:
+    trust_master(kube, config.namespace, master)
+    gateway.probe(master.endpoint)
+    return f"{master.endpoint} is a Kuscia gateway"
 
 
 def _of_master(config: Check, api: KusciaAPI) -> list[Probe]:

@@ -85,7 +85,7 @@ lite.data.prune=true
 {{- end -}}
 
 {{- define "kuscia.notes.lite" }}
-  master     {{ .Values.master.endpoint }}
+  master     {{ .Values.master.endpoint }}{{ if and (hasPrefix "https://" (toString .Values.master.endpoint)) (not (include "lite.rule.caBundle" . | trim)) }} (certificate not verified; see lite.master.caBundle){{ end }}
   runtime    {{ .Values.runtime }}
 {{- if eq .Values.runtime "runk" }}, engine pods in {{ .Values.runk.namespace | default .Release.Namespace }}{{ end }}
 {{- with include "lite.engineAccountCommand" . }}

@@ -174,7 +174,7 @@ prepare.yaml: |
   {{- include "kuscia.extraConfigRefused" . | nindent 2 }}
   {{- end }}
   master:
-    endpoint: {{ .Values.master.endpoint }}
+    {{- include "lite.masterConfig" . | nindent 4 }}
   {{- with include "lite.deployToken" . }}
   deployToken:
     {{- . | nindent 4 }}
@@ -308,7 +308,7 @@ gateway: {{ include "kuscia.gateway" . }}
 volume: {{ include "lite.dataPath" . }}
 {{- end }}
 master:
-  endpoint: {{ .Values.master.endpoint }}
+  {{- include "lite.masterConfig" . | nindent 2 }}
 source:
 {{- if include "lite.sourceSecret" . }}
   id: {{ .Values.data.source.id }}
@@ -335,10 +335,30 @@ engines: null
 {{- end }}
 {{- end -}}
 
+{{/* The gateway of the master, and the CA certificates that verify it. */}}
+{{- define "lite.masterConfig" -}}
+endpoint: {{ .Values.master.endpoint }}
+{{- with .Values.master.caBundle }}
+{{- if or .configMap .secret }}
+caBundle:
+  kind: {{ ternary "Secret" "ConfigMap" (not (empty .secret)) }}
+  name: {{ .secret | default .configMap | quote }}
+  key: {{ .key | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Permission to read these CA certificates. */}}
+{{- define "lite.rule.caBundle" -}}
+{{- $bundle := .Values.master.caBundle | default dict -}}
+{{- include "kuscia.rule.readSecrets" (list $bundle.secret) }}
+{{- include "kuscia.rule.named" (dict "resources" (list "configmaps") "names" (list (ternary "" $bundle.configMap (not (empty $bundle.secret)))) "allow" (list "get")) }}
+{{- end -}}
+
 {{- define "lite.doctorConfig" -}}
 {{ include "kuscia.doctorConfig" . }}
 master:
-  endpoint: {{ .Values.master.endpoint }}
+  {{- include "lite.masterConfig" . | nindent 2 }}
 engines:
   {{- $here := and (include "lite.isRunk" .) (not .Values.runk.kubeconfigSecret) }}
   namespace: {{ ternary (include "lite.engineNamespace" .) nil (not (empty $here)) | toJson }}
