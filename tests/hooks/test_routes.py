@@ -508,6 +508,28 @@ def test_route_with_the_name_of_a_former_one_replaces_it(
     assert set(json.loads((core.data("configmaps", "ns", "ledger") or {})["routes"])) == {"a-b"}
 
 
+def test_route_with_the_name_of_a_former_one_stays_in_the_ledger_if_it_is_rejected(
+    kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    names = ("a", "b-c", "a-b", "c")
+    for name in names:
+        kuscia.do_domain_create({"domain_id": name})
+    fields: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+    former, wrong = {"source": "a", "destination": "b-c"}, {"source": "a-b", "destination": "c"}
+    attempt(endpoint, kube, routes=[former], **fields)
+
+    def create(body: dict[str, Any]) -> Reply:
+        return (11400, "it is invalid", None) if body["source"] == "a-b" else kuscia.do_route_create(body)
+
+    kuscia.replies["route/create"] = create
+    with pytest.raises(PermanentError):
+        attempt(endpoint, kube, routes=[wrong], **fields)
+    assert set(kuscia.routes) == {("a", "b-c")}
+    assert attempt(endpoint, kube, routes=[former], **fields).foreign == 0
+    assert attempt(endpoint, kube, routes=[], prune={"routes": True}, **fields).deleted == 1
+    assert kuscia.routes == {}
+
+
 CHANGED: dict[str, Any] = {
     "domains": {"alice": {"endpoint": "https://a.example.com:1080"}, "bob": {"endpoint": "https://new"}},
 }

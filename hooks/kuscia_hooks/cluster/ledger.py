@@ -22,6 +22,7 @@ from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
 
 _MARK = "?"
+_UNKNOWN = "-"
 _HASH_LENGTH = 8
 _FORMER = re.compile(r'"[0-9a-f]{12}"[,}]')
 _SAVE_TRIES = 20
@@ -122,6 +123,10 @@ class Entries:
     def marked(self, name: str) -> bool:
         """Return whether a change of the object was started, and its result was not recorded."""
         return (self._value(name) or "").startswith(_MARK)
+
+    def claim(self, name: str) -> None:
+        """Record that an object belongs to the release, with unknown content. Call `Ledger.save` before marking it."""
+        self._set(name, _UNKNOWN)
 
     def mark(self, names: Iterable[str]) -> None:
         """Record that these objects are about to be created, changed or deleted. Call `Ledger.save` before doing so."""

@@ -47,6 +47,7 @@ def attempt(settings: Routes, context: Context) -> Outcome:
                 writer.entries.drop(entry)
         if context.dry_run:
             return context.outcome()
+        ledger.save()
         failed = make_changes(plans[images].actions, images, ledger, context.concurrency, summary)
         errors = [error for _, error in failed]
         errors += _change_routes(settings, plans[routes].actions, routes, api, ledger, context)

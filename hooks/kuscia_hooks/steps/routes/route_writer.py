@@ -46,7 +46,7 @@ class RouteWriter:
             successor = names.get(str(key), key)
             if successor != key:
                 self.entries.drop(entry)
-                self.entries.mark([successor.entry])
+                self.entries.claim(successor.entry)
 
     def plan(self) -> Plan:
         adopt, prune = self._config.adopt.routes, self._config.prune.routes
