@@ -5,11 +5,18 @@ import logging
 import sys
 from urllib.parse import quote
 
+import httpx
 import pytest
 
-from kuscia_hooks.core import log
+from kuscia_hooks.cluster.client import StoredSecret
+from kuscia_hooks.cluster.login import Login as ClusterLogin
+from kuscia_hooks.core import log, tls
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.plan import Action
+from kuscia_hooks.kuscia.deploy_tokens import Expected
+from kuscia_hooks.steps import prepare
+from kuscia_hooks.tables.download import Login
 
 
 @pytest.mark.parametrize(
@@ -152,3 +159,20 @@ def test_prints_the_level(capsys: pytest.CaptureFixture[str]) -> None:
     logger.log(logging.ERROR, "bad")
     logger.log(logging.WARNING, "odd")
     assert capsys.readouterr().out == "ERROR bad\nWARNING odd\n"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        StoredSecret({"token": b"hunter2"}),
+        Expected("hunter2"),
+        prepare._StartValues(b"hunter2", {"a": "hunter2"}, {}, "hunter2", "hunter2", "hunter2"),
+        Action("create", "Secret", "s", payload="hunter2"),
+        Login(httpx.BasicAuth("a", "hunter2")),
+        ClusterLogin("https://x", tls.unverified(), lambda: "hunter2"),
+    ],
+    ids=lambda kept: type(kept).__name__,
+)
+def test_objects_that_keep_secrets_do_not_print_them(kept: object) -> None:
+    """A traceback and a debugger show what `repr` returns."""
+    assert "hunter2" not in repr(kept) + str(kept)

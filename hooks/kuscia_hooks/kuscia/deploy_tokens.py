@@ -1,7 +1,7 @@
 """Secrets with the deploy tokens of domains: the difference between what they should contain and what they contain."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kuscia_hooks.cluster.client import StoredSecret
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
@@ -36,7 +36,7 @@ class Expected:
         absent: the master does not have the domain; a token in the Secret is from an earlier state of the master.
     """
 
-    token: str = ""
+    token: str = field(default="", repr=False)
     spent: bool = False
     absent: bool = False
 

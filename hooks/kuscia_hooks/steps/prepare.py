@@ -73,12 +73,12 @@ class _StartValues:
         secrets: the value read from each Secret, except for the deploy token, which the master accepts only once.
     """
 
-    key: bytes
-    kuscia_yaml: dict[str, Any]
-    secrets: dict[SecretKey, bytes]
-    endpoint: str | None = None
-    token: str | None = None
-    kubeconfig: str | None = None
+    key: bytes = field(repr=False)
+    kuscia_yaml: dict[str, Any] = field(repr=False)
+    secrets: dict[SecretKey, bytes] = field(repr=False)
+    endpoint: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    kubeconfig: str | None = field(default=None, repr=False)
     dns: list[str] = field(default_factory=list)
 
 
