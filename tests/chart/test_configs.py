@@ -6,17 +6,23 @@ import yaml
 from pydantic import BaseModel
 
 from kuscia_hooks.cli import main
-from kuscia_hooks.core import config
+from kuscia_hooks.core.config.check import Check
+from kuscia_hooks.core.config.data import Data, Seed
+from kuscia_hooks.core.config.files import parse
+from kuscia_hooks.core.config.prepare import Prepare
+from kuscia_hooks.core.config.register import Register
+from kuscia_hooks.core.config.release import Release
+from kuscia_hooks.core.config.routes import Routes
 from tests.chart.render import Object, Scenario, pod_template
 
 MODELS: dict[str, type[BaseModel]] = {
-    "prepare": config.Prepare,
-    "seed": config.Seed,
-    "register": config.Register,
-    "routes": config.Routes,
-    "data": config.Data,
-    "check": config.Check,
-    "doctor": config.Release,
+    "prepare": Prepare,
+    "seed": Seed,
+    "register": Register,
+    "routes": Routes,
+    "data": Data,
+    "check": Check,
+    "doctor": Release,
 }
 
 
@@ -34,7 +40,7 @@ def test_configurations_match_the_models_of_the_steps(scenario: Scenario) -> Non
     files = _files(scenario.objects)
     assert {name for name, _ in files} >= {"prepare.yaml", "check.yaml", "doctor.yaml"}
     for name, text in files:
-        config.parse(text, MODELS[name.removesuffix(".yaml")], name)
+        parse(text, MODELS[name.removesuffix(".yaml")], name)
 
 
 def test_command_lines_match_the_steps(scenario: Scenario) -> None:
@@ -76,7 +82,7 @@ def test_kuscia_yaml_matches_prepare_and_has_no_secrets(scenario: Scenario) -> N
     for item in scenario.objects:
         if item["kind"] == "ConfigMap" and "kuscia.yaml" in item["data"]:
             base = yaml.safe_load(item["data"]["kuscia.yaml"])
-            prepare = config.parse(item["data"]["prepare.yaml"], config.Prepare, "prepare.yaml")
+            prepare = parse(item["data"]["prepare.yaml"], Prepare, "prepare.yaml")
             assert base["mode"] == prepare.mode
             assert base["domainID"] == prepare.domain_id
             assert not {"domainKeyData", "liteDeployToken", "datastoreEndpoint", "kusciaAPI"} & base.keys()

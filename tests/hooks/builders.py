@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Check, Data, ExampleJob, Prepare, Register, Release, Routes, Seed, Table
+from kuscia_hooks.core.config.check import Check, ExampleJob
+from kuscia_hooks.core.config.data import Data, Seed, Table
+from kuscia_hooks.core.config.prepare import Prepare
+from kuscia_hooks.core.config.register import Register
+from kuscia_hooks.core.config.release import Release
+from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.steps import Context, Outcome

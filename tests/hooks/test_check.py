@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Check
+from kuscia_hooks.core.config.check import Check
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Data
+from kuscia_hooks.core.config.data import Data
 from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_data, domain_key

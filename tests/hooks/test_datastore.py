@@ -17,7 +17,8 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import hosts
-from kuscia_hooks.core.config import Database, SecretKey, Sqlite
+from kuscia_hooks.core.config.common import SecretKey
+from kuscia_hooks.core.config.datastore import Database, Sqlite
 from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import datastore

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.inspect import diagnosis
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.finding import Finding

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Engines
+from kuscia_hooks.core.config.engines import Engines
 from kuscia_hooks.kuscia import engine_namespace
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Master
+from kuscia_hooks.core.config.common import Master
 from kuscia_hooks.kuscia import domain_key, gateway, registration
 from kuscia_hooks.kuscia.gateway_trust import trust_master
 from tests.hooks.conftest import recordings

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.text import printable
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.known.engines import ENGINE, JOB

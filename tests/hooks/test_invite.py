@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.inspect.invite import attempt
 from tests.hooks.builders import lite_release, master_release

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.kuscia_state import RouteState
 from kuscia_hooks.inspect.report import Report

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
-from kuscia_hooks.core.config import Prepare
+from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepWarning
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
 from kuscia_hooks.steps import prepare

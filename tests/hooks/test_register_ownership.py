@@ -8,7 +8,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import Report, reports
-from kuscia_hooks.core.config import Register
+from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import register, routes

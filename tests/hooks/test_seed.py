@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from kuscia_hooks.cli import main
-from kuscia_hooks.core.config import Seed
+from kuscia_hooks.core.config.data import Seed
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import seed

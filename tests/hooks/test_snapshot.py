@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import SecretKey
+from kuscia_hooks.core.config.common import SecretKey
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepWarning
 from kuscia_hooks.inspect import doctor, reading, snapshot
 from kuscia_hooks.inspect.diagnosis import diagnose

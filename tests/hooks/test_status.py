@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import kuscia_state, output, status
 from kuscia_hooks.kuscia.api import KusciaAPI

@@ -48,18 +48,20 @@ def keys(label: tuple[str, ...], **names: str) -> tuple[Any, Any]:
 @option("--output", required=True, metavar="FILE", help="Path of the complete kuscia.yaml.")
 def prepare(config: str, base: str, output: str) -> tuple[Any, Any]:
     """Wait for what a Kuscia pod needs, then write its kuscia.yaml."""
+    from kuscia_hooks.core.config.prepare import Prepare
     from kuscia_hooks.steps import prepare as step
 
-    return step, step.Settings(load("Prepare", config), base, output)
+    return step, step.Settings(load(Prepare, config), base, output)
 
 
 @step_command("seed --mode job --config seed.yaml", kube=False)
 @config_file
 def seed(config: str) -> tuple[Any, Any]:
     """Write the tables of a localfs data source to the volume of the lite if they do not exist."""
+    from kuscia_hooks.core.config.data import Seed
     from kuscia_hooks.steps import seed as step
 
-    return step, load("Seed", config)
+    return step, load(Seed, config)
 
 
 @step_command("register --dry-run --config register.yaml")
@@ -68,9 +70,10 @@ def seed(config: str) -> tuple[Any, Any]:
 @option("--verify", is_flag=True, help="Read every deploy token instead of trusting the ledger.")
 def register(config: str) -> tuple[Any, Any]:
     """Create a Domain for each lite, and a Secret with its deploy token."""
+    from kuscia_hooks.core.config.register import Register
     from kuscia_hooks.steps import register as step
 
-    return step, load("Register", config)
+    return step, load(Register, config)
 
 
 @step_command("routes --verify --config routes.yaml")
@@ -79,9 +82,10 @@ def register(config: str) -> tuple[Any, Any]:
 @option("--verify", is_flag=True, help="Read every route instead of trusting the ledger.")
 def routes(config: str) -> tuple[Any, Any]:
     """Create the routes between the lites, and the AppImages."""
+    from kuscia_hooks.core.config.routes import Routes
     from kuscia_hooks.steps import routes as step
 
-    return step, load("Routes", config)
+    return step, load(Routes, config)
 
 
 @repair_command("reconcile --register register.yaml --routes routes.yaml")
@@ -92,11 +96,13 @@ def reconcile(register_file: str, routes_file: str) -> dict[str, Callable[[], tu
 
     Runs the steps register and routes with the same deadline each; one that fails does not stop the other.
     """
+    from kuscia_hooks.core.config.register import Register
+    from kuscia_hooks.core.config.routes import Routes
     from kuscia_hooks.steps import register, routes
 
     return {
-        "register": lambda: (register, load("Register", register_file)),
-        "routes": lambda: (routes, load("Routes", routes_file)),
+        "register": lambda: (register, load(Register, register_file)),
+        "routes": lambda: (routes, load(Routes, routes_file)),
     }
 
 
@@ -105,18 +111,20 @@ def reconcile(register_file: str, routes_file: str) -> dict[str, Callable[[], tu
 @dry_run_flag
 def data(config: str) -> tuple[Any, Any]:
     """Upload the tables of a lite, and declare its data source, tables and grants."""
+    from kuscia_hooks.core.config.data import Data
     from kuscia_hooks.steps import data as step
 
-    return step, load("Data", config)
+    return step, load(Data, config)
 
 
 @step_command("check --timeout 600 --config check.yaml")
 @config_file
 def check(config: str) -> tuple[Any, Any]:
     """Check the deployment. Exits 1 if a check failed."""
+    from kuscia_hooks.core.config.check import Check
     from kuscia_hooks.steps import check as step
 
-    return step, load("Check", config)
+    return step, load(Check, config)
 
 
 output_option = option(

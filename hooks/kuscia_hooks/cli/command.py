@@ -162,11 +162,12 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
         @functools.wraps(function)
         def command(config: str, log_format: str, **options: Any) -> None:
             begin(log_format)
+            from kuscia_hooks.core.config.release import Release
             from kuscia_hooks.core.errors import StepError
             from kuscia_hooks.kuscia.api import brief_api
 
             try:
-                settings, kube = load("Release", config), connect()
+                settings, kube = load(Release, config), connect()
                 with brief_api(kube, settings) as open_api:
                     code = function(settings, kube, open_api, **options)
             except StepError as error:
@@ -178,11 +179,11 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
     return decorate
 
 
-def load(model: str, path: str) -> Any:
-    """Read a configuration file as the model of that name in `core.config`. Raises ConfigError."""
-    from kuscia_hooks.core import config
+def load(model: type[Any], path: str) -> Any:
+    """Read a configuration file as a model of `core.config`. Raises ConfigError."""
+    from kuscia_hooks.core.config import files
 
-    return config.load(path, getattr(config, model))
+    return files.load(path, model)
 
 
 def connect() -> Any:

@@ -8,7 +8,7 @@ outputs, the table and a report (SecretFlow's docs/component/comp_list.md). Each
 import json
 from typing import Any
 
-from kuscia_hooks.core.config import ExampleJob
+from kuscia_hooks.core.config.check import ExampleJob
 
 _LINK_MILLISECONDS = 1_200_000
 

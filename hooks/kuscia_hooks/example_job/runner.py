@@ -15,7 +15,7 @@ from typing import Any
 
 from kuscia_hooks.core.activity import Activity
 from kuscia_hooks.core.cleanup import on_stop
-from kuscia_hooks.core.config import ExampleJob, Party
+from kuscia_hooks.core.config.check import ExampleJob, Party
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.waiting import Deadline, bounded_by, until

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.log import MASK, redact
 from kuscia_hooks.core.text import printable_lines
 from kuscia_hooks.inspect.snapshot import PodState, Snapshot

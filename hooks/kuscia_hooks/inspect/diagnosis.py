@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.text import printable, printable_lines, quoted
 from kuscia_hooks.inspect.finding import Finding, match_log
 from kuscia_hooks.inspect.known.engines import CONNECTION_LOST, ENGINE, JOB, NO_ROOM

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import PermanentError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.inspect import bundle, diagnosis, output, reading, status

@@ -12,7 +12,8 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Kube, NoLogYet
 from kuscia_hooks.core.activity import Activity
-from kuscia_hooks.core.config import InspectedEngines, Release
+from kuscia_hooks.core.config.engines import InspectedEngines
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import printable, printable_lines, quoted

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Invitation, Release, split_endpoint, valid_domain_id, valid_endpoint
+from kuscia_hooks.core.config.common import split_endpoint, valid_domain_id, valid_endpoint
+from kuscia_hooks.core.config.release import Invitation, Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.inspect.known.commands import UPGRADE

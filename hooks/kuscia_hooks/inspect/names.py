@@ -1,6 +1,8 @@
 """The names of a release that fixes refer to."""
 
-from kuscia_hooks.core.config import Database, Release, split_endpoint
+from kuscia_hooks.core.config.common import split_endpoint
+from kuscia_hooks.core.config.datastore import Database
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.inspect.finding import swapped
 from kuscia_hooks.inspect.known.commands import MORE_CAPACITY, RESTART, SMALLER_REQUESTS, UPGRADE

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Database, Release
+from kuscia_hooks.core.config.datastore import Database
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.inspect import kuscia_state, report
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION

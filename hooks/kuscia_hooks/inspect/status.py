@@ -6,7 +6,7 @@ from typing import Any
 
 from kuscia_hooks.cluster import ledger
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.inspect import kuscia_state, output
 from kuscia_hooks.inspect.known.commands import UPGRADE

@@ -15,7 +15,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Api, Release, SecretKey
+from kuscia_hooks.core.config.common import Api, SecretKey
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import printable, quoted

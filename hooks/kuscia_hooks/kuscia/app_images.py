@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kuscia_hooks.core.config import AppImage
+from kuscia_hooks.core.config.routes import AppImage
 from kuscia_hooks.core.quantity import parse_quantity
 
 # Defaults of KusciaAPI for a port (recordings of appimage/query).

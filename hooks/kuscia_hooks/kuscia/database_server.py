@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kuscia_hooks.core import hosts
-from kuscia_hooks.core.config import Database
+from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.text import printable, quoted
 

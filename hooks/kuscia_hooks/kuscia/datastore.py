@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Database, Sqlite, param_text
+from kuscia_hooks.core.config.datastore import Database, Sqlite, param_text
 from kuscia_hooks.core.errors import ConfigError, RetryableError, StepWarning
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.kuscia.database_server import NO_TABLE, TABLE, Execute, ServerError, client_command, describe

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kuscia_hooks.cluster.ledger import digest
-from kuscia_hooks.core.config import Data, Oss, Table
+from kuscia_hooks.core.config.data import Data, Oss, Table
 
 VENDOR = "manual"
 # The data source that every lite creates at its first start (Kuscia facts 0.14).

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import SecretKey
+from kuscia_hooks.core.config.common import SecretKey
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import quoted

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kuscia_hooks.core.config import Admission
+from kuscia_hooks.core.config.register import Admission
 from kuscia_hooks.core.errors import PermanentError, Problem, invalid
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
 from kuscia_hooks.core.text import printable

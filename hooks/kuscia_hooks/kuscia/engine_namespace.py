@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from kuscia_hooks.cluster.client import Conflict, Kube
-from kuscia_hooks.core.config import Engines
+from kuscia_hooks.core.config.engines import Engines
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger, warn
 from kuscia_hooks.core.text import first_of, printable, quoted

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 
 from kuscia_hooks.core import hosts, tls
-from kuscia_hooks.core.config import split_endpoint
+from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, json_object

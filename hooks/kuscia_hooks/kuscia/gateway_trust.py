@@ -1,7 +1,7 @@
 """Verification of the gateway of a master, if the values name a CA bundle for it."""
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Master
+from kuscia_hooks.core.config.common import Master
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.kuscia import gateway

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from kuscia_hooks.core.config import Prepare
+from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.errors import ConfigError
 
 SECRET_KEYS = ("domainKeyData", "datastoreEndpoint", "liteDeployToken")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kuscia_hooks.core import hosts
-from kuscia_hooks.core.config import Database
+from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kuscia_hooks.core.config import Route, Routes, split_endpoint
+from kuscia_hooks.core.config.common import split_endpoint
+from kuscia_hooks.core.config.routes import Route, Routes
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.plan import Plan, plan_owned
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kuscia_hooks.core.config import SecretKey
+from kuscia_hooks.core.config.common import SecretKey
 from kuscia_hooks.kuscia import domain_key
 
 

@@ -13,7 +13,10 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
-from kuscia_hooks.core.config import Database, Engines, Prepare, SecretKey, Sqlite
+from kuscia_hooks.core.config.common import SecretKey
+from kuscia_hooks.core.config.datastore import Database, Sqlite
+from kuscia_hooks.core.config.engines import Engines
+from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.errors import RetryableError, StepWarning
 from kuscia_hooks.core.log import logger, warn
 from kuscia_hooks.core.text import quoted

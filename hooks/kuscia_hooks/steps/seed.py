@@ -11,7 +11,7 @@ import socket
 import time
 from pathlib import Path
 
-from kuscia_hooks.core.config import Seed, Table
+from kuscia_hooks.core.config.data import Seed, Table
 from kuscia_hooks.core.errors import PermanentError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Summary

@@ -1,6 +1,6 @@
 """Columns of a table, as declared and in the header of its CSV file."""
 
-from kuscia_hooks.core.config import Column, Table
+from kuscia_hooks.core.config.data import Column, Table
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.text import printable
 from kuscia_hooks.tables.csv_file import is_csv

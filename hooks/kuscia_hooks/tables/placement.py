@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Data, Oss, Table
+from kuscia_hooks.core.config.data import Data, Oss, Table
 from kuscia_hooks.core.errors import PermanentError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Summary

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import ParseError
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.cleanup import on_stop
-from kuscia_hooks.core.config import Credentials
+from kuscia_hooks.core.config.data import Credentials
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from kuscia_hooks.core.config import Table
+from kuscia_hooks.core.config.data import Table
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.text import first_of, printable
 from kuscia_hooks.tables import columns, csv_file, download, examples

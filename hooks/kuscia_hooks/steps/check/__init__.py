@@ -9,7 +9,10 @@ from functools import partial
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.ledger import reports
-from kuscia_hooks.core.config import Check, CheckedEngines, CheckedSource, Database, ExampleJob, Master
+from kuscia_hooks.core.config.check import Check, CheckedSource, ExampleJob
+from kuscia_hooks.core.config.common import Master
+from kuscia_hooks.core.config.datastore import Database
+from kuscia_hooks.core.config.engines import CheckedEngines
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import first_of

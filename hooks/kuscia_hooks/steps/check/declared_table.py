@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kuscia_hooks.core.config import Check
+from kuscia_hooks.core.config.check import Check
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.progress import megabytes

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
-from kuscia_hooks.core.config import Data, Oss, Table
+from kuscia_hooks.core.config.data import Data, Oss, Table
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan

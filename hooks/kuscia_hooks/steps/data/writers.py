@@ -6,7 +6,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.ledger import Entries, digest
 from kuscia_hooks.cluster.ownership import Block, changed_concurrently
-from kuscia_hooks.core.config import Data
+from kuscia_hooks.core.config.data import Data
 from kuscia_hooks.core.errors import PermanentError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, plan_owned

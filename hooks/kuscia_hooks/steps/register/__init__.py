@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
-from kuscia_hooks.core.config import Register
+from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import (
     ConfigError,
     DeadlineExceeded,

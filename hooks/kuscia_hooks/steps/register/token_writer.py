@@ -8,7 +8,7 @@ from typing import Any
 from kuscia_hooks.cluster.client import Conflict, StoredSecret
 from kuscia_hooks.cluster.ledger import Entries, digest
 from kuscia_hooks.cluster.ownership import Block, changed_concurrently
-from kuscia_hooks.core.config import Register
+from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError, StepError
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.core.text import first_of, quoted

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core import log
-from kuscia_hooks.core.config import Routes
+from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action

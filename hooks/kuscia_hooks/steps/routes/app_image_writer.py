@@ -5,7 +5,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.ledger import Entries, digest
 from kuscia_hooks.cluster.ownership import Block, changed_concurrently
-from kuscia_hooks.core.config import Routes
+from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
 from kuscia_hooks.kuscia.api import KusciaAPI

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.config import Release
+from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.inspect import diagnosis, reading, status
 from kuscia_hooks.kuscia.api import brief_api
 from kuscia_sim import credentials as sim_credentials

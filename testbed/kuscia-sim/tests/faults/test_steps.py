@@ -17,7 +17,11 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import waiting
-from kuscia_hooks.core.config import Check, Data, Prepare, Register, Routes
+from kuscia_hooks.core.config.check import Check
+from kuscia_hooks.core.config.data import Data
+from kuscia_hooks.core.config.prepare import Prepare
+from kuscia_hooks.core.config.register import Register
+from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.kuscia import domain_data, domain_key
