@@ -13,6 +13,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.common import Master
+from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.kuscia import domain_key, gateway, registration
 from kuscia_hooks.kuscia.gateway_trust import trust_master
 from tests.hooks.conftest import recordings
@@ -380,3 +381,11 @@ def test_reports_an_unusable_ca_bundle(
     master = Master.model_validate({"endpoint": "https://m.example.com", "caBundle": bundle})
     with fails(error_id):
         trust_master(kube, "ns", master)
+
+
+def test_requests_end_with_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        deadline = Deadline(0.2)
+        with bounded_by(deadline), fails("master-unreachable"):
+            gateway.probe(f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert deadline.elapsed() < gateway.TIMEOUT / 2

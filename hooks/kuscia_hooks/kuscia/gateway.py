@@ -11,6 +11,7 @@ from kuscia_hooks.core import hosts, tls
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.waiting import current
 from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, json_object
 from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
 
@@ -46,10 +47,10 @@ def _address(url: httpx.URL) -> tuple[str, int]:
 
 
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return an HTTP client for gateways, which resolves absolute names only."""
+    """Return an HTTP client for gateways, which resolves absolute names only. The current deadline bounds its requests."""
     # By default gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
     network = transport or _AbsoluteNames(httpx.HTTPTransport(verify=False, trust_env=False))
-    return httpx.Client(timeout=TIMEOUT, trust_env=False, transport=network)
+    return httpx.Client(timeout=current().bound(TIMEOUT), trust_env=False, transport=network)
 
 
 class _AbsoluteNames(httpx.BaseTransport):

@@ -8,6 +8,7 @@ from typing import Any
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.errors import StepWarning
+from kuscia_hooks.core.waiting import current
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,
     TABLE,
@@ -107,6 +108,7 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
     """Yield a function that executes a statement. Both raise ServerError."""
     import pymysql
 
+    seconds = current().bound(TIMEOUT)
     try:
         connection = pymysql.connect(
             host=database.host,
@@ -116,13 +118,13 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
             password=password.encode(),
             database=database.database,
             charset="utf8mb4",
-            connect_timeout=TIMEOUT,
-            read_timeout=TIMEOUT,
-            write_timeout=TIMEOUT,
+            connect_timeout=seconds,
+            read_timeout=seconds,
+            write_timeout=seconds,
             defer_connect=True,
             **_mysql_tls(database),
         )
-        connection.connect(hosts.connect(database.host, database.port, TIMEOUT))
+        connection.connect(hosts.connect(database.host, database.port, seconds))
     except (pymysql.MySQLError, OSError) as error:
         raise ServerError(database, error) from error
 

@@ -7,6 +7,7 @@ from typing import Any
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.errors import RetryableError, StepWarning
+from kuscia_hooks.core.waiting import current
 from kuscia_hooks.kuscia.database_server import (
     RIGHTS,
     TABLE,
@@ -63,7 +64,7 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
     from scramp import ScramException  # type: ignore[import-untyped]
 
     try:
-        sock = hosts.connect(database.host, database.port, TIMEOUT)
+        sock = hosts.connect(database.host, database.port, current().bound(TIMEOUT))
     except OSError as error:
         raise ServerError(database, error) from error
     try:
