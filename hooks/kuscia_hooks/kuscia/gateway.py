@@ -47,7 +47,7 @@ def _address(url: httpx.URL) -> tuple[str, int]:
 
 
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return an HTTP client for gateways, which resolves absolute names only. The current deadline bounds its requests."""
+    """Return an HTTP client for gateways that resolves absolute names only, bounded by the current deadline."""
     # By default gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
     network = transport or _AbsoluteNames(httpx.HTTPTransport(verify=False, trust_env=False))
     return httpx.Client(timeout=current().bound(TIMEOUT), trust_env=False, transport=network)
