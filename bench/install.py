@@ -8,11 +8,12 @@ from pathlib import Path
 from bench.processes import ProcessFailed, Run
 from bench.results import INSTALL, MEMORY, NOTHING, Figure, cpu, median
 from bench.setup import Setup, serving
+from kuscia_hooks.kuscia.batches import BATCH
 
 CONCURRENCIES = (1, 4, 8, 16, 32)
 SLOWER_THAN_LOOP = 1.2
 MEMORY_MB = 120.0
-FIXED_REQUESTS, BATCH = 20, 100
+FIXED_REQUESTS = 20
 """A run with nothing to do may send this many requests, and one more for each batch of domains or routes."""
 SMALL, LARGE = 20, 100
 SAMPLE = 600

@@ -14,6 +14,7 @@ from kuscia_hooks.core import waiting
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
+from kuscia_hooks.kuscia.batches import BATCH
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
 from kuscia_hooks.steps import register
 from tests.hooks.builders import context, register_config, run_step
@@ -401,7 +402,7 @@ def many(count: int) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize(("count", "batches"), [(3, 1), (100, 1), (130, 2)])
+@pytest.mark.parametrize(("count", "batches"), [(3, 1), (BATCH, 1), (2 * BATCH + 30, 3)])
 @pytest.mark.parametrize("registered", [False, True])
 def test_a_second_run_queries_in_batches(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, count: int, batches: int, registered: bool
@@ -423,7 +424,7 @@ def test_a_second_run_queries_in_batches(
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize(("existing", "queries"), [(0, 130 + 2), (130, 2), (129, 30 + 2)])
+@pytest.mark.parametrize(("existing", "queries"), [(0, 130 + 3), (130, 3), (129, 30 + 3)])
 def test_a_first_run_queries_each_domain_at_most_once(
     kube: Kube, kuscia: Kuscia, endpoint: str, existing: int, queries: int
 ) -> None:
@@ -435,7 +436,7 @@ def test_a_first_run_queries_each_domain_at_most_once(
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize("lost", [0, 99, 100, 127])
+@pytest.mark.parametrize("lost", [0, BATCH - 1, BATCH, 127])
 def test_recreates_a_lost_domain_wherever_it_is(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, lost: int
 ) -> None:

@@ -8,7 +8,6 @@ from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.kuscia import jobs as kuscia_jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.batches import query_in_batches
-from kuscia_hooks.kuscia.routes import STATUS_BATCH
 
 JOBS = 10
 """How many jobs are listed."""
@@ -30,7 +29,7 @@ def nodes(api: KusciaAPI, domains: list[str]) -> list[dict[str, str]]:
         found = api.call("domain/batchQuery", {"domain_ids": list(names)})["domains"]
         return {str(domain["domain_id"]): domain for domain in found}
 
-    present = query_in_batches(domains, STATUS_BATCH, ask)
+    present = query_in_batches(domains, ask)
     rows = []
     for domain in domains:
         if domain not in present:
@@ -93,7 +92,7 @@ def route_states(api: KusciaAPI, config: Release, pairs: list[tuple[str, str]]) 
         found = api.call("route/status/batchQuery", {"route_keys": keys})["routes"]
         return {(route["source"], route["destination"]): route["status"] for route in found}
 
-    statuses = query_in_batches(pairs, STATUS_BATCH, ask)
+    statuses = query_in_batches(pairs, ask)
     found = []
     for source, destination in pairs:
         status = statuses.get((source, destination))

@@ -6,20 +6,26 @@ from typing import TypeVar
 from kuscia_hooks.kuscia.api_errors import Missing
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
 
+BATCH = 50
+"""Objects in one query. A busy master takes 10 to 25 ms for each, and answers several queries at a time (Kuscia facts
+16.3)."""
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+def in_batches(keys: Sequence[K]) -> list[Sequence[K]]:
+    """Return the keys, `BATCH` at a time."""
+    return [keys[begin : begin + BATCH] for begin in range(0, len(keys), BATCH)]
+
+
 def query_in_batches(
     keys: Sequence[K],
-    size: int,
     ask: Callable[[Sequence[K]], dict[K, V]],
     concurrency: ConcurrencyLimit | None = None,
 ) -> dict[K, V]:
     """Return the objects that exist, by key; a batch with a missing object is halved until only that one is left out.
 
     Args:
-        size: number of keys in one request.
         ask: queries a batch. Raises Missing if one of its objects does not exist (Kuscia facts 7.4).
         concurrency: limit of parallel requests.
 
@@ -28,7 +34,7 @@ def query_in_batches(
     """
     concurrency = concurrency or ConcurrencyLimit()
     found: dict[K, V] = {}
-    batches = [keys[begin : begin + size] for begin in range(0, len(keys), size)]
+    batches = in_batches(keys)
     while batches:
         halves: list[Sequence[K]] = []
 

@@ -14,8 +14,6 @@ from kuscia_hooks.core.plan import Plan, plan_owned
 _HOST = re.compile(
     r"(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])|"
 )
-# Number of statuses that a busy master returns within one or two seconds (Kuscia facts 16.3).
-STATUS_BATCH = 100
 
 
 @dataclass(frozen=True)

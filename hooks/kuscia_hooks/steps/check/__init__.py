@@ -21,11 +21,10 @@ from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.api_errors import Missing
-from kuscia_hooks.kuscia.batches import query_in_batches
+from kuscia_hooks.kuscia.batches import in_batches, query_in_batches
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.database_server import TABLE
 from kuscia_hooks.kuscia.gateway_trust import trust_master
-from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.check.declared_table import Stores, data_source, readable
 from kuscia_hooks.tables.s3 import access_keys
@@ -224,7 +223,7 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
             for domain in answer["domains"]
         }
 
-    states = query_in_batches(domains, STATUS_BATCH, ask)
+    states = query_in_batches(domains, ask)
     missing = [
         f"{domain} {'/'.join(states.get(domain) or ['not registered'])}"
         for domain in domains
@@ -242,7 +241,7 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
 def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
     pending: list[str] = []
 
-    def ask(part: list[tuple[str, str]]) -> None:
+    def ask(part: Sequence[tuple[str, str]]) -> None:
         keys = [{"source": source, "destination": destination} for source, destination in part]
         try:
             answer = api.call("route/status/batchQuery", {"route_keys": keys})
@@ -254,7 +253,7 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
             if route["status"]["status"] != "Succeeded":
                 pending.append(f"{route['name']} ({route['status']['reason'] or 'no handshake yet'})")
 
-    failed = each([routes[begin : begin + STATUS_BATCH] for begin in range(0, len(routes), STATUS_BATCH)], ask)
+    failed = each(in_batches(routes), ask)
     if failed:
         raise failed[0][1]
     if pending:

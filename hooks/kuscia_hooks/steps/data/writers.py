@@ -1,6 +1,6 @@
 """The data source, tables and grants of the step `data`: reads, plans and changes them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,12 @@ from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists, Missing, Refused
+from kuscia_hooks.kuscia.batches import in_batches
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
 from kuscia_hooks.kuscia.domain_data import is_built_in, same_grant, same_source, same_table
 
 # What KusciaAPI returns for a data source encrypted for a domain key that the node no longer has (Kuscia facts 12.3).
 UNREADABLE = "decrypt data source info failed"
-BATCH = 100
 
 Body = dict[str, Any]
 
@@ -106,13 +106,13 @@ class TableWriter:
     def _read(self, names: list[str], concurrency: ConcurrencyLimit) -> dict[str, Any | None]:
         present: dict[str, Any | None] = dict.fromkeys(names)
 
-        def query(batch: list[str]) -> None:
+        def query(batch: Sequence[str]) -> None:
             # Missing tables are left out of the answer (Kuscia facts 7.4).
             body = {"data": [self._key(name) for name in batch]}
             answer = self._api.call("domaindata/batchQuery", body)
             present.update({table["domaindata_id"]: table for table in answer["domaindata_list"]})
 
-        batches = [names[begin : begin + BATCH] for begin in range(0, len(names), BATCH)]
+        batches = in_batches(names)
         if failed := each(batches, query, concurrency):
             raise merged([error for _, error in failed])
         return present

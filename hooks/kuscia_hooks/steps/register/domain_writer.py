@@ -10,7 +10,7 @@ from kuscia_hooks.core.errors import StepError, merged
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists, Missing
-from kuscia_hooks.kuscia.batches import query_in_batches
+from kuscia_hooks.kuscia.batches import in_batches, query_in_batches
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.domains import (
     WantedDomain,
@@ -21,8 +21,6 @@ from kuscia_hooks.kuscia.domains import (
     update_body,
 )
 from kuscia_hooks.steps import Context
-
-BATCH = 100
 
 
 class DomainWriter:
@@ -55,9 +53,9 @@ class DomainWriter:
         Most domains of the ledger exist: a batch that fails is halved. Of the others, either most are missing or none.
         """
         new = sorted(self._config.domains.keys() - set(self.entries))
-        found = query_in_batches(sorted(self.entries), BATCH, self._ask, self._context.reads)
-        for begin in range(0, len(new), BATCH):
-            found |= self._read_new(new[begin : begin + BATCH])
+        found = query_in_batches(sorted(self.entries), self._ask, self._context.reads)
+        for batch in in_batches(new):
+            found |= self._read_new(batch)
         self.present = {name: found.get(name) for name in (*self.entries, *new)}
 
     def _ask(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from kuscia_hooks.core.waiting import until
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.batches import query_in_batches
 from kuscia_hooks.kuscia.changes import Failure, make_changes
-from kuscia_hooks.kuscia.routes import STATUS_BATCH, RouteKey
+from kuscia_hooks.kuscia.routes import RouteKey
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.routes.app_image_writer import AppImageWriter
 from kuscia_hooks.steps.routes.route_writer import RouteWriter
@@ -68,7 +68,7 @@ def _change_routes(
             return dict.fromkeys(ids)
 
         ids = sorted(domains)
-        return set(ids) - query_in_batches(ids, STATUS_BATCH, ask, context.reads).keys()
+        return set(ids) - query_in_batches(ids, ask, context.reads).keys()
 
     def registered_since() -> set[str]:
         still = absent_of(absent)

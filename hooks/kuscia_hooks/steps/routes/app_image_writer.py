@@ -12,7 +12,6 @@ from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Exists
 from kuscia_hooks.kuscia.app_images import normal_app_image, same_app_image, wanted_app_image
 from kuscia_hooks.kuscia.batches import query_in_batches
-from kuscia_hooks.kuscia.routes import STATUS_BATCH
 from kuscia_hooks.steps import Context
 
 
@@ -32,7 +31,7 @@ class AppImageWriter:
 
     def _present(self) -> dict[str, Any | None]:
         names = sorted({*self.wanted, *self.entries})
-        found = query_in_batches(names, STATUS_BATCH, self._query, self._context.reads)
+        found = query_in_batches(names, self._query, self._context.reads)
         return {name: found.get(name) for name in names}
 
     def _query(self, names: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from kuscia_hooks.kuscia.api_errors import Exists, Missing, Refused
 from kuscia_hooks.kuscia.batches import query_in_batches
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.routes import (
-    STATUS_BATCH,
     RouteKey,
     check_body,
     create_body,
@@ -60,7 +59,7 @@ class RouteWriter:
             known = dict.fromkeys(key for key in wanted if self.entries.confirmed(key.entry, hashes[key]))
         unwanted = [key for key in map(RouteKey.of_entry, self.entries) if key not in wanted]
         asked = [*known, *unwanted]
-        existing = query_in_batches(asked, STATUS_BATCH, self._existing, self._context.reads)
+        existing = query_in_batches(asked, self._existing, self._context.reads)
         present: dict[RouteKey, bool | None] = {key: None for key in asked if key not in existing}
 
         def read(key: RouteKey) -> None:
