@@ -71,8 +71,8 @@ esac
 """
 
 
-def fake(tmp_path: Path, script: str) -> Path:
-    path = tmp_path / "kubectl"
+def fake(tmp_path: Path, script: str, name: str = "kubectl") -> Path:
+    path = tmp_path / name
     path.write_text(script)
     path.chmod(0o755)
     return path
@@ -255,7 +255,9 @@ def test_says_every_ten_seconds_what_a_pod_waits_for(tmp_path: Path) -> None:
     )
     # The first matching branch decides.
     script = script.replace('*" create job "*|"patch --local "*)', '"patch --local "*)')
+    fake(tmp_path, '#!/bin/sh\necho "$1" >> slept\n', "sleep")
     result = kuscia(fake(tmp_path, script), "doctor", "-n", "a", EVENT="", WAITING="")
+    assert (tmp_path / "slept").read_text().split().count("1") >= 10
     job = (tmp_path / "job").read_text().strip()
     assert f"waiting for job a/{job}: {job}-x: FailedScheduling: Insufficient cpu of {job}\n" in result.stderr
 
