@@ -93,7 +93,7 @@ SIDE_BY_SIDE := --numprocesses 4
 # Set by test-all: where a run writes its report.
 report =
 
-.PHONY: lint words unit test-testbed e2e e2e-all test test-all pytest
+.PHONY: lint words unit interruptions test-testbed e2e e2e-all test test-all pytest
 words: venv ## Check user-facing text against the word list in style/
 	@$(PY) style/check_words.py
 
@@ -109,7 +109,10 @@ lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellche
 
 unit: deps ## Unit and chart tests of the product (under 90 s)
 	helm-unittest --strict charts/kuscia --with-subchart
-	pytest --quiet --numprocesses 2 -m "not cluster and not long" tests $(call report,unit)
+	pytest --quiet --numprocesses 2 -m "not cluster and not long and not interruptions" tests $(call report,unit)
+
+interruptions: deps ## Interrupt each step at each of its writes
+	pytest --quiet --numprocesses 2 -m interruptions tests $(call report,interruptions)
 
 test-testbed: deps ## Tests of the test bed that need no cluster
 	pytest --quiet --numprocesses 2 -m "not cluster and not long" testbed $(call report,testbed)
@@ -122,9 +125,9 @@ e2e-all: deps ## All end-to-end tests
 	@$(PY) -m testbed.demo up
 	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests testbed $(call report,e2e)
 
-test: lint unit test-testbed e2e ## What CI runs
+test: lint unit interruptions test-testbed e2e ## What CI runs
 
-test-all: lint unit test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
+test-all: lint unit interruptions test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
 
 .PHONY: bench

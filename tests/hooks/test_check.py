@@ -122,6 +122,7 @@ def with_engines(kuscia: Kuscia, minio: FakeS3) -> None:
     kuscia.replies["job/create"] = create
 
 
+@pytest.mark.interruptions
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("at", range(4))
 def test_interrupted_check_leaves_nothing_after_the_next_one(

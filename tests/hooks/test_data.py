@@ -300,6 +300,7 @@ def test_new_ledger_without_data_source_does_not_own_it(kube: Kube, kuscia: Kusc
         attempt(endpoint, kube, source={**OSS_SOURCE, "prefix": "q"})
 
 
+@pytest.mark.interruptions
 @pytest.mark.parametrize("changed", [False, True], ids=["same values", "changed values"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("at", range(10))

@@ -22,6 +22,7 @@ from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.interruptions import Moment, moments
 from tests.hooks.test_register import encoded, pem_certificate
 
+pytestmark = pytest.mark.interruptions
 certificate = functools.cache(pem_certificate)
 Values = dict[str, dict[str, Any]]
 ALICE = {"alice": {"tokenSecret": "tok-alice"}}

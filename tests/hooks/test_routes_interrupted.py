@@ -20,6 +20,7 @@ from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.interruptions import moments
 
+pytestmark = pytest.mark.interruptions
 LITES = ("alice", "bob", "carol")
 BOTH = {"routes": True, "appImages": True}
 Values = dict[str, Any]
