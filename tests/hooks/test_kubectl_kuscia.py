@@ -32,7 +32,7 @@ case "$*" in
     echo >> begun
     for i in $(seq 200); do [ "$(wc -l < begun)" -lt 6 ] || { echo "engine of $2"; exit 0; }; sleep 0.1; done
     exit 1 ;;
-"-n "*" logs -f job/kuscia-"*) echo "engine of $2" ;;
+"-n "*" logs -f "*" job/kuscia-"*) echo "engine of $2" ;;
 "-n b get pods "*) echo 1 ;;
 "-n "*" get pods "*) echo 0 ;;
 "-n half get jobs,pods "*) echo 'job.batch/kuscia-master-keys 0/1' ;;
