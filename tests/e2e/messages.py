@@ -10,7 +10,7 @@ _CHART_ERROR = re.compile(r"^ *\d+\. \[([a-z0-9-]+)\] (\S+)$", re.MULTILINE)
 _CHART_WARNING = re.compile(r"^WARNING \[([a-z0-9-]+)\] (\S+): ", re.MULTILINE)
 _CHECK = re.compile(r"^(PASS|FAIL) ([^:\n]+)(.*(?:\n(?!PASS|FAIL).*)*)", re.MULTILINE)
 _ACTION = re.compile(r"\b(create|update|recreate|delete) [A-Z]\w+ (\S+)")
-_COUNT = re.compile(r"\b(created|updated|deleted|unchanged|failed|printed|lost)=(\d+)")
+_COUNT = re.compile(r"\b(created|updated|deleted|unchanged|failed|foreign|leftover|printed|lost)=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def actions(log: str) -> list[tuple[str, str]]:
 def counts(log: str) -> dict[str, int]:
     """Return the counts in the last line of a step; counts that it omits are 0."""
     found = {name: int(value) for name, value in _COUNT.findall(log.strip().splitlines()[-1])}
-    return dict.fromkeys(("created", "updated", "deleted", "failed"), 0) | found
+    return dict.fromkeys(("created", "updated", "deleted", "failed", "foreign", "leftover"), 0) | found
 
 
 def wait_for_message(
@@ -136,7 +136,7 @@ BUCKET_NOT_FOUND = Message("bucket-not-found")
 S3_CREDENTIALS_REJECTED = Message("s3-credentials-rejected")
 S3_WRONG_SCHEME = Message("s3-wrong-scheme")
 DATA_SOURCE_KEYS_OUTDATED = Message("data-source-keys-outdated")
-POD_UNSCHEDULED = Message("pod-unscheduled")
+CLAIM_NOT_FOUND = Message("claim-not-found")
 IMAGE_PULL = Message("image-pull")
 JOB_REJECTED = Message("job-rejected")
 OUT_OF_MEMORY = Message("out-of-memory")

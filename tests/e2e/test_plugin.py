@@ -329,7 +329,10 @@ def test_plugin_says_that_the_image_of_the_steps_must_be_built(demo: Demo, image
 
 def test_doctor_names_the_secret_that_a_pod_waits_for(demo: Demo, images: Path) -> None:
     """The event comes before the consequences for the steps."""
-    mounted = {"extraVolumes": [{"name": "ca", "secret": {"secretName": "not-there"}}]}
+    mounted = {
+        "extraVolumes": [{"name": "ca", "secret": {"secretName": "not-there"}}],
+        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+    }
     values = {"master": mounted | {"jobs": {"routes": {"hook": False}}}}
     with variant(demo, images, "verbs-mount", parties=("master",), values=values) as made:
         made.install("master", wait=False)

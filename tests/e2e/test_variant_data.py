@@ -207,13 +207,12 @@ def test_continues_when_a_missing_claim_is_created(world: Stores) -> None:
     made, claim = world.made, "late-claim"
     namespace = made.namespace("alice")
     made.install("alice", values=values(world, [table("t", claim={"name": claim, "path": "t.csv"})]), wait=False)
-    reason = f'persistentvolumeclaim "{claim}" not found'
 
     def reported() -> bool:
         text = kuscia(world.kubectl, "doctor", "-n", namespace).text
-        return messages.POD_UNSCHEDULED.printed_in(text, reason)
+        return messages.CLAIM_NOT_FOUND.printed_in(text, claim)
 
-    eventually(reported, 180, f"doctor reports {reason!r}")
+    eventually(reported, 180, f"doctor reports the claim {claim}")
     metadata = {"name": claim, "namespace": namespace}
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     world.kubectl.apply(
