@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from kuscia_hooks.cluster.login import Login, default_login, login_of
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, caused_by
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, cause_of
 from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import current
@@ -447,7 +447,7 @@ def _versioned(version: str) -> dict[str, Any]:
 
 
 def _unreachable(error: httpx.TransportError) -> StepError:
-    if caused_by(error, ssl.SSLCertVerificationError):
+    if cause_of(error, ssl.SSLCertVerificationError):
         return RetryableError(
             "api-server-certificate-not-trusted",
             f"the certificate of the Kubernetes API server is not trusted: {printable(error)}",

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from kuscia_hooks.core.catalog import CATALOG
 from kuscia_hooks.core.text import printable_lines
 
+E = TypeVar("E", bound=BaseException)
 SHOWN = 10
 """How many of several errors are printed."""
 
@@ -152,11 +153,11 @@ def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
     return ConfigError("invalid-config", "\n".join(lines), fix=fix, problems=problems)
 
 
-def caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Return whether `error` or one of its causes is of a kind."""
+def cause_of(error: BaseException | None, kind: type[E]) -> E | None:
+    """Return the first of `error` and its causes that is of a kind, or None."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 def merged(errors: Sequence[StepError], *, finish: bool = False) -> StepError:

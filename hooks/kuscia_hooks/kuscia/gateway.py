@@ -3,19 +3,17 @@
 import socket
 import ssl
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import httpx
 
 from kuscia_hooks.core import hosts, tls
 from kuscia_hooks.core.config.common import split_endpoint
-from kuscia_hooks.core.errors import PermanentError, RetryableError
+from kuscia_hooks.core.errors import PermanentError, RetryableError, cause_of
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import current
 from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, json_object
 from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
 
-E = TypeVar("E", bound=BaseException)
 TIMEOUT = 5.0
 KNOWN = {0, 2, 3, 4}
 _NOT_TRUSTED = "gateway-certificate-not-trusted"
@@ -83,7 +81,7 @@ class _AbsoluteNames(httpx.BaseTransport):
 def connection_error(url: str, error: httpx.RequestError, see: str = "") -> RetryableError:
     """Return the error for a request that got no answer: `host-not-found`, `master-down` or `master-unreachable`."""
     problem = _connection_problem(url, error)
-    if _caused_by(error, ssl.SSLError) and problem.error_id != _NOT_TRUSTED:
+    if cause_of(error, ssl.SSLError) and problem.error_id != _NOT_TRUSTED:
         problem = Problem(
             "proxy-requires-sni",
             f"{problem.seen} (Kuscia sends no TLS server name; a proxy that requires one cannot be used)",
@@ -93,35 +91,23 @@ def connection_error(url: str, error: httpx.RequestError, see: str = "") -> Retr
 
 def _connection_problem(url: str, error: httpx.RequestError) -> Problem:
     text = printable(error) or type(error).__name__
-    unknown = _cause(error, socket.gaierror)
+    unknown = cause_of(error, socket.gaierror)
     if unknown is not None:
         return Problem("host-not-found", *hosts.unresolved(split_endpoint(url).hostname or "", unknown))
-    if _caused_by(error, ssl.SSLCertVerificationError):
+    if cause_of(error, ssl.SSLCertVerificationError):
         return Problem(_NOT_TRUSTED, text, "correct lite.master.caBundle or lite.master.endpoint")
     if isinstance(error, httpx.TimeoutException):
         return Problem(
             "master-unreachable",
             f"no answer within {TIMEOUT:.0f} s: a firewall or NetworkPolicy drops the request, or nothing is listening",
         )
-    if _caused_by(error, ConnectionRefusedError):
+    if cause_of(error, ConnectionRefusedError):
         return Problem("master-down", f"{text}: nothing is listening")
-    if _caused_by(error, ConnectionResetError):
+    if cause_of(error, ConnectionResetError):
         return Problem("master-down", f"{text}: the connection was closed")
-    if _caused_by(error, ssl.SSLError) or isinstance(error, httpx.ProtocolError | httpx.DecodingError):
+    if cause_of(error, ssl.SSLError) or isinstance(error, httpx.ProtocolError | httpx.DecodingError):
         return Problem("not-a-gateway", text)
     return Problem("master-unreachable", text)
-
-
-def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    """Return whether `error` or one of its causes is of a kind."""
-    return _cause(error, kind) is not None
-
-
-def _cause(error: BaseException | None, kind: type[E]) -> E | None:
-    """Return the first of `error` and its causes that is of a kind."""
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _command(endpoint: str) -> str:
