@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import waiting
+from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.batches import BATCH
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
-from kuscia_hooks.steps import register
+from kuscia_hooks.steps import Context, register
 from tests.hooks.builders import context, register_config, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
@@ -278,6 +279,20 @@ def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kusc
         assert core.data("secrets", "ns", "tok-alice") == secret_data(token=token)
 
 
+def run_in_mode(mode: str, settings: Register, given: Context) -> tuple[int, list[StepError]]:
+    """Run the step in a mode; return its exit code and the error of each failed attempt."""
+    errors: list[StepError] = []
+
+    def once() -> Any:
+        try:
+            return register.attempt(settings, given)
+        except StepError as error:
+            errors.append(error)
+            raise
+
+    return waiting.run("register", mode, given.deadline, once), errors
+
+
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("mode", ["hook", "job"])
 def test_one_bad_entry_fails_only_its_domain(
@@ -296,16 +311,8 @@ def test_one_bad_entry_fails_only_its_domain(
         endpoint, **values, bob={"tokenSecret": "tok-bob"}, carol={"cert": pem_certificate(key_pem, "carol")}
     )
     given = context(kube)
-    errors: list[StepError] = []
-
-    def once() -> Any:
-        try:
-            return register.attempt(settings, given)
-        except StepError as error:
-            errors.append(error)
-            raise
-
-    assert waiting.run("register", mode, given.deadline, once) == 2
+    code, errors = run_in_mode(mode, settings, given)
+    assert code == 2
     (error,) = errors
     assert isinstance(error, ConfigError)
     assert {(problem.id, problem.path) for problem in error.problems} == {
@@ -333,16 +340,8 @@ def test_a_conflict_of_one_domain_waits_for_the_others(
 
     core.fail = refuse
     given = context(kube, FakeTime().deadline(60))
-    errors: list[StepError] = []
-
-    def once() -> Any:
-        try:
-            return register.attempt(settings, given)
-        except StepError as error:
-            errors.append(error)
-            raise
-
-    assert waiting.run("register", "hook", given.deadline, once) == 2
+    code, errors = run_in_mode("hook", settings, given)
+    assert code == 2
     assert errors[-1].id == CONFLICT
     assert [error.retryable for error in errors] == [True] * 3 + [False]
     assert core.data("secrets", "ns", "tok-bob") is not None
