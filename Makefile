@@ -27,7 +27,7 @@ help: ## List targets and variables
 
 # --- tools --------------------------------------------------------------------
 
-.PHONY: packages venv tools deps lock
+.PHONY: packages venv tools deps lock schema
 packages: ## Install the Debian packages that the test bed needs (root)
 	@testbed/cluster/packages.sh $(if $(filter current,$(CLUSTER)),--own-cluster)
 
@@ -51,6 +51,9 @@ lock: venv ## Compile the lock files again
 	cd testbed/kuscia-sim && $(COMPILE) -o requirements.txt requirements.in
 	cd testbed/psi-engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
 	$(COMPILE) --override testbed/psi-engine/overrides.txt -o $(LOCK) requirements-dev.in
+
+schema: venv ## Generate values.schema.json from values.schema.yaml
+	@$(PY) -m schema
 
 # --- demo and local cluster ---------------------------------------------------
 
