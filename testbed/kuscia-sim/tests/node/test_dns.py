@@ -12,6 +12,8 @@ from kuscia_sim.node import dns, host
 from kuscia_sim.node.host import Host, HostIPUnknown, interface_ip, nameservers, take_over_resolv_conf
 
 POD = "10.244.0.9"
+# A loopback address that nothing else uses, so that a port that is free for UDP is free for TCP as well.
+LISTEN = "127.53.0.1"
 OWN = frozenset({"job-0-psi.alice.svc"})
 NAMES = dns.Names("alice", POD, lambda: OWN)
 
@@ -59,9 +61,9 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_serves_udp_and_tcp(upstream: list[str]) -> None:
     server = dns.Server(NAMES, ["192.0.2.1"])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind((LISTEN, 0))
         port = free.getsockname()[1]
-    await server.start("127.0.0.1", port)
+    await server.start(LISTEN, port)
     try:
         for ask in (_udp, _tcp):
             own = await ask(port, "x.bob.svc")
@@ -130,7 +132,7 @@ async def _udp(port: int, name: str, kind: str = "A") -> DNSRecord:
     def ask() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(5)
-            sock.sendto(query, ("127.0.0.1", port))
+            sock.sendto(query, (LISTEN, port))
             return sock.recv(4096)
 
     return DNSRecord.parse(await asyncio.to_thread(ask))
@@ -138,7 +140,7 @@ async def _udp(port: int, name: str, kind: str = "A") -> DNSRecord:
 
 async def _tcp(port: int, name: str, kind: str = "A") -> DNSRecord:
     query = DNSRecord.question(name, kind).pack()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(LISTEN, port)
     writer.write(struct.pack("!H", len(query)) + query)
     (length,) = struct.unpack("!H", await reader.readexactly(2))
     answer = await reader.readexactly(length)
