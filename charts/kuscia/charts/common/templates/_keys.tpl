@@ -22,29 +22,3 @@ Helm deletes all of them after a success, since an uninstall would not; those of
   "deletePolicy" "before-hook-creation,hook-succeeded") -}}
 {{- end -}}
 
-{{- define "kuscia.keys.rules" -}}
-{{- $name := include "kuscia.fullname" . -}}
-- apiGroups: [""]
-  resources: {{ ternary (list "configmaps") (list "secrets" "configmaps") (not (empty .Values.key.existingSecret)) | toJson }}
-  verbs: [create]
-{{ include "kuscia.rule.readSecrets" (list (include "kuscia.keySecretName" .)) }}
-- apiGroups: [""]
-  resources: [configmaps]
-  resourceNames: [{{ printf "%s-domain-cert" $name | quote }}]
-  verbs: [get]
-{{- end -}}
-
-{{- define "kuscia.keys.hookAnnotations" -}}
-helm.sh/hook: pre-install,pre-upgrade
-helm.sh/hook-weight: "-10"
-helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-{{- end -}}
-
-{{- define "kuscia.keys.rbac" -}}
-{{- $annotations := "" -}}
-{{- if .Values.jobs.keys.hook -}}
-{{- $annotations = include "kuscia.keys.hookAnnotations" . -}}
-{{- end -}}
-{{- include "kuscia.stepIdentity" (dict
-  "ctx" . "step" "keys" "rules" (include "kuscia.keys.rules" .) "annotations" $annotations) -}}
-{{- end -}}

@@ -1,0 +1,48 @@
+{{/* Labels and annotations. `component` is the component label: master, lite (the default, from the chart) or a step. */}}
+
+{{/* Selector labels. They must not change during the life of a Deployment. Takes the context of the component. */}}
+{{- define "kuscia.selectorLabels" -}}
+app.kubernetes.io/name: kuscia
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: {{ .Chart.Name }}
+{{- end -}}
+
+{{/*
+Labels of pod templates: {ctx, component?, extra?}. The chart's own take precedence over those in `extra`. They do not include
+the chart version, since the pod template of a Job is immutable, and a new chart version alone must not restart a pod.
+*/}}
+{{- define "kuscia.podLabels" -}}
+{{- include "kuscia.args" (list "kuscia.podLabels" "ctx component? extra?" .) -}}
+{{- mergeOverwrite (dict) (.extra | default dict) (dict
+  "app.kubernetes.io/name" "kuscia"
+  "app.kubernetes.io/instance" .ctx.Release.Name
+  "app.kubernetes.io/component" (.component | default .ctx.Chart.Name)
+  "app.kubernetes.io/part-of" "kuscia"
+  "app.kubernetes.io/managed-by" .ctx.Release.Service
+  "kuscia-chart/domain" .ctx.Values.domainId) | toYaml -}}
+{{- end -}}
+
+{{/* Labels of top-level objects: {ctx, component?, extra?}. */}}
+{{- define "kuscia.labels" -}}
+{{- include "kuscia.args" (list "kuscia.labels" "ctx component? extra?" .) -}}
+{{- $chart := dict "helm.sh/chart" (printf "kuscia-%s" .ctx.Chart.Version | replace "+" "_") -}}
+{{- include "kuscia.podLabels" (set (omit . "extra") "extra" (mergeOverwrite (dict) (.extra | default dict) $chart)) -}}
+{{- end -}}
+
+{{/* Labels of the objects that the steps create. Takes the context of the component. */}}
+{{- define "kuscia.derivedLabels" -}}
+{{- set (include "kuscia.podLabels" (dict "ctx" .) | fromYaml) "app.kubernetes.io/managed-by" "kuscia-hooks" | toYaml -}}
+{{- end -}}
+
+{{/*
+The labels and annotations of a top-level object: {ctx, component?, annotations?, labels?}. Those of the chart take precedence over
+`labels`.
+*/}}
+{{- define "kuscia.metadata" -}}
+{{- include "kuscia.args" (list "kuscia.metadata" "ctx component? annotations? labels?" .) -}}
+{{- $metadata := dict "labels" (include "kuscia.labels" (dict "ctx" .ctx "component" .component "extra" .labels) | fromYaml) -}}
+{{- with .annotations -}}
+{{- $_ := set $metadata "annotations" . -}}
+{{- end -}}
+{{- toYaml $metadata -}}
+{{- end -}}
