@@ -1,26 +1,3 @@
-{{/* A PersistentVolumeClaim that is kept on uninstall. */}}
-{{- define "kuscia.claim" -}}
-{{- $persistence := .Values.persistence -}}
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata:
-  name: {{ include "kuscia.claimName" . }}
-  namespace: {{ .Release.Namespace }}
-  labels:
-    {{- include "kuscia.labels" (dict "ctx" .) | nindent 4 }}
-  annotations:
-    {{- mergeOverwrite (dict "helm.sh/resource-policy" "keep") ($persistence.annotations | default dict) | toYaml | nindent 4 }}
-spec:
-  accessModes:
-    {{- toYaml $persistence.accessModes | nindent 4 }}
-  {{- with $persistence.storageClass }}
-  storageClassName: {{ ternary "" . (eq . "-") | quote }}
-  {{- end }}
-  resources:
-    requests:
-      storage: {{ $persistence.size }}
-{{- end -}}
-
 {{- define "kuscia.claimName" -}}
 {{- .Values.persistence.existingClaim | default (printf "%s-data" (include "kuscia.fullname" .)) -}}
 {{- end -}}
