@@ -3,6 +3,7 @@ The repository of an image including its registry: {ctx, name}. A name that star
 or a port, or is localhost) is used unchanged; other names are prefixed with global.kuscia.imageRegistry.
 */}}
 {{- define "kuscia.repository" -}}
+{{- include "kuscia.args" (list "kuscia.repository" "ctx name" .) -}}
 {{- $first := first (splitList "/" .name) -}}
 {{- $hasHost := and (contains "/" .name) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
 {{- $registry := .ctx.Values.global.kuscia.imageRegistry -}}
@@ -15,6 +16,7 @@ or a port, or is localhost) is used unchanged; other names are prefixed with glo
 
 {{/* An image reference: {ctx, image}. The digest takes precedence over the tag. */}}
 {{- define "kuscia.image" -}}
+{{- include "kuscia.args" (list "kuscia.image" "ctx image" .) -}}
 {{- $repository := include "kuscia.repository" (dict "ctx" .ctx "name" .image.repository) -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $repository .image.digest -}}
@@ -23,13 +25,10 @@ or a port, or is localhost) is used unchanged; other names are prefixed with glo
 {{- end -}}
 {{- end -}}
 
-{{/* The imagePullSecrets of a pod spec. Takes the context of the component. */}}
-{{- define "kuscia.imagePullSecrets" -}}
-{{- with .Values.global.kuscia.imagePullSecrets -}}
-imagePullSecrets:
-{{- range include "kuscia.pullSecretNames" . | fromJsonArray }}
-  - name: {{ . }}
-{{- end }}
+{{/* The imagePullSecrets of a pod, or empty. Takes the context of the component. */}}
+{{- define "kuscia.pullSecrets" -}}
+{{- range include "kuscia.pullSecretNames" .Values.global.kuscia.imagePullSecrets | fromJsonArray }}
+- name: {{ . | quote }}
 {{- end -}}
 {{- end -}}
 

@@ -34,6 +34,7 @@ A probe: {ctx, probe}. Under MTLS it only checks the port, since the kubelet has
 httpGet, tcpSocket, exec or grpc itself keeps it.
 */}}
 {{- define "kuscia.probe" -}}
+{{- include "kuscia.args" (list "kuscia.probe" "ctx probe" .) -}}
 {{- $handler := dict "httpGet" (dict "path" "/probe" "port" "kusciaapi" "scheme" (include "kuscia.apiScheme" .ctx | upper)) -}}
 {{- if eq (include "kuscia.apiProtocol" .ctx) "MTLS" -}}
 {{- $handler = dict "tcpSocket" (dict "port" "kusciaapi") -}}

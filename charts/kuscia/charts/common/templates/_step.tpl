@@ -1,0 +1,117 @@
+{{/*
+The pod template of a step: {ctx, step, args, restartPolicy, config?, volumes?, volumeMounts?, groups?, podAffinity?}. `args` is
+the list of arguments of kuscia-hooks, `config` the text of the step's configuration file, `volumes` and `volumeMounts` are
+further ones as YAML text, `groups` is a list of supplemental groups. `jobs` overrides the scheduling of the component, and
+`podAffinity` overrides both.
+*/}}
+{{- define "kuscia.stepPod" -}}
+{{- include "kuscia.args" (list "kuscia.stepPod" "ctx step args restartPolicy config? volumes? volumeMounts? groups? podAffinity?" .) -}}
+{{- $values := .ctx.Values -}}
+{{- $jobs := $values.jobs -}}
+{{- $own := get $jobs .step | default dict -}}
+{{- /* A sidecar would keep the pod running after the step has finished. */ -}}
+{{- $labels := mergeOverwrite (dict "sidecar.istio.io/inject" "false") ($jobs.podLabels | default dict) -}}
+{{- $annotations := mergeOverwrite (dict "sidecar.istio.io/inject" "false") ($jobs.podAnnotations | default dict) -}}
+{{- with .config -}}
+{{- $_ := set $annotations "checksum/config" (sha256sum .) -}}
+{{- end -}}
+metadata:
+  labels:
+    {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .step "extra" $labels) | nindent 4 }}
+  annotations:
+    {{- toYaml $annotations | nindent 4 }}
+spec:
+  serviceAccountName: {{ printf "%s-%s" (include "kuscia.fullname" .ctx) .step | quote }}
+  automountServiceAccountToken: true
+  enableServiceLinks: false
+  restartPolicy: {{ .restartPolicy }}
+  securityContext:
+    {{- include "kuscia.stepPodSecurityContext" (pick . "ctx" "groups") | nindent 4 }}
+  {{- with include "kuscia.pullSecrets" .ctx }}
+  imagePullSecrets:
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+  {{- $value := get $jobs $key | default (get $values $key) }}
+  {{- if and $.podAffinity (eq $key "affinity") }}
+  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) (dict "podAffinity" $.podAffinity) }}
+  {{- end }}
+  {{- with $value }}
+  {{ $key }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  {{- with $jobs.priorityClassName | default $values.priorityClassName }}
+  priorityClassName: {{ . | quote }}
+  {{- end }}
+  {{- /* A step connects to the same hosts as its component: master, object store, database. */}}
+  {{- with $values.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: {{ .step }}
+      {{- include "kuscia.stepContainer" (dict "ctx" .ctx "resources" ($own.resources | default $jobs.resources)) | nindent 6 }}
+      args:
+        {{- toYaml .args | nindent 8 }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+        {{- if .config }}
+        - name: config
+          mountPath: /etc/kuscia-hooks
+          readOnly: true
+        {{- end }}
+        {{- with .volumeMounts }}
+        {{- . | trim | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: tmp
+      emptyDir: {}
+    {{- if .config }}
+    - name: config
+      configMap:
+        name: {{ printf "%s-%s" (include "kuscia.fullname" .ctx) .step | quote }}
+    {{- end }}
+    {{- with .volumes }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{/*
+What the container of a step and an init container have in common: {ctx, resources, root?}. An init container with `root` can
+write to a volume of any owner.
+*/}}
+{{- define "kuscia.stepContainer" -}}
+{{- include "kuscia.args" (list "kuscia.stepContainer" "ctx resources root?" .) -}}
+{{- $values := .ctx.Values -}}
+image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.hooksImage) | quote }}
+imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy | quote }}
+{{- with $values.jobs.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+resources:
+  {{- toYaml .resources | nindent 2 }}
+securityContext:
+  {{- include "kuscia.stepSecurityContext" (pick . "ctx" "root") | nindent 2 }}
+{{- end -}}
+
+{{/*
+The name of the Job of a step: {ctx, step, hook, pod, state?}. As a Job of the release it has a hash of its pod template and of
+`state` in its name, since the pod template of a Job is immutable. `state` is what identifies the state that the step writes
+to, if its configuration does not.
+*/}}
+{{- define "kuscia.jobName" -}}
+{{- include "kuscia.args" (list "kuscia.jobName" "ctx step hook pod state?" .) -}}
+{{- $name := printf "%s-%s" (include "kuscia.fullname" .ctx) .step -}}
+{{- $hash := printf "%s\n%s\n%v" .pod (.state | default "") .ctx.Values.jobs.runId | sha256sum | trunc 10 -}}
+{{- ternary $name (printf "%s-%s" $name $hash) .hook -}}
+{{- end -}}
+
+{{/* The timeout of `helm test` in seconds; a master waits for its example job. Takes the context of the component. */}}
+{{- define "kuscia.checkTimeout" -}}
+{{- $job := .Values.exampleJob | default dict -}}
+{{- $own := ternary (add (int $job.timeoutSeconds) 240) 0 ($job.enabled | default false) -}}
+{{- (.Values.jobs.check).timeoutSeconds | default $own | default .Values.jobs.timeoutSeconds | int -}}
+{{- end -}}
