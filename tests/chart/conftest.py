@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart import k8s_schemas
+from tests.chart import k8s_schemas, operator_schemas
 from tests.chart.render import Scenario
 from tests.chart.scenarios import ALL
 
@@ -18,4 +18,5 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the -schema-location for kubeconform."""
     directory: Path = tmp_path_factory.mktemp("schemas")
+    operator_schemas.write(directory)
     return k8s_schemas.write(directory)

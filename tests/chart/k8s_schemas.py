@@ -25,6 +25,7 @@ KINDS = {
     ("batch/v1", "Job"),
     ("networking.k8s.io/v1", "Ingress"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("policy/v1", "PodDisruptionBudget"),
     ("rbac.authorization.k8s.io/v1", "Role"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
@@ -36,14 +37,14 @@ _LOOSER = {
 }
 
 
-def _strip(node: Any) -> Any:
+def strip(node: Any) -> Any:
     """Remove keywords that do not validate, and reject unknown keys of objects with known keys."""
     if isinstance(node, list):
-        return [_strip(item) for item in node]
+        return [strip(item) for item in node]
     if not isinstance(node, dict):
         return node
     kept = {
-        key: {name: _strip(value) for name, value in item.items()} if key == "properties" else _strip(item)
+        key: {name: strip(value) for name, value in item.items()} if key == "properties" else strip(item)
         for key, item in node.items()
         if key in ("type", "properties", "items", "additionalProperties", "required", "enum", "$ref")
     }
@@ -80,7 +81,7 @@ def cut(swagger: dict[str, Any]) -> dict[str, Any]:
     todo = set(roots.values())
     while todo:
         name = todo.pop()
-        reached[name] = _LOOSER.get(name) or _strip(swagger["definitions"][name])
+        reached[name] = _LOOSER.get(name) or strip(swagger["definitions"][name])
         todo |= _references(reached[name]) - reached.keys()
     return {"roots": roots, "definitions": reached}
 

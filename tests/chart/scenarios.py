@@ -10,6 +10,20 @@ _S3 = {
     "credentialsSecret": {"name": "s"},
 }
 _MASTER = {"endpoint": "https://master.example.com:1080"}
+_MONITOR = {
+    "enabled": True,
+    "labels": {"release": "prometheus"},
+    "annotations": {"a": "b"},
+    "interval": "1m30s",
+    "scrapeTimeout": "10s",
+    "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "go_.*", "action": "drop"}],
+}
+_MONITORED = {
+    "metrics": {"podMonitor": _MONITOR},
+    "pdb": {"enabled": True},
+    "service": {"grpc": {"enabled": True}},
+    "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
+}
 
 PRESETS = (
     Scenario("default"),
@@ -81,6 +95,17 @@ VARIANTS = (
                     "path": "/kuscia",
                 },
                 "networkPolicy": {"metricsFrom": [{"podSelector": {}}], "apiFrom": [{"podSelector": {}}]},
+            }
+        },
+        "master",
+    ),
+    with_values("monitored", dict.fromkeys(("master", "lite"), _MONITORED), "master-and-alice"),
+    with_values(
+        "service-monitor",
+        {
+            "master": {
+                "metrics": {"serviceMonitor": {**_MONITOR, "relabelings": [{"action": "labeldrop", "regex": "pod"}]}},
+                "pdb": {"enabled": True, "maxUnavailable": "50%"},
             }
         },
         "master",

@@ -200,6 +200,18 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"x"',
         "load-balancer-only",
     ),
+    (
+        _master(metrics={"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}),
+        "master.metrics.serviceMonitor.enabled",
+        "true",
+        "conflicting-values",
+    ),
+    (
+        _lite(pdb={"minAvailable": 1, "maxUnavailable": "50%"}),
+        "lite.pdb.maxUnavailable",
+        '"50%"',
+        "conflicting-values",
+    ),
     (_ingress(host="https://k.example.com"), "master.ingress.host", '"https://k.example.com"', "invalid-ingress-host"),
     (_ingress(host="k.example.com:443"), "master.ingress.host", '"k.example.com:443"', "invalid-ingress-host"),
     (_ingress(host="K.example.com"), "master.ingress.host", '"K.example.com"', "invalid-ingress-host"),

@@ -129,7 +129,18 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
 {{- if eq (include "kuscia.apiProtocol" .) "NOTLS" }}
 {{- $guard := ternary "only the NetworkPolicy protects it, if the cluster enforces NetworkPolicies" "networkPolicy is disabled as well" .Values.networkPolicy.enabled }}
 {{- include "kuscia.warning" (dict "id" "notls-open" "path" (printf "%s.protocol" $component)
-  "text" (printf "anyone who can reach port 8082 has full access (NOTLS requires no token); %s" $guard)) }}
+  "text" (printf "anyone who can reach port 8082 or 8083 has full access (NOTLS requires no token); %s" $guard)) }}
+{{- end }}
+{{- $policy := .Values.networkPolicy }}
+{{- if and $policy.enabled (not $policy.extraIngress) }}
+{{- if and (not $policy.metricsFrom) (or .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled) }}
+{{- include "kuscia.warning" (dict "id" "no-allowed-clients" "path" (printf "%s.networkPolicy.metricsFrom" $component)
+  "text" "Prometheus cannot reach port 9091; add its pods") }}
+{{- end }}
+{{- if and (not $policy.apiFrom) .Values.service.grpc.enabled }}
+{{- include "kuscia.warning" (dict "id" "no-allowed-clients" "path" (printf "%s.networkPolicy.apiFrom" $component)
+  "text" "no client can reach port 8083; add the pods of your clients") }}
+{{- end }}
 {{- end }}
 {{- if and .Values.ingress.enabled (ne .Values.ingress.path "/") (not (include "kuscia.usesIngressNginx" .)) }}
 {{- include "kuscia.warning" (dict "id" "ingress-path-not-stripped" "path" (printf "%s.ingress.path" $component)

@@ -243,6 +243,7 @@ reports a short one. Takes {host, ctx}.
 {{- include "kuscia.check.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
 {{- include "kuscia.check.reservedPodKeys" . }}
 {{- include "kuscia.check.externalService" . }}
+{{- include "kuscia.check.monitoring" . }}
 {{- if $values.ingress.enabled }}
 {{- include "kuscia.check.ingress" . }}
 {{- end }}
@@ -266,6 +267,21 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Values that exclude each other. Takes the context of the component. */}}
+{{- define "kuscia.check.monitoring" -}}
+{{- $path := .Chart.Name -}}
+{{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.metrics.serviceMonitor.enabled" $path) "value" "true"
+  "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
+  "example" (printf "%s.metrics.serviceMonitor.enabled: false" $path)) }}
+{{- end }}
+{{- if not (or (kindIs "invalid" .Values.pdb.minAvailable) (kindIs "invalid" .Values.pdb.maxUnavailable)) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.pdb.maxUnavailable" $path) "value" (toJson .Values.pdb.maxUnavailable)
+  "rule" (printf "must not be set together with %s.pdb.minAvailable" $path)
+  "example" (printf "%s.pdb.maxUnavailable: null" $path)) }}
 {{- end }}
 {{- end -}}
 
