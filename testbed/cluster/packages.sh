@@ -22,7 +22,7 @@ for argument in "$@"; do
     esac
 done
 
-packages="buildah ca-certificates debootstrap git make mount python3 python3-venv skopeo util-linux"
+packages="buildah ca-certificates debootstrap git make mount prometheus python3 python3-venv skopeo util-linux"
 if [ "$own_cluster" = no ]; then
     packages="$packages conntrack containernetworking-plugins iproute2 iptables mariadb-server procps socat"
     for program in containerd ctr containerd-shim-runc-v2; do
@@ -78,7 +78,7 @@ rm -f "$log"
 
 # policy-rc.d only covers the installation: without this the services would start at the next boot.
 if [ -d /run/systemd/system ]; then
-    for service in containerd mariadb; do
+    for service in containerd mariadb prometheus; do
         case " $missing " in
         *" $service "* | *" $service-server "*) systemctl disable --quiet "$service" ;;
         esac

@@ -7,7 +7,11 @@ import pytest
 
 from tests.chart.render import ROOT
 
-CHINESE = [*ROOT.glob("*.zh-CN.md"), *(ROOT / "docs").glob("*.zh-CN.md")]
+CHINESE = [
+    *ROOT.glob("*.zh-CN.md"),
+    *(ROOT / "docs").glob("*.zh-CN.md"),
+    *(ROOT / "examples").glob("**/*.zh-CN.md"),
+]
 HAN = r"[\u3400-\u9fff]"
 FULL_WIDTH = r"[\u3001\u3002\u201c\u201d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f]"
 HALF_WIDTH = re.compile(rf"{HAN}[ ]?[,;:!?()]|{HAN}\.(?!\w)|[,;!?()](?=[ ]?{HAN})|:(?={HAN})")
@@ -56,7 +60,8 @@ def links(text: str) -> list[str]:
 
 def test_every_page_for_users_is_translated() -> None:
     english_only = {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "kuscia-facts.md"}
-    all_pages = {page.name for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+    every = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("**/*.md")]
+    all_pages = {page.name for page in every}
     translated = {page.name for page in CHINESE}
     assert {name for name in all_pages - translated if name.replace(".md", ".zh-CN.md") not in translated} == (
         english_only
@@ -107,7 +112,7 @@ def test_accepts_full_width_punctuation(text: str) -> None:
 
 
 def test_anchors() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]:
         for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
             target = page.parent / link if link else page
             headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE)
@@ -116,7 +121,8 @@ def test_anchors() -> None:
 
 
 def test_linked_files_exist() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "hooks/README.md"]:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    for page in [*pages, ROOT / "hooks/README.md"]:
         for link in re.findall(r"\]\(([\w./-]+)(?:#[^)]*)?\)", page.read_text()):
             target = (page.parent / link).resolve()
             assert target.exists(), f"{page.name}: {link}"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import ROOT, tool
+from tests.chart import operator_schemas
+from tests.chart.render import ROOT, find, render, tool
 
 EXAMPLES = ROOT / "examples/monitoring"
 RULES = EXAMPLES / "kuscia.rules.yaml"
@@ -76,6 +77,21 @@ def test_prometheusrule_has_the_same_groups() -> None:
     rule = yaml.safe_load((EXAMPLES / "prometheusrule.yaml").read_text())
     assert (rule["apiVersion"], rule["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert rule["spec"] == {"groups": groups()}
+
+
+def test_custom_resources_match_the_definitions_of_the_operator(tmp_path: Path) -> None:
+    operator_schemas.write(tmp_path)
+    command = [tool("kubeconform"), "-strict", "-schema-location", str(tmp_path / "{{ .ResourceKind }}.json")]
+    done = subprocess.run([*command, EXAMPLES / "prometheusrule.yaml"], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("preset", ["master", "alice"])
+def test_values_let_prometheus_scrape_a_release(preset: str) -> None:
+    objects = render(yaml.safe_load((EXAMPLES / "values.yaml").read_text()), preset)
+    (monitor,) = (item for item in objects if item["kind"] == "PodMonitor")
+    policy = find(objects, "NetworkPolicy", monitor["metadata"]["name"])
+    assert {"port": 9091, "protocol": "TCP"} in [port for rule in policy["spec"]["ingress"] for port in rule["ports"]]
 
 
 def test_scrape_configuration_is_valid(tmp_path: Path) -> None:
