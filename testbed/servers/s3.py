@@ -106,20 +106,28 @@ def client(kubectl: Kubectl, party: str, namespace: str = NAMESPACE) -> Iterator
 
 
 @contextmanager
-def on_loopback(directory: Path, users: Mapping[str, str]) -> Iterator[str]:
+def on_loopback(
+    directory: Path, users: Mapping[str, str], certificate: tuple[bytes, bytes] | None = None
+) -> Iterator[str]:
     """Run the same server as a process of this machine; yield its URL.
 
     Args:
         directory: for accounts and objects, empty at first.
         users: access key id -> secret of its accounts.
+        certificate: for https, and its key.
     """
     (directory / "data").mkdir()
+    tls = []
+    for option, content in zip(("--cert", "--key"), certificate or (), strict=False):
+        path = directory / f"{option.strip('-')}.pem"
+        path.write_bytes(content)
+        tls += [option, str(path)]
     (directory / "users.json").write_text(users_json(users))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [str(toolchain.ensure(["versitygw"]) / "versitygw"), "--port", f"127.0.0.1:{port}",
+        [str(toolchain.ensure(["versitygw"]) / "versitygw"), "--port", f"127.0.0.1:{port}", *tls,
          "--iam-dir", str(directory), "--quiet", "posix", str(directory / "data")],
         env=os.environ | {"ROOT_ACCESS_KEY": "root", "ROOT_SECRET_KEY": secrets.token_hex(20)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -128,7 +136,7 @@ def on_loopback(directory: Path, users: Mapping[str, str]) -> Iterator[str]:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and socket.socket().connect_ex(("127.0.0.1", port)):
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(timeout=10)

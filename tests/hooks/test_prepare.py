@@ -9,7 +9,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core import termination
+from kuscia_hooks.core import termination, trust
 from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepWarning
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
@@ -17,6 +17,7 @@ from kuscia_hooks.steps import prepare
 from tests.hooks.builders import MYSQL, POSTGRES, context, prepare_lite, prepare_master
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
+from tests.hooks.fakes.certificates import Authority
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 
@@ -83,6 +84,19 @@ def test_waits_in_order(base: Path, kube: Kube, fake_time: FakeTime, ready: list
     """The token is read last, because it may change while the step waits."""
     run(prepare_lite(), base, kube, fake_time)
     assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token", "key"]
+
+
+def test_waits_for_the_ca_bundle(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kuscia itself reads the bundle once, at its start."""
+    bundle = base.parent / "ca.crt"
+    monkeypatch.setenv(trust.CA_BUNDLE, str(bundle))
+    with fails("ca-bundle-not-found"):
+        run(prepare_lite(), base, kube, fake_time, seconds=5)
+    assert ready == []
+    bundle.write_bytes(Authority().pem)
+    assert run(prepare_lite(), base, kube, fake_time)["domainID"] == "alice"
 
 
 def test_uses_a_key_that_was_corrected_during_the_wait(

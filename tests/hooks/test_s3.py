@@ -291,8 +291,8 @@ def test_every_request_has_virtual_host_style(dns: FakeDns, monkeypatch: pytest.
         hosts.append(request.url.split("/")[2])
         raise OSError("captured")
 
-    def captured(location: Location, verify: bool | str = True):
-        client = connect(location, verify)
+    def captured(location: Location):
+        client = connect(location)
         client.meta.events.unregister("needs-retry.s3", unique_id="retry-config-s3")
         client.meta.events.register("before-send.s3", capture)
         return client

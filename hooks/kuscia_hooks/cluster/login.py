@@ -98,11 +98,11 @@ def login_of(kubeconfig: dict[str, Any]) -> Login:
             settings = tls.unverified()
         else:
             authority = _content(cluster, "certificate-authority")
-            settings = tls.trusting(authority.decode() if authority else None)
+            settings = tls.trusting(authority.decode(errors="replace") if authority else None)
         certificate, key = _content(user, "client-certificate"), _content(user, "client-key")
         if certificate and key:
             tls.load_client_certificate(settings, certificate, key)
-    except (ssl.SSLError, UnicodeDecodeError) as error:
+    except (ssl.SSLError, ValueError) as error:
         raise ValueError(f"the certificates cannot be used: {error}") from error
     server = str(cluster.get("server") or "").rstrip("/")
     if not re.match(r"https?://[^/\s]+", server):

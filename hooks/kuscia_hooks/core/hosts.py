@@ -11,7 +11,7 @@ from pathlib import Path
 
 HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
-_SERVICES = "svc.cluster.local"
+_CLUSTER_DOMAIN = "cluster.local"
 
 
 def absolute(host: str) -> str:
@@ -42,8 +42,13 @@ def unresolved(host: str, error: socket.gaierror) -> tuple[str, str]:
     if host.count(".") > 1:
         return seen, ""
     service = host if "." in host else f"{host}.<namespace>"
-    suffix = next((suffix for suffix in _search_list() if suffix.startswith("svc.")), _SERVICES)
-    return seen, f"for a Service of this cluster, write the full name: {service}.{suffix}"
+    return seen, f"for a Service of this cluster, write the full name: {service}.svc.{cluster_domain()}"
+
+
+def cluster_domain() -> str:
+    """Return the DNS domain of the cluster by the search list of the pod; the default one if that does not have it."""
+    found = (suffix.removeprefix("svc.") for suffix in _search_list() if suffix.startswith("svc."))
+    return next(found, _CLUSTER_DOMAIN)
 
 
 def _from_search_list(host: str) -> str:

@@ -1,20 +1,31 @@
 """TLS settings for connections of the steps."""
 
 import os
+import re
 import ssl
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[\x00-\x7f]*?-----END CERTIFICATE-----")
+
+
+def certificates(text: bytes) -> str:
+    """Return the PEM certificates of a text without what is between them, such as comments in any encoding."""
+    return "".join(f"{found.decode()}\n" for found in _CERTIFICATE.findall(text))
 
 
 def trusting(pem: str | None) -> ssl.SSLContext:
     """Return a context that verifies servers against these CA certificates; against those of the system without any.
 
     Raises:
-        ssl.SSLError: the text has no certificate.
+        ValueError: the text has no certificate, or one that cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if pem is None:
         context.load_default_certs()
-    else:
-        context.load_verify_locations(cadata=pem)
+        return context
+    try:
+        context.load_verify_locations(cadata=certificates(pem.encode()))
+    except ssl.SSLError as error:
+        raise ValueError(str(error)) from error
     return context
 
 

@@ -5,9 +5,9 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from kuscia_hooks.core import hosts
+from kuscia_hooks.core import hosts, trust
 from kuscia_hooks.core.config.datastore import Database
-from kuscia_hooks.core.errors import RetryableError
+from kuscia_hooks.core.errors import RetryableError, cause_of
 from kuscia_hooks.core.text import printable, quoted
 
 TIMEOUT = 5
@@ -58,6 +58,8 @@ def _error_id(code: str, error: Exception) -> str:
         return "database-host-not-found"
     if code in _CAUSES:
         return _CAUSES[code]
+    if cause_of(error, ssl.SSLCertVerificationError):
+        return "database-certificate-not-trusted"
     if isinstance(error, ssl.SSLError) or "SSL" in str(error):
         return "database-tls"
     unreachable = isinstance(error, OSError) or not code or code in _DROPPED
@@ -75,6 +77,7 @@ def _fix(error_id: str, database: Database) -> str:
         "database-login": "correct the password in the Secret, or the user on the server; the step then continues",
         "database-not-found": f"create the database: {create}",
         "database-permission-denied": f"grant the permission to user {user}",
+        "database-certificate-not-trusted": f"{trust.ADVICE}, or correct master.datastore.host",
         "database-tls": f"set {'tls' if mysql else 'sslmode'} in the datastore params to what the server supports",
         "database-host-not-found": "correct master.datastore.host",
         "database-unreachable": f"check host and port ({database.host}:{database.port}), firewalls and NetworkPolicies",

@@ -34,10 +34,7 @@ def trust(endpoint: str, pem: str) -> None:
     Raises:
         ValueError: the text has no certificate.
     """
-    try:
-        _trusted[_address(httpx.URL(endpoint))] = tls.trusting(pem)
-    except ssl.SSLError as error:
-        raise ValueError(str(error)) from error
+    _trusted[_address(httpx.URL(endpoint))] = tls.trusting(pem)
 
 
 def _address(url: httpx.URL) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kuscia_hooks.core import hosts
+from kuscia_hooks.core import hosts, tls, trust
 from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.core.waiting import current
@@ -148,14 +148,8 @@ def _mysql_tls(database: Database) -> dict[str, Any]:
     The driver of Kuscia uses TLS only if configured. PyMySQL uses TLS whenever the server supports it, which is
     `preferred` in go-sql-driver.
     """
-    import ssl
-
     if database.tls in ("", "false"):
         return {"ssl_disabled": True}
     if database.tls == "preferred":
         return {}
-    context = ssl.create_default_context()
-    if database.tls == "skip-verify":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return {"ssl": context}
+    return {"ssl": tls.unverified() if database.tls == "skip-verify" else trust.context()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kuscia_hooks.core import hosts
+from kuscia_hooks.core import hosts, tls, trust
 from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.errors import RetryableError, StepWarning
 from kuscia_hooks.core.waiting import current
@@ -124,18 +124,11 @@ def _postgres_tls(database: Database) -> Any:
     if the server supports it. (Earlier versions use lib/pq, which requires TLS by default.) `allow` only tries both in
     the reverse order, so it is handled as `prefer`.
     """
-    import ssl
-
     mode = database.tls or "prefer"
     if mode == "disable":
         return False
     if mode in ("verify-ca", "verify-full"):
-        context = ssl.create_default_context()
+        context = trust.context()
         context.check_hostname = mode == "verify-full"
         return context
-    if mode == "require":
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return None
+    return tls.unverified() if mode == "require" else None

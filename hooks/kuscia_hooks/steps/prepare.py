@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core import termination
+from kuscia_hooks.core import termination, trust
 from kuscia_hooks.core.config.common import SecretKey
 from kuscia_hooks.core.config.datastore import Database, Sqlite
 from kuscia_hooks.core.config.engines import Engines
@@ -118,6 +118,8 @@ def attempt(settings: Settings, context: Context) -> Outcome:
 
 def _wait_for_values(config: Prepare, base: Mapping[str, Any], kube: Kube, deadline: Deadline) -> _StartValues:
     """Wait for each requirement in turn, and return the values."""
+    # Kuscia itself trusts the bundle, too.
+    until("the CA bundle", trust.bundle, deadline)
     name = config.key_secret.name
     key = until(f"the domain key in Secret {config.namespace}/{name}", lambda: _key(config, kube), deadline)
     extra = config.extra_config_secret

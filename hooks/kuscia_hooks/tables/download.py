@@ -1,7 +1,6 @@
 """Downloads of files from URLs, which resume where an earlier attempt was interrupted."""
 
 import hashlib
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,10 +8,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from kuscia_hooks.cluster.client import Kube, text_of
+from kuscia_hooks.core import proxies, trust
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.core.progress import TransferProgress, megabytes
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.tables import outbound
 
 _BLOCK = 1 << 20
 # Retryable, as are all from 500; other responses from 400 are final.
@@ -89,8 +90,9 @@ def fetch(
         transport: replaces the network in tests.
 
     Raises:
-        RetryableError: the server cannot be reached, is busy, or the connection broke.
-        PermanentError: the server rejects the request, or the URL is wrong.
+        RetryableError: the server or the proxy cannot be reached or is busy, the connection broke, or the CA bundle is
+            not valid.
+        PermanentError: the server or the proxy rejects the request, or the URL is wrong.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -102,7 +104,7 @@ def fetch(
     address = url + (("&" if "?" in url else "?") + login.query if login.query else "")
     try:
         with (
-            httpx.Client(timeout=httpx.Timeout(60, connect=5), follow_redirects=True, transport=transport) as client,
+            outbound.client(transport) as client,
             client.stream("GET", address, headers=headers, auth=login.authorization) as response,
         ):
             _save(url, login, response, file, validator, size)
@@ -191,8 +193,10 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
 
 
 def _rejected(url: str, login: Login, response: httpx.Response) -> StepError:
-    status = response.status_code
-    text = printable(f"{shown(url)} returned {status} {response.reason_phrase}")
+    status, via = response.status_code, proxies.via(str(response.url))
+    text = printable(f"{shown(url)} returned {status} {response.reason_phrase}{via}")
+    if status == 407:
+        return proxies.rejected(text)
     if status in (401, 403):
         if login.secret:
             return PermanentError(
@@ -211,15 +215,19 @@ def _rejected(url: str, login: Login, response: httpx.Response) -> StepError:
 
 
 def _transport_error(url: str, error: httpx.TransportError, file: Path) -> StepError:
-    cause = printable(error) or type(error).__name__
+    # A redirect may lead to a server that has another proxy.
+    used = str(error.request.url)
+    cause = (printable(error) or type(error).__name__) + proxies.via(used)
+    if isinstance(error, httpx.ProxyError) and str(error).startswith(("403", "407")):
+        return proxies.rejected(f"cannot reach {shown(url)}: {cause}")
     if "WRONG_VERSION_NUMBER" in cause:
         right = shown(url).replace("https://", "http://", 1)
         return PermanentError("download-wrong-scheme", f"{shown(url)} does not use TLS", fix=f"use {right}")
-    if "CERTIFICATE_VERIFY_FAILED" in cause or isinstance(error.__cause__, ssl.SSLCertVerificationError):
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
         return PermanentError(
             "download-certificate-not-trusted",
             f"the certificate of {shown(url)} is not trusted: {cause}",
-            fix="use a server whose certificate is from a public CA",
+            fix=trust.ADVICE,
         )
     if file.exists() and file.stat().st_size:
         kept = megabytes(file.stat().st_size)

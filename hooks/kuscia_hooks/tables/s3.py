@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core import hosts
+from kuscia_hooks.core import hosts, proxies, trust
 from kuscia_hooks.core.cleanup import on_stop
 from kuscia_hooks.core.config.data import Credentials
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
@@ -45,6 +45,8 @@ _BUSY = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "X
 _STYLE = {"SecondLevelDomainForbidden", "PathStyleDomainForbidden"}
 # The answers of Go, nginx and others to plain HTTP on a TLS port.
 _TLS_REQUIRED = re.compile(r"HTTP request to an HTTPS server|plain HTTP request was sent to HTTPS port", re.IGNORECASE)
+# The answer of a proxy to CONNECT, in a message of the library.
+_TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (?:403|407)\b")
 # The root element of a response body; its XML declaration and byte order mark may be absent.
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(\w+)")
 
@@ -87,6 +89,12 @@ class Location:
             credentials,
         )
 
+    @property
+    def url(self) -> str:
+        """URL of the bucket, as requests have it."""
+        scheme, _, rest = self.endpoint.partition("://")
+        return f"{scheme}://{self.bucket}.{rest}" if self.virtualhost else f"{self.endpoint}/{self.bucket}"
+
     def object_name(self, relative_uri: str) -> str:
         """Return the full object name of a table."""
         prefix, name = self.prefix.strip("/"), relative_uri.lstrip("/")
@@ -107,17 +115,15 @@ def access_keys(kube: Kube, namespace: str, credentials: Credentials) -> tuple[s
 class Store:
     """Reads and writes the objects of one bucket.
 
-    Args:
-        verify: whether to verify the TLS certificate of the store, or the file with the CA certificates to trust.
-
     Raises:
-        RetryableError: by every method, when the store cannot be reached or is busy.
-        PermanentError: by every method, when the store rejects the request.
+        RetryableError: by every method, when the store or the proxy cannot be reached or is busy; when the CA bundle
+            cannot be used.
+        PermanentError: by every method, when the store or the proxy rejects the request.
     """
 
-    def __init__(self, location: Location, verify: bool | str = True) -> None:
+    def __init__(self, location: Location) -> None:
         self.location = location
-        self._client = connect(location, verify)
+        self._client = connect(location)
         # The unfinished uploads of this process: object name by upload ID.
         self._unfinished: dict[str, str] = {}
         self._client.meta.events.register("after-call.s3.CreateMultipartUpload", self._begun)
@@ -336,6 +342,8 @@ class Store:
             if _TLS_REQUIRED.search(str(error)):
                 raise self._wrong_scheme("https") from error
             raise self._not_s3(error) from error
+        except _ProxyRejectedError as error:
+            raise proxies.rejected(self._failed(what, error)) from error
         except (ResponseParserError, ParseError) as error:
             raise self._not_s3(error) from error
         except (ParamValidationError, ValueError) as error:
@@ -345,7 +353,12 @@ class Store:
             raise self._unreachable(what, error) from error
 
     def _failed(self, what: str, cause: object) -> str:
-        return f"cannot {what} in bucket {self.location.bucket} at {self.location.endpoint}: {printable(cause)}"
+        return f"cannot {what} in bucket {self.location.bucket} at {self._address}: {printable(cause)}"
+
+    @property
+    def _address(self) -> str:
+        """Endpoint and proxy, for messages."""
+        return self.location.endpoint + proxies.via(self.location.url)
 
     def _bucket_not_found(self) -> StepError:
         return PermanentError(
@@ -357,7 +370,7 @@ class Store:
     def _not_s3(self, error: Exception) -> StepError:
         return RetryableError(
             "not-an-s3-endpoint",
-            f"{self.location.endpoint} does not look like an S3 endpoint ({printable(error)})",
+            f"{self._address} does not look like an S3 endpoint ({printable(error)})",
             fix="set lite.data.source.endpoint to the address of the S3 API (not of the web console)",
             see=self._see(),
         )
@@ -378,9 +391,11 @@ class Store:
         if "CERTIFICATE_VERIFY_FAILED" in cause:
             return PermanentError(
                 "s3-certificate-not-trusted",
-                f"the certificate of {self.location.endpoint} is not trusted: {printable(cause)}",
-                fix="use a certificate from a public CA whose names include the host of the endpoint",
+                f"the certificate of {self._address} is not trusted: {printable(cause)}",
+                fix=trust.ADVICE,
             )
+        if _TUNNEL_REJECTED.search(cause):
+            return proxies.rejected(self._failed(what, cause))
         return RetryableError("s3-unreachable", self._failed(what, cause), see=self._see())
 
     def _rejected(self, what: str, error: Any) -> StepError:
@@ -426,13 +441,20 @@ class _NotS3Error(Exception):
     """Something other than an S3 store sent the response. The text is the beginning of its body."""
 
 
+class _ProxyRejectedError(Exception):
+    """The proxy, not the store, returned 407."""
+
+
 def _require_s3(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
     """Reject responses that no S3 store sends. The library takes every 200 for success, a login page included.
 
     Raises:
         _NotS3Error: the response is neither an S3 error nor, where one is expected, a list of objects.
+        _ProxyRejectedError: it is that of a proxy.
     """
     status, body = response_dict["status_code"], response_dict["body"]
+    if status == 407:
+        raise _ProxyRejectedError("407 Proxy Authentication Required")
     # 500: the library has changed the status of a 200 with an S3 error or without XML.
     if status > 500 or not isinstance(body, bytes):
         return
@@ -464,10 +486,8 @@ class _Resolver:
         Raises:
             _UnresolvedError: it has no address.
         """
-        from botocore.utils import get_environ_proxies
-
         host = urlsplit(request.url).hostname or ""
-        if host in self._resolved or get_environ_proxies(request.url):
+        if host in self._resolved or proxies.proxy_for(request.url):
             return
         try:
             socket.getaddrinfo(hosts.absolute(host), None, type=socket.SOCK_STREAM)
@@ -485,23 +505,20 @@ def _session() -> Any:
     return Session()
 
 
-def connect(location: Location, verify: bool | str = True) -> Any:
-    """Return a boto3 client for the store.
-
-    Args:
-        verify: whether to verify the TLS certificate of the store, or the file with the CA certificates to trust.
-    """
+def connect(location: Location) -> Any:
+    """Return a boto3 client for the store. Raises as `trust.bundle` and `proxies.proxy_for`."""
     # One thread at a time may make a client.
     with _connecting:
-        client = _client(location, verify)
+        client = _client(location)
     client.meta.events.register_last("before-parse.s3.*", _require_s3)
     client.meta.events.register_first("before-send.s3", _Resolver(), unique_id=RESOLVER)
     return client
 
 
-def _client(location: Location, verify: bool | str) -> Any:
+def _client(location: Location) -> Any:
     from botocore.config import Config
 
+    trusted, proxy = trust.file(), proxies.proxy_for(location.url)
     return _session().client(
         "s3",
         aws_access_key_id=location.access_key,
@@ -509,10 +526,13 @@ def _client(location: Location, verify: bool | str) -> Any:
         # If the bucket is in a different region, the library learns that from the first response.
         region_name="us-east-1",
         endpoint_url=location.endpoint,
-        verify=verify,
+        verify=trusted,
         config=Config(
             signature_version=_SIGNATURES[location.version],
             s3={"addressing_style": "virtual" if location.virtualhost else "path"},
+            # With {}, the library does not use the variables of the environment.
+            proxies={urlsplit(location.endpoint).scheme: proxy.url} if proxy else {},
+            proxies_config={"proxy_ca_bundle": trusted},
             connect_timeout=5,
             read_timeout=60,
             retries={"mode": "standard", "total_max_attempts": 3},

@@ -25,17 +25,21 @@ def _alternative(host: str) -> x509.GeneralName:
 
 
 class Authority:
-    """Issues certificates; `pem` is its own one."""
+    """Issues certificates; `pem` is its own one.
 
-    def __init__(self) -> None:
+    Args:
+        age: days since its certificates expired.
+    """
+
+    def __init__(self, age: int = -1) -> None:
+        self._end = datetime.datetime.now(datetime.UTC) - age * _DAY
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.pem = self._issue("test CA", self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
 
     def _issue(self, name: str, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> bytes:
-        now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name("test CA")).public_key(key)
         builder = builder.serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(now - _DAY).not_valid_after(now + _DAY)
+        builder = builder.not_valid_before(self._end - 2 * _DAY).not_valid_after(self._end)
         return builder.add_extension(extension, False).sign(self._key, hashes.SHA256()).public_bytes(PEM)
 
     def certificate(self, name: str, host: str = "") -> tuple[bytes, bytes]:

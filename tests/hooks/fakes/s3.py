@@ -50,9 +50,9 @@ class FakeS3:
         self.requests: list[str] = []
         self._connect = s3.connect
 
-    def connect(self, location: s3.Location, verify: bool | str = True) -> Any:
+    def connect(self, location: s3.Location) -> Any:
         """Return the client of `tables.s3.connect`, connected to this store; set it in place of that function."""
-        client = self._connect(location, verify)
+        client = self._connect(location)
         client.meta.events.unregister("before-send.s3", unique_id=s3.RESOLVER)
         # Without the pauses between retries.
         client.meta.events.unregister("needs-retry.s3", unique_id="retry-config-s3")
