@@ -16,7 +16,7 @@ LAYERS = Path(__file__).parent / "values"
 
 @dataclass(frozen=True)
 class Release:
-    """One party's release: a preset of values/ as users copy it, and a layer of testbed/demo/values on top."""
+    """One party's release: presets of values/ as users copy them, and a layer of testbed/demo/values on top."""
 
     party: str
     namespace: str
@@ -25,8 +25,10 @@ class Release:
     name: str = "kuscia"
 
     @property
-    def preset(self) -> Path:
-        return ROOT / "values" / f"{self.party}.yaml"
+    def presets(self) -> list[Path]:
+        """The files of values/, in order. A lite has its example table in an object store."""
+        names = [self.party] if self.party == "master" else [self.party, "object-store", f"{self.party}-tables"]
+        return [ROOT / "values" / f"{name}.yaml" for name in ("site", *names)]
 
     @property
     def layer(self) -> Path:
@@ -83,9 +85,9 @@ def engine_app_image(ref: str) -> dict[str, Any]:
 
 
 def values_args(release: Release, *more: Path) -> list[str]:
-    """helm's `--values` arguments: preset, layer, then `more`."""
+    """helm's `--values` arguments: presets, layer, then `more`."""
     args: list[str] = []
-    for path in (release.preset, release.layer, *more):
+    for path in (*release.presets, release.layer, *more):
         args += ["--values", str(path)]
     return args
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/kuscia"
 PRESETS = ROOT / "values"
+# What the presets have in place of the hosts of their user.
+PLACEHOLDER = "replace-me.example"
 # Without it, a Helm that was built without version stamps assumes Kubernetes 1.20.
 KUBE_VERSION = "1.30.0"
 
@@ -41,7 +44,7 @@ class Scenario:
     """One way to install the chart.
 
     Args:
-        presets: names of files in values/ without extension, in order.
+        presets: names of files in values/ without extension, in order. They are rendered as their user edits them.
         values: values that override the presets, as JSON.
     """
 
@@ -59,6 +62,11 @@ class Scenario:
         return _objects(self)
 
 
+def edited(preset: str) -> str:
+    """Return the text of a preset with hosts instead of the placeholder, as its user edits it."""
+    return (PRESETS / f"{preset}.yaml").read_text().replace(PLACEHOLDER, "example.com")
+
+
 @functools.cache
 def template(scenario: Scenario, helm: str = "helm") -> str:
     """Return all rendered objects as text, including hooks and tests. Results are cached.
@@ -71,15 +79,20 @@ def template(scenario: Scenario, helm: str = "helm") -> str:
 
 def template_once(scenario: Scenario, helm: str = "helm", kube_version: str = KUBE_VERSION) -> str:
     """Render as `template` does, without the cache."""
-    files = [f"--values={PRESETS / preset}.yaml" for preset in scenario.presets]
-    command = [tool(helm), "template", scenario.release, str(CHART), "--namespace", scenario.namespace]
-    done = subprocess.run(
-        [*command, "--kube-version", kube_version, *files, "--values=-"],
-        input=scenario.values,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        files = []
+        for number, preset in enumerate(scenario.presets):
+            path = Path(directory, f"{number}.yaml")
+            path.write_text(edited(preset))
+            files.append(f"--values={path}")
+        command = [tool(helm), "template", scenario.release, str(CHART), "--namespace", scenario.namespace]
+        done = subprocess.run(
+            [*command, "--kube-version", kube_version, *files, "--values=-"],
+            input=scenario.values,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
     if done.returncode:
         raise RenderError(done.stderr)
     return done.stdout

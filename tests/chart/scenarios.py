@@ -24,16 +24,23 @@ _MONITORED = {
     "service": {"grpc": {"enabled": True}},
     "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
 }
+# The files of a lite whose tables are in an object store.
+ALICE_TABLES = ("alice", "object-store", "alice-tables")
+BOB_TABLES = ("bob", "object-store", "bob-tables")
+REGISTRY = {"global": {"kuscia": {"imageRegistry": "registry.example.com/mirror", "imagePullSecrets": ["registry"]}}}
 
 PRESETS = (
     Scenario("default"),
     Scenario("master", ("master",), namespace="kuscia-master"),
     Scenario("alice", ("alice",), namespace="lite-alice"),
     Scenario("bob", ("bob",), namespace="lite-bob"),
-    Scenario("alice-runp", ("alice", "runp"), namespace="lite-alice"),
-    Scenario("bob-runp", ("bob", "runp"), namespace="lite-bob"),
-    Scenario("bob-runp-rootless", ("bob", "runp", "rootless"), namespace="lite-bob"),
-    Scenario("alice-runc", ("alice", "alice-runc"), namespace="lite-alice"),
+    Scenario("alice-site", ("site", "alice"), namespace="lite-alice"),
+    Scenario("alice-tables", ALICE_TABLES, namespace="lite-alice"),
+    Scenario("bob-tables", BOB_TABLES, namespace="lite-bob"),
+    Scenario("alice-runp", ("alice", "alice-tables", "runp"), namespace="lite-alice"),
+    Scenario("bob-runp", ("bob", "bob-tables", "runp"), namespace="lite-bob"),
+    Scenario("bob-runp-rootless", ("bob", "bob-tables", "runp", "rootless"), namespace="lite-bob"),
+    Scenario("alice-runc", ("alice", "alice-tables", "alice-runc"), namespace="lite-alice"),
     Scenario("master-mysql", ("master", "master-mysql"), namespace="kuscia-master"),
     Scenario("master-postgres", ("master", "master-postgres"), namespace="kuscia-master"),
     Scenario("master-rootless", ("master", "rootless"), namespace="kuscia-master"),
@@ -50,8 +57,6 @@ PRESETS = (
     Scenario("alice-engines-apart", ("alice", "alice-engines-apart"), namespace="lite-alice"),
     Scenario("alice-engine-pods", ("alice", "alice-engine-pods"), namespace="lite-alice"),
     Scenario("alice-kubeconfig", ("alice", "alice-kubeconfig"), namespace="lite-alice"),
-    Scenario("alice-private-registry", ("alice", "private-registry"), namespace="lite-alice"),
-    Scenario("master-private-registry", ("master", "private-registry"), namespace="kuscia-master"),
     Scenario("master-and-alice", ("master-and-alice",), namespace="kuscia"),
     Scenario("master-partner-nodeport", ("master", "partner", "nodeport"), namespace="kuscia-master"),
     Scenario("master-loadbalancer", ("master", "loadbalancer"), namespace="kuscia-master"),
@@ -76,7 +81,7 @@ VARIANTS = (
     with_values(
         "steps-as-hooks",
         {"master": {"enabled": False}, "lite": {"jobs": {"data": {"hook": True}, "keys": {"hook": False}}}},
-        "alice",
+        *ALICE_TABLES,
     ),
     with_values(
         "example-job",
@@ -153,6 +158,8 @@ VARIANTS = (
             },
         },
     ),
+    with_values("master-registry", REGISTRY, "master"),
+    with_values("alice-registry", REGISTRY, *ALICE_TABLES),
     with_values("ca-bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, "alice"),
     with_values("ca-secret", {"lite": {"master": {"caBundle": {"secret": "gateway-ca", "key": "tls.crt"}}}}, "alice"),
     with_values("long-name", {}, "alice", release="a-rather-long-release-name-of-fifty-three-characters"),

@@ -117,6 +117,18 @@ OURS: list[tuple[Object, str, str, str]] = [
     (_lite(domainId="a" * 64), "lite.domainId", f'"{"a" * 64}"', "invalid-domain-id"),
     (_lite(domainId=7), "lite.domainId", "7", "domain-id-not-text"),
     (_lite(domainId="cross-domain"), "lite.domainId", '"cross-domain"', "reserved-domain-id"),
+    (
+        _global(_master(), imageRegistry="registry.replace-me.example/mirror"),
+        "global.kuscia.imageRegistry",
+        '"registry.replace-me.example/mirror"',
+        "placeholder-left",
+    ),
+    (
+        _master(extraConfig={"kusciaAPISans": ["a.example.com", "kuscia.replace-me.example"]}),
+        "master.extraConfig.kusciaAPISans[1]",
+        '"kuscia.replace-me.example"',
+        "placeholder-left",
+    ),
     (_master(domains={"alice": None}), "master.domains.alice", "null", "null-domain"),
     (_master(domains={"Bob": {}}), "master.domains.Bob", '"Bob"', "invalid-domain-id"),
     (
@@ -1039,7 +1051,7 @@ def test_example_removes_keys_of_an_earlier_values_file(
 ) -> None:
     """Following the examples (`key: null` for each reported key) gives a configuration without these keys."""
     (tmp_path / "copy.yaml").write_text(json.dumps({"lite": {"data": {"source": below}}}))
-    presets = ("alice", "runp", str(tmp_path / "copy"))
+    presets = ("alice", "alice-tables", "runp", str(tmp_path / "copy"))
 
     def scenario(source: Object) -> Scenario:
         return with_values("", {"lite": {"data": {"source": source}}}, *presets)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.chart.render import Object, find, render
+from tests.chart.scenarios import ALICE_TABLES
 
 JOBS_ONLY: Object = {"master": {"jobs": {"keys": {"hook": False}, "routes": {"hook": False}}}}
 
@@ -53,8 +54,8 @@ def test_register_changes_its_name_with_its_configuration(change: Object) -> Non
 
 SQLITE: tuple[str, ...] = ("master",)
 MYSQL = ("master-mysql",)
-OSS = ("alice",)
-LOCAL = ("alice", "runp")
+OSS = ALICE_TABLES
+LOCAL = ("alice", "alice-tables", "runp")
 DATABASE = {"type": "mysql", "host": "db.example.com", "database": "kuscia", "user": "root", "existingSecret": "db"}
 MASTER_STEPS, LITE_STEPS = ("register", "routes"), ("data",)
 
@@ -118,7 +119,7 @@ def test_run_id_changes_the_name_of_every_job(step: str) -> None:
 
 def test_data_changes_its_name_with_its_grants() -> None:
     change: Object = {"lite": {"data": {"grants": []}}}
-    assert _name(change, "data", "alice") != _name({}, "data", "alice")
+    assert _name(change, "data", *OSS) != _name({}, "data", *OSS)
 
 
 def test_kuscia_restarts_only_for_a_changed_configuration() -> None:

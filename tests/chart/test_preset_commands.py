@@ -1,4 +1,4 @@
-"""The comments of values/: the commands work in their order, and presets name the presets that they combine with."""
+"""The comments of values/: the commands work in their order, and name presets that render together."""
 
 import re
 from pathlib import Path
@@ -39,6 +39,17 @@ def test_commands_create_a_namespace_before_they_use_it(path: Path) -> None:
     assert any(command.startswith("helm ") for command in used)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_commands_install_with_the_settings_of_the_site(path: Path) -> None:
+    for command in commands(path):
+        if command.startswith("helm "):
+            assert command.startswith("helm upgrade --install kuscia ./charts/kuscia -n ")
+            files = re.findall(r"-f (?:values/)?([\w-]+)\.yaml", command)
+            assert files[0] == "site"
+            assert path.stem in files
+            assert Scenario("", tuple(files)).objects
+
+
 def presets_in_header(preset: str) -> set[str]:
     """Return the presets that the comment of a preset names before its first colon."""
     header = (PRESETS / f"{preset}.yaml").read_text().split(":")[0]
@@ -58,12 +69,6 @@ def test_rootless_excludes_runc() -> None:
         template(Scenario("", ("alice", "alice-runc", "rootless")))
     assert [found.id for found in parse_errors(str(error.value))] == ["runc-requires-root"]
     assert presets_in_header("rootless") == {"alice-runc"}
-
-
-def test_private_registry_names_the_value_for_lites_under_runp() -> None:
-    routes = find(Scenario("", ("master", "private-registry")).objects, "ConfigMap", "kuscia-master-routes")
-    assert "registry.example.com/secretflow/secretflow-lite-anolis8" in routes["data"]["routes.yaml"]
-    assert "master.appImages.secretflow-image.image.name" in (PRESETS / "private-registry.yaml").read_text()
 
 
 def test_partner_removes_the_token_of_alice() -> None:

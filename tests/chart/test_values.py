@@ -132,7 +132,7 @@ def test_presets_of_master_and_lites_match(party: str, more: tuple[str, ...]) ->
 def test_presets_have_the_tables_of_the_kuscia_guide() -> None:
     columns = {}
     for party in ("alice", "bob"):
-        tables = yaml.safe_load((PRESETS / f"{party}.yaml").read_text())["lite"]["data"]["tables"]
+        tables = yaml.safe_load((PRESETS / f"{party}-tables.yaml").read_text())["lite"]["data"]["tables"]
         columns[party] = [(column["name"], column["type"]) for column in tables[0]["columns"]]
     assert len(columns["alice"]) == 25
     assert len(columns["bob"]) == 21

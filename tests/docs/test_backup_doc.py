@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.render import ROOT, Scenario, find, tool
+from tests.chart.render import ROOT, Object, find, render, tool
 
 PAGES = ["backup.md", "backup.zh-CN.md"]
 # Prints what the query picks from the object of that kind, keeps what is applied, and does nothing else.
@@ -34,12 +34,13 @@ def blocks(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize(
-    ("presets", "secrets"), [(("master",), None), (("master", "private-registry"), [{"name": "registry"}])]
+    ("values", "secrets"),
+    [({}, None), ({"global": {"kuscia": {"imagePullSecrets": ["registry"]}}}, [{"name": "registry"}])],
 )
 def test_the_pod_beside_the_state_can_pull_its_image(
-    page: str, presets: tuple[str, ...], secrets: object, tmp_path: Path
+    page: str, values: Object, secrets: object, tmp_path: Path
 ) -> None:
-    objects = Scenario("", presets).objects
+    objects = render(values, "master")
     (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(find(objects, "Deployment", "kuscia-master")))
     (tmp_path / "pvc.yaml").write_text(yaml.safe_dump(find(objects, "PersistentVolumeClaim", "kuscia-master-data")))
     kubectl = tmp_path / "kubectl"

@@ -3,47 +3,53 @@
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.render import ROOT, Object, RenderError, Scenario, parse, pod_template, template_once
+from tests.chart.render import ROOT, Object, RenderError, Scenario, edited, pod_template, template_once
 
 # podFailurePolicy of Jobs is enabled by default since this version.
 OLDEST_MINOR = 26
 PAGES = ["README.md", "README.zh-CN.md"]
+PROGRAMS = ("docker", "helm", "kind", "kubectl", "minikube")
 
 
 def commands(page: str) -> list[list[str]]:
-    """Return the words of each docker, kubectl create and helm command."""
+    """Return the words of each command; `$IMAGE` is replaced, a comment is removed."""
     text = (ROOT / page).read_text()
-    return [shlex.split(line) for line in re.findall(r"^ {4,}((?:docker|helm|kubectl) .*)$", text, re.MULTILINE)]
+    (image,) = re.findall(r"^ {4,}IMAGE=(\S+)$", text, re.MULTILINE)
+    found = re.findall(rf"^ {{4,}}((?:{'|'.join(PROGRAMS)}) .*)$", text, re.MULTILINE)
+    return [shlex.split(line.replace("$IMAGE", image), comments=True) for line in found]
 
 
 def site(page: str) -> dict[str, Any]:
-    """Return the example of site.yaml."""
+    """Return the example of values/site.yaml."""
     (block,) = re.findall(r"^ *```yaml\n(.*?)^ *```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     values: dict[str, Any] = yaml.safe_load(block)
     return values
 
 
-def values_files(words: list[str]) -> list[str]:
-    return [words[index + 1] for index, word in enumerate(words) if word == "-f"]
-
-
-def releases(page: str) -> dict[str, list[Object]]:
-    """Return the rendered objects of each installed release by namespace."""
-    rendered = {}
+def installs(page: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the namespace and the presets of each command that installs a release."""
+    found = []
     for words in commands(page):
-        if words[:3] == ["helm", "upgrade", "--install"]:
-            preset, own = values_files(words)
-            assert own == "site.yaml"
-            namespace = words[words.index("-n") + 1]
-            name = preset.removeprefix("values/").removesuffix(".yaml")
-            scenario = Scenario("", (name,), json.dumps(site(page)), namespace=namespace)
-            rendered[namespace] = parse(template_once(scenario))
-    return rendered
+        if words[0] == "helm" and words[1] in ("install", "upgrade"):
+            assert words[1:5] == ["upgrade", "--install", "kuscia", "./charts/kuscia"]
+            files = [words[index + 1] for index, word in enumerate(words) if word == "-f"]
+            found.append((words[words.index("-n") + 1], tuple(Path(file).stem for file in files)))
+    return found
+
+
+def hooks_images(page: str, values: Object) -> set[str]:
+    """Return the images of the steps that the installed releases use."""
+    found = set()
+    for namespace, presets in installs(page):
+        objects = Scenario("", presets, json.dumps(values), namespace=namespace).objects
+        found |= {image for item in objects for image in images(item) if "kuscia-hooks" in image}
+    return found
 
 
 def images(item: Object) -> list[str]:
@@ -53,18 +59,28 @@ def images(item: Object) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_releases_use_the_pushed_image(page: str) -> None:
-    docker = [words for words in commands(page) if words[0] == "docker"]
-    assert [words[1] for words in docker] == ["build", "push"]
-    (built, context), (pushed,) = docker[0][3:], docker[1][2:]
-    assert docker[0][2] == "-t"
-    assert built == pushed
-    assert (ROOT / context / "Dockerfile").exists()
-    rendered = releases(page)
-    assert sorted(rendered) == ["kuscia-master", "lite-alice", "lite-bob"]
-    for objects in rendered.values():
-        used = {image for item in objects for image in images(item)}
-        assert {image for image in used if "kuscia-hooks" in image} == {pushed}
+def test_releases_use_the_image_that_is_built(page: str) -> None:
+    """Under its default name in the nodes, or under the name in values/site.yaml in a registry."""
+    (default,) = hooks_images(page, {})
+    docker = {words[1]: words[2:] for words in commands(page) if words[0] == "docker"}
+    assert docker["build"] == ["-t", default, "hooks"]
+    assert (ROOT / "hooks/Dockerfile").exists()
+    loads = [words for words in commands(page) if words[0] in ("kind", "minikube") or words[:2] == ["docker", "save"]]
+    assert [words[0] for words in loads] == ["kind", "minikube", "docker"]
+    assert all(default in words for words in loads)
+    assert docker["tag"] == [default, *docker["push"]]
+    assert hooks_images(page, site(page)) == set(docker["push"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_first_installation_needs_no_own_names(page: str) -> None:
+    first, second = installs(page)[:3], installs(page)[3:]
+    assert first == [
+        ("kuscia-master", ("site", "master")),
+        ("lite-alice", ("site", "alice")),
+        ("lite-bob", ("site", "bob")),
+    ]
+    assert {(namespace, presets[:2]) for namespace, presets in second} == set(first)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -75,15 +91,14 @@ def test_creates_the_secrets_of_the_presets(page: str) -> None:
         if words[0] == "kubectl" and "generic" in words
     }
     needed = set()
-    for words in commands(page):
-        if words[:3] == ["helm", "upgrade", "--install"]:
-            preset = yaml.safe_load((ROOT / values_files(words)[0]).read_text())
-            if "lite" in preset:
-                secret = preset["lite"]["data"]["source"]["credentialsSecret"]["name"]
-                needed.add((words[words.index("-n") + 1], secret))
+    for namespace, presets in installs(page):
+        for preset in presets:
+            content = yaml.safe_load(edited(preset)) or {}
+            source = content.get("lite", {}).get("data", {}).get("source", {})
+            if "credentialsSecret" in source:
+                needed.add((namespace, source["credentialsSecret"]["name"]))
     assert created == needed
-    namespaces = {words[3] for words in commands(page) if words[:3] == ["kubectl", "create", "namespace"]}
-    assert namespaces == {namespace for namespace, _ in created}
+    assert len(needed) == 2
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.render import ROOT
+from tests.chart.render import PRESETS, ROOT
 
 CHINESE = [
     *ROOT.glob("*.zh-CN.md"),
     *(ROOT / "docs").glob("*.zh-CN.md"),
     *(ROOT / "examples").glob("**/*.zh-CN.md"),
+    *PRESETS.glob("*.zh-CN.md"),
 ]
 HAN = r"[\u3400-\u9fff]"
 FULL_WIDTH = r"[\u3001\u3002\u201c\u201d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f]"
@@ -121,7 +122,12 @@ def test_anchors() -> None:
 
 
 def test_linked_files_exist() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    pages = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        *PRESETS.glob("*.md"),
+    ]
     for page in [*pages, ROOT / "hooks/README.md"]:
         for link in re.findall(r"\]\(([\w./-]+)(?:#[^)]*)?\)", page.read_text()):
             target = (page.parent / link).resolve()

@@ -40,7 +40,7 @@ def values(made: Variant, party: str) -> dict[str, Any]:
         return {"master": {"exampleJob": {"enabled": True, "appImage": "psi-engine"}}}
     preset, layer = (
         yaml.safe_load(path.read_text())["lite"]["data"]
-        for path in (ROOT / f"values/{party}.yaml", LAYERS / f"{party}.yaml")
+        for path in (ROOT / f"values/{party}-tables.yaml", LAYERS / f"{party}.yaml")
     )
     source = {**preset["source"], **layer["source"], "prefix": made.name}
     return {"lite": {"data": {**preset, "source": source}}}

@@ -90,7 +90,7 @@ def node_port(*parties: str) -> list[Opening]:
 
 @contextmanager
 def own_tables(made: Variant, party: str, versitygw: str) -> Iterator[dict[str, Any]]:
-    """Yield values that store the example table of a party's preset in an S3 server of its own cluster.
+    """Yield values that store the example table of a party in an S3 server of its own cluster.
 
     Its objects, including results, are deleted afterwards.
 
@@ -99,7 +99,7 @@ def own_tables(made: Variant, party: str, versitygw: str) -> Iterator[dict[str, 
     """
     account = s3.Account(party, made.namespace(party), f"{party}-oss")
     found = s3.ensure(made.kubectl, versitygw, (account,))
-    data = yaml.safe_load((ROOT / f"values/{party}.yaml").read_text())["lite"]["data"]
+    data = yaml.safe_load((ROOT / f"values/{party}-tables.yaml").read_text())["lite"]["data"]
     data["source"] |= {"endpoint": found.endpoint, "prefix": made.name}
     try:
         yield {"lite": {"data": data}}

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
-from testbed.demo.releases import ROOT
+from tests.chart.render import edited
 from tests.e2e import messages
 from tests.e2e.plugin import kuscia
 from tests.e2e.variants import Variant, variant
@@ -73,7 +73,7 @@ def test_extra_config_is_in_kuscia_yaml(installed: Variant, party: str) -> None:
     component = "master" if party == "master" else "lite"
     wanted: dict[str, Any] = {}
     for preset in ("extra-config", "gateway-certificate"):
-        content = yaml.safe_load((ROOT / f"values/{preset}.yaml").read_text())
+        content = yaml.safe_load(edited(preset))
         wanted |= content.get(component, {}).get("extraConfig", {})
     sans = wanted.pop("kusciaAPISans", [])
     assert len(wanted) >= 4

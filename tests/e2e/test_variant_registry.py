@@ -61,10 +61,15 @@ def mirror(demo: Demo) -> Iterator[Mirror]:
 
 
 def layer(mirror: Mirror, **lite: Any) -> dict[str, Any]:
-    """Return values on top of values/private-registry.yaml: the address; pull even if the node has the image."""
+    """Return what values/site.yaml sets for a registry; and pull even if the node has the image."""
     always = {"pullPolicy": "Always"}
+    site = {
+        "imageRegistry": f"{mirror.registry.host}/mirror",
+        "imagePullSecrets": [PULL_SECRET],
+        "hooksImage": {**always, "repository": HOOKS["repository"], "tag": HOOKS["tag"]},
+    }
     return {
-        "global": {"kuscia": {"imageRegistry": f"{mirror.registry.host}/mirror", "hooksImage": always}},
+        "global": {"kuscia": site},
         "master": {
             "image": {**always, "tag": "not-there", "digest": mirror.kuscia},
             "appImages": {"sleeper": sleeper(mirror.engine, image_pull_policy="Always")},
@@ -93,8 +98,7 @@ def pull_secret(made: Variant, party: str, content: str) -> None:
 def release(demo: Demo, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Variant]:
     elsewhere = {"repository": f"{mirror.registry.host}/elsewhere/kuscia", "tag": "mine"}
     values = write(tmp_path_factory.mktemp("values") / "registry.json", layer(mirror, **elsewhere))
-    presets = ("private-registry", "alice-engines-apart")
-    with variant(demo, values, "registry", presets=presets) as made:
+    with variant(demo, values, "registry", presets=("alice-engines-apart",)) as made:
         for party in ("master", "alice", "engines"):
             pull_secret(made, party, mirror.registry.docker_config())
         made.install("master")
@@ -170,7 +174,7 @@ def test_engine_pods_can_pull_after_the_command_of_notes(release: Variant, mirro
 def test_installs_after_a_wrong_pull_secret_is_fixed(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
     """Helm times out on the first step, and the events of its pod show the reason."""
     values = write(tmp_path / "registry.json", layer(mirror))
-    with variant(demo, values, "wrong-login", parties=("master",), presets=("private-registry",)) as made:
+    with variant(demo, values, "wrong-login", parties=("master",)) as made:
         pull_secret(made, "master", mirror.registry.docker_config("not-the-password"))
         with pytest.raises(CommandError):
             made.install("master", timeout="30s")
@@ -185,7 +189,7 @@ def test_installs_after_a_wrong_pull_secret_is_fixed(demo: Demo, mirror: Mirror,
 def test_installs_after_a_missing_pull_secret_is_created(demo: Demo, mirror: Mirror, tmp_path: Path) -> None:
     """Helm times out on the first step, and the events of its pod name the Secret."""
     values = write(tmp_path / "registry.json", layer(mirror))
-    with variant(demo, values, "no-login", parties=("master",), presets=("private-registry",)) as made:
+    with variant(demo, values, "no-login", parties=("master",)) as made:
         namespace = made.namespace("master")
         made.kubectl.ensure_namespace(namespace)
         with pytest.raises(CommandError):

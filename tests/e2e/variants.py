@@ -24,7 +24,8 @@ from testbed.cluster.kubectl import Kubectl
 from testbed.demo.demo import Demo
 from testbed.demo.failure_report import failure_report
 from testbed.demo.kusciaapi import kusciaapi
-from testbed.demo.releases import CHART, ROOT, Release, uninstall
+from testbed.demo.releases import CHART, Release, uninstall
+from tests.chart.render import edited
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 SMALL: dict[str, Any] = {
@@ -45,10 +46,10 @@ class Variant:
         name: short; the namespaces are `v-<name>-master`, `v-<name>-alice`, `v-<name>-bob`, and
             `v-<name>-engines` for engine pods.
         parties: `master`, `alice`, `bob`, or only `master-and-alice`: preset files of values/. `carol`, a third
-            lite, uses the preset of alice.
-        presets: presets on top of each party's preset.
+            lite, uses the presets of alice.
+        presets: presets on top of each party's presets.
         values: additional values of this test, on top of all presets.
-        tables: whether to keep the tables of the presets.
+        tables: whether to keep the example tables.
     """
 
     kubectl: Kubectl
@@ -86,7 +87,8 @@ class Variant:
         """
         release = self.release(party)
         with tempfile.TemporaryDirectory() as directory:
-            files = [self._renamed(Path(directory), name) for name in (party, *(presets or self.presets))]
+            names = (*_party_presets(party), *(presets or self.presets))
+            files = [self._renamed(Path(directory), name) for name in names]
             no_tables = {} if self.tables else NO_TABLES
             for number, layer in enumerate((SMALL, no_tables, self.values, values or {})):
                 files.append(Path(directory, f"layer-{number}.yaml"))
@@ -269,10 +271,10 @@ class Variant:
             names = {"kuscia": preset}
         renames = {old: self.namespace(party) for old, party in names.items()}
         path = directory / f"{preset}.yaml"
-        if preset == "carol":
-            text = (ROOT / "values/alice.yaml").read_text().replace("alice", "carol")
+        if preset.startswith("carol"):
+            text = edited(preset.replace("carol", "alice")).replace("alice", "carol")
         else:
-            text = (ROOT / f"values/{preset}.yaml").read_text()
+            text = edited(preset)
         content = yaml.safe_load(text)
         domains = content.get("master", {}).get("domains", {})
         present = {domain for party in self.parties for domain in party.split("-and-")}
@@ -280,6 +282,11 @@ class Variant:
             del domains[absent]
         path.write_text(json.dumps(_rename(content, renames)))
         return path
+
+
+def _party_presets(party: str) -> tuple[str, ...]:
+    """Return the presets of a party; those of a lite declare its example table in an object store."""
+    return (party,) if party.startswith("master") else (party, "object-store", f"{party}-tables")
 
 
 def _rename(value: Any, renames: Mapping[str, str]) -> Any:

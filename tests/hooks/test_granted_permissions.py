@@ -27,7 +27,9 @@ from tests.hooks.fakes.s3 import FakeS3
 
 MASTER = Scenario("master", ("master",), namespace="kuscia-master")
 ALICE = Scenario("alice", ("alice",), namespace="lite-alice")
-PULL_SECRETS = Scenario("pull secrets", ("alice", "private-registry"), namespace="lite-alice")
+PULL_SECRETS = with_values(
+    "pull secrets", {"global": {"kuscia": {"imagePullSecrets": ["registry"]}}}, "alice", namespace="lite-alice"
+)
 CA_BUNDLE = with_values(
     "CA bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, "alice", namespace="lite-alice"
 )
@@ -201,7 +203,7 @@ def test_check_of_a_master(release: Callable[[Scenario], Release], kuscia: Kusci
 
 @pytest.mark.parametrize(
     "scenario",
-    [ALICE, Scenario("pull secrets", ("alice", "private-registry"), namespace="lite-alice")],
+    [ALICE, PULL_SECRETS],
     ids=lambda found: found.name,
 )
 def test_check_of_a_lite(

@@ -202,7 +202,8 @@ PULL = 'ImagePullBackOff: Back-off pulling image "docker.io/secretflow/kuscia-ho
     ("event", "waiting", "error_id", "advice"),
     [
         (EVENT, "", "job-rejected", "kubectl describe resourcequota"),
-        ("", PULL, "steps-image-pull", "global.kuscia.hooksImage"),
+        ("", PULL, "steps-image-pull", "docker build -t docker.io/secretflow/kuscia-hooks:0.1.0 hooks"),
+        ("", PULL.replace(":0.1.0", ":$(id)"), "steps-image-pull", "docker build -t IMAGE hooks"),
         ("", 'CreateContainerConfigError: secret "x" not found', "job-rejected", "helm upgrade --install kuscia"),
     ],
 )

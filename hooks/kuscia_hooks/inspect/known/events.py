@@ -110,8 +110,8 @@ EVENTS: tuple[LogPattern, ...] = (
         "image-pull",
         r"kuscia-hooks[^\n]*(pull|not found|not present)|(pull|Pull|Image)[^\n]*kuscia-hooks",
         "the image of the steps cannot be pulled: {message}",
-        "{upgrade} --set global.kuscia.hooksImage.repository=<registry>/kuscia-hooks   # build and push it first "
-        "(README.md, Install)",
+        "{upgrade} --set global.kuscia.hooksImage.repository=<registry>/kuscia-hooks   # build and push it first, or "
+        "load it into the nodes (README.md, Install)",
     ),
     LogPattern(
         "image-pull",

@@ -195,12 +195,4 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
 {{- include "kuscia.warning" (dict "id" "runk-shared-namespace" "path" "lite.runk.namespace"
   "text" "engine pods share the namespace of the release, so RunK can read every Secret in it; use a separate namespace in production") }}
 {{- end }}
-{{- if contains "//kuscia.example.com" .Values.master.endpoint }}
-{{- include "kuscia.warning" (dict "id" "placeholder-endpoint" "path" "lite.master.endpoint"
-  "text" "still the placeholder from the preset; set it to the gateway of your master") }}
-{{- end }}
-{{- if and .Values.data.tables (contains "//oss.example.com" (toString .Values.data.source.endpoint)) }}
-{{- include "kuscia.warning" (dict "id" "placeholder-endpoint" "path" "lite.data.source.endpoint"
-  "text" "still the placeholder from the preset; set it to your object store") }}
-{{- end }}
 {{- end -}}

@@ -225,6 +225,27 @@ reports a short one. Takes {host, ctx}.
 {{- end }}
 {{- end -}}
 
+{{/*
+A placeholder of the presets in values/ must be replaced: {path, value}. `value` is a block of values; every text in it
+is checked.
+*/}}
+{{- define "kuscia.check.placeholders" -}}
+{{- $path := .path -}}
+{{- if kindIs "map" .value }}
+{{- range $key, $value := .value }}
+{{- include "kuscia.check.placeholders" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
+{{- end }}
+{{- else if kindIs "slice" .value }}
+{{- range $i, $value := .value }}
+{{- include "kuscia.check.placeholders" (dict "path" (printf "%s[%d]" $path $i) "value" $value) }}
+{{- end }}
+{{- else if contains "replace-me.example" (toString .value) }}
+{{- include "kuscia.error" (dict "id" "placeholder-left" "path" $path "value" (toJson .value)
+  "rule" "must be your own host; replace-me.example is the placeholder of the presets"
+  "example" (printf "%s: %s" $path (replace "replace-me.example" "example.com" (toString .value)))) }}
+{{- end }}
+{{- end -}}
+
 {{/* The rules that apply to both components. Takes the context of the component. */}}
 {{- define "kuscia.check.node" -}}
 {{- $path := .Chart.Name -}}
