@@ -6,6 +6,8 @@ CLUSTER ?= kuscia##           Local cluster name; "current" is your kubeconfig's
 IMAGE_PREFIX ?=##             Registry path to push images to (required with CLUSTER=current)
 KUSCIA_IMAGE ?=##             Kuscia image to test instead of the stand-in, such as docker-archive:kuscia.tar
 CONFIG ?= kuscia.yaml##       Configuration of `make sim`
+N ?= 20000##                 Number of values files of `make fuzz`
+SEED ?= 1##                  Seed of `make fuzz`: the same seed gives the same files
 FIGURES ?=##                  Parts of `make bench`, such as "small start"; default: all
 TESTS ?=##                    Tests of `make pytest`, such as tests/hooks/test_keys.py
 
@@ -96,7 +98,7 @@ SIDE_BY_SIDE := --numprocesses 4
 # Set by test-all: where a run writes its report.
 report =
 
-.PHONY: lint words unit interruptions test-testbed e2e e2e-all test test-all pytest
+.PHONY: lint words unit interruptions fuzz-sample test-testbed e2e e2e-all test test-all pytest
 words: venv ## Check user-facing text against the word list in style/
 	@$(PY) style/check_words.py
 
@@ -112,10 +114,13 @@ lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellche
 
 unit: deps ## Unit and chart tests of the product (under 90 s)
 	helm-unittest --strict charts/kuscia --with-subchart
-	pytest --quiet --numprocesses 2 -m "not cluster and not long and not interruptions" tests $(call report,unit)
+	pytest --quiet --numprocesses 2 -m "not cluster and not long and not interruptions and not fuzz" tests $(call report,unit)
 
 interruptions: deps ## Interrupt each step at each of its writes
 	pytest --quiet --numprocesses 2 -m interruptions tests $(call report,interruptions)
+
+fuzz-sample: deps ## Render 200 generated values files; an API server checks the objects
+	pytest --quiet -m fuzz tests $(call report,fuzz)
 
 test-testbed: deps ## Tests of the test bed that need no cluster
 	pytest --quiet --numprocesses 2 -m "not cluster and not long" testbed $(call report,testbed)
@@ -128,14 +133,18 @@ e2e-all: deps ## All end-to-end tests
 	@$(PY) -m testbed.demo up
 	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests testbed $(call report,e2e)
 
-test: lint unit interruptions test-testbed e2e ## What CI runs
+test: lint unit interruptions fuzz-sample test-testbed e2e ## What CI runs
 
-test-all: lint unit interruptions test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
+test-all: lint unit interruptions fuzz-sample test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
 
 .PHONY: bench
 bench: deps ## Measure the steps (under 15 minutes); results in bench/
 	@$(PY) -m bench --cluster $(CLUSTER) $(FIGURES)
+
+.PHONY: fuzz
+fuzz: deps ## Render N generated values files (an hour for 20000); result in tests/fuzz/last-run.md
+	@$(PY) -m tests.fuzz --files $(N) --seed $(SEED) --report tests/fuzz/last-run.md
 
 pytest: deps ## Run TESTS alone
 	pytest $(TESTS)

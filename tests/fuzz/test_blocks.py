@@ -1,0 +1,112 @@
+"""blocks.yaml: the API server accepts the valid blocks and rejects the invalid ones."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fuzz.api_server import Client, running
+from tests.fuzz.generator import BLOCKS
+
+pytestmark = pytest.mark.fuzz
+# The API server cannot tell: names and paths that the pods of the chart use already, and names it does not check.
+OF_THE_CHART = (
+    {"name": "config", "emptyDir": {}},
+    {"name": "kuscia-config", "emptyDir": {}},
+    {"name": "kuscia", "image": "a"},
+    {"name": "prepare", "image": "a"},
+    {"name": "extra", "mountPath": "/home/kuscia/var/tmp"},
+    {"name": "extra", "mountPath": "/tmp"},
+    "",
+    "A B",
+    {"name": ""},
+    {"name": "A"},
+)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with running() as address:
+        yield Client(address)
+
+
+def _pod(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    containers = [{"name": "main", "image": "a", **(container or {})}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": containers, **spec}}
+
+
+def _policy(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "a"},
+        "spec": {"podSelector": {}, **spec},
+    }
+
+
+def _ingress(tls: Any) -> dict[str, Any]:
+    backend = {"service": {"name": "a", "port": {"number": 80}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "a"},
+        "spec": {"defaultBackend": backend, "tls": [tls]},
+    }
+
+
+def _objects(kind: str, block: Any) -> dict[str, Any]:
+    return {
+        "Affinity": lambda: _pod(affinity=block),
+        "Container": lambda: {**_pod(), "spec": {"containers": [block, {"name": "main", "image": "a"}]}},
+        "EnvFromSource": lambda: _pod({"envFrom": [block]}),
+        "EnvVar": lambda: _pod({"env": [block]}),
+        "HostAlias": lambda: _pod(hostAliases=[block]),
+        "IngressTLS": lambda: _ingress(block),
+        "LocalObjectReference": lambda: _pod(imagePullSecrets=[{"name": block} if isinstance(block, str) else block]),
+        "NetworkPolicyEgressRule": lambda: _policy(egress=[block]),
+        "NetworkPolicyIngressRule": lambda: _policy(ingress=[block]),
+        "NetworkPolicyPeer": lambda: _policy(ingress=[{"from": [block]}]),
+        "NodeSelector": lambda: _pod(nodeSelector=block),
+        "Object": lambda: block,
+        "PodDNSConfig": lambda: _pod(dnsConfig=block),
+        "PodSecurityContext": lambda: _pod(securityContext=block),
+        "Probe": lambda: _pod(
+            {"livenessProbe": {"exec": {"command": ["a"]}} | block if not _handler(block) else block}
+        ),
+        "ResourceRequirements": lambda: _pod({"resources": block}),
+        "SecurityContext": lambda: _pod({"securityContext": block}),
+        "Toleration": lambda: _pod(tolerations=[block]),
+        "TopologySpreadConstraint": lambda: _pod(topologySpreadConstraints=[block]),
+        "Volume": lambda: _pod(volumes=[block]),
+        "VolumeMount": lambda: _pod({"volumeMounts": [block]}, volumes=[{"name": "extra", "emptyDir": {}}]),
+    }[kind]()
+
+
+def _handler(block: Any) -> bool:
+    return bool(set(block) & {"httpGet", "tcpSocket", "exec", "grpc"})
+
+
+def _cases(quality: str) -> list[Any]:
+    return [
+        pytest.param(kind, block, id=f"{kind}-{index}")
+        for kind in BLOCKS
+        for index, block in enumerate(BLOCKS[kind][quality])
+    ]
+
+
+def _refusal(client: Client, kind: str, block: Any) -> str:
+    item = _objects(kind, block)
+    if not isinstance(item, dict):
+        return "not an object"
+    return client.refusal(str(item.get("apiVersion")), str(item.get("kind")), "ns", json.dumps(item))
+
+
+@pytest.mark.parametrize(("kind", "block"), _cases("valid"))
+def test_accepts_valid_blocks(client: Client, kind: str, block: Any) -> None:
+    assert _refusal(client, kind, block) == ""
+
+
+@pytest.mark.parametrize(("kind", "block"), _cases("invalid"))
+def test_rejects_invalid_blocks(client: Client, kind: str, block: Any) -> None:
+    assert block in OF_THE_CHART or _refusal(client, kind, block) != ""
