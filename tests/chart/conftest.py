@@ -14,9 +14,9 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
     return found
 
 
-@pytest.fixture(scope="session")
-def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the -schema-location for kubeconform."""
+@pytest.fixture(scope="session", params=k8s_schemas.VERSIONS)
+def schema_location(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the -schema-location for kubeconform, for each Kubernetes version with definitions."""
     directory: Path = tmp_path_factory.mktemp("schemas")
     operator_schemas.write(directory)
-    return k8s_schemas.write(directory)
+    return k8s_schemas.write(directory, request.param)

@@ -1,17 +1,19 @@
 """JSON schemas of the Kubernetes kinds that the chart renders, so that kubeconform works offline.
 
-`k8s_definitions.json` is extracted from api/openapi-spec/swagger.json of the Go module k8s.io/kubernetes:
+`k8s_definitions/` has one file for each Kubernetes version. They are extracted from the Go module k8s.io/kubernetes:
 
-    module=$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.3
-    python -m tests.chart.k8s_schemas "$module/api/openapi-spec/swagger.json"
+    go mod download k8s.io/kubernetes@v1.26.15 k8s.io/kubernetes@v1.30.14 k8s.io/kubernetes@v1.37.2
+    python -m tests.chart.k8s_schemas "$(go env GOMODCACHE)"/k8s.io/kubernetes@v1.{26.15,30.14,37.2}
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-DEFINITIONS = Path(__file__).parent / "k8s_definitions.json"
+DEFINITIONS = Path(__file__).parent / "k8s_definitions"
+VERSIONS = sorted(path.stem for path in DEFINITIONS.glob("*.json"))
 
 KINDS = {
     ("v1", "ConfigMap"),
@@ -86,15 +88,29 @@ def cut(swagger: dict[str, Any]) -> dict[str, Any]:
     return {"roots": roots, "definitions": reached}
 
 
-def write(directory: Path) -> str:
-    """Write one schema for each kind, and return the -schema-location for kubeconform."""
-    data = json.loads(DEFINITIONS.read_text())
+def write(directory: Path, version: str) -> str:
+    """Write one schema for each kind of a Kubernetes version, and return the -schema-location for kubeconform."""
+    data = json.loads((DEFINITIONS / f"{version}.json").read_text())
     for key, name in data["roots"].items():
         schema = {"$ref": f"#/definitions/{name}", "definitions": data["definitions"]}
         (directory / f"{key.rpartition('/')[2].lower()}.json").write_text(json.dumps(schema))
     return str(directory / "{{ .ResourceKind }}.json")
 
 
+def _extract(module: Path) -> None:
+    """Write the definitions of one version.
+
+    Args:
+        module: directory of the Go module, such as `kubernetes@v1.26.15`.
+    """
+    found = re.search(r"@v(\d+\.\d+)\.\d+$", module.name)
+    if found is None:
+        sys.exit(f"{module}: the name must end with a version, such as kubernetes@v1.26.15")
+    result = cut(json.loads((module / "api/openapi-spec/swagger.json").read_text()))
+    file = DEFINITIONS / f"{found[1]}.json"
+    file.write_text(json.dumps(result, sort_keys=True, separators=(",", ":")) + "\n")
+
+
 if __name__ == "__main__":
-    result = cut(json.loads(Path(sys.argv[1]).read_text()))
-    DEFINITIONS.write_text(json.dumps(result, sort_keys=True, separators=(",", ":")) + "\n")
+    for argument in sys.argv[1:]:
+        _extract(Path(argument))
