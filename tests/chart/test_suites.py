@@ -4,7 +4,7 @@ from tests.chart.render import CHART
 
 
 def test_every_template_has_a_suite() -> None:
-    wanted = {"validate", "notes"}
+    wanted = {"validate", "notes", "images"}
     for path in CHART.glob("charts/*/templates/*.yaml"):
         component = path.parts[-3]
         wanted.add(f"{component}_{path.stem.replace('-', '_')}")

@@ -40,3 +40,17 @@ or a port, or is localhost) is used unchanged; other names are prefixed with glo
 {{- end -}}
 {{- toJson $names -}}
 {{- end -}}
+
+{{/* All images of a component, as a JSON list: Kuscia, the steps, the engines of a master. Takes its context. */}}
+{{- define "kuscia.images" -}}
+{{- $images := list
+  (include "kuscia.image" (dict "ctx" . "image" .Values.image))
+  (include "kuscia.image" (dict "ctx" . "image" .Values.global.kuscia.hooksImage)) -}}
+{{- range $name, $app := .Values.appImages | default dict -}}
+{{- if $app -}}
+{{- $repository := include "kuscia.repository" (dict "ctx" $ "name" $app.image.name) -}}
+{{- $images = append $images (printf "%s:%s" $repository (toString $app.image.tag)) -}}
+{{- end -}}
+{{- end -}}
+{{- $images | uniq | toJson -}}
+{{- end -}}

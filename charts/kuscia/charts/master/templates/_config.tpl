@@ -173,21 +173,7 @@ invitation:
   external: {{ include "master.external" . | fromYaml | default nil | toJson }}
   chartVersion: {{ .Chart.Version | quote }}
   images:
-    {{- include "master.images" . | fromJsonArray | toYaml | nindent 4 }}
-{{- end -}}
-
-{{/* The images that a partner has to be able to pull, as a JSON list: Kuscia, the steps, the engines. */}}
-{{- define "master.images" -}}
-{{- $images := list
-  (include "kuscia.image" (dict "ctx" . "image" .Values.image))
-  (include "kuscia.image" (dict "ctx" . "image" .Values.global.kuscia.hooksImage)) -}}
-{{- range $name, $app := .Values.appImages -}}
-{{- if $app -}}
-{{- $repository := include "kuscia.repository" (dict "ctx" $ "name" $app.image.name) -}}
-{{- $images = append $images (printf "%s:%s" $repository (toString $app.image.tag)) -}}
-{{- end -}}
-{{- end -}}
-{{- $images | uniq | toJson -}}
+    {{- include "kuscia.images" . | fromJsonArray | toYaml | nindent 4 }}
 {{- end -}}
 
 {{/* How partners outside the cluster reach the gateway, as YAML; empty if they cannot. */}}
