@@ -61,21 +61,27 @@ def main() -> int:
             for number, verdict in results:
                 counts[verdict.outcome] += 1
                 if verdict.outcome == FAULT:
+                    if verdict.kind not in faults:
+                        print(f"fault in {arguments.seed}/{number}: {_short(verdict)}", flush=True)
                     faults.setdefault(verdict.kind, []).append((number, verdict))
-            if done % 25 == 0:
+            if done % 5 == 0:
                 print(f"{done * CHUNK} files, {time.monotonic() - began:.0f} s: {_counts(counts)}", flush=True)
         kinds = sorted(faults, key=lambda kind: -len(faults[kind]))
         cases = [Generator().case(arguments.seed, faults[kind][0][0]) for kind in kinds]
         smallest = dict(zip(kinds, pool.map(_shrink, cases, kinds), strict=True))
     for kind in kinds:
         number, verdict = faults[kind][0]
-        print(f"\nFAULT in {len(faults[kind])} files, first {arguments.seed}/{number}: {verdict.detail.strip()[:700]}")
+        print(f"\nFAULT in {len(faults[kind])} files, first {arguments.seed}/{number}: {_short(verdict)}")
         print(smallest[kind].text())
     seconds = time.monotonic() - began
     print(f"{len(numbers)} files of seed {arguments.seed} in {seconds:.0f} s: {_counts(counts)}")
     if arguments.report:
         arguments.report.write_text(_report(arguments.seed, len(numbers), seconds, counts, len(faults)))
     return 1 if faults else 0
+
+
+def _short(verdict: Verdict) -> str:
+    return verdict.detail.strip()[:700]
 
 
 def _counts(counts: Counter[str]) -> str:

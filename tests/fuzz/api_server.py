@@ -1,4 +1,7 @@
-"""A Kubernetes API server without nodes or controllers, for strict dry runs. It starts in seconds and needs no root."""
+"""A Kubernetes API server without nodes or controllers, for strict dry runs. It starts in seconds and needs no root.
+
+It has the kinds of Kubernetes and those of the Prometheus Operator.
+"""
 
 import http.client
 import json
@@ -13,13 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.chart import operator_schemas
 from tests.chart.render import tool
 
-START_SECONDS = 90
+START_SECONDS = 180
+OPERATOR_GROUP = "monitoring.coreos.com"
 # What a cluster would add to the request or look up: namespaces, service accounts, classes.
 ADMISSION_OFF = (
     "DefaultIngressClass,DefaultStorageClass,LimitRanger,MutatingAdmissionWebhook,NamespaceLifecycle,PodSecurity,"
@@ -63,6 +69,31 @@ class Client:
         )
         return "" if status < 300 else str(json.loads(body).get("message", body))
 
+    def define(self, kind: str, schema: dict[str, Any]) -> None:
+        """Create a kind of the Prometheus Operator, and wait until the server has it.
+
+        Raises:
+            RuntimeError: the server rejects the definition.
+        """
+        plural = f"{kind.lower()}s"
+        names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
+        version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _structural(schema)}}
+        crd = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.{OPERATOR_GROUP}"},
+            "spec": {"group": OPERATOR_GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
+        }
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        status, body = self._request("POST", path, json.dumps(crd).encode(), "application/json")
+        if status >= 300:
+            raise RuntimeError(f"{kind}: {json.loads(body).get('message', body)}")
+        deadline = time.monotonic() + START_SECONDS
+        while self._request("GET", f"/apis/{OPERATOR_GROUP}/v1/namespaces/default/{plural}")[0] != 200:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{kind} did not become available")
+            time.sleep(0.1)
+
     def _plural(self, api_version: str, kind: str) -> str:
         if (api_version, kind) not in self._plurals:
             base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
@@ -75,6 +106,13 @@ class Client:
 
     def _request(self, method: str, path: str, body: bytes | None = None, content: str = "") -> tuple[int, bytes]:
         headers = self._headers | ({"Content-Type": content} if content else {})
+        try:
+            return self._send(method, path, body, headers)
+        except (ssl.SSLError, http.client.RemoteDisconnected, ConnectionError):
+            self._connection.close()  # the server closed it; a dry run can be repeated
+            return self._send(method, path, body, headers)
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
         return answer.status, answer.read()
@@ -135,6 +173,8 @@ def running() -> Iterator[Address]:
                     )
             address = Address(port, token, f"{folder}/certs/apiserver.crt")
             _wait(address, folder, dict(zip(commands, started, strict=True)))
+            for kind, schema in json.loads(operator_schemas.DEFINITIONS.read_text()).items():
+                Client(address).define(kind, schema)
             yield address
         finally:
             for process in reversed(started):
@@ -142,6 +182,18 @@ def running() -> Iterator[Address]:
             for process in started:
                 process.wait()
             shutil.rmtree(folder / "etcd", ignore_errors=True)
+
+
+def _structural(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema as custom resources require it: every part with a type, closed by nature."""
+    found = {key: value for key, value in node.items() if key in ("type", "required", "enum")}
+    if "properties" in node:
+        found["properties"] = {name: _structural(part) for name, part in node["properties"].items()}
+    elif isinstance(node.get("additionalProperties"), dict):
+        found["additionalProperties"] = _structural(node["additionalProperties"])
+    if "items" in node:
+        found["items"] = _structural(node["items"])
+    return found if "type" in found else {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def _free_ports(count: int) -> list[int]:

@@ -71,9 +71,7 @@ def _objects(kind: str, block: Any) -> dict[str, Any]:
         "Object": lambda: block,
         "PodDNSConfig": lambda: _pod(dnsConfig=block),
         "PodSecurityContext": lambda: _pod(securityContext=block),
-        "Probe": lambda: _pod(
-            {"livenessProbe": {"exec": {"command": ["a"]}} | block if not _handler(block) else block}
-        ),
+        "Probe": lambda: _pod({"livenessProbe": block if _handler(block) else {"exec": {"command": ["a"]}, **block}}),
         "ResourceRequirements": lambda: _pod({"resources": block}),
         "SecurityContext": lambda: _pod({"securityContext": block}),
         "Toleration": lambda: _pod(tolerations=[block]),
@@ -84,7 +82,8 @@ def _objects(kind: str, block: Any) -> dict[str, Any]:
 
 
 def _handler(block: Any) -> bool:
-    return bool(set(block) & {"httpGet", "tcpSocket", "exec", "grpc"})
+    """Whether a probe says what it does, or is not a probe."""
+    return not isinstance(block, dict) or bool(set(block) & {"httpGet", "tcpSocket", "exec", "grpc"})
 
 
 def _cases(quality: str) -> list[Any]:
