@@ -51,6 +51,7 @@ TEST_SOURCES = {
     "mariadb": Source(HERE / "mariadb", python=False, debian=True),
     "postgres": Source(HERE / "postgres", python=False, debian=True),
     "nginx": Source(HERE / "nginx", python=False, debian=True),
+    "prometheus": Source(HERE / "prometheus", python=False, debian=True),
     "registry": Source(HERE / "registry", python=False, debian=True),
     # Another Kuscia version, for upgrades.
     "kuscia-sim-next": Source(ROOT / "testbed/kuscia-sim", args=("KUSCIA_VERSION=v1.2.0",)),

@@ -4,47 +4,21 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.chart import operator_schemas
 from tests.chart.render import ROOT, find, render, tool
+from tests.monitoring.examples import EXAMPLES, RULES, alerts, dashboard, dashboard_queries, groups
 
-EXAMPLES = ROOT / "examples/monitoring"
-RULES = EXAMPLES / "kuscia.rules.yaml"
 RULES_TEST = Path(__file__).parent / "kuscia.rules.test.yaml"
-# Grafana replaces these before it sends a query.
-VARIABLES = {"$__rate_interval": "5m", "$namespace": ".*", "$domain": ".*"}
 OPERATORS = {"unless", "group_left"}
 
 
 def promtool(*arguments: str | Path) -> None:
     done = subprocess.run([tool("promtool"), *arguments], text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def groups() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
-    return found
-
-
-def alerts() -> dict[str, dict[str, Any]]:
-    return {rule["alert"]: rule for group in groups() for rule in group["rules"]}
-
-
-def dashboard() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((EXAMPLES / "dashboard.json").read_text())
-    return found
-
-
-def dashboard_queries() -> list[str]:
-    """Return the queries of all panels, as Prometheus receives them."""
-    queries = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
-    for name, value in VARIABLES.items():
-        queries = [query.replace(name, value) for query in queries]
-    return queries
 
 
 def metrics(query: str) -> set[str]:

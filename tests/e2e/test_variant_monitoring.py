@@ -1,0 +1,136 @@
+"""Prometheus scrapes master and lites through a PodMonitor, a ServiceMonitor and the example without the operator."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.cluster.kubectl import CommandError
+from testbed.demo.demo import Demo
+from testbed.servers.prometheus import Prometheus, discovered, scrape_job, targets
+from tests.chart import operator_schemas
+from tests.e2e.variants import Variant, variant
+from tests.e2e.waiting import eventually
+from tests.monitoring.examples import EXAMPLES, RULES, alerts, dashboard_queries
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+NAMESPACE = "v-monitoring-prometheus"
+ADMITTED = {"metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}]}
+VALUES = {"networkPolicy": ADMITTED}
+MONITOR = {"enabled": True, "interval": "1s", "relabelings": [{"targetLabel": "team", "replacement": "a"}]}
+DOMAINS = {"master": "kuscia-system", "alice": "alice", "bob": "bob"}
+
+
+def _definition(kind: str) -> dict[str, Any]:
+    """Return a custom resource definition with the operator's fields; it prunes all others, as the operator's does."""
+    plural = f"{kind.lower()}s"
+    schema = json.loads(operator_schemas.DEFINITIONS.read_text())[kind]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _structural(schema)}}
+            ],
+        },
+    }
+
+
+def _structural(schema: Any) -> Any:
+    """Return a schema as the API server requires it: every field has a type, and no object rejects other keys."""
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: value for key, value in schema.items() if key in ("type", "enum", "required")}
+    if "properties" in schema:
+        found["properties"] = {key: _structural(value) for key, value in schema["properties"].items()}
+    elif isinstance(schema.get("additionalProperties"), dict):
+        found["additionalProperties"] = _structural(schema["additionalProperties"])
+    if "items" in schema:
+        found["items"] = _structural(schema["items"])
+    if "type" not in found:
+        found["x-kubernetes-preserve-unknown-fields"] = True
+    return found
+
+
+@pytest.fixture(scope="module")
+def parties(demo: Demo, images: Path) -> Iterator[Variant]:
+    """Master with a PodMonitor, alice with a ServiceMonitor, bob without monitor."""
+    assert demo.local is not None, "the test deletes the custom resource definitions of the operator"
+    kubectl = demo.kubectl
+    definitions = [_definition(kind) for kind in ("PodMonitor", "ServiceMonitor")]
+    names = [definition["metadata"]["name"] for definition in definitions]
+    kubectl.run("delete", "crd", *names, "--ignore-not-found")
+    with variant(demo, images, "monitoring", parties=tuple(DOMAINS)) as made:
+        values = {"master": {**VALUES, "metrics": {"podMonitor": MONITOR}}}
+        with pytest.raises(CommandError, match='no matches for kind "PodMonitor"'):
+            made.install("master", values=values)
+        kubectl.apply("\n---\n".join(map(json.dumps, definitions)))
+        try:
+            kubectl.run("wait", "crd", *names, "--for=condition=Established", "--timeout=60s")
+            made.install("master", values=values)
+            made.install("alice", values={"lite": {**VALUES, "metrics": {"serviceMonitor": MONITOR}}})
+            made.install("bob", values={"lite": VALUES})
+            yield made
+        finally:
+            kubectl.run("delete", "crd", *names)
+
+
+@pytest.fixture(scope="module")
+def prometheus(demo: Demo, parties: Variant) -> Iterator[Prometheus]:
+    kubectl = demo.kubectl
+    monitors = [
+        *kubectl.get("podmonitors", "-n", parties.namespace("master"))["items"],
+        *kubectl.get("servicemonitors", "-n", parties.namespace("alice"))["items"],
+    ]
+    assert len(monitors) == 2
+    jobs = [scrape_job(monitor, targets(kubectl, monitor)) for monitor in monitors]
+    (example,) = yaml.safe_load((EXAMPLES / "scrape.yaml").read_text())["scrape_configs"]
+    jobs.append(discovered(example, kubectl.get("pods", "-n", parties.namespace("bob"))["items"]))
+    made = Prometheus(kubectl, NAMESPACE, demo.bring(["prometheus"])["prometheus"])
+    made.remove()
+    try:
+        made.start(jobs, RULES.read_text())
+        yield made
+    finally:
+        made.remove()
+
+
+def test_scrapes_every_domain(prometheus: Prometheus, parties: Variant) -> None:
+    wanted = {(domain, parties.namespace(party)): 1.0 for party, domain in DOMAINS.items()}
+
+    def found() -> bool:
+        samples = prometheus.query('up{job="kuscia"}')
+        return {(labels["kuscia_chart_domain"], labels["namespace"]): value for labels, value in samples} == wanted
+
+    eventually(found, 60, "up of all domains")
+
+
+def test_samples_have_the_labels_of_the_target(prometheus: Prometheus, parties: Variant) -> None:
+    samples = {labels["kuscia_chart_domain"]: labels for labels, _ in prometheus.query("node_load1 >= 0")}
+    assert samples.keys() == set(DOMAINS.values())
+    assert samples["alice"]["pod"] == parties.pod("alice")["metadata"]["name"]
+    assert (samples["kuscia-system"]["team"], samples["alice"]["team"]) == ("a", "a")
+    assert "team" not in samples["bob"]
+
+
+def test_evaluates_the_alert_rules(prometheus: Prometheus) -> None:
+    def evaluated() -> bool:
+        (group,) = prometheus.call("rules")["groups"]
+        return {rule["name"] for rule in group["rules"] if rule["health"] == "ok"} == set(alerts())
+
+    eventually(evaluated, 60, "evaluation of the alert rules")
+    firing = [labels["alertname"] for labels, _ in prometheus.query('ALERTS{alertstate="firing"}')]
+    assert firing == []
+
+
+@pytest.mark.parametrize("query", dashboard_queries())
+def test_answers_the_queries_of_the_dashboard(prometheus: Prometheus, query: str) -> None:
+    assert prometheus.call("query", query=query)["resultType"] == "vector"
