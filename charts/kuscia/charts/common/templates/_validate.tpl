@@ -263,8 +263,25 @@ is checked.
 {{- end }}
 {{- include "kuscia.check.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
 {{- include "kuscia.check.reservedPodKeys" . }}
-{{- include "kuscia.check.externalService" . }}
-{{- include "kuscia.check.monitoring" . }}
+{{- /* Values that exclude each other. */}}
+{{- $external := $values.service.external }}
+{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
+{{- if and $external.enabled (eq $external.type "NodePort") (get $external $key) }}
+{{- include "kuscia.error" (dict "id" "load-balancer-only" "path" (printf "%s.service.external.%s" $path $key) "value" (toJson (get $external $key))
+  "rule" "must not be set for type NodePort; restrict access with a firewall, or with networkPolicy.gatewayFrom and externalTrafficPolicy: Local"
+  "example" (printf "%s.service.external.type: LoadBalancer" $path)) }}
+{{- end }}
+{{- end }}
+{{- if and $values.metrics.podMonitor.enabled $values.metrics.serviceMonitor.enabled }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.metrics.serviceMonitor.enabled" $path) "value" "true"
+  "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
+  "example" (printf "%s.metrics.serviceMonitor.enabled: false" $path)) }}
+{{- end }}
+{{- if not (or (kindIs "invalid" $values.pdb.minAvailable) (kindIs "invalid" $values.pdb.maxUnavailable)) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.pdb.maxUnavailable" $path) "value" (toJson $values.pdb.maxUnavailable)
+  "rule" (printf "must not be set together with %s.pdb.minAvailable" $path)
+  "example" (printf "%s.pdb.maxUnavailable: null" $path)) }}
+{{- end }}
 {{- if $values.ingress.enabled }}
 {{- include "kuscia.check.ingress" . }}
 {{- end }}
@@ -287,34 +304,6 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
   "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* Values that exclude each other. Takes the context of the component. */}}
-{{- define "kuscia.check.monitoring" -}}
-{{- $path := .Chart.Name -}}
-{{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.metrics.serviceMonitor.enabled" $path) "value" "true"
-  "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
-  "example" (printf "%s.metrics.serviceMonitor.enabled: false" $path)) }}
-{{- end }}
-{{- if not (or (kindIs "invalid" .Values.pdb.minAvailable) (kindIs "invalid" .Values.pdb.maxUnavailable)) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.pdb.maxUnavailable" $path) "value" (toJson .Values.pdb.maxUnavailable)
-  "rule" (printf "must not be set together with %s.pdb.minAvailable" $path)
-  "example" (printf "%s.pdb.maxUnavailable: null" $path)) }}
-{{- end }}
-{{- end -}}
-
-{{/* The API server rejects these fields for a NodePort. Takes the context of the component. */}}
-{{- define "kuscia.check.externalService" -}}
-{{- $path := printf "%s.service.external" .Chart.Name -}}
-{{- $external := .Values.service.external -}}
-{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
-{{- if and $external.enabled (eq $external.type "NodePort") (get $external $key) }}
-{{- include "kuscia.error" (dict "id" "load-balancer-only" "path" (printf "%s.%s" $path $key) "value" (toJson (get $external $key))
-  "rule" "must not be set for type NodePort; restrict access with a firewall, or with networkPolicy.gatewayFrom and externalTrafficPolicy: Local"
-  "example" (printf "%s.type: LoadBalancer" $path)) }}
 {{- end }}
 {{- end }}
 {{- end -}}
