@@ -2,12 +2,13 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.chart.render import PRESETS, ROOT, find, pod_template, render
+from tests.chart.render import PRESETS, ROOT, find, pod_template, render, tool
 
 PAGES = ["variants.md", "variants.zh-CN.md"]
 
@@ -103,3 +104,30 @@ def test_values_for_a_quota_set_all_resources(page: str) -> None:
             )
             checked += 1
     assert checked > 8
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_images_are_copied_to_the_registry_of_the_site(page: str, tmp_path: Path) -> None:
+    """An image that the machine has, such as the one of the steps, is not pulled."""
+    (block,) = re.findall(r"^```sh\n(images\(\).*?)^```$", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "charts").symlink_to(ROOT / "charts")
+    (tmp_path / "values").mkdir()
+    (tmp_path / "values/master.yaml").write_text((PRESETS / "master.yaml").read_text())
+    registry = "registry.example.com/mirror"
+    (tmp_path / "values/site.yaml").write_text(f"global: {{kuscia: {{imageRegistry: {registry}}}}}")
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/sh\necho "$*" >> calls\n[ "$1 $2" != "image inspect" ] || case $3 in *hooks*) ;; *) exit 1 ;; esac'
+    )
+    docker.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{Path(tool('helm')).parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=tmp_path, env=env, check=True)
+    calls = [call.split() for call in (tmp_path / "calls").read_text().splitlines()]
+    pushed = [call[1] for call in calls if call[0] == "push"]
+    assert pushed == (tmp_path / "mirrored.txt").read_text().split()
+    assert len(pushed) == 3
+    assert all(image.startswith(f"{registry}/secretflow/") for image in pushed)
+    assert [call[1:] for call in calls if call[0] == "tag"] == [
+        list(pair) for pair in zip((tmp_path / "images.txt").read_text().split(), pushed, strict=True)
+    ]
+    assert len([call for call in calls if call[0] == "pull"]) == 2

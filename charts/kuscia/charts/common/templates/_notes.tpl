@@ -30,7 +30,7 @@
     {{- end }}
   {{- if .Release.IsUpgrade }}
   Objects in Kuscia that left the values are kept, and status lists them. To delete them:
-    helm upgrade {{ .Release.Name }} ./charts/kuscia -n {{ $ns }} --reuse-values --set {{ include (printf "%s.prune" .Chart.Name) . }}
+    helm upgrade {{ .Release.Name }} ./charts/kuscia -n {{ $ns }} --reuse-values --set {{ ternary "master.prune.domains=true,master.prune.routes=true,master.prune.appImages=true" "lite.data.prune=true" (eq .Chart.Name "master") }}
   {{- end }}
   An uninstall keeps these objects, and the next install reuses them. To delete the domain permanently:
     kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
@@ -47,15 +47,6 @@
 {{/* The kubectl command for the cluster where engine pods run. */}}
 {{- define "kuscia.enginesCluster" -}}
 kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{ .Values.runk.kubeconfigSecret }}>{{ end }}
-{{- end -}}
-
-{{/* The options of helm that delete what left the values. */}}
-{{- define "master.prune" -}}
-master.prune.domains=true,master.prune.routes=true,master.prune.appImages=true
-{{- end -}}
-
-{{- define "lite.prune" -}}
-lite.data.prune=true
 {{- end -}}
 
 {{- define "kuscia.notes.master" }}
