@@ -98,7 +98,7 @@ SIDE_BY_SIDE := --numprocesses 4
 # Set by test-all: where a run writes its report.
 report =
 
-.PHONY: lint words unit interruptions fuzz-sample test-testbed e2e e2e-all test test-all pytest
+.PHONY: lint words unit interruptions fuzz-sample test-testbed e2e e2e-all e2e-older test test-all pytest
 words: venv ## Check user-facing text against the word list in style/
 	@$(PY) style/check_words.py
 
@@ -133,9 +133,16 @@ e2e-all: deps ## All end-to-end tests
 	@$(PY) -m testbed.demo up
 	pytest -v -m "cluster or long" $(SIDE_BY_SIDE) tests testbed $(call report,e2e)
 
+OLDER := kuscia-older
+e2e-older: deps ## The demo and the quicker end-to-end tests on Kubernetes 1.26
+	@$(PY) -m testbed.cluster up --name $(OLDER) --kubernetes 1.26
+	@CLUSTER=$(OLDER) $(PY) -m testbed.demo up
+	CLUSTER=$(OLDER) pytest -v -m "cluster and not long" $(SIDE_BY_SIDE) tests $(call report,e2e-older)
+	@$(PY) -m testbed.cluster down --name $(OLDER)
+
 test: lint unit interruptions fuzz-sample test-testbed e2e ## What CI runs
 
-test-all: lint unit interruptions fuzz-sample test-testbed e2e-all ## test, and the long end-to-end tests; reports in build/reports
+test-all: lint unit interruptions fuzz-sample test-testbed e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
 
 .PHONY: bench

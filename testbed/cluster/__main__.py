@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from . import lifecycle, preflight, toolchain
+from . import lifecycle, preflight, toolchain, versions
 from .errors import ClusterError
 from .names import DEFAULT_NAME, NAME_RULE, Names
 from .status import report
@@ -34,9 +34,14 @@ def main() -> None:
 
 @main.command()
 @named
-def up(names: Names) -> None:
+@click.option(
+    "--kubernetes",
+    type=click.Choice(sorted(versions.BUILDS)),
+    help=f"Minor version of Kubernetes.  [default: that of the existing cluster, or {versions.DEFAULT}]",
+)
+def up(names: Names, kubernetes: str | None) -> None:
     """Start or repair the cluster; do nothing if it is healthy."""
-    lifecycle.up(names)
+    lifecycle.up(names, kubernetes)
 
 
 @main.command()
@@ -74,8 +79,8 @@ def env(names: Names) -> None:
 @main.command()
 @click.argument("tools", nargs=-1, type=click.Choice(sorted(toolchain.TOOLS)))
 def tools(tools: tuple[str, ...]) -> None:
-    """Build the command-line tools (all by default) and print the directory they are in."""
-    click.echo(toolchain.ensure(tools or toolchain.TOOLS))
+    """Build the command-line tools (by default all except another Kubernetes) and print the directory they are in."""
+    click.echo(toolchain.ensure(tools or toolchain.DEFAULT_TOOLS))
 
 
 def run() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from . import namespaces, probes, toolchain
+from . import namespaces, probes, toolchain, versions
 from .names import Names
 from .processes import Daemon
 
@@ -22,13 +22,25 @@ def all_daemons(names: Names) -> list[list[Daemon]]:
     return [
         [etcd(names), containerd(names)],
         [apiserver(names), gate(names), forwarder(names)],
-        [controller_manager(names), scheduler(names), proxy(names), coredns(names), kubelet(names)],
+        [
+            controller_manager(names),
+            scheduler(names),
+            proxy(names),
+            network_policies(names),
+            coredns(names),
+            kubelet(names),
+        ],
     ]
 
 
 def _tool(name: str) -> str:
     """Absolute path of the current build; it carries the version, so that a new build restarts a daemon."""
     return str((toolchain.bin_dir() / name).resolve())
+
+
+def _kubernetes(names: Names, program: str) -> str:
+    """Absolute path of a program of the Kubernetes that the cluster runs."""
+    return _tool(program + versions.of(names).suffix)
 
 
 def _system(name: str) -> str:
@@ -64,7 +76,7 @@ def apiserver(names: Names) -> Daemon:
     return Daemon(
         "kube-apiserver",
         (
-            _tool("kube-apiserver"),
+            _kubernetes(names, "kube-apiserver"),
             "--etcd-servers=http://127.0.0.1:2379",
             "--secure-port=6443",
             f"--advertise-address={names.node_address}",
@@ -124,7 +136,7 @@ def controller_manager(names: Names) -> Daemon:
     return Daemon(
         "kube-controller-manager",
         (
-            _tool("kube-controller-manager"),
+            _kubernetes(names, "kube-controller-manager"),
             f"--kubeconfig={config}",
             f"--authentication-kubeconfig={config}",
             f"--authorization-kubeconfig={config}",
@@ -149,7 +161,7 @@ def scheduler(names: Names) -> Daemon:
     return Daemon(
         "kube-scheduler",
         (
-            _tool("kube-scheduler"),
+            _kubernetes(names, "kube-scheduler"),
             f"--kubeconfig={config}",
             f"--authentication-kubeconfig={config}",
             f"--authorization-kubeconfig={config}",
@@ -166,7 +178,7 @@ def proxy(names: Names) -> Daemon:
     return Daemon(
         "kube-proxy",
         (
-            _tool("kube-proxy"),
+            _kubernetes(names, "kube-proxy"),
             f"--kubeconfig={_kubeconfig(names, 'kube-proxy')}",
             "--proxy-mode=iptables",
             f"--hostname-override={names.name}",
@@ -181,6 +193,20 @@ def proxy(names: Names) -> Daemon:
             "--v=1",
         ),
         lambda: probes.unhealthy(names, "http://127.0.0.1:10256/healthz"),
+    )
+
+
+def network_policies(names: Names) -> Daemon:
+    health = "127.0.0.1:10260"
+    return Daemon(
+        "network-policies",
+        (
+            _tool("network-policies"),
+            f"--kubeconfig={_kubeconfig(names, 'network-policies')}",
+            f"--hostname-override={names.name}",
+            f"--health-bind-address={health}",
+        ),
+        lambda: probes.unhealthy(names, f"http://{health}/healthz"),
     )
 
 
@@ -273,7 +299,8 @@ oom_score = 0
 def kubelet(names: Names) -> Daemon:
     resolv = names.config / "resolv.conf"
     config = names.config / "kubelet.yaml"
-    settings = {
+    socket = "unix:///run/containerd/containerd.sock"
+    settings: dict[str, object] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -284,10 +311,8 @@ def kubelet(names: Names) -> Daemon:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": str(names.pki / "kubelet.crt"),
         "tlsPrivateKeyFile": str(names.pki / "kubelet.key"),
-        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": names.cgroup,
-        "failCgroupV1": False,
         "failSwapOn": False,
         "clusterDNS": [str(names.node_address)],
         "clusterDomain": CLUSTER_DOMAIN,
@@ -297,8 +322,6 @@ def kubelet(names: Names) -> Daemon:
         # Images were imported and cannot be pulled again: a full disk must not cost them or the pods.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        # Nor is an image to be asked for again because a test has pulled the same one with a Secret.
-        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "evictionHard": {
             "memory.available": "1Mi",
             "nodefs.available": "0%",
@@ -312,14 +335,23 @@ def kubelet(names: Names) -> Daemon:
         "shutdownGracePeriod": "0s",
         "logging": {"verbosity": 1},
     }
+    flags = [f"--container-runtime-endpoint={socket}"] if versions.older_than(names, 27) else []
+    if not flags:
+        settings["containerRuntimeEndpoint"] = socket
+    if not versions.older_than(names, 31):
+        settings["failCgroupV1"] = False
+    if not versions.older_than(names, 35):
+        # An image must not be pulled again because a test has pulled the same one with a Secret.
+        settings["imagePullCredentialsVerificationPolicy"] = "NeverVerify"
     return Daemon(
         "kubelet",
         (
-            _tool("kubelet"),
+            _kubernetes(names, "kubelet"),
             f"--config={config}",
             f"--kubeconfig={_kubeconfig(names, 'kubelet-client')}",
             f"--hostname-override={names.name}",
             f"--node-ip={names.node_address}",
+            *flags,
         ),
         lambda: probes.unhealthy(names, "http://127.0.0.1:10248/healthz"),
         {config: yaml.safe_dump(settings, sort_keys=False), resolv: f"nameserver {names.node_address}\n"},

@@ -21,6 +21,7 @@ from . import (
     probes,
     processes,
     toolchain,
+    versions,
 )
 from .errors import CannotRunHere, ClusterError
 from .names import Names
@@ -35,25 +36,30 @@ def say(text: str) -> None:
     print(text, flush=True, file=sys.stderr)
 
 
-def up(names: Names) -> None:
+def up(names: Names, kubernetes: str | None = None) -> None:
     """Start the cluster, repair it, or do nothing if it is healthy.
 
     An existing cluster that cannot be repaired is recreated, with a message.
 
+    Args:
+        kubernetes: minor version to run, a key of versions.BUILDS. By default that of the existing cluster, or the
+            newest.
+
     Raises:
-        ClusterError: a daemon does not start.
+        ClusterError: a daemon does not start, or the cluster runs another version.
         CannotRunHere: the machine does not meet the requirements.
     """
     preflight.check_user()
     with locked(names):
-        toolchain.ensure(toolchain.CLUSTER_TOOLS)
+        version = versions.resolve(names, kubernetes)
+        toolchain.ensure((*toolchain.CLUSTER_TOOLS, versions.BUILDS[version].name))
         if unhealthy(names) == []:
             say(f"cluster {names.name} is up; KUBECONFIG={names.kubeconfig}")
             return
         preflight.check_machine(names)
         existed = names.state.exists()
         try:
-            _bring_up(names)
+            _bring_up(names, version)
         except CannotRunHere:
             raise
         except ClusterError as error:
@@ -61,7 +67,7 @@ def up(names: Names) -> None:
                 raise
             say(f"{error}\ncluster {names.name} cannot be repaired: recreating it")
             _tear_down(names)
-            _bring_up(names)
+            _bring_up(names, version)
 
 
 def down(names: Names) -> None:
@@ -108,7 +114,7 @@ def node_not_ready(names: Names) -> str | None:
     return f"node {names.name}: no condition Ready yet"
 
 
-def _bring_up(names: Names) -> None:
+def _bring_up(names: Names, version: str) -> None:
     began = time.monotonic()
     if not namespaces.exist(names):
         if names.state.exists() or names.run.exists():
@@ -116,6 +122,7 @@ def _bring_up(names: Names) -> None:
         _clear_run(names)
         say(f"starting cluster {names.name}: node {names.node_address}, API server {names.loopback_url}")
         names.state.mkdir(parents=True, exist_ok=True)
+        versions.record(names, version)
         names.run.mkdir(parents=True, exist_ok=True)
         namespaces.create(names)
     cgroups.create(names)
@@ -126,7 +133,8 @@ def _bring_up(names: Names) -> None:
         _start(names, [daemon for daemon in group if daemon not in running])
         _start(names, [daemon for daemon in running if not _recovers(daemon)])
         processes.wait_healthy(names, group)
-    _bootstrap(names)
+        if any(daemon.name == "kube-apiserver" for daemon in group):
+            _bootstrap(names)  # includes permissions of the daemons that follow
     _wait_node(names)
     say(f"cluster {names.name} is up after {time.monotonic() - began:.0f} s; KUBECONFIG={names.kubeconfig}")
 

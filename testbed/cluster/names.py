@@ -128,6 +128,11 @@ class Names:
         return self.state / "logs"
 
     @property
+    def kubernetes_version(self) -> Path:
+        """File with the minor version of Kubernetes that the cluster runs."""
+        return self.state / "kubernetes-version"
+
+    @property
     def kubeconfig(self) -> Path:
         """For the user: cluster-admin through the loopback port."""
         return self.state / "kubeconfig"

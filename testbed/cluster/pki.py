@@ -23,6 +23,7 @@ CLIENTS: dict[str, tuple[str, str | None]] = {
     "kube-scheduler": ("system:kube-scheduler", None),
     "kube-proxy": ("system:kube-proxy", None),
     "coredns": ("system:coredns", None),
+    "network-policies": ("system:network-policies", None),
     "apiserver-kubelet-client": ("kube-apiserver-kubelet-client", None),
 }
 

@@ -35,6 +35,9 @@ KERNEL_TRIALS = {
         "iptables -A FORWARD -m comment --comment x -m mark --mark 1 -m conntrack --ctstate NEW "
         "-m statistic --mode random --probability 0.5 -j ACCEPT"
     ),
+    "iptables target NFQUEUE (module xt_NFQUEUE)": (
+        "iptables -t mangle -A FORWARD -m conntrack --ctstate NEW -j NFQUEUE --queue-num 1"
+    ),
     "netfilter on bridges (module br_netfilter)": "test -e /proc/sys/net/bridge/bridge-nf-call-iptables",
     "overlay file systems (module overlay)": (
         'mkdir "$TRIAL/lower" "$TRIAL/upper" "$TRIAL/work" "$TRIAL/merged" && '

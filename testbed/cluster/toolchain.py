@@ -35,6 +35,7 @@ class Tool:
         minutes: build time on 2 cores with empty caches.
         stamps: linker symbols that receive the version; `{v}` is v1.2.3, `{major}` and `{minor}` its parts.
         rename: name that `go build` gives the only binary, if it differs from ours.
+        suffix: what the links in `bin_dir` add to the names of the binaries: another tool has the same ones.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Tool:
     minutes: float
     stamps: tuple[tuple[str, str], ...] = ()
     rename: str | None = None
+    suffix: str = ""
 
     @property
     def source(self) -> Path:
@@ -66,31 +68,22 @@ class Tool:
         return " ".join(["-s -w", *stamps])
 
 
+KUBERNETES_DAEMONS = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet")
+KUBERNETES_STAMPS = (
+    ("k8s.io/component-base/version.gitVersion", "{v}"),
+    ("k8s.io/component-base/version.gitMajor", "{major}"),
+    ("k8s.io/component-base/version.gitMinor", "{minor}"),
+    ("k8s.io/client-go/pkg/version.gitVersion", "{v}"),
+)
 TOOLS = {
     tool.name: tool
     for tool in (
-        Tool(
-            "kubernetes",
-            (
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-proxy",
-                "kube-scheduler",
-                "kubectl",
-                "kubelet",
-            ),
-            "k8s.io/kubernetes",
-            7,
-            (
-                ("k8s.io/component-base/version.gitVersion", "{v}"),
-                ("k8s.io/component-base/version.gitMajor", "{major}"),
-                ("k8s.io/component-base/version.gitMinor", "{minor}"),
-                ("k8s.io/client-go/pkg/version.gitVersion", "{v}"),
-            ),
-        ),
+        Tool("kubernetes", (*KUBERNETES_DAEMONS, "kubectl"), "k8s.io/kubernetes", 7, KUBERNETES_STAMPS),
+        Tool("kubernetes-1.26", KUBERNETES_DAEMONS, "k8s.io/kubernetes", 7, KUBERNETES_STAMPS, suffix="-1.26"),
         Tool("etcd", ("etcd",), "go.etcd.io/etcd/server/v3", 0.5, rename="server"),
         Tool("coredns", ("coredns",), "github.com/coredns/coredns", 2),
         Tool("pause", ("pause",), None, 0.1),
+        Tool("network-policies", ("network-policies",), "sigs.k8s.io/kube-network-policies", 1),
         Tool(
             "helm",
             ("helm",),
@@ -117,7 +110,9 @@ TOOLS = {
         ),
     )
 }
-CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause")
+CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause", "network-policies")
+# Built by default; another Kubernetes is built when a cluster runs it.
+DEFAULT_TOOLS = tuple(name for name, tool in TOOLS.items() if not tool.suffix)
 
 
 def bin_dir() -> Path:
@@ -125,7 +120,7 @@ def bin_dir() -> Path:
     return cache_root() / "bin"
 
 
-def ensure(names: Iterable[str] = TOOLS, *, out: object = sys.stderr) -> Path:
+def ensure(names: Iterable[str] = DEFAULT_TOOLS, *, out: object = sys.stderr) -> Path:
     """Build the tools of `names` that are not built yet; return `bin_dir()`.
 
     Raises:
@@ -143,7 +138,7 @@ def ensure(names: Iterable[str] = TOOLS, *, out: object = sys.stderr) -> Path:
                     _build(tool, target, go)
     for tool, target in targets.items():
         for binary in tool.binaries:
-            _link(bin_dir() / binary, target / binary)
+            _link(bin_dir() / (binary + tool.suffix), target / binary)
     return bin_dir()
 
 

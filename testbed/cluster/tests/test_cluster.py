@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.cluster import archives, cgroups, components, lifecycle, namespaces, preflight, processes
+from testbed.cluster import archives, cgroups, components, lifecycle, namespaces, preflight, processes, versions
 from testbed.cluster.errors import CannotRunHere, ClusterError
 from testbed.cluster.local import Cluster
 from testbed.cluster.names import Names
@@ -48,7 +48,7 @@ def pid(cluster: Cluster, daemon: str) -> int:
     return int(json.loads((cluster.names.pids / f"{daemon}.json").read_text())["pid"])
 
 
-def web(cluster: Cluster) -> None:
+def web(cluster: Cluster, name: str = "web") -> None:
     """Runs a small web server on a dynamic volume, behind a Service, until it is ready."""
     volumes = [
         {"name": f"machine{i}", "hostPath": {"path": path}} for i, path in enumerate(MACHINE_DIRS)
@@ -65,26 +65,26 @@ def web(cluster: Cluster) -> None:
         "terminationGracePeriodSeconds": 1,
         "securityContext": {"runAsUser": 0},
         "containers": [container],
-        "volumes": [*volumes, {"name": "data", "persistentVolumeClaim": {"claimName": "web"}}],
+        "volumes": [*volumes, {"name": "data", "persistentVolumeClaim": {"claimName": name}}],
     }
-    labels = {"app": "web"}
+    labels = {"app": name}
     objects: list[dict[str, object]] = [
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "web"},
+            "metadata": {"name": name},
             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
         },
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": "web"},
+            "metadata": {"name": name},
             "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]},
         },
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": "web"},
+            "metadata": {"name": name},
             "spec": {
                 "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels}, "spec": pod},
@@ -92,12 +92,12 @@ def web(cluster: Cluster) -> None:
         },
     ]
     kubectl(cluster, "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl(cluster, "rollout", "status", f"deployment/{name}", "--timeout=60s")
 
 
-def in_pod(cluster: Cluster, program: str) -> str:
-    """Output of a Python program run in the web server's pod."""
-    return kubectl(cluster, "exec", "-i", "deployment/web", "--", "/usr/bin/python3", "-", input=program)
+def in_pod(cluster: Cluster, program: str, name: str = "web") -> str:
+    """Output of a Python program run in a web server's pod."""
+    return kubectl(cluster, "exec", "-i", f"deployment/{name}", "--", "/usr/bin/python3", "-", input=program)
 
 
 def serves(cluster: Cluster, seconds: float = 90) -> None:
@@ -274,6 +274,52 @@ def test_pod_security_labels_are_enforced(cluster: Cluster) -> None:
     )  # fmt: skip
     assert 'violates PodSecurity "restricted' in done.stderr
     kubectl(cluster, "delete", "namespace", "restricted")
+
+
+@pytest.mark.long
+def test_network_policies_are_enforced(cluster: Cluster) -> None:
+    """For new connections between pods, through a Service too. The node reaches every pod."""
+    web(cluster, "client")
+    spec = {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"}, "spec": spec}
+    address = kubectl(cluster, "get", "pod", "-l", "app=web", "-o", "jsonpath={.items[0].status.podIP}")
+    program = f"""
+import urllib.request
+for url in "http://web", "http://{address}:8000":
+    try:
+        print(urllib.request.urlopen(url, timeout=3).status)
+    except OSError:
+        print("dropped")
+"""
+    try:
+        assert in_pod(cluster, program, "client").split() == ["200", "200"]
+        kubectl(cluster, "apply", "-f", "-", input=json.dumps(policy))
+        assert in_pod(cluster, program, "client").split() == ["dropped", "dropped"]
+        client = [{"from": [{"podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"port": 8000}]}]
+        kubectl(cluster, "apply", "-f", "-", input=json.dumps(policy | {"spec": spec | {"ingress": client}}))
+        assert in_pod(cluster, program, "client").split() == ["200", "200"]
+    finally:
+        kubectl(cluster, "delete", "networkpolicy", "web", "--ignore-not-found")
+        kubectl(cluster, "delete", "deployment,service,pvc", "client")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", sorted(versions.BUILDS))
+def test_runs_each_kubernetes_version(version: str) -> None:
+    """Later commands use the version that the cluster was created with; another one is rejected."""
+    name = "clutest-old"
+    command("up", "--kubernetes", version, name=name)
+    try:
+        command("up", name=name)
+        found = json.loads(kubectl(Cluster(name), "version", "-o", "json"))["serverVersion"]["gitVersion"]
+        assert found.startswith(f"v{version}.")
+        web(Cluster(name))
+        serves(Cluster(name))
+        (other,) = versions.BUILDS.keys() - {version}
+        command("up", "--kubernetes", other, name=name, code=1)
+        command("status", name=name)
+    finally:
+        command("down", name=name)
 
 
 @pytest.mark.long
