@@ -16,6 +16,7 @@ import yaml
 from tests.chart.k8s_schemas import strip
 
 DEFINITIONS = Path(__file__).parent / "operator_definitions.json"
+GROUP = "monitoring.coreos.com"
 KINDS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 
@@ -27,10 +28,39 @@ def cut(directory: Path) -> dict[str, Any]:
     """
     found = {}
     for kind in KINDS:
-        crd = yaml.safe_load((directory / f"monitoring.coreos.com_{kind.lower()}s.yaml").read_text())
+        crd = yaml.safe_load((directory / f"{GROUP}_{kind.lower()}s.yaml").read_text())
         (version,) = crd["spec"]["versions"]
         found[kind] = strip(version["schema"]["openAPIV3Schema"])
     return found
+
+
+def custom_resource(kind: str) -> dict[str, Any]:
+    """Return a definition of a kind for an API server. It rejects unknown fields, as the operator's own does."""
+    plural = f"{kind.lower()}s"
+    schema = structural(json.loads(DEFINITIONS.read_text())[kind])
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+
+
+def structural(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in the form that custom resources require: every part has a type, or accepts anything."""
+    found = {key: value for key, value in node.items() if key in ("type", "required", "enum")}
+    if "properties" in node:
+        found["properties"] = {name: structural(part) for name, part in node["properties"].items()}
+    elif isinstance(node.get("additionalProperties"), dict):
+        found["additionalProperties"] = structural(node["additionalProperties"])
+    if "items" in node:
+        found["items"] = structural(node["items"])
+    return found if "type" in found else {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def write(directory: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -25,47 +24,12 @@ MONITOR = {"enabled": True, "interval": "1s", "relabelings": [{"targetLabel": "t
 DOMAINS = {"master": "kuscia-system", "alice": "alice", "bob": "bob"}
 
 
-def _definition(kind: str) -> dict[str, Any]:
-    """Return a custom resource definition with the operator's fields; it prunes all others, as the operator's does."""
-    plural = f"{kind.lower()}s"
-    schema = json.loads(operator_schemas.DEFINITIONS.read_text())[kind]
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "scope": "Namespaced",
-            "versions": [
-                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _structural(schema)}}
-            ],
-        },
-    }
-
-
-def _structural(schema: Any) -> Any:
-    """Return a schema as the API server requires it: every field has a type, and no object rejects other keys."""
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: value for key, value in schema.items() if key in ("type", "enum", "required")}
-    if "properties" in schema:
-        found["properties"] = {key: _structural(value) for key, value in schema["properties"].items()}
-    elif isinstance(schema.get("additionalProperties"), dict):
-        found["additionalProperties"] = _structural(schema["additionalProperties"])
-    if "items" in schema:
-        found["items"] = _structural(schema["items"])
-    if "type" not in found:
-        found["x-kubernetes-preserve-unknown-fields"] = True
-    return found
-
-
 @pytest.fixture(scope="module")
 def parties(demo: Demo, images: Path) -> Iterator[Variant]:
     """Master with a PodMonitor, alice with a ServiceMonitor, bob without monitor."""
     assert demo.local is not None, "the test deletes the custom resource definitions of the operator"
     kubectl = demo.kubectl
-    definitions = [_definition(kind) for kind in ("PodMonitor", "ServiceMonitor")]
+    definitions = [operator_schemas.custom_resource(kind) for kind in ("PodMonitor", "ServiceMonitor")]
     names = [definition["metadata"]["name"] for definition in definitions]
     kubectl.run("delete", "crd", *names, "--ignore-not-found")
     with variant(demo, images, "monitoring", parties=tuple(DOMAINS)) as made:
