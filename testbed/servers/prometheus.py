@@ -91,7 +91,7 @@ def scrape_job(monitor: Object, found: Iterable[Target]) -> Object:
 
 
 def discovered(job: Object, pods: Iterable[Object]) -> Object:
-    """Return a job with static targets: those that its `kubernetes_sd_configs` (role pod) discover in these pods."""
+    """Return a job with the static targets that its `kubernetes_sd_configs` (role pod) discover in these pods."""
     configs = []
     for pod in pods:
         metadata = pod["metadata"]

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -25,7 +24,6 @@ from tests.chart import operator_schemas
 from tests.chart.render import tool
 
 START_SECONDS = 180
-OPERATOR_GROUP = "monitoring.coreos.com"
 # What a cluster would add to the request or look up: namespaces, service accounts, classes.
 ADMISSION_OFF = (
     "DefaultIngressClass,DefaultStorageClass,LimitRanger,MutatingAdmissionWebhook,NamespaceLifecycle,PodSecurity,"
@@ -69,27 +67,20 @@ class Client:
         )
         return "" if status < 300 else str(json.loads(body).get("message", body))
 
-    def define(self, kind: str, schema: dict[str, Any]) -> None:
+    def define(self, kind: str) -> None:
         """Create a kind of the Prometheus Operator, and wait until the server has it.
 
         Raises:
             RuntimeError: the server rejects the definition.
         """
-        plural = f"{kind.lower()}s"
-        names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
-        version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _structural(schema)}}
-        crd = {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.{OPERATOR_GROUP}"},
-            "spec": {"group": OPERATOR_GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
-        }
+        crd = operator_schemas.custom_resource(kind)
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         status, body = self._request("POST", path, json.dumps(crd).encode(), "application/json")
         if status >= 300:
             raise RuntimeError(f"{kind}: {json.loads(body).get('message', body)}")
         deadline = time.monotonic() + START_SECONDS
-        while self._request("GET", f"/apis/{OPERATOR_GROUP}/v1/namespaces/default/{plural}")[0] != 200:
+        objects = f"/apis/{operator_schemas.GROUP}/v1/namespaces/default/{crd['spec']['names']['plural']}"
+        while self._request("GET", objects)[0] != 200:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{kind} did not become available")
             time.sleep(0.1)
@@ -173,8 +164,8 @@ def running() -> Iterator[Address]:
                     )
             address = Address(port, token, f"{folder}/certs/apiserver.crt")
             _wait(address, folder, dict(zip(commands, started, strict=True)))
-            for kind, schema in json.loads(operator_schemas.DEFINITIONS.read_text()).items():
-                Client(address).define(kind, schema)
+            for kind in operator_schemas.KINDS:
+                Client(address).define(kind)
             yield address
         finally:
             for process in reversed(started):
@@ -182,18 +173,6 @@ def running() -> Iterator[Address]:
             for process in started:
                 process.wait()
             shutil.rmtree(folder / "etcd", ignore_errors=True)
-
-
-def _structural(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema as custom resources require it: every part with a type, closed by nature."""
-    found = {key: value for key, value in node.items() if key in ("type", "required", "enum")}
-    if "properties" in node:
-        found["properties"] = {name: _structural(part) for name, part in node["properties"].items()}
-    elif isinstance(node.get("additionalProperties"), dict):
-        found["additionalProperties"] = _structural(node["additionalProperties"])
-    if "items" in node:
-        found["items"] = _structural(node["items"])
-    return found if "type" in found else {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def _free_ports(count: int) -> list[int]:
