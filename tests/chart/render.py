@@ -103,9 +103,25 @@ def _objects(scenario: Scenario) -> list[Object]:
     return parse(scenario.text())
 
 
+class _Loader(yaml.CSafeLoader):
+    """Reject a mapping with a repeated key: YAML parsers disagree on which one counts."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        if len(found) < len(node.value):
+            keys = [key.value for key, _ in node.value]
+            repeated = sorted({key for key in keys if keys.count(key) > 1})
+            raise yaml.constructor.ConstructorError(None, None, f"repeated key: {', '.join(repeated)}", node.start_mark)
+        return found
+
+
 def parse(text: str) -> list[Object]:
-    """Return the objects in rendered text."""
-    return [item for item in yaml.load_all(text, Loader=yaml.CSafeLoader) if item]
+    """Return the objects in rendered text.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML, or a mapping has a key twice.
+    """
+    return [item for item in yaml.load_all(text, Loader=_Loader) if item]
 
 
 def with_values(name: str, values: Object, *presets: str, **other: str) -> Scenario:

@@ -1,12 +1,17 @@
 {{/*
 The repository of an image including its registry: {ctx, name}. A name that starts with a registry host (contains a dot
-or a port, or is localhost) is used unchanged; other names are prefixed with global.kuscia.imageRegistry.
+or a port, or is localhost) is used unchanged; other names are prefixed with global.kuscia.imageRegistry, or if it is null, with
+global.imageRegistry, which a parent chart may set for all its charts, or with the registry of Kuscia's project.
 */}}
 {{- define "kuscia.repository" -}}
 {{- include "kuscia.args" (list "kuscia.repository" "ctx name" .) -}}
 {{- $first := first (splitList "/" .name) -}}
 {{- $hasHost := and (contains "/" .name) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
-{{- $registry := .ctx.Values.global.kuscia.imageRegistry -}}
+{{- $global := .ctx.Values.global -}}
+{{- $registry := $global.kuscia.imageRegistry -}}
+{{- if kindIs "invalid" $registry -}}
+{{- $registry = $global.imageRegistry | default "secretflow-registry.cn-hangzhou.cr.aliyuncs.com" -}}
+{{- end -}}
 {{- if or $hasHost (not $registry) -}}
 {{- .name -}}
 {{- else -}}
@@ -27,7 +32,8 @@ or a port, or is localhost) is used unchanged; other names are prefixed with glo
 
 {{/* The imagePullSecrets of a pod, or empty. Takes the context of the component. */}}
 {{- define "kuscia.pullSecrets" -}}
-{{- range include "kuscia.pullSecretNames" .Values.global.kuscia.imagePullSecrets | fromJsonArray }}
+{{- $secrets := .Values.global.kuscia.imagePullSecrets | default .Values.global.imagePullSecrets -}}
+{{- range include "kuscia.pullSecretNames" $secrets | fromJsonArray }}
 - name: {{ . | quote }}
 {{- end -}}
 {{- end -}}

@@ -8,12 +8,13 @@ app.kubernetes.io/component: {{ .Chart.Name }}
 {{- end -}}
 
 {{/*
-Labels of pod templates: {ctx, component?, extra?}. The chart's own take precedence over those in `extra`. They do not include
-the chart version, since the pod template of a Job is immutable, and a new chart version alone must not restart a pod.
+Labels of pod templates: {ctx, component?, extra?}. The chart's own take precedence over those in `extra`, and these over
+global.kuscia.commonLabels. They do not include the chart version, since the pod template of a Job is immutable, and a new
+chart version alone must not restart a pod.
 */}}
 {{- define "kuscia.podLabels" -}}
 {{- include "kuscia.args" (list "kuscia.podLabels" "ctx component? extra?" .) -}}
-{{- mergeOverwrite (dict) (.extra | default dict) (dict
+{{- mergeOverwrite (dict) (.ctx.Values.global.kuscia.commonLabels | default dict) (.extra | default dict) (dict
   "app.kubernetes.io/name" "kuscia"
   "app.kubernetes.io/instance" .ctx.Release.Name
   "app.kubernetes.io/component" (.component | default .ctx.Chart.Name)
@@ -35,13 +36,13 @@ the chart version, since the pod template of a Job is immutable, and a new chart
 {{- end -}}
 
 {{/*
-The labels and annotations of a top-level object: {ctx, component?, annotations?, labels?}. Those of the chart take precedence over
-`labels`.
+The labels and annotations of a top-level object: {ctx, component?, annotations?, labels?}. The labels of the chart take
+precedence over `labels`, and `annotations` over global.kuscia.commonAnnotations.
 */}}
 {{- define "kuscia.metadata" -}}
 {{- include "kuscia.args" (list "kuscia.metadata" "ctx component? annotations? labels?" .) -}}
 {{- $metadata := dict "labels" (include "kuscia.labels" (dict "ctx" .ctx "component" .component "extra" .labels) | fromYaml) -}}
-{{- with .annotations -}}
+{{- with mergeOverwrite (dict) (.ctx.Values.global.kuscia.commonAnnotations | default dict) (.annotations | default dict) -}}
 {{- $_ := set $metadata "annotations" . -}}
 {{- end -}}
 {{- toYaml $metadata -}}

@@ -4,19 +4,32 @@ or lite.
 */}}
 
 {{/*
-The name of a component in a release. It has at most 43 characters, so that the pods of its Deployment (17 more) and the Job
+The name of a component in a release, and the start of the names of its objects. It is a host name, so it starts with a letter
+and has no dots. It has at most 43 characters, so that the pods of its Deployment (17 more) and the Job
 `<fullname>-register-<10 hex>` (20 more) stay within 63, the limit for host names and Jobs. A longer name is cut and gets a
 hash, so that it stays unique.
 */}}
 {{- define "kuscia.fullname" -}}
-{{- $name := ternary "kuscia-master" (printf "kuscia-lite-%v" .Values.domainId) (eq .Chart.Name "master") -}}
-{{- if ne .Release.Name "kuscia" -}}
-{{- $name = printf "%s-%s" .Release.Name $name -}}
+{{- $base := ternary "kuscia-master" (printf "kuscia-lite-%v" .Values.domainId) (eq .Chart.Name "master") -}}
+{{- $base = .Values.nameOverride | default $base -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- $name := printf "%s-%s" $release $base -}}
+{{- if .Values.fullnameOverride -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if eq $release "kuscia" -}}
+{{- $name = $base -}}
+{{- else if regexMatch "^[0-9]" $release -}}
+{{- $name = printf "kuscia-%s-%s" $release (trimPrefix "kuscia-" $base) -}}
 {{- end -}}
 {{- if gt (len $name) 43 -}}
 {{- $name = printf "%s-%s" ($name | trunc 34 | trimSuffix "-") (sha256sum $name | trunc 8) -}}
 {{- end -}}
 {{- $name -}}
+{{- end -}}
+
+{{/* The ServiceAccount of Kuscia and of `prepare`. */}}
+{{- define "kuscia.serviceAccountName" -}}
+{{- (.Values.serviceAccount).name | default (include "kuscia.fullname" .) -}}
 {{- end -}}
 
 {{/* The full host name of the Service. It includes the cluster domain: Kuscia resolves names in `.svc` to itself. */}}

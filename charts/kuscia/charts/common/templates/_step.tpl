@@ -41,13 +41,19 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- end }}
+  {{- with $jobs.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- with $jobs.priorityClassName | default $values.priorityClassName }}
   priorityClassName: {{ . | quote }}
   {{- end }}
   {{- /* A step connects to the same hosts as its component: master, object store, database. */}}
-  {{- with $values.hostAliases }}
-  hostAliases:
+  {{- range $key := list "hostAliases" "dnsConfig" }}
+  {{- with get $values $key }}
+  {{ $key }}:
     {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- end }}
   containers:
     - name: {{ .step }}
@@ -65,6 +71,9 @@ spec:
         {{- with .volumeMounts }}
         {{- . | trim | nindent 8 }}
         {{- end }}
+        {{- with $jobs.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: tmp
       emptyDir: {}
@@ -75,6 +84,9 @@ spec:
     {{- end }}
     {{- with .volumes }}
     {{- . | trim | nindent 4 }}
+    {{- end }}
+    {{- with $jobs.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end -}}
 
@@ -89,6 +101,10 @@ image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.
 imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy | quote }}
 {{- with $values.jobs.extraEnv }}
 env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.jobs.extraEnvFrom }}
+envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 resources:
