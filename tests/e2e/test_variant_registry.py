@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 PORT = 15017
 PULL_SECRET = "registry"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
-HOOKS, KUSCIA = VALUES["global"]["kuscia"]["hooksImage"], VALUES["master"]["image"]
+HOOKS, KUSCIA = VALUES["global"]["kuscia"]["hooksImage"]["repository"], VALUES["master"]["image"]
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def mirror(demo: Demo) -> Iterator[Mirror]:
     builder.load(demo.local, [built["registry"]])
     archives = {name: f"oci-archive:{image.archive}" for name, image in built.items()}
     with registry(demo.local, demo.kubectl, "v-registry", built["registry"].ref, PORT, private=True) as running:
-        running.push(archives["kuscia-hooks"], f"mirror/{HOOKS['repository']}", HOOKS["tag"])
+        running.push(archives["kuscia-hooks"], f"mirror/{HOOKS}", VERSION)
         kuscia = adopt.source(demo.kuscia_image or archives["kuscia-sim"])
         digest = running.push(kuscia, f"mirror/{KUSCIA['repository']}", KUSCIA["tag"])
         running.push(kuscia, "elsewhere/kuscia", "mine")
@@ -119,7 +120,7 @@ def images_of(made: Variant, party: str) -> dict[str, set[str]]:
 def test_pulls_every_image_from_the_registry(release: Variant, mirror: Mirror) -> None:
     """By digest where one is set, regardless of the tag; one image from another path."""
     host = mirror.registry.host
-    hooks = f"{host}/mirror/secretflow/kuscia-hooks:{HOOKS['tag']}"
+    hooks = f"{host}/mirror/{HOOKS}:{VERSION}"
     master = images_of(release, "master")
     assert master == {
         f"{host}/mirror/secretflow/kuscia@{mirror.kuscia}": {"master"},

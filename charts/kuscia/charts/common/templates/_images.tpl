@@ -30,6 +30,18 @@ global.imageRegistry, which a parent chart may set for all its charts, or with t
 {{- end -}}
 {{- end -}}
 
+{{/*
+The image of the steps: {ctx, init?}. Its default tag is the chart's version. With `init`, it is the version that last changed
+the init containers of Kuscia, `prepare` and `seed`: another image restarts Kuscia, and a new chart version alone must not.
+Raise it when one of them changes.
+*/}}
+{{- define "kuscia.hooksImage" -}}
+{{- include "kuscia.args" (list "kuscia.hooksImage" "ctx init?" .) -}}
+{{- $image := .ctx.Values.global.kuscia.hooksImage -}}
+{{- $tag := $image.tag | default (ternary "0.1.0" .ctx.Chart.Version (.init | default false)) -}}
+{{- include "kuscia.image" (dict "ctx" .ctx "image" (mergeOverwrite (dict) $image (dict "tag" $tag))) -}}
+{{- end -}}
+
 {{/* The imagePullSecrets of a pod, or empty. Takes the context of the component. */}}
 {{- define "kuscia.pullSecrets" -}}
 {{- $secrets := .Values.global.kuscia.imagePullSecrets | default .Values.global.imagePullSecrets -}}
@@ -51,7 +63,8 @@ global.imageRegistry, which a parent chart may set for all its charts, or with t
 {{- define "kuscia.images" -}}
 {{- $images := list
   (include "kuscia.image" (dict "ctx" . "image" .Values.image))
-  (include "kuscia.image" (dict "ctx" . "image" .Values.global.kuscia.hooksImage)) -}}
+  (include "kuscia.hooksImage" (dict "ctx" .))
+  (include "kuscia.hooksImage" (dict "ctx" . "init" true)) -}}
 {{- range $name, $app := .Values.appImages | default dict -}}
 {{- if $app -}}
 {{- $repository := include "kuscia.repository" (dict "ctx" $ "name" $app.image.name) -}}

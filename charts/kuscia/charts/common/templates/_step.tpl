@@ -57,7 +57,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .step }}
-      {{- include "kuscia.stepContainer" (dict "ctx" .ctx "resources" ($own.resources | default $jobs.resources)) | nindent 6 }}
+      {{- include "kuscia.stepContainer" (dict "ctx" .ctx "image" (include "kuscia.hooksImage" (dict "ctx" .ctx)) "resources" ($own.resources | default $jobs.resources)) | nindent 6 }}
       args:
         {{- toYaml .args | nindent 8 }}
       volumeMounts:
@@ -91,13 +91,13 @@ spec:
 {{- end -}}
 
 {{/*
-What the container of a step and an init container have in common: {ctx, resources, root?}. An init container with `root` can
-write to a volume of any owner.
+What the container of a step and an init container have in common: {ctx, image, resources, root?}. An init container with `root`
+can write to a volume of any owner.
 */}}
 {{- define "kuscia.stepContainer" -}}
-{{- include "kuscia.args" (list "kuscia.stepContainer" "ctx resources root?" .) -}}
+{{- include "kuscia.args" (list "kuscia.stepContainer" "ctx image resources root?" .) -}}
 {{- $values := .ctx.Values -}}
-image: {{ include "kuscia.image" (dict "ctx" .ctx "image" $values.global.kuscia.hooksImage) | quote }}
+image: {{ .image | quote }}
 imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy | quote }}
 {{- with $values.jobs.extraEnv }}
 env:

@@ -254,7 +254,7 @@ is checked.
   "path" (printf "%s.domainId" $path) "value" $values.domainId
   "example" (printf "%s.domainId: %s" $path (ternary "kuscia-system" "alice" (eq $path "master")))) }}
 {{- include "kuscia.check.image" (dict "path" (printf "%s.image" $path) "image" $values.image) }}
-{{- include "kuscia.check.image" (dict "path" "global.kuscia.hooksImage" "image" $values.global.kuscia.hooksImage) }}
+{{- include "kuscia.check.tag" (dict "path" "global.kuscia.hooksImage" "tag" $values.global.kuscia.hooksImage.tag) }}
 {{- if not (kindIs "invalid" $values.protocol) }}
 {{- include "kuscia.check.oneOf" (dict
   "path" (printf "%s.protocol" $path) "value" $values.protocol "allowed" (list "TLS" "NOTLS" "MTLS") "anyCase" true
