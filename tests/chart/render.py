@@ -158,6 +158,14 @@ def hook(item: Object) -> str:
     return str(item["metadata"].get("annotations", {}).get("helm.sh/hook", ""))
 
 
+def config_maps(volume: Object) -> list[str]:
+    """Return the names of the ConfigMaps that a volume has files of."""
+    if "configMap" in volume:
+        return [volume["configMap"]["name"]]
+    sources = volume.get("projected", {}).get("sources", [])
+    return [source["configMap"]["name"] for source in sources if "configMap" in source]
+
+
 def pod_template(item: Object) -> Object | None:
     """Return the pod template of an object, for a Pod the object itself. None for objects without pods."""
     if item["kind"] == "Pod":

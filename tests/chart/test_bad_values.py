@@ -965,8 +965,8 @@ def test_does_not_print_secrets(secret: str) -> None:
     ],
 )
 def test_accepts_valid_endpoints(endpoint: str) -> None:
-    routes = find(render(_endpoint(endpoint)), "ConfigMap", "kuscia-master-routes")["data"]["routes.yaml"]
-    assert yaml.safe_load(routes)["domains"]["alice"]["endpoint"] == endpoint
+    domains = find(render(_endpoint(endpoint)), "ConfigMap", "kuscia-master-domains")["data"]["domains.yaml"]
+    assert yaml.safe_load(domains)["domains"]["alice"]["endpoint"] == endpoint
 
 
 @pytest.mark.parametrize(
@@ -1013,8 +1013,8 @@ def test_accepts_a_bucket_for_every_runtime(runtime: str, more: Object) -> None:
 def test_accepts_valid_route_options(period: int | None) -> None:
     values = _over_carol(ALICE_TO_CAROL, CAROL_TO_BOB)
     values["master"]["routes"][0] |= {"bodyEncryption": "SM4", "tokenConfig": {"rollingUpdatePeriod": period}}
-    routes = find(render(values), "ConfigMap", "kuscia-master-routes")["data"]["routes.yaml"]
-    route = yaml.safe_load(routes)["routes"][0]
+    domains = find(render(values), "ConfigMap", "kuscia-master-domains")["data"]["domains.yaml"]
+    route = yaml.safe_load(domains)["routes"][0]
     assert (route["transit"], route["bodyEncryption"]) == ("carol", "SM4")
     assert route["tokenConfig"].get("rollingUpdatePeriod") == period
 

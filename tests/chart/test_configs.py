@@ -1,5 +1,7 @@
 """The configuration files and command lines that the chart renders are valid for the steps."""
 
+from pathlib import Path
+
 import click
 import pytest
 import yaml
@@ -8,12 +10,12 @@ from pydantic import BaseModel
 from kuscia_hooks.cli import main
 from kuscia_hooks.core.config.check import Check
 from kuscia_hooks.core.config.data import Data, Seed
-from kuscia_hooks.core.config.files import parse
+from kuscia_hooks.core.config.files import load, parse
 from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.config.routes import Routes
-from tests.chart.render import Object, Scenario, pod_template
+from tests.chart.render import Object, Scenario, config_maps, pod_template
 
 MODELS: dict[str, type[BaseModel]] = {
     "prepare": Prepare,
@@ -26,21 +28,31 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-def _files(objects: list[Object]) -> list[tuple[str, str]]:
-    return [
-        (name, text)
-        for item in objects
-        if item["kind"] == "ConfigMap"
-        for name, text in item["data"].items()
-        if name.endswith(".yaml") and name != "kuscia.yaml"
-    ]
+def _mounted(objects: list[Object], directory: Path) -> list[Path]:
+    """Write the configuration files of each pod into a directory, as it mounts them, and return their paths."""
+    data = {item["metadata"]["name"]: item["data"] for item in objects if item["kind"] == "ConfigMap"}
+    files = []
+    for item in objects:
+        volumes = (pod_template(item) or {"spec": {}})["spec"].get("volumes", [])
+        for volume in volumes:
+            if volume["name"] == "config":
+                place = directory / item["metadata"]["name"] / item["kind"]
+                place.mkdir(parents=True)
+                for name in config_maps(volume):
+                    for key, text in data[name].items():
+                        files.append(place / key)
+                        files[-1].write_text(text)
+    return files
 
 
-def test_configurations_match_the_models_of_the_steps(scenario: Scenario) -> None:
-    files = _files(scenario.objects)
-    assert {name for name, _ in files} >= {"prepare.yaml", "check.yaml", "doctor.yaml"}
-    for name, text in files:
-        parse(text, MODELS[name.removesuffix(".yaml")], name)
+def test_configurations_match_the_models_of_the_steps(scenario: Scenario, tmp_path: Path) -> None:
+    files = _mounted(scenario.objects, tmp_path)
+    assert {path.name for path in files} >= {"prepare.yaml", "check.yaml", "doctor.yaml"}
+    for path in files:
+        if path.stem in MODELS:
+            load(str(path), MODELS[path.stem])
+        else:
+            assert path.name in ("kuscia.yaml", "domains.yaml")
 
 
 def test_command_lines_match_the_steps(scenario: Scenario) -> None:
@@ -67,13 +79,13 @@ def test_mounts_the_configuration_files_of_the_command_lines(scenario: Scenario)
         if template is None:
             continue
         spec = template["spec"]
-        volumes = {volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume}
+        volumes = {volume["name"]: config_maps(volume) for volume in spec["volumes"]}
         for container in spec.get("initContainers", []) or spec["containers"]:
             mounted = {
                 f"{mount['mountPath']}/{key}"
                 for mount in container["volumeMounts"]
-                if mount["name"] in volumes
-                for key in files[volumes[mount["name"]]]
+                for name in volumes.get(mount["name"], [])
+                for key in files.get(name, ())
             }
             assert {arg for arg in container["args"] if arg.startswith("/etc/kuscia-hooks/")} <= mounted
 

@@ -117,6 +117,27 @@ def test_run_id_changes_the_name_of_every_job(step: str) -> None:
     assert _name(again, step, "master") != _name(JOBS_ONLY, step, "master")
 
 
+@pytest.mark.parametrize(
+    ("change", "repeated"),
+    [
+        ({"endpoint": "https://other.example.com:1080"}, {"routes"}),
+        ({"cert": "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"}, {"register"}),
+        ({"allowRekey": True}, {"register"}),
+        ({"reader": {"namespace": "other", "serviceAccount": "other"}}, set()),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_a_changed_domain_repeats_the_steps_that_it_concerns(change: Object, repeated: set[str]) -> None:
+    changed = {"master": {**JOBS_ONLY["master"], "domains": {"alice": change}}}
+    names = {step: _name(changed, step, "master") for step in MASTER_STEPS}
+    assert {step for step, name in names.items() if name != _name(JOBS_ONLY, step, "master")} == repeated
+
+
+def test_routes_changes_its_name_with_its_routes() -> None:
+    changed = {"master": {**JOBS_ONLY["master"], "routes": [{"source": "alice", "destination": "bob"}]}}
+    assert _name(changed, "routes", "master") != _name(JOBS_ONLY, "routes", "master")
+
+
 def test_data_changes_its_name_with_its_grants() -> None:
     change: Object = {"lite": {"data": {"grants": []}}}
     assert _name(change, "data", *OSS) != _name({}, "data", *OSS)

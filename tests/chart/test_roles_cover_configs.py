@@ -58,13 +58,14 @@ def test_steps_can_read_exactly_their_secrets(scenario: Scenario) -> None:
 
 def test_register_can_write_exactly_its_token_secrets(scenario: Scenario) -> None:
     for item in scenario.objects:
-        if item["kind"] == "ConfigMap" and "register.yaml" in item["data"]:
-            register = yaml.safe_load(item["data"]["register.yaml"])
-            tokens = {domain["tokenSecret"] for domain in register["domains"].values()} - {None}
+        if item["kind"] == "ConfigMap" and "domains.yaml" in item["data"]:
+            domains = yaml.safe_load(item["data"]["domains.yaml"])["domains"]
+            tokens = {domain["tokenSecret"] for domain in domains.values() if "tokenSecret" in domain}
+            register = item["metadata"]["name"].replace("-domains", "-register")
             granted = {
                 name
                 for role in scenario.objects
-                if role["kind"] == "Role" and role["metadata"]["name"] == item["metadata"]["name"]
+                if role["kind"] == "Role" and role["metadata"]["name"] == register
                 for rule in role["rules"]
                 if "secrets" in rule["resources"] and "delete" in rule["verbs"]
                 for name in rule["resourceNames"]

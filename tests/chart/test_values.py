@@ -118,14 +118,13 @@ def test_presets_of_master_and_lites_match(party: str, more: tuple[str, ...]) ->
     """Endpoints and token access of master.yaml match the presets of the lites, with any overlay on both."""
     lite = render({}, party, *more, namespace=f"lite-{party}")
     master = render({}, "master", *more, namespace="kuscia-master")
-    routes = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-routes")["data"]["routes.yaml"])
+    domains = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-domains")["data"]["domains.yaml"])["domains"]
     check = yaml.safe_load(find(lite, "ConfigMap", f"kuscia-lite-{party}-check")["data"]["check.yaml"])
-    assert routes["domains"][party]["endpoint"] == check["gateway"]
+    assert domains[party]["endpoint"] == check["gateway"]
     own = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-check")["data"]["check.yaml"])
     assert check["master"]["endpoint"] == own["gateway"]
     prepare = yaml.safe_load(find(lite, "ConfigMap", f"kuscia-lite-{party}-config")["data"]["prepare.yaml"])
-    register = yaml.safe_load(find(master, "ConfigMap", "kuscia-master-register")["data"]["register.yaml"])
-    assert prepare["deployToken"]["name"] == register["domains"][party]["tokenSecret"]
+    assert prepare["deployToken"]["name"] == domains[party]["tokenSecret"]
     binding = find(master, "RoleBinding", f"kuscia-master-token-{party}")
     account = find(lite, "Deployment", f"kuscia-lite-{party}")["spec"]["template"]["spec"]["serviceAccountName"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": f"lite-{party}"}]

@@ -61,9 +61,12 @@ class Judge:
     def _rendered(self, case: Case, text: str) -> Verdict:
         if case.release in scalars.INVALID_RELEASES:
             return Verdict(FAULT, "helm accepts an invalid release name", case.release)
-        for document in re.split(r"^---\s*$", text, flags=re.MULTILINE):
-            if not document.strip() or all(line.startswith("#") for line in document.strip().splitlines()):
-                continue
+        documents = [
+            document
+            for document in re.split(r"^---\s*$", text, flags=re.MULTILINE)
+            if not all(line.startswith("#") for line in document.strip().splitlines())
+        ]
+        for document in documents:
             key = hashlib.sha256(f"{case.namespace}\n{document}".encode()).digest()
             if key in self._accepted:
                 continue
@@ -73,7 +76,8 @@ class Judge:
                 where = source.rpartition("/charts/")[2] or source
                 return Verdict(FAULT, f"{where}: {_general(found)}", found)
             self._accepted.add(key)
-        return Verdict(RENDERED)
+        found = _config_problem([load(document) for document in documents if "\nkind: ConfigMap\n" in document])
+        return Verdict(FAULT, _general(found), found) if found else Verdict(RENDERED)
 
     def _problem(self, case: Case, document: str) -> str:
         try:
@@ -87,10 +91,7 @@ class Judge:
                 if not (isinstance(key, str) and isinstance(value, str)):
                     return f"{words}: {key!r}: {value!r} is not text"
         namespace = item["metadata"].get("namespace", case.namespace)
-        found = self._client.refusal(str(item.get("apiVersion")), str(item.get("kind")), str(namespace), document)
-        if found:
-            return found
-        return _config_problem(item) if item.get("kind") == "ConfigMap" else ""
+        return self._client.refusal(str(item.get("apiVersion")), str(item.get("kind")), str(namespace), document)
 
 
 def refusal(case: Case, error: str) -> Verdict:
@@ -108,16 +109,17 @@ def refusal(case: Case, error: str) -> Verdict:
     return Verdict(FAULT, _general(error), error)
 
 
-def _config_problem(item: dict[str, Any]) -> str:
-    """Return what is wrong with the configuration files of the steps and of Kuscia in a ConfigMap."""
-    for name, text in (item.get("data") or {}).items():
+def _config_problem(config_maps: list[dict[str, Any]]) -> str:
+    """Return what is wrong with the configuration files of the steps and of Kuscia in the ConfigMaps of a release."""
+    files = [file for item in config_maps for file in (item.get("data") or {}).items()]
+    for name, text in files:
         model = MODELS.get(name.removesuffix(".yaml"))
         if not name.endswith(".yaml") or (model is None and name != "kuscia.yaml"):
             continue
         try:
             load(text)
             if model is not None:
-                parse(text, model, name)
+                parse(text, model, name, dict(files).__getitem__)
         except (yaml.YAMLError, ConfigError) as error:
             return f"{name}: {error}"
     return ""

@@ -159,8 +159,8 @@ def check_master(endpoint: str, **fields: Any) -> Check:
     given = {
         "mode": "master",
         "gateway": "https://own:1080",
-        "domains": ["alice", "bob"],
-        "routes": [["alice", "bob"], ["bob", "alice"]],
+        "domains": {"alice": {}, "bob": {}},
+        "routes": [{"source": "alice", "destination": "bob"}, {"source": "bob", "destination": "alice"}],
         **fields,
     }
     return Check.model_validate(node("kuscia-system", endpoint, **given))
@@ -228,7 +228,7 @@ def master_release(**fields: Any) -> Release:
         "domainId": "kuscia-system",
         "fullname": "kuscia-master",
         "domains": {"alice": {"endpoint": "https://alice:1080", "namespace": "lite-alice"}, "bob": {}},
-        "routes": [("alice", "bob")],
+        "routes": [{"source": "alice", "destination": "bob"}],
         "invitation": {"chartVersion": "0.1.0", "images": []},
         "datastore": MYSQL | {"host": "db.example.com", "database": "kuscia", "user": "kuscia"},
         **fields,

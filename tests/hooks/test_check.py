@@ -435,10 +435,10 @@ def test_waits_until_routes_are_ready(kube: Kube, kuscia: Kuscia, endpoint: str,
 
 def test_reads_many_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     names = [f"lite-{number}" for number in range(20)]
-    pairs = [[a, b] for a in names for b in names if a != b]
-    for a, b in pairs:
-        kuscia.routes[a, b] = {}
-    assert attempt(check_master(endpoint, routes=pairs), kube).failed == 0
+    routes = [{"source": a, "destination": b} for a in names for b in names if a != b]
+    for route in routes:
+        kuscia.routes[route["source"], route["destination"]] = {}
+    assert attempt(check_master(endpoint, routes=routes), kube).failed == 0
     sizes = [len(body["route_keys"]) for body in kuscia.bodies("route/status/batchQuery")]
     assert sorted(sizes) == [380 % BATCH, *[BATCH] * (380 // BATCH)]
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -74,7 +76,7 @@ def parse(model, data):
         (Data, {**DATA, "grants": [{"table": "t", "domain": "bob"}]}),
         (
             Check,
-            {**COMMON, **API, "mode": "master", "gateway": "https://m:1080", "routes": [["alice", "bob"]]},
+            {**COMMON, **API, "mode": "master", "gateway": "https://m:1080", "routes": "all"},
         ),
     ],
 )
@@ -349,6 +351,64 @@ def test_reports_a_missing_file() -> None:
     with pytest.raises(ConfigError, match="/nowhere") as error:
         files.load("/nowhere", Prepare)
     assert error.value.id == "invalid-config"
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A directory with the file domains.yaml of a master with all routes between alice and bob."""
+    domains = {
+        "alice": {"endpoint": "https://a:1080", "namespace": "lite-alice", "tokenSecret": "tok"},
+        "bob": {"endpoint": "https://b:1080", "cert": "PEM", "allowRekey": True},
+    }
+    (tmp_path / "domains.yaml").write_text(yaml.safe_dump({"domains": domains, "routes": "all"}))
+    return tmp_path
+
+
+def load(directory: Path, model, data):
+    path = directory / "step.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return files.load(str(path), model)
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (Register, WRITING),
+        (Routes, WRITING),
+        (Check, {**COMMON, **API, "mode": "master", "gateway": "https://m:1080"}),
+    ],
+)
+def test_steps_share_one_file_with_the_domains(shared: Path, model, data) -> None:
+    found = load(shared, model, {**data, "domainsFile": "domains.yaml"})
+    assert found.domains["alice"].endpoint == "https://a:1080"
+    assert found.domains["alice"].token_secret == "tok"
+    assert found.domains["bob"].cert == "PEM"
+    assert found.domains["bob"].allow_rekey
+    if model is not Register:
+        assert found.pairs() == [("alice", "bob"), ("bob", "alice")]
+
+
+def test_domains_of_the_own_file_take_precedence(shared: Path) -> None:
+    assert load(shared, Register, {**WRITING, "domainsFile": "domains.yaml", "domains": {}}).domains == {}
+
+
+def test_reports_a_missing_file_with_the_domains(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml") as error:
+        load(tmp_path, Register, {**WRITING, "domainsFile": "nowhere.yaml"})
+    assert error.value.id == "invalid-config"
+
+
+def test_reports_wrong_values_of_the_file_with_the_domains(shared: Path) -> None:
+    (shared / "domains.yaml").write_text("domains: {alice: {endpoint: x}}\nroutes: some\n")
+    with pytest.raises(ConfigError, match=r"domains\.yaml") as error:
+        load(shared, Register, {**WRITING, "domainsFile": "domains.yaml"})
+    assert [problem.path for problem in error.value.problems] == ["domains.alice.endpoint", "routes", "routes"]
+
+
+def test_all_routes_lead_to_the_domains_with_an_endpoint() -> None:
+    assert parse(Routes, ROUTES).pairs() == [("alice", "bob"), ("bob", "alice"), ("carol", "alice"), ("carol", "bob")]
+    listed = [{"source": "carol", "destination": "bob"}]
+    assert parse(Routes, {**ROUTES, "routes": listed}).pairs() == [("carol", "bob")]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ class Release:
                 found = yaml.safe_load(item["data"][name])
                 if "api" in found:
                     found["api"] = {"endpoint": self._endpoint, "protocol": "NOTLS"}
+                if "domainsFile" in found:
+                    self.config(found["domainsFile"])
                 path = self._directory / name
                 path.write_text(yaml.safe_dump({**found, **changes}))
                 return str(path)

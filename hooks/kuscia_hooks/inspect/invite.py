@@ -6,9 +6,8 @@ prints apart, with the permissions of its user (bin/kubectl-kuscia).
 
 from typing import Any
 
-import yaml
-
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core import yaml_text
 from kuscia_hooks.core.config.common import split_endpoint, valid_domain_id, valid_endpoint
 from kuscia_hooks.core.config.release import Invitation, Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
@@ -104,7 +103,7 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         f"#      helm install kuscia {install} --create-namespace -f invited.yaml",
         "#    Add runtime, capacity and data (for an example see values/alice.yaml). Set the hooks image if it is in a",
         "#    different registry: global.kuscia.hooksImage.repository (README.md, Install).",
-        yaml.safe_dump(values, sort_keys=False).rstrip(),
+        yaml_text.write(values).rstrip(),
         f"# 2. {domain} sends back its public certificate (not a secret) and the endpoint of its gateway (port 1080):",
         f"#      kubectl get configmap {partner}-domain-cert -n lite-{domain} -o jsonpath='{{.data.domain\\.crt}}'",
         "# 3. Add to the values of the master:",

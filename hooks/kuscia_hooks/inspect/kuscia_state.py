@@ -55,7 +55,7 @@ def wanted_routes(config: Release, master: str) -> list[tuple[str, str]]:
         master: domain ID of the master of a lite; "" if it is not known.
     """
     if config.mode == "master":
-        return [(domain, config.domain_id) for domain in sorted(config.domains)] + list(config.routes)
+        return [(domain, config.domain_id) for domain in sorted(config.domains)] + config.pairs()
     pairs = [pair for other in config.partners for pair in ((config.domain_id, other), (other, config.domain_id))]
     return [(config.domain_id, master), *pairs] if master else pairs
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kuscia_hooks.core.config.register import Admission
+from kuscia_hooks.core.config.domains import Domain
 from kuscia_hooks.core.errors import PermanentError, Problem, invalid
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
 from kuscia_hooks.core.text import printable
@@ -29,16 +29,16 @@ class WantedDomain:
     allow_rekey: bool = False
 
 
-def wanted_domain(domain_id: str, admission: Admission) -> WantedDomain:
+def wanted_domain(domain_id: str, domain: Domain) -> WantedDomain:
     """Return a domain of the values.
 
     Raises:
         ConfigError: the certificate is not one, or belongs to a different domain.
     """
-    if not admission.cert:
-        return WantedDomain(allow_rekey=admission.allow_rekey)
+    if not domain.cert:
+        return WantedDomain(allow_rekey=domain.allow_rekey)
     try:
-        certificate = domain_key.load_certificate(admission.cert.encode())
+        certificate = domain_key.load_certificate(domain.cert.encode())
         cert = domain_key.certificate_pem(certificate)
         common_name = domain_key.certificate_common_name(cert)
     except domain_key.InvalidCertificate as error:
@@ -50,7 +50,7 @@ def wanted_domain(domain_id: str, admission: Admission) -> WantedDomain:
     if common_name != domain_id:
         rule = f"must be the certificate of domain {domain_id}"
         raise _invalid_certificate(domain_id, rule, f"certificate of domain {printable(common_name)}")
-    return WantedDomain(cert.decode(), domain_key.certificate_public_der(cert), admission.allow_rekey)
+    return WantedDomain(cert.decode(), domain_key.certificate_public_der(cert), domain.allow_rekey)
 
 
 def _invalid_certificate(domain_id: str, rule: str, value: str = "") -> PermanentError:

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kuscia_hooks.core import yaml_text
 from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.errors import ConfigError
 
@@ -20,8 +19,8 @@ def load_base(path: str, config: Prepare) -> dict[str, Any]:
         ConfigError: the file cannot be read, or contradicts `config`.
     """
     try:
-        base = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
+        base = yaml_text.read(Path(path).read_text())
+    except (OSError, yaml_text.YAMLError) as error:
         raise ConfigError("invalid-config", f"cannot read {path}: {error}") from error
     if not isinstance(base, dict):
         raise ConfigError("invalid-config", f"{path}: not a mapping")
@@ -61,7 +60,7 @@ def render(
     runk = result.get("runk")
     if dns_servers and isinstance(runk, dict) and not runk.get("dnsServers"):
         result["runk"] = {**runk, "dnsServers": dns_servers}
-    return yaml.safe_dump(result, sort_keys=False, allow_unicode=True, width=10_000)
+    return yaml_text.write(result)
 
 
 def merged_config(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

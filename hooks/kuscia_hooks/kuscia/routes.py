@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kuscia_hooks.core.config.common import split_endpoint
-from kuscia_hooks.core.config.routes import Route, Routes
+from kuscia_hooks.core.config.domains import Domains, Route
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.plan import Plan, plan_owned
 
@@ -37,7 +37,7 @@ class RouteKey:
         return {"source": self.source, "destination": self.destination}
 
 
-def wanted_routes(config: Routes) -> dict[RouteKey, dict[str, Any]]:
+def wanted_routes(config: Domains) -> dict[RouteKey, dict[str, Any]]:
     """Return the body of `route/create` for every route of the values."""
     endpoints = {name: _endpoint(domain.endpoint) for name, domain in config.domains.items() if domain.endpoint}
     return {RouteKey(r.source, r.destination): _create_body(r, endpoints.get(r.destination)) for r in config.listed()}

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from kuscia_hooks.core.config.common import ApiStep, ConfigModel, Directory, DomainId, Endpoint, KusciaId, Master, Name
 from kuscia_hooks.core.config.data import Credentials
 from kuscia_hooks.core.config.datastore import Datastore
+from kuscia_hooks.core.config.domains import Domains
 from kuscia_hooks.core.config.engines import CheckedEngines
 from kuscia_hooks.core.config.rules import broken
 
@@ -54,7 +55,7 @@ class CheckedSource(ConfigModel):
     credentials_secret: Credentials
 
 
-class Check(ApiStep):
+class Check(ApiStep, Domains):
     """The file check.yaml.
 
     Args:
@@ -66,8 +67,6 @@ class Check(ApiStep):
     gateway: Endpoint
     ledger: Name | None = None
     volume: Directory | None = None
-    domains: list[DomainId] = []
-    routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None
     example_job: ExampleJob | None = None
     master: Master | None = None

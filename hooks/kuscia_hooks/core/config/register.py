@@ -1,24 +1,11 @@
 """The configuration of `register`."""
 
 from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, WritingStep
+from kuscia_hooks.core.config.domains import Domain
 
 
 class Owner(ConfigModel):
     service: Name
-
-
-class Admission(ConfigModel):
-    """How the master admits one lite domain.
-
-    Args:
-        token_secret: name of the Secret for the deploy token; None to create none.
-        cert: the domain certificate, PEM; with it Kuscia does not require a deploy token.
-        allow_rekey: let the domain register again with a new key.
-    """
-
-    token_secret: Name | None = None
-    cert: str | None = None
-    allow_rekey: bool = False
 
 
 class Register(WritingStep):
@@ -31,6 +18,6 @@ class Register(WritingStep):
     """
 
     owner: Owner | None = None
-    domains: dict[DomainId, Admission]
+    domains: dict[DomainId, Domain]
     adopt: bool = False
     prune: bool = False

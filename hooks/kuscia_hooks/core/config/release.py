@@ -4,14 +4,8 @@ from typing import Literal
 
 from kuscia_hooks.core.config.common import ApiStep, ConfigModel, DomainId, Endpoint, Master, Name, SecretKey
 from kuscia_hooks.core.config.datastore import Datastore
+from kuscia_hooks.core.config.domains import Domains
 from kuscia_hooks.core.config.engines import InspectedEngines
-
-
-class Neighbor(ConfigModel):
-    """A lite of this master: its endpoint, and its namespace if known."""
-
-    endpoint: Endpoint | None = None
-    namespace: Name | None = None
 
 
 class External(ConfigModel):
@@ -34,7 +28,7 @@ class Invitation(ConfigModel):
     images: list[Name]
 
 
-class Release(ApiStep):
+class Release(ApiStep, Domains):
     """The file doctor.yaml, used by `doctor`, `status`, `logs` and `invite`."""
 
     mode: Literal["master", "lite"]
@@ -43,8 +37,6 @@ class Release(ApiStep):
     ledger: Name
     gateway: Endpoint
     extra_config_secret: SecretKey | None = None
-    domains: dict[DomainId, Neighbor] = {}
-    routes: list[tuple[DomainId, DomainId]] = []
     datastore: Datastore | None = None
     invitation: Invitation | None = None
     master: Master | None = None

@@ -1,41 +1,14 @@
 """The configuration of `routes`."""
 
 from collections.abc import Iterator
-from itertools import permutations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, NullableModel, RemoteEndpoint, WritingStep
+from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, WritingStep
+from kuscia_hooks.core.config.domains import Domain, Domains, Route
 from kuscia_hooks.core.config.rules import RuleError, shown
 from kuscia_hooks.core.errors import Problem
-
-
-class Gateway(ConfigModel):
-    """The endpoint at which other domains reach a domain; None if none does so directly."""
-
-    endpoint: RemoteEndpoint | None = None
-
-
-class TokenConfig(NullableModel):
-    """How gateways agree on a token.
-
-    Args:
-        rolling_update_period: seconds after which they agree on a new one; 0 means never.
-    """
-
-    token_gen_method: Literal["RSA-GEN", "UID-RSA-GEN"] = "RSA-GEN"  # noqa: S105
-    rolling_update_period: Annotated[int, Field(ge=0)] = 86400
-
-
-class Route(NullableModel):
-    """One direction between two domains; the domain `transit` forwards the traffic if set."""
-
-    source: DomainId
-    destination: DomainId
-    transit: DomainId | None = None
-    body_encryption: Literal["AES", "SM4"] | None = None
-    token_config: TokenConfig = TokenConfig()
 
 
 class Image(BaseModel):
@@ -64,7 +37,7 @@ class RoutesKinds(ConfigModel):
     app_images: bool = False
 
 
-class Routes(WritingStep):
+class Routes(WritingStep, Domains):
     """The file routes.yaml.
 
     Args:
@@ -72,22 +45,11 @@ class Routes(WritingStep):
         prune: delete objects that this release created and that are no longer in the values.
     """
 
-    domains: dict[DomainId, Gateway]
+    domains: dict[DomainId, Domain]
     routes: Literal["all"] | list[Route]
     app_images: dict[Name, AppImage] = {}
     adopt: RoutesKinds = RoutesKinds()
     prune: RoutesKinds = RoutesKinds()
-
-    def listed(self) -> list[Route]:
-        """Return the routes; for `all`, those from each domain to every other domain with an endpoint."""
-        if not isinstance(self.routes, str):
-            return self.routes
-        return [
-            # The IDs were validated as keys of `domains`.
-            Route.model_construct(source=source, destination=destination)
-            for source, destination in permutations(self.domains, 2)
-            if self.domains[destination].endpoint
-        ]
 
     @model_validator(mode="after")
     def _known(self) -> "Routes":

@@ -176,9 +176,10 @@ def _gateway(config: Check, kube: Kube, master: Master) -> str:
 def _of_master(config: Check, api: KusciaAPI) -> list[Probe]:
     probes = []
     if config.domains:
-        probes.append(Probe("nodes", partial(_nodes, api, config.domains)))
-    if config.routes:
-        probes.append(Probe("routes", partial(_routes, api, config.routes)))
+        probes.append(Probe("nodes", partial(_nodes, api, list(config.domains))))
+    routes = config.pairs()
+    if routes:
+        probes.append(Probe("routes", partial(_routes, api, routes)))
     return probes
 
 

@@ -61,9 +61,9 @@ def _wanted(settings: Register) -> tuple[dict[str, WantedDomain], Failures]:
     """Return the domains with valid values, and the errors of the others."""
     wanted: dict[str, WantedDomain] = {}
     failures: Failures = {}
-    for domain_id, admission in settings.domains.items():
+    for domain_id, domain in settings.domains.items():
         try:
-            wanted[domain_id] = wanted_domain(domain_id, admission)
+            wanted[domain_id] = wanted_domain(domain_id, domain)
         except ConfigError as error:
             failures[domain_id] = error
     return wanted, failures

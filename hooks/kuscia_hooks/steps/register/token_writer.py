@@ -37,9 +37,7 @@ class TokenWriter:
     def __init__(self, config: Register, api: KusciaAPI, entries: Entries, context: Context) -> None:
         self._config, self._api, self.entries, self._context = config, api, entries, context
         self._keys = {
-            name: TokenKey(name, admission.token_secret)
-            for name, admission in config.domains.items()
-            if admission.token_secret
+            name: TokenKey(name, domain.token_secret) for name, domain in config.domains.items() if domain.token_secret
         }
         self._secrets: dict[TokenKey, StoredSecret | None] = {}
         self._expected: dict[TokenKey, Expected] = {}

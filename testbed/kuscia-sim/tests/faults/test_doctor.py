@@ -94,13 +94,17 @@ def ready(nodes: dict[str, Node]) -> None:
 
 def test_finds_nothing_wrong_with_healthy_nodes(nodes: dict[str, Node]) -> None:
     ready(nodes)
-    assert findings(nodes[MASTER_ID], domains=lites(nodes), routes=[("bob", "alice")]) == []
+    assert findings(nodes[MASTER_ID], domains=lites(nodes), routes=[{"source": "bob", "destination": "alice"}]) == []
     assert findings(nodes["alice"], master={"endpoint": nodes[MASTER_ID].gateway}) == []
 
 
 def test_status_shows_domains_and_routes(nodes: dict[str, Node]) -> None:
     ready(nodes)
-    config = release(nodes[MASTER_ID], domains=lites(nodes), routes=[("bob", "alice"), ("alice", "bob")])
+    config = release(
+        nodes[MASTER_ID],
+        domains=lites(nodes),
+        routes=[{"source": "bob", "destination": "alice"}, {"source": "alice", "destination": "bob"}],
+    )
     kube = cluster(config, nodes[MASTER_ID])
     with brief_api(kube, config) as open_api:
         found = status.collect(config, kube, open_api)
@@ -138,7 +142,9 @@ def test_names_what_is_wrong_with_the_master_endpoint(nodes: dict[str, Node], en
 def test_names_missing_route_and_domain(nodes: dict[str, Node]) -> None:
     """Causes 5 and 8."""
     ready(nodes)
-    found = findings(nodes[MASTER_ID], domains=lites(nodes) | {"carol": {}}, routes=[("alice", "bob")])
+    found = findings(
+        nodes[MASTER_ID], domains=lites(nodes) | {"carol": {}}, routes=[{"source": "alice", "destination": "bob"}]
+    )
     assert found == ["domain-not-found", "route-missing", "route-missing"]
 
 

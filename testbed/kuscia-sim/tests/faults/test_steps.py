@@ -338,8 +338,8 @@ def test_check_waits_for_flapping_route(cluster: Cluster, lites: dict[str, Party
         cluster.master.settings(
             mode="master",
             gateway=cluster.master.node.gateway,
-            domains=["alice", "bob"],
-            routes=[["alice", "bob"], ["bob", "alice"]],
+            domains=domains,
+            routes="all",
         )
     )
     report = check.run_checks(checks, cluster.kube, Deadline(6))

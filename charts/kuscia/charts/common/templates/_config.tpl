@@ -1,5 +1,10 @@
 {{/*
-The base of kuscia.yaml without secrets, as YAML: {ctx, own}; `own` holds the keys of the component as a dict. The
+The configuration files of Kuscia and of the steps. Each is built as a dict and printed with toYaml, so that every text
+stays text. A fragment of several files is JSON, which its users parse.
+*/}}
+
+{{/*
+The base of kuscia.yaml without secrets: {ctx, own}; `own` holds the keys of the component as a dict. The
 `prepare` init container adds the secrets. extraConfig overrides everything except the keys that validation rejects:
 mappings are merged, lists and other values are replaced.
 */}}
@@ -18,52 +23,19 @@ mappings are merged, lists and other values are replaced.
 {{- with $ctx.Values.protocol -}}
 {{- $_ := set $config "protocol" (. | toString | upper) -}}
 {{- end -}}
-{{- $config = mergeOverwrite $config .own $extra (dict "kusciaAPISans" $sans) -}}
+{{- $config = mergeOverwrite $config (deepCopy .own) $extra (dict "kusciaAPISans" $sans) -}}
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* The Secret that `prepare` merges into kuscia.yaml. */}}
-{{- define "kuscia.extraConfigSecret" -}}
-{{- if .Values.extraConfigSecret -}}
-extraConfigSecret:
-  name: {{ .Values.extraConfigSecret }}
-  key: {{ .Values.extraConfigSecretKey | quote }}
-{{- else -}}
-extraConfigSecret: null
+{{/* The members of a dict that are neither null nor empty text, as JSON. An optional value is left out, not empty. */}}
+{{- define "kuscia.given" -}}
+{{- $given := dict -}}
+{{- range $key, $value := . -}}
+{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
+{{- $_ := set $given $key $value -}}
 {{- end -}}
 {{- end -}}
-
-{{/* The keys that this Secret must not have, each with the reason. */}}
-{{- define "kuscia.extraConfigRefused" -}}
-extraConfigRefused:
-  {{- range include "kuscia.refusedConfig" . | fromJsonArray }}
-  {{ .path }}: {{ printf "%s; example: %s" .rule .example | quote }}
-  {{- end }}
-  kusciaAPISans: {{ printf "must not be set here: add names to %s.extraConfig, which keeps those of the Service" .Chart.Name | quote }}
-{{- end -}}
-
-{{/* The ConfigMap of a step: {ctx, step, config}. */}}
-{{- define "kuscia.stepConfigMap" -}}
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: {{ include "kuscia.fullname" .ctx }}-{{ .step }}
-  namespace: {{ .ctx.Release.Namespace }}
-  labels:
-    {{- include "kuscia.labels" (dict "ctx" .ctx "component" .step) | nindent 4 }}
-data:
-  {{ .step }}.yaml: |
-    {{- .config | nindent 4 }}
-{{- end -}}
-
-{{/* The first keys in the configuration of each step that uses KusciaAPI. */}}
-{{- define "kuscia.stepConfig" -}}
-domainId: {{ .Values.domainId | quote }}
-namespace: {{ .Release.Namespace }}
-keySecret:
-  {{- include "kuscia.keySecret" . | nindent 2 }}
-api:
-  {{- include "kuscia.api" . | nindent 2 }}
+{{- toJson $given -}}
 {{- end -}}
 
 {{/* A number or text as text. Helm parses every number in a values file as a float. */}}
@@ -71,13 +43,52 @@ api:
 {{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ printf "%.0f" . }}{{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
 
-{{/* The first keys in the configuration of `doctor`, `status`, `logs` and `invite`. */}}
+{{/* The keys that the configuration of every step has, as JSON. */}}
+{{- define "kuscia.stepConfig" -}}
+{{- dict
+  "domainId" .Values.domainId
+  "namespace" .Release.Namespace
+  "keySecret" (dict
+    "name" (include "kuscia.keySecretName" .)
+    "key" (ternary .Values.key.existingSecretKey "domain.key" (not (empty .Values.key.existingSecret))))
+  | toJson -}}
+{{- end -}}
+
+{{/* The keys that the configuration of every step has that uses KusciaAPI, as JSON. */}}
+{{- define "kuscia.apiStepConfig" -}}
+{{- dict
+  "api" (dict
+    "endpoint" (printf "%s://%s:8082" (include "kuscia.apiScheme" .) (include "kuscia.host" .))
+    "protocol" (include "kuscia.apiProtocol" .))
+  "ledger" (include "kuscia.ledgerName" .)
+  | merge (include "kuscia.stepConfig" . | fromJson) | toJson -}}
+{{- end -}}
+
+{{/* The keys of prepare.yaml in both components, as JSON. */}}
+{{- define "kuscia.prepareConfig" -}}
+{{- $config := include "kuscia.stepConfig" . | fromJson -}}
+{{- $_ := set $config "mode" .Chart.Name -}}
+{{- $_ := set $config "rootless" .Values.rootless -}}
+{{- if .Values.extraConfigSecret -}}
+{{- $refused := dict "kusciaAPISans" (printf "must not be set here: add names to %s.extraConfig, which keeps those of the Service" .Chart.Name) -}}
+{{- range include "kuscia.refusedConfig" . | fromJsonArray -}}
+{{- $_ := set $refused .path (printf "%s; example: %s" .rule .example) -}}
+{{- end -}}
+{{- $_ := set $config "extraConfigRefused" $refused -}}
+{{- $_ := set $config "extraConfigSecret" (dict "name" .Values.extraConfigSecret "key" .Values.extraConfigSecretKey) -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end -}}
+
+{{/* The keys of doctor.yaml in both components, as JSON. `status`, `logs` and `invite` use the file as well. */}}
 {{- define "kuscia.doctorConfig" -}}
-mode: {{ .Chart.Name }}
-{{ include "kuscia.stepConfig" . }}
-release: {{ .Release.Name }}
-fullname: {{ include "kuscia.fullname" . }}
-ledger: {{ include "kuscia.ledgerName" . }}
-gateway: {{ include "kuscia.gateway" . }}
-{{ include "kuscia.extraConfigSecret" . }}
+{{- $config := include "kuscia.apiStepConfig" . | fromJson -}}
+{{- $_ := set $config "mode" .Chart.Name -}}
+{{- $_ := set $config "release" .Release.Name -}}
+{{- $_ := set $config "fullname" (include "kuscia.fullname" .) -}}
+{{- $_ := set $config "gateway" (include "kuscia.gateway" .) -}}
+{{- with .Values.extraConfigSecret -}}
+{{- $_ := set $config "extraConfigSecret" (dict "name" . "key" $.Values.extraConfigSecretKey) -}}
+{{- end -}}
+{{- toJson $config -}}
 {{- end -}}

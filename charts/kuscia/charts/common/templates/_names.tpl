@@ -41,11 +41,6 @@ hash, so that it stays unique.
 {{- .Values.key.existingSecret | default (printf "%s-domain-key" (include "kuscia.fullname" .)) -}}
 {{- end -}}
 
-{{- define "kuscia.keySecret" -}}
-name: {{ include "kuscia.keySecretName" . }}
-key: {{ ternary .Values.key.existingSecretKey "domain.key" (not (empty .Values.key.existingSecret)) }}
-{{- end -}}
-
 {{- define "kuscia.tokenSecretName" -}}
 {{- printf "kuscia-deploy-token-%s" . -}}
 {{- end -}}

@@ -19,12 +19,6 @@ https on a master and http on a lite.
 {{- end -}}
 {{- end -}}
 
-{{/* The KusciaAPI of this component, for the configuration of the steps. */}}
-{{- define "kuscia.api" -}}
-endpoint: {{ printf "%s://%s:8082" (include "kuscia.apiScheme" .) (include "kuscia.host" .) }}
-protocol: {{ include "kuscia.apiProtocol" . }}
-{{- end -}}
-
 {{- define "kuscia.gateway" -}}
 {{- printf "%s://%s:1080" (include "kuscia.gatewayScheme" .) (include "kuscia.host" .) -}}
 {{- end -}}

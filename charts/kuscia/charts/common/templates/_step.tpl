@@ -1,11 +1,12 @@
 {{/*
-The pod template of a step: {ctx, step, args, restartPolicy, config?, volumes?, volumeMounts?, groups?, podAffinity?}. `args` is
-the list of arguments of kuscia-hooks, `config` the text of the step's configuration file, `volumes` and `volumeMounts` are
-further ones as YAML text, `groups` is a list of supplemental groups. `jobs` overrides the scheduling of the component, and
-`podAffinity` overrides both.
+The pod template of a step:
+{ctx, step, args, restartPolicy, configMaps?, config?, volumes?, volumeMounts?, groups?, podAffinity?}.
+`args` is the list of arguments of kuscia-hooks, `configMaps` lists the ConfigMaps <fullname>-<name> with its configuration
+files, `config` is a text of what decides its work in them, `volumes` and `volumeMounts` are further ones as YAML text, `groups`
+is a list of supplemental groups. `jobs` overrides the scheduling of the component, and `podAffinity` overrides both.
 */}}
 {{- define "kuscia.stepPod" -}}
-{{- include "kuscia.args" (list "kuscia.stepPod" "ctx step args restartPolicy config? volumes? volumeMounts? groups? podAffinity?" .) -}}
+{{- include "kuscia.args" (list "kuscia.stepPod" "ctx step args restartPolicy configMaps? config? volumes? volumeMounts? groups? podAffinity?" .) -}}
 {{- $values := .ctx.Values -}}
 {{- $jobs := $values.jobs -}}
 {{- $own := get $jobs .step | default dict -}}
@@ -63,7 +64,7 @@ spec:
       volumeMounts:
         - name: tmp
           mountPath: /tmp
-        {{- if .config }}
+        {{- if .configMaps }}
         - name: config
           mountPath: /etc/kuscia-hooks
           readOnly: true
@@ -77,10 +78,14 @@ spec:
   volumes:
     - name: tmp
       emptyDir: {}
-    {{- if .config }}
+    {{- with .configMaps }}
     - name: config
-      configMap:
-        name: {{ printf "%s-%s" (include "kuscia.fullname" .ctx) .step | quote }}
+      projected:
+        sources:
+          {{- range . }}
+          - configMap:
+              name: {{ printf "%s-%s" (include "kuscia.fullname" $.ctx) . | quote }}
+          {{- end }}
     {{- end }}
     {{- with .volumes }}
     {{- . | trim | nindent 4 }}
