@@ -21,7 +21,7 @@ def parse(text: str, model: type[M], where: str, read: Callable[[str], str] | No
 
     Args:
         where: name of the file, for messages.
-        read: returns the text of another file in the same directory; None if there is no other file.
+        read: returns the text of another file in the same directory, if there is one.
 
     Raises:
         ConfigError: lists every wrong value with its path.
