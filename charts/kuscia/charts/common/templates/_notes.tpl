@@ -20,7 +20,8 @@
   Show the result of the steps:
     kubectl -n {{ $ns }} get jobs -l app.kubernetes.io/instance={{ .Release.Name }}
     kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
-  Show the state of the domain (requires bin/kubectl-kuscia on the PATH; docs/operations.md describes the commands without it):
+  Show the state of the domain (requires bin/kubectl-kuscia of the chart's repository on the PATH; for the commands without it,
+  see docs/operations.md there):
     kubectl kuscia status -n {{ $ns }}
     kubectl kuscia doctor -n {{ $ns }}
     {{- if eq .Chart.Name "master" }}
