@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ DOMAINS = {"master": "kuscia-system", "alice": "alice", "bob": "bob"}
 @pytest.fixture(scope="module")
 def parties(demo: Demo, images: Path) -> Iterator[Variant]:
     """Master with a PodMonitor, alice with a ServiceMonitor, bob without monitor."""
-    assert demo.local is not None, "the test deletes the custom resource definitions of the operator"
+    assert demo.local is not None, "the test deletes the operator's definitions, and needs enforced NetworkPolicies"
     kubectl = demo.kubectl
     definitions = [operator_schemas.custom_resource(kind) for kind in ("PodMonitor", "ServiceMonitor")]
     names = [definition["metadata"]["name"] for definition in definitions]
@@ -48,8 +49,14 @@ def parties(demo: Demo, images: Path) -> Iterator[Variant]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(demo: Demo, parties: Variant) -> Iterator[Prometheus]:
-    kubectl = demo.kubectl
+def image(demo: Demo) -> str:
+    return demo.bring(["prometheus"])["prometheus"]
+
+
+@contextmanager
+def running(parties: Variant, namespace: str, image: str) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes the three parties."""
+    kubectl = parties.kubectl
     monitors = [
         *kubectl.get("podmonitors", "-n", parties.namespace("master"))["items"],
         *kubectl.get("servicemonitors", "-n", parties.namespace("alice"))["items"],
@@ -58,7 +65,7 @@ def prometheus(demo: Demo, parties: Variant) -> Iterator[Prometheus]:
     jobs = [scrape_job(monitor, targets(kubectl, monitor)) for monitor in monitors]
     (example,) = yaml.safe_load((EXAMPLES / "scrape.yaml").read_text())["scrape_configs"]
     jobs.append(discovered(example, kubectl.get("pods", "-n", parties.namespace("bob"))["items"]))
-    made = Prometheus(kubectl, NAMESPACE, demo.bring(["prometheus"])["prometheus"])
+    made = Prometheus(kubectl, namespace, image)
     made.remove()
     try:
         made.start(jobs, RULES.read_text())
@@ -67,14 +74,30 @@ def prometheus(demo: Demo, parties: Variant) -> Iterator[Prometheus]:
         made.remove()
 
 
-def test_scrapes_every_domain(prometheus: Prometheus, parties: Variant) -> None:
-    wanted = {(domain, parties.namespace(party)): 1.0 for party, domain in DOMAINS.items()}
+@pytest.fixture(scope="module")
+def prometheus(parties: Variant, image: str) -> Iterator[Prometheus]:
+    with running(parties, NAMESPACE, image) as made:
+        yield made
+
+
+def wait_for_up(prometheus: Prometheus, parties: Variant, value: float) -> None:
+    """Wait until `up` of every domain has a value."""
+    wanted = {(domain, parties.namespace(party)): value for party, domain in DOMAINS.items()}
 
     def found() -> bool:
         samples = prometheus.query('up{job="kuscia"}')
-        return {(labels["kuscia_chart_domain"], labels["namespace"]): value for labels, value in samples} == wanted
+        return {(labels["kuscia_chart_domain"], labels["namespace"]): number for labels, number in samples} == wanted
 
-    eventually(found, 60, "up of all domains")
+    eventually(found, 60, f"up of all domains is {value:.0f}")
+
+
+def test_scrapes_every_domain(prometheus: Prometheus, parties: Variant) -> None:
+    wait_for_up(prometheus, parties, 1)
+
+
+def test_network_policy_rejects_other_clients(parties: Variant, image: str) -> None:
+    with running(parties, f"{NAMESPACE}-other", image) as other:
+        wait_for_up(other, parties, 0)
 
 
 def test_samples_have_the_labels_of_the_target(prometheus: Prometheus, parties: Variant) -> None:
