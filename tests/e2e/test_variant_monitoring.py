@@ -32,20 +32,21 @@ def parties(demo: Demo, images: Path) -> Iterator[Variant]:
     kubectl = demo.kubectl
     definitions = [operator_schemas.custom_resource(kind) for kind in ("PodMonitor", "ServiceMonitor")]
     names = [definition["metadata"]["name"] for definition in definitions]
-    kubectl.run("delete", "crd", *names, "--ignore-not-found")
-    with variant(demo, images, "monitoring", parties=tuple(DOMAINS)) as made:
-        values = {"master": {**VALUES, "metrics": {"podMonitor": MONITOR}}}
-        with pytest.raises(CommandError, match='no matches for kind "PodMonitor"'):
-            made.install("master", values=values)
-        kubectl.apply("\n---\n".join(map(json.dumps, definitions)))
-        try:
+    try:
+        with variant(demo, images, "monitoring", parties=tuple(DOMAINS)) as made:
+            kubectl.run("delete", "crd", *names, "--ignore-not-found")
+            values = {"master": {**VALUES, "metrics": {"podMonitor": MONITOR}}}
+            with pytest.raises(CommandError, match='no matches for kind "PodMonitor"'):
+                made.install("master", values=values)
+            kubectl.apply("\n---\n".join(map(json.dumps, definitions)))
             kubectl.run("wait", "crd", *names, "--for=condition=Established", "--timeout=60s")
             made.install("master", values=values)
             made.install("alice", values={"lite": {**VALUES, "metrics": {"serviceMonitor": MONITOR}}})
             made.install("bob", values={"lite": VALUES})
             yield made
-        finally:
-            kubectl.run("delete", "crd", *names)
+    finally:
+        # Last, because Helm cannot uninstall a release with objects of an unknown kind.
+        kubectl.run("delete", "crd", *names, "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
