@@ -18,8 +18,10 @@ case "$*" in
 "get cronjobs -n many "*) for i in 1 2 3 4 5 6; do echo "many kuscia-$i-doctor r$i"; done ;;
 "get cronjobs -n a "*) echo 'a kuscia-a-doctor kuscia' ;;
 "get cronjobs -n hub "*) echo 'hub kuscia-master-doctor kuscia' ;;
+"get cronjobs -n shared "*) echo 'shared prod-kuscia-master-doctor prod' ;;
 "get cronjobs "*) ;;
 "-n hub get secret kuscia-deploy-token-bob "*) printf 'dG9rZW4=' ;;
+"-n shared get secret prod-kuscia-master-deploy-token-bob "*) printf 'dG9rZW4=' ;;
 "-n hub get secret "*) echo 'not found' >&2; exit 1 ;;
 "get jobs -n half "*) printf 'half kuscia \\nhalf done 1\\n' ;;
 "get jobs "*) ;;
@@ -165,8 +167,10 @@ def test_shows_jobs_and_events_of_a_release_without_cronjob(kubectl: Path) -> No
     assert "done" not in result.stderr
 
 
-def test_prints_the_deploy_token_as_a_secret_without_any_job(kubectl: Path) -> None:
-    result = kuscia(kubectl, "invite", "bob", "--token", "-n", "hub")
+@pytest.mark.parametrize("namespace", ["hub", "shared"])
+def test_prints_the_deploy_token_as_a_secret_without_any_job(kubectl: Path, namespace: str) -> None:
+    """The name of the Secret follows the name of the master."""
+    result = kuscia(kubectl, "invite", "bob", "--token", "-n", namespace)
     assert (result.returncode, result.stderr) == (0, "")
     assert yaml.safe_load(result.stdout) == {
         "apiVersion": "v1",

@@ -41,8 +41,13 @@ hash, so that it stays unique.
 {{- .Values.key.existingSecret | default (printf "%s-domain-key" (include "kuscia.fullname" .)) -}}
 {{- end -}}
 
+{{/*
+The Secret with the deploy token of a domain: {master, domain}; `master` is the name of the master. It starts with that name, since
+several masters can share a namespace, and with `kuscia` for the default name.
+*/}}
 {{- define "kuscia.tokenSecretName" -}}
-{{- printf "kuscia-deploy-token-%s" . -}}
+{{- include "kuscia.args" (list "kuscia.tokenSecretName" "master domain" .) -}}
+{{- printf "%s-deploy-token-%s" (ternary "kuscia" .master (eq .master "kuscia-master")) .domain -}}
 {{- end -}}
 
 {{- define "kuscia.ledgerName" -}}

@@ -59,7 +59,7 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{
 
   A partner in another cluster sets lite.master.endpoint to the address above. To admit it, set master.domains.<id>.cert to
   the certificate that it sends you, or send it its deploy token:
-    kubectl -n {{ $.Release.Namespace }} get secret {{ include "kuscia.tokenSecretName" "<id>" }} -o jsonpath='{.data.token}' | base64 -d
+    kubectl -n {{ $.Release.Namespace }} get secret {{ include "kuscia.tokenSecretName" (dict "master" (include "kuscia.fullname" $) "domain" "<id>") }} -o jsonpath='{.data.token}' | base64 -d
 {{- end }}
 {{- include "kuscia.notes.external" . }}
 {{- end -}}

@@ -53,14 +53,17 @@ capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
 
 {{/*
 The Secret with the deploy token, as JSON; empty if the domain is admitted by its certificate. The default namespace is that
-of the release.
+of the release. The default name follows that of the master, which is in the endpoint if that is a Service.
 */}}
 {{- define "lite.deployToken" -}}
 {{- $master := .Values.master -}}
 {{- if or $master.namespace $master.tokenSecret -}}
+{{- $namespace := $master.namespace | default .Release.Namespace -}}
+{{- $service := regexFind (printf "^https?://[^./]+\\.%s\\.svc\\." $namespace) $master.endpoint -}}
+{{- $name := regexReplaceAll "^https?://|\\..*$" $service "" | default "kuscia-master" -}}
 {{- dict
-  "namespace" ($master.namespace | default .Release.Namespace)
-  "name" ($master.tokenSecret | default (include "kuscia.tokenSecretName" .Values.domainId))
+  "namespace" $namespace
+  "name" ($master.tokenSecret | default (include "kuscia.tokenSecretName" (dict "master" $name "domain" .Values.domainId)))
   "key" $master.tokenKey
   | toJson -}}
 {{- end -}}

@@ -54,12 +54,12 @@ prepare.yaml: |
 {{- end -}}
 
 {{/*
-The Secret for the deploy token of a domain: {id, domain}. Empty for a domain that is admitted by its certificate, unless a
+The Secret for the deploy token of a domain: {ctx, id, domain}. Empty for a domain that is admitted by its certificate, unless a
 reader is set as well.
 */}}
 {{- define "master.tokenSecret" -}}
 {{- if or (not .domain.cert) (get (.domain.reader | default dict) "namespace") -}}
-{{- include "kuscia.tokenSecretName" .id -}}
+{{- include "kuscia.tokenSecretName" (dict "master" (include "kuscia.fullname" .ctx) "domain" .id) -}}
 {{- end -}}
 {{- end -}}
 
@@ -74,7 +74,7 @@ refers to it as `domainsFile`. null removes a domain of an earlier values file.
 {{- $_ := set $domains $id (dict
   "endpoint" $domain.endpoint
   "namespace" (get ($domain.reader | default dict) "namespace")
-  "tokenSecret" (include "master.tokenSecret" (dict "id" $id "domain" $domain))
+  "tokenSecret" (include "master.tokenSecret" (dict "ctx" $ "id" $id "domain" $domain))
   "cert" $domain.cert
   "allowRekey" ($domain.allowRekey | default nil)
   | include "kuscia.given" | fromJson) -}}
