@@ -63,6 +63,15 @@ def test_an_image_of_another_registry_stays_there() -> None:
     assert f"other.example.com/kuscia@{image['digest']}" in listed(scenario.text())
 
 
+@pytest.mark.parametrize("component", ["master", "lite"])
+def test_lists_images_of_added_containers(component: str) -> None:
+    added = {"extraInitContainers": [{"name": "a", "image": "a:1"}], "extraContainers": [{"name": "b", "image": "b:1"}]}
+    scenario = with_values("", {component: added}, "master-and-alice")
+    images = listed(scenario.text())
+    assert {"a:1", "b:1"} < set(images)
+    assert sorted(images) == sorted(used(scenario.objects))
+
+
 @pytest.mark.parametrize("helm", ["helm", "helm3"])
 def test_show_only_prints_the_list(helm: str) -> None:
     """The list comes in the same order from every registry, so that two lists can be joined line by line."""

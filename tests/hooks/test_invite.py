@@ -140,7 +140,7 @@ def test_lists_versions_and_all_images(kube: Kube) -> None:
 )
 def test_names_the_source_of_the_chart(kube: Kube, chart: str, arguments: str) -> None:
     invitation = attempt(MASTER, kube, "carl", "https://kuscia.example.com", chart)
-    assert f"helm install kuscia {arguments} " in invitation
+    assert f"helm upgrade --install kuscia {arguments} --create-namespace " in invitation
 
 
 def test_token_is_printed_apart(core: FakeCore, kube: Kube) -> None:

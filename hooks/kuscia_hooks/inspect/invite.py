@@ -100,7 +100,7 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         f"# Chart kuscia {given.chart_version}. The cluster of {domain} must be able to pull these images:",
         *(f"#   {printable(image)}" for image in given.images),
         f"# 1. {domain} saves this as invited.yaml and installs:",
-        f"#      helm install kuscia {install} --create-namespace -f invited.yaml",
+        f"#      helm upgrade --install kuscia {install} --create-namespace -f invited.yaml",
         "#    Add runtime, capacity and data (for an example see values/alice.yaml). Set the hooks image if it is in a",
         "#    different registry: global.kuscia.hooksImage.repository (README.md, Install).",
         yaml_text.write(values).rstrip(),

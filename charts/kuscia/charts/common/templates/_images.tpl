@@ -59,17 +59,23 @@ Raise it when one of them changes.
 {{- toJson $names -}}
 {{- end -}}
 
-{{/* All images of a component, as a JSON list: Kuscia, the steps, the engines of a master. Takes its context. */}}
+{{/*
+All images of a component, as a JSON list: Kuscia, the steps, containers of the user, the engines of a master. Takes its
+context.
+*/}}
 {{- define "kuscia.images" -}}
 {{- $images := list
   (include "kuscia.image" (dict "ctx" . "image" .Values.image))
   (include "kuscia.hooksImage" (dict "ctx" .))
   (include "kuscia.hooksImage" (dict "ctx" . "init" true)) -}}
+{{- range concat (.Values.extraInitContainers | default list) (.Values.extraContainers | default list) -}}
+{{- $images = append $images (get . "image") -}}
+{{- end -}}
 {{- range $name, $app := .Values.appImages | default dict -}}
 {{- if $app -}}
 {{- $repository := include "kuscia.repository" (dict "ctx" $ "name" $app.image.name) -}}
 {{- $images = append $images (printf "%s:%s" $repository (toString $app.image.tag)) -}}
 {{- end -}}
 {{- end -}}
-{{- $images | uniq | toJson -}}
+{{- $images | compact | uniq | toJson -}}
 {{- end -}}
