@@ -50,6 +50,7 @@ class Variant:
         presets: presets on top of each party's presets.
         values: additional values of this test, on top of all presets.
         tables: whether to keep the example tables.
+        bare: use only the preset of a lite, without a data source.
     """
 
     kubectl: Kubectl
@@ -59,6 +60,7 @@ class Variant:
     presets: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     tables: bool = False
+    bare: bool = False
 
     def namespace(self, party: str) -> str:
         return f"v-{self.name}-{party}"
@@ -87,7 +89,7 @@ class Variant:
         """
         release = self.release(party)
         with tempfile.TemporaryDirectory() as directory:
-            names = (*_party_presets(party), *(presets or self.presets))
+            names = (*self._party_presets(party), *(presets or self.presets))
             files = [self._renamed(Path(directory), name) for name in names]
             no_tables = {} if self.tables else NO_TABLES
             for number, layer in enumerate((SMALL, no_tables, self.values, values or {})):
@@ -259,6 +261,12 @@ class Variant:
         engines = self.namespace("engines")
         self.kubectl.run("delete", "namespace", engines, "--ignore-not-found", "--wait", timeout=300)
 
+    def _party_presets(self, party: str) -> tuple[str, ...]:
+        """Return the presets of a party; those of a lite declare its example table in an object store."""
+        if self.bare or party.startswith("master"):
+            return (party,)
+        return (party, "object-store", f"{party}-tables")
+
     def _renamed(self, directory: Path, preset: str) -> Path:
         names = {
             "kuscia-master": "master",
@@ -282,11 +290,6 @@ class Variant:
             del domains[absent]
         path.write_text(json.dumps(_rename(content, renames)))
         return path
-
-
-def _party_presets(party: str) -> tuple[str, ...]:
-    """Return the presets of a party; those of a lite declare its example table in an object store."""
-    return (party,) if party.startswith("master") else (party, "object-store", f"{party}-tables")
 
 
 def _rename(value: Any, renames: Mapping[str, str]) -> Any:
