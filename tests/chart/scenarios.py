@@ -104,6 +104,18 @@ VARIANTS = (
         },
         "master",
     ),
+    with_values(
+        "site",
+        {
+            "global": {
+                "kuscia": {
+                    "caBundle": {"secret": "site-ca"},
+                    "proxy": {"httpsProxy": "http://proxy.example.com:3128", "noProxy": "10.0.0.0/8,.example.com"},
+                }
+            }
+        },
+        "master-and-alice",
+    ),
     with_values("monitored", dict.fromkeys(("master", "lite"), _MONITORED), "master-and-alice"),
     with_values(
         "service-monitor",

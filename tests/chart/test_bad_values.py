@@ -48,6 +48,10 @@ def _global(values: Object, **settings: Any) -> Object:
     return {**values, "global": {"kuscia": settings}}
 
 
+def _proxy(**values: Any) -> Object:
+    return _global({}, proxy=values)
+
+
 def _lite(**values: Any) -> Object:
     return {"master": {"enabled": False}, "lite": {**LITE, **values}}
 
@@ -802,6 +806,25 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"alice"',
         "grant-to-own-domain",
     ),
+    *(
+        (_proxy(httpsProxy=value), "global.kuscia.proxy.httpsProxy", shown, error_id)
+        for value, shown, error_id in (
+            ("proxy.example.com:3128", '"proxy.example.com:3128"', "invalid-proxy"),
+            ("socks5://proxy.example.com:1080", '"socks5://proxy.example.com:1080"', "invalid-proxy"),
+            ("http://proxy.example.com:port", '"http://proxy.example.com:port"', "invalid-proxy"),
+            ("http://proxy.example.com/path", '"http://proxy.example.com/path"', "invalid-proxy"),
+            ("http://", '"http://"', "invalid-proxy"),
+            (3128, "3128", "invalid-proxy"),
+            (["http://proxy.example.com"], '["http://proxy.example.com"]', "invalid-proxy"),
+            ("http://me:hunter2@proxy.example.com:3128", "(not shown)", "url-with-credentials"),
+        )
+    ),
+    (
+        _proxy(httpProxy="http://proxy.example.com", existingSecret="site-proxy"),
+        "global.kuscia.proxy.httpProxy",
+        '"http://proxy.example.com"',
+        "conflicting-values",
+    ),
 ]
 
 
@@ -911,6 +934,8 @@ SCHEMA: list[tuple[Object, str]] = [
     (_master(resources="big"), "at '/master/resources': got string, want"),
     (_master(service={"external": {"type": "ClusterIP"}}), "at '/master/service/external/type'"),
     (_master(datastore={"port": 0}), "at '/master/datastore/port'"),
+    (_global({}, caBundle={"configMap": "a", "secret": "b"}), "at '/global/kuscia/caBundle'"),
+    (_global({}, proxy={"noProxy": ["a"]}), "at '/global/kuscia/proxy/noProxy': got array, want string"),
     (_lite(runk={"dnsServers": "10.0.0.1"}), "at '/lite/runk/dnsServers': got string, want array"),
 ]
 

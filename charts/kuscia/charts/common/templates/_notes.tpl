@@ -145,17 +145,12 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
   "text" (printf "not a known key of kuscia.yaml for a %s; Kuscia ignores unknown keys" $component)) }}
 {{- end }}
 {{- end }}
-{{- if include "kuscia.losesData" . }}
+{{- $stores := ternary (eq (toString (.Values.datastore | default dict).type) "sqlite") (ne (toString .Values.runtime) "runk") (eq .Chart.Name "master") }}
+{{- if and $stores (not .Values.persistence.enabled) }}
 {{- include "kuscia.warning" (dict "id" "not-persistent" "path" (printf "%s.persistence" $component)
   "text" (printf "disabled: %s are lost when the pod is deleted" (ternary "domains, routes and jobs" "local tables and results" (eq $component "master")))) }}
 {{- end }}
 {{- include (printf "kuscia.warnings.%s" $component) . }}
-{{- end -}}
-
-{{/* "true" if the component keeps its data in the pod only. Takes the context of the component. */}}
-{{- define "kuscia.losesData" -}}
-{{- $stores := ternary (eq (toString (.Values.datastore | default dict).type) "sqlite") (ne (toString .Values.runtime) "runk") (eq .Chart.Name "master") -}}
-{{- if and $stores (not .Values.persistence.enabled) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "kuscia.warnings.master" -}}

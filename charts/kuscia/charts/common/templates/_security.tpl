@@ -3,16 +3,6 @@ The security contexts of the steps, which meet Pod Security "restricted"; the UI
 jobs.podSecurityContext and jobs.securityContext override them.
 */}}
 
-{{/* The security context of the pod of a step: {ctx, groups?}. */}}
-{{- define "kuscia.stepPodSecurityContext" -}}
-{{- include "kuscia.args" (list "kuscia.stepPodSecurityContext" "ctx groups?" .) -}}
-{{- $context := dict
-  "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000 "fsGroup" 1000
-  "seccompProfile" (dict "type" "RuntimeDefault") -}}
-{{- with .groups }}{{ $_ := set $context "supplementalGroups" . }}{{ end -}}
-{{- include "kuscia.keysReplaced" (dict "base" $context "by" .ctx.Values.jobs.podSecurityContext) -}}
-{{- end -}}
-
 {{/* The security context of the container of a step: {ctx, root?}. */}}
 {{- define "kuscia.stepSecurityContext" -}}
 {{- include "kuscia.args" (list "kuscia.stepSecurityContext" "ctx root?" .) -}}

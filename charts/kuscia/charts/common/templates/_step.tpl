@@ -16,6 +16,12 @@ is a list of supplemental groups. `jobs` overrides the scheduling of the compone
 {{- with .config -}}
 {{- $_ := set $annotations "checksum/config" (sha256sum .) -}}
 {{- end -}}
+{{- $security := dict
+  "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000 "fsGroup" 1000
+  "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- with .groups -}}
+{{- $_ := set $security "supplementalGroups" . -}}
+{{- end -}}
 metadata:
   labels:
     {{- include "kuscia.podLabels" (dict "ctx" .ctx "component" .step "extra" $labels) | nindent 4 }}
@@ -27,7 +33,7 @@ spec:
   enableServiceLinks: false
   restartPolicy: {{ .restartPolicy }}
   securityContext:
-    {{- include "kuscia.stepPodSecurityContext" (pick . "ctx" "groups") | nindent 4 }}
+    {{- include "kuscia.keysReplaced" (dict "base" $security "by" $jobs.podSecurityContext) | nindent 4 }}
   {{- with include "kuscia.pullSecrets" .ctx }}
   imagePullSecrets:
     {{- . | nindent 4 }}
@@ -64,6 +70,11 @@ spec:
       volumeMounts:
         - name: tmp
           mountPath: /tmp
+        {{- if include "kuscia.caVolume" .ctx }}
+        - name: ca-bundle
+          mountPath: /etc/kuscia-ca
+          readOnly: true
+        {{- end }}
         {{- if .configMaps }}
         - name: config
           mountPath: /etc/kuscia-hooks
@@ -78,6 +89,9 @@ spec:
   volumes:
     - name: tmp
       emptyDir: {}
+    {{- with include "kuscia.caVolume" .ctx }}
+    {{- . | nindent 4 }}
+    {{- end }}
     {{- with .configMaps }}
     - name: config
       projected:
@@ -104,9 +118,8 @@ can write to a volume of any owner.
 {{- $values := .ctx.Values -}}
 image: {{ .image | quote }}
 imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy | quote }}
-{{- with $values.jobs.extraEnv }}
-env:
-  {{- toYaml . | nindent 2 }}
+{{- with include "kuscia.env" (dict "ctx" .ctx "step" true) }}
+{{ . }}
 {{- end }}
 {{- with $values.jobs.extraEnvFrom }}
 envFrom:
