@@ -23,13 +23,6 @@ chart version alone must not restart a pod.
   "kuscia-chart/domain" .ctx.Values.domainId) | toYaml -}}
 {{- end -}}
 
-{{/* Labels of top-level objects: {ctx, component?, extra?}. */}}
-{{- define "kuscia.labels" -}}
-{{- include "kuscia.args" (list "kuscia.labels" "ctx component? extra?" .) -}}
-{{- $chart := dict "helm.sh/chart" (printf "kuscia-%s" .ctx.Chart.Version | replace "+" "_") -}}
-{{- include "kuscia.podLabels" (set (omit . "extra") "extra" (mergeOverwrite (dict) (.extra | default dict) $chart)) -}}
-{{- end -}}
-
 {{/* Labels of the objects that the steps create. Takes the context of the component. */}}
 {{- define "kuscia.derivedLabels" -}}
 {{- set (include "kuscia.podLabels" (dict "ctx" .) | fromYaml) "app.kubernetes.io/managed-by" "kuscia-hooks" | toYaml -}}
@@ -41,7 +34,9 @@ precedence over `labels`, and `annotations` over global.kuscia.commonAnnotations
 */}}
 {{- define "kuscia.metadata" -}}
 {{- include "kuscia.args" (list "kuscia.metadata" "ctx component? annotations? labels?" .) -}}
-{{- $metadata := dict "labels" (include "kuscia.labels" (dict "ctx" .ctx "component" .component "extra" .labels) | fromYaml) -}}
+{{- $chart := dict "helm.sh/chart" (printf "kuscia-%s" .ctx.Chart.Version | replace "+" "_") -}}
+{{- $labels := mergeOverwrite (dict) (.labels | default dict) $chart -}}
+{{- $metadata := dict "labels" (include "kuscia.podLabels" (dict "ctx" .ctx "component" .component "extra" $labels) | fromYaml) -}}
 {{- with mergeOverwrite (dict) (.ctx.Values.global.kuscia.commonAnnotations | default dict) (.annotations | default dict) -}}
 {{- $_ := set $metadata "annotations" . -}}
 {{- end -}}

@@ -12,6 +12,14 @@
 {{- end }}
 {{- end }}
 {{- include (printf "kuscia.notes.%s" .Chart.Name) . }}
+{{- if .Values.service.external.enabled }}
+
+  Find the external address of the gateway:
+    kubectl -n {{ .Release.Namespace }} get service {{ include "kuscia.fullname" . }}-external
+    {{- if eq .Values.service.external.type "NodePort" }}
+    kubectl get nodes -o wide
+    {{- end }}
+{{- end }}
 
   Wait until the pod is ready, and show the reason if it is not:
     kubectl -n {{ $ns }} rollout status deployment/{{ $name }} --timeout 15m
@@ -61,19 +69,6 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{
   the certificate that it sends you, or send it its deploy token:
     kubectl -n {{ $.Release.Namespace }} get secret {{ include "kuscia.tokenSecretName" (dict "master" (include "kuscia.fullname" $) "domain" "<id>") }} -o jsonpath='{.data.token}' | base64 -d
 {{- end }}
-{{- include "kuscia.notes.external" . }}
-{{- end -}}
-
-{{/* How to find an address that the cluster assigns. */}}
-{{- define "kuscia.notes.external" -}}
-{{- if .Values.service.external.enabled }}
-
-  Find the external address of the gateway:
-    kubectl -n {{ .Release.Namespace }} get service {{ include "kuscia.fullname" . }}-external
-    {{- if eq .Values.service.external.type "NodePort" }}
-    kubectl get nodes -o wide
-    {{- end }}
-{{- end }}
 {{- end -}}
 
 {{- define "kuscia.notes.lite" }}
@@ -94,7 +89,6 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{
 
   Lites in other clusters reach this one at the address above. The operator of the master sets master.domains.{{ .Values.domainId }}.endpoint to it.
 {{- end }}
-{{- include "kuscia.notes.external" . }}
 {{- end -}}
 
 {{/* The command that adds pull secrets for engine pods; empty if they need none. */}}
@@ -150,10 +144,7 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
 {{- include "kuscia.warning" (dict "id" "not-persistent" "path" (printf "%s.persistence" $component)
   "text" (printf "disabled: %s are lost when the pod is deleted" (ternary "domains, routes and jobs" "local tables and results" (eq $component "master")))) }}
 {{- end }}
-{{- include (printf "kuscia.warnings.%s" $component) . }}
-{{- end -}}
-
-{{- define "kuscia.warnings.master" -}}
+{{- if eq $component "master" }}
 {{- if and (eq .Values.datastore.type "mysql") (contains "-" .Values.datastore.database) }}
 {{- include "kuscia.warning" (dict "id" "dash-in-database-name" "path" "master.datastore.database"
   "text" "contains '-', which older releases of Kuscia do not support") }}
@@ -167,9 +158,8 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- end -}}
-
-{{- define "kuscia.warnings.lite" -}}
+{{- end }}
+{{- if eq $component "lite" }}
 {{- if eq .Values.runtime "runc" }}
 {{- include "kuscia.warning" (dict "id" "runc-privileged" "path" "lite.runtime"
   "text" "runc runs a privileged container (grants root on the node); Kuscia recommends runk or runp on Kubernetes") }}
@@ -181,5 +171,6 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
 {{- if and (eq .Values.runtime "runk") (has .Values.runk.namespace (list "" .Release.Namespace)) }}
 {{- include "kuscia.warning" (dict "id" "runk-shared-namespace" "path" "lite.runk.namespace"
   "text" "engine pods share the namespace of the release, so RunK can read every Secret in it; use a separate namespace in production") }}
+{{- end }}
 {{- end }}
 {{- end -}}

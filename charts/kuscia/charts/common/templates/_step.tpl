@@ -116,6 +116,16 @@ can write to a volume of any owner.
 {{- define "kuscia.stepContainer" -}}
 {{- include "kuscia.args" (list "kuscia.stepContainer" "ctx image resources root?" .) -}}
 {{- $values := .ctx.Values -}}
+{{- $security := dict
+  "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true
+  "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000
+  "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- $security = include "kuscia.keysReplaced" (dict "base" $security "by" $values.jobs.securityContext) | fromYaml -}}
+{{- if .root -}}
+{{- $security = mergeOverwrite $security (dict
+  "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0
+  "capabilities" (dict "drop" (list "ALL") "add" (list "DAC_OVERRIDE"))) -}}
+{{- end -}}
 image: {{ .image | quote }}
 imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy | quote }}
 {{- with include "kuscia.env" (dict "ctx" .ctx "step" true) }}
@@ -128,7 +138,7 @@ envFrom:
 resources:
   {{- toYaml .resources | nindent 2 }}
 securityContext:
-  {{- include "kuscia.stepSecurityContext" (pick . "ctx" "root") | nindent 2 }}
+  {{- toYaml $security | nindent 2 }}
 {{- end -}}
 
 {{/*

@@ -76,11 +76,11 @@ of the release. The default name follows that of the master, which is in the end
 {{- with include "lite.capacity" . | fromJson -}}
 {{- $_ := set $own "capacity" . -}}
 {{- end -}}
-{{- if include "lite.isRunk" . -}}
+{{- if eq .Values.runtime "runk" -}}
 {{- $_ := set $own "runk" (dict
   "namespace" (include "lite.engineNamespace" .)
   "dnsServers" ($runk.dnsServers | default list)
-  "kubeconfigFile" (include "lite.kubeconfigPath" .)
+  "kubeconfigFile" (ternary "/etc/kuscia-runk/kubeconfig" "" (not (empty $runk.kubeconfigSecret)))
   "enableLogging" $runk.enableLogging) -}}
 {{- /* The settings of engine pods (Kuscia facts 2.3). */ -}}
 {{- $pods := dict -}}
@@ -101,7 +101,7 @@ of the release. The default name follows that of the master, which is in the end
 {{- with include "lite.deployToken" . -}}
 {{- $_ := set $prepare "deployToken" (fromJson .) -}}
 {{- end -}}
-{{- if include "lite.isRunk" . -}}
+{{- if eq .Values.runtime "runk" -}}
 {{- $_ := set $prepare "engines" (include "lite.engines" . | fromJson) -}}
 {{- if not .Values.runk.dnsServers -}}
 {{- $_ := set $prepare "dnsService" (include "kuscia.host" .) -}}
