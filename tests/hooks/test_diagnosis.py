@@ -417,6 +417,7 @@ def test_names_domains_of_route_with_dashes() -> None:
     [
         (MASTER_ENDPOINT, "kuscia", "kuscia-master"),
         ("https://prod-kuscia-master.hub.svc.cluster.local:1080", "prod", "hub"),
+        ("https://kuscia-123-master.hub.svc.cluster.local:1080", "123", "hub"),
         ("https://gateway.hub.svc.cluster.local:1080", "<master release>", "hub"),
         ("https://kuscia.example.com", "<master release>", "<master namespace>"),
     ],

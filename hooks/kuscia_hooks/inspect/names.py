@@ -1,5 +1,7 @@
 """The names of a release that fixes refer to."""
 
+import re
+
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.config.release import Release
@@ -53,11 +55,11 @@ def _master_release(endpoint: str) -> tuple[str, str]:
     if len(labels) < 3 or labels[2] != "svc":
         return "<master release>", "<master namespace>"
     service, namespace = labels[0], labels[1]
-    # The name of the Service has the name of the release in front, unless the release is named kuscia.
+    # The name of the release is in front of the name of the Service, unless it is kuscia or starts with a digit.
     if service == "kuscia-master":
         return "kuscia", quoted(namespace)
-    release = service.removesuffix("-kuscia-master")
-    return quoted(release) if release != service else "<master release>", quoted(namespace)
+    found = re.fullmatch(r"(.+)-kuscia-master|kuscia-([0-9].*)-master", service)
+    return quoted(found[1] or found[2]) if found else "<master release>", quoted(namespace)
 
 
 def peer_names(config: Release, domain: str, endpoint: str, names: dict[str, str]) -> dict[str, str]:
