@@ -18,6 +18,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.kuscia import gateway, registration
 from kuscia_hooks.steps import prepare
 from tests.chart.render import Object, Scenario, find, pod_template, with_values
+from tests.chart.scenarios import ALICE_TABLES
 from tests.hooks.builders import container, pod
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.certificates import Authority
@@ -26,12 +27,12 @@ from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.fakes.s3 import FakeS3
 
 MASTER = Scenario("master", ("master",), namespace="kuscia-master")
-ALICE = Scenario("alice", ("alice",), namespace="lite-alice")
+ALICE = Scenario("alice", ALICE_TABLES, namespace="lite-alice")
 PULL_SECRETS = with_values(
-    "pull secrets", {"global": {"kuscia": {"imagePullSecrets": ["registry"]}}}, "alice", namespace="lite-alice"
+    "pull secrets", {"global": {"kuscia": {"imagePullSecrets": ["registry"]}}}, *ALICE_TABLES, namespace="lite-alice"
 )
 CA_BUNDLE = with_values(
-    "CA bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, "alice", namespace="lite-alice"
+    "CA bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, *ALICE_TABLES, namespace="lite-alice"
 )
 Permission = tuple[str, str, str, str]
 """Verb, resource, namespace and name; "*" for every name."""
