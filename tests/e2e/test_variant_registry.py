@@ -67,7 +67,7 @@ def layer(mirror: Mirror, **lite: Any) -> dict[str, Any]:
     site = {
         "imageRegistry": f"{mirror.registry.host}/mirror",
         "imagePullSecrets": [PULL_SECRET],
-        "hooksImage": {**always, "repository": HOOKS["repository"], "tag": HOOKS["tag"]},
+        "hooksImage": always,
     }
     return {
         "global": {"kuscia": site},
