@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from schema.kubernetes import with_blocks
+
 CHART = Path(__file__).resolve().parent.parent / "charts" / "kuscia"
 SOURCE = CHART / "values.schema.yaml"
 
@@ -13,7 +15,7 @@ SOURCE = CHART / "values.schema.yaml"
 def generated() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
     source = yaml.safe_load(SOURCE.read_text())
-    return {CHART / "values.schema.json": json.dumps(for_helm(source), indent=2) + "\n"}
+    return {CHART / "values.schema.json": json.dumps(with_blocks(for_helm(source)), indent=1) + "\n"}
 
 
 def for_helm(node: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from schema import kubernetes
 from tests.chart.render import CHART, Scenario
 from tests.chart.scenarios import ALL
 from tests.fuzz import scalars
@@ -18,38 +18,20 @@ from tests.fuzz.values import Path, Tree, dump, effective, get, merge, paths, pu
 
 Schema = dict[str, Any]
 BLOCKS: dict[str, dict[str, list[Any]]] = yaml.safe_load((File(__file__).parent / "blocks.yaml").read_text())
-ONE, LIST = "one", "list"
 PASSED_THROUGH = {
-    "affinity": ("Affinity", ONE),
-    "apiFrom": ("NetworkPolicyPeer", LIST),
-    "dnsConfig": ("PodDNSConfig", ONE),
-    "extraContainers": ("Container", LIST),
-    "extraEgress": ("NetworkPolicyEgressRule", LIST),
-    "extraEnv": ("EnvVar", LIST),
-    "extraEnvFrom": ("EnvFromSource", LIST),
-    "extraIngress": ("NetworkPolicyIngressRule", LIST),
-    "extraInitContainers": ("Container", LIST),
-    "extraObjects": ("Object", LIST),
-    "extraVolumeMounts": ("VolumeMount", LIST),
-    "extraVolumes": ("Volume", LIST),
-    "gatewayFrom": ("NetworkPolicyPeer", LIST),
-    "hostAliases": ("HostAlias", LIST),
-    "imagePullSecrets": ("LocalObjectReference", LIST),
-    "initContainers": ("Container", LIST),
-    "liveness": ("Probe", ONE),
-    "metricsFrom": ("NetworkPolicyPeer", LIST),
-    "nodeSelector": ("NodeSelector", ONE),
-    "podSecurityContext": ("PodSecurityContext", ONE),
-    "readiness": ("Probe", ONE),
-    "resources": ("ResourceRequirements", ONE),
-    "securityContext": ("SecurityContext", ONE),
-    "sidecars": ("Container", LIST),
-    "startup": ("Probe", ONE),
-    "tls": ("IngressTLS", LIST),
-    "tolerations": ("Toleration", LIST),
-    "topologySpreadConstraints": ("TopologySpreadConstraint", LIST),
+    **kubernetes.keys(),
+    "extraObjects": "Object",
+    "imagePullSecrets": "LocalObjectReference",
+    "metricRelabelings": "RelabelConfig",
+    "nodeSelector": "NodeSelector",
+    "relabelings": "RelabelConfig",
+    "resources": "ResourceRequirements",
 }
 """Keys whose value becomes part of an object of Kubernetes, with the type of the value or of its items."""
+SINGLE = (
+    *("Affinity", "NodeSelector", "PodDNSConfig", "PodSecurityContext", "Probe", "ResourceRequirements"),
+    "SecurityContext",
+)
 
 DOMAINS = ("alice", "bob", "carol", "1", "no", "a-b", "kuscia-system")
 SECRETS = ("my-secret", "a.b", "123", "no", "1e3", "a" * 253)
@@ -263,8 +245,10 @@ class Generator:
         if id(schema) not in self._leaves:
             parts = self.resolve(schema)
             below = [*parts.get("properties", {}).values(), parts.get("items"), parts.get("additionalProperties")]
-            count = sum(self._weight(part, depth + 1) ** 2 for part in below if isinstance(part, dict) and depth < 12)
-            self._leaves[id(schema)] = math.sqrt(max(count, 1))
+            count = sum(
+                self._weight(part, depth + 1) ** 1.25 for part in below if isinstance(part, dict) and depth < 12
+            )
+            self._leaves[id(schema)] = max(count, 1) ** 0.8
         return self._leaves[id(schema)]
 
     def _place(
@@ -323,12 +307,12 @@ class Generator:
         if key in PASSED_THROUGH and rng.random() < 0.85:
             if rng.random() < 0.4:
                 return _block(rng, key, "invalid", current)
-            return _spoil(rng, _block(rng, key, "valid", current))
+            return spoil(rng, _block(rng, key, "valid", current))
         if isinstance(current, dict | list) and current and rng.random() < 0.6:
-            return _spoil(rng, current)
+            return spoil(rng, current)
         if rng.random() < 0.75:
             if "object" in kinds and rng.random() < 0.5:
-                return _spoil(
+                return spoil(
                     rng, self.usual(rng, {**self.resolve(schema), "type": "object"}, path, current) or {"a": "b"}
                 )
             return copy.deepcopy(rng.choice(scalars.of_type(rng.choice(kinds))))
@@ -363,14 +347,13 @@ def _anything(rng: random.Random) -> Tree:
 
 
 def _block(rng: random.Random, key: str, quality: str, current: Tree) -> Tree:
-    kind, shape = PASSED_THROUGH[key]
-    items = BLOCKS[kind][quality]
-    if shape == ONE:
+    items = BLOCKS[PASSED_THROUGH[key]][quality]
+    if PASSED_THROUGH[key] in SINGLE:
         return copy.deepcopy(rng.choice(items))
     return copy.deepcopy([rng.choice(items) for _ in range(rng.choice((1, 1, 2)))])
 
 
-def _spoil(rng: random.Random, tree: Tree) -> Tree:
+def spoil(rng: random.Random, tree: Tree) -> Tree:
     """Return a copy of a tree with one part replaced, added, removed or repeated."""
     tree = copy.deepcopy(tree)
     places = paths(tree)

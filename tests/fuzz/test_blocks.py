@@ -1,13 +1,19 @@
 """blocks.yaml: the API server accepts the valid blocks and rejects the invalid ones."""
 
 import json
+import random
+import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schema import kubernetes
+from tests.chart.render import tool
 from tests.fuzz.api_server import Client, running
-from tests.fuzz.generator import BLOCKS
+from tests.fuzz.generator import BLOCKS, spoil
 
 pytestmark = pytest.mark.fuzz
 # The API server cannot tell: names and paths that the pods of the chart use already, and names it does not check.
@@ -55,6 +61,15 @@ def _ingress(tls: Any) -> dict[str, Any]:
     }
 
 
+def _monitor(relabeling: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": {"name": "a"},
+        "spec": {"selector": {}, "podMetricsEndpoints": [{"port": "a", "relabelings": [relabeling]}]},
+    }
+
+
 def _objects(kind: str, block: Any) -> dict[str, Any]:
     return {
         "Affinity": lambda: _pod(affinity=block),
@@ -72,6 +87,7 @@ def _objects(kind: str, block: Any) -> dict[str, Any]:
         "PodDNSConfig": lambda: _pod(dnsConfig=block),
         "PodSecurityContext": lambda: _pod(securityContext=block),
         "Probe": lambda: _pod({"livenessProbe": block if _handler(block) else {"exec": {"command": ["a"]}, **block}}),
+        "RelabelConfig": lambda: _monitor(block),
         "ResourceRequirements": lambda: _pod({"resources": block}),
         "SecurityContext": lambda: _pod({"securityContext": block}),
         "Toleration": lambda: _pod(tolerations=[block]),
@@ -92,6 +108,62 @@ def _cases(quality: str) -> list[Any]:
         for kind in BLOCKS
         for index, block in enumerate(BLOCKS[kind][quality])
     ]
+
+
+def _spoiled() -> list[tuple[str, Any]]:
+    """Return blocks with one part changed at random, of each type that the schema defines."""
+    found = []
+    for kind in sorted({*kubernetes.keys().values()} & BLOCKS.keys()):
+        rng = random.Random(kind)
+        found += [(kind, block) for quality in ("valid", "invalid") for block in BLOCKS[kind][quality]]
+        found += [(kind, spoil(rng, rng.choice(BLOCKS[kind]["valid"]))) for _ in range(40)]
+    return [(kind, block) for kind, block in found if isinstance(block, dict)]
+
+
+def _valid_by_schema(folder: Path, blocks: list[tuple[str, Any]]) -> list[bool]:
+    kinds = {kind for kind, _ in blocks}
+    definitions = kubernetes.definitions(kinds)
+    for kind in kinds:
+        schema = {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "properties": {"spec": kubernetes.pointer(kind)},
+            "definitions": definitions,
+        }
+        (folder / f"{kind.lower()}.json").write_text(json.dumps(schema))
+    documents = [
+        {"apiVersion": "v1", "kind": kind, "metadata": {"name": str(number)}, "spec": block}
+        for number, (kind, block) in enumerate(blocks)
+    ]
+    done = subprocess.run(
+        [tool("kubeconform"), "-output=json", "-verbose", f"-schema-location={folder}/{{{{ .ResourceKind }}}}.json"],
+        input="\n---\n".join(map(json.dumps, documents)),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    status = {int(item["name"]): item["status"] for item in json.loads(done.stdout)["resources"]}
+    assert set(status.values()) == {"statusValid", "statusInvalid"}, done.stdout[-2000:] + done.stderr
+    return [status[number] == "statusValid" for number in range(len(blocks))]
+
+
+# What depends on other parts of an object, or compares values, which a schema cannot.
+BEYOND_A_SCHEMA = re.compile(
+    r"Not found|must be less than or equal to|must be an integer|must be a strict subset|"
+    r"greater than or equal to `port`"
+)
+
+
+def test_schema_rejects_what_the_api_server_rejects(client: Client, tmp_path: Path) -> None:
+    """Of what the API server accepts, the schema rejects nothing but nonsense."""
+    blocks = _spoiled()
+    missed, strict = [], 0
+    for (kind, block), valid in zip(blocks, _valid_by_schema(tmp_path, blocks), strict=True):
+        refusal = _refusal(client, kind, block)
+        if valid and refusal and not BEYOND_A_SCHEMA.search(refusal) and block not in OF_THE_CHART:
+            missed.append((kind, block, refusal))
+        strict += not valid and not refusal
+    assert missed == []
+    assert strict < len(blocks) / 50
 
 
 def _refusal(client: Client, kind: str, block: Any) -> str:
