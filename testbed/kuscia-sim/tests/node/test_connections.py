@@ -29,7 +29,7 @@ from kuscia_sim.transport.listener import Listener
 from kuscia_sim.transport.tls import server_context
 
 RESOLVER = Resolver(Names("alice", "127.0.0.1", frozenset), [], "127.0.0.1:53")
-TARGET = Target("10.88.0.1", 3306)
+TARGET = Target("10.88.0.1", 3306, "mysql.db.svc.cluster.local")
 HEADER = {"kuscia-error-message": "<m/h/external $local$ Unauthorized>"}
 
 

@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from kuscia_sim.state import database_tls
+
 SHARED_DATASTORE = (
     "error building kubernetes client config from token, detail-> "
     "stat /home/kuscia/etc/kubeconfig: no such file or directory"
@@ -97,7 +99,11 @@ def _mysql_url(dsn: str) -> sa.URL:
     if not host:
         host, port = port, "3306"
     charset = params.get("charset", "utf8mb4").split(",")[0]
-    return sa.URL.create("mysql+pymysql", user or None, password, host, int(port), database, {"charset": charset})
+    options = {"charset": charset}
+    if "tls" in params:
+        database_tls.pymysql_arguments(params["tls"])
+        options["tls"] = params["tls"]
+    return sa.URL.create("mysql+pymysql", user or None, password, host, int(port), database, options)
 
 
 def create_engine(url: sa.URL) -> sa.Engine:
@@ -106,6 +112,9 @@ def create_engine(url: sa.URL) -> sa.Engine:
     if url.password and url.drivername.startswith("mysql"):
         # Bytes, as Go sends it; PyMySQL encodes a str as Latin-1.
         args["password"] = url.password.encode()
+    if url.drivername.startswith("mysql"):
+        args |= database_tls.pymysql_arguments(str(url.query.get("tls", "")))
+        url = url.difference_update_query(["tls"])
     engine = sa.create_engine(url, pool_pre_ping=True, pool_size=1, max_overflow=0, connect_args=args)
     if url.drivername == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)

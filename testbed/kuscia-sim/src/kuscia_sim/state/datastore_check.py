@@ -5,13 +5,14 @@ Recordings: startup-cases/badpw.log, nodb.log, dbdown.log, dashdb.log.
 
 import asyncio
 import dataclasses
+import ssl
 
 import psycopg
 import pymysql
 import sqlalchemy as sa
 
 from kuscia_sim.node.dns import NoSuchHost, Resolver
-from kuscia_sim.state import datastore
+from kuscia_sim.state import database_tls, datastore
 
 PING_TIMEOUT = 5.0
 PREFIX = "ping datastore endpoint error: "
@@ -23,10 +24,11 @@ class DatastoreError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The database server; host is an address."""
+    """The database server; host is an address, name what the endpoint has."""
 
     host: str
     port: int
+    name: str
 
 
 async def check(endpoint: str, sqlite_path: str, resolver: Resolver) -> sa.URL:
@@ -48,7 +50,8 @@ async def check(endpoint: str, sqlite_path: str, resolver: Resolver) -> sa.URL:
         raise DatastoreError(f"datastoreEndpoint config error: {err}") from err
     if not endpoint:
         return url
-    target = Target(url.host or "127.0.0.1", url.port or (3306 if "mysql" in url.drivername else 5432))
+    host = url.host or "127.0.0.1"
+    target = Target(host, url.port or (3306 if "mysql" in url.drivername else 5432), host)
     try:
         address = await resolver.lookup(target.host)
     except NoSuchHost as err:
@@ -69,6 +72,8 @@ def go_text(err: Exception, target: Target) -> str:
     cause: BaseException | None = getattr(err, "orig", None) or err
     if isinstance(cause, pymysql.MySQLError):
         network = getattr(cause, "original_exception", None)
+        if isinstance(network, ssl.SSLCertVerificationError):
+            return database_tls.go_text(network, target.name)
         if network is not None:
             return _network(network, target)
         code, *rest = cause.args or (0,)
