@@ -1,27 +1,109 @@
 """The files that are generated from values.schema.yaml."""
 
 import json
+import subprocess
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from schema.kubernetes import with_blocks
+from schema.rules import rules, table
+from schema.source import CHART, ROOT, Node, read, resolve
 
-CHART = Path(__file__).resolve().parent.parent / "charts" / "kuscia"
-SOURCE = CHART / "values.schema.yaml"
+GENERATED = "Generated from charts/kuscia/values.schema.yaml by `make schema`."
 
 
 def generated() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
-    source = yaml.safe_load(SOURCE.read_text())
-    return {CHART / "values.schema.json": json.dumps(with_blocks(for_helm(source)), indent=1) + "\n"}
+    return {
+        CHART / "values.schema.json": _json(),
+        CHART / "charts/common/templates/_values.tpl": _template(),
+        ROOT / "hooks/kuscia_hooks/core/config/value_rules.py": _python(),
+    }
 
 
-def for_helm(node: Any) -> Any:
-    """Return a part of the source without the keys x-*, which only this generator reads."""
-    if isinstance(node, dict):
-        return {key: for_helm(value) for key, value in node.items() if not key.startswith("x-")}
-    if isinstance(node, list):
-        return [for_helm(item) for item in node]
-    return node
+def _json() -> str:
+    schema = read()
+    del schema["$defs"]
+    return json.dumps(with_blocks(_types(read(), schema)), indent=1, ensure_ascii=False) + "\n"
+
+
+def _types(schema: Node, node: Node, nullable: bool = False) -> Node:
+    """Return a node as Helm checks it: types only, and descriptions for editors."""
+    node = resolve(schema, node)
+    found: Node = {key: node[key] for key in ("$schema", "title", "description", "examples", "maxItems") if key in node}
+    if types := _json_types(node, nullable):
+        found["type"] = types[0] if len(types) == 1 else types
+    if "properties" in node:
+        found["properties"] = {name: _types(schema, child) for name, child in node["properties"].items()}
+    if isinstance(node.get("additionalProperties"), dict):
+        # null removes an entry.
+        found["additionalProperties"] = _types(schema, node["additionalProperties"], nullable=True)
+    if "items" in node:
+        found["items"] = _types(schema, node["items"])
+    return found
+
+
+def _json_types(node: Node, nullable: bool) -> list[str]:
+    types = node.get("type", [])
+    types = [types] if isinstance(types, str) else list(types)
+    if types == ["string"] and any(key in node for key in ("x-id", "enum", "allOf")):
+        # The chart reports numbers and booleans itself, with the other errors.
+        types += ["number", "boolean"]
+    return [*types, "null"] if types and (nullable or node.get("x-null")) else types
+
+
+def _template() -> str:
+    places = table()
+    parts = [f"{{{{/* {GENERATED} The rules by name, and what is checked at each place in the values. */}}}}"]
+    parts.append(_define("kuscia.valueRules", rules()))
+    for name in ("global", "master", "lite"):
+        parts.append(_define(f"kuscia.values.{name}", {p: c for p, c in places.items() if p.split(".")[0] == name}))
+    parts.append(_define("kuscia.values.keys", {path: {} for path in places if "." not in path}))
+    return "\n\n".join(parts) + "\n"
+
+
+def _define(name: str, entries: Node) -> str:
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(entry, ensure_ascii=False)}" for key, entry in entries.items())
+    if "{{" in lines:
+        raise ValueError(f"{name}: '{{{{' starts a template action")
+    return f'{{{{- define "{name}" -}}}}\n{{\n{lines}\n}}\n{{{{- end -}}}}'
+
+
+def _python() -> str:
+    entries = [
+        f"    {name!r}: ValueRule({rule['id']!r}, {rule['rule']!r}, {_limits(rule)}),"
+        for name, rule in rules().items()
+        if "pattern" in rule or "not" in rule
+    ]
+    text = f'''"""The rules of values that the steps share with the chart. {GENERATED}"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ValueRule:
+    """What a text must match: `pattern`, not `excluded`, and at most `max_length` characters."""
+
+    id: str
+    rule: str
+    pattern: str = ""
+    excluded: str = ""
+    max_length: int = 0
+
+
+RULES: Mapping[str, ValueRule] = {{
+{chr(10).join(entries)}
+}}
+'''
+    command = ["ruff", "format", "--stdin-filename", "value_rules.py", "-"]
+    return subprocess.run(command, input=text, text=True, capture_output=True, check=True, cwd=ROOT).stdout
+
+
+def _limits(rule: Node) -> str:
+    names = {"pattern": "pattern", "not": "excluded", "maxLength": "max_length"}
+    return ", ".join(f"{name}={_for_python(rule[key])!r}" for key, name in names.items() if key in rule)
+
+
+def _for_python(value: str | int) -> str | int:
+    """Return a limit with the pattern's end as Python writes it; its `$` also matches before a line end."""
+    return f"{value[:-1]}\\Z" if isinstance(value, str) and value.endswith("$") else value

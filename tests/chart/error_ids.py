@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from schema.rules import rules
 from tests.chart.render import CHART
 
 # An ID is a literal in a template: `dict "id" "missing-value" …`, for warnings below `include "kuscia.warning"`.
@@ -40,7 +41,7 @@ def chart_warning_ids() -> set[str]:
 
 def chart_error_ids() -> set[str]:
     """Return the IDs of all errors that the validation can report."""
-    return set(re.findall(rf"(?<!{_WARNING}){_ID}", _templates()))
+    return set(re.findall(rf"(?<!{_WARNING}){_ID}", _templates())) | {rule["id"] for rule in rules().values()}
 
 
 def _templates() -> str:

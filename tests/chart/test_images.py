@@ -83,5 +83,5 @@ def test_show_only_prints_the_list(helm: str) -> None:
 
 
 def test_invalid_values_are_reported_by_the_validation() -> None:
-    with pytest.raises(RenderError, match=r"\[image-tag-not-text\]"):
+    with pytest.raises(RenderError, match=r"\[text-required\]"):
         template_once(with_values("", {"master": {"image": {"tag": 1.1}}}))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from schema.rules import table
+from schema.source import keys, read
 from tests.chart.render import CHART, PRESETS, Object, find, parse, pod_template, render, template_once, with_values
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -63,30 +65,27 @@ def _explained(path: str, key: str) -> bool:
 
 def test_values_yaml_shows_every_key_of_the_schema() -> None:
     # The last is for a parent chart.
+    # In the formats of KusciaAPI and Kubernetes.
+    formats = (
+        ".master.appImages.deployTemplates.containers",
+        ".global.kuscia.imagePullSecrets",
+        ".lite.runk.imagePull",
+    )
     added_by_helm = {("", "common"), (".master", "global"), (".lite", "global"), ("", "enabled")}
     missing = [
-        f"{path}.{key}" for path, key in _keys(SCHEMA) if (path, key) not in added_by_helm and not _explained(path, key)
+        f"{path}.{key}"
+        for path, key in _keys(SCHEMA)
+        if (path, key) not in added_by_helm
+        and not path.startswith(formats)
+        and not path.endswith(".resources")
+        and not _explained(path, key)
     ]
     assert not missing
 
 
-def _objects(node: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Return (path, schema) of every object with known keys. Entries of a list or mapping have the key `[]`."""
-    node = _resolve(node)
-    found = [(path, node)] if node.get("properties") else []
-    for key, value in node.get("properties", {}).items():
-        found += _objects(value, f"{path}.{key}")
-    for entries in (node.get("items"), node.get("additionalProperties")):
-        if isinstance(entries, dict):
-            found += _objects(entries, f"{path}.[]")
-    return found
-
-
-def test_schema_rejects_unknown_keys() -> None:
-    open_objects = {path for path, node in _objects(SCHEMA) if node.get("additionalProperties") is not False}
-    templates = ".master.appImages.[].deployTemplates.[]"
-    # Helm adds keys to global; the validation reports unknown keys of the templates itself.
-    assert open_objects == {".global", templates, f"{templates}.containers.[]"}
+def test_only_global_accepts_unknown_keys() -> None:
+    objects = {key.path for key in keys(read()) if "properties" in key.node}
+    assert {path for path in objects if not table()[path].get("closed")} == {"global"}
 
 
 @pytest.mark.parametrize("part", ["master", "lite"])

@@ -119,8 +119,8 @@ def test_rejects_invalid_app_images(master: Variant) -> None:
     with pytest.raises(CommandError) as error:
         master.install("master", values={"master": {"appImages": wrong}})
     assert messages.chart_errors(str(error.value)) >= {
-        ("incomplete-app-image", "master.appImages.no-image.image"),
-        ("unknown-key", "master.appImages.bad-template.deployTemplates[0]"),
+        ("missing-value", "master.appImages.no-image.image"),
+        ("unknown-key", "master.appImages.bad-template.deployTemplates[0].spec"),
     }
 
 

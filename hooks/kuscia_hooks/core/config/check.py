@@ -1,32 +1,30 @@
 """The configuration of `check`, with the example job."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from kuscia_hooks.core.config.common import ApiStep, ConfigModel, Directory, DomainId, Endpoint, KusciaId, Master, Name
+from kuscia_hooks.core.config.common import (
+    ApiStep,
+    ConfigModel,
+    Directory,
+    DomainId,
+    Endpoint,
+    KusciaId,
+    Master,
+    Name,
+    ObjectName,
+)
 from kuscia_hooks.core.config.data import Credentials
 from kuscia_hooks.core.config.datastore import Datastore
 from kuscia_hooks.core.config.domains import Domains
 from kuscia_hooks.core.config.engines import CheckedEngines
-from kuscia_hooks.core.config.rules import broken
-
-_OUTPUT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")
-
-
-def _valid_output(value: str) -> str:
-    if not _OUTPUT.fullmatch(value):
-        raise broken(
-            "invalid-output-prefix",
-            "must be 1 to 40 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit",
-        )
-    return value
+from kuscia_hooks.core.config.rules import matching
 
 
 class Party(ConfigModel):
     domain: DomainId
-    table: Name
+    table: KusciaId
     keys: Annotated[list[Name], Field(min_length=1)]
 
 
@@ -39,10 +37,10 @@ class ExampleJob(ConfigModel):
         keep: leave the KusciaJob and its result in place.
     """
 
-    app_image: Name
+    app_image: KusciaId
     initiator: DomainId
     parties: Annotated[list[Party], Field(min_length=2, max_length=2)]
-    output: Annotated[str, AfterValidator(_valid_output)]
+    output: Annotated[str, matching("outputPrefix")]
     timeout_seconds: Annotated[int, Field(gt=0)] = 600
     data_source: KusciaId
     keep: bool = False
@@ -65,12 +63,12 @@ class Check(ApiStep, Domains):
 
     mode: Literal["master", "lite"]
     gateway: Endpoint
-    ledger: Name | None = None
+    ledger: ObjectName | None = None
     volume: Directory | None = None
     datastore: Datastore | None = None
     example_job: ExampleJob | None = None
     master: Master | None = None
     source: CheckedSource | None = None
-    tables: list[Name] = []
-    results: list[Name] = []
+    tables: list[KusciaId] = []
+    results: list[KusciaId] = []
     engines: CheckedEngines | None = None

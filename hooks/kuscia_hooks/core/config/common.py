@@ -8,31 +8,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 
 from kuscia_hooks.core.config.hosts import check_endpoint_host
-from kuscia_hooks.core.config.rules import RuleError, broken, shown
+from kuscia_hooks.core.config.rules import RuleError, broken, check_rule, matching, shown
 from kuscia_hooks.core.errors import Problem
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-# IDs of tables, data sources, grants and jobs that KusciaAPI accepts (Kuscia facts 7.4).
-_ID = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 # Parameters of a query that are credentials. The chart has the same list (_validate-lite.tpl).
 _CREDENTIAL = re.compile(
     r"[?&](x-amz-(signature|credential|security-token)|x-(oss|goog|obs|cos)-signature|q-signature|signature|sig"
     r"|(access_?|auth_?|private_?|id_?|security-)?token|api_?-?key|password|passwd|pwd|secret)=",
     re.IGNORECASE,
 )
-_RESERVED = {"default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"}
 
 
 def valid_domain_id(value: str) -> str:
     """Return `value` if it is a domain ID (Kuscia facts 2.5). Raises RuleError otherwise."""
-    if not _LABEL.fullmatch(value):
-        raise broken(
-            "invalid-domain-id",
-            "must be 1 to 63 characters of a-z, 0-9 or '-', starting and ending with a letter or digit",
-        )
-    if value in _RESERVED:
-        raise broken("reserved-domain-id", f"must not be an ID that Kuscia reserves ({', '.join(sorted(_RESERVED))})")
-    return value
+    return check_rule("unreservedDomainId", check_rule("domainIdForm", value))
 
 
 def split_endpoint(value: str) -> SplitResult:
@@ -73,15 +62,6 @@ def valid_remote_endpoint(value: str) -> str:
     return endpoint
 
 
-def valid_kuscia_id(value: str) -> str:
-    if not _ID.fullmatch(value):
-        raise broken(
-            "invalid-name",
-            "must be 1 to 63 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit",
-        )
-    return value
-
-
 def valid_url(value: str) -> str:
     parts = urlsplit(value)
     if "@" in parts.netloc:
@@ -104,7 +84,13 @@ Endpoint = Annotated[str, AfterValidator(valid_endpoint)]
 RemoteEndpoint = Annotated[str, AfterValidator(valid_remote_endpoint)]
 """The endpoint of a server that Kuscia or its engines connect to."""
 Name = Annotated[str, Field(min_length=1)]
-KusciaId = Annotated[str, AfterValidator(valid_kuscia_id)]
+KusciaId = Annotated[str, matching("kusciaId")]
+"""The ID of a table, data source, grant or job that KusciaAPI accepts (Kuscia facts 7.4)."""
+ObjectName = Annotated[str, matching("objectName")]
+"""The name of a Secret, ConfigMap or another Kubernetes object."""
+DataKey = Annotated[str, matching("secretKey")]
+"""A key of a Secret or ConfigMap."""
+Namespace = Annotated[str, matching("namespace")]
 Url = Annotated[str, AfterValidator(valid_url)]
 Directory = Annotated[str, AfterValidator(valid_directory)]
 
@@ -118,14 +104,14 @@ class ConfigModel(BaseModel):
 class SecretKey(ConfigModel):
     """One value of a Secret in the namespace of the step."""
 
-    name: Name
-    key: Name
+    name: ObjectName
+    key: DataKey
 
 
 class TokenSecret(SecretKey):
     """One value of a Secret in a named namespace."""
 
-    namespace: Name
+    namespace: Namespace
 
 
 class Api(ConfigModel):
@@ -147,8 +133,8 @@ class CaBundle(ConfigModel):
     """CA certificates in the namespace of the step."""
 
     kind: Literal["ConfigMap", "Secret"]
-    name: Name
-    key: Name
+    name: ObjectName
+    key: DataKey
 
 
 class Master(ConfigModel):
@@ -160,13 +146,13 @@ class ApiStep(ConfigModel):
     """The configuration of a step that calls KusciaAPI."""
 
     domain_id: DomainId
-    namespace: Name
+    namespace: Namespace
     key_secret: SecretKey
     api: Api
 
 
 class WritingStep(ApiStep):
-    ledger: Name
+    ledger: ObjectName
     labels: dict[str, str] = {}
 
 

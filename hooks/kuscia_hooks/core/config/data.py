@@ -4,36 +4,32 @@ import posixpath
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from kuscia_hooks.core.config.common import (
     ConfigModel,
+    DataKey,
     Directory,
     DomainId,
     KusciaId,
     Name,
+    ObjectName,
     RemoteEndpoint,
     Url,
     WritingStep,
     split_endpoint,
 )
-from kuscia_hooks.core.config.rules import RuleError, broken, shown
+from kuscia_hooks.core.config.rules import RuleError, broken, matching, shown
 from kuscia_hooks.core.errors import Problem
 
 # Alibaba Cloud, Tencent Cloud, Huawei Cloud, Volcengine. The chart has the same list (_validate-lite.tpl).
 _VIRTUALHOST_ONLY = re.compile(r"(^|\.)(aliyuncs\.com|myqcloud\.com|myhuaweicloud\.(com|eu)|volces\.com)$")
 
 
-def _valid_sha256(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise broken("invalid-sha256", "must be 64 characters of 0-9 and a-f")
-    return value
-
-
 class Credentials(ConfigModel):
-    name: Name
-    access_key_id_key: Name = "access_key_id"
-    access_key_secret_key: Name = "access_key_secret"  # noqa: S105
+    name: ObjectName
+    access_key_id_key: DataKey = "access_key_id"
+    access_key_secret_key: DataKey = "access_key_secret"  # noqa: S105
 
 
 class Oss(ConfigModel):
@@ -92,7 +88,7 @@ class Column(ConfigModel):
 class UrlCredentials(ConfigModel):
     """A Secret in the step's namespace with `token`, `username` and `password`, or `query` of a signed URL."""
 
-    name: Name
+    name: ObjectName
 
 
 class Table(ConfigModel):
@@ -116,7 +112,7 @@ class Table(ConfigModel):
     url: Url | None = None
     url_credentials_secret: UrlCredentials | None = None
     file: str | None = None
-    sha256: Annotated[str, AfterValidator(_valid_sha256)] | None = None
+    sha256: Annotated[str, matching("sha256")] | None = None
     size: Annotated[int, Field(ge=0)] | None = None
     columns: list[Column] = []
     column_types: dict[Name, Name] = {}
@@ -139,7 +135,7 @@ class Table(ConfigModel):
 class Grant(ConfigModel):
     """Permission for `domain` to use `table`."""
 
-    table: Name
+    table: KusciaId
     domain: DomainId
 
     def __str__(self) -> str:

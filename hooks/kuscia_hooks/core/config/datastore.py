@@ -1,20 +1,13 @@
 """The datastore of a master: SQLite, MySQL, or PostgreSQL."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from kuscia_hooks.core.config.common import ConfigModel, Name, SecretKey
 from kuscia_hooks.core.config.hosts import valid_host
-from kuscia_hooks.core.config.rules import RuleError, broken, shown
+from kuscia_hooks.core.config.rules import RuleError, matching, shown
 from kuscia_hooks.core.errors import Problem
-
-
-def _valid_database(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_$-]+", value):
-        raise broken("invalid-database-name", "must be letters, digits, '_', '$' or '-'")
-    return value
 
 
 def param_text(value: str | int | bool) -> str:
@@ -45,7 +38,7 @@ class Database(ConfigModel):
     type: Literal["mysql", "postgres"]
     host: Annotated[Name, AfterValidator(valid_host)]
     port: Annotated[int, Field(ge=1, le=65535)]
-    database: Annotated[str, AfterValidator(_valid_database)]
+    database: Annotated[str, matching("databaseName")]
     user: Name
     password_secret: SecretKey
     params: dict[str, str | int | bool] = {}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, NullableModel, RemoteEndpoint
+from kuscia_hooks.core.config.common import ConfigModel, DomainId, Namespace, NullableModel, ObjectName, RemoteEndpoint
 
 
 class Domain(ConfigModel):
@@ -20,8 +20,8 @@ class Domain(ConfigModel):
     """
 
     endpoint: RemoteEndpoint | None = None
-    namespace: Name | None = None
-    token_secret: Name | None = None
+    namespace: Namespace | None = None
+    token_secret: ObjectName | None = None
     cert: str | None = None
     allow_rekey: bool = False
 

@@ -1,6 +1,6 @@
 """The engine pods of a lite."""
 
-from kuscia_hooks.core.config.common import ConfigModel, Name, SecretKey
+from kuscia_hooks.core.config.common import ConfigModel, Name, Namespace, ObjectName, SecretKey
 
 
 class Engines(ConfigModel):
@@ -11,7 +11,7 @@ class Engines(ConfigModel):
         kubeconfig_secret: credentials to use instead of the ServiceAccount of the pod.
     """
 
-    namespace: Name
+    namespace: Namespace
     lite: Name
     kubeconfig_secret: SecretKey | None = None
 
@@ -24,8 +24,8 @@ class CheckedEngines(Engines):
         dns_service: the Service that engine pods use for DNS.
     """
 
-    pull_secrets: list[Name] = []
-    dns_service: str | None = None
+    pull_secrets: list[ObjectName] = []
+    dns_service: ObjectName | None = None
 
 
 class InspectedEngines(ConfigModel):
@@ -37,6 +37,6 @@ class InspectedEngines(ConfigModel):
         capacity: what engines may use in total, as Kubernetes quantities by name.
     """
 
-    namespace: Name | None = None
+    namespace: Namespace | None = None
     keeps_logs: bool
     capacity: dict[str, str] = {}

@@ -4,7 +4,15 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, Master, Name, SecretKey, TokenSecret
+from kuscia_hooks.core.config.common import (
+    ConfigModel,
+    DomainId,
+    Master,
+    Namespace,
+    ObjectName,
+    SecretKey,
+    TokenSecret,
+)
 from kuscia_hooks.core.config.datastore import Datastore
 from kuscia_hooks.core.config.engines import Engines
 from kuscia_hooks.core.config.rules import RuleError
@@ -22,16 +30,16 @@ class Prepare(ConfigModel):
 
     mode: Literal["master", "lite"]
     domain_id: DomainId
-    namespace: Name
+    namespace: Namespace
     key_secret: SecretKey
     rootless: bool = False
     extra_config_secret: SecretKey | None = None
     extra_config_refused: dict[str, str] = {}
     datastore: Datastore | None = None
-    ledger: Name | None = None
+    ledger: ObjectName | None = None
     master: Master | None = None
     deploy_token: TokenSecret | None = None
-    dns_service: str | None = None
+    dns_service: ObjectName | None = None
     engines: Engines | None = None
 
     @model_validator(mode="after")

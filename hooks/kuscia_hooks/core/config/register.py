@@ -1,11 +1,11 @@
 """The configuration of `register`."""
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, WritingStep
+from kuscia_hooks.core.config.common import ConfigModel, DomainId, ObjectName, WritingStep
 from kuscia_hooks.core.config.domains import Domain
 
 
 class Owner(ConfigModel):
-    service: Name
+    service: ObjectName
 
 
 class Register(WritingStep):

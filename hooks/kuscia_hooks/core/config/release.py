@@ -2,7 +2,16 @@
 
 from typing import Literal
 
-from kuscia_hooks.core.config.common import ApiStep, ConfigModel, DomainId, Endpoint, Master, Name, SecretKey
+from kuscia_hooks.core.config.common import (
+    ApiStep,
+    ConfigModel,
+    DomainId,
+    Endpoint,
+    Master,
+    Name,
+    ObjectName,
+    SecretKey,
+)
 from kuscia_hooks.core.config.datastore import Datastore
 from kuscia_hooks.core.config.domains import Domains
 from kuscia_hooks.core.config.engines import InspectedEngines
@@ -12,7 +21,7 @@ class External(ConfigModel):
     """Access to the gateway from outside the cluster: `url` of an Ingress, or else the name of the Service."""
 
     type: Literal["Ingress", "LoadBalancer", "NodePort"]
-    service: Name | None = None
+    service: ObjectName | None = None
     url: Endpoint | None = None
 
 
@@ -33,8 +42,8 @@ class Release(ApiStep, Domains):
 
     mode: Literal["master", "lite"]
     release: Name
-    fullname: Name
-    ledger: Name
+    fullname: ObjectName
+    ledger: ObjectName
     gateway: Endpoint
     extra_config_secret: SecretKey | None = None
     datastore: Datastore | None = None

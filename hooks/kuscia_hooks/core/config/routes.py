@@ -5,17 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, Name, WritingStep
+from kuscia_hooks.core.config.common import ConfigModel, DomainId, KusciaId, WritingStep
 from kuscia_hooks.core.config.domains import Domain, Domains, Route
-from kuscia_hooks.core.config.rules import RuleError, shown
+from kuscia_hooks.core.config.rules import RuleError, matching, shown
 from kuscia_hooks.core.errors import Problem
 
 
 class Image(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
-    tag: Name
+    name: Annotated[str, matching("imageName")]
+    tag: Annotated[str, matching("engineImageTag")]
     id: str = ""
     sign: str = ""
 
@@ -47,7 +47,7 @@ class Routes(WritingStep, Domains):
 
     domains: dict[DomainId, Domain]
     routes: Literal["all"] | list[Route]
-    app_images: dict[Name, AppImage] = {}
+    app_images: dict[KusciaId, AppImage] = {}
     adopt: RoutesKinds = RoutesKinds()
     prune: RoutesKinds = RoutesKinds()
 

@@ -1,6 +1,7 @@
 """How validators report wrong values: an ID, the value's path and the rule it breaks.
 
-A rule that the chart checks too has the chart's ID (charts/kuscia/charts/common/templates/_validate*.tpl).
+A rule that the chart checks too has the chart's ID. Rules of single values come from the schema of the chart's values
+(value_rules.py); the others are in charts/kuscia/charts/common/templates/_validate*.tpl.
 """
 
 import json
@@ -8,6 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import AfterValidator
+
+from kuscia_hooks.core.config.value_rules import RULES
 from kuscia_hooks.core.errors import Problem
 
 HIDDEN = "(not shown)"
@@ -58,6 +62,26 @@ class RuleError(ValueError):
 def broken(rule_id: str, rule: str) -> RuleError:
     """Return the error of a validator whose value breaks one rule."""
     return RuleError(Problem(rule_id, "", rule))
+
+
+def check_rule(name: str, value: str) -> str:
+    """Return `value` if it matches a rule of value_rules.py. Raises RuleError otherwise."""
+    rule = RULES[name]
+    too_long = rule.max_length and len(value) > rule.max_length
+    if too_long or not re.search(rule.pattern, value) or (rule.excluded and re.search(rule.excluded, value)):
+        raise broken(rule.id, rule.rule)
+    return value
+
+
+def matching(*names: str) -> AfterValidator:
+    """Return the validator of a text that must match rules of value_rules.py."""
+
+    def validate(value: str) -> str:
+        for name in names:
+            check_rule(name, value)
+        return value
+
+    return AfterValidator(validate)
 
 
 def shown(value: Any) -> str:

@@ -1,17 +1,44 @@
 {{/*
-Validation. The schema checks types and key names; the rules here check what it cannot express.
+Validation. The types are checked by Helm (values.schema.json). The rules of single values are in _values.tpl, which is
+generated; the rules here concern several values, or need the release.
 
-`kuscia.errors.<component>` writes one JSON object per line for each error. Every template of a subchart includes
-`kuscia.valid` first and renders nothing if there is an error, so no template has to handle invalid values.
-validate.yaml of the umbrella chart then reports the errors of all components at once.
+`kuscia.errors` writes one JSON object per line for each error. Every template of a subchart includes `kuscia.valid`
+first and renders nothing if there is an error, so no template has to handle invalid values. validate.yaml of the
+umbrella chart then reports the errors of all components at once.
 
-Each rule has an ID, a literal in the template: `"id" "invalid-domain-id"`. One rule that several values share has one
-ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/error_ids.py reads them from here).
+Each rule has an ID, a literal in the template or in values.schema.yaml: `"id" "missing-value"`. One rule that several
+values share has one ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/error_ids.py).
 */}}
 
-{{/* "true" if the values of the component have no error. */}}
+{{/*
+"true" if the values of the component have no error. The errors are found once per render: Helm passes the same map to
+every template of a chart.
+*/}}
 {{- define "kuscia.valid" -}}
-{{- if not (include (printf "kuscia.errors.%s" .Chart.Name) . | trim) -}}true{{- end -}}
+{{- if not (hasKey . "kusciaErrors") -}}
+{{- $_ := set . "kusciaErrors" (include "kuscia.errors" . | trim) -}}
+{{- end -}}
+{{- if not .kusciaErrors -}}true{{- end -}}
+{{- end -}}
+
+{{/* The errors of a component. The rules for several values require values of the right type. */}}
+{{- define "kuscia.errors" -}}
+{{- if not (hasKey .Values "image") }}
+{{- include "kuscia.error" (dict "id" "not-a-mapping" "path" .Chart.Name "value" "null"
+  "rule" "must be a mapping; to deploy no such domain, set enabled to false" "example" (printf "%s.enabled: false" .Chart.Name)) }}
+{{- else }}
+{{- $rules := include "kuscia.valueRules" . | fromJson -}}
+{{- $found := "" -}}
+{{- range $path, $values := dict .Chart.Name .Values "global" .Values.global }}
+{{- $table := ternary (include "kuscia.values.global" $) (include (printf "kuscia.values.%s" $.Chart.Name) $) (eq $path "global") | fromJson }}
+{{- $found = printf "%s\n%s" $found (include "kuscia.validate.values" (dict "path" $path "place" $path "value" $values "table" $table "rules" $rules)) }}
+{{- end }}
+{{- $found }}
+{{- if not (contains "\"id\":\"text-required\"" $found) }}
+{{- include "kuscia.validate.component" . }}
+{{- include (printf "kuscia.validate.%s" .Chart.Name) . }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* One error: {id, path, value, rule, example}. */}}
@@ -21,7 +48,7 @@ ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/erro
 
 {{/* The message that helm prints. Takes all errors, one JSON object per line. */}}
 {{- define "kuscia.errorText" -}}
-{{- $lines := splitList "\n" . | compact -}}
+{{- $lines := splitList "\n" . | compact | uniq -}}
 {{- printf "%d %s in the values:" (len $lines) (ternary "error" "errors" (eq (len $lines) 1)) }}
 {{- range $i, $line := $lines }}
 {{- $error := fromJson $line }}
@@ -33,65 +60,119 @@ ID. IDs are stable: docs/errors.md and the tests refer to them (tests/chart/erro
 {{- end }}
 {{- end -}}
 
-{{/* A value as it is printed. An address with a user, such as a URL or a DSN, may have a password before its `@`. */}}
+{{/*
+A value as it is printed. An address with a user, such as a URL or a DSN, may have a password before its `@`.
+*/}}
 {{- define "kuscia.shown" -}}
-{{- ternary "(not shown)" . (contains "@" (. | replace "@sha256:" "")) -}}
+{{- if contains "@" (. | replace "@sha256:" "") -}}(not shown)
+{{- else if gt (len .) 200 -}}{{ trunc 200 . }}…
+{{- else -}}{{ . }}
+{{- end -}}
 {{- end -}}
 
-{{/* The value must be one of `allowed`; `anyCase` ignores case: {path, value, allowed, example, anyCase, hint}. */}}
-{{- define "kuscia.check.oneOf" -}}
-{{- $value := ternary (toString .value | upper) (toString .value) (.anyCase | default false) -}}
-{{- if not (and (kindIs "string" .value) (has $value .allowed)) }}
-{{- include "kuscia.error" (dict "id" "unsupported-value" "path" .path "value" (toJson .value)
-  "rule" (printf "must be one of %s%s" (join ", " .allowed) (.hint | default "")) "example" .example) }}
+{{/*
+Checks a value and everything in it against _values.tpl: {path, place, value, table, rules}. `place` is the path in the
+table, where `*` is any key of a mapping and `[]` any entry of a list. With `keysOnly`, only unknown keys are reported.
+An entry of a mapping with free keys that is null is removed, as Helm does for a key that has a default.
+*/}}
+{{- define "kuscia.validate.values" -}}
+{{- $checks := get .table .place -}}
+{{- if kindIs "map" .value }}
+{{- range $key, $item := .value }}
+{{- $place := printf "%s.%s" $.place $key }}
+{{- $path := printf "%s.%s" $.path $key }}
+{{- if hasKey $.table $place }}
+{{- else if hasKey $.table (printf "%s.*" $.place) }}
+{{- $place = printf "%s.*" $.place }}
+{{- if kindIs "invalid" $item }}
+{{- $_ := unset $.value $key }}
+{{- else if and $checks.names (not $.keysOnly) }}
+{{- include "kuscia.validate.scalar" (dict "path" $path "value" $key "names" $checks.names "example" (printf "%s.%s" $.path $checks.example) "rules" $.rules) }}
 {{- end }}
+{{- else if $checks.closed }}
+{{- include "kuscia.validate.unknownKey" (dict "path" $path "key" $key "place" $.place "table" $.table) }}
+{{- end }}
+{{- $unset := or (kindIs "invalid" $item) (and $checks.required (empty $item) (has $key $checks.required)) }}
+{{- if and (hasKey $.table $place) (not $unset) (or (get $.table $place) (kindIs "map" $item) (kindIs "slice" $item)) }}
+{{- include "kuscia.validate.values" (dict "path" $path "place" $place "value" $item "table" $.table "rules" $.rules "keysOnly" $.keysOnly) }}
+{{- end }}
+{{- end }}
+{{- if not .keysOnly }}
+{{- range $checks.required }}
+{{- include "kuscia.validate.given" (dict "path" (printf "%s.%s" $.path .) "value" (index $.value .)
+  "rule" "must be set" "example" (printf "%s.%s: %s" $.path . (dig (printf "%s.%s" $.place .) "example" "…" $.table))) }}
+{{- end }}
+{{- $given := list }}
+{{- range $checks.atMostOne }}
+{{- if not (has (index $.value .) (list nil "")) }}{{ $given = append $given . }}{{ end }}
+{{- end }}
+{{- range rest $given }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.%s" $.path .) "value" (toRawJson (index $.value .))
+  "rule" (printf "must not be set together with %s.%s" $.path (first $given)) "example" (printf "%s.%s: null" $.path .)) }}
+{{- end }}
+{{- end }}
+{{- else if kindIs "slice" .value }}
+{{- if and $checks.nonEmpty (not .value) }}
+{{- include "kuscia.validate.given" (dict "path" .path "value" .value "rule" "must have an entry" "example" (printf "%s: […]" .path)) }}
+{{- end }}
+{{- if hasKey .table (printf "%s[]" .place) }}
+{{- range $i, $item := .value }}
+{{- include "kuscia.validate.values" (dict "path" (printf "%s[%d]" $.path $i) "place" (printf "%s[]" $.place) "value" $item "table" $.table "rules" $.rules "keysOnly" $.keysOnly) }}
+{{- end }}
+{{- end }}
+{{- else if and $checks.rules (not .keysOnly) (not (and $checks.empty (eq (toString .value) ""))) }}
+{{- include "kuscia.validate.scalar" (dict "path" .path "value" .value "names" $checks.rules "example" (printf "%s: %s" .path $checks.example) "rules" .rules) }}
+{{- end }}
+{{- end -}}
+
+{{/* The first rule that a value breaks: {path, value, names, example, rules}; `names` are the rules to check. */}}
+{{- define "kuscia.validate.scalar" -}}
+{{- $error := dict -}}
+{{- range $name := .names }}
+{{- $rule := get $.rules $name }}
+{{- $text := kindIs "string" $.value }}
+{{- if $error }}
+{{- else if hasKey $rule "minimum" }}
+{{- if or (lt (float64 $.value) (float64 $rule.minimum)) (gt (float64 $.value) (float64 ($rule.maximum | default $.value))) }}
+{{- $error = $rule }}
+{{- end }}
+{{- else if not (or $text (and $rule.number (not (kindIs "bool" $.value)))) }}
+{{- $error = dict "id" "text-required"
+  "rule" "must be text; quote a value that YAML reads as a number, true, false or a date (1.10 becomes 1.1, 12e4 becomes 120000)" }}
+{{- else }}
+{{- $value := ternary $.value (include "kuscia.number" $.value) $text }}
+{{- if or (and $rule.maxLength (gt (len $value) (int $rule.maxLength)))
+  (and $rule.pattern (not (regexMatch $rule.pattern $value)))
+  (and $rule.not (regexMatch $rule.not $value)) }}
+{{- $error = $rule }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $error }}
+{{- include "kuscia.error" (dict "id" .id "path" $.path "value" (ternary "(not shown)" (toRawJson $.value) (.hidden | default false))
+  "rule" .rule "example" $.example) }}
+{{- end }}
+{{- end -}}
+
+{{/* A key that the chart does not have: {path, key, place, table}. */}}
+{{- define "kuscia.validate.unknownKey" -}}
+{{- $known := list -}}
+{{- range $place, $_ := .table }}
+{{- $key := trimPrefix (printf "%s." $.place) $place }}
+{{- if not (or (eq $key $place) (contains "." $key) (contains "[" $key)) }}
+{{- $known = append $known $key }}
+{{- end }}
+{{- end }}
+{{- $similar := first $known -}}
+{{- range $known }}{{ if hasPrefix (trunc 3 $.key) . }}{{ $similar = . }}{{ end }}{{ end -}}
+{{- include "kuscia.error" (dict "id" "unknown-key" "path" .path "value" .key
+  "rule" (printf "must be one of the keys %s" (join ", " $known)) "example" (printf "%s%s" (trimSuffix .key .path) $similar)) }}
 {{- end -}}
 
 {{/* The value must not be empty: {path, value, rule, example}. */}}
-{{- define "kuscia.check.given" -}}
+{{- define "kuscia.validate.given" -}}
 {{- if not .value }}
-{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toJson .value) "rule" .rule "example" .example) }}
-{{- end }}
-{{- end -}}
-
-{{/* The value must be a list; null counts as empty: {path, value, example}. */}}
-{{- define "kuscia.check.list" -}}
-{{- if not (kindIs "slice" (.value | default list)) }}
-{{- include "kuscia.error" (dict "id" "not-a-list" "path" .path "value" (toJson .value)
-  "rule" "must be a list" "example" .example) }}
-{{- end }}
-{{- end -}}
-
-{{/* The value must be a mapping; null counts as empty: {path, value, example}. */}}
-{{- define "kuscia.check.mapping" -}}
-{{- if not (kindIs "map" (.value | default dict)) }}
-{{- include "kuscia.error" (dict "id" "not-a-mapping" "path" .path "value" (toJson .value)
-  "rule" "must be a mapping" "example" .example) }}
-{{- end }}
-{{- end -}}
-
-{{/* A domain ID (Kuscia facts 2.5): {path, value, example}. Kuscia creates a namespace of that name inside its own K3s. */}}
-{{- define "kuscia.check.domainId" -}}
-{{- $reserved := list "default" "kube-system" "kube-public" "kube-node-lease" "master" "cross-domain" -}}
-{{- $error := dict "path" .path "value" (toJson .value) "example" .example -}}
-{{- if not (kindIs "string" .value) }}
-{{- include "kuscia.error" (merge $error (dict "id" "domain-id-not-text"
-  "rule" "must be text; quote a domain ID that looks like a number")) }}
-{{- else if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" .value) }}
-{{- include "kuscia.error" (merge $error (dict "id" "invalid-domain-id"
-  "rule" "must be 1 to 63 characters of a-z, 0-9 or '-', starting and ending with a letter or digit")) }}
-{{- else if has .value $reserved }}
-{{- include "kuscia.error" (merge $error (dict "id" "reserved-domain-id"
-  "rule" (printf "must not be an ID that Kuscia reserves (%s)" (join ", " $reserved)))) }}
-{{- end }}
-{{- end -}}
-
-{{/* The name of a table, a data source or an AppImage: {path, value, example}. */}}
-{{- define "kuscia.check.name" -}}
-{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$" (toString .value)) }}
-{{- include "kuscia.error" (dict "id" "invalid-name" "path" .path "value" (toJson .value)
-  "rule" "must be 1 to 63 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit"
-  "example" .example) }}
+{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toRawJson .value) "rule" .rule "example" .example) }}
 {{- end }}
 {{- end -}}
 
@@ -144,28 +225,28 @@ reports a short one. Takes {host, ctx}.
 {{- end -}}
 
 {{/* A host name without scheme or port, whose port is another value: {path, value, example, port, ctx}. */}}
-{{- define "kuscia.check.host" -}}
+{{- define "kuscia.validate.host" -}}
 {{- if not (and .value (kindIs "string" .value)) }}
-{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toJson .value)
+{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toRawJson .value)
   "rule" "must be set to a host name" "example" .example) }}
 {{- else if regexMatch "[@/()?=\\s]" .value }}
 {{- include "kuscia.error" (dict "id" "host-is-an-address" "path" .path "value" "(not shown)"
   "rule" (printf "must be a host name only, not a URL or DSN; the port is %s, and user, password and database have separate values" .port)
   "example" .example) }}
 {{- else if regexMatch "^[^:]*:[0-9]*$" .value }}
-{{- include "kuscia.error" (dict "id" "host-with-port" "path" .path "value" (toJson .value)
+{{- include "kuscia.error" (dict "id" "host-with-port" "path" .path "value" (toRawJson .value)
   "rule" (printf "must be a host name without a port; the port is %s" .port) "example" .example) }}
 {{- else }}
 {{- with include "kuscia.hostProblem" (dict "host" .value "ctx" .ctx) }}
-{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toJson $.value) "example" $.example)) }}
+{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toRawJson $.value) "example" $.example)) }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{/* A URL such as http(s)://host[:port][/path], or of another `form`: {path, value, example, form, ctx}. */}}
-{{- define "kuscia.check.endpoint" -}}
+{{- define "kuscia.validate.endpoint" -}}
 {{- with include "kuscia.endpointProblem" . }}
-{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toJson $.value) "example" $.example)) }}
+{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toRawJson $.value) "example" $.example)) }}
 {{- end }}
 {{- end -}}
 
@@ -201,27 +282,9 @@ reports a short one. Takes {host, ctx}.
 {{- end -}}
 
 {{/* An endpoint must not be the Service of the component itself, or of its load balancer: {path, value, own, rule, example}. */}}
-{{- define "kuscia.check.otherGateway" -}}
+{{- define "kuscia.validate.otherGateway" -}}
 {{- if and (kindIs "string" .value) (regexMatch (printf "^https?://%s([:/].*)?$" (regexQuoteMeta .own)) (lower .value)) }}
-{{- include "kuscia.error" (dict "id" "endpoint-of-own-gateway" "path" .path "value" (toJson .value) "rule" .rule "example" .example) }}
-{{- end }}
-{{- end -}}
-
-{{/* An image must have a tag or a digest: {path, image}. */}}
-{{- define "kuscia.check.image" -}}
-{{- if not (or .image.tag .image.digest) }}
-{{- include "kuscia.error" (dict "id" "image-tag-missing" "path" (printf "%s.tag" .path) "value" (toJson .image.tag)
-  "rule" "must be set unless digest is set" "example" (printf "%s.tag: \"1.0\"" .path)) }}
-{{- end }}
-{{- include "kuscia.check.tag" (dict "path" .path "tag" .image.tag) }}
-{{- end -}}
-
-{{/* A tag must be text, since a number that YAML parsed cannot be restored (1.10 becomes 1.1): {path, tag}. */}}
-{{- define "kuscia.check.tag" -}}
-{{- if not (or (kindIs "string" .tag) (kindIs "invalid" .tag)) }}
-{{- include "kuscia.error" (dict "id" "image-tag-not-text" "path" (printf "%s.tag" .path) "value" (toJson .tag)
-  "rule" "must be text; quote it, because YAML reads it as a number (1.10 becomes 1.1, 12e4 becomes 120000)"
-  "example" (printf "%s.tag: \"1.10\", or helm --set-string" .path)) }}
+{{- include "kuscia.error" (dict "id" "endpoint-of-own-gateway" "path" .path "value" (toRawJson .value) "rule" .rule "example" .example) }}
 {{- end }}
 {{- end -}}
 
@@ -229,45 +292,38 @@ reports a short one. Takes {host, ctx}.
 A placeholder of the presets in values/ must be replaced: {path, value}. `value` is a block of values; every text in it
 is checked.
 */}}
-{{- define "kuscia.check.placeholders" -}}
+{{- define "kuscia.validate.placeholders" -}}
 {{- $path := .path -}}
 {{- if kindIs "map" .value }}
 {{- range $key, $value := .value }}
-{{- include "kuscia.check.placeholders" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
+{{- include "kuscia.validate.placeholders" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
 {{- end }}
 {{- else if kindIs "slice" .value }}
 {{- range $i, $value := .value }}
-{{- include "kuscia.check.placeholders" (dict "path" (printf "%s[%d]" $path $i) "value" $value) }}
+{{- include "kuscia.validate.placeholders" (dict "path" (printf "%s[%d]" $path $i) "value" $value) }}
 {{- end }}
 {{- else if contains "replace-me.example" (toString .value) }}
-{{- include "kuscia.error" (dict "id" "placeholder-left" "path" $path "value" (toJson .value)
+{{- include "kuscia.error" (dict "id" "placeholder-left" "path" $path "value" (toRawJson .value)
   "rule" "must be your own host; replace-me.example is the placeholder of the presets"
   "example" (printf "%s: %s" $path (replace "replace-me.example" "example.com" (toString .value)))) }}
 {{- end }}
 {{- end -}}
 
 {{/* The rules that apply to both components. Takes the context of the component. */}}
-{{- define "kuscia.check.node" -}}
-{{- $path := .Chart.Name -}}
+{{- define "kuscia.validate.component" -}}
 {{- $values := .Values -}}
-{{- include "kuscia.check.domainId" (dict
-  "path" (printf "%s.domainId" $path) "value" $values.domainId
-  "example" (printf "%s.domainId: %s" $path (ternary "kuscia-system" "alice" (eq $path "master")))) }}
-{{- include "kuscia.check.image" (dict "path" (printf "%s.image" $path) "image" $values.image) }}
-{{- include "kuscia.check.tag" (dict "path" "global.kuscia.hooksImage" "tag" $values.global.kuscia.hooksImage.tag) }}
-{{- if not (kindIs "invalid" $values.protocol) }}
-{{- include "kuscia.check.oneOf" (dict
-  "path" (printf "%s.protocol" $path) "value" $values.protocol "allowed" (list "TLS" "NOTLS" "MTLS") "anyCase" true
-  "hint" ", or null for the default of Kuscia"
-  "example" (printf "%s.protocol: TLS" $path)) }}
+{{- $path := .Chart.Name -}}
+{{- if not (or $values.image.tag $values.image.digest) }}
+{{- include "kuscia.error" (dict "id" "image-tag-missing" "path" (printf "%s.image.tag" $path) "value" (toRawJson $values.image.tag)
+  "rule" "must be set unless digest is set" "example" (printf "%s.image.tag: \"1.0\"" $path)) }}
 {{- end }}
-{{- include "kuscia.check.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
-{{- include "kuscia.check.reservedPodKeys" . }}
+{{- include "kuscia.validate.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
+{{- include "kuscia.validate.reservedPodKeys" . }}
 {{- /* Values that exclude each other. */}}
 {{- $external := $values.service.external }}
 {{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
 {{- if and $external.enabled (eq $external.type "NodePort") (get $external $key) }}
-{{- include "kuscia.error" (dict "id" "load-balancer-only" "path" (printf "%s.service.external.%s" $path $key) "value" (toJson (get $external $key))
+{{- include "kuscia.error" (dict "id" "load-balancer-only" "path" (printf "%s.service.external.%s" $path $key) "value" (toRawJson (get $external $key))
   "rule" "must not be set for type NodePort; restrict access with a firewall, or with networkPolicy.gatewayFrom and externalTrafficPolicy: Local"
   "example" (printf "%s.service.external.type: LoadBalancer" $path)) }}
 {{- end }}
@@ -277,30 +333,25 @@ is checked.
   "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
   "example" (printf "%s.metrics.serviceMonitor.enabled: false" $path)) }}
 {{- end }}
-{{- if not (or (kindIs "invalid" $values.pdb.minAvailable) (kindIs "invalid" $values.pdb.maxUnavailable)) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.pdb.maxUnavailable" $path) "value" (toJson $values.pdb.maxUnavailable)
-  "rule" (printf "must not be set together with %s.pdb.minAvailable" $path)
-  "example" (printf "%s.pdb.maxUnavailable: null" $path)) }}
-{{- end }}
 {{- if $values.ingress.enabled }}
-{{- include "kuscia.check.ingress" . }}
+{{- include "kuscia.validate.ingress" . }}
 {{- end }}
 {{- end -}}
 
 {{/*
-Pod labels and annotations that the chart sets must not be set again: with a duplicate key, Services, NetworkPolicies
-and `kubectl -l` no longer find the pod. Takes the context of the component.
+Pod labels and annotations that the chart or Kubernetes sets must not be set again: with a duplicate key, Services,
+NetworkPolicies and `kubectl -l` no longer find the pod. Takes the context of the component.
 */}}
-{{- define "kuscia.check.reservedPodKeys" -}}
+{{- define "kuscia.validate.reservedPodKeys" -}}
 {{- $reserved := dict
-  "podLabels" (include "kuscia.podLabels" (dict "ctx" .) | fromYaml)
+  "podLabels" (include "kuscia.podLabels" (dict "ctx" .) | fromYaml | merge (dict "controller-uid" "" "job-name" ""))
   "podAnnotations" (dict "checksum/config" "") -}}
 {{- range $block, $values := dict .Chart.Name .Values (printf "%s.jobs" .Chart.Name) .Values.jobs }}
 {{- range $kind, $known := $reserved }}
 {{- range $key, $value := get $values $kind }}
-{{- if hasKey $known $key }}
-{{- include "kuscia.error" (dict "id" "reserved-pod-key" "path" (printf "%s.%s.%s" $block $kind $key) "value" (toJson $value)
-  "rule" "must not be set, because the chart sets this key; use a different key"
+{{- if or (hasKey $known $key) (hasPrefix "batch.kubernetes.io/" $key) }}
+{{- include "kuscia.error" (dict "id" "reserved-pod-key" "path" (printf "%s.%s.%s" $block $kind $key) "value" (toRawJson $value)
+  "rule" "must not be set, because the chart or Kubernetes sets this key; use a different key"
   "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
 {{- end }}
 {{- end }}
@@ -309,17 +360,12 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
 {{- end -}}
 
 {{/* An Ingress that is invalid or does not reach the gateway. Takes the context of the component. */}}
-{{- define "kuscia.check.ingress" -}}
+{{- define "kuscia.validate.ingress" -}}
 {{- $path := printf "%s.ingress" .Chart.Name -}}
 {{- $ingress := .Values.ingress -}}
-{{- if not (regexMatch "^([a-z0-9*]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)?$" $ingress.host) }}
-{{- include "kuscia.error" (dict "id" "invalid-ingress-host" "path" (printf "%s.host" $path) "value" (toJson $ingress.host)
-  "rule" "must be a lower-case host name without scheme, port or path, or empty for any host"
-  "example" (printf "%s.host: kuscia.example.com" $path)) }}
-{{- end }}
 {{- $groups := sub (len (splitList "(" $ingress.path)) 1 }}
 {{- if and (gt $groups 0) (ne $ingress.pathType "ImplementationSpecific") }}
-{{- include "kuscia.error" (dict "id" "ingress-regex-path-type" "path" (printf "%s.pathType" $path) "value" (toJson $ingress.pathType)
+{{- include "kuscia.error" (dict "id" "ingress-regex-path-type" "path" (printf "%s.pathType" $path) "value" (toRawJson $ingress.pathType)
   "rule" "must be ImplementationSpecific when the path is a regular expression"
   "example" (printf "%s.pathType: ImplementationSpecific" $path)) }}
 {{- end }}
@@ -327,7 +373,7 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
 {{- $target := get $annotations "nginx.ingress.kubernetes.io/rewrite-target" | default "" }}
 {{- range $group := regexFindAll "\\$[0-9]" $target -1 }}
 {{- if gt (atoi (trimPrefix "$" $group)) (int $groups) }}
-{{- include "kuscia.error" (dict "id" "ingress-rewrite-group-missing" "path" (printf "%s.path" $path) "value" (toJson $ingress.path)
+{{- include "kuscia.error" (dict "id" "ingress-rewrite-group-missing" "path" (printf "%s.path" $path) "value" (toRawJson $ingress.path)
   "rule" (printf "must have at least %s groups: the annotation rewrite-target (%s) uses %s, the path has %d" (trimPrefix "$" $group) $target $group (int $groups))
   "example" (printf "%s.path: /kuscia(/|$)(.*)" $path)) }}
 {{- end }}
@@ -336,7 +382,7 @@ and `kubectl -l` no longer find the pod. Takes the context of the component.
 {{- $protocol := get $annotations $key | default "" }}
 {{- $scheme := include "kuscia.gatewayScheme" . | upper }}
 {{- if and $protocol (ne (upper $protocol) $scheme) }}
-{{- include "kuscia.error" (dict "id" "ingress-backend-protocol-mismatch" "path" (printf "%s.annotations[\"%s\"]" $path $key) "value" (toJson $protocol)
+{{- include "kuscia.error" (dict "id" "ingress-backend-protocol-mismatch" "path" (printf "%s.annotations[\"%s\"]" $path $key) "value" (toRawJson $protocol)
   "rule" (printf "must be %s, the scheme of the gateway (%s.protocol); the chart sets this annotation itself" $scheme .Chart.Name)
   "example" (printf "omit it, or set %s: %s" $key $scheme)) }}
 {{- end }}
@@ -375,11 +421,13 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- end -}}
 
 {{/* extraConfig must not set these keys: {ctx, config}. The message does not repeat secrets. */}}
-{{- define "kuscia.check.extraConfig" -}}
+{{- define "kuscia.validate.extraConfig" -}}
 {{- $path := printf "%s.extraConfig" .ctx.Chart.Name -}}
 {{- $config := .config | default dict -}}
-{{- include "kuscia.check.list" (dict "path" (printf "%s.kusciaAPISans" $path) "value" $config.kusciaAPISans
-  "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
+{{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
+{{- include "kuscia.error" (dict "id" "not-a-list" "path" (printf "%s.kusciaAPISans" $path) "value" (toRawJson $config.kusciaAPISans)
+  "rule" "must be a list" "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
+{{- end }}
 {{- $refused := list }}
 {{- range $entry := include "kuscia.refusedConfig" .ctx | fromJsonArray }}
 {{- $keys := splitList "." $entry.path }}
@@ -390,7 +438,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- end }}
 {{- if hasKey $block (last $keys) }}
 {{- $refused = append $refused $entry.path }}
-{{- $value := $entry.shown | default (get $block (last $keys) | toJson) }}
+{{- $value := $entry.shown | default (get $block (last $keys) | toRawJson) }}
 {{- include "kuscia.error" (merge (dict "path" (printf "%s.%s" $path $entry.path) "value" $value) $entry) }}
 {{- end }}
 {{- end }}
