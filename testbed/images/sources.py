@@ -53,6 +53,7 @@ TEST_SOURCES = {
     "nginx": Source(HERE / "nginx", python=False, debian=True),
     "prometheus": Source(HERE / "prometheus", python=False, debian=True),
     "registry": Source(HERE / "registry", python=False, debian=True),
+    "tinyproxy": Source(HERE / "tinyproxy", python=False, debian=True),
     # Another Kuscia version, for upgrades.
     "kuscia-sim-next": Source(ROOT / "testbed/kuscia-sim", args=("KUSCIA_VERSION=v1.2.0",)),
     # A Kuscia that contains the engine, for RunP.

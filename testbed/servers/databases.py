@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from testbed.cluster.kubectl import Kubectl
+from testbed.servers import tls
 from testbed.servers.rollout import wait_ready
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -52,17 +53,20 @@ POSTGRES = Server(
 )  # fmt: skip
 
 
-def ensure(kubectl: Kubectl, server: Server, image: str) -> None:
+def ensure(kubectl: Kubectl, server: Server, image: str, certificate: tls.Tls | None = None) -> None:
     """Start the server; safe to repeat.
 
     Args:
         image: complete reference of its image.
+        certificate: with it, MariaDB requires TLS of all clients in the network.
 
     Raises:
         CommandError: it did not become ready; the message shows its pods and their log.
     """
     kubectl.ensure_namespace(server.namespace)
-    kubectl.apply(_manifest(server, image))
+    if certificate:
+        kubectl.apply(certificate.secret(server.namespace))
+    kubectl.apply(_manifest(server, image, certificate is not None))
     scale(kubectl, server, 1)
 
 
@@ -135,7 +139,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _manifest(server: Server, image: str) -> str:
+def _manifest(server: Server, image: str, secured: bool) -> str:
     documents: list[dict[str, Any]] = list(yaml.safe_load_all((MANIFESTS / f"{server.name}.yaml").read_text()))
     for document in documents:
         document["metadata"]["namespace"] = server.namespace
@@ -143,4 +147,12 @@ def _manifest(server: Server, image: str) -> str:
             pod = document["spec"]["template"]["spec"]
             for container in (*pod["initContainers"], *pod["containers"]):
                 container["image"] = image
+            if secured:
+                container = pod["containers"][0]
+                container["args"] = [
+                    f"--ssl-cert={tls.CERTIFICATE}",
+                    f"--ssl-key={tls.KEY}",
+                    "--require-secure-transport=ON",
+                ]
+                tls.mount(pod, container)
     return yaml.safe_dump_all(documents)

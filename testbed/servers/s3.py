@@ -26,6 +26,7 @@ from minio.error import S3Error
 
 from testbed.cluster import toolchain
 from testbed.cluster.kubectl import CommandError, Kubectl
+from testbed.servers import tls
 from testbed.servers.rollout import wait_ready
 
 MANIFEST = Path(__file__).parent / "manifests/s3.yaml"
@@ -65,6 +66,7 @@ def ensure(
     accounts: tuple[Account, ...] = ACCOUNTS,
     namespace: str = NAMESPACE,
     arguments: tuple[str, ...] = (),
+    certificate: tls.Tls | None = None,
 ) -> S3:
     """Start a server with accounts, Secrets and buckets of the parties; safe to repeat.
 
@@ -72,20 +74,23 @@ def ensure(
         image: complete reference of the versitygw image.
         namespace: of the server; use a separate one for a test that does more than read and write.
         arguments: of versitygw, beyond what the demo needs.
+        certificate: for https; one of its names is 127.0.0.1.
 
     Raises:
         CommandError: the server did not become ready; the message shows its pods and their log.
     """
     kubectl.ensure_namespace(namespace)
     users = _users(kubectl, accounts, namespace)
-    kubectl.apply(_manifest(image, users, namespace, arguments))
+    if certificate:
+        kubectl.apply(certificate.secret(namespace))
+    kubectl.apply(_manifest(image, users, namespace, arguments, certificate is not None))
     wait_ready(kubectl, "S3 server", "s3", namespace)
     for account in accounts:
         kubectl.ensure_namespace(account.namespace)
         kubectl.apply(_secret(account.namespace, account.secret, {
             "access_key_id": account.party, "access_key_secret": users[account.party]}))  # fmt: skip
-        _retry(partial(_ensure_bucket, kubectl, account, namespace))
-    endpoint = f"http://s3.{namespace}.svc.cluster.local:{PORT}"
+        _retry(partial(_ensure_bucket, kubectl, account, namespace, certificate))
+    endpoint = f"{'https' if certificate else 'http'}://s3.{namespace}.svc.cluster.local:{PORT}"
     return S3(endpoint, {account.party: account.bucket for account in accounts})
 
 
@@ -95,13 +100,16 @@ def remove(kubectl: Kubectl, namespace: str = NAMESPACE) -> None:
 
 
 @contextmanager
-def client(kubectl: Kubectl, party: str, namespace: str = NAMESPACE) -> Iterator[Minio]:
+def client(
+    kubectl: Kubectl, party: str, namespace: str = NAMESPACE, certificate: tls.Tls | None = None
+) -> Iterator[Minio]:
     """Yield an S3 client with the credentials of a party, through a port-forward."""
     users = _read_users(kubectl, namespace)
+    authority = certificate.authority.decode() if certificate else None
     with kubectl.port_forward(namespace, SERVICE, PORT) as port:
         yield Minio(
-            endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=users[party], secure=False,
-            http_client=urllib3.PoolManager(timeout=urllib3.Timeout(10), retries=False),
+            endpoint=f"127.0.0.1:{port}", access_key=party, secret_key=users[party], secure=bool(certificate),
+            http_client=urllib3.PoolManager(timeout=urllib3.Timeout(10), retries=False, ca_cert_data=authority),
         )  # fmt: skip
 
 
@@ -187,7 +195,7 @@ def users_json(users: Mapping[str, str]) -> str:
     return json.dumps({"accessAccounts": accounts})
 
 
-def _manifest(image: str, users: Mapping[str, str], namespace: str, arguments: tuple[str, ...]) -> str:
+def _manifest(image: str, users: Mapping[str, str], namespace: str, arguments: tuple[str, ...], secured: bool) -> str:
     documents: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
     for one in documents:
         one["metadata"]["namespace"] = namespace
@@ -196,6 +204,11 @@ def _manifest(image: str, users: Mapping[str, str], namespace: str, arguments: t
     container = template["spec"]["containers"][0]
     container["image"] = image
     container["args"][:0] = arguments
+    if secured:
+        container["args"][:0] = ("--cert", tls.CERTIFICATE, "--key", tls.KEY)
+        tls.mount(template["spec"], container)
+        for probe in ("readinessProbe", "livenessProbe"):
+            container[probe]["httpGet"]["scheme"] = "HTTPS"
     names = hashlib.sha256("\0".join(sorted(users)).encode()).hexdigest()[:12]
     template["metadata"]["annotations"]["kuscia-chart/accounts"] = names
     return yaml.safe_dump_all(documents)
@@ -209,8 +222,8 @@ def _secret(namespace: str, name: str, values: Mapping[str, str]) -> str:
     })  # fmt: skip
 
 
-def _ensure_bucket(kubectl: Kubectl, account: Account, namespace: str) -> None:
-    with client(kubectl, account.party, namespace) as s3:
+def _ensure_bucket(kubectl: Kubectl, account: Account, namespace: str, certificate: tls.Tls | None) -> None:
+    with client(kubectl, account.party, namespace, certificate) as s3:
         if not s3.bucket_exists(account.bucket):
             s3.make_bucket(account.bucket)
 

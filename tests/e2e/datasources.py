@@ -107,7 +107,7 @@ def stores(demo: Demo, made: Variant, refs: dict[str, str], virtual_bucket: str 
         host = {"spec": {"template": {"spec": {"hostname": virtual_bucket, "subdomain": VIRTUAL}}}}
         demo.kubectl.run("patch", "deployment", "s3", "-n", namespace, "-p", json.dumps(host))
         demo.kubectl.run("rollout", "status", "deployment/s3", "-n", namespace, "--timeout=110s")
-    _file_server(found, refs["kuscia-hooks"])
+    file_server(found, refs["kuscia-hooks"])
     try:
         yield found
     finally:
@@ -119,7 +119,7 @@ def _object(version: str, kind: str, name: str, namespace: str, **fields: Any) -
     return json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, **fields})
 
 
-def _file_server(found: Stores, image: str) -> None:
+def file_server(found: Stores, image: str) -> None:
     """Run the file server in alice's namespace with the volume `alice-files`."""
     namespace, kubectl = found.made.namespace("alice"), found.kubectl
     kubectl.ensure_namespace(namespace)

@@ -9,4 +9,4 @@ if [ ! -d /data/db ]; then
 fi
 exec mariadbd --no-defaults --datadir=/data/db --socket=/run/db/mysqld.sock --pid-file=/run/db/mysqld.pid \
     --bind-address=0.0.0.0 --skip-name-resolve --character-set-server=utf8mb4 \
-    --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --performance-schema=OFF
+    --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --performance-schema=OFF "$@"

@@ -42,11 +42,13 @@ class Authority:
         builder = builder.not_valid_before(self._end - 2 * _DAY).not_valid_after(self._end)
         return builder.add_extension(extension, False).sign(self._key, hashes.SHA256()).public_bytes(PEM)
 
-    def certificate(self, name: str, host: str = "") -> tuple[bytes, bytes]:
-        """Return a certificate and its key; `name` is the CN, `host` the name or address of a server."""
+    def certificate(self, name: str, *hosts: str) -> tuple[bytes, bytes]:
+        """Return a certificate and its key; `name` is the CN, `hosts` the names or addresses of a server."""
         key = ec.generate_private_key(ec.SECP256R1())
         form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        certificate = self._issue(name, key.public_key(), x509.SubjectAlternativeName([_alternative(host or name)]))
+        certificate = self._issue(
+            name, key.public_key(), x509.SubjectAlternativeName(list(map(_alternative, hosts or (name,))))
+        )
         return certificate, key.private_bytes(PEM, *form)
 
     def server_context(self, host: str) -> ssl.SSLContext:
