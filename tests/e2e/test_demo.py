@@ -13,17 +13,19 @@ from testbed.servers import s3
 
 pytestmark = pytest.mark.cluster
 
+METRICS = 9091, "TCP"
+
 
 def test_runs_three_kuscia_pods(kubectl: Kubectl) -> None:
     phases = [row[2] for row in summary.pods(kubectl)]
     assert phases == ["Running"] * 3
 
 
-def test_services_have_the_ports_of_the_guide(kubectl: Kubectl) -> None:
+def test_services_have_the_ports_of_the_guide_and_metrics(kubectl: Kubectl) -> None:
     expected = {
-        MASTER: {(1080, "TCP"), (8082, "TCP")},
-        ALICE: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP")},
-        BOB: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP")},
+        MASTER: {(1080, "TCP"), (8082, "TCP"), METRICS},
+        ALICE: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP"), METRICS},
+        BOB: {(1080, "TCP"), (80, "TCP"), (53, "UDP"), (8082, "TCP"), METRICS},
     }
     for release, ports in expected.items():
         service = kubectl.get("service", release.fullname, "-n", release.namespace)
