@@ -626,6 +626,12 @@ OURS: list[tuple[Object, str, str, str]] = [
         "reserved-pod-key",
     ),
     (
+        {"global": {"kuscia": {"commonLabels": {"app.kubernetes.io/instance": "x"}}}},
+        "global.kuscia.commonLabels.app.kubernetes.io/instance",
+        '"x"',
+        "reserved-pod-key",
+    ),
+    (
         _lite(jobs={"podAnnotations": {"checksum/config": "x"}}),
         "lite.jobs.podAnnotations.checksum/config",
         '"x"',

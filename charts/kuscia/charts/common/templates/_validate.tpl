@@ -339,17 +339,19 @@ is checked.
 {{- end -}}
 
 {{/*
-Pod labels and annotations that the chart or Kubernetes sets must not be set again: with a duplicate key, Services,
-NetworkPolicies and `kubectl -l` no longer find the pod. Takes the context of the component.
+Labels and annotations that the chart or Kubernetes sets must not be set again: with another value, Services, NetworkPolicies
+and `kubectl -l` would no longer find the pod. Takes the context of the component.
 */}}
 {{- define "kuscia.validate.reservedPodKeys" -}}
-{{- $reserved := dict
-  "podLabels" (include "kuscia.podLabels" (dict "ctx" .) | fromYaml | merge (dict "controller-uid" "" "job-name" ""))
-  "podAnnotations" (dict "checksum/config" "") -}}
-{{- range $block, $values := dict .Chart.Name .Values (printf "%s.jobs" .Chart.Name) .Values.jobs }}
-{{- range $kind, $known := $reserved }}
-{{- range $key, $value := get $values $kind }}
-{{- if or (hasKey $known $key) (hasPrefix "batch.kubernetes.io/" $key) }}
+{{- $labels := list "controller-uid" "job-name" "kuscia-chart/domain" -}}
+{{- range list "name" "instance" "component" "part-of" "managed-by" -}}
+{{- $labels = append $labels (printf "app.kubernetes.io/%s" .) -}}
+{{- end -}}
+{{- $blocks := dict .Chart.Name .Values (printf "%s.jobs" .Chart.Name) .Values.jobs "global.kuscia" .Values.global.kuscia }}
+{{- range $block, $values := $blocks }}
+{{- range $kind, $reserved := dict "podLabels" $labels "commonLabels" $labels "podAnnotations" (list "checksum/config") }}
+{{- range $key, $value := get $values $kind | default dict }}
+{{- if or (has $key $reserved) (hasPrefix "batch.kubernetes.io/" $key) }}
 {{- include "kuscia.error" (dict "id" "reserved-pod-key" "path" (printf "%s.%s.%s" $block $kind $key) "value" (toRawJson $value)
   "rule" "must not be set, because the chart or Kubernetes sets this key; use a different key"
   "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
