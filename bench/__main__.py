@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import checks, install, page, plugin, results, start, timeline
+from bench import chart, checks, install, page, plugin, results, start, timeline
 from bench.results import Figure, Machine
 from testbed.cluster.local import Cluster
 
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "large": install.large,
     "start": lambda _: start.start(),
     "check": checks.check,
+    "chart": lambda _: chart.chart(),
 }
 ON_CLUSTER = ("plugin", "timeline")
 

@@ -23,7 +23,7 @@ MORE = """\
 ## Run it
 
     make bench                          # all figures, about 12 minutes; the machine should be idle
-    make bench FIGURES="start check"    # some of: small, large, start, check, plugin, timeline
+    make bench FIGURES="start check"    # some of: small, large, start, check, chart, plugin, timeline
 
 `plugin` needs the local cluster with six releases, `timeline` with a fresh installation (`make demo`).
 Parts that are not measured keep their earlier figures.

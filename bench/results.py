@@ -14,12 +14,13 @@ from typing import Any
 from bench.processes import ROOT, Run
 
 RESULTS = ROOT / "bench/results.json"
-INSTALL, NOTHING, START, CHECK, MEMORY, PLUGIN = GROUPS = (
+INSTALL, NOTHING, START, CHECK, MEMORY, RENDER, PLUGIN = GROUPS = (
     "New cluster",
     "Nothing to do",
     "Start",
     "Check",
     "Memory",
+    "Chart",
     "kubectl plugin",
 )
 """Headings of the figures, in the order of the pages."""

@@ -1,6 +1,7 @@
 """The configuration files and command lines that the chart renders are valid for the steps."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from kuscia_hooks.cli import main
+from kuscia_hooks.core import yaml_text
 from kuscia_hooks.core.config.check import Check
 from kuscia_hooks.core.config.data import Data, Seed
 from kuscia_hooks.core.config.files import load, parse
@@ -15,7 +17,7 @@ from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.config.routes import Routes
-from tests.chart.render import Object, Scenario, config_maps, pod_template
+from tests.chart.render import Object, Scenario, config_maps, pod_template, render
 
 MODELS: dict[str, type[BaseModel]] = {
     "prepare": Prepare,
@@ -112,3 +114,126 @@ def test_keys_labels_its_objects(scenario: Scenario) -> None:
 def test_steps_reject_unknown_options() -> None:
     with pytest.raises(click.UsageError):
         main.commands["register"].make_context("register", ["--no-such-option"])
+
+
+# Valid names of Secrets, domains and namespaces that YAML reads as a number, a boolean or null.
+NAMES = ["123", "1e3", "no", "2024", "0x10", "null", "true", "y", "08"]
+TEXTS = [
+    "~",
+    "a: b",
+    "#x",
+    "{my-secret}",
+    "[a]",
+    "- a",
+    "=",
+    "<<",
+    "0x_",
+    "1_000",
+    "2001-01-01",
+    "'a' \"b\"",
+    "中文 é",
+    "a\nb\n",
+]
+
+
+def _config(objects: list[Object], step: str) -> Any:
+    """Return the configuration of a step as its model."""
+    files = {name: text for item in objects if item["kind"] == "ConfigMap" for name, text in item["data"].items()}
+    return parse(files[f"{step}.yaml"], MODELS[step], step, files.__getitem__)
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_names_of_a_master_stay_text(text: str) -> None:
+    database = {"database": text, "user": text, "existingSecret": text, "existingSecretKey": text}
+    objects = render(
+        {
+            "master": {
+                "domainId": text,
+                "key": {"existingSecret": text, "existingSecretKey": text},
+                "extraConfigSecret": text,
+                "extraConfigSecretKey": text,
+                "datastore": {"type": "mysql", "host": "db.example.com", **database},
+                "domains": {f"{text}0": {"reader": {"namespace": text}}},
+            }
+        }
+    )
+    for step in ("prepare", "register", "routes", "check", "doctor"):
+        found = _config(objects, step)
+        assert (found.domain_id, found.key_secret.name, found.key_secret.key) == (text, text, text)
+        if step in ("prepare", "doctor"):
+            assert (found.extra_config_secret.name, found.extra_config_secret.key) == (text, text)
+        if step in ("prepare", "check", "doctor"):
+            store = found.datastore
+            assert (store.database, store.user, store.password_secret.name, store.password_secret.key) == (text,) * 4
+        if step != "prepare":
+            assert found.domains[f"{text}0"].namespace == text
+            assert found.domains[f"{text}0"].token_secret == f"kuscia-deploy-token-{text}0"
+    assert yaml.safe_load(_kuscia_yaml(objects))["domainID"] == text
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_names_of_a_lite_stay_text(text: str) -> None:
+    source = {"id": text, "type": "oss", "endpoint": "https://oss.example.com", "bucket": f"{text}0", "prefix": text}
+    keys = {"name": text, "accessKeyIdKey": text, "accessKeySecretKey": text}
+    table = {"id": text, "relativeUri": text, "columns": [{"name": text, "type": "str", "comment": text}]}
+    objects = render(
+        {
+            "master": {"enabled": False},
+            "lite": {
+                "enabled": True,
+                "domainId": text,
+                "master": {
+                    "endpoint": "https://m.example.com",
+                    "namespace": text,
+                    "tokenSecret": text,
+                    "tokenKey": text,
+                    "caBundle": {"secret": text, "key": text},
+                },
+                "runk": {"namespace": text, "kubeconfigSecret": text, "kubeconfigSecretKey": text},
+                "data": {
+                    "source": {**source, "credentialsSecret": keys},
+                    "tables": [{**table, "attributes": {text: text}}],
+                    "grants": [{"table": text, "domain": f"{text}0"}],
+                    "results": [text],
+                },
+            },
+        }
+    )
+    prepare, data, check = (_config(objects, step) for step in ("prepare", "data", "check"))
+    token, bundle = prepare.deploy_token, prepare.master.ca_bundle
+    assert (token.namespace, token.name, token.key, bundle.name, bundle.key) == (text,) * 5
+    engines = prepare.engines
+    assert (engines.namespace, engines.kubeconfig_secret.name, engines.kubeconfig_secret.key) == (text,) * 3
+    assert (data.source.id, data.source.bucket, data.source.prefix) == (text, f"{text}0", text)
+    assert tuple(data.source.credentials_secret.model_dump().values()) == (text,) * 3
+    (found,) = data.tables
+    assert (found.id, found.name, found.relative_uri, found.attributes) == (text, text, text, {text: text})
+    assert (found.columns[0].name, found.columns[0].comment) == (text, text)
+    assert (data.grants[0].table, data.grants[0].domain) == (text, f"{text}0")
+    assert (check.source.id, check.tables, check.results) == (text, [text], [text])
+    assert _config(objects, "doctor").partners == [f"{text}0"]
+    assert yaml.safe_load(_kuscia_yaml(objects))["runk"]["namespace"] == text
+
+
+@pytest.mark.parametrize("text", [*NAMES, *TEXTS])
+def test_free_text_stays_the_same(text: str) -> None:
+    template = {"name": "a", "containers": [{"name": "a", "args": [text]}]}
+    image = {"image": {"name": "engine", "tag": "1"}, "configTemplates": {"a": text}, "deployTemplates": [template]}
+    master = {"appImages": {"mine": image}, "extraConfig": {"logrotate": {"note": text}}}
+    objects = render({"master": master})
+    found = _config(objects, "routes").app_images["mine"]
+    assert found.config_templates == {"a": text}
+    assert found.deploy_templates == [template]
+    assert yaml_text.read(_kuscia_yaml(objects))["logrotate"]["note"] == text
+    columns = [{"name": "id1", "type": "str", "comment": text}]
+    table = {"id": "t", "relativeUri": "t.csv", "columns": columns, "attributes": {"a": text}}
+    source = {"id": "s", "type": "oss", "endpoint": "https://oss.example.com", "bucket": "b"}
+    source |= {"credentialsSecret": {"name": "s"}}
+    lite = {"lite": {"data": {"source": source, "tables": [table], "grants": []}}}
+    (table,) = _config(render(lite, "alice"), "data").tables
+    assert (table.columns[0].comment, table.attributes) == (text, {"a": text})
+
+
+def _kuscia_yaml(objects: list[Object]) -> str:
+    (text,) = (item["data"]["kuscia.yaml"] for item in objects if "kuscia.yaml" in (item.get("data") or {}))
+    return str(text)
