@@ -844,8 +844,7 @@ OURS: list[tuple[Object, str, str, str]] = [
             ("http://proxy.example.com:port", '"http://proxy.example.com:port"', "invalid-proxy"),
             ("http://proxy.example.com/path", '"http://proxy.example.com/path"', "invalid-proxy"),
             ("http://", '"http://"', "invalid-proxy"),
-            (3128, "3128", "invalid-proxy"),
-            (["http://proxy.example.com"], '["http://proxy.example.com"]', "invalid-proxy"),
+            (3128, "3128", "text-required"),
             ("http://me:hunter2@proxy.example.com:3128", "(not shown)", "url-with-credentials"),
         )
     ),
@@ -958,7 +957,7 @@ def test_helm_rejects_wrong_types() -> None:
                 "appImages": {"mine": {"deployTemplates": [{"containers": [{"command": "sh"}]}]}},
             },
             "lite": {"runk": {"affinity": "node1", "dnsServers": "10.0.0.1"}},
-            "global": {"kuscia": {"proxy": {"noProxy": ["a"]}}},
+            "global": {"kuscia": {"proxy": {"noProxy": ["a"], "httpProxy": ["a"]}}},
         }
     )
     assert dict(re.findall(r"at '([^']+)': got (\w+), want", message)) == {
@@ -974,6 +973,7 @@ def test_helm_rejects_wrong_types() -> None:
         "/master/appImages/mine/deployTemplates/0/containers/0/command": "string",
         "/lite/runk/affinity": "string",
         "/global/kuscia/proxy/noProxy": "array",
+        "/global/kuscia/proxy/httpProxy": "array",
         "/lite/runk/dnsServers": "string",
     }
 
