@@ -161,6 +161,10 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"kuscia.replace-me.example"',
         "placeholder-left",
     ),
+    (_master(extraConfig={"a": ["\x7f"]}), "master.extraConfig.a[0]", '"\x7f"', "control-character"),
+    (_master(extraConfig={"a\x85": "x"}), "master.extraConfig", '"a\x85"', "control-character"),
+    (_lite(extraConfig={"a": "x\u2028y"}), "lite.extraConfig.a", r'"x\u2028y"', "control-character"),
+    (_lite(jobs={"podAnnotations": {"a": "\x01"}}), "lite.jobs.podAnnotations.a", r'"\u0001"', "control-character"),
     (_master(domains={"Bob": {}}), "master.domains.Bob", '"Bob"', "invalid-domain-id"),
     (
         _master(domains={"kuscia-system": {}}),

@@ -289,23 +289,36 @@ reports a short one. Takes {host, ctx}.
 {{- end -}}
 
 {{/*
-A placeholder of the presets in values/ must be replaced: {path, value}. `value` is a block of values; every text in it
-is checked.
+Rules for every text in a block of values, keys included: {path, value}. A placeholder of the presets in values/ must be
+replaced. A control character, or a line end that only Unicode knows, changes or empties the YAML that the chart writes.
 */}}
-{{- define "kuscia.validate.placeholders" -}}
+{{- define "kuscia.validate.texts" -}}
 {{- $path := .path -}}
 {{- if kindIs "map" .value }}
 {{- range $key, $value := .value }}
-{{- include "kuscia.validate.placeholders" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
+{{- include "kuscia.validate.controlCharacters" (dict "path" $path "value" $key) }}
+{{- include "kuscia.validate.texts" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
 {{- end }}
 {{- else if kindIs "slice" .value }}
 {{- range $i, $value := .value }}
-{{- include "kuscia.validate.placeholders" (dict "path" (printf "%s[%d]" $path $i) "value" $value) }}
+{{- include "kuscia.validate.texts" (dict "path" (printf "%s[%d]" $path $i) "value" $value) }}
 {{- end }}
 {{- else if contains "replace-me.example" (toString .value) }}
 {{- include "kuscia.error" (dict "id" "placeholder-left" "path" $path "value" (toRawJson .value)
   "rule" "must be your own host; replace-me.example is the placeholder of the presets"
   "example" (printf "%s: %s" $path (replace "replace-me.example" "example.com" (toString .value)))) }}
+{{- else }}
+{{- include "kuscia.validate.controlCharacters" . }}
+{{- end }}
+{{- end -}}
+
+{{/* Tab and line ends are allowed: {path, value}. */}}
+{{- define "kuscia.validate.controlCharacters" -}}
+{{- $forbidden := "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x{9f}\\x{2028}\\x{2029}\\x{feff}]" -}}
+{{- if regexMatch $forbidden (toString .value) }}
+{{- include "kuscia.error" (dict "id" "control-character" "path" .path "value" (toRawJson .value)
+  "rule" "must not contain control characters, other than tab and line end"
+  "example" (regexReplaceAll $forbidden (toString .value) "" | toRawJson)) }}
 {{- end }}
 {{- end -}}
 

@@ -13,7 +13,7 @@ def pymysql_arguments(mode: str) -> dict[str, Any]:
     """Return the arguments of PyMySQL for the parameter `tls` of a DSN; "" without it.
 
     Raises:
-        ValueError: the driver does not know the value.
+        ValueError: unknown value.
     """
     match mode.lower():
         case "" | "false" | "0":
