@@ -1,4 +1,4 @@
-{{/* Labels and annotations. `component` is the component label: master, lite (the default, from the chart) or a step. */}}
+{{/* Labels and annotations. `component` is master or lite (the default is the one of the chart), or a step. */}}
 
 {{/* Selector labels. They must not change during the life of a Deployment. Takes the context of the component. */}}
 {{- define "kuscia.selectorLabels" -}}

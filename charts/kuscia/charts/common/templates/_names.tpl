@@ -4,8 +4,8 @@ or lite.
 */}}
 
 {{/*
-The name of a component in a release, and the start of the names of its objects. It is a host name, so it starts with a letter
-and has no dots. It has at most 43 characters, so that the pods of its Deployment (17 more) and the Job
+The name of a component in a release, and the start of the names of its objects. It is a host name, so it starts with a
+letter and has no dots. It has at most 43 characters, so that the pods of its Deployment (17 more) and the Job
 `<fullname>-register-<10 hex>` (20 more) stay within 63, the limit for host names and Jobs. A longer name is cut and gets a
 hash, so that it stays unique.
 */}}
@@ -42,8 +42,8 @@ hash, so that it stays unique.
 {{- end -}}
 
 {{/*
-The Secret with the deploy token of a domain: {master, domain}; `master` is the name of the master. It starts with that name, since
-several masters can share a namespace, and with `kuscia` for the default name.
+The Secret with the deploy token of a domain: {master, domain}; `master` is the name of the master. It starts with that
+name, since several masters can share a namespace, and with `kuscia` for the default name.
 */}}
 {{- define "kuscia.tokenSecretName" -}}
 {{- include "kuscia.args" (list "kuscia.tokenSecretName" "master domain" .) -}}

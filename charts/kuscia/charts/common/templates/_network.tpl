@@ -1,6 +1,4 @@
-{{/* The addresses of the gateway outside the cluster. Unless stated otherwise, a template takes the context of the component. */}}
-
-{{- define "kuscia.backendProtocolKey" -}}nginx.ingress.kubernetes.io/backend-protocol{{- end -}}
+{{/* The addresses of the gateway outside the cluster. The templates take the context of the component. */}}
 
 {{- define "kuscia.usesIngressNginx" -}}
 {{- if contains "nginx.ingress.kubernetes.io/" (keys (.Values.ingress.annotations | default dict) | join " ") -}}true{{- end -}}

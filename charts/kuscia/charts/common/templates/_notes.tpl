@@ -75,10 +75,14 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{
   master     {{ .Values.master.endpoint }}{{ if and (hasPrefix "https://" (toString .Values.master.endpoint)) (not (include "lite.rule.caBundle" . | trim)) }} (certificate not verified; see lite.master.caBundle){{ end }}
   runtime    {{ .Values.runtime }}
 {{- if eq .Values.runtime "runk" }}, engine pods in {{ .Values.runk.namespace | default .Release.Namespace }}{{ end }}
-{{- with include "lite.engineAccountCommand" . }}
+{{- $secrets := list }}
+{{- range include "lite.enginePullSecrets" . | fromJsonArray }}
+{{- $secrets = append $secrets (dict "name" .) }}
+{{- end }}
+{{- if and $secrets (eq .Values.runtime "runk") }}
 
   Engine pods take their pull secrets from the default ServiceAccount of their namespace. Create the Secrets there, then run once:
-    {{ . }}
+    {{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} patch serviceaccount default -p '{{ dict "imagePullSecrets" $secrets | toJson }}'
 {{- end }}
 {{- if not (or .Values.master.namespace .Values.master.tokenSecret) }}
 
@@ -89,16 +93,6 @@ kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{
 
   Lites in other clusters reach this one at the address above. The operator of the master sets master.domains.{{ .Values.domainId }}.endpoint to it.
 {{- end }}
-{{- end -}}
-
-{{/* The command that adds pull secrets for engine pods; empty if they need none. */}}
-{{- define "lite.engineAccountCommand" -}}
-{{- $names := include "lite.enginePullSecrets" . | fromJsonArray -}}
-{{- if and (eq .Values.runtime "runk") $names -}}
-{{- $entries := list -}}
-{{- range $names }}{{ $entries = append $entries (dict "name" .) }}{{ end -}}
-{{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} patch serviceaccount default -p '{{ dict "imagePullSecrets" $entries | toJson }}'
-{{- end -}}
 {{- end -}}
 
 {{/* One line of NOTES about a risk or a likely mistake: {id, path, text}. IDs are stable, as those of errors are. */}}

@@ -393,7 +393,7 @@ and `kubectl -l` would no longer find the pod. Takes the context of the componen
   "example" (printf "%s.path: /kuscia(/|$)(.*)" $path)) }}
 {{- end }}
 {{- end }}
-{{- $key := include "kuscia.backendProtocolKey" . }}
+{{- $key := "nginx.ingress.kubernetes.io/backend-protocol" }}
 {{- $protocol := get $annotations $key | default "" }}
 {{- $scheme := include "kuscia.gatewayScheme" . | upper }}
 {{- if and $protocol (ne (upper $protocol) $scheme) }}
