@@ -294,9 +294,10 @@ replaced. A control character, or a line end that only Unicode knows, changes or
 */}}
 {{- define "kuscia.validate.texts" -}}
 {{- $path := .path -}}
+{{- $forbidden := "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x{9f}\\x{2028}\\x{2029}\\x{feff}]" -}}
 {{- if kindIs "map" .value }}
 {{- range $key, $value := .value }}
-{{- include "kuscia.validate.controlCharacters" (dict "path" $path "value" $key) }}
+{{- include "kuscia.validate.texts" (dict "path" $path "value" $key) }}
 {{- include "kuscia.validate.texts" (dict "path" (printf "%s.%s" $path $key) "value" $value) }}
 {{- end }}
 {{- else if kindIs "slice" .value }}
@@ -307,16 +308,8 @@ replaced. A control character, or a line end that only Unicode knows, changes or
 {{- include "kuscia.error" (dict "id" "placeholder-left" "path" $path "value" (toRawJson .value)
   "rule" "must be your own host; replace-me.example is the placeholder of the presets"
   "example" (printf "%s: %s" $path (replace "replace-me.example" "example.com" (toString .value)))) }}
-{{- else }}
-{{- include "kuscia.validate.controlCharacters" . }}
-{{- end }}
-{{- end -}}
-
-{{/* Tab and line ends are allowed: {path, value}. */}}
-{{- define "kuscia.validate.controlCharacters" -}}
-{{- $forbidden := "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x{9f}\\x{2028}\\x{2029}\\x{feff}]" -}}
-{{- if regexMatch $forbidden (toString .value) }}
-{{- include "kuscia.error" (dict "id" "control-character" "path" .path "value" (toRawJson .value)
+{{- else if regexMatch $forbidden (toString .value) }}
+{{- include "kuscia.error" (dict "id" "control-character" "path" $path "value" (toRawJson .value)
   "rule" "must not contain control characters, other than tab and line end"
   "example" (regexReplaceAll $forbidden (toString .value) "" | toRawJson)) }}
 {{- end }}
