@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,21 @@ def site(demo: Demo, images: Path, image_refs: dict[str, str]) -> Iterator[Site]
             s3.ensure(kubectl, refs["versitygw"], (account,), stores.namespace, certificate=store_tls)
             file_server(stores, refs["kuscia-hooks"])
             for party in ("master", "alice"):
-                ca = {"kind": "ConfigMap", "apiVersion": "v1", "data": {"ca.crt": authority.pem.decode()}}
-                ca["metadata"] = {"name": CA, "namespace": made.namespace(party)}
-                kubectl.ensure_namespace(made.namespace(party))
-                kubectl.apply(json.dumps(ca))
+                give_bundle(made, party, authority)
             found = Site(made, authority, stores, store_tls, database)
             start_proxy(found, refs["tinyproxy"])
             yield found
         finally:
             for namespace in namespaces:
                 kubectl.run("delete", "namespace", namespace, "--ignore-not-found", "--wait", timeout=300)
+
+
+def give_bundle(made: Variant, party: str, authority: Authority) -> None:
+    """Create or replace the ConfigMap with the CA bundle of a party."""
+    namespace = made.namespace(party)
+    made.kubectl.ensure_namespace(namespace)
+    metadata, data = {"name": CA, "namespace": namespace}, {"ca.crt": authority.pem.decode()}
+    made.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))
 
 
 def start_proxy(site: Site, image: str) -> None:
@@ -133,15 +139,21 @@ def wait_for_data(site: Site) -> None:
 
 
 def test_master_uses_a_database_that_requires_tls(site: Site) -> None:
-    """`prepare` reports a CA that it does not trust, and Kuscia trusts the bundle as well."""
+    """`prepare` reports a CA that it does not trust, and reads a corrected bundle; Kuscia trusts it as well."""
     made, server, password = site.made, site.database, secrets.token_hex(8)
     databases.set_password(made.kubectl, server, "kuscia", password)
     databases.create_database(made.kubectl, server, "kuscia", "kuscia")
     made.secret(made.namespace("master"), "kuscia-mysql", {"password": password})
-    values = database_values(site)
-    made.install("master", "master-mysql", values=values, wait=False)
-    wait_for_message(made, "master", messages.DATABASE_CERTIFICATE_NOT_TRUSTED, "global.kuscia.caBundle")
-    made.install("master", "master-mysql", values=values | settings(), timeout="10m")
+    give_bundle(made, "master", Authority())
+    with ThreadPoolExecutor(1) as pool:
+        values = database_values(site) | settings()
+        install = pool.submit(made.install, "master", "master-mysql", values=values, timeout="10m")
+        try:
+            message = messages.DATABASE_CERTIFICATE_NOT_TRUSTED
+            wait_for_message(made, "master", message, "global.kuscia.caBundle", timeout=240)
+        finally:
+            give_bundle(made, "master", site.authority)
+        install.result()
     assert int(databases.sql(made.kubectl, server, "SELECT COUNT(*) FROM kine", "kuscia")) > 0
 
 
