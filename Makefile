@@ -54,7 +54,7 @@ lock: venv ## Compile the lock files again
 	cd testbed/psi-engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
 	$(COMPILE) --override testbed/psi-engine/overrides.txt -o $(LOCK) requirements-dev.in
 
-schema: venv ## Generate values.schema.json from values.schema.yaml
+schema: venv ## Generate all files that follow from values.schema.yaml
 	@$(PY) -m schema
 
 # --- demo and local cluster ---------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+from schema import pages
 from schema.kubernetes import with_blocks
 from schema.rules import rules, table
 from schema.source import CHART, ROOT, Node, read, resolve
@@ -15,6 +16,8 @@ def generated() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
     return {
         CHART / "values.schema.json": _json(),
+        ROOT / "docs/values.md": pages.english(),
+        ROOT / "docs/values.zh-CN.md": pages.chinese(),
         CHART / "charts/common/templates/_values.tpl": _template(),
         ROOT / "hooks/kuscia_hooks/core/config/value_rules.py": _python(),
     }

@@ -28,7 +28,7 @@ def _checks(schema: Node, key: Key, given: Any) -> Node:
     node = key.node
     found: Node = {}
     if names := _rule_names(schema, node):
-        found |= {"rules": names, "example": yaml_text(_default(given, key.path) or _example(node))}
+        found |= {"rules": names, "example": yaml_text(default(given, key.path) or _example(node))}
     if "propertyNames" in node:
         found["names"] = _rule_names(schema, node["propertyNames"])
         found["example"] = f"{_example(resolve(schema, node['propertyNames']))}: …"
@@ -80,7 +80,8 @@ def _example(node: Node) -> Any:
     return examples[0]
 
 
-def _default(given: Any, path: str) -> Any:
+def default(given: Any, path: str) -> Any:
+    """Return the value at a path in values.yaml, None without one."""
     for part in path.split("."):
         given = given.get(part) if isinstance(given, dict) else None
     return given

@@ -5,8 +5,19 @@ from pathlib import Path
 import pytest
 
 from schema.generate import generated
+from schema.pages import descriptions, translations
+from schema.source import keys, read
 
 
 @pytest.mark.parametrize("path", generated(), ids=lambda path: path.name)
 def test_generated_file_is_up_to_date(path: Path) -> None:
     assert path.read_text() == generated()[path], "run `make schema`"
+
+
+def test_every_key_has_a_description() -> None:
+    """The entries of a mapping or list are described with it."""
+    assert [key.path for key in keys(read()) if "description" not in key.node and key.path[-1] not in "*]"] == []
+
+
+def test_every_description_is_translated() -> None:
+    assert set(translations()) == set(descriptions())
