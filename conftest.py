@@ -86,7 +86,7 @@ def _output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
-OWN_RELEASES = {"test_plugin"}
+OWN_RELEASES = {"test_plugin", "test_network_policies", "test_other_clusters"}
 """End-to-end tests, in addition to the variants, that do not change the demo."""
 
 
