@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -124,7 +125,10 @@ class Demo:
         text = ImageRefs(refs["kuscia"], refs["kuscia-hooks"], refs["psi-engine"]).values()
         # One file per content, because another clone may use the same cluster with other images.
         path = make_directory() / f"values-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
-        path.write_text(text)
+        # Several processes may write it at once, and none must read half of it.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
+            part.write(text)
+        Path(part.name).replace(path)
         return path
 
     def install_all(self, values: Path) -> None:
