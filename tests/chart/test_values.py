@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -61,6 +62,39 @@ def _block(path: str) -> str:
 def _explained(path: str, key: str) -> bool:
     """Return whether the block of a path shows a key, as a default or in a comment."""
     return bool(re.search(rf"(?<![\w/-]){re.escape(key)}:", _block(path)))
+
+
+# Blocks that templates print as they are; their keys are used by Kubernetes, Kuscia or a step.
+PRINTED = (
+    "*.ingress.tls",
+    "*.hostAliases",
+    "*.resources",
+    "master.routes",
+    "master.appImages.*.image",
+    "master.appImages.*.deployTemplates",
+    "master.exampleJob",
+    "lite.capacity",
+    "lite.data.source",
+    "lite.data.tables",
+    "lite.data.grants",
+)
+# For Helm: a parent chart's condition, and a library chart.
+NOT_USED = {"enabled", "common"}
+
+
+def test_every_value_is_used_by_a_template() -> None:
+    """Validation alone is not a use."""
+    used = "\n".join(
+        path.read_text()
+        for path in CHART.rglob("templates/*")
+        if not path.name.startswith(("_values", "_validate", "validate"))
+    )
+    for key in keys(read()):
+        leaf = key.path.rpartition(".")[2]
+        block = any(fnmatch(key.path, part) for name in PRINTED for part in (f"{name}.*", f"{name}[[][]]*"))
+        if block or leaf == "*" or leaf.endswith("[]") or key.path in NOT_USED:
+            continue
+        assert re.search(rf'\.{leaf}\b|"{leaf}"', used), key.path
 
 
 def test_values_yaml_shows_every_key_of_the_schema() -> None:
