@@ -4,10 +4,9 @@ import json
 import subprocess
 from pathlib import Path
 
-from schema import pages
-from schema.kubernetes import with_blocks
+from schema import kubernetes, pages
 from schema.rules import rules, table
-from schema.source import CHART, ROOT, Node, read, resolve
+from schema.source import CHART, ROOT, Node, keys, read, resolve
 
 GENERATED = "Generated from charts/kuscia/values.schema.yaml by `make schema`."
 
@@ -25,8 +24,9 @@ def generated() -> dict[Path, str]:
 
 def _json() -> str:
     schema = read()
-    del schema["$defs"]
-    return json.dumps(with_blocks(_types(read(), schema)), indent=1, ensure_ascii=False) + "\n"
+    types = {key.node["x-kubernetes"] for key in keys(schema) if "x-kubernetes" in key.node}
+    found = {**_types(schema, schema), "definitions": kubernetes.definitions(types)}
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
 def _types(schema: Node, node: Node, nullable: bool = False) -> Node:
@@ -42,6 +42,9 @@ def _types(schema: Node, node: Node, nullable: bool = False) -> Node:
         found["additionalProperties"] = _types(schema, node["additionalProperties"], nullable=True)
     if "items" in node:
         found["items"] = _types(schema, node["items"])
+    if "x-kubernetes" in node:
+        block = kubernetes.pointer(node["x-kubernetes"])
+        found |= {"items": block} if node["type"] == "array" else {"allOf": block["allOf"]}
     return found
 
 

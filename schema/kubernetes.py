@@ -25,40 +25,6 @@ _POINTER = "#/definitions/"
 _INTEGER = {"minimum": -(2**31), "maximum": 2**31 - 1}
 
 
-def keys() -> dict[str, str]:
-    """Return the type of each key of the values that is passed on: {"tolerations": "Toleration"}."""
-    found: dict[str, str] = yaml.safe_load(REFINED.read_text())["keys"]
-    return found
-
-
-def with_blocks(schema: Node) -> Node:
-    """Return a schema in which the keys of `keys` have the definition of their type."""
-    types = keys()
-    return {**_with_blocks(schema, schema, types), "definitions": definitions(types.values())}
-
-
-def _with_blocks(root: Node, node: Any, types: dict[str, str]) -> Any:
-    if isinstance(node, list):
-        return [_with_blocks(root, item, types) for item in node]
-    if not isinstance(node, dict):
-        return node
-    found = {key: _with_blocks(root, value, types) for key, value in node.items()}
-    for key in types.keys() & found.get("properties", {}).keys():
-        found["properties"][key] = _block(root, found["properties"][key], types[key])
-    return found
-
-
-def _block(root: Node, node: Node, name: str) -> Node:
-    reference = node.get("$ref", "")
-    target = root
-    for part in reference.removeprefix("#/").split("/") if reference else ():
-        target = target[part]
-    own = {**(target if reference else {}), **{key: value for key, value in node.items() if key != "$ref"}}
-    if "array" in own.get("type", ()):
-        return {**own, "items": pointer(name)}
-    return {**own, "allOf": pointer(name)["allOf"]} if "type" in own else own
-
-
 def definitions(names: Iterable[str]) -> dict[str, Node]:
     """Return the definitions of some types, such as `Toleration`, and of all types that they refer to.
 

@@ -10,22 +10,25 @@ from typing import Any
 
 import yaml
 
-from schema import kubernetes
-from tests.chart.render import CHART, Scenario
+from schema.source import keys, read, resolve
+from tests.chart.render import Scenario
 from tests.chart.scenarios import ALL
 from tests.fuzz import scalars
 from tests.fuzz.values import Path, Tree, dump, effective, get, merge, paths, put
 
 Schema = dict[str, Any]
+SCHEMA: Schema = read()
 BLOCKS: dict[str, dict[str, list[Any]]] = yaml.safe_load((File(__file__).parent / "blocks.yaml").read_text())
 PASSED_THROUGH = {
-    **kubernetes.keys(),
+    **{key.path.rpartition(".")[2]: key.node["x-kubernetes"] for key in keys(SCHEMA) if "x-kubernetes" in key.node},
     "extraObjects": "Object",
     "imagePullSecrets": "LocalObjectReference",
     "metricRelabelings": "RelabelConfig",
     "nodeSelector": "NodeSelector",
     "relabelings": "RelabelConfig",
+    "hostAliases": "HostAlias",
     "resources": "ResourceRequirements",
+    "tls": "IngressTLS",
 }
 """Keys whose value becomes part of an object of Kubernetes, with the type of the value or of its items."""
 SINGLE = (
@@ -154,11 +157,11 @@ class Generator:
     """Cases from the schema of the values.
 
     Args:
-        schema: the content of values.schema.json.
+        schema: the content of values.schema.yaml.
     """
 
     def __init__(self, schema: Schema | None = None) -> None:
-        self.schema: Schema = schema or json.loads((CHART / "values.schema.json").read_text())
+        self.schema = schema or SCHEMA
         self._leaves: dict[int, float] = {}
 
     def case(self, seed: int, number: int) -> Case:
@@ -213,19 +216,8 @@ class Generator:
         return _mapping(schema.get("additionalProperties"))
 
     def resolve(self, schema: Schema) -> Schema:
-        """Return a part of the schema without `$ref`, `anyOf` and the like."""
-        while "$ref" in schema:
-            found: Any = self.schema
-            for part in schema["$ref"].removeprefix("#/").split("/"):
-                found = found[part]
-            schema = found
-        for word in ("anyOf", "oneOf", "allOf"):
-            if word in schema:
-                rest = {key: value for key, value in schema.items() if key != word}
-                for option in schema[word]:
-                    rest = {**self.resolve(option), **rest}
-                return rest
-        return schema
+        """Return a part of the schema with its `$ref` written out."""
+        return resolve(self.schema, schema)
 
     def _children(self, schema: Schema, current: Tree, rng: random.Random) -> dict[str | int, Schema]:
         schema = self.resolve(schema)
@@ -273,6 +265,8 @@ class Generator:
         schema = self.resolve(schema)
         if key in PASSED_THROUGH:
             return _block(rng, key, "valid", current)
+        if schema.get("examples") and rng.random() < 0.5:
+            return copy.deepcopy(rng.choice(schema["examples"]))
         if path and path[-1] in USUAL:
             return copy.deepcopy(rng.choice(USUAL[key]))
         if "enum" in schema:
@@ -324,10 +318,9 @@ def _mapping(schema: Any) -> Schema:
 
 
 def _kinds(schema: Schema) -> list[str]:
-    kinds = schema.get("type")
-    if kinds is None:
-        kinds = "object" if "properties" in schema else "array" if "items" in schema else ["string", "number", "null"]
-    return [kinds] if isinstance(kinds, str) else list(kinds)
+    kinds = schema.get("type", ["string", "number"])
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    return [*kinds, "null"] if schema.get("x-null") else kinds
 
 
 def _anything(rng: random.Random) -> Tree:

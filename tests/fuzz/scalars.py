@@ -182,7 +182,7 @@ RELEASES = (
     *("a.b", "1.0", "1.10", "1.2.3.4", "a-b", "a--b", "kuscia-master", "kuscia-lite-alice", "12e03", "0o17", "a" * 53),
     *("9" * 53, "a-" * 26 + "a", "a." * 26 + "a", "master", "lite", "kuscia-0.1.0", "2024-01-01"),
 )
-INVALID_RELEASES = ("A", "a_b", "-a", "a" * 54, "a b", "节点", "a..b", "~", "1_000")
+INVALID_RELEASES = ("A", "a_b", "a-", "a" * 54, "a b", "节点", "a..b", "~", "1_000")
 NAMESPACES = (
     *(
         "ns",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from schema import kubernetes
+from schema.source import keys, read
 from tests.chart.render import tool
 from tests.fuzz.api_server import Client, running
 from tests.fuzz.generator import BLOCKS, spoil
@@ -113,7 +114,7 @@ def _cases(quality: str) -> list[Any]:
 def _spoiled() -> list[tuple[str, Any]]:
     """Return blocks with one part changed at random, of each type that the schema defines."""
     found = []
-    for kind in sorted({*kubernetes.keys().values()} & BLOCKS.keys()):
+    for kind in sorted({key.node["x-kubernetes"] for key in keys(read()) if "x-kubernetes" in key.node}):
         rng = random.Random(kind)
         found += [(kind, block) for quality in ("valid", "invalid") for block in BLOCKS[kind][quality]]
         found += [(kind, spoil(rng, rng.choice(BLOCKS[kind]["valid"]))) for _ in range(40)]
