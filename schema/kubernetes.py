@@ -39,7 +39,9 @@ def definitions(names: Iterable[str]) -> dict[str, Node]:
     todo = list(names)
     while todo:
         name = todo.pop()
-        if name not in found:
+        if name in refined["others"]:
+            found[name] = refined["others"][name]
+        elif name not in found:
             found[name] = _Type(published[name], refined["types"].get(name, {}), refined["formats"]).schema()
             todo += _references(found[name])
     return dict(sorted(found.items()))

@@ -27,6 +27,7 @@ SOURCE = {
 }
 TABLE = {"id": "t", "relativeUri": "t.csv", "columns": [{"name": "a", "type": "str"}]}
 LOCAL = {"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data"}
+SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
 URL = "https://files.example.com/a.csv"
 MYSQL = {
     "type": "mysql",
@@ -417,6 +418,55 @@ OURS: list[tuple[Object, str, str, str]] = [
         "unsupported-driver-option",
     ),
     (_master(routes="some"), "master.routes", '"some"', "invalid-routes"),
+    (
+        _master(resources={"requests": {"memory": "8Gi"}}),
+        "master.resources.requests.memory",
+        '"8Gi"',
+        "request-above-limit",
+    ),
+    (
+        _lite(jobs={"data": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}}}),
+        "lite.jobs.data.resources.requests.cpu",
+        "2",
+        "request-above-limit",
+    ),
+    (
+        _master(extraVolumeMounts=[{"name": "files", "mountPath": "/files"}]),
+        "master.extraVolumeMounts[0].name",
+        '"files"',
+        "unknown-volume",
+    ),
+    (
+        _lite(extraContainers=[{"name": "a", "image": "a", "volumeMounts": [{"name": "b", "mountPath": "/b"}]}]),
+        "lite.extraContainers[0].volumeMounts[0].name",
+        '"b"',
+        "unknown-volume",
+    ),
+    (
+        _master(extraVolumes=[{"name": "files", "emptyDir": {}}, {"name": "files", "emptyDir": {}}]),
+        "master.extraVolumes[1]",
+        '"files"',
+        "repeated-entry",
+    ),
+    (_lite(extraVolumes=[{"name": "data", "emptyDir": {}}]), "lite.extraVolumes[0]", '"data"', "repeated-entry"),
+    (
+        _master(jobs={"extraVolumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}),
+        "master.jobs.extraVolumeMounts[0]",
+        '"/tmp"',
+        "repeated-entry",
+    ),
+    (
+        _master(extraInitContainers=[{"name": "prepare", "image": "a"}]),
+        "master.extraInitContainers[0]",
+        '"prepare"',
+        "repeated-entry",
+    ),
+    (
+        _master(topologySpreadConstraints=[SPREAD, {**SPREAD, "maxSkew": 2}]),
+        "master.topologySpreadConstraints[1]",
+        '"zone, ScheduleAnyway"',
+        "repeated-entry",
+    ),
     (_master(routes={"a": "b"}), "master.routes", '{"a":"b"}', "invalid-routes"),
     (
         _route(source="alice", destination="carol"),

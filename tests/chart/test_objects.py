@@ -142,6 +142,24 @@ def test_pods_refer_to_existing_objects(scenario: Scenario) -> None:
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
 
 
+BLOCKS = (CHART / "charts/common/templates/_validate-blocks.tpl").read_text()
+
+
+def test_reserved_names_and_paths_are_those_of_the_pods(scenario: Scenario) -> None:
+    """A user's volume or mount that repeats one of the chart's is an error; the rule lists them."""
+    reserved = {
+        name: set(re.findall(r'"(.*?)"', BLOCKS.partition(f"${name} := list")[2].partition(" -}}")[0]))
+        for name in ("volumes", "paths")
+    }
+    for item in scenario.objects if scenario.name != "master-gateway-certificate" else ():
+        template = pod_template(item)
+        if template is not None:
+            spec = template["spec"]
+            assert {volume["name"] for volume in spec["volumes"]} <= reserved["volumes"]
+            for container in spec["containers"] + spec.get("initContainers", []):
+                assert {mount["mountPath"] for mount in container["volumeMounts"]} <= reserved["paths"]
+
+
 def test_roles_limit_access_by_name(scenario: Scenario) -> None:
     """Exceptions are `create`, the Role for RunK, and reading pods, logs and events. Wildcards are not allowed."""
     list_pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}

@@ -325,6 +325,7 @@ replaced. A control character, or a line end that only Unicode knows, changes or
 {{- end }}
 {{- include "kuscia.validate.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
 {{- include "kuscia.validate.reservedPodKeys" . }}
+{{- include "kuscia.validate.blocks" . }}
 {{- /* Values that exclude each other. */}}
 {{- $external := $values.service.external }}
 {{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
