@@ -4,7 +4,6 @@ import json
 import random
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from schema import kubernetes
 from schema.source import keys, read
 from tests.chart.render import tool
-from tests.fuzz.api_server import Client, running
+from tests.fuzz.api_server import Client
 from tests.fuzz.generator import BLOCKS, spoil
 
 pytestmark = pytest.mark.fuzz
@@ -30,12 +29,6 @@ OF_THE_CHART = (
     {"name": ""},
     {"name": "A"},
 )
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with running() as address:
-        yield Client(address)
 
 
 def _pod(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:

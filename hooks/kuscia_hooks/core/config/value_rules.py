@@ -134,8 +134,9 @@ RULES: Mapping[str, ValueRule] = {
     ),
     "ingressHost": ValueRule(
         "invalid-ingress-host",
-        "must be a lower-case host name without scheme, port or path, or empty for any host",
+        "must be a lower-case host name, not an address, without scheme, port or path, or empty for any host",
         pattern="^(\\*\\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\\Z",
+        excluded="^[0-9]+([.][0-9]+)*\\Z",
         max_length=253,
     ),
     "urlWithoutCredentials": ValueRule(

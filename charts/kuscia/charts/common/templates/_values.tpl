@@ -28,7 +28,7 @@
 "ip": {"pattern": "^(((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?)$", "maxLength": 43, "id": "invalid-ip", "rule": "must be an IP address"},
 "dnsDomain": {"pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", "maxLength": 253, "id": "invalid-dns-domain", "rule": "must be a DNS domain in lower case without a dot at the end"},
 "hostName": {"pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", "maxLength": 253, "id": "invalid-host", "rule": "must be a host name of a-z, 0-9, '-' and '.'"},
-"ingressHost": {"pattern": "^(\\*\\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", "maxLength": 253, "id": "invalid-ingress-host", "rule": "must be a lower-case host name without scheme, port or path, or empty for any host"},
+"ingressHost": {"pattern": "^(\\*\\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$", "maxLength": 253, "id": "invalid-ingress-host", "rule": "must be a lower-case host name, not an address, without scheme, port or path, or empty for any host", "not": "^[0-9]+([.][0-9]+)*$"},
 "urlWithoutCredentials": {"id": "url-with-credentials", "rule": "must not have a user or password; use the Secret that its block names", "hidden": true, "not": "@"},
 "proxyForm": {"pattern": "^https?://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?/?$", "id": "invalid-proxy", "rule": "must have the form http(s)://host:port; SOCKS proxies are not supported"},
 "ingressPath": {"pattern": "^/[^\\s]*$", "id": "invalid-ingress-path", "rule": "must start with '/' and have no blanks"},
