@@ -431,6 +431,24 @@ OURS: list[tuple[Object, str, str, str]] = [
         "request-above-limit",
     ),
     (
+        _master(jobs={"securityContext": {"privileged": True}}),
+        "master.jobs.securityContext.allowPrivilegeEscalation",
+        "false",
+        "privileged-without-escalation",
+    ),
+    (
+        _lite(runtime="runc", runc={"privileged": True}, securityContext={"allowPrivilegeEscalation": False}),
+        "lite.securityContext.allowPrivilegeEscalation",
+        "false",
+        "privileged-without-escalation",
+    ),
+    (
+        _master(metrics={"podMonitor.enabled": True}),
+        "master.metrics.podMonitor.enabled",
+        "podMonitor.enabled",
+        "unknown-key",
+    ),
+    (
         _master(extraVolumeMounts=[{"name": "files", "mountPath": "/files"}]),
         "master.extraVolumeMounts[0].name",
         '"files"',

@@ -39,6 +39,16 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $privileged := or (eq (toString .Values.runtime) "runc") (dig "privileged" false (.Values.securityContext | default dict)) }}
+{{- $steps := .Values.jobs.securityContext | default dict }}
+{{- range $path, $denied := dict
+  $component (and $privileged (eq (dig "allowPrivilegeEscalation" true (.Values.securityContext | default dict)) false))
+  (printf "%s.jobs" $component) (and $steps.privileged (not (hasKey $steps "allowPrivilegeEscalation"))) }}
+{{- if $denied }}
+{{- include "kuscia.error" (dict "id" "privileged-without-escalation" "path" (printf "%s.securityContext.allowPrivilegeEscalation" $path) "value" "false"
+  "rule" "must be true for a privileged container" "example" (printf "%s.securityContext.allowPrivilegeEscalation: true" $path)) }}
+{{- end }}
+{{- end }}
 {{- $own := list $component "prepare" "seed" }}
 {{- range $kind := list "extraInitContainers" "extraContainers" }}
 {{- include "kuscia.validate.unique" (dict "path" (printf "%s.%s" $component $kind) "items" (index $.Values $kind) "keys" (list "name") "taken" $own) }}

@@ -53,10 +53,10 @@ every template of a chart.
 {{- range $i, $line := $lines }}
 {{- $error := fromJson $line }}
 
-{{ printf "%3d. [%s] %s" (add1 $i) $error.id $error.path }}
+{{ printf "%3d. [%s] %s" (add1 $i) $error.id ($error.path | replace "\n" "\\n") }}
      value:   {{ include "kuscia.shown" $error.value }}
      rule:    {{ $error.rule }}
-     example: {{ $error.example }}
+     example: {{ $error.example | replace "\n" "\\n" }}
 {{- end }}
 {{- end -}}
 
@@ -81,7 +81,7 @@ An entry of a mapping with free keys that is null is removed, as Helm does for a
 {{- range $key, $item := .value }}
 {{- $place := printf "%s.%s" $.place $key }}
 {{- $path := printf "%s.%s" $.path $key }}
-{{- if hasKey $.table $place }}
+{{- if and (hasKey $.table $place) (ne $key "*") (not (contains "." $key)) }}
 {{- else if hasKey $.table (printf "%s.*" $.place) }}
 {{- $place = printf "%s.*" $.place }}
 {{- if kindIs "invalid" $item }}
