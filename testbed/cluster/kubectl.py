@@ -33,9 +33,9 @@ class Kubectl:
         """
         return self._call("kubectl", *args, stdin=stdin, timeout=timeout)
 
-    def helm(self, *args: str, timeout: float = 1200) -> str:
-        """Run helm; return its standard output. Raises as `run` does."""
-        return self._call("helm", *args, timeout=timeout)
+    def helm(self, *args: str, timeout: float = 1200, program: str = "helm") -> str:
+        """Run helm, or `helm3`; return its standard output. Raises as `run` does."""
+        return self._call(program, *args, timeout=timeout)
 
     def get(self, *args: str) -> Any:
         """Return the parsed JSON of `kubectl get ARGS -o json`."""
