@@ -54,11 +54,16 @@ LINES = (
 
 
 def release(mode: str, hostile: str) -> Release:
-    """Return a release whose names are hostile as far as its model permits."""
+    """Return a release with hostile names, also where its model would reject them."""
     names = {"namespace": hostile, "release": hostile, "fullname": f"f{hostile}"}
     if mode == "master":
-        return master_release(domains={"alice": {"namespace": hostile}, "bob": {}}, **names)
-    return lite_release(engines={"namespace": hostile, "keepsLogs": False, "capacity": {"cpu": hostile}}, **names)
+        master = master_release(domains={"alice": {"namespace": "a"}, "bob": {}})
+        alice = master.domains["alice"].model_copy(update={"namespace": hostile})
+        return master.model_copy(update={**names, "domains": {**master.domains, "alice": alice}})
+    lite = lite_release(engines={"namespace": "a", "keepsLogs": False, "capacity": {"cpu": "1"}})
+    assert lite.engines is not None
+    engines = lite.engines.model_copy(update={"namespace": hostile, "capacity": {"cpu": hostile}})
+    return lite.model_copy(update={**names, "engines": engines})
 
 
 def snapshots(mode: str, hostile: str) -> list[Snapshot]:
