@@ -280,7 +280,7 @@ def test_whole_life_of_a_release(kubectl: Kubectl, images: Path, tmp_path: Path,
 
         made.call("uninstall", "kuscia", "--wait")
         eventually(lambda: not made.pods(), 60, "no pods")
-        made.install(tmp_path)
+        made.install(tmp_path, timeout="10m")
         assert kubectl.get("secret", "kuscia-lite-alice-domain-key", "-n", namespace)["data"] == key
         made.wait_for_test()
 
