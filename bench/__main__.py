@@ -1,6 +1,7 @@
 """Measure and write the results: python -m bench [PART ...]."""
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -86,8 +87,8 @@ def _kubeconfig(name: str) -> Path | None:
 
 
 def _version(kubeconfig: Path) -> str:
-    text = plugin.kubectl(kubeconfig, "version", "-o", "jsonpath={.serverVersion.gitVersion}")
-    return text.removeprefix("v")
+    version = json.loads(plugin.kubectl(kubeconfig, "version", "--output=json"))["serverVersion"]
+    return str(version["gitVersion"]).removeprefix("v")
 
 
 if __name__ == "__main__":
