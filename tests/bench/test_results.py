@@ -79,6 +79,6 @@ def test_performance_page_shows_the_results(path: Path) -> None:
 def test_performance_page_explains_every_figure() -> None:
     text = (page.ROOT / "docs/performance.md").read_text()
     explained = text[text.index("## What is measured") :]
-    patterns = [re.escape(name).replace(r"\*", ".+") for name in re.findall(r"`([a-z]+-[a-z*]+)`", explained)]
+    patterns = [re.escape(name).replace(r"\*", ".+") for name in re.findall(r"`([a-z]+(?:-[a-z*]+)+)`", explained)]
     for entry in results.load()["figures"]:
         assert any(re.fullmatch(pattern, entry["id"]) for pattern in patterns), entry["id"]
