@@ -1,19 +1,8 @@
 """The rules of values that the steps share with the chart. Generated from charts/kuscia/values.schema.yaml by `make schema`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class ValueRule:
-    """What a text must match: `pattern`, not `excluded`, and at most `max_length` characters."""
-
-    id: str
-    rule: str
-    pattern: str = ""
-    excluded: str = ""
-    max_length: int = 0
-
+from kuscia_hooks.core.config.value_rule import ValueRule
 
 RULES: Mapping[str, ValueRule] = {
     "text": ValueRule("missing-value", "must not be empty", pattern="^[\\s\\S]"),
