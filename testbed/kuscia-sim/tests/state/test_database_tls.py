@@ -1,7 +1,5 @@
 """TLS to a MySQL server: what Go's driver does, against a server that greets and denies the login."""
 
-import socketserver
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 from kuscia_sim.node.dns import Names, Resolver
 from kuscia_sim.state import database_tls, datastore, datastore_check
 from tests.hooks.fakes.certificates import Authority
-from tests.hooks.test_database_tls import mysql
+from tests.hooks.fakes.databases import server
 
 
 @pytest.fixture
@@ -20,18 +18,8 @@ def authority() -> Authority:
 
 @pytest.fixture
 def port(authority: Authority) -> Iterator[int]:
-    tls = authority.server_context("127.0.0.1")
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            mysql(self.request, tls)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as running:
-        running.daemon_threads = True
-        running.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-        yield running.server_address[1]
-        running.shutdown()
+    with server("mysql", authority.server_context("127.0.0.1")) as port:
+        yield port
 
 
 async def failure(port: int, tls: str) -> str:
