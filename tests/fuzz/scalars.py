@@ -159,48 +159,17 @@ KEYS = (
 )
 """Keys of open mappings: labels, annotations, domains, columns."""
 
+LOOK_ALIKES = ("1e3", "0x10", "true", "false", "no", "yes", "on", "off", "y")
+"""Names that YAML reads as numbers or booleans."""
+
 RELEASES = (
-    *(
-        "kuscia",
-        "a",
-        "0",
-        "1",
-        "123",
-        "9999",
-        "1e3",
-        "0x10",
-        "true",
-        "false",
-        "no",
-        "yes",
-        "on",
-        "off",
-        "y",
-        "n",
-        "null",
-    ),
+    *("kuscia", "a", "0", "1", "123", "9999", *LOOK_ALIKES, "n", "null"),
     *("a.b", "1.0", "1.10", "1.2.3.4", "a-b", "a--b", "kuscia-master", "kuscia-lite-alice", "12e03", "0o17", "a" * 53),
     *("9" * 53, "a-" * 26 + "a", "a." * 26 + "a", "master", "lite", "kuscia-0.1.0", "2024-01-01"),
 )
 INVALID_RELEASES = ("A", "a_b", "a-", "a" * 54, "a b", "节点", "a..b", "~", "1_000")
 NAMESPACES = (
-    *(
-        "ns",
-        "default",
-        "kube-system",
-        "9999",
-        "123",
-        "0",
-        "1e3",
-        "0x10",
-        "true",
-        "false",
-        "no",
-        "yes",
-        "on",
-        "off",
-        "y",
-    ),
+    *("ns", "default", "kube-system", "9999", "123", "0", *LOOK_ALIKES),
     *("null", "a-b", "a--b", "a" * 63, "9" * 63, "12e03", "0o17", "2024-01-01", "kuscia-master", "lite-alice"),
 )
 
