@@ -108,6 +108,13 @@ TOOLS = {
             0.2,
             (("main.version", "{v}"),),
         ),
+        Tool(
+            "ct",
+            ("ct",),
+            "github.com/helm/chart-testing/v3",
+            0.5,
+            (("github.com/helm/chart-testing/v3/ct/cmd.Version", "{v}"),),
+        ),
     )
 }
 CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause", "network-policies")
