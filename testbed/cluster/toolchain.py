@@ -115,6 +115,13 @@ TOOLS = {
             0.5,
             (("github.com/helm/chart-testing/v3/ct/cmd.Version", "{v}"),),
         ),
+        Tool(
+            "actionlint",
+            ("actionlint",),
+            "github.com/rhysd/actionlint",
+            0.2,
+            (("github.com/rhysd/actionlint.version", "{v}"),),
+        ),
     )
 }
 CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause", "network-policies")
