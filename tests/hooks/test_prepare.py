@@ -305,6 +305,76 @@ def test_continues_after_a_corrected_token(
     assert "wrong-token" not in out
 
 
+UNREADABLE = {
+    "secret-not-found": lambda core: core.objects.pop(("secrets", "m", "tok")),
+    "secret-key-missing": lambda core: core.put("secrets", "m", "tok", data=secret_data(other="x")),
+    "permission-denied": lambda core: setattr(core, "fail", _forbid_the_token),
+}
+
+
+def _forbid_the_token(_verb: str, _kind: str, name: str) -> None:
+    if name == "tok":
+        raise api_exception(403, "forbidden")
+
+
+@pytest.mark.parametrize("error_id", UNREADABLE)
+def test_a_registered_lite_starts_without_its_token(
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], error_id: str, capsys
+) -> None:
+    """The master has the key of the domain, and then ignores the token."""
+    UNREADABLE[error_id](core)
+    assert run(prepare_lite(), base, kube, fake_time)["liteDeployToken"] == prepare.NO_TOKEN
+    assert "m/tok" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error_id", UNREADABLE)
+def test_an_unregistered_lite_waits_for_its_token(
+    core: FakeCore,
+    base: Path,
+    kube: Kube,
+    fake_time: FakeTime,
+    ready: list[str],
+    error_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def register(endpoint: str, domain_id: str, token: str, key: Any) -> None:
+        if token != "right-token":
+            if fake_time.time > 5:
+                core.fail = lambda *_: None
+                core.put("secrets", "m", "tok", data=secret_data(token="right-token"))
+            raise RetryableError("deploy-token-mismatch", "deploy token not found")
+
+    UNREADABLE[error_id](core)
+    monkeypatch.setattr(registration, "register", register)
+    assert run(prepare_lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
+    out = capsys.readouterr().out
+    assert f"[{error_id}] " in out
+    assert "m/tok" in out
+    assert "[deploy-token-mismatch]" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "fix"),
+    [
+        ("kuscia-deploy-token-alice", "m", "--from=cronjob/kuscia-master-reconcile -n m"),
+        ("x-kuscia-master-deploy-token-alice", "m", "--from=cronjob/x-kuscia-master-reconcile -n m"),
+        ("kuscia-deploy-token-alice", "ns", "kubectl kuscia invite alice --token"),
+        ("of-my-own", "m", "kubectl create secret generic of-my-own -n m"),
+    ],
+)
+def test_says_who_writes_a_missing_token(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, name: str, namespace: str, fix: str
+) -> None:
+    mismatch = Late(99, RetryableError("deploy-token-mismatch", "deploy token not found"))
+    monkeypatch.setattr(registration, "register", mismatch)
+    token = {"namespace": namespace, "name": name, "key": "token"}
+    with pytest.raises(DeadlineExceeded) as raised:
+        run(prepare_lite(deployToken=token), base, kube, fake_time, seconds=3)
+    assert raised.value.__cause__.id == "secret-not-found"
+    assert fix in raised.value.__cause__.fix
+
+
 def test_continues_after_a_corrected_key(
     core: FakeCore, base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str], capsys
 ) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination, trust
-from kuscia_hooks.core.config.common import SecretKey
+from kuscia_hooks.core.config.common import SecretKey, TokenSecret
 from kuscia_hooks.core.config.datastore import Database, Sqlite
 from kuscia_hooks.core.config.engines import Engines
 from kuscia_hooks.core.config.prepare import Prepare
@@ -29,8 +29,8 @@ from kuscia_hooks.steps import Context, Outcome
 
 POD_RESOLV_CONF = Path("/etc/resolv.conf")
 LOOPBACK = "127.0.0.1"
-# Kuscia requires a token, but ignores it if it has the certificate of the domain (Kuscia facts 16.2).
-NO_TOKEN = "admitted-by-certificate"  # noqa: S105
+# Kuscia requires a token, but a master that has the key of the domain ignores it (Kuscia facts 0.12, 16.2).
+NO_TOKEN = "admitted-by-key"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -308,22 +308,39 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
             ),
         )
         return pem, NO_TOKEN
-    token = kube.secret_text(secret.namespace, secret.name, secret.key).strip()
-    _register(
-        config,
-        master,
-        token,
-        pem,
-        RetryableError(
-            "deploy-token-mismatch",
-            f"the master at {master} accepts neither the domain key nor the deploy token in Secret "
-            f"{secret.namespace}/{secret.name}, key {secret.key}",
-            fix="if the key of the lite was lost or replaced, restore it, or set "
-            f"master.domains.{domain}.allowRekey: true in the master release for one upgrade; otherwise put the "
-            "unused deploy token of the domain into the Secret",
-        ),
+    try:
+        token = kube.secret_text(secret.namespace, secret.name, secret.key).strip()
+    except RetryableError as error:
+        _register(config, master, NO_TOKEN, pem, _unreadable_token(config, secret, error))
+        logger.info(
+            "the master has this domain key; continuing without a deploy token: [%s] %s", error.id, error.message
+        )
+        return pem, NO_TOKEN
+    mismatch = RetryableError(
+        "deploy-token-mismatch",
+        f"the master at {master} accepts neither the domain key nor the deploy token in Secret "
+        f"{secret.namespace}/{secret.name}, key {secret.key}",
+        fix="if the key of the lite was lost or replaced, restore it, or set "
+        f"master.domains.{domain}.allowRekey: true in the master release for one upgrade; otherwise put the "
+        "unused deploy token of the domain into the Secret",
     )
+    _register(config, master, token, pem, mismatch)
     return pem, token
+
+
+def _unreadable_token(config: Prepare, secret: TokenSecret, error: RetryableError) -> RetryableError:
+    """Return the error for a deploy token that cannot be read, with the command of the master that restores it."""
+    master = secret.name.removesuffix(f"-deploy-token-{config.domain_id}")
+    if error.id != "secret-not-found" or master == secret.name:
+        return error
+    cronjob = quoted(f"cronjob/{'kuscia-master' if master == 'kuscia' else master}-reconcile")
+    fix = f"upgrade the release of the master, or run: kubectl create job reconcile --from={cronjob} -n " + quoted(
+        secret.namespace
+    )
+    if secret.namespace == config.namespace:
+        invite = f"kubectl kuscia invite {config.domain_id} --token"
+        fix += f"; if the master runs in another cluster, its operator runs: {invite}"
+    return RetryableError(error.id, error.message, fix=fix, see=error.see)
 
 
 def _register(config: Prepare, master: str, token: str, pem: bytes, mismatch: RetryableError) -> None:
@@ -334,7 +351,7 @@ def _register(config: Prepare, master: str, token: str, pem: bytes, mismatch: Re
         if error.id != "deploy-token-mismatch":
             raise
         message = f"{mismatch.message} ({error.message})"
-        raise RetryableError(mismatch.id, message, fix=mismatch.fix, see=error.see) from error
+        raise RetryableError(mismatch.id, message, fix=mismatch.fix, see=mismatch.see or error.see) from error
 
 
 def _address(host: str) -> str:
