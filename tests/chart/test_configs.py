@@ -1,5 +1,6 @@
 """The configuration files and command lines that the chart renders are valid for the steps."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +103,40 @@ def test_kuscia_yaml_matches_prepare_and_has_no_secrets(scenario: Scenario) -> N
             assert not {"domainKeyData", "liteDeployToken", "datastoreEndpoint", "kusciaAPI"} & base.keys()
 
 
-def test_keys_labels_its_objects(scenario: Scenario) -> None:
-    jobs = [item for item in scenario.objects if item["kind"] == "Job" and "-keys" in item["metadata"]["name"]]
-    assert jobs
-    for job in jobs:
-        args = job["spec"]["template"]["spec"]["containers"][0]["args"]
-        labels = [args[index + 1] for index, arg in enumerate(args) if arg == "--label"]
-        assert "app.kubernetes.io/managed-by=kuscia-hooks" in labels
+def derived_labels(objects: list[Object]) -> dict[str, dict[str, str]]:
+    """Return the labels that each step gives to the objects that it creates, by the name of its Job or ConfigMap."""
+    found: dict[str, dict[str, str]] = {}
+    for item in objects:
+        name = item["metadata"]["name"]
+        if item["kind"] == "ConfigMap":
+            for text in item["data"].values():
+                config = yaml.safe_load(text)
+                if isinstance(config, dict) and "ledger" in config and "labels" in config:
+                    found[name] = config["labels"]
+        elif item["kind"] == "Job" and "-keys" in name:
+            args = item["spec"]["template"]["spec"]["containers"][0]["args"]
+            pairs = (args[index + 1] for index, arg in enumerate(args) if arg == "--label")
+            found[name] = dict(pair.split("=", 1) for pair in pairs)
+    return found
+
+
+def test_objects_of_the_steps_are_not_tracked_as_those_of_the_chart(scenario: Scenario) -> None:
+    """With label tracking, Argo CD prunes what has the label `instance` of its application, such as domain keys."""
+    found = derived_labels(scenario.objects)
+    assert any("-keys" in name for name in found)
+    assert set(_writers(scenario.objects)) <= found.keys()
+    for labels in found.values():
+        assert "app.kubernetes.io/instance" not in labels
+        assert labels["app.kubernetes.io/managed-by"] == "kuscia-hooks"
+        assert labels["kuscia-chart/release"] == scenario.release
+
+
+def _writers(objects: list[Object]) -> Iterator[str]:
+    """Yield the ConfigMaps of the steps that write a ledger."""
+    for item in objects:
+        name = item["metadata"]["name"]
+        if item["kind"] == "ConfigMap" and name.endswith(("-register", "-routes", "-data")):
+            yield name
 
 
 def test_steps_reject_unknown_options() -> None:

@@ -23,9 +23,15 @@ chart version alone must not restart a pod.
   "kuscia-chart/domain" .ctx.Values.domainId) | toYaml -}}
 {{- end -}}
 
-{{/* Labels of the objects that the steps create. Takes the context of the component. */}}
+{{/*
+Labels of the objects that the steps create. Argo CD, if it tracks objects by label, deletes those with the label `instance` that
+are not in the chart, so they have `kuscia-chart/release` instead. Takes the context of the component.
+*/}}
 {{- define "kuscia.derivedLabels" -}}
-{{- set (include "kuscia.podLabels" (dict "ctx" .) | fromYaml) "app.kubernetes.io/managed-by" "kuscia-hooks" | toYaml -}}
+{{- $labels := omit (include "kuscia.podLabels" (dict "ctx" .) | fromYaml) "app.kubernetes.io/instance" -}}
+{{- mergeOverwrite $labels (dict
+  "app.kubernetes.io/managed-by" "kuscia-hooks"
+  "kuscia-chart/release" .Release.Name) | toYaml -}}
 {{- end -}}
 
 {{/*

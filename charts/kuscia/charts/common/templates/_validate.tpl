@@ -350,7 +350,7 @@ Labels and annotations that the chart or Kubernetes sets must not be set again: 
 and `kubectl -l` would no longer find the pod. Takes the context of the component.
 */}}
 {{- define "kuscia.validate.reservedPodKeys" -}}
-{{- $labels := list "controller-uid" "job-name" "kuscia-chart/domain" -}}
+{{- $labels := list "controller-uid" "job-name" "kuscia-chart/domain" "kuscia-chart/release" -}}
 {{- range list "name" "instance" "component" "part-of" "managed-by" -}}
 {{- $labels = append $labels (printf "app.kubernetes.io/%s" .) -}}
 {{- end -}}
