@@ -36,6 +36,7 @@ MYSQL = {
     "user": "kuscia",
     "existingSecret": "db",
 }
+OWN_MASTER = "https://kuscia-master.ns.svc.cluster.local:1080"
 TWO = {"alice": {"endpoint": "https://a.example.com"}, "bob": {"endpoint": "https://b.example.com"}}
 
 
@@ -49,6 +50,12 @@ def _master(**values: Any) -> Object:
 
 def _global(values: Object, **settings: Any) -> Object:
     return {**values, "global": {"kuscia": settings}}
+
+
+def _together(lite: Object | None = None, **master: Any) -> Object:
+    """Return a release with a master and the lite alice."""
+    own = {"enabled": True, "domainId": "alice", **(lite or {})}
+    return {"master": {"domains": {"alice": {"sameRelease": True}}, **master}, "lite": own}
 
 
 def _proxy(**values: Any) -> Object:
@@ -216,6 +223,26 @@ OURS: list[tuple[Object, str, str, str]] = [
         "master.domains",
         "[]",
         "lite-not-in-domains",
+    ),
+    ({"lite": {**LITE, "master": {}}}, "master.domains", "[]", "lite-not-in-domains"),
+    (_together(fullnameOverride="boss"), "lite.master.endpoint", f'"{OWN_MASTER}"', "other-name-in-release"),
+    (
+        _together(lite={"protocol": "NOTLS", "master": {"endpoint": OWN_MASTER}}),
+        "master.domains.alice.endpoint",
+        '"https://kuscia-lite-alice.ns.svc.cluster.local:1080"',
+        "other-name-in-release",
+    ),
+    (
+        _together(lite={"serviceAccount": {"name": "alice"}}),
+        "master.domains.alice.reader.serviceAccount",
+        '"kuscia-lite-alice"',
+        "other-name-in-release",
+    ),
+    (
+        _master(domains={"alice": {"sameRelease": True}}),
+        "master.domains.alice.sameRelease",
+        "true",
+        "same-release-without-lite",
     ),
     (
         _data(source={**SOURCE, "endpoint": "https://minio.lite-alice:9000"}),

@@ -23,10 +23,15 @@ every template of a chart.
 
 {{/* The errors of a component. The rules for several values require values of the right type. */}}
 {{- define "kuscia.errors" -}}
-{{- if not (hasKey .Values "image") }}
+{{- if not (hasKey ((.Values.global).kuscia | default dict) "clusterDomain") }}
+{{- include "kuscia.error" (dict "id" "default-values-missing" "path" "global.kuscia.clusterDomain" "value" "null"
+  "rule" "must be set: the default values of the chart are missing; for a list of values files, as in Flux, list the values.yaml of the chart first"
+  "example" "valuesFiles: [charts/kuscia/values.yaml, values/alice.yaml]") }}
+{{- else if not (hasKey .Values "image") }}
 {{- include "kuscia.error" (dict "id" "not-a-mapping" "path" .Chart.Name "value" "null"
   "rule" "must be a mapping; to deploy no such domain, set enabled to false" "example" (printf "%s.enabled: false" .Chart.Name)) }}
 {{- else }}
+{{- include "kuscia.setReleaseDefaults" . }}
 {{- $rules := include "kuscia.valueRules" . | fromJson -}}
 {{- $found := "" -}}
 {{- range $path, $values := dict .Chart.Name .Values "global" .Values.global }}
@@ -41,15 +46,54 @@ every template of a chart.
 {{- end }}
 {{- end -}}
 
+{{/*
+Sets the values that refer to the other component of the release, if they are empty: in a lite, the gateway of the master
+and the namespace of the deploy token; in a master, endpoint and reader of the domain with `sameRelease`. A subchart cannot
+read the values of the other one, so these are the names of a component without overrides; kuscia.validate.release compares
+them, by `kusciaDefaults`. Takes the context of the component.
+*/}}
+{{- define "kuscia.setReleaseDefaults" -}}
+{{- $set := dict -}}
+{{- $values := pick .Values "protocol" "global" -}}
+{{- if eq .Chart.Name "master" -}}
+{{- range $id, $domain := .Values.domains -}}
+{{- if and $domain $domain.sameRelease -}}
+{{- $lite := dict "Chart" (dict "Name" "lite") "Release" $.Release "Values" (merge (dict "domainId" $id) $values) -}}
+{{- $reader := $domain.reader | default dict -}}
+{{- $account := $reader.serviceAccount | default (include "kuscia.fullname" $lite) -}}
+{{- if not $reader.serviceAccount -}}
+{{- $_ := set $set (printf "master.domains.%s.reader.serviceAccount" $id) $account -}}
+{{- end -}}
+{{- $_ := set $domain "reader" (dict "namespace" ($reader.namespace | default $.Release.Namespace) "serviceAccount" $account) -}}
+{{- if not $domain.endpoint -}}
+{{- $_ := set $domain "endpoint" (include "kuscia.gateway" $lite) -}}
+{{- $_ := set $set (printf "master.domains.%s.endpoint" $id) $domain.endpoint -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- else if not .Values.master.endpoint -}}
+{{- $master := dict "Chart" (dict "Name" "master") "Release" .Release "Values" $values -}}
+{{- $_ := set .Values.master "endpoint" (include "kuscia.gateway" $master) -}}
+{{- $_ := set .Values.master "namespace" (.Values.master.namespace | default .Release.Namespace) -}}
+{{- $_ := set $set "lite.master.endpoint" .Values.master.endpoint -}}
+{{- end -}}
+{{- $_ := set . "kusciaDefaults" $set -}}
+{{- end -}}
+
 {{/* One error: {id, path, value, rule, example}. */}}
 {{- define "kuscia.error" }}
 {{ toJson . }}
 {{- end -}}
 
-{{/* The message that helm prints. Takes all errors, one JSON object per line. */}}
+{{/*
+The message that helm prints. Takes all errors, one JSON object per line. Many programs, such as `kubectl get helmrelease`,
+show the first line only: it has the number of errors, and the first one.
+*/}}
 {{- define "kuscia.errorText" -}}
 {{- $lines := splitList "\n" . | compact | uniq -}}
-{{- printf "%d %s in the values:" (len $lines) (ternary "error" "errors" (eq (len $lines) 1)) }}
+{{- $first := first $lines | fromJson -}}
+{{- printf "%d %s in the values: [%s] %s %s" (len $lines) (ternary "error" "errors" (eq (len $lines) 1))
+  $first.id ($first.path | replace "\n" "\\n") $first.rule }}
 {{- range $i, $line := $lines }}
 {{- $error := fromJson $line }}
 
@@ -220,7 +264,7 @@ reports a short one. Takes {host, ctx}.
 {{- $found = append $found (dig "reader" "namespace" "" ($domain | default dict)) -}}
 {{- end -}}
 {{- $found = append $found (dig "runk" "namespace" "" (.Values | toYaml | fromYaml)) -}}
-{{- $found = append $found (dig "master" "tokenNamespace" "" (.Values | toYaml | fromYaml)) -}}
+{{- $found = append $found (dig "master" "namespace" "" (.Values | toYaml | fromYaml)) -}}
 {{- compact $found | toJson -}}
 {{- end -}}
 

@@ -262,6 +262,7 @@
 "master.domains.*.reader.namespace": {"rules": ["namespace"], "example": "lite-alice", "empty": true},
 "master.domains.*.reader.serviceAccount": {"rules": ["objectName"], "example": "kuscia-lite-alice", "empty": true},
 "master.domains.*.allowRekey": {},
+"master.domains.*.sameRelease": {},
 "master.routes": {},
 "master.routes[]": {"closed": true},
 "master.routes[].source": {"rules": ["domainIdForm", "unreservedDomainId"], "example": "alice"},
