@@ -9,6 +9,7 @@ _S3 = {
     "bucket": "b",
     "credentialsSecret": {"name": "s"},
 }
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
 _MASTER = {"endpoint": "https://master.example.com:1080"}
 _MONITOR = {
     "enabled": True,
@@ -126,6 +127,17 @@ VARIANTS = (
             }
         },
         "master",
+    ),
+    with_values(
+        "certificates",
+        {
+            "master": {
+                "domains": {
+                    "alice": {"cert": _CERTIFICATE},
+                    "bob": {"cert": _CERTIFICATE, "reader": {"namespace": "b"}},
+                }
+            }
+        },
     ),
     with_values("ingress-for-any-host", {"master": {"ingress": {"enabled": True, "path": "/kuscia"}}}, "master"),
     with_values(

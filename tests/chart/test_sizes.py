@@ -35,8 +35,10 @@ def test_one_config_map_grows_with_the_domains_and_not_with_their_routes() -> No
     assert many["kuscia-master-domains"] < few["kuscia-master-domains"] / 3 * 100 * 1.1
 
 
-def test_client_side_apply_accepts_300_domains() -> None:
-    size, name = max((len(json.dumps(item)), item["metadata"]["name"]) for item in _scenario(300).objects)
+@pytest.mark.parametrize("certificates", [False, True], ids=["by token", "by certificate"])
+def test_client_side_apply_accepts_300_domains(certificates: bool) -> None:
+    objects = _scenario(300, certificates=certificates).objects
+    size, name = max((len(json.dumps(item)), item["metadata"]["name"]) for item in objects)
     assert size < CLIENT_SIDE, name
 
 

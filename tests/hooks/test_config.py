@@ -388,6 +388,23 @@ def test_steps_share_one_file_with_the_domains(shared: Path, model, data) -> Non
         assert found.pairs() == [("alice", "bob"), ("bob", "alice")]
 
 
+def test_register_reads_the_certificates_next_to_its_file(shared: Path) -> None:
+    domains = {"alice": {"certFile": "alice.crt"}, "bob": {"tokenSecret": "tok"}}
+    (shared / "domains.yaml").write_text(yaml.safe_dump({"domains": domains}))
+    (shared / "alice.crt").write_text("PEM")
+    (shared / "register.yaml").write_text(yaml.safe_dump({**WRITING, "domainsFile": "domains.yaml"}))
+    found = files.load_register(str(shared / "register.yaml")).domains
+    assert (found["alice"].cert, found["bob"].cert) == ("PEM", None)
+
+
+@pytest.mark.parametrize("name", ["alice.crt", "../alice.crt"])
+def test_register_reports_a_certificate_that_it_cannot_read(shared: Path, name: str) -> None:
+    (shared / "domains.yaml").write_text(yaml.safe_dump({"domains": {"alice": {"certFile": name}}}))
+    (shared / "register.yaml").write_text(yaml.safe_dump({**WRITING, "domainsFile": "domains.yaml"}))
+    with pytest.raises(ConfigError, match=r"alice"):
+        files.load_register(str(shared / "register.yaml"))
+
+
 def test_domains_of_the_own_file_take_precedence(shared: Path) -> None:
     assert load(shared, Register, {**WRITING, "domainsFile": "domains.yaml", "domains": {}}).domains == {}
 

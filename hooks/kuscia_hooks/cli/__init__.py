@@ -70,10 +70,10 @@ def seed(config: str) -> tuple[Any, Any]:
 @option("--verify", is_flag=True, help="Read every deploy token instead of trusting the ledger.")
 def register(config: str) -> tuple[Any, Any]:
     """Create a Domain for each lite, and a Secret with its deploy token."""
-    from kuscia_hooks.core.config.register import Register
+    from kuscia_hooks.core.config.files import load_register
     from kuscia_hooks.steps import register as step
 
-    return step, load(Register, config)
+    return step, load_register(config)
 
 
 @step_command("routes --verify --config routes.yaml")
@@ -96,12 +96,12 @@ def reconcile(register_file: str, routes_file: str) -> dict[str, Callable[[], tu
 
     Runs the steps register and routes with the same deadline each; one that fails does not stop the other.
     """
-    from kuscia_hooks.core.config.register import Register
+    from kuscia_hooks.core.config.files import load_register
     from kuscia_hooks.core.config.routes import Routes
     from kuscia_hooks.steps import register, routes
 
     return {
-        "register": lambda: (register, load(Register, register_file)),
+        "register": lambda: (register, load_register(register_file)),
         "routes": lambda: (routes, load(Routes, routes_file)),
     }
 

@@ -15,6 +15,7 @@ class Domain(ConfigModel):
         endpoint: at which other domains reach it; None if none does so directly.
         namespace: namespace of the lite, if known.
         token_secret: name of the Secret for the deploy token; None to create none.
+        cert_file: name of the file with the domain certificate, in the same directory.
         cert: the domain certificate, PEM; with it Kuscia does not require a deploy token.
         allow_rekey: let the domain register again with a new key.
     """
@@ -22,6 +23,7 @@ class Domain(ConfigModel):
     endpoint: RemoteEndpoint | None = None
     namespace: Namespace | None = None
     token_secret: ObjectName | None = None
+    cert_file: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.crt$")] | None = None
     cert: str | None = None
     allow_rekey: bool = False
 

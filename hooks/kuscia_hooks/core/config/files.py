@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from kuscia_hooks.core.config.domains import Domains
+from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.config.rules import problems_of
 from kuscia_hooks.core.errors import ConfigError, invalid
 
@@ -38,6 +39,22 @@ def load(path: str, model: type[M]) -> M:
     """Read a configuration file; see `parse`."""
     file = Path(path)
     return parse(_text(file), model, path, lambda name: _text(file.with_name(name)))
+
+
+def load_register(path: str) -> Register:
+    """Read register.yaml with the certificates of the domains, which are files next to it.
+
+    Raises:
+        ConfigError: see `parse`, and a certificate that the pod does not have.
+    """
+    config, file = load(path, Register), Path(path)
+    domains = {
+        domain_id: domain.model_copy(update={"cert": _text(file.with_name(domain.cert_file))})
+        if domain.cert_file
+        else domain
+        for domain_id, domain in config.domains.items()
+    }
+    return config.model_copy(update={"domains": domains})
 
 
 def _text(path: Path) -> str:

@@ -75,12 +75,27 @@ refers to it as `domainsFile`. null removes a domain of an earlier values file.
   "endpoint" $domain.endpoint
   "namespace" (get ($domain.reader | default dict) "namespace")
   "tokenSecret" (include "master.tokenSecret" (dict "ctx" $ "id" $id "domain" $domain))
-  "cert" $domain.cert
+  "certFile" (ternary (printf "%s.crt" $id) "" (not (empty $domain.cert)))
   "allowRekey" ($domain.allowRekey | default nil)
   | include "kuscia.given" | fromJson) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $domains -}}
+{{- end -}}
+
+{{/*
+The certificates of the domains, as JSON: by ConfigMap, and in it by file. Only `register` reads them. An object can have 256
+KiB for `kubectl apply`, so the first digit of the hash of its ID decides in which ConfigMap a domain is.
+*/}}
+{{- define "master.certificates" -}}
+{{- $maps := dict -}}
+{{- range $id, $domain := .Values.domains -}}
+{{- with ($domain | default dict).cert -}}
+{{- $name := printf "certificates-%s" (sha256sum $id | trunc 1) -}}
+{{- $_ := set $maps $name (set (get $maps $name | default dict) (printf "%s.crt" $id) .) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $maps -}}
 {{- end -}}
 
 {{- define "master.registerConfig" -}}
