@@ -8,7 +8,7 @@ from tests.chart.render import ROOT
 from tests.docs.error_pages import PAGES, rows
 
 STEPS = {"steps", "keys", "prepare", "seed", "register", "routes", "data", "check"}
-COMMANDS = {"doctor", "logs", "invite", "plugin"}
+COMMANDS = {"doctor", "logs", "invite", "adopt", "plugin"}
 WHERE = {"helm", "NOTES"} | STEPS | COMMANDS
 
 

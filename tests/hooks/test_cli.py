@@ -17,8 +17,9 @@ from kuscia_hooks import cli
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
 from kuscia_hooks.core.errors import PermanentError
-from kuscia_hooks.kuscia import api
+from kuscia_hooks.kuscia import api, domain_key
 from kuscia_hooks.steps import Outcome
+from tests.handmade import Node
 from tests.hooks.builders import UNREACHABLE, node
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore
@@ -230,6 +231,20 @@ def test_invite_prints_values(command: CliRunner, tmp_path: Path) -> None:
     result = command.invoke(cli.main, ["invite", "carl", *release(tmp_path, "http://127.0.0.1:9")])
     assert result.exit_code == 0
     assert yaml.safe_load(result.output)["lite"]["domainId"] == "carl"
+
+
+def test_adopt_prints_only_the_file_to_standard_output(command: CliRunner) -> None:
+    latest = Node("master", "kuscia-system", "ns", "kuscia-master", domain_key.new_key(), image="kuscia:latest")
+    text = json.dumps({"kind": "List", "metadata": {}, "items": latest.objects()})
+    result = command.invoke(cli.main, ["adopt"], input=text)
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load(result.stdout)["master"]["domainId"] == "kuscia-system"
+    assert "WARNING [adopt-image-not-pinned] " in result.stderr
+    secrets = command.invoke(cli.main, ["adopt", "kuscia-system", "--secrets"], input=text)
+    assert yaml.safe_load(secrets.stdout)["kind"] == "Secret"
+    failed = command.invoke(cli.main, ["adopt", "alice"], input=text)
+    assert (failed.exit_code, failed.stdout) == (2, "")
+    assert failed.stderr.startswith("ERROR [adopt-domain-required] adopt: ")
 
 
 def environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ import click
 from kuscia_hooks.cli.command import (
     config_file,
     dry_run_flag,
+    file_command,
     inspection,
     load,
     main,
@@ -187,3 +188,16 @@ def invite(settings: Any, kube: Any, _: Callable[[], Any], domain: str, endpoint
 
     print_text(command.attempt(settings, kube, domain, endpoint, chart))
     return 0
+
+
+@file_command("adopt alice < objects.json > alice.yaml")
+@click.argument("domain", default="")
+@option("--secrets", is_flag=True, help="Print the Secrets that the values name, with the domain key.")
+def adopt(text: str, domain: str, secrets: bool) -> tuple[str, Any]:
+    """Print the values with which a release takes over DOMAIN, which was deployed by hand.
+
+    Reads Deployments, Services and ConfigMaps of its namespace from standard input (kubectl get -o json).
+    """
+    from kuscia_hooks.inspect import adopt as command
+
+    return command.attempt(text, domain, secrets)

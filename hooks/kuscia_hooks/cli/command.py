@@ -7,13 +7,13 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from kuscia_hooks.core.errors import StepError
+    from kuscia_hooks.core.errors import StepError, StepWarning
     from kuscia_hooks.steps import Step
 
     _Given = Callable[[], tuple[Step[Any], Any]]
@@ -179,6 +179,36 @@ def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
     return decorate
 
 
+def file_command(example: str) -> Callable[[Callable[..., tuple[str, Sequence["StepWarning"]]]], click.Command]:
+    """Make a command of a function that turns standard input into a file, which is printed, and warnings about it.
+
+    Nothing else is printed to standard output, and the file is printed as it is: it may be one of Secrets.
+
+    Args:
+        example: command line shown in the help text, without the program name.
+    """
+
+    def decorate(function: Callable[..., tuple[str, Sequence["StepWarning"]]]) -> click.Command:
+        @functools.wraps(function)
+        def command(log_format: str, **options: Any) -> None:
+            begin(log_format, stderr=True)
+            from kuscia_hooks.core.errors import StepError
+            from kuscia_hooks.core.log import warn
+
+            try:
+                text, warnings = function(sys.stdin.read(), **options)
+            except StepError as error:
+                _fail(function.__name__, error)
+            for warning in warnings:
+                warn(warning)
+            click.echo(text, nl=False)
+            _end(0)
+
+        return main.command(cls=_Command, example=example)(_log_format(command))
+
+    return decorate
+
+
 def load(model: type[Any], path: str) -> Any:
     """Read a configuration file as a model of `core.config`. Raises ConfigError."""
     from kuscia_hooks.core.config import files
@@ -200,11 +230,11 @@ def print_text(text: str) -> None:
     logger.info("%s", text)
 
 
-def begin(log_format: str) -> None:
+def begin(log_format: str, *, stderr: bool = False) -> None:
     """Set up the log, and stop cleanly on SIGTERM."""
     from kuscia_hooks.core import log
 
-    log.setup(as_json=log_format == "json")
+    log.setup(as_json=log_format == "json", stderr=stderr)
     signal.signal(signal.SIGTERM, _stop)
 
 

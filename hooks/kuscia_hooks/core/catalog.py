@@ -244,6 +244,15 @@ INSPECT = (
     _permanent("invalid-arguments", "Arguments of the command are invalid; each is listed."),
     _permanent("external-service-not-found", "The Service that exposes the gateway of the master does not exist."),
     _permanent("load-balancer-without-address", "The load balancer has not assigned an address to the Service."),
+    # adopt
+    _permanent("adopt-input-invalid", "The input of `adopt` is not the output of `kubectl get -o json`."),
+    _permanent("adopt-nothing-found", "The input of `adopt` has no Deployment of Kuscia."),
+    _permanent("adopt-domain-required", "The input of `adopt` has several domains, or not the named one."),
+    _permanent("adopt-config-invalid", "A kuscia.yaml is missing in the input of `adopt`, or cannot be taken over."),
+    _warning("adopt-setting-left-out", "Settings of a deployment made by hand have no place in the printed values."),
+    _warning("adopt-image-not-pinned", "A deployment made by hand runs the tag `latest`, which can change."),
+    _warning("adopt-state-in-pod", "A master made by hand keeps its state in its pod; it is lost with the pod."),
+    _warning("adopt-address-may-change", "The load balancer of a deployment made by hand is replaced."),
     # example job
     _permanent("example-job-failed", "The example job failed, and retrying does not help."),
     _permanent("example-job-deleted", "The example job was deleted while it ran."),

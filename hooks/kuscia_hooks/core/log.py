@@ -111,7 +111,7 @@ class _TextFormatter(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes the log to standard output, and remembers when it last did."""
+    """Writes the log, and remembers when it last did."""
 
     def emit(self, record: logging.LogRecord) -> None:
         global _last_line
@@ -129,9 +129,13 @@ def _unexpected(kind: type[BaseException], error: BaseException, trace: Tracebac
     logger.critical("unexpected error", exc_info=(kind, error, trace))
 
 
-def setup(as_json: bool) -> None:
-    """Send the log to standard output, as plain lines or as one JSON object per line."""
-    handler = _Handler(sys.stdout)
+def setup(as_json: bool, *, stderr: bool = False) -> None:
+    """Send the log to standard output, as plain lines or as one JSON object per line.
+
+    Args:
+        stderr: send it to standard error, for a command whose output is a file.
+    """
+    handler = _Handler(sys.stderr if stderr else sys.stdout)
     if as_json:
         from kuscia_hooks.core.json_log import RedactingJsonFormatter
 
