@@ -9,6 +9,7 @@ CONFIG ?= kuscia.yaml##       Configuration of `make sim`
 N ?= 20000##                 Number of values files of `make fuzz`
 SEED ?= 1##                  Seed of `make fuzz`: the same seed gives the same files
 FIGURES ?=##                  Parts of `make bench`, such as "small start"; default: all
+OWNER ?= example##           Owner of the registry namespace in `make release-dry-run`: ghcr.io/OWNER
 TESTS ?=##                    Tests of `make pytest`, such as tests/hooks/test_keys.py
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kuscia-chart
@@ -18,7 +19,7 @@ PY := $(VENV)/bin/python
 REPORTS := build/reports
 export PATH := $(CACHE)/bin:$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/testbed/kuscia-sim/src:$(CURDIR)/testbed/kuscia-sim/testing:$(CURDIR)/testbed/psi-engine/src
-export CLUSTER IMAGE_PREFIX KUSCIA_IMAGE
+export CLUSTER IMAGE_PREFIX KUSCIA_IMAGE OWNER
 
 .PHONY: help
 help: ## List targets and variables
@@ -42,7 +43,7 @@ $(VENV)/.done: | packages
 venv: $(VENV)/.done ## Create the Python environment
 
 tools: venv ## Build Kubernetes, helm and other tools from source (once)
-	@$(PY) -m testbed.cluster tools
+	@$(PY) -m testbed.cluster tools $(if $(filter current,$(CLUSTER)),helm helm3 versitygw)
 
 deps: venv tools ## All of the above
 
@@ -52,6 +53,7 @@ lock: venv ## Compile the lock files again
 	cd hooks && $(COMPILE) -o requirements.txt requirements.in
 	cd testbed/kuscia-sim && $(COMPILE) -o requirements.txt requirements.in
 	cd testbed/psi-engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
+	cd release && $(COMPILE) -o requirements.txt requirements.in
 	$(COMPILE) --override testbed/psi-engine/overrides.txt -o $(LOCK) requirements-dev.in
 
 schema: venv ## Generate all files that follow from values.schema.yaml
@@ -114,7 +116,7 @@ lint: deps words ## Static checks: ruff, mypy, import-linter, yamllint, shellche
 
 unit: deps ## Unit and chart tests of the product (under 90 s)
 	helm-unittest --strict charts/kuscia --with-subchart
-	pytest --quiet --numprocesses 2 -m "not cluster and not long and not interruptions and not fuzz" tests $(call report,unit)
+	pytest --quiet --numprocesses 2 -m "not cluster and not long and not interruptions and not fuzz and not release" tests $(call report,unit)
 
 interruptions: deps ## Interrupt each step at each of its writes
 	pytest --quiet --numprocesses 2 -m interruptions tests $(call report,interruptions)
@@ -142,8 +144,21 @@ e2e-older: deps ## The demo and the quicker end-to-end tests on Kubernetes 1.26
 
 test: lint unit interruptions fuzz-sample test-testbed e2e ## What CI runs
 
-test-all: lint unit interruptions fuzz-sample test-testbed e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
+test-all: lint unit interruptions fuzz-sample test-testbed release-dry-run e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
+
+# --- releases -------------------------------------------------------------------
+
+.PHONY: changes release-dry-run
+changes: venv ## Print the changelog section of the next release
+	@$(PY) -m towncrier build --draft --version "$$($(PY) -m release version)" --date unreleased
+
+release-dry-run: deps ## Build, compare and check what a release publishes, and install it
+	@$(PY) -m release check
+	@$(PY) -m release artifacts --owner $(OWNER)
+	@$(PY) -m release image --owner $(OWNER)
+	@$(PY) -m testbed.cluster up --name $(CLUSTER)
+	pytest -v -m release tests/e2e $(call report,release)
 
 .PHONY: bench
 bench: deps ## Measure the steps (under 15 minutes); results in bench/

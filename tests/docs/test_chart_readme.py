@@ -1,24 +1,23 @@
 """charts/kuscia/README.md says which of the files that it names are in the packaged chart."""
 
 import re
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.chart.render import CHART, ROOT, tool
+from release import chart
+from release.chart import Home
+from tests.chart.render import CHART, ROOT
 
 README = CHART / "README.md"
 
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files of the packaged chart."""
-    directory = tmp_path_factory.mktemp("package")
-    subprocess.run([tool("helm"), "package", str(CHART), "-d", str(directory)], check=True, capture_output=True)
-    (package,) = directory.glob("*.tgz")
-    with tarfile.open(package) as files:
+    """The files of the chart as a release packages it."""
+    home = Home("example", "https://github.com/example/kuscia-chart")
+    with tarfile.open(chart.package(tmp_path_factory.mktemp("package"), home, epoch=0)) as files:
         return {name.removeprefix("kuscia/") for name in files.getnames()}
 
 

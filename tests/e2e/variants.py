@@ -51,6 +51,7 @@ class Variant:
         values: additional values of this test, on top of all presets.
         tables: whether to keep the example tables.
         bare: use only the preset of a lite, without a data source.
+        chart: the chart to install.
     """
 
     kubectl: Kubectl
@@ -61,6 +62,7 @@ class Variant:
     values: Mapping[str, Any] = field(default_factory=dict)
     tables: bool = False
     bare: bool = False
+    chart: Path = CHART
 
     def namespace(self, party: str) -> str:
         return f"v-{self.name}-{party}"
@@ -98,7 +100,7 @@ class Variant:
                 files[-1].write_text(json.dumps(dict(layer)))
             arguments = [f"--values={path}" for path in (*files, self.images)]
             return self.kubectl.helm(
-                "upgrade", "--install", release.name, str(CHART),
+                "upgrade", "--install", release.name, str(self.chart),
                 "--namespace", release.namespace, "--create-namespace", *arguments,
                 *(["--wait"] if wait else []), "--timeout", timeout,
             )  # fmt: skip
