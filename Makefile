@@ -12,10 +12,20 @@ FIGURES ?=##                  Parts of `make bench`, such as "small start"; defa
 OWNER ?= example##           Owner of the registry namespace in `make release-dry-run`: ghcr.io/OWNER
 TESTS ?=##                    Tests of `make pytest`, such as tests/hooks/test_keys.py
 
+## XDG_CACHE_HOME            Directory of the cache, ~/.cache by default
+## GOPROXY                   Mirror of the Go module proxy
+## PIP_INDEX_URL             Mirror of the Python package index
+## KUSCIA_IMAGE_NEXT         Second Kuscia version for the end-to-end tests of upgrades
+## KUSCIA_SECRETFLOW_IMAGE   Kuscia image with the engine, for the end-to-end tests of RunP
+## UPDATE_GOLDEN             Set to 1 to write the golden inventories of the chart again: `UPDATE_GOLDEN=1 make pytest TESTS=…`
+## REPO_URL, SITE_URL        Addresses of the repository and of the documentation site, for its links
+
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kuscia-chart
 LOCK := requirements-dev.txt
 VENV := $(CACHE)/venv-$(shell sha256sum $(LOCK) | cut -c1-12)
 PY := $(VENV)/bin/python
+DOCS_LOCK := docs/site/requirements.txt
+DOCS_VENV := $(CACHE)/venv-docs-$(shell sha256sum $(DOCS_LOCK) | cut -c1-12)
 REPORTS := build/reports
 export PATH := $(CACHE)/bin:$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/hooks:$(CURDIR)/testbed/kuscia-sim/src:$(CURDIR)/testbed/kuscia-sim/testing:$(CURDIR)/testbed/psi-engine/src
@@ -27,6 +37,8 @@ help: ## List targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables:"
 	@awk -F' \\?=|## *' '/^[A-Z_]+ \?=.*## /{printf "  %-16s %s\n", $$1, $$3}' $(MAKEFILE_LIST)
+	@echo "Environment:"
+	@awk '/^## [A-Z_, ]+  /{sub(/^## /, "  "); print}' $(MAKEFILE_LIST)
 
 # --- tools --------------------------------------------------------------------
 
@@ -55,6 +67,7 @@ lock: venv ## Compile the lock files again
 	cd testbed/psi-engine && $(COMPILE) --override overrides.txt -o requirements.txt requirements.in
 	cd release && $(COMPILE) -o requirements.txt requirements.in
 	$(COMPILE) --override testbed/psi-engine/overrides.txt -o $(LOCK) requirements-dev.in
+	cd docs/site && $(COMPILE) -o requirements.txt requirements.in
 
 schema: venv ## Generate all files that follow from values.schema.yaml
 	@$(PY) -m schema
@@ -142,9 +155,9 @@ e2e-older: deps ## The demo and the quicker end-to-end tests on Kubernetes 1.26
 	CLUSTER=$(OLDER) pytest -v -m "cluster and not long" $(SIDE_BY_SIDE) tests $(call report,e2e-older)
 	@$(PY) -m testbed.cluster down --name $(OLDER)
 
-test: lint unit interruptions fuzz-sample test-testbed e2e ## What CI runs
+test: lint docs unit interruptions fuzz-sample test-testbed e2e ## What CI runs
 
-test-all: lint unit interruptions fuzz-sample test-testbed release-dry-run e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
+test-all: lint docs unit interruptions fuzz-sample test-testbed release-dry-run e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
 
 # --- releases -------------------------------------------------------------------
@@ -159,6 +172,22 @@ release-dry-run: deps ## Build, compare and check what a release publishes, and 
 	@$(PY) -m release image --owner $(OWNER)
 	@$(PY) -m testbed.cluster up --name $(CLUSTER)
 	pytest -v -m release tests/e2e $(call report,release)
+
+# --- documentation site -------------------------------------------------------
+
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs
+
+.PHONY: docs docs-serve
+$(DOCS_VENV)/.done:
+	@python3 -m venv --clear $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement $(DOCS_LOCK)
+	@touch $@
+
+docs: $(DOCS_VENV)/.done ## Build the documentation site in build/site; fails on a dead link
+	@$(MKDOCS) --quiet build
+
+docs-serve: $(DOCS_VENV)/.done ## Serve the documentation site, and build it again on changes
+	@$(MKDOCS) serve
 
 .PHONY: bench
 bench: deps ## Measure the steps (under 15 minutes); results in bench/
