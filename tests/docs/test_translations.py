@@ -110,25 +110,3 @@ def test_finds_half_width_punctuation(text: str) -> None:
 def test_accepts_full_width_punctuation(text: str) -> None:
     assert not HALF_WIDTH.search(text)
     assert not SPACED.search(text)
-
-
-def test_anchors() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]:
-        for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
-            target = page.parent / link if link else page
-            headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE)
-            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor in slugs, f"{page.name}: {link}#{anchor}"
-
-
-def test_linked_files_exist() -> None:
-    pages = [
-        *ROOT.glob("*.md"),
-        *(ROOT / "docs").rglob("*.md"),
-        *(ROOT / "examples").rglob("*.md"),
-        *PRESETS.glob("*.md"),
-    ]
-    for page in [*pages, ROOT / "hooks/README.md"]:
-        for link in re.findall(r"\]\(([\w./-]+)(?:#[^)]*)?\)", page.read_text()):
-            target = (page.parent / link).resolve()
-            assert target.exists(), f"{page.name}: {link}"
