@@ -15,6 +15,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(\[[^]]*\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 OTHER_LANGUAGE = re.compile(r"\[(?:中文|English)\]\([^)]*\)(?: · )?")
+WRAPPED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3000-\u9fff\uff00-\uffef])")
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 OVERVIEW = {"": "Overview", ".zh-CN": "概览"}
 COMPARED = ("pre", "table", "ul", "ol", "li", "h2", "h3", "em", "code", "tr")
@@ -76,7 +77,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         kind = "tree" if (ROOT / path).is_dir() else "blob"
         return f"{found[1]}{config.repo_url.rstrip('/')}/{kind}/main/{path}{found[3] or ''})"
 
-    parts = FENCED.split(OTHER_LANGUAGE.sub("", markdown, count=1))
+    # A browser shows the end of a line between Chinese characters as a space.
+    parts = FENCED.split(WRAPPED.sub("", OTHER_LANGUAGE.sub("", markdown, count=1)))
     return "".join(part if part.lstrip().startswith("```") else LINK.sub(link, part) for part in parts)
 
 
