@@ -2,8 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from kuscia_hooks.cluster.client import StoredSecret
+from kuscia_hooks.cluster.client import Conflict, Kube, StoredSecret
+from kuscia_hooks.cluster.ledger import digest
+from kuscia_hooks.cluster.ownership import changed_concurrently
+from kuscia_hooks.core.config.common import Owner
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
 
 TOKEN_KEY = "token"  # noqa: S105
@@ -43,6 +47,52 @@ class Expected:
 
 def stored_token(secret: StoredSecret) -> str:
     return secret.data.get(TOKEN_KEY, b"").decode(errors="replace")
+
+
+def recorded_content(token: str, spent: bool) -> str:
+    """Return what the ledger records of a Secret: 32 bits of a hash, and whether its token was spent at that time."""
+    return digest([token, spent])
+
+
+@dataclass
+class TokenSecrets:
+    """Creates and sets the Secrets of a namespace.
+
+    Args:
+        labels: of the Secrets.
+        owner: the Service that the Secrets are deleted with; None for none.
+    """
+
+    kube: Kube
+    namespace: str
+    labels: dict[str, str]
+    owner: Owner | None
+
+    def create(self, name: str, token: str) -> None:
+        """Create a Secret. If another client was faster, its Secret must have the same token."""
+        try:
+            self.kube.create_secret(self.namespace, name, {TOKEN_KEY: token.encode()}, self.labels, self._reference)
+        except Conflict as error:
+            found = self.kube.stored_secret(self.namespace, name)
+            if found is None or stored_token(found) != token:
+                raise changed_concurrently("Secret", name) from error
+
+    def set(self, name: str, token: str, version: str) -> None:
+        """Replace the token in a Secret.
+
+        Args:
+            version: of the Secret that was read.
+        """
+        data = {TOKEN_KEY: token.encode()}
+        self.kube.set_secret(self.namespace, name, data, labels=self.labels, version=version, owner=self._reference)
+
+    @cached_property
+    def _reference(self) -> dict[str, str] | None:
+        if self.owner is None:
+            return None
+        name = self.owner.service
+        uid = self.kube.service_uid(self.namespace, name)
+        return {"apiVersion": "v1", "kind": "Service", "name": name, "uid": uid}
 
 
 def plan_tokens(

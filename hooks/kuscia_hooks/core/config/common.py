@@ -156,6 +156,12 @@ class WritingStep(ApiStep):
     labels: dict[str, str] = {}
 
 
+class Owner(ConfigModel):
+    """The Service that the Secrets with deploy tokens are deleted with."""
+
+    service: ObjectName
+
+
 class NullableModel(ConfigModel):
     """A model whose members may be null, which is the same as leaving them out, as in a values file."""
 

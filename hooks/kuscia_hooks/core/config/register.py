@@ -1,18 +1,14 @@
 """The configuration of `register`."""
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, ObjectName, WritingStep
+from kuscia_hooks.core.config.common import DomainId, Owner, WritingStep
 from kuscia_hooks.core.config.domains import Domain
-
-
-class Owner(ConfigModel):
-    service: ObjectName
 
 
 class Register(WritingStep):
     """The file register.yaml.
 
     Args:
-        owner: the Service that the Secrets are deleted with.
+        owner: of the Secrets.
         adopt: take over domains and Secrets that exist and were not created by this release.
         prune: delete domains and Secrets that this release created and that are no longer in the values.
     """

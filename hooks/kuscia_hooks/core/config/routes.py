@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kuscia_hooks.core.config.common import ConfigModel, DomainId, KusciaId, WritingStep
+from kuscia_hooks.core.config.common import ConfigModel, DomainId, KusciaId, Owner, WritingStep
 from kuscia_hooks.core.config.domains import Domain, Domains, Route
 from kuscia_hooks.core.config.rules import RuleError, matching, shown
 from kuscia_hooks.core.errors import Problem
@@ -41,10 +41,12 @@ class Routes(WritingStep, Domains):
     """The file routes.yaml.
 
     Args:
+        owner: of the Secrets with deploy tokens that are missing.
         adopt: take over objects that exist and were not created by this release.
         prune: delete objects that this release created and that are no longer in the values.
     """
 
+    owner: Owner | None = None
     domains: dict[DomainId, Domain]
     routes: Literal["all"] | list[Route]
     app_images: dict[KusciaId, AppImage] = {}

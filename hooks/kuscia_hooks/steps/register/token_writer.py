@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
-from kuscia_hooks.cluster.client import Conflict, StoredSecret
-from kuscia_hooks.cluster.ledger import Entries, digest
-from kuscia_hooks.cluster.ownership import Block, changed_concurrently
+from kuscia_hooks.cluster.client import StoredSecret
+from kuscia_hooks.cluster.ledger import Entries
+from kuscia_hooks.cluster.ownership import Block
 from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError, StepError
 from kuscia_hooks.core.plan import Action, Plan
@@ -15,7 +14,14 @@ from kuscia_hooks.core.text import first_of, quoted
 from kuscia_hooks.core.waiting import until
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.concurrency import each
-from kuscia_hooks.kuscia.deploy_tokens import TOKEN_KEY, Expected, TokenKey, plan_tokens, stored_token
+from kuscia_hooks.kuscia.deploy_tokens import (
+    Expected,
+    TokenKey,
+    TokenSecrets,
+    plan_tokens,
+    recorded_content,
+    stored_token,
+)
 from kuscia_hooks.kuscia.domains import unused_token
 from kuscia_hooks.steps import Context
 
@@ -39,6 +45,7 @@ class TokenWriter:
         self._keys = {
             name: TokenKey(name, domain.token_secret) for name, domain in config.domains.items() if domain.token_secret
         }
+        self._writes = TokenSecrets(context.kube, config.namespace, config.labels, config.owner)
         self._secrets: dict[TokenKey, StoredSecret | None] = {}
         self._expected: dict[TokenKey, Expected] = {}
         # What the ledger records of a Secret, by entry.
@@ -103,7 +110,9 @@ class TokenWriter:
     def _unchanged(self, key: TokenKey) -> bool:
         """Return whether the Secret has what was the unused token of the domain at the last run."""
         secret = self._secrets[key]
-        return secret is not None and self.entries.confirmed(key.entry, _content(stored_token(secret), spent=False))
+        return secret is not None and self.entries.confirmed(
+            key.entry, recorded_content(stored_token(secret), spent=False)
+        )
 
     def _token(self, key: TokenKey) -> str:
         secret = self._secrets[key]
@@ -126,7 +135,7 @@ class TokenWriter:
         # Their entries are those of Secrets that were deleted since, or never created.
         plan = replace(plan, gone=(*plan.gone, *(entry for entry in self.entries if entry in foreign)))
         for key, expected in wanted.items():
-            self._contents[key.entry] = _content(self._token(key), expected.spent)
+            self._contents[key.entry] = recorded_content(self._token(key), expected.spent)
         return plan
 
     def _is_ours(self, key: TokenKey) -> bool:
@@ -208,35 +217,10 @@ class TokenWriter:
             return
         token, expected = action.payload, self._expected[key]
         if action.verb == "create":
-            self._create(action.name, token)
+            self._writes.create(action.name, token)
         else:
-            self._set(action.name, token, secret.version if secret else "")
-        self._contents[action.entry] = _content(token, expected.spent)
-
-    def _create(self, name: str, token: str) -> None:
-        kube, namespace = self._context.kube, self._config.namespace
-        data = {TOKEN_KEY: token.encode()}
-        try:
-            kube.create_secret(namespace, name, data, self._config.labels, self._owner)
-        except Conflict as error:
-            found = kube.stored_secret(namespace, name)
-            if found is None or stored_token(found) != token:
-                raise changed_concurrently("Secret", name) from error
-
-    def _set(self, name: str, token: str, version: str) -> None:
-        data = {TOKEN_KEY: token.encode()}
-        self._context.kube.set_secret(
-            self._config.namespace, name, data, labels=self._config.labels, version=version, owner=self._owner
-        )
-
-    @cached_property
-    def _owner(self) -> dict[str, str] | None:
-        """The reference to the Service, so that the Secrets are deleted with the release."""
-        if self._config.owner is None:
-            return None
-        name = self._config.owner.service
-        uid = self._context.kube.service_uid(self._config.namespace, name)
-        return {"apiVersion": "v1", "kind": "Service", "name": name, "uid": uid}
+            self._writes.set(action.name, token, secret.version if secret else "")
+        self._contents[action.entry] = recorded_content(token, expected.spent)
 
 
 def domain_of(action: Action) -> str:
@@ -246,8 +230,3 @@ def domain_of(action: Action) -> str:
 
 def _with_payload(action: Action, token: str) -> Action:
     return Action(action.verb, action.kind, action.name, action.why, action.entry, token)
-
-
-def _content(token: str, spent: bool) -> str:
-    """Return what the ledger records of a Secret: 32 bits of a hash, and whether its token was spent at that time."""
-    return digest([token, spent])

@@ -1,4 +1,7 @@
-"""`routes`: create the ClusterDomainRoutes between the lites, and the AppImages. Does not wait for READY."""
+"""`routes`: create the ClusterDomainRoutes between the lites, and the AppImages. Does not wait for READY.
+
+It runs after every upgrade, and therefore also creates Secrets with deploy tokens that are missing.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -8,7 +11,7 @@ from kuscia_hooks.core import log
 from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError, merged
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.plan import Action
+from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.core.text import first_of, quoted
 from kuscia_hooks.core.waiting import until
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
@@ -18,6 +21,7 @@ from kuscia_hooks.kuscia.routes import RouteKey
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.routes.app_image_writer import AppImageWriter
 from kuscia_hooks.steps.routes.route_writer import RouteWriter
+from kuscia_hooks.steps.routes.token_restorer import TokenRestorer
 
 
 def attempt(settings: Routes, context: Context) -> Outcome:
@@ -45,12 +49,23 @@ def attempt(settings: Routes, context: Context) -> Outcome:
                 writer.entries.confirm(entry, writer.content(entry))
             for entry in plan.gone:
                 writer.entries.drop(entry)
+        tokens = TokenRestorer(settings, api, ledger.kind("tokens"), context)
         if context.dry_run:
+            missing, unread = tokens.plan()
+            logger.info("%s", Plan(tuple(missing)))
+            if unread:
+                raise merged(unread)
             return context.outcome()
         ledger.save()
         failed = make_changes(plans[images].actions, images, ledger, context.concurrency, summary)
         errors = [error for _, error in failed]
         errors += _change_routes(settings, plans[routes].actions, routes, api, ledger, context)
+        # Last: `register` of a new release may have created them in the meantime.
+        missing, unread = tokens.plan()
+        errors += [
+            *unread,
+            *(error for _, error in make_changes(missing, tokens, ledger, context.concurrency, summary)),
+        ]
         ledger.save()
     if errors:
         raise merged(errors, finish=not deadline.passed)

@@ -123,6 +123,7 @@ KiB for `kubectl apply`, so the first digit of the hash of its ID decides in whi
 {{- end -}}
 {{- dict
   "domainsFile" "domains.yaml"
+  "owner" (dict "service" (include "kuscia.fullname" .))
   "labels" (include "kuscia.derivedLabels" . | fromYaml)
   "appImages" $images
   "adopt" (pick .Values.adopt "routes" "appImages")
