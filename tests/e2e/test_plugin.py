@@ -151,7 +151,7 @@ def test_logs_shows_engines_of_the_own_domain_only(healthy: Variant) -> None:
     assert (kept.code, printed_lines(kept, "alice")) == (0, ALL_LINES), kept
     lost = run(healthy, "logs", "bob", job)
     assert lost.code == 1, lost
-    assert "--set lite.runk.enableLogging=true" in lost.text
+    assert "set lite.runk.enableLogging: true" in lost.text
     assert run(healthy, "logs", "bob", "nosuch").code == 2
 
 
@@ -205,7 +205,7 @@ def test_doctor_reports_a_changed_secret(healthy: Variant) -> None:
 
 
 def test_recovers_when_the_role_of_runk_is_restored(healthy: Variant) -> None:
-    """`prepare` keeps Kuscia from exiting. The command of doctor restores the Role."""
+    """`prepare` keeps Kuscia from exiting. An upgrade, as doctor says, restores the Role."""
     namespace, fullname = healthy.namespace("bob"), healthy.release("bob").fullname
     healthy.kubectl.run("delete", "rolebinding", f"{fullname}-runk", "-n", namespace)
     healthy.kubectl.run("rollout", "restart", f"deployment/{fullname}", "-n", namespace)
@@ -214,7 +214,7 @@ def test_recovers_when_the_role_of_runk_is_restored(healthy: Variant) -> None:
     messages.wait_for_message(healthy, "bob", message, namespace, "get, list,", timeout=180)
     said = run(healthy, "doctor", "bob")
     assert said.code == 1, said
-    fix = f"helm upgrade kuscia ./charts/kuscia -n {namespace} --reuse-values"
+    fix = f"upgrade release kuscia in namespace {namespace}"
     assert messages.RUNK_FORBIDDEN.printed_in(said.text, fix)
     at_the_master = run(healthy, "doctor", "master")
     assert at_the_master.code == 1, at_the_master
@@ -228,18 +228,18 @@ BROKEN = {
     "scheme": (
         {"master": {"endpoint": "http://kuscia-master.v-verbs-master.svc.cluster.local:1080"}},
         messages.WRONG_SCHEME,
-        "--set lite.master.endpoint=https://kuscia-master.v-verbs-master.svc.cluster.local:1080",
+        "set lite.master.endpoint: https://kuscia-master.v-verbs-master.svc.cluster.local:1080",
     ),
     "masterless": ({}, messages.HOST_NOT_FOUND, ""),
     "stranger": (
         {"domainId": "carl", "master": {"endpoint": "https://kuscia-master.v-verbs-master.svc.cluster.local:1080"}},
         messages.UNKNOWN_DOMAIN,
-        "--set master.domains.carl.endpoint=",
+        "set master.domains.carl.endpoint: ",
     ),
     "token": (
         {"master": {"endpoint": "https://kuscia-master.v-verbs-master.svc.cluster.local:1080"}},
         messages.DEPLOY_TOKEN_MISMATCH,
-        "--set master.domains.alice.allowRekey=true",
+        "set master.domains.alice.allowRekey: true",
     ),
 }
 
@@ -350,7 +350,7 @@ def test_doctor_names_the_memory_limit_of_a_step(demo: Demo, images: Path) -> No
     values = {"master": {"jobs": {"routes": {"hook": False}, "register": {"resources": limits}}}}
     with variant(demo, images, "verbs-memory", parties=("master",), values=values) as made:
         made.install("master", wait=False)
-        fix = "--set master.jobs.resources.limits.memory="
+        fix = "set master.jobs.resources.limits.memory: "
         eventually(
             lambda: messages.OUT_OF_MEMORY.printed_in(run(made, "doctor", "master").text, fix),
             180,

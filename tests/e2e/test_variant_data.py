@@ -278,7 +278,7 @@ def test_helm_test_reports_rotated_keys(world: Stores) -> None:
     with pytest.raises(CommandError):
         world.made.test("alice")
     check = world.kubectl.run("logs", "kuscia-lite-alice-check", "-n", world.made.namespace("alice"))
-    assert messages.failed(check, messages.DATA_SOURCE, "--set-string lite.jobs.runId=")
+    assert messages.failed(check, messages.DATA_SOURCE, "set lite.jobs.runId ")
     assert messages.DATA_SOURCE_KEYS_OUTDATED.printed_in(check)
 
     world.made.install("alice", values={"lite": {**settings["lite"], "jobs": {"runId": "rotated"}}})

@@ -42,24 +42,24 @@ def only(findings: list[Finding]) -> Finding:
 
 
 STARTUPS = {
-    "badendpoint": (LITE, "host-not-found", "lite.master.endpoint="),
+    "badendpoint": (LITE, "host-not-found", "set lite.master.endpoint: "),
     "badkey": (MASTER, "invalid-domain-key", "kubectl rollout restart deployment/kuscia-master -n ns"),
     "badmode": (LITE, "unknown-mode", "kubectl get configmap kuscia-lite-carl-config -n ns"),
     "badpw": (MASTER, "database-login", "kubectl edit secret db -n ns"),
-    "badtoken-newkey": (LITE, "deploy-token-mismatch", "master.domains.carl.allowRekey=true"),
+    "badtoken-newkey": (LITE, "deploy-token-mismatch", "master.domains.carl.allowRekey: true"),
     "badtoken-samekey": (LITE, "handshake-timeout", "kubectl rollout restart deployment/kuscia-lite-carl -n ns"),
     "dashdb": (MASTER, "database-not-found", "CREATE DATABASE `kuscia`"),
     "dbdown": (MASTER, "database-unreachable", "db.example.com"),
     "https-to-http": (
         LITE,
         "wrong-scheme",
-        "lite.master.endpoint=http://kuscia-master.kuscia-x-master.svc.cluster.local:1080",
+        "set lite.master.endpoint: http://kuscia-master.kuscia-x-master.svc.cluster.local:1080",
     ),
     "nodb": (MASTER, "database-not-found", "CREATE DATABASE `kuscia`"),
     "noid": (LITE, "domain-id-missing", "kubectl get configmap kuscia-lite-carl-config -n ns"),
     "reserved": (LITE, "reserved-domain-id", "kubectl get configmap kuscia-lite-carl-config -n ns"),
-    "runc": (LITE, "runc-requires-privileged", "lite.runtime=runk"),
-    "unknown-domain": (LITE, "unknown-domain", f"master.domains.dora.endpoint={MASTER.gateway}"),
+    "runc": (LITE, "runc-requires-privileged", "set lite.runtime: runk"),
+    "unknown-domain": (LITE, "unknown-domain", f"set master.domains.dora.endpoint: {MASTER.gateway}"),
 }
 
 
@@ -153,7 +153,7 @@ def test_fix_swaps_http_for_https() -> None:
     log = (
         '[PROBE] failed to probe master endpoint http://m.x:1080, detail-> sending request error: Get "http://m.x": EOF'
     )
-    assert "--set lite.master.endpoint=https://m.x:1080" in only(diagnose(LITE, kuscia(LITE, log))).fix
+    assert "set lite.master.endpoint: https://m.x:1080" in only(diagnose(LITE, kuscia(LITE, log))).fix
 
 
 def test_reports_unknown_exit() -> None:
@@ -167,16 +167,16 @@ def test_reports_unknown_exit() -> None:
 @pytest.mark.parametrize(
     ("error_id", "fix"),
     [
-        ("wrong-scheme", f"--set lite.master.endpoint={MASTER_ENDPOINT.replace('https', 'http')}"),
-        ("gateway-of-another-domain", "lite.master.endpoint="),
+        ("wrong-scheme", f"set lite.master.endpoint: {MASTER_ENDPOINT.replace('https', 'http')}"),
+        ("gateway-of-another-domain", "set lite.master.endpoint "),
         ("host-not-found", "kubectl get services -A"),
         ("master-down", "kubectl kuscia doctor"),
         ("master-unreachable", f"curl -kv --max-time 5 {MASTER_ENDPOINT}/"),
         ("not-a-gateway", f"curl -kv {MASTER_ENDPOINT}/"),
-        ("unknown-domain", f"master.domains.carl.endpoint={MASTER.gateway}"),
-        ("deploy-token-mismatch", "master.domains.carl.allowRekey=true"),
+        ("unknown-domain", f"master.domains.carl.endpoint: {MASTER.gateway}"),
+        ("deploy-token-mismatch", "master.domains.carl.allowRekey: true"),
         ("certificate-mismatch", "kubectl get configmap kuscia-lite-carl-domain-cert -n ns"),
-        ("runk-forbidden", "helm upgrade kuscia ./charts/kuscia -n ns --reuse-values"),
+        ("runk-forbidden", "upgrade release kuscia in namespace ns"),
     ],
 )
 def test_replaces_fix_of_prepare_by_command_for_release(error_id: str, fix: str) -> None:
@@ -195,7 +195,7 @@ def test_replaces_fix_of_prepare_by_command_for_release(error_id: str, fix: str)
     [
         ("database-login", "kubectl edit secret db -n ns"),
         ("database-not-found", "CREATE DATABASE `kuscia`"),
-        ("state-of-another-domain", "--set master.datastore.database="),
+        ("state-of-another-domain", "set master.datastore.database "),
         ("too-many-connections", "max_connections"),
     ],
 )
@@ -232,7 +232,7 @@ def test_reports_each_of_several_errors_of_a_step() -> None:
         ("runk-forbidden", "cannot create pods"),
     ]
     assert findings[0].fix == "kubectl create secret a"
-    assert findings[1].fix.startswith("helm upgrade kuscia")
+    assert findings[1].fix.startswith("upgrade release kuscia in namespace ")
 
 
 def test_reports_termination_message_of_failed_step_without_log() -> None:
@@ -335,7 +335,7 @@ def test_fix_for_gateway_of_lite_names_its_endpoint_and_namespace() -> None:
     wrong = Probe("alice", "https://alice:1080", (Report("wrong-scheme", "wrong scheme"),))
     found = only(diagnose(MASTER, replace(HEALTHY, probes=(wrong,))))
     assert found.id == "wrong-scheme"
-    assert "--set master.domains.alice.endpoint=http://alice:1080" in found.fix
+    assert "set master.domains.alice.endpoint: http://alice:1080" in found.fix
 
     down = Probe("alice", "https://alice:1080", (Report("master-down", "connection refused"),))
     assert "-n lite-alice" in only(diagnose(MASTER, replace(HEALTHY, probes=(down,)))).fix
@@ -349,7 +349,7 @@ def test_does_not_suggest_values_for_gateway_of_release() -> None:
 def test_reports_domain_that_master_does_not_have() -> None:
     found = only(diagnose(LITE, replace(kuscia(LITE, "", ready=True), known=False)))
     assert found.id == "unknown-domain"
-    assert f"master.domains.carl.endpoint={MASTER.gateway}" in found.fix
+    assert f"master.domains.carl.endpoint: {MASTER.gateway}" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -427,8 +427,8 @@ def test_missing_route_of_lite_is_fixed_at_its_master(endpoint: str, release: st
     route = RouteState("carl", "bob", "", False, "no such route")
     found = only(diagnose(lite, replace(kuscia(lite, "", ready=True), routes=(route,))))
     assert found.id == "route-missing"
-    upgrade = f"helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
-    assert found.fix.startswith(f"{upgrade} --set master.jobs.runId=")
+    assert found.fix.startswith("set master.jobs.runId ")
+    assert f"upgrade release {release} in namespace {namespace}" in found.fix
 
 
 def test_reports_database_warning() -> None:

@@ -35,7 +35,7 @@ OF_PODS = [
     ("FailedMount", 'MountVolume.SetUp failed for volume "ca" : references non-existent secret key: ca.crt',
      "secret-key-missing", "kubectl describe pod the-pod -n ns"),
     ("FailedMount", 'MountVolume.SetUp failed for volume "c" : configmap "extra" not found', "configmap-not-found",
-     "helm upgrade kuscia"),
+     "upgrade release kuscia "),
     ("FailedAttachVolume", "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) other",
      "volume-mount-failed", "kubectl describe pod the-pod -n ns"),
     ("FailedScheduling", '0/2 nodes are available: persistentvolumeclaim "state" not found. not found',
@@ -140,9 +140,9 @@ def killed(component: str, container: str) -> PodState:
 @pytest.mark.parametrize(
     ("pod", "role", "fix"),
     [
-        (killed("master", "master"), "node", "--set master.resources.limits.memory="),
-        (killed("master", "prepare"), "node", "--set master.jobs.resources.limits.memory="),
-        (killed("data", "data"), "steps", "--set master.jobs.resources.limits.memory="),
+        (killed("master", "master"), "node", "set master.resources.limits.memory: "),
+        (killed("master", "prepare"), "node", "set master.jobs.resources.limits.memory: "),
+        (killed("data", "data"), "steps", "set master.jobs.resources.limits.memory: "),
         (killed("task", "e"), "engines", "master.appImages.<name>.deployTemplates"),
     ],
 )

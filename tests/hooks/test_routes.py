@@ -325,8 +325,8 @@ def test_reports_leftovers_by_default(
     assert reports(kube, "ns", "ledger") == {"routes": Report((), ("bob-alice",)), "appImages": Report((), ("psi",))}
     out = capsys.readouterr().out
     assert out.count("leftover-object") == 4
-    assert "--set master.prune.routes=true" in out
-    assert "--set master.prune.appImages=true" in out
+    assert "set master.prune.routes: true" in out
+    assert "set master.prune.appImages: true" in out
 
 
 def test_prune_deletes_only_what_the_release_created(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:

@@ -87,18 +87,18 @@ def test_shows_what_the_steps_left_alone(core: FakeCore, kube: Kube) -> None:
     def rows(config: Release) -> list[tuple[str, str, str]]:
         found = status.collect(config, kube, closed)["leftAlone"]
         assert {row["kind"] for row in found} == {"routes", "tokens"}
-        return [(row["object"], row["state"], row["command"].rpartition(" ")[2]) for row in found]
+        return [(row["object"], row["state"], row["fix"].partition(",")[0]) for row in found]
 
     text = status.as_text(status.collect(MASTER, kube, closed))
-    assert text.count("--set master.prune.routes=true") == 1
+    assert text.count("set master.prune.routes: true") == 1
     assert "  routes  carol/alice" in text
     assert rows(MASTER) == [
-        ("a/b", "foreign", "master.adopt.routes=true"),
-        ("carol/alice", "leftover", "master.prune.routes=true"),
-        ("carol/bob", "leftover", "master.prune.routes=true"),
-        ("kuscia-deploy-token-carol", "leftover", "master.prune.domains=true"),
+        ("a/b", "foreign", "set master.adopt.routes: true"),
+        ("carol/alice", "leftover", "set master.prune.routes: true"),
+        ("carol/bob", "leftover", "set master.prune.routes: true"),
+        ("kuscia-deploy-token-carol", "leftover", "set master.prune.domains: true"),
     ]
-    assert {value for _, _, value in rows(lite_release())} == {"lite.data.adopt=true", "lite.data.prune=true"}
+    assert {value for _, _, value in rows(lite_release())} == {"set lite.data.adopt: true", "set lite.data.prune: true"}
 
 
 def test_json_is_printable() -> None:

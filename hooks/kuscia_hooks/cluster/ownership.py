@@ -39,7 +39,7 @@ def report_left_alone(plan: Plan, entries: Entries, block: Block) -> None:
                 "foreign-object",
                 f"{_objects(block, plan.foreign)} with different content, and this release did not create them; they "
                 "are left unchanged",
-                fix=f"remove them from the values, or take them over: helm upgrade … --set {block.adopt}=true",
+                fix=f"remove them from the values, or set {block.adopt}: true for one upgrade to take them over",
             )
         )
     if plan.leftover:
@@ -47,7 +47,7 @@ def report_left_alone(plan: Plan, entries: Entries, block: Block) -> None:
             PermanentError(
                 "leftover-object",
                 f"{_objects(block, plan.leftover)}, were created by this release, and are no longer in its values",
-                fix=f"to delete exactly these: helm upgrade … --set {block.prune}=true",
+                fix=f"to delete exactly these, set {block.prune}: true for one upgrade",
             )
         )
 

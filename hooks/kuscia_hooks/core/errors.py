@@ -149,7 +149,7 @@ def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
     """
     count = "1 invalid value" if len(problems) == 1 else f"{len(problems)} invalid values"
     lines = [f"{where} has {count}:", *(f"  - {problem}" for problem in problems)]
-    fix = "correct the values of the release, then run helm upgrade"
+    fix = "correct the values of the release, then upgrade it"
     return ConfigError("invalid-config", "\n".join(lines), fix=fix, problems=problems)
 
 

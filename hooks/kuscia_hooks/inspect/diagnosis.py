@@ -223,12 +223,12 @@ def _route_fix(config: Release, route: RouteState, names: dict[str, str], missin
     if missing and config.mode == "master":
         return (
             f"kubectl logs -n {names['namespace']} -l app.kubernetes.io/component=routes --tail 20"
-            f"   # then: {names['upgrade']} --set master.jobs.runId=$(date +%s)"
+            f"   # then set master.jobs.runId to a new text, and {names['upgrade']}"
         )
     if missing:
         return (
-            f"{names['master_upgrade']} --set master.jobs.runId=$(date +%s)   # by the operator of the master, whose "
-            "release creates the routes"
+            f"set master.jobs.runId to a new text, then {names['master_upgrade']}   # by the operator of the master, "
+            "whose release creates the routes"
         )
     if route.endpoint:
         return f"curl -kv {quoted(route.endpoint + '/')}   # run it in a pod of {source}"

@@ -1,4 +1,4 @@
-"""`doctor`: inspects a release and prints the causes of failure, each with the command that fixes it."""
+"""`doctor`: inspects a release and prints the causes of failure, each with its fix."""
 
 import sys
 from collections.abc import Callable

@@ -200,7 +200,8 @@ class Reader:
             return PermanentError(
                 "engine-logs-not-kept",
                 "the engine pod is gone, and the lite does not keep logs of engines",
-                fix=f"{upgrade} --set lite.runk.enableLogging=true   # or follow the next job: kubectl kuscia logs -f",
+                fix=f"set lite.runk.enableLogging: true, then {upgrade}   # or follow the next job: "
+                "kubectl kuscia logs -f",
             )
         return PermanentError(
             "engine-log-not-found",

@@ -23,14 +23,14 @@ _WAITING = (
 )
 Owner = Literal["node", "step", "engine"]
 """What a container belongs to, which decides where its resources are set."""
-# The path of the resources in the values, and the command that increases the memory limit.
+# The path of the resources in the values, and how to increase the memory limit.
 _RESOURCES: Mapping[Owner, tuple[str, str]] = {
-    "node": ("{node}.resources", "{upgrade} --set {node}.resources.limits.memory=8Gi"),
-    "step": ("{node}.jobs.resources", "{upgrade} --set {node}.jobs.resources.limits.memory=1Gi"),
+    "node": ("{node}.resources", "set {node}.resources.limits.memory: 8Gi, then {upgrade}"),
+    "step": ("{node}.jobs.resources", "set {node}.jobs.resources.limits.memory: 1Gi, then {upgrade}"),
     "engine": (
         "master.appImages.<name>.deployTemplates[].containers[].resources",
-        "{master_upgrade} -f <values>   # with a higher resources.limits.memory of the container in "
-        "master.appImages.<name>.deployTemplates",
+        "set a higher resources.limits.memory of the container in master.appImages.<name>.deployTemplates, then "
+        "{master_upgrade}",
     ),
 }
 

@@ -96,7 +96,7 @@ def _tables(api: Part[KusciaAPI], domain: str) -> list[dict[str, Any]]:
 
 
 def left_alone(config: Release, reports: Mapping[str, ledger.Report]) -> list[dict[str, str]]:
-    """Return the objects that the last runs of the steps left alone, each with the command that changes that.
+    """Return the objects that the last runs of the steps left alone, each with the value that changes that.
 
     `foreign` objects were not created by this release and differ from its values; `leftover` objects were created by it
     and are no longer in its values (docs/adr/0012).
@@ -106,8 +106,8 @@ def left_alone(config: Release, reports: Mapping[str, ledger.Report]) -> list[di
     for kind, report in sorted(reports.items()):
         for state, action, names in (("foreign", "adopt", report.foreign), ("leftover", "prune", report.leftover)):
             value = f"master.{action}.{_BLOCKS.get(kind, kind)}" if config.mode == "master" else f"lite.data.{action}"
-            command = f"{upgrade} --set {quoted(value)}=true"
-            rows += [{"kind": kind, "object": name, "state": state, "command": command} for name in names]
+            fix = f"set {value}: true, then {upgrade}"
+            rows += [{"kind": kind, "object": name, "state": state, "fix": fix} for name in names]
     return rows
 
 
@@ -151,10 +151,10 @@ def as_text(found: dict[str, Any]) -> str:
         f"gateway {found['gateway']}"
     ]
     parts += [output.as_table(part, columns, found[part]) for part, columns in _HEADS.items() if part in found]
-    # One command changes all objects of a kind.
-    commands = {f"{row['state']} {row['kind']}: {row['command']}": None for row in found["leftAlone"]}
-    if commands:
-        parts.append("\n".join(["to adopt or delete them", *(f"  {printable(text)}" for text in commands)]))
+    # One value changes all objects of a kind.
+    fixes = {f"{row['state']} {row['kind']}: {row['fix']}": None for row in found["leftAlone"]}
+    if fixes:
+        parts.append("\n".join(["to adopt or delete them", *(f"  {printable(text)}" for text in fixes)]))
     if found["unknown"]:
         parts.append("\n".join(["could not be read", *(f"  {text}" for text in found["unknown"])]))
     return "\n\n".join(parts)

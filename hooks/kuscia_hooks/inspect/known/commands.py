@@ -1,14 +1,15 @@
-"""Commands that fix several of the known causes. `names.py` defines the names in braces."""
+"""Fixes of several known causes: commands, and values to set. `names.py` defines the names in braces."""
 
-UPGRADE = "helm upgrade {release} ./charts/kuscia -n {namespace} --reuse-values"
+# Not a command: the values of a release may be in a file or in Git, where `helm upgrade --set` would be undone.
+UPGRADE = "upgrade release {release} in namespace {namespace}"
 # More room for engines, at the lite that has too little, and at the master, whose AppImages request too much.
 MORE_CAPACITY = (
-    "{upgrade} --set lite.capacity.cpu=<cpu>,lite.capacity.memory=<memory>   # or smaller requests in master.appImages "
-    "of the master; is its node Ready: kubectl kuscia status -n {namespace}"
+    "set a larger lite.capacity.cpu and lite.capacity.memory, then {upgrade}   # or smaller requests in "
+    "master.appImages of the master; is its node Ready: kubectl kuscia status -n {namespace}"
 )
 SMALLER_REQUESTS = (
-    "{upgrade} -f <values>   # with smaller requests in master.appImages.<name>.deployTemplates, or a larger "
-    "lite.capacity in the release of the lite; are its nodes Ready: kubectl kuscia status -n {namespace}"
+    "set smaller requests in master.appImages.<name>.deployTemplates, then {upgrade}   # or set a larger lite.capacity "
+    "in the release of the lite; are its nodes Ready: kubectl kuscia status -n {namespace}"
 )
 RESTART = "kubectl rollout restart deployment/{fullname} -n {namespace}"
 PEER = "kubectl kuscia doctor -n {peer_namespace}   # and: kubectl get pods,endpoints -n {peer_namespace}"
@@ -18,14 +19,14 @@ FIREWALL = (
     "that blocks it"
 )
 FIND_GATEWAY = (
-    "kubectl get services -A | grep 1080   # find the gateway, then: {upgrade} --set {endpoint_value}=<its address>"
+    "kubectl get services -A | grep 1080   # find the gateway, set {endpoint_value} to its address, then {upgrade}"
 )
 REKEY = (
-    "{master_upgrade} --set master.domains.{domain}.allowRekey=true   # or restore the old key in Secret "
+    "set master.domains.{domain}.allowRekey: true, then {master_upgrade}   # or restore the old key in Secret "
     "{namespace}/{key_secret}"
 )
-ADMIT = "{master_upgrade} --set master.domains.{value}.endpoint={gateway}"
-SHOW_CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # fix the values, then: {upgrade}"
+ADMIT = "set master.domains.{value}.endpoint: {gateway}, then {master_upgrade}"
+SHOW_CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # fix the values, then {upgrade}"
 SHOW_KEY = (
     "kubectl describe secret {key_secret} -n {namespace}   # must contain one RSA key in PEM; fix it, then: {restart}"
 )
@@ -44,5 +45,5 @@ ROLE = (
 )
 PREVIOUS_STATE = (
     "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # restore the previous domainId and "
-    "clusterToken, or use a new database: {upgrade} --set master.datastore.database=<name>"
+    "clusterToken, or set master.datastore.database to a new database, then {upgrade}"
 )

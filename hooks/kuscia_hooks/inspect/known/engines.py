@@ -15,7 +15,7 @@ ENGINE: tuple[LogPattern, ...] = (
         "object-store-address-style",
         r"\(400\)[^\n]*ListObjectsV2|ListObjectsV2[^\n]*\b400\b",
         "the object store rejects the address style: Aliyun requires virtualhost, Baidu requires a host s3.…",
-        "{upgrade} --set lite.data.source.virtualhost=true",
+        "set lite.data.source.virtualhost: true, then {upgrade}",
     ),
     LogPattern(
         "read-timeout",

@@ -41,7 +41,7 @@ EVENTS: tuple[LogPattern, ...] = (
         "secret-not-found",
         r'secret "(?P<value>[\w.-]+-domain-key)" not found',
         "the pod waits for Secret {object_namespace}/{value}, which the step keys creates",
-        "kubectl logs -n {object_namespace} -l app.kubernetes.io/component=keys --tail 20   # then: {upgrade}",
+        "kubectl logs -n {object_namespace} -l app.kubernetes.io/component=keys --tail 20   # then {upgrade}",
     ),
     LogPattern(
         "secret-not-found",
@@ -110,8 +110,8 @@ EVENTS: tuple[LogPattern, ...] = (
         "image-pull",
         r"kuscia-hooks[^\n]*(pull|not found|not present)|(pull|Pull|Image)[^\n]*kuscia-hooks",
         "the image of the steps cannot be pulled: {message}",
-        "{upgrade} --set global.kuscia.hooksImage.repository=<registry>/kuscia-hooks   # build and push it first, or "
-        "load it into the nodes (README.md, Install)",
+        "set global.kuscia.hooksImage.repository: <registry>/kuscia-hooks, then {upgrade}   # build and push it "
+        "first, or load it into the nodes (README.md, Install)",
     ),
     LogPattern(
         "image-pull",

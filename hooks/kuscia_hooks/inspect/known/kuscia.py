@@ -55,7 +55,7 @@ KUSCIA: tuple[LogPattern, ...] = (
         "runc-requires-privileged",
         r"Runc must run with privileged mode",
         "runtime runc requires a privileged container",
-        "{upgrade} --set lite.runtime=runk   # or --set lite.runc.privileged=true (grants root on the node)",
+        "set lite.runtime: runk, then {upgrade}   # or set lite.runc.privileged: true (grants root on the node)",
     ),
     LogPattern(
         "no-eth0",
@@ -120,20 +120,20 @@ KUSCIA: tuple[LogPattern, ...] = (
         "wrong-scheme",
         rf"\[PROBE\] failed[^\n]*?(?P<endpoint>https://{_URL})[^\n]*server gave HTTP response to HTTPS client",
         "the master uses http, but the endpoint is {endpoint}",
-        "{upgrade} --set lite.master.endpoint={swapped}",
+        "set lite.master.endpoint: {swapped}, then {upgrade}",
     ),
     LogPattern(
         "wrong-scheme",
         rf"\[PROBE\] failed[^\n]*endpoint (?P<endpoint>http://{_URL})[^\n]*(malformed HTTP|EOF|connection reset|400)",
         "the master uses https, but the endpoint is {endpoint}",
-        "{upgrade} --set lite.master.endpoint={swapped}",
+        "set lite.master.endpoint: {swapped}, then {upgrade}",
     ),
     LogPattern(
         "host-not-found",
         _PROBE + r"[^\n]*no such host",
         "the host name of the master does not resolve: {endpoint}; inside a cluster use the full name "
         "(…svc.cluster.local)",
-        "{upgrade} --set lite.master.endpoint=https://<service>.<namespace>.svc.cluster.local:1080",
+        "set lite.master.endpoint: https://<service>.<namespace>.svc.cluster.local:1080, then {upgrade}",
     ),
     LogPattern(
         "master-down", _PROBE + r"[^\n]*connection refused", "nothing listens at the master endpoint {endpoint}", PEER
@@ -184,13 +184,13 @@ KUSCIA: tuple[LogPattern, ...] = (
         "node-name-taken",
         r"duplicate node name with other domain",
         "a pod of another domain has the same name, and the master identifies nodes by pod name",
-        "{upgrade} --set lite.domainId=<other ID>   # or install it under a different release name",
+        "set lite.domainId to a different ID, then {upgrade}   # or install it under a different release name",
     ),
     LogPattern(
         "runk-requires-capacity",
         r"capacity config is empty",
         "RunK requires capacity: cpu, memory and storage",
-        "{upgrade} --set lite.capacity.cpu=4,lite.capacity.memory=8Gi,lite.capacity.storage=100Gi",
+        "set lite.capacity: {{cpu: 4, memory: 8Gi, storage: 100Gi}}, then {upgrade}",
     ),
     LogPattern(
         "service-account-token-missing",
@@ -208,7 +208,7 @@ KUSCIA: tuple[LogPattern, ...] = (
         "unknown-runtime",
         r"unknown runtime",
         "lite.runtime must be runk, runp or runc",
-        "{upgrade} --set lite.runtime=runk",
+        "set lite.runtime: runk, then {upgrade}",
     ),
     LogPattern(
         "inotify-limit",

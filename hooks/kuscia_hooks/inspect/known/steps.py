@@ -1,4 +1,4 @@
-"""Fixes for errors that the steps report, as commands for one release.
+"""Fixes for errors that the steps report, as commands and values for one release.
 
 A step knows its own configuration only. The fixes here also have the names of the release and of its master; an error
 without one keeps the fix of the step.
@@ -21,7 +21,7 @@ from kuscia_hooks.inspect.known.commands import (
 )
 
 FIXES: Mapping[str, str] = {
-    "wrong-scheme": "{upgrade} --set {endpoint_value}={swapped}",
+    "wrong-scheme": "set {endpoint_value}: {swapped}, then {upgrade}",
     "not-a-gateway": CURL,
     "host-not-found": FIND_GATEWAY,
     "master-down": PEER,
@@ -32,7 +32,7 @@ FIXES: Mapping[str, str] = {
     "proxy-limits-requests": CURL,
     "gateway-of-another-domain": FIND_GATEWAY,
     "master-unreachable": FIREWALL,
-    "unknown-domain": "{master_upgrade} --set master.domains.{domain}.endpoint={gateway}",
+    "unknown-domain": "set master.domains.{domain}.endpoint: {gateway}, then {master_upgrade}",
     "deploy-token-mismatch": REKEY,
     "deploy-token-pending": PEER,
     "certificate-mismatch": (

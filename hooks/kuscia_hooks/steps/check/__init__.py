@@ -366,8 +366,7 @@ def _source(config: Check, kube: Kube, api: KusciaAPI, source: CheckedSource) ->
         raise RetryableError(
             "data-source-keys-outdated",
             f"the access keys differ from those in Secret {config.namespace}/{secret.name}",
-            fix="run the data step again: helm upgrade <release> <chart> --reuse-values --set-string "
-            "lite.jobs.runId=$(date +%s)",
+            fix="run the data step again: set lite.jobs.runId to a new text, then upgrade the release",
         )
     return f"has the access keys of Secret {config.namespace}/{secret.name}"
 

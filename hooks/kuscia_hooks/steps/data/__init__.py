@@ -166,6 +166,6 @@ def _foreign_source(config: Data) -> StepError:
         "foreign-data-source",
         f"data source {config.source.id} exists with different content, and this release did not create it: its tables "
         "would be read from a different place",
-        fix="set lite.data.source to the existing content or to a different ID, or take it over: helm upgrade … --set "
-        "lite.data.adopt=true",
+        fix="set lite.data.source to the existing content or to a different ID, or take it over with "
+        "lite.data.adopt: true for one upgrade",
     )
