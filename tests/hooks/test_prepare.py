@@ -375,6 +375,63 @@ def test_says_who_writes_a_missing_token(
     assert fix in raised.value.__cause__.fix
 
 
+def down(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch, begin: float, end: float) -> None:
+    """Let the gateway of the master be down from `begin` to `end`."""
+
+    def probe(*_: Any) -> None:
+        if begin <= fake_time.time < end:
+            raise RetryableError("master-down", "connection refused")
+        if fake_time.time < begin:
+            raise RetryableError("not-a-gateway", "something else answers")
+
+    monkeypatch.setattr(gateway, "probe", probe)
+
+
+@pytest.mark.parametrize("options", [{}, {"deployToken": None}], ids=["token", "certificate"])
+def test_waits_until_the_former_gateway_of_a_restarted_master_is_gone(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys, options: dict[str, Any]
+) -> None:
+    """The master and the lite are upgraded at the same time; Kuscia would exit every minute."""
+    down(fake_time, monkeypatch, 10, 40)
+    run(prepare_lite(**options), base, kube, fake_time, seconds=0)
+    assert 190 <= fake_time.time < 195
+    out = capsys.readouterr().out
+    assert 14 <= out.count("[master-restarted] ") <= 17
+
+
+def test_does_not_wait_after_a_long_outage(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch
+) -> None:
+    down(fake_time, monkeypatch, 0, 200)
+    run(prepare_lite(), base, kube, fake_time, seconds=0)
+    assert fake_time.time < 205
+
+
+def test_a_new_lite_does_not_wait_for_a_former_gateway(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+) -> None:
+    """All parties are installed at the same time. The master has neither the key of the lite nor a former gateway."""
+
+    def register(endpoint: str, domain_id: str, token: str, key: Any) -> None:
+        if token == prepare.NO_TOKEN:
+            raise RetryableError("deploy-token-mismatch", "deploy token not found")
+
+    monkeypatch.setattr(registration, "register", register)
+    down(fake_time, monkeypatch, 0, 40)
+    assert run(prepare_lite(), base, kube, fake_time, seconds=0)["liteDeployToken"] == "the-token"
+    assert fake_time.time < 45
+
+
+def test_a_new_domain_with_a_certificate_does_not_wait_for_a_former_gateway(
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch
+) -> None:
+    states = iter([5, 2])
+    monkeypatch.setattr(gateway, "handshake_state", lambda *_: next(states))
+    down(fake_time, monkeypatch, 0, 40)
+    run(prepare_lite(deployToken=None), base, kube, fake_time, seconds=0)
+    assert fake_time.time < 45
+
+
 def test_continues_after_a_corrected_key(
     core: FakeCore, base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str], capsys
 ) -> None:

@@ -97,6 +97,7 @@ KUSCIA = (
     _retryable("master-busy", "The master, or a proxy in front of it, limits the number of requests."),
     _retryable("master-down", "Nothing listens at the master endpoint."),
     _retryable("master-error", "The master, or a proxy in front of it, reports an internal error."),
+    _retryable("master-restarted", "The former gateway of a restarted master still counts as live."),
     _retryable("master-unavailable", "A proxy answers at the master endpoint, but the master behind it does not."),
     _retryable(
         "master-unreachable", "The master endpoint does not answer: a firewall or NetworkPolicy may drop traffic."

@@ -4,10 +4,10 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -24,8 +24,11 @@ from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
 from kuscia_hooks.kuscia.gateway_trust import trust_master
 from kuscia_hooks.kuscia.kuscia_yaml import load_base, merged_config, refused_keys, render
+from kuscia_hooks.kuscia.master_restart import MasterRestart
 from kuscia_hooks.kuscia.start_record import start_record
 from kuscia_hooks.steps import Context, Outcome
+
+T = TypeVar("T")
 
 POD_RESOLV_CONF = Path("/etc/resolv.conf")
 LOOPBACK = "127.0.0.1"
@@ -143,17 +146,32 @@ def _wait_for_values(config: Prepare, base: Mapping[str, Any], kube: Kube, deadl
     if extra is not None and raw is not None:
         values.secrets[extra] = raw
     if config.master is not None:
-        master = config.master.endpoint
-        until("the gateway of the master", lambda: _master_gateway(config, kube), deadline)
-        logger.info("the gateway of the master answers at %s", master)
-        until(f"domain {config.domain_id} at the master", lambda: _known(config, master), deadline)
-        values.key, values.token = until(
-            f"admission of domain {config.domain_id} by the master", lambda: _admitted(config, kube, master), deadline
-        )
-        values.secrets[config.key_secret] = values.key
+        _wait_for_master(config, config.master.endpoint, values, kube, deadline)
     if config.dns_service:
         values.dns = [until("the address of the DNS Service", lambda: _address(str(config.dns_service)), deadline)]
     return values
+
+
+def _wait_for_master(config: Prepare, master: str, values: _StartValues, kube: Kube, deadline: Deadline) -> None:
+    """Wait until the master admits the lite, and set the key and the token that it accepts."""
+    restart = MasterRestart(deadline.clock)
+
+    def wait(what: str, request: Callable[[], T]) -> T:
+        def observed() -> T:
+            with restart.observed():
+                return request()
+
+        return until(what, observed, deadline)
+
+    wait("the gateway of the master", lambda: _master_gateway(config, kube))
+    logger.info("the gateway of the master answers at %s", master)
+    wait(f"domain {config.domain_id} at the master", lambda: _known(config, master))
+    admission = f"admission of domain {config.domain_id} by the master"
+    registered = restart.possible and wait(admission, lambda: _registered(config, kube, master))
+    values.key, values.token = wait(admission, lambda: _admitted(config, kube, master))
+    values.secrets[config.key_secret] = values.key
+    if registered:
+        until("the end of the former gateway of the master", restart.check, deadline)
 
 
 def _changed(namespace: str, secrets: Mapping[SecretKey, bytes], kube: Kube) -> list[str]:
@@ -259,8 +277,8 @@ def _warn_of_lost_state(config: Prepare, store: Database | Sqlite, password: str
             "cluster-state-empty",
             "the datastore is empty, but this release has created domains or routes before: the master starts as a new "
             "cluster, with new deploy tokens and without jobs and data of the former one",
-            fix="to keep the former state, restore master.datastore or its backup now; otherwise run helm upgrade with "
-            "a new master.jobs.runId, and restart the lites",
+            fix="to keep the former state, restore master.datastore or its backup now; otherwise set "
+            "master.jobs.runId to a new text, upgrade the release, and restart the lites",
         )
     )
 
@@ -285,6 +303,18 @@ def _known(config: Prepare, master: str) -> None:
         f"the master at {master} does not admit domain {domain} (handshake state {state})",
         see=see,
     )
+
+
+def _registered(config: Prepare, kube: Kube, master: str) -> bool:
+    """Return whether the master has the key of the domain, and thus completed handshakes with it before."""
+    key = domain_key.load_key(_key(config, kube))
+    try:
+        registration.register(master, config.domain_id, NO_TOKEN, key)
+    except RetryableError as error:
+        if error.id in ("deploy-token-mismatch", "deploy-token-pending"):
+            return False
+        raise
+    return True
 
 
 def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
