@@ -85,11 +85,14 @@ def test_rejects_an_unusable_key(core: FakeCore, kube: Kube, data: dict[str, str
     assert {verb for verb, _, _ in core.calls} == {"get"}
 
 
-def test_reports_a_missing_existing_secret(kube: Kube) -> None:
-    with pytest.raises(PermanentError, match="ns/mine") as error:
+def test_waits_for_an_existing_secret(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
+    with pytest.raises(RetryableError, match="ns/mine") as error:
         attempt(kube, OWN)
     assert error.value.id == "existing-secret-not-found"
     assert error.value.fix.startswith("kubectl create secret generic mine -n ns --from-file=pem=")
+    core.put("secrets", "ns", "mine", data=secret_data(pem=key_pem))
+    attempt(kube, OWN)
+    assert ("configmaps", "ns", "own-cert") in core.objects
 
 
 def test_rejects_an_unusable_existing_secret(core: FakeCore, kube: Kube) -> None:
@@ -171,6 +174,6 @@ def test_does_not_print_the_key(core: FakeCore, kube: Kube, capsys: pytest.Captu
 
 
 def test_commands_in_fixes_are_quoted(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(PermanentError) as error:
+    with pytest.raises(RetryableError) as error:
         attempt(kube, Settings("alice", "ns; reboot", "k", "c", existing_secret="a b"))
     assert "generic 'a b' -n 'ns; reboot' " in error.value.fix

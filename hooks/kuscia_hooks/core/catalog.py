@@ -188,7 +188,7 @@ TABLES = (
 
 STEPS = (
     # keys
-    _permanent("existing-secret-not-found", "The Secret that existingSecret names does not exist."),
+    _retryable("existing-secret-not-found", "The Secret that existingSecret names does not exist."),
     _permanent("domain-key-lost", "The domain certificate exists, but its key does not."),
     _permanent("domain-key-missing", "The Secret of the domain key has no value under the configured key."),
     _permanent("domain-key-invalid", "The Secret of the domain key does not contain a valid RSA key."),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from kuscia_hooks.cluster.client import Conflict, Kube
-from kuscia_hooks.core.errors import PermanentError, StepError
+from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.core.text import quoted
@@ -51,13 +51,14 @@ def plan(settings: Settings, secret: dict[str, bytes] | None, configmap: dict[st
         configmap: data of the ConfigMap with the certificate; None if it does not exist.
 
     Raises:
+        RetryableError: the existing Secret is missing.
         PermanentError: an existing object is incomplete or invalid, or key and certificate do not match.
     """
     name = f"{settings.namespace}/{settings.secret}"
     actions = []
     if secret is None:
         if settings.existing_secret:
-            raise PermanentError(
+            raise RetryableError(
                 "existing-secret-not-found",
                 f"existingSecret {name} not found",
                 fix=f"kubectl create secret generic {quoted(settings.secret)} -n {quoted(settings.namespace)} "
