@@ -25,12 +25,12 @@ class MasterRestart:
 
     Args:
         clock: of the deadline of the step.
-        began: when it began; None for no outage.
+        since: time at which it started; None for no outage.
         new_domain: the master did not have the domain, so that it has no earlier handshake either.
     """
 
     clock: Clock
-    began: float | None = None
+    since: float | None = None
     new_domain: bool = False
     _down: bool = False
 
@@ -42,7 +42,7 @@ class MasterRestart:
         except RetryableError as error:
             if error.id in _DOWN:
                 if not self._down:
-                    self.began, self._down = self.clock.now(), True
+                    self.since, self._down = self.clock.now(), True
             elif error.id == "unknown-domain":
                 self.new_domain = True
             raise
@@ -51,7 +51,7 @@ class MasterRestart:
     @property
     def possible(self) -> bool:
         """Whether the former gateway of the master may still count as live."""
-        return self.began is not None and not self.new_domain and self._left() > 0
+        return self.since is not None and not self.new_domain and self._left() > 0
 
     def check(self) -> None:
         """Raise RetryableError (`master-restarted`) while the former gateway of the master may count as live."""
@@ -63,4 +63,4 @@ class MasterRestart:
             )
 
     def _left(self) -> float:
-        return -math.inf if self.began is None else self.began + LIVE_SECONDS - self.clock.now()
+        return -math.inf if self.since is None else self.since + LIVE_SECONDS - self.clock.now()

@@ -306,7 +306,7 @@ def _known(config: Prepare, master: str) -> None:
 
 
 def _registered(config: Prepare, kube: Kube, master: str) -> bool:
-    """Return whether the master has the key of the domain, and thus completed handshakes with it before."""
+    """Return whether the master has the key of the domain, and completed handshakes with it before."""
     key = domain_key.load_key(_key(config, kube))
     try:
         registration.register(master, config.domain_id, NO_TOKEN, key)

@@ -17,7 +17,7 @@ from kuscia_hooks.steps import Context
 
 
 class TokenRestorer:
-    """Creates the Secrets with deploy tokens that are missing; leaves those that exist to `register`."""
+    """Creates the Secrets with deploy tokens that are missing; `register` updates existing ones."""
 
     def __init__(self, config: Routes, api: KusciaAPI, entries: Entries, context: Context) -> None:
         self._config, self._api, self.entries, self._context = config, api, entries, context
