@@ -301,7 +301,8 @@ def test_configuration_in_a_secret() -> None:
 
 def test_header_deletes_what_the_release_replaces() -> None:
     printed, _ = adopt.attempt(exported(*GUIDE), "alice", secrets=False)
-    assert "kubectl -n lite-alice delete deployment/kuscia-lite-alice service/kuscia-lite-alice --wait" in printed
+    delete = "kubectl -n lite-alice delete deployment/kuscia-lite-alice service/kuscia-lite-alice --cascade=foreground"
+    assert delete in printed
     assert "kubectl -n lite-alice delete configmap/kuscia-lite-alice-cm" in printed
 
 

@@ -374,7 +374,7 @@ def _header(node: Handmade, warnings: Sequence[StepWarning]) -> str:
         f"#      kuscia-hooks adopt {domain} --secrets < INPUT | kubectl apply -f -",
         "# 2. Delete the objects whose names the release takes, and install it at once. The domain key, the datastore",
         "#    and the name of the Service stay the same, so that partners and masters recognize the domain:",
-        f"#      kubectl -n {namespace} delete deployment/{quoted(node.deployment)} {services} --wait",
+        f"#      kubectl -n {namespace} delete deployment/{quoted(node.deployment)} {services} --cascade=foreground",
         f"#      helm upgrade --install kuscia ./charts/kuscia -n {namespace} -f values/site.yaml -f <this file>",
         "# 3. When helm test passes, delete the former configuration, which contains the domain key:",
         f"#      kubectl -n {namespace} delete {quoted(node.source)}",
