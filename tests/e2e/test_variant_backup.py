@@ -111,7 +111,7 @@ def test_readmits_a_lite_without_its_key(made: Variant, tmp_path: Path) -> None:
     assert messages.DOMAIN_KEY_LOST.printed_in(step_log(made, "alice", "keys"))
     assert parties.versions(made)["alice"]
 
-    renew, admit = guide.commands(DOCUMENT, "A lite without its key")
+    renew, admit = guide.commands("rotation.md", "Domain key of a lite")
     shell(made, tmp_path, "alice", renew)
     messages.wait_for_message(made, "alice", messages.DEPLOY_TOKEN_MISMATCH, "allowRekey")
     assert made.key("alice").private_numbers() != before.private_numbers()

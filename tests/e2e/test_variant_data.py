@@ -13,7 +13,8 @@ import pytest
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
-from tests.e2e import messages
+from tests.e2e import guide, messages
+from tests.e2e.backups import shell
 from tests.e2e.datasources import LOGIN, Stores, stores
 from tests.e2e.fileserver import LINE_SIZE
 from tests.e2e.messages import Message
@@ -24,6 +25,7 @@ from tests.e2e.waiting import eventually
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 BUCKET = "data-alice"
+(ROTATE_KEYS,) = guide.commands("rotation.md", "Access keys of the object store")
 CSV = b"id1,age,y\n" + b"".join(b"%d,0.5,1\n" % number for number in range(100))
 COLUMNS = [{"name": "id1", "type": "str"}, {"name": "age", "type": "float"}]
 TYPES = {"id1": "str", "y": "int", "*": "float"}
@@ -268,8 +270,8 @@ def test_hook_fails_at_once(world: Stores, source: dict[str, Any], message: Mess
     assert message.printed_in(log(world), fact)
 
 
-def test_helm_test_reports_rotated_keys(world: Stores) -> None:
-    """Kuscia has a copy of the keys. A new run of the step updates it."""
+def test_helm_test_reports_rotated_keys(world: Stores, tmp_path: Path) -> None:
+    """Kuscia has a copy of the keys. The commands of docs/rotation.md update it."""
     settings = values(world, [table("alice-table", example="alice")])
     world.made.install("alice", values=settings)
     wait_until_done(world)
@@ -281,7 +283,9 @@ def test_helm_test_reports_rotated_keys(world: Stores) -> None:
     assert messages.failed(check, messages.DATA_SOURCE, "set lite.jobs.runId ")
     assert messages.DATA_SOURCE_KEYS_OUTDATED.printed_in(check)
 
-    world.made.install("alice", values={"lite": {**settings["lite"], "jobs": {"runId": "rotated"}}})
+    for name, value in rotated.items():
+        (tmp_path / name).write_text(value)
+    shell(world.made, tmp_path, "alice", ROTATE_KEYS, SECRET="alice-oss")
     assert wait_until_done(world)["updated"] == 1
     assert source_info(world)["access_key_secret"] == rotated["access_key_secret"]
     assert messages.passed(world.made.test("alice"), messages.DATA_SOURCE)

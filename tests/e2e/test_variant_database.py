@@ -12,7 +12,8 @@ import pytest
 from testbed.demo.demo import Demo
 from testbed.servers import databases
 from testbed.servers.databases import MARIADB, POSTGRES, Server
-from tests.e2e import datastores, messages
+from tests.e2e import datastores, guide, messages
+from tests.e2e.backups import shell
 from tests.e2e.datastores import Master, wait_until_ready
 from tests.e2e.messages import Message, wait_for_message
 from tests.e2e.plugin import kuscia
@@ -212,21 +213,21 @@ def restrict(master: Master) -> str:
 
 
 @pytest.mark.long
-def test_new_pod_uses_a_changed_password(master: Master, kind: Kind) -> None:
-    """A restarted container still uses the old password, and the server rejects it."""
+def test_new_pod_uses_a_changed_password(master: Master, kind: Kind, tmp_path: Path) -> None:
+    """A restarted container still uses the old password, and the server rejects it. See docs/rotation.md."""
     made = master.made
     create_user_and_database(master)
     made.install("master")
     before = master.kept()
     changed = replace(master, password=databases.random_password())
     changed.make_user()
-    changed.set_secret(changed.password)
     made.exec("master", "sh", "-c", "kill 1")
     words = kind.kuscia_login_failed
     eventually(lambda: words in made.log("master", "master"), PREPARE_SECONDS, f"Kuscia logs {words!r}")
 
-    made.kubectl.run("rollout", "restart", "deployment/kuscia-master", "-n", made.namespace("master"))
-    wait_until_ready(made)
+    (tmp_path / "password").write_text(changed.password)
+    (rotate,) = guide.commands("rotation.md", "Password of the database")
+    shell(made, tmp_path, "master", rotate, SECRET=changed.secret_name)
     assert changed.kept().items() >= before.items()
     assert "Succeeded" in made.test()
 

@@ -1,0 +1,77 @@
+"""The commands of docs/move.md: another datastore, another namespace."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.demo.demo import Demo
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import uninstall
+from testbed.servers import databases
+from testbed.servers.databases import MARIADB
+from tests.e2e import datastores, guide, messages, parties
+from tests.e2e.backups import shell, step_log
+from tests.e2e.waiting import RECONNECT_SECONDS, eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+
+DOCUMENT = "move.md"
+DATASTORE, REGISTER = guide.commands(DOCUMENT, "From SQLite to MySQL or PostgreSQL")
+SAVE, INSTALL, ADMIT = guide.commands(DOCUMENT, "To another namespace")
+SERVER = replace(MARIADB, namespace="v-move-mariadb")
+
+
+def test_moves_the_state_from_sqlite_to_a_database(
+    demo: Demo, images: Path, image_refs: dict[str, str], tmp_path: Path
+) -> None:
+    with datastores.running(demo, SERVER), parties.three(demo, images, image_refs, "move-state") as made:
+        parties.install(made)
+        kept = parties.state(made)
+        password = databases.random_password()
+        databases.set_password(demo.kubectl, SERVER, "kuscia", password)
+        databases.create_database(demo.kubectl, SERVER, "kuscia", "kuscia")
+        made.secret(made.namespace("master"), "kuscia-mysql", {"password": password})
+        store = {"type": "mysql", "host": SERVER.host, "database": "kuscia", "user": "kuscia",
+                 "existingSecret": "kuscia-mysql"}  # fmt: skip
+        (tmp_path / "datastore.yaml").write_text(yaml.safe_dump({"master": {"datastore": store}}))
+        shell(made, tmp_path, "master", DATASTORE)
+        assert messages.actions(step_log(made, "master", "register"))
+        with ThreadPoolExecutor(len(parties.LITES)) as pool:
+            for done in [pool.submit(shell, made, tmp_path, party, REGISTER) for party in parties.LITES]:
+                done.result()
+        eventually(lambda: all(parties.versions(made).values()), RECONNECT_SECONDS, "both lites reconnect")
+        assert databases.sql(demo.kubectl, SERVER, "SELECT COUNT(*) > 0 FROM kine", "kuscia") == "1"
+        made.kubectl.run("get", "pvc", "kuscia-master-data", "-n", made.namespace("master"))
+        assert messages.passed(made.test(), messages.EXAMPLE_JOB)
+        certificates = dict.fromkeys(parties.LITES)
+        assert {**parties.state(made), **certificates} == {**kept, **certificates}
+
+
+def test_moves_a_lite_to_another_namespace(
+    demo: Demo, images: Path, image_refs: dict[str, str], tmp_path: Path
+) -> None:
+    with parties.three(demo, images, image_refs, "move") as made:
+        parties.install(made)
+        key, old = made.key("alice"), made.release("alice")
+        moved = replace(old, namespace="v-move-new")
+        uninstall(made.kubectl, moved)
+        try:
+            variables = {"NEW": moved.namespace, "MASTER": made.namespace("master"), "DOMAIN": "alice"}
+            shell(made, tmp_path, "alice", SAVE, INSTALL, ADMIT, OWN="secret/alice-oss", **variables)
+            eventually(lambda: all(parties.versions(made).values()), RECONNECT_SECONDS, "alice reconnects")
+            host = f"kuscia-lite-alice.{moved.namespace}.svc.cluster.local"
+            assert made.route("bob", "alice")["endpoint"]["host"] == host
+            with kusciaapi(made.kubectl, moved) as api:
+                # The token of this API is derived from the key.
+                assert api.call("domain/query", {"domain_id": "alice"})["cert"]
+            secret = made.kubectl.get("secret", "kuscia-lite-alice-domain-key", "-n", moved.namespace)
+            assert secret["data"]["domain.key"]
+            assert key.private_numbers()
+            made.kubectl.run("delete", "namespace", old.namespace, "--wait", timeout=300)
+            assert messages.passed(made.test("master"), messages.EXAMPLE_JOB)
+            made.kubectl.helm("test", "kuscia", "-n", moved.namespace, "--timeout", "5m")
+        finally:
+            uninstall(made.kubectl, moved)
