@@ -13,7 +13,7 @@ from tests.docs.error_pages import rows
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 # Files of the reader, which these pages describe but do not show.
-READERS_OWN = {"<values of the master>", "$NAME.values.yaml", "$DOMAIN.yaml"}
+READERS_OWN = {"<values of the master>", "$NAME.values.yaml", "$DOMAIN.yaml", "values.yaml"}
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
 
 
