@@ -61,9 +61,13 @@ def _template() -> str:
     places = table()
     parts = [f"{{{{/* {GENERATED} The rules by name, and what is checked at each place in the values. */}}}}"]
     parts.append(_define("kuscia.valueRules", rules()))
-    for name in ("global", "master", "lite"):
-        parts.append(_define(f"kuscia.values.{name}", {p: c for p, c in places.items() if p.split(".")[0] == name}))
-    parts.append(_define("kuscia.values.keys", {path: {} for path in places if "." not in path}))
+    tables: dict[str, Node] = {"root": {}, "master": {}, "lite": {}}
+    for place, checks in places.items():
+        first = place.split(".")[0]
+        if place == first:
+            tables["root"][place] = checks
+        tables[first if first in tables else "root"][place] = checks
+    parts += [_define(f"kuscia.values.{name}", entries) for name, entries in tables.items()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -42,21 +42,15 @@ Raise it when one of them changes.
 {{- include "kuscia.image" (dict "ctx" .ctx "image" (mergeOverwrite (dict) $image (dict "tag" $tag))) -}}
 {{- end -}}
 
-{{/* The imagePullSecrets of a pod, or empty. Takes the context of the component. */}}
+{{/*
+The imagePullSecrets of a pod, or empty. Entries of the values are names or mappings with the key `name`. Takes the context of
+the component.
+*/}}
 {{- define "kuscia.pullSecrets" -}}
 {{- $secrets := .Values.global.kuscia.imagePullSecrets | default .Values.global.imagePullSecrets -}}
-{{- range include "kuscia.pullSecretNames" $secrets | fromJsonArray }}
-- name: {{ . | quote }}
+{{- range $secrets }}
+- name: {{ ternary (get (ternary . dict (kindIs "map" .)) "name") . (kindIs "map" .) | quote }}
 {{- end -}}
-{{- end -}}
-
-{{/* The names in a list of pull secrets, as JSON. Entries are names or mappings with the key `name`. */}}
-{{- define "kuscia.pullSecretNames" -}}
-{{- $names := list -}}
-{{- range . -}}
-{{- $names = append $names (ternary (get (ternary . dict (kindIs "map" .)) "name") . (kindIs "map" .)) -}}
-{{- end -}}
-{{- toJson $names -}}
 {{- end -}}
 
 {{/*

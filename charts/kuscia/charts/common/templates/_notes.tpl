@@ -1,99 +1,4 @@
-{{/* The notes of one component, and its warnings, one per line. Both take the context of the component. */}}
-
-{{- define "kuscia.notes" -}}
-{{- $name := include "kuscia.fullname" . -}}
-{{- $ns := .Release.Namespace -}}
-{{ .Chart.Name }} domain {{ .Values.domainId }}
-  gateway    {{ include "kuscia.gateway" . }}
-  KusciaAPI  {{ printf "%s://%s:8082" (include "kuscia.apiScheme" .) (include "kuscia.host" .) }} ({{ include "kuscia.apiProtocol" . }})
-{{- range include "kuscia.publicEndpoints" . | trim | splitList "\n" }}
-{{- with . }}
-  outside    {{ . }}
-{{- end }}
-{{- end }}
-{{- include (printf "kuscia.notes.%s" .Chart.Name) . }}
-{{- if .Values.service.external.enabled }}
-
-  Find the external address of the gateway:
-    kubectl -n {{ .Release.Namespace }} get service {{ include "kuscia.fullname" . }}-external
-    {{- if eq .Values.service.external.type "NodePort" }}
-    kubectl get nodes -o wide
-    {{- end }}
-{{- end }}
-
-  Wait until the pod is ready, and show the reason if it is not:
-    kubectl -n {{ $ns }} rollout status deployment/{{ $name }} --timeout 15m
-    kubectl -n {{ $ns }} logs deployment/{{ $name }} -c prepare
-    kubectl -n {{ $ns }} logs deployment/{{ $name }} -c {{ .Chart.Name }} --tail 50
-  Show the result of the steps:
-    kubectl -n {{ $ns }} get jobs -l app.kubernetes.io/instance={{ .Release.Name }}
-    kubectl -n {{ $ns }} logs -l app.kubernetes.io/component={{ ternary "register" "data" (eq .Chart.Name "master") }} --tail 20
-  Show the state of the domain (requires bin/kubectl-kuscia of the chart's repository on the PATH; for the commands without it,
-  see docs/operations.md there):
-    kubectl kuscia status -n {{ $ns }}
-    kubectl kuscia doctor -n {{ $ns }}
-    {{- if eq .Chart.Name "master" }}
-    kubectl kuscia invite DOMAIN -n {{ $ns }}
-    {{- else }}
-    kubectl kuscia logs JOB --follow -n {{ $ns }}
-    {{- end }}
-  {{- if .Release.IsUpgrade }}
-  Objects in Kuscia that left the values are kept, and status lists them. To delete them:
-    helm upgrade {{ .Release.Name }} ./charts/kuscia -n {{ $ns }} --reuse-values --set {{ ternary "master.prune.domains=true,master.prune.routes=true,master.prune.appImages=true" "lite.data.prune=true" (eq .Chart.Name "master") }}
-  {{- end }}
-  An uninstall keeps these objects, and the next install reuses them. To delete the domain permanently:
-    kubectl -n {{ $ns }} delete secret/{{ $name }}-domain-key configmap/{{ $name }}-domain-cert configmap/{{ $name }}-ledger --ignore-not-found
-    kubectl -n {{ $ns }} delete jobs,pods -l app.kubernetes.io/instance={{ .Release.Name }},kuscia-chart/domain={{ .Values.domainId }}
-    {{- if include "kuscia.ownsClaim" . }}
-    kubectl -n {{ $ns }} delete pvc/{{ include "kuscia.claimName" . }} --ignore-not-found
-    {{- end }}
-    {{- if and (eq .Chart.Name "lite") (eq .Values.runtime "runk") }}
-  An uninstall during a job leaves engine pods behind. To delete them:
-    {{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} delete pods,configmaps,secrets -l kuscia.secretflow/namespace={{ .Values.domainId }}
-    {{- end }}
-{{- end -}}
-
-{{/* The kubectl command for the cluster where engine pods run. */}}
-{{- define "kuscia.enginesCluster" -}}
-kubectl{{ if include "lite.hasKubeconfig" . }} --kubeconfig <file from Secret {{ .Values.runk.kubeconfigSecret }}>{{ end }}
-{{- end -}}
-
-{{- define "kuscia.notes.master" }}
-  state      {{ .Values.datastore.type }}
-{{- if ne .Values.datastore.type "sqlite" }}, database {{ .Values.datastore.database }} at {{ .Values.datastore.host }}{{ end }}
-{{- if .Release.IsUpgrade }} (another datastore than before is a new, empty cluster){{ end }}
-  admits     {{ keys .Values.domains | sortAlpha | join ", " | default "no domain yet (master.domains)" }}
-{{- with include "kuscia.publicEndpoints" . | trim }}
-
-  A partner in another cluster sets lite.master.endpoint to the address above. To admit it, set master.domains.<id>.cert to
-  the certificate that it sends you, or send it its deploy token:
-    kubectl -n {{ $.Release.Namespace }} get secret {{ include "kuscia.tokenSecretName" (dict "master" (include "kuscia.fullname" $) "domain" "<id>") }} -o jsonpath='{.data.token}' | base64 -d
-{{- end }}
-{{- end -}}
-
-{{- define "kuscia.notes.lite" }}
-  master     {{ .Values.master.endpoint }}{{ if and (hasPrefix "https://" (toString .Values.master.endpoint)) (not (include "lite.rule.caBundle" . | trim)) }} (certificate not verified; see lite.master.caBundle){{ end }}
-  runtime    {{ .Values.runtime }}
-{{- if eq .Values.runtime "runk" }}, engine pods in {{ .Values.runk.namespace | default .Release.Namespace }}{{ end }}
-{{- $secrets := list }}
-{{- range include "lite.enginePullSecrets" . | fromJsonArray }}
-{{- $secrets = append $secrets (dict "name" .) }}
-{{- end }}
-{{- if and $secrets (eq .Values.runtime "runk") }}
-
-  Engine pods take their pull secrets from the default ServiceAccount of their namespace. Create the Secrets there, then run once:
-    {{ include "kuscia.enginesCluster" . }} -n {{ include "lite.engineNamespace" . }} patch serviceaccount default -p '{{ dict "imagePullSecrets" $secrets | toJson }}'
-{{- end }}
-{{- if not (or .Values.master.namespace .Values.master.tokenSecret) }}
-
-  This domain is admitted by its certificate. The operator of the master sets master.domains.{{ .Values.domainId }}.cert to the output of:
-    kubectl -n {{ .Release.Namespace }} get configmap {{ include "kuscia.fullname" . }}-domain-cert -o jsonpath='{.data.domain\.crt}'
-{{- end }}
-{{- if include "kuscia.publicEndpoints" . | trim }}
-
-  Lites in other clusters reach this one at the address above. The operator of the master sets master.domains.{{ .Values.domainId }}.endpoint to it.
-{{- end }}
-{{- end -}}
+{{/* The warnings of NOTES. */}}
 
 {{/* One line of NOTES about a risk or a likely mistake: {id, path, text}. IDs are stable, as those of errors are. */}}
 {{- define "kuscia.warning" }}
@@ -122,11 +27,11 @@ WARNING [{{ .id }}] {{ .path }}: {{ .text }}
   "text" "no client can reach port 8083; add the pods of your clients") }}
 {{- end }}
 {{- end }}
-{{- if and .Values.ingress.enabled (ne .Values.ingress.path "/") (not (include "kuscia.usesIngressNginx" .)) }}
+{{- if and .Values.ingress.enabled (ne .Values.ingress.path "/") (not (contains "nginx.ingress.kubernetes.io/" (keys (.Values.ingress.annotations | default dict) | join " "))) }}
 {{- include "kuscia.warning" (dict "id" "ingress-path-not-stripped" "path" (printf "%s.ingress.path" $component)
   "text" (printf "the ingress controller must strip %s before forwarding; configure it to do so" .Values.ingress.path)) }}
 {{- end }}
-{{- $known := include (printf "%s.knownConfig" $component) . | fromYamlArray }}
+{{- $known := (include (printf "%s.configKeys" $component) . | fromYaml).known }}
 {{- range $key := keys (.Values.extraConfig | default dict) | sortAlpha }}
 {{- if not (has $key $known) }}
 {{- include "kuscia.warning" (dict "id" "unknown-config-key" "path" (printf "%s.extraConfig.%s" $component $key)

@@ -1,12 +1,13 @@
 {{/*
 The pod template of a step:
-{ctx, step, args, restartPolicy, configMaps?, config?, volumes?, volumeMounts?, groups?, podAffinity?}.
+{ctx, step, args, restartPolicy, configMaps?, config?, volumes?, volumeMounts?, groups?, sameNode?}.
 `args` is the list of arguments of kuscia-hooks, `configMaps` lists the ConfigMaps <fullname>-<name> with its configuration
 files, `config` is a text of what decides its work in them, `volumes` and `volumeMounts` are further ones as YAML text, `groups`
-is a list of supplemental groups. `jobs` overrides the scheduling of the component, and `podAffinity` overrides both.
+is a list of supplemental groups. `jobs` overrides the scheduling of the component. With `sameNode`, the pod runs next to that of
+the component, whose volume it mounts: most volumes can be mounted on one node at a time.
 */}}
 {{- define "kuscia.stepPod" -}}
-{{- include "kuscia.args" (list "kuscia.stepPod" "ctx step args restartPolicy configMaps? config? volumes? volumeMounts? groups? podAffinity?" .) -}}
+{{- include "kuscia.args" (list "kuscia.stepPod" "ctx step args restartPolicy configMaps? config? volumes? volumeMounts? groups? sameNode?" .) -}}
 {{- $values := .ctx.Values -}}
 {{- $jobs := $values.jobs -}}
 {{- $own := get $jobs .step | default dict -}}
@@ -16,11 +17,15 @@ is a list of supplemental groups. `jobs` overrides the scheduling of the compone
 {{- with .config -}}
 {{- $_ := set $annotations "checksum/config" (sha256sum .) -}}
 {{- end -}}
+{{- /* It meets Pod Security "restricted"; the UID and GID are those of the Kuscia user. null in the values removes a key. */ -}}
 {{- $security := dict
   "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000 "fsGroup" 1000
   "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- with .groups -}}
 {{- $_ := set $security "supplementalGroups" . -}}
+{{- end -}}
+{{- range $key, $value := $jobs.podSecurityContext | default dict -}}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $security $key }}{{ else }}{{ $_ := set $security $key $value }}{{ end -}}
 {{- end -}}
 metadata:
   labels:
@@ -33,15 +38,17 @@ spec:
   enableServiceLinks: false
   restartPolicy: {{ .restartPolicy }}
   securityContext:
-    {{- include "kuscia.keysReplaced" (dict "base" $security "by" $jobs.podSecurityContext) | nindent 4 }}
+    {{- toYaml $security | nindent 4 }}
   {{- with include "kuscia.pullSecrets" .ctx }}
   imagePullSecrets:
     {{- . | nindent 4 }}
   {{- end }}
   {{- range $key := list "nodeSelector" "tolerations" "affinity" }}
   {{- $value := get $jobs $key | default (get $values $key) }}
-  {{- if and $.podAffinity (eq $key "affinity") }}
-  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) (dict "podAffinity" $.podAffinity) }}
+  {{- if and $.sameNode (eq $key "affinity") }}
+  {{- $pod := dict "labelSelector" (dict "matchLabels" (include "kuscia.selectorLabels" $.ctx | fromYaml)) "topologyKey" "kubernetes.io/hostname" }}
+  {{- $beside := dict "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $pod)) }}
+  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) $beside }}
   {{- end }}
   {{- with $value }}
   {{ $key }}:
@@ -120,7 +127,9 @@ can write to a volume of any owner.
   "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true
   "runAsNonRoot" true "runAsUser" 1000 "runAsGroup" 1000
   "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
-{{- $security = include "kuscia.keysReplaced" (dict "base" $security "by" $values.jobs.securityContext) | fromYaml -}}
+{{- range $key, $value := $values.jobs.securityContext | default dict -}}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $security $key }}{{ else }}{{ $_ := set $security $key $value }}{{ end -}}
+{{- end -}}
 {{- if .root -}}
 {{- $security = mergeOverwrite $security (dict
   "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0

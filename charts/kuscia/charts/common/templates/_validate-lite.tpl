@@ -3,43 +3,28 @@
 {{- $values := .Values -}}
 {{- include "kuscia.validate.endpoint" (dict
   "ctx" . "path" "lite.master.endpoint" "value" $values.master.endpoint
-  "example" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080") }}
-{{- include "kuscia.validate.otherGateway" (dict "path" "lite.master.endpoint" "value" $values.master.endpoint
-  "own" (include "kuscia.host" .) "rule" "must be the gateway of the master, not of this lite"
+  "own" (include "kuscia.host" .) "ownRule" "must be the gateway of the master, not of this lite"
   "example" "lite.master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080") }}
 {{- if eq $values.runtime "runc" }}
-{{- include "kuscia.validate.runc" $values }}
-{{- else if eq $values.runtime "runk" }}
-{{- include "kuscia.validate.runk" $values }}
-{{- end }}
-{{- include "kuscia.validate.data" (set (omit $values) "ctx" .) }}
-{{- end -}}
-
-{{- define "kuscia.validate.runc" -}}
-{{- if not .runc.privileged }}
-{{- include "kuscia.error" (dict "id" "runc-requires-privileged" "path" "lite.runc.privileged" "value" (toRawJson .runc.privileged)
+{{- if not $values.runc.privileged }}
+{{- include "kuscia.error" (dict "id" "runc-requires-privileged" "path" "lite.runc.privileged" "value" (toRawJson $values.runc.privileged)
   "rule" "must be true for runtime runc, which requires a privileged container; runk and runp do not"
   "example" "lite.runc.privileged: true") }}
 {{- end }}
-{{- if .rootless }}
+{{- if $values.rootless }}
 {{- include "kuscia.error" (dict "id" "runc-requires-root" "path" "lite.rootless" "value" "true"
   "rule" "must be false for runtime runc, which starts containers as root; runk and runp can run rootless"
   "example" "lite.runtime: runk") }}
 {{- end }}
-{{- end -}}
-
-{{/*
-What RunK requires, and what it adds to engine pods. RunK cannot measure a capacity itself (Kuscia facts 0.19). Kuscia
-would reject or drop an invalid value late, without a reason.
-*/}}
-{{- define "kuscia.validate.runk" -}}
-{{- $config := get (.extraConfig | default dict) "runk" -}}
+{{- else if eq $values.runtime "runk" }}
+{{- /* RunK cannot measure a capacity itself (Kuscia facts 0.19), and would drop an invalid value late, without a reason. */}}
+{{- $config := get ($values.extraConfig | default dict) "runk" }}
 {{- if not (kindIs "map" ($config | default dict)) }}
 {{- include "kuscia.error" (dict "id" "not-a-mapping" "path" "lite.extraConfig.runk" "value" (toRawJson $config)
   "rule" "must be a mapping" "example" "lite.extraConfig.runk: {logMaxSize: 512Mi}") }}
 {{- end }}
 {{- range $key, $amount := dict "cpu" "\"4\"" "memory" "8Gi" "storage" "100Gi" }}
-{{- $value := get ($.capacity | default dict) $key }}
+{{- $value := get ($values.capacity | default dict) $key }}
 {{- if or (kindIs "invalid" $value) (eq (toString $value) "") }}
 {{- include "kuscia.error" (dict "id" "runk-requires-capacity" "path" (printf "lite.capacity.%s" $key) "value" ($value | default nil | toRawJson)
   "rule" "must be set for runtime runk, which requires cpu, memory and storage"
@@ -47,7 +32,7 @@ would reject or drop an invalid value late, without a reason.
 {{- end }}
 {{- end }}
 {{- range $kind := list "podLabels" "podAnnotations" }}
-{{- range $key, $value := get $.runk $kind }}
+{{- range $key, $value := get $values.runk $kind }}
 {{- if hasPrefix "kuscia.secretflow/" $key }}
 {{- include "kuscia.error" (dict "id" "reserved-engine-pod-key" "path" (printf "lite.runk.%s.%s" $kind $key) "value" (toRawJson $value)
   "rule" "must not start with kuscia.secretflow/, the prefix of the keys that Kuscia sets on engine pods"
@@ -55,19 +40,23 @@ would reject or drop an invalid value late, without a reason.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $key, $value := .runk.affinity }}
+{{- range $key, $value := $values.runk.affinity }}
 {{- if not (and (has $key (list "nodeAffinity" "podAffinity" "podAntiAffinity")) (kindIs "map" $value)) }}
 {{- include "kuscia.error" (dict "id" "invalid-affinity" "path" (printf "lite.runk.affinity.%s" $key) "value" (toRawJson $value)
   "rule" "must be a mapping named nodeAffinity, podAffinity or podAntiAffinity; Kuscia drops everything else"
   "example" "lite.runk.affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: pool, operator: In, values: [engines]}]}]}}}") }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- include "kuscia.validate.data" . }}
+{{- if or $values.data.tables $values.data.prune }}
+{{- include "kuscia.validate.dataSource" . }}
+{{- end }}
 {{- end -}}
 
-{{/* lite.data. Takes the values of the lite, and its context as `ctx`. */}}
+{{/* The tables and grants of lite.data. Takes the context of the lite. */}}
 {{- define "kuscia.validate.data" -}}
-{{- $data := .data -}}
-{{- $source := $data.source | default dict -}}
+{{- $data := .Values.data -}}
 {{- $ids := list -}}
 {{- $uris := list -}}
 {{- range $i, $table := $data.tables }}
@@ -81,9 +70,12 @@ would reject or drop an invalid value late, without a reason.
 {{- include "kuscia.error" (dict "id" "invalid-relative-uri" "path" (printf "%s.relativeUri" $path) "value" (toRawJson $table.relativeUri)
   "rule" "must be a path in the data source without '..'" "example" (printf "%s.relativeUri: tables/alice.csv" $path)) }}
 {{- end }}
-{{- include "kuscia.validate.columns" (dict "path" $path "table" $table) }}
-{{- include "kuscia.validate.content" (dict "path" $path "table" $table) }}
-{{- if include "kuscia.contentKeys" $table | fromJsonArray }}
+{{- $given := list }}
+{{- range $key := list "example" "url" "claim" }}
+{{- if get $table $key }}{{ $given = append $given $key }}{{ end }}
+{{- end }}
+{{- include "kuscia.validate.table" (dict "path" $path "table" $table "given" $given) }}
+{{- if $given }}
 {{- $uri := clean (printf "/%v" $table.relativeUri) }}
 {{- if has $uri $uris }}
 {{- include "kuscia.error" (dict "id" "duplicate-relative-uri" "path" (printf "%s.relativeUri" $path) "value" (toRawJson $table.relativeUri)
@@ -109,27 +101,18 @@ would reject or drop an invalid value late, without a reason.
 {{- include "kuscia.error" (dict "id" "unknown-table" "path" (printf "%s.table" $path) "value" (toRawJson $grant.table)
   "rule" "must be the ID of a table in lite.data.tables" "example" $example) }}
 {{- end }}
-{{- if eq (toString $grant.domain) (toString $.domainId) }}
+{{- if eq (toString $grant.domain) (toString $.Values.domainId) }}
 {{- include "kuscia.error" (dict "id" "grant-to-own-domain" "path" (printf "%s.domain" $path) "value" (toRawJson $grant.domain)
   "rule" "must be a different domain; this domain can use its own tables without a grant" "example" $example) }}
 {{- end }}
 {{- end }}
-{{- if or $data.tables $data.prune }}
-{{- include "kuscia.validate.dataSource" (dict "ctx" .ctx "source" $source "runtime" .runtime "mounts" .extraVolumeMounts "tables" $data.tables) }}
-{{- end }}
 {{- end -}}
 
-{{/* The keys of a table that say where its content comes from, as JSON. */}}
-{{- define "kuscia.contentKeys" -}}
-{{- $given := list -}}
-{{- range $key := list "example" "url" "claim" -}}
-{{- if get $ $key -}}{{- $given = append $given $key -}}{{- end -}}
-{{- end -}}
-{{- toJson $given -}}
-{{- end -}}
-
-{{/* The columns of a table: {path, table}. */}}
-{{- define "kuscia.validate.columns" -}}
+{{/*
+The columns of a table, and where its content comes from: {path, table, given}; `given` are the keys that name the content. The
+message does not repeat the secrets in a URL.
+*/}}
+{{- define "kuscia.validate.table" -}}
 {{- $table := .table -}}
 {{- $path := .path -}}
 {{- $types := $table.columnTypes | default dict -}}
@@ -154,15 +137,8 @@ would reject or drop an invalid value late, without a reason.
   "rule" "must not be set unless relativeUri ends in .csv, since only a CSV file has a header; use columns"
   "example" (printf "%s.columns: [{name: id1, type: str}]" $path)) }}
 {{- end }}
-{{- end -}}
-
-{{/* Where the content of a table comes from: {path, table}. The message does not repeat the secrets in a URL. */}}
-{{- define "kuscia.validate.content" -}}
-{{- $table := .table -}}
-{{- $path := .path -}}
-{{- $given := include "kuscia.contentKeys" $table | fromJsonArray -}}
-{{- if gt (len $given) 1 }}
-{{- include "kuscia.error" (dict "id" "several-content-sources" "path" $path "value" (toRawJson $given)
+{{- if gt (len .given) 1 }}
+{{- include "kuscia.error" (dict "id" "several-content-sources" "path" $path "value" (toRawJson .given)
   "rule" "must have at most one of example, url and claim"
   "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
 {{- end }}
@@ -202,97 +178,79 @@ would reject or drop an invalid value late, without a reason.
 {{- end }}
 {{- end -}}
 
-{{/* lite.data.source: {source, runtime, mounts, tables, ctx}. */}}
+{{/* lite.data.source. Takes the context of the lite. */}}
 {{- define "kuscia.validate.dataSource" -}}
-{{- $source := .source -}}
+{{- $source := .Values.data.source | default dict -}}
+{{- $unused := list -}}
 {{- include "kuscia.validate.given" (dict "path" "lite.data.source.id" "value" $source.id
   "rule" "must be set when there are tables" "example" "lite.data.source.id: default-data-source") }}
 {{- include "kuscia.validate.given" (dict "path" "lite.data.source.type" "value" $source.type
   "rule" "must be oss or localfs when there are tables" "example" "lite.data.source.type: oss") }}
 {{- if eq (toString $source.type) "oss" }}
-{{- include "kuscia.validate.bucket" (set (omit $source) "ctx" .ctx) }}
-{{- else if eq (toString $source.type) "localfs" }}
-{{- include "kuscia.validate.localPath" (dict "path" $source.path "mounts" .mounts) }}
-{{- include "kuscia.validate.unusedKeys" (dict "source" $source
-  "keys" (list "endpoint" "bucket" "prefix" "virtualhost" "version" "storageType" "createBucket" "credentialsSecret")) }}
-{{- range $i, $table := .tables }}
-{{- if $table.urlSecret }}
-{{- include "kuscia.error" (dict "id" "url-secret-with-localfs" "path" (printf "lite.data.tables[%d].urlSecret" $i) "value" (toRawJson $table.urlSecret)
-  "rule" "must not be set for a localfs data source; the init container that downloads the files cannot read this Secret"
-  "example" (printf "lite.data.tables[%d].claim: {name: alice-files, path: alice.csv}" $i)) }}
-{{- end }}
-{{- end }}
-{{- if eq (toString .runtime) "runk" }}
-{{- include "kuscia.error" (dict "id" "localfs-with-runk" "path" "lite.data.source.type" "value" (toRawJson $source.type)
-  "rule" "must be oss for runtime runk; engine pods cannot read the files of the lite" "example" "lite.data.source.type: oss") }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* A data source of type oss. Takes the data source, and the context of the lite as `ctx`. */}}
-{{- define "kuscia.validate.bucket" -}}
-{{- $example := "lite.data.source.endpoint: https://oss.example.com" -}}
+{{- $unused = list "path" }}
+{{- with $source }}
+{{- $example := "lite.data.source.endpoint: https://oss.example.com" }}
 {{- include "kuscia.validate.endpoint" (dict
-  "ctx" .ctx "path" "lite.data.source.endpoint" "value" .endpoint "form" "http(s)://host[:port]" "example" $example) }}
+  "ctx" $ "path" "lite.data.source.endpoint" "value" .endpoint "form" "http(s)://host[:port]" "example" $example) }}
 {{- if regexMatch "^https?://[^/]+/+[^/]" (toString .endpoint) }}
 {{- include "kuscia.error" (dict "id" "store-endpoint-with-path" "path" "lite.data.source.endpoint" "value" (toRawJson .endpoint)
   "rule" "must not have a path; set bucket and prefix instead" "example" $example) }}
 {{- end }}
-{{- include "kuscia.validate.addressing" (dict "endpoint" (toString .endpoint) "bucket" (toString .bucket) "virtualhost" (.virtualhost | default false)) }}
+{{- /* Whether the bucket is part of the host name or of the path; the steps and the engines must use the same style. These
+providers reject the path style: Alibaba Cloud, Tencent Cloud, Huawei Cloud, Volcengine. */}}
+{{- $host := regexReplaceAll "^https?://" (toString .endpoint) "" | splitList "/" | first | splitList ":" | first | lower }}
+{{- $providers := "(^|\\.)(aliyuncs\\.com|myqcloud\\.com|myhuaweicloud\\.(com|eu)|volces\\.com)$" }}
+{{- if and (not .virtualhost) (regexMatch $providers $host) }}
+{{- include "kuscia.error" (dict "id" "store-requires-virtualhost" "path" "lite.data.source.virtualhost" "value" "false"
+  "rule" (printf "must be true for %s, which rejects requests with the bucket in the path" $host) "example" "lite.data.source.virtualhost: true") }}
+{{- else if and .virtualhost (or (regexMatch "^[0-9.]+$" $host) (contains "." (toString .bucket))) }}
+{{- include "kuscia.error" (dict "id" "virtualhost-not-possible" "path" "lite.data.source.virtualhost" "value" "true"
+  "rule" "must be false for an IP address and for a bucket with dots in its name, since no host name or certificate fits"
+  "example" "lite.data.source.virtualhost: false") }}
+{{- end }}
 {{- include "kuscia.validate.given" (dict "path" "lite.data.source.bucket" "value" .bucket
   "rule" "must be set for an oss data source" "example" "lite.data.source.bucket: alice") }}
 {{- include "kuscia.validate.given" (dict
   "path" "lite.data.source.credentialsSecret.name" "value" (get (.credentialsSecret | default dict) "name")
   "rule" "must be set to a Secret of this namespace with the access key" "example" "lite.data.source.credentialsSecret: {name: alice-oss}") }}
-{{- include "kuscia.validate.unusedKeys" (dict "source" . "keys" (list "path")) }}
-{{- end -}}
-
-{{/*
-Whether the bucket is part of the host name or of the path; the steps and the engines must use the same style: {endpoint,
-bucket, virtualhost}. These providers reject the path style: Alibaba Cloud, Tencent Cloud, Huawei Cloud, Volcengine.
-*/}}
-{{- define "kuscia.validate.addressing" -}}
-{{- $host := regexReplaceAll "^https?://" .endpoint "" | splitList "/" | first | splitList ":" | first | lower -}}
-{{- $providers := "(^|\\.)(aliyuncs\\.com|myqcloud\\.com|myhuaweicloud\\.(com|eu)|volces\\.com)$" -}}
-{{- if and (not .virtualhost) (regexMatch $providers $host) }}
-{{- include "kuscia.error" (dict "id" "store-requires-virtualhost" "path" "lite.data.source.virtualhost" "value" "false"
-  "rule" (printf "must be true for %s, which rejects requests with the bucket in the path" $host) "example" "lite.data.source.virtualhost: true") }}
-{{- else if and .virtualhost (or (regexMatch "^[0-9.]+$" $host) (contains "." .bucket)) }}
-{{- include "kuscia.error" (dict "id" "virtualhost-not-possible" "path" "lite.data.source.virtualhost" "value" "true"
-  "rule" "must be false for an IP address and for a bucket with dots in its name, since no host name or certificate fits"
-  "example" "lite.data.source.virtualhost: false") }}
 {{- end }}
-{{- end -}}
-
-{{/* Keys of the other type of data source, which an earlier values file may have set: {source, keys}. */}}
-{{- define "kuscia.validate.unusedKeys" -}}
-{{- $source := .source -}}
-{{- range .keys }}
-{{- if and (hasKey $source .) (not (kindIs "invalid" (get $source .))) }}
-{{- include "kuscia.error" (dict "id" "unused-data-source-key" "path" (printf "lite.data.source.%s" .) "value" (toRawJson (get $source .))
-  "rule" (printf "must not be set for a data source of type %s" $source.type) "example" (printf "lite.data.source.%s: null" .)) }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* The path of a localfs data source: {path, mounts}. */}}
-{{- define "kuscia.validate.localPath" -}}
-{{- $path := .path -}}
-{{- $example := "lite.data.source.path: /home/kuscia/var/storage/data" -}}
+{{- else if eq (toString $source.type) "localfs" }}
+{{- $path := $source.path }}
+{{- $example := "lite.data.source.path: /home/kuscia/var/storage/data" }}
 {{- include "kuscia.validate.given" (dict "path" "lite.data.source.path" "value" $path
   "rule" "must be set for a localfs data source" "example" $example) }}
 {{- if $path }}
-{{- $volumes := list "/home/kuscia/var/storage" -}}
-{{- range .mounts }}
+{{- $volumes := list "/home/kuscia/var/storage" }}
+{{- range .Values.extraVolumeMounts }}
 {{- $volumes = append $volumes (trimSuffix "/" .mountPath) }}
 {{- end }}
-{{- $on := false -}}
+{{- $on := false }}
 {{- range $volumes }}
 {{- $on = or $on (hasPrefix (printf "%s/" .) (printf "%s/" $path)) }}
 {{- end }}
 {{- if or (not $on) (has ".." (splitList "/" $path)) }}
 {{- include "kuscia.error" (dict "id" "path-not-on-volume" "path" "lite.data.source.path" "value" (toRawJson $path)
   "rule" (printf "must be under a mounted volume (%s)" (join " or " $volumes)) "example" $example) }}
+{{- end }}
+{{- end }}
+{{- $unused = list "endpoint" "bucket" "prefix" "virtualhost" "version" "storageType" "createBucket" "credentialsSecret" }}
+{{- range $i, $table := .Values.data.tables }}
+{{- if $table.urlSecret }}
+{{- include "kuscia.error" (dict "id" "url-secret-with-localfs" "path" (printf "lite.data.tables[%d].urlSecret" $i) "value" (toRawJson $table.urlSecret)
+  "rule" "must not be set for a localfs data source; the init container that downloads the files cannot read this Secret"
+  "example" (printf "lite.data.tables[%d].claim: {name: alice-files, path: alice.csv}" $i)) }}
+{{- end }}
+{{- end }}
+{{- if eq (toString .Values.runtime) "runk" }}
+{{- include "kuscia.error" (dict "id" "localfs-with-runk" "path" "lite.data.source.type" "value" (toRawJson $source.type)
+  "rule" "must be oss for runtime runk; engine pods cannot read the files of the lite" "example" "lite.data.source.type: oss") }}
+{{- end }}
+{{- end }}
+{{- /* Keys of the other type of data source, which an earlier values file may have set. */}}
+{{- range $unused }}
+{{- if and (hasKey $source .) (not (kindIs "invalid" (get $source .))) }}
+{{- include "kuscia.error" (dict "id" "unused-data-source-key" "path" (printf "lite.data.source.%s" .) "value" (toRawJson (get $source .))
+  "rule" (printf "must not be set for a data source of type %s" $source.type) "example" (printf "lite.data.source.%s: null" .)) }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -1,31 +1,28 @@
 {{/* The rules of the master. Takes its context. */}}
 {{- define "kuscia.validate.master" -}}
 {{- $values := .Values -}}
-{{- include "kuscia.validate.datastore" (set (omit $values.datastore) "ctx" .) }}
-{{- range $id, $domain := $values.domains }}
-{{- include "kuscia.validate.admission" (dict "ctx" $ "id" $id "domain" $domain) }}
-{{- end }}
-{{- include "kuscia.validate.routes" $values }}
-{{- include "kuscia.validate.routeNames" $values }}
-{{- range $name, $app := $values.appImages }}
-{{- range $i, $template := $app.deployTemplates }}
-{{- include "kuscia.validate.deployTemplate" (dict "path" (printf "master.appImages.%s.deployTemplates[%d]" $name $i) "template" $template "files" $app.configTemplates) }}
-{{- end }}
-{{- end }}
-{{- if $values.exampleJob.enabled }}
-{{- include "kuscia.validate.exampleJob" $values }}
-{{- end }}
-{{- end -}}
-
-{{/* master.datastore. Takes the datastore, and the context of the master as `ctx`. */}}
-{{- define "kuscia.validate.datastore" -}}
+{{- /* The database. */}}
+{{- with $values.datastore }}
+{{- $store := . }}
 {{- if has .type (list "mysql" "postgres") }}
-{{- include "kuscia.validate.host" (dict
-  "ctx" .ctx "port" "master.datastore.port" "path" "master.datastore.host" "value" .host "example" "master.datastore.host: mysql.db.svc.cluster.local") }}
+{{- $example := "master.datastore.host: mysql.db.svc.cluster.local" }}
+{{- $host := dict "path" "master.datastore.host" "value" (toRawJson .host) "example" $example }}
+{{- if not (and .host (kindIs "string" .host)) }}
+{{- include "kuscia.error" (merge (dict "id" "missing-value" "rule" "must be set to a host name") $host) }}
+{{- else if regexMatch "[@/()?=\\s]" .host }}
+{{- include "kuscia.error" (merge (dict "id" "host-is-an-address" "value" "(not shown)"
+  "rule" "must be a host name only, not a URL or DSN; the port is master.datastore.port, and user, password and database have separate values") $host) }}
+{{- else if regexMatch "^[^:]*:[0-9]*$" .host }}
+{{- include "kuscia.error" (merge (dict "id" "host-with-port" "rule" "must be a host name without a port; the port is master.datastore.port") $host) }}
+{{- else }}
+{{- with include "kuscia.hostProblem" (dict "host" .host "ctx" $) }}
+{{- include "kuscia.error" (merge (fromJson .) $host) }}
+{{- end }}
+{{- end }}
 {{- range $key, $example := dict "database" "kuscia" "user" "kuscia" "existingSecret" "my-database" }}
 {{- include "kuscia.validate.given" (dict
-  "path" (printf "master.datastore.%s" $key) "value" (get $ $key)
-  "rule" (printf "must be set for type %s%s" $.type (ternary ", to the Secret with the password" "" (eq $key "existingSecret")))
+  "path" (printf "master.datastore.%s" $key) "value" (get $store $key)
+  "rule" (printf "must be set for type %s%s" $store.type (ternary ", to the Secret with the password" "" (eq $key "existingSecret")))
   "example" (printf "master.datastore.%s: %s" $key $example)) }}
 {{- end }}
 {{- if and (eq .type "mysql") (contains ":" .user) }}
@@ -42,37 +39,79 @@
   "example" (printf "master.datastore.params.%s: %s" $tls.param (last $tls.known))) }}
 {{- end }}
 {{- end }}
-{{- end -}}
-
-{{/* An entry of master.domains: {id, domain, ctx}. */}}
-{{- define "kuscia.validate.admission" -}}
-{{- $path := printf "master.domains.%s" .id -}}
-{{- $example := printf "master.domains.alice.endpoint: https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080" -}}
-{{- if eq .id (toString .ctx.Values.domainId) }}
-{{- include "kuscia.error" (dict "id" "master-as-lite-domain" "path" $path "value" (toRawJson .id)
+{{- end }}
+{{- /* The domains. */}}
+{{- range $id, $domain := $values.domains }}
+{{- $path := printf "master.domains.%s" $id }}
+{{- $example := printf "master.domains.alice.endpoint: https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080" }}
+{{- if eq $id (toString $values.domainId) }}
+{{- include "kuscia.error" (dict "id" "master-as-lite-domain" "path" $path "value" (toRawJson $id)
   "rule" "must be a lite domain, not the domain of the master" "example" $example) }}
 {{- end }}
-{{- if .domain.endpoint }}
-{{- include "kuscia.validate.endpoint" (dict "ctx" .ctx "path" (printf "%s.endpoint" $path) "value" .domain.endpoint "example" $example) }}
-{{- include "kuscia.validate.otherGateway" (dict "path" (printf "%s.endpoint" $path) "value" .domain.endpoint
-  "own" (include "kuscia.host" .ctx) "rule" "must be the gateway of the lite, not of this master" "example" $example) }}
+{{- if $domain.endpoint }}
+{{- include "kuscia.validate.endpoint" (dict "ctx" $ "path" (printf "%s.endpoint" $path) "value" $domain.endpoint
+  "own" (include "kuscia.host" $) "ownRule" "must be the gateway of the lite, not of this master" "example" $example) }}
 {{- end }}
-{{- $reader := .domain.reader | default dict }}
+{{- $reader := $domain.reader | default dict }}
 {{- if $reader.serviceAccount }}
 {{- include "kuscia.validate.given" (dict "path" (printf "%s.reader.namespace" $path) "value" $reader.namespace
-  "rule" "must be set when reader.serviceAccount is set" "example" (printf "%s.reader.namespace: lite-%s" $path .id)) }}
+  "rule" "must be set when reader.serviceAccount is set" "example" (printf "%s.reader.namespace: lite-%s" $path $id)) }}
+{{- end }}
+{{- end }}
+{{- include "kuscia.validate.routes" $values }}
+{{- /* The templates of AppImages. */}}
+{{- range $name, $app := $values.appImages }}
+{{- $files := $app.configTemplates | default dict }}
+{{- range $i, $template := $app.deployTemplates }}
+{{- $path := printf "master.appImages.%s.deployTemplates[%d]" $name $i }}
+{{- $seen := dict }}
+{{- range $n, $container := $template.containers }}
+{{- range $mount := $container.config_volume_mounts }}
+{{- if not (hasKey $files (toString $mount.sub_path)) }}
+{{- include "kuscia.error" (dict "id" "unknown-config-template" "path" (printf "%s.containers[%d].config_volume_mounts" $path $n) "value" (toRawJson $mount)
+  "rule" (printf "must have a sub_path that is a key of configTemplates (%s)" (keys $files | sortAlpha | join ", " | default "none are defined"))
+  "example" "config_volume_mounts: [{mount_path: /work/kuscia/task-config.conf, sub_path: task-config.conf}]") }}
+{{- end }}
+{{- end }}
+{{- range $port := $container.ports }}
+{{- if hasKey $seen (toString $port.name) }}
+{{- include "kuscia.error" (dict "id" "duplicate-port-name" "path" $path "value" (toRawJson $port.name)
+  "rule" "must have unique port names across its containers" "example" "ports: [{name: psi, protocol: HTTP, scope: Cluster}]") }}
+{{- end }}
+{{- $_ := set $seen (toString $port.name) true }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- /* The job of `helm test`. */}}
+{{- if $values.exampleJob.enabled }}
+{{- $job := $values.exampleJob }}
+{{- $example := "parties: [{domain: alice, table: alice-table, keys: [id1]}, …]" }}
+{{- if not (get $values.appImages (toString $job.appImage)) }}
+{{- include "kuscia.error" (dict "id" "unknown-app-image" "path" "master.exampleJob.appImage" "value" (toRawJson $job.appImage)
+  "rule" (printf "must be an AppImage in master.appImages (%s)" (keys $values.appImages | sortAlpha | join ", "))
+  "example" "master.exampleJob.appImage: secretflow-image") }}
+{{- end }}
+{{- $parties := list }}
+{{- range $i, $party := $job.parties }}
+{{- $parties = append $parties $party.domain }}
+{{- if not (hasKey $values.domains (toString $party.domain)) }}
+{{- include "kuscia.error" (dict "id" "unlisted-domain" "path" (printf "master.exampleJob.parties[%d].domain" $i) "value" (toRawJson $party.domain)
+  "rule" "must be a domain in master.domains" "example" $example) }}
+{{- end }}
+{{- end }}
+{{- if lt (len ($parties | uniq)) 2 }}
+{{- include "kuscia.error" (dict "id" "too-few-parties" "path" "master.exampleJob.parties" "value" (toRawJson $parties)
+  "rule" "must have at least two different domains" "example" $example) }}
+{{- end }}
+{{- if not (has $job.initiator $parties) }}
+{{- include "kuscia.error" (dict "id" "initiator-not-a-party" "path" "master.exampleJob.initiator" "value" (toRawJson $job.initiator)
+  "rule" "must be the domain of one of the parties" "example" "master.exampleJob.initiator: alice") }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* The value must be an ID in master.domains: {path, value, domains, example, hint}. */}}
-{{- define "kuscia.validate.knownDomain" -}}
-{{- if not (hasKey .domains (toString .value)) }}
-{{- include "kuscia.error" (dict "id" "unlisted-domain" "path" .path "value" (toRawJson .value)
-  "rule" (printf "must be a domain in master.domains%s" (.hint | default "")) "example" .example) }}
-{{- end }}
-{{- end -}}
-
-{{/* master.routes: `all` or a list. Takes the values of the master. */}}
+{{/* master.routes: `all` or a list, with transit domains (Kuscia facts 6.1). Takes the values of the master. */}}
 {{- define "kuscia.validate.routes" -}}
 {{- $domains := .domains -}}
 {{- $example := "master.routes: [{source: alice, destination: bob}]" -}}
@@ -85,11 +124,28 @@
 {{- range $i, $route := .routes }}
 {{- $path := printf "master.routes[%d]" $i }}
 {{- range $end := list "source" "destination" }}
-{{- include "kuscia.validate.knownDomain" (dict "path" (printf "%s.%s" $path $end) "value" (get $route $end)
-  "domains" $domains "example" $example "hint" "; Kuscia creates the routes to and from the master itself") }}
+{{- if not (hasKey $domains (toString (get $route $end))) }}
+{{- include "kuscia.error" (dict "id" "unlisted-domain" "path" (printf "%s.%s" $path $end) "value" (get $route $end | toRawJson)
+  "rule" "must be a domain in master.domains; Kuscia creates the routes to and from the master itself" "example" $example) }}
+{{- end }}
 {{- end }}
 {{- if $route.transit }}
-{{- include "kuscia.validate.transit" (dict "path" (printf "%s.transit" $path) "route" $route "direct" $direct "domains" $domains) }}
+{{- $place := printf "%s.transit" $path }}
+{{- $through := "master.routes: [{source: alice, destination: bob, transit: carol}, {source: alice, destination: carol}, {source: carol, destination: bob}]" }}
+{{- if not (hasKey $domains $route.transit) }}
+{{- include "kuscia.error" (dict "id" "unlisted-domain" "path" $place "value" (toRawJson $route.transit)
+  "rule" "must be a domain in master.domains" "example" $through) }}
+{{- else if has $route.transit (list $route.source $route.destination) }}
+{{- include "kuscia.error" (dict "id" "transit-through-route-end" "path" $place "value" (toRawJson $route.transit)
+  "rule" "must be a third domain, not the source or the destination" "example" $through) }}
+{{- else }}
+{{- range $leg := list (printf "%v to %v" $route.source $route.transit) (printf "%v to %v" $route.transit $route.destination) }}
+{{- if not (hasKey $direct $leg) }}
+{{- include "kuscia.error" (dict "id" "transit-leg-missing" "path" $place "value" (toRawJson $route.transit)
+  "rule" (printf "requires a route from %s without transit in master.routes" $leg) "example" $through) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- $pair := printf "%v to %v" $route.source $route.destination }}
 {{- if and $route.source (eq (toString $route.source) (toString $route.destination)) }}
@@ -112,35 +168,10 @@
 {{- include "kuscia.error" (dict "id" "invalid-routes" "path" "master.routes" "value" (toRawJson .routes)
   "rule" "must be 'all' or a list of routes" "example" $example) }}
 {{- end }}
-{{- end -}}
-
-{{/* The transit domain of a route (Kuscia facts 6.1): {path, route, direct, domains}; `direct` has the routes without one. */}}
-{{- define "kuscia.validate.transit" -}}
-{{- $route := .route -}}
-{{- $example := "master.routes: [{source: alice, destination: bob, transit: carol}, {source: alice, destination: carol}, {source: carol, destination: bob}]" -}}
-{{- if not (hasKey .domains $route.transit) }}
-{{- include "kuscia.validate.knownDomain" (dict "path" .path "value" $route.transit "domains" .domains "example" $example) }}
-{{- else if has $route.transit (list $route.source $route.destination) }}
-{{- include "kuscia.error" (dict "id" "transit-through-route-end" "path" .path "value" (toRawJson $route.transit)
-  "rule" "must be a third domain, not the source or the destination" "example" $example) }}
-{{- else }}
-{{- range $leg := list (printf "%v to %v" $route.source $route.transit) (printf "%v to %v" $route.transit $route.destination) }}
-{{- if not (hasKey $.direct $leg) }}
-{{- include "kuscia.error" (dict "id" "transit-leg-missing" "path" $.path "value" (toRawJson $route.transit)
-  "rule" (printf "requires a route from %s without transit in master.routes" $leg) "example" $example) }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/*
-Two routes with one name in Kuscia, `<source>-<destination>` (Kuscia facts 6.2). Kuscia itself creates the routes from the
-lites to the master. Takes the values of the master.
-*/}}
-{{- define "kuscia.validate.routeNames" -}}
-{{- $master := .domainId -}}
-{{- $domains := .domains -}}
-{{- $collisions := list -}}
+{{- /* Two routes with one name in Kuscia, `<source>-<destination>` (Kuscia facts 6.2). Kuscia itself creates the routes from the
+lites to the master. */}}
+{{- $master := .domainId }}
+{{- $collisions := list }}
 {{- if kindIs "slice" .routes }}
 {{- $names := dict -}}
 {{- range $id, $_ := $domains }}
@@ -181,54 +212,5 @@ lites to the master. Takes the values of the master.
 {{- include "kuscia.error" (dict "id" "colliding-route-names" "path" .path "value" (toRawJson .pair)
   "rule" (printf "must not have the name %s in Kuscia, which belongs to the route %s; list the routes without one of them, or use other domain IDs" .name .other)
   "example" "master.routes: [{source: alice, destination: bob}]") }}
-{{- end }}
-{{- end -}}
-
-{{/* A template of an AppImage: {path, template, files}; `files` are its configTemplates. */}}
-{{- define "kuscia.validate.deployTemplate" -}}
-{{- $path := .path -}}
-{{- $files := .files | default dict -}}
-{{- $seen := dict }}
-{{- range $i, $container := .template.containers }}
-{{- range $mount := $container.config_volume_mounts }}
-{{- if not (hasKey $files (toString $mount.sub_path)) }}
-{{- include "kuscia.error" (dict "id" "unknown-config-template" "path" (printf "%s.containers[%d].config_volume_mounts" $path $i) "value" (toRawJson $mount)
-  "rule" (printf "must have a sub_path that is a key of configTemplates (%s)" (keys $files | sortAlpha | join ", " | default "none are defined"))
-  "example" "config_volume_mounts: [{mount_path: /work/kuscia/task-config.conf, sub_path: task-config.conf}]") }}
-{{- end }}
-{{- end }}
-{{- range $port := $container.ports }}
-{{- if hasKey $seen (toString $port.name) }}
-{{- include "kuscia.error" (dict "id" "duplicate-port-name" "path" $path "value" (toRawJson $port.name)
-  "rule" "must have unique port names across its containers" "example" "ports: [{name: psi, protocol: HTTP, scope: Cluster}]") }}
-{{- end }}
-{{- $_ := set $seen (toString $port.name) true }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* master.exampleJob. Takes the values of the master. */}}
-{{- define "kuscia.validate.exampleJob" -}}
-{{- $job := .exampleJob -}}
-{{- $domains := .domains -}}
-{{- $example := "parties: [{domain: alice, table: alice-table, keys: [id1]}, …]" -}}
-{{- if not (get .appImages (toString $job.appImage)) }}
-{{- include "kuscia.error" (dict "id" "unknown-app-image" "path" "master.exampleJob.appImage" "value" (toRawJson $job.appImage)
-  "rule" (printf "must be an AppImage in master.appImages (%s)" (keys .appImages | sortAlpha | join ", "))
-  "example" "master.exampleJob.appImage: secretflow-image") }}
-{{- end }}
-{{- $parties := list }}
-{{- range $i, $party := $job.parties }}
-{{- $parties = append $parties $party.domain }}
-{{- include "kuscia.validate.knownDomain" (dict "path" (printf "master.exampleJob.parties[%d].domain" $i) "value" $party.domain
-  "domains" $domains "example" $example) }}
-{{- end }}
-{{- if lt (len ($parties | uniq)) 2 }}
-{{- include "kuscia.error" (dict "id" "too-few-parties" "path" "master.exampleJob.parties" "value" (toRawJson $parties)
-  "rule" "must have at least two different domains" "example" $example) }}
-{{- end }}
-{{- if not (has $job.initiator $parties) }}
-{{- include "kuscia.error" (dict "id" "initiator-not-a-party" "path" "master.exampleJob.initiator" "value" (toRawJson $job.initiator)
-  "rule" "must be the domain of one of the parties" "example" "master.exampleJob.initiator: alice") }}
 {{- end }}
 {{- end -}}

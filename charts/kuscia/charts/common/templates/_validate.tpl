@@ -35,7 +35,7 @@ every template of a chart.
 {{- $rules := include "kuscia.valueRules" . | fromJson -}}
 {{- $found := "" -}}
 {{- range $path, $values := dict .Chart.Name .Values "global" .Values.global }}
-{{- $table := ternary (include "kuscia.values.global" $) (include (printf "kuscia.values.%s" $.Chart.Name) $) (eq $path "global") | fromJson }}
+{{- $table := ternary (include "kuscia.values.root" $) (include (printf "kuscia.values.%s" $.Chart.Name) $) (eq $path "global") | fromJson }}
 {{- $found = printf "%s\n%s" $found (include "kuscia.validate.values" (dict "path" $path "place" $path "value" $values "table" $table "rules" $rules)) }}
 {{- end }}
 {{- $found }}
@@ -86,35 +86,6 @@ them, by `kusciaDefaults`. Takes the context of the component.
 {{- end -}}
 
 {{/*
-The message that helm prints. Takes all errors, one JSON object per line. Many programs, such as `kubectl get helmrelease`,
-show the first line only: it has the number of errors, and the first one.
-*/}}
-{{- define "kuscia.errorText" -}}
-{{- $lines := splitList "\n" . | compact | uniq -}}
-{{- $first := first $lines | fromJson -}}
-{{- printf "%d %s in the values: [%s] %s %s" (len $lines) (ternary "error" "errors" (eq (len $lines) 1))
-  $first.id ($first.path | replace "\n" "\\n") $first.rule }}
-{{- range $i, $line := $lines }}
-{{- $error := fromJson $line }}
-
-{{ printf "%3d. [%s] %s" (add1 $i) $error.id ($error.path | replace "\n" "\\n") }}
-     value:   {{ include "kuscia.shown" $error.value }}
-     rule:    {{ $error.rule }}
-     example: {{ $error.example | replace "\n" "\\n" }}
-{{- end }}
-{{- end -}}
-
-{{/*
-A value as it is printed. An address with a user, such as a URL or a DSN, may have a password before its `@`.
-*/}}
-{{- define "kuscia.shown" -}}
-{{- if contains "@" (. | replace "@sha256:" "") -}}(not shown)
-{{- else if gt (len .) 200 -}}{{ trunc 200 . }}…
-{{- else -}}{{ . }}
-{{- end -}}
-{{- end -}}
-
-{{/*
 Checks a value and everything in it against _values.tpl: {path, place, value, table, rules}. `place` is the path in the
 table, where `*` is any key of a mapping and `[]` any entry of a list. With `keysOnly`, only unknown keys are reported.
 An entry of a mapping with free keys that is null is removed, as Helm does for a key that has a default.
@@ -134,7 +105,17 @@ An entry of a mapping with free keys that is null is removed, as Helm does for a
 {{- include "kuscia.validate.scalar" (dict "path" $path "value" $key "names" $checks.names "example" (printf "%s.%s" $.path $checks.example) "rules" $.rules) }}
 {{- end }}
 {{- else if $checks.closed }}
-{{- include "kuscia.validate.unknownKey" (dict "path" $path "key" $key "place" $.place "table" $.table) }}
+{{- $known := list }}
+{{- range $other, $_ := $.table }}
+{{- $name := trimPrefix (printf "%s." $.place) $other }}
+{{- if not (or (eq $name $other) (contains "." $name) (contains "[" $name)) }}
+{{- $known = append $known $name }}
+{{- end }}
+{{- end }}
+{{- $similar := first $known }}
+{{- range $known }}{{ if hasPrefix (trunc 3 $key) . }}{{ $similar = . }}{{ end }}{{ end }}
+{{- include "kuscia.error" (dict "id" "unknown-key" "path" $path "value" $key
+  "rule" (printf "must be one of the keys %s" (join ", " $known)) "example" (printf "%s%s" (trimSuffix $key $path) $similar)) }}
 {{- end }}
 {{- $unset := or (kindIs "invalid" $item) (and $checks.required (empty $item) (has $key $checks.required)) }}
 {{- if and (hasKey $.table $place) (not $unset) (or (get $.table $place) (kindIs "map" $item) (kindIs "slice" $item)) }}
@@ -198,137 +179,10 @@ An entry of a mapping with free keys that is null is removed, as Helm does for a
 {{- end }}
 {{- end -}}
 
-{{/* A key that the chart does not have: {path, key, place, table}. */}}
-{{- define "kuscia.validate.unknownKey" -}}
-{{- $known := list -}}
-{{- range $place, $_ := .table }}
-{{- $key := trimPrefix (printf "%s." $.place) $place }}
-{{- if not (or (eq $key $place) (contains "." $key) (contains "[" $key)) }}
-{{- $known = append $known $key }}
-{{- end }}
-{{- end }}
-{{- $similar := first $known -}}
-{{- range $known }}{{ if hasPrefix (trunc 3 $.key) . }}{{ $similar = . }}{{ end }}{{ end -}}
-{{- include "kuscia.error" (dict "id" "unknown-key" "path" .path "value" .key
-  "rule" (printf "must be one of the keys %s" (join ", " $known)) "example" (printf "%s%s" (trimSuffix .key .path) $similar)) }}
-{{- end -}}
-
 {{/* The value must not be empty: {path, value, rule, example}. */}}
 {{- define "kuscia.validate.given" -}}
 {{- if not .value }}
 {{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toRawJson .value) "rule" .rule "example" .example) }}
-{{- end }}
-{{- end -}}
-
-{{/*
-Why Kuscia's own DNS cannot resolve a host name (Kuscia facts 0.1, 0.2): {id, rule} as JSON, empty if it can. Kuscia's
-resolver has no search domains and answers names ending in `.svc` with the address of the pod itself. Takes {host, ctx}.
-*/}}
-{{- define "kuscia.hostProblem" -}}
-{{- $services := printf "svc.%s" .ctx.Values.global.kuscia.clusterDomain -}}
-{{- if or (contains ":" .host) (contains "[" .host) -}}
-{{- dict "id" "ipv6-not-supported" "rule" "must be a host name or an IPv4 address; Kuscia does not support IPv6" | toJson -}}
-{{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .host) -}}
-{{- dict "id" "invalid-host" "rule" "must be a valid host name of letters, digits, '-' and '.'" | toJson -}}
-{{- else if hasSuffix ".svc" .host -}}
-{{- dict "id" "host-ends-in-svc" "rule" (printf "must not end in '.svc', which Kuscia resolves to itself; append the cluster domain (%s.%s)" (trimSuffix ".svc" .host) $services) | toJson -}}
-{{- else if not (contains "." .host) -}}
-{{- dict "id" "host-not-fully-qualified" "rule" (printf "must be a fully qualified host name; Kuscia cannot resolve short names (for a Service: %s.<namespace>.%s)" .host $services) | toJson -}}
-{{- else if include "kuscia.isServiceInNamespace" . -}}
-{{- dict "id" "host-not-fully-qualified" "rule" (printf "must be a fully qualified host name; Kuscia cannot resolve short names (for a Service: %s.%s)" .host $services) | toJson -}}
-{{- end -}}
-{{- end -}}
-
-{{/*
-"true" if a host name of two labels is `<service>.<namespace>`: its second label cannot be a top-level domain, or is a
-namespace that the values name. A top-level domain has letters only, except for `xn--…`; one with two letters is a
-country code. Common words that are top-level domains too are accepted: `prepare` resolves the absolute name, and
-reports a short one. Takes {host, ctx}.
-*/}}
-{{- define "kuscia.isServiceInNamespace" -}}
-{{- $labels := splitList "." .host -}}
-{{- $last := last $labels | lower -}}
-{{- if and (eq (len $labels) 2) (not (hasPrefix "xn--" $last)) -}}
-{{- $country := "^(a[c-gilmoq-uwxz]|b[abd-jl-oq-tvwyz]|c[acdf-ik-oru-z]|d[ejkmoz]|e[ceghr-u]|f[i-kmor]|g[abd-il-np-uwy]|h[kmnrtu]|i[del-oq-t]|j[emop]|k[eg-imnprwyz]|l[a-cikr-vy]|m[ac-hk-z]|n[ace-gilopruz]|om|p[ae-hk-nr-twy]|qa|r[eosuw]|s[a-eg-or-vx-z]|t[cdf-hj-ortvwz]|u[agkmsyz]|v[aceginu]|w[fs]|y[et]|z[amw])$" -}}
-{{- $words := splitList " " "app bank biz blog cloud com dev digital email fun global group health info int live media net network one online org plus pro prod shop site software solutions space store studio systems team tech tools top vip work world xyz zone" -}}
-{{- $named := and (has $last (include "kuscia.knownNamespaces" .ctx | fromJsonArray)) (not (or (has $last $words) (regexMatch $country $last))) -}}
-{{- $noTld := or (not (regexMatch "^[a-z]{2,}$" $last)) (and (eq (len $last) 2) (not (regexMatch $country $last))) -}}
-{{- if or $named $noTld -}}true{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* The namespaces that the values of a component name, as JSON. Takes the context of the component. */}}
-{{- define "kuscia.knownNamespaces" -}}
-{{- $found := list "default" .Release.Namespace -}}
-{{- range $id, $domain := .Values.domains | default dict -}}
-{{- $found = append $found (dig "reader" "namespace" "" ($domain | default dict)) -}}
-{{- end -}}
-{{- $found = append $found (dig "runk" "namespace" "" (.Values | toYaml | fromYaml)) -}}
-{{- $found = append $found (dig "master" "namespace" "" (.Values | toYaml | fromYaml)) -}}
-{{- compact $found | toJson -}}
-{{- end -}}
-
-{{/* A host name without scheme or port, whose port is another value: {path, value, example, port, ctx}. */}}
-{{- define "kuscia.validate.host" -}}
-{{- if not (and .value (kindIs "string" .value)) }}
-{{- include "kuscia.error" (dict "id" "missing-value" "path" .path "value" (toRawJson .value)
-  "rule" "must be set to a host name" "example" .example) }}
-{{- else if regexMatch "[@/()?=\\s]" .value }}
-{{- include "kuscia.error" (dict "id" "host-is-an-address" "path" .path "value" "(not shown)"
-  "rule" (printf "must be a host name only, not a URL or DSN; the port is %s, and user, password and database have separate values" .port)
-  "example" .example) }}
-{{- else if regexMatch "^[^:]*:[0-9]*$" .value }}
-{{- include "kuscia.error" (dict "id" "host-with-port" "path" .path "value" (toRawJson .value)
-  "rule" (printf "must be a host name without a port; the port is %s" .port) "example" .example) }}
-{{- else }}
-{{- with include "kuscia.hostProblem" (dict "host" .value "ctx" .ctx) }}
-{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toRawJson $.value) "example" $.example)) }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* A URL such as http(s)://host[:port][/path], or of another `form`: {path, value, example, form, ctx}. */}}
-{{- define "kuscia.validate.endpoint" -}}
-{{- with include "kuscia.endpointProblem" . }}
-{{- include "kuscia.error" (merge (fromJson .) (dict "path" $.path "value" (toRawJson $.value) "example" $.example)) }}
-{{- end }}
-{{- end -}}
-
-{{/* The rule that an endpoint violates: {id, rule} as JSON, or empty. Takes {value, form, ctx}. */}}
-{{- define "kuscia.endpointProblem" -}}
-{{- $form := .form | default "http(s)://host[:port][/path]" -}}
-{{- $invalid := dict "id" "invalid-endpoint"
-  "rule" (printf "must have the form %s, without user, query, fragment or spaces" $form) -}}
-{{- if not (and .value (kindIs "string" .value)) -}}
-{{- toJson $invalid -}}
-{{- else if not (regexMatch "^https?://" .value) -}}
-{{- dict "id" "endpoint-without-scheme"
-  "rule" "must start with http:// or https://, depending on the protocol of the server" | toJson -}}
-{{- else -}}
-{{- $rest := regexReplaceAll "^https?://" .value "" -}}
-{{- $authority := first (splitList "/" $rest) -}}
-{{- $path := trimPrefix $authority $rest -}}
-{{- $ipv6 := or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
-{{- $host := include "kuscia.hostProblem" (dict "ctx" .ctx "host" (ternary "[" (first (splitList ":" $authority)) $ipv6)) -}}
-{{- $port := last (splitList ":" $authority) -}}
-{{- $badPort := or (not (regexMatch "^[0-9]{1,5}$" $port)) (gt (int $port) 65535) (lt (int $port) 1) -}}
-{{- if and (not $ipv6) (regexMatch "[@?#\\s]" $rest) -}}
-{{- toJson $invalid -}}
-{{- else if $host -}}
-{{- $host -}}
-{{- else if and (contains ":" $authority) $badPort -}}
-{{- dict "id" "invalid-port" "rule" "must have a port from 1 to 65535" | toJson -}}
-{{- else if or (not (regexMatch "^[A-Za-z0-9._~/-]*$" $path)) (regexMatch "//|/\\.{1,2}(/|$)" $path) -}}
-{{- dict "id" "invalid-endpoint-path"
-  "rule" "must have a path of letters, digits and '-._~' between single '/'; omit the regular expression of an Ingress path" | toJson -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* An endpoint must not be the Service of the component itself, or of its load balancer: {path, value, own, rule, example}. */}}
-{{- define "kuscia.validate.otherGateway" -}}
-{{- if and (kindIs "string" .value) (regexMatch (printf "^https?://%s([:/].*)?$" (regexQuoteMeta .own)) (lower .value)) }}
-{{- include "kuscia.error" (dict "id" "endpoint-of-own-gateway" "path" .path "value" (toRawJson .value) "rule" .rule "example" .example) }}
 {{- end }}
 {{- end -}}
 
@@ -359,7 +213,86 @@ replaced. A control character, or a line end that only Unicode knows, changes or
 {{- end }}
 {{- end -}}
 
-{{/* The rules that apply to both components. Takes the context of the component. */}}
+{{/*
+Why Kuscia's own DNS cannot resolve a host name (Kuscia facts 0.1, 0.2): {id, rule} as JSON, empty if it can. Kuscia's
+resolver has no search domains and answers names ending in `.svc` with the address of the pod itself. Takes {host, ctx}.
+
+A host name of two labels is `<service>.<namespace>` if its second label cannot be a top-level domain, or is a namespace that
+the values name. A top-level domain has letters only, except for `xn--…`; one with two letters is a country code. Common words
+that are top-level domains too are accepted: `prepare` resolves the absolute name, and reports a short one.
+*/}}
+{{- define "kuscia.hostProblem" -}}
+{{- $services := printf "svc.%s" .ctx.Values.global.kuscia.clusterDomain -}}
+{{- $labels := splitList "." .host -}}
+{{- $last := last $labels | lower -}}
+{{- $short := "" -}}
+{{- if eq (len $labels) 1 -}}
+{{- $short = ".<namespace>" -}}
+{{- end -}}
+{{- $ofNamespace := false -}}
+{{- if and (eq (len $labels) 2) (not (hasPrefix "xn--" $last)) -}}
+{{- $country := "^(a[c-gilmoq-uwxz]|b[abd-jl-oq-tvwyz]|c[acdf-ik-oru-z]|d[ejkmoz]|e[ceghr-u]|f[i-kmor]|g[abd-il-np-uwy]|h[kmnrtu]|i[del-oq-t]|j[emop]|k[eg-imnprwyz]|l[a-cikr-vy]|m[ac-hk-z]|n[ace-gilopruz]|om|p[ae-hk-nr-twy]|qa|r[eosuw]|s[a-eg-or-vx-z]|t[cdf-hj-ortvwz]|u[agkmsyz]|v[aceginu]|w[fs]|y[et]|z[amw])$" -}}
+{{- $words := splitList " " "app bank biz blog cloud com dev digital email fun global group health info int live media net network one online org plus pro prod shop site software solutions space store studio systems team tech tools top vip work world xyz zone" -}}
+{{- $namespaces := list "default" .ctx.Release.Namespace (.ctx.Values.runk).namespace (.ctx.Values.master).namespace -}}
+{{- range $id, $domain := .ctx.Values.domains -}}
+{{- $namespaces = append $namespaces (($domain | default dict).reader).namespace -}}
+{{- end -}}
+{{- $named := and (has $last $namespaces) (not (or (has $last $words) (regexMatch $country $last))) -}}
+{{- $ofNamespace = or $named (not (regexMatch "^[a-z]{2,}$" $last)) (and (eq (len $last) 2) (not (regexMatch $country $last))) -}}
+{{- end -}}
+{{- if or (contains ":" .host) (contains "[" .host) -}}
+{{- dict "id" "ipv6-not-supported" "rule" "must be a host name or an IPv4 address; Kuscia does not support IPv6" | toJson -}}
+{{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .host) -}}
+{{- dict "id" "invalid-host" "rule" "must be a valid host name of letters, digits, '-' and '.'" | toJson -}}
+{{- else if hasSuffix ".svc" .host -}}
+{{- dict "id" "host-ends-in-svc" "rule" (printf "must not end in '.svc', which Kuscia resolves to itself; append the cluster domain (%s.%s)" (trimSuffix ".svc" .host) $services) | toJson -}}
+{{- else if or $short $ofNamespace -}}
+{{- dict "id" "host-not-fully-qualified" "rule" (printf "must be a fully qualified host name; Kuscia cannot resolve short names (for a Service: %s%s.%s)" .host $short $services) | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A URL such as http(s)://host[:port][/path], or of another `form`: {path, value, example, form?, own?, ownRule?, ctx}. It must
+not be the gateway of the component itself, whose host is `own`, or of its load balancer.
+*/}}
+{{- define "kuscia.validate.endpoint" -}}
+{{- $form := .form | default "http(s)://host[:port][/path]" -}}
+{{- $invalid := dict "id" "invalid-endpoint"
+  "rule" (printf "must have the form %s, without user, query, fragment or spaces" $form) -}}
+{{- $problem := dict -}}
+{{- if not (and .value (kindIs "string" .value)) -}}
+{{- $problem = $invalid -}}
+{{- else if not (regexMatch "^https?://" .value) -}}
+{{- $problem = dict "id" "endpoint-without-scheme"
+  "rule" "must start with http:// or https://, depending on the protocol of the server" -}}
+{{- else -}}
+{{- $rest := regexReplaceAll "^https?://" .value "" -}}
+{{- $authority := first (splitList "/" $rest) -}}
+{{- $path := trimPrefix $authority $rest -}}
+{{- $ipv6 := or (contains "[" $authority) (gt (len (splitList ":" $authority)) 2) -}}
+{{- $host := include "kuscia.hostProblem" (dict "ctx" .ctx "host" (ternary "[" (first (splitList ":" $authority)) $ipv6)) -}}
+{{- $port := last (splitList ":" $authority) -}}
+{{- $badPort := or (not (regexMatch "^[0-9]{1,5}$" $port)) (gt (int $port) 65535) (lt (int $port) 1) -}}
+{{- if and (not $ipv6) (regexMatch "[@?#\\s]" $rest) -}}
+{{- $problem = $invalid -}}
+{{- else if $host -}}
+{{- $problem = fromJson $host -}}
+{{- else if and (contains ":" $authority) $badPort -}}
+{{- $problem = dict "id" "invalid-port" "rule" "must have a port from 1 to 65535" -}}
+{{- else if or (not (regexMatch "^[A-Za-z0-9._~/-]*$" $path)) (regexMatch "//|/\\.{1,2}(/|$)" $path) -}}
+{{- $problem = dict "id" "invalid-endpoint-path"
+  "rule" "must have a path of letters, digits and '-._~' between single '/'; omit the regular expression of an Ingress path" -}}
+{{- end -}}
+{{- end -}}
+{{- with $problem }}
+{{- include "kuscia.error" (merge . (dict "path" $.path "value" (toRawJson $.value) "example" $.example)) }}
+{{- end }}
+{{- if and .own (kindIs "string" .value) (regexMatch (printf "^https?://%s([:/].*)?$" (regexQuoteMeta .own)) (lower .value)) }}
+{{- include "kuscia.error" (dict "id" "endpoint-of-own-gateway" "path" .path "value" (toRawJson .value) "rule" .ownRule "example" .example) }}
+{{- end }}
+{{- end -}}
+
+{{/* The rules that both components have. Takes the context of the component. */}}
 {{- define "kuscia.validate.component" -}}
 {{- $values := .Values -}}
 {{- $path := .Chart.Name -}}
@@ -367,8 +300,6 @@ replaced. A control character, or a line end that only Unicode knows, changes or
 {{- include "kuscia.error" (dict "id" "image-tag-missing" "path" (printf "%s.image.tag" $path) "value" (toRawJson $values.image.tag)
   "rule" "must be set unless digest is set" "example" (printf "%s.image.tag: \"1.0\"" $path)) }}
 {{- end }}
-{{- include "kuscia.validate.extraConfig" (dict "ctx" . "config" $values.extraConfig) }}
-{{- include "kuscia.validate.reservedPodKeys" . }}
 {{- include "kuscia.validate.blocks" . }}
 {{- /* Values that exclude each other. */}}
 {{- $external := $values.service.external }}
@@ -384,16 +315,8 @@ replaced. A control character, or a line end that only Unicode knows, changes or
   "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
   "example" (printf "%s.metrics.serviceMonitor.enabled: false" $path)) }}
 {{- end }}
-{{- if $values.ingress.enabled }}
-{{- include "kuscia.validate.ingress" . }}
-{{- end }}
-{{- end -}}
-
-{{/*
-Labels and annotations that the chart or Kubernetes sets must not be set again: with another value, Services, NetworkPolicies
-and `kubectl -l` would no longer find the pod. Takes the context of the component.
-*/}}
-{{- define "kuscia.validate.reservedPodKeys" -}}
+{{- /* Labels and annotations that the chart or Kubernetes sets: with another value, Services, NetworkPolicies and `kubectl -l`
+would no longer find the pod. */}}
 {{- $labels := list "controller-uid" "job-name" "kuscia-chart/domain" "kuscia-chart/release" -}}
 {{- range list "name" "instance" "component" "part-of" "managed-by" -}}
 {{- $labels = append $labels (printf "app.kubernetes.io/%s" .) -}}
@@ -410,12 +333,38 @@ and `kubectl -l` would no longer find the pod. Takes the context of the componen
 {{- end }}
 {{- end }}
 {{- end }}
-{{- end -}}
-
-{{/* An Ingress that is invalid or does not reach the gateway. Takes the context of the component. */}}
-{{- define "kuscia.validate.ingress" -}}
-{{- $path := printf "%s.ingress" .Chart.Name -}}
-{{- $ingress := .Values.ingress -}}
+{{- /* The message about a key of extraConfig does not repeat secrets. */}}
+{{- $path := printf "%s.extraConfig" .Chart.Name -}}
+{{- $config := .Values.extraConfig | default dict -}}
+{{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
+{{- include "kuscia.error" (dict "id" "not-a-list" "path" (printf "%s.kusciaAPISans" $path) "value" (toRawJson $config.kusciaAPISans)
+  "rule" "must be a list" "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
+{{- end }}
+{{- $refused := list }}
+{{- range $entry := include "kuscia.refusedConfig" . | fromJsonArray }}
+{{- $keys := splitList "." $entry.path }}
+{{- $block := $config }}
+{{- range initial $keys }}
+{{- $next := get $block . }}
+{{- $block = ternary $next dict (kindIs "map" $next) }}
+{{- end }}
+{{- if hasKey $block (last $keys) }}
+{{- $refused = append $refused $entry.path }}
+{{- $value := $entry.shown | default (get $block (last $keys) | toRawJson) }}
+{{- include "kuscia.error" (merge (dict "path" (printf "%s.%s" $path $entry.path) "value" $value) $entry) }}
+{{- end }}
+{{- end }}
+{{- range $found := include "kuscia.secretPaths" (dict "path" "" "value" $config) | splitList "\n" | compact }}
+{{- if not (has (trimPrefix "." $found) $refused) }}
+{{- include "kuscia.error" (dict "id" "secret-in-extra-config" "path" (printf "%s%s" $path $found) "value" "(not shown)"
+  "rule" "must not contain secrets, since extraConfig is stored in a ConfigMap; put this key into a kuscia.yaml in a Secret"
+  "example" (printf "%s.extraConfigSecret: my-config" $.Chart.Name)) }}
+{{- end }}
+{{- end }}
+{{- /* An Ingress that is invalid or does not reach the gateway. */}}
+{{- if $values.ingress.enabled }}
+{{- $path := printf "%s.ingress" .Chart.Name }}
+{{- $ingress := .Values.ingress }}
 {{- $groups := sub (len (splitList "(" $ingress.path)) 1 }}
 {{- if and (gt $groups 0) (ne $ingress.pathType "ImplementationSpecific") }}
 {{- include "kuscia.error" (dict "id" "ingress-regex-path-type" "path" (printf "%s.pathType" $path) "value" (toRawJson $ingress.pathType)
@@ -439,6 +388,7 @@ and `kubectl -l` would no longer find the pod. Takes the context of the componen
   "rule" (printf "must be %s, the scheme of the gateway (%s.protocol); the chart sets this annotation itself" $scheme .Chart.Name)
   "example" (printf "omit it, or set %s: %s" $key $scheme)) }}
 {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -448,7 +398,7 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
 {{- define "kuscia.refusedConfig" -}}
 {{- $component := .Chart.Name -}}
 {{- $refused := list -}}
-{{- range $path, $instead := include (printf "%s.ownedConfig" $component) . | fromYaml -}}
+{{- range $path, $instead := (include (printf "%s.configKeys" $component) . | fromYaml).dedicated -}}
 {{- $refused = append $refused (dict "id" "config-key-has-dedicated-value" "path" $path
   "rule" "must not be set here; use the dedicated value"
   "example" (printf "%s.%s" $component $instead)) -}}
@@ -471,37 +421,6 @@ list. `path` is dotted; `shown` replaces a value that the message must not repea
   "example" (printf "%s.protocol: null" $component) "shown" "(a block)") -}}
 {{- end -}}
 {{- toJson $refused -}}
-{{- end -}}
-
-{{/* extraConfig must not set these keys: {ctx, config}. The message does not repeat secrets. */}}
-{{- define "kuscia.validate.extraConfig" -}}
-{{- $path := printf "%s.extraConfig" .ctx.Chart.Name -}}
-{{- $config := .config | default dict -}}
-{{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
-{{- include "kuscia.error" (dict "id" "not-a-list" "path" (printf "%s.kusciaAPISans" $path) "value" (toRawJson $config.kusciaAPISans)
-  "rule" "must be a list" "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
-{{- end }}
-{{- $refused := list }}
-{{- range $entry := include "kuscia.refusedConfig" .ctx | fromJsonArray }}
-{{- $keys := splitList "." $entry.path }}
-{{- $block := $config }}
-{{- range initial $keys }}
-{{- $next := get $block . }}
-{{- $block = ternary $next dict (kindIs "map" $next) }}
-{{- end }}
-{{- if hasKey $block (last $keys) }}
-{{- $refused = append $refused $entry.path }}
-{{- $value := $entry.shown | default (get $block (last $keys) | toRawJson) }}
-{{- include "kuscia.error" (merge (dict "path" (printf "%s.%s" $path $entry.path) "value" $value) $entry) }}
-{{- end }}
-{{- end }}
-{{- range $found := include "kuscia.secretPaths" (dict "path" "" "value" $config) | splitList "\n" | compact }}
-{{- if not (has (trimPrefix "." $found) $refused) }}
-{{- include "kuscia.error" (dict "id" "secret-in-extra-config" "path" (printf "%s%s" $path $found) "value" "(not shown)"
-  "rule" "must not contain secrets, since extraConfig is stored in a ConfigMap; put this key into a kuscia.yaml in a Secret"
-  "example" (printf "%s.extraConfigSecret: my-config" $.ctx.Chart.Name)) }}
-{{- end }}
-{{- end }}
 {{- end -}}
 
 {{/* The paths of values that look like secrets, by name or by content, one per line: {path, value}. */}}

@@ -69,8 +69,11 @@
 }
 {{- end -}}
 
-{{- define "kuscia.values.global" -}}
+{{- define "kuscia.values.root" -}}
 {
+"enabled": {},
+"extraObjects": {},
+"extraObjects[]": {},
 "global": {},
 "global.kuscia": {"closed": true},
 "global.kuscia.imageRegistry": {"rules": ["imageRegistry"], "example": "registry.example.com:5000/mirror", "empty": true},
@@ -95,7 +98,10 @@
 "global.kuscia.proxy.httpProxy": {"rules": ["urlWithoutCredentials", "proxyForm"], "example": "http://proxy.example.com:3128", "empty": true},
 "global.kuscia.proxy.httpsProxy": {"rules": ["urlWithoutCredentials", "proxyForm"], "example": "http://proxy.example.com:3128", "empty": true},
 "global.kuscia.proxy.noProxy": {},
-"global.kuscia.proxy.existingSecret": {"rules": ["objectName"], "example": "site-proxy", "empty": true}
+"global.kuscia.proxy.existingSecret": {"rules": ["objectName"], "example": "site-proxy", "empty": true},
+"common": {},
+"master": {"closed": true},
+"lite": {"closed": true}
 }
 {{- end -}}
 
@@ -701,17 +707,5 @@
 "lite.jobs.data.resources.limits": {},
 "lite.jobs.data.resources.limits.*": {"rules": ["quantity"], "example": "500m"},
 "lite.jobs.data.resources.claims": {}
-}
-{{- end -}}
-
-{{- define "kuscia.values.keys" -}}
-{
-"enabled": {},
-"extraObjects": {},
-"extraObjects[]": {},
-"global": {},
-"common": {},
-"master": {},
-"lite": {}
 }
 {{- end -}}

@@ -1,40 +1,20 @@
-{{/* The keys of kuscia.yaml that have a dedicated value, with an example of that value under `lite`. */}}
-{{- define "lite.ownedConfig" -}}
-mode: "enabled: true"
-domainID: "domainId: alice"
-protocol: "protocol: TLS"
-masterEndpoint: "master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080"
-runtime: "runtime: runk"
-runk.namespace: "runk.namespace: alice-engines"
-runk.dnsServers: "runk.dnsServers: [10.96.0.20]"
-runk.kubeconfigFile: "runk.kubeconfigSecret: my-kubeconfig"
-runk.enableLogging: "runk.enableLogging: true"
-capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
-{{- end -}}
-
-{{/* The keys of kuscia.yaml that extraConfig can set (Kuscia facts 2). */}}
-{{- define "lite.knownConfig" -}}
-[logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, reservedResources, image, dataMesh, confManager, agent, runk]
-{{- end -}}
-
-{{/* The capacity for engines as text, as JSON. */}}
-{{- define "lite.capacity" -}}
-{{- $capacity := dict -}}
-{{- range $key, $value := include "kuscia.given" .Values.capacity | fromJson -}}
-{{- $_ := set $capacity $key (include "kuscia.number" $value) -}}
-{{- end -}}
-{{- toJson $capacity -}}
-{{- end -}}
-
-{{/* The engine namespace in the configuration of `prepare` and `check`, as JSON. */}}
-{{- define "lite.engines" -}}
-{{- $engines := dict
-  "namespace" (include "lite.engineNamespace" .)
-  "lite" (printf "%s/%s" .Release.Namespace (include "kuscia.fullname" .)) -}}
-{{- if include "lite.hasKubeconfig" . -}}
-{{- $_ := set $engines "kubeconfigSecret" (dict "name" .Values.runk.kubeconfigSecret "key" .Values.runk.kubeconfigSecretKey) -}}
-{{- end -}}
-{{- toJson $engines -}}
+{{/*
+The keys of kuscia.yaml (Kuscia facts 2), as YAML: those that extraConfig can set, and those that have a dedicated value, with
+an example of that value under `lite`.
+*/}}
+{{- define "lite.configKeys" -}}
+known: [logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, reservedResources, image, dataMesh, confManager, agent, runk]
+dedicated:
+  mode: "enabled: true"
+  domainID: "domainId: alice"
+  protocol: "protocol: TLS"
+  masterEndpoint: "master.endpoint: https://kuscia-master.kuscia-master.svc.cluster.local:1080"
+  runtime: "runtime: runk"
+  runk.namespace: "runk.namespace: alice-engines"
+  runk.dnsServers: "runk.dnsServers: [10.96.0.20]"
+  runk.kubeconfigFile: "runk.kubeconfigSecret: my-kubeconfig"
+  runk.enableLogging: "runk.enableLogging: true"
+  capacity: 'capacity: {cpu: "4", memory: 8Gi, storage: 100Gi}'
 {{- end -}}
 
 {{/* The gateway of the master, and the CA certificates that verify it, as JSON. */}}
@@ -73,7 +53,11 @@ of the release. The default name follows that of the master, which is in the end
 {{- define "lite.configData" -}}
 {{- $runk := .Values.runk -}}
 {{- $own := dict "masterEndpoint" .Values.master.endpoint "runtime" .Values.runtime -}}
-{{- with include "lite.capacity" . | fromJson -}}
+{{- $capacity := include "kuscia.given" .Values.capacity | fromJson -}}
+{{- range $key, $value := $capacity -}}
+{{- $_ := set $capacity $key (include "kuscia.number" $value) -}}
+{{- end -}}
+{{- with $capacity -}}
 {{- $_ := set $own "capacity" . -}}
 {{- end -}}
 {{- if eq .Values.runtime "runk" -}}
@@ -102,7 +86,13 @@ of the release. The default name follows that of the master, which is in the end
 {{- $_ := set $prepare "deployToken" (fromJson .) -}}
 {{- end -}}
 {{- if eq .Values.runtime "runk" -}}
-{{- $_ := set $prepare "engines" (include "lite.engines" . | fromJson) -}}
+{{- $engines := dict
+  "namespace" (include "lite.engineNamespace" .)
+  "lite" (printf "%s/%s" .Release.Namespace (include "kuscia.fullname" .)) -}}
+{{- if include "lite.hasKubeconfig" . -}}
+{{- $_ := set $engines "kubeconfigSecret" (dict "name" .Values.runk.kubeconfigSecret "key" .Values.runk.kubeconfigSecretKey) -}}
+{{- end -}}
+{{- $_ := set $prepare "engines" $engines -}}
 {{- if not .Values.runk.dnsServers -}}
 {{- $_ := set $prepare "dnsService" (include "kuscia.host" .) -}}
 {{- end -}}

@@ -1,13 +1,13 @@
-{{/* The keys of kuscia.yaml that have a dedicated value, with an example of that value under `master`. */}}
-{{- define "master.ownedConfig" -}}
-mode: "enabled: true"
-domainID: "domainId: kuscia-system"
-protocol: "protocol: TLS"
-{{- end -}}
-
-{{/* The keys of kuscia.yaml that extraConfig can set (Kuscia facts 2). */}}
-{{- define "master.knownConfig" -}}
-[logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, clusterToken, enableWorkloadApprove, domainRoute]
+{{/*
+The keys of kuscia.yaml (Kuscia facts 2), as YAML: those that extraConfig can set, and those that have a dedicated value, with
+an example of that value under `master`.
+*/}}
+{{- define "master.configKeys" -}}
+known: [logLevel, logrotate, debug, debugPort, kusciaAPISans, garbageCollection, clusterToken, enableWorkloadApprove, domainRoute]
+dedicated:
+  mode: "enabled: true"
+  domainID: "domainId: kuscia-system"
+  protocol: "protocol: TLS"
 {{- end -}}
 
 {{/* The data of the ConfigMap that `prepare` reads. */}}
@@ -37,32 +37,6 @@ prepare.yaml: |
 {{- end -}}
 {{- end -}}
 
-{{/* The name of the Secret with the datastore password; empty for sqlite. */}}
-{{- define "master.datastoreSecret" -}}
-{{- if ne .Values.datastore.type "sqlite" -}}
-{{- .Values.datastore.existingSecret -}}
-{{- end -}}
-{{- end -}}
-
-{{/* What identifies the state of the master: another one needs its Domains and routes again. */}}
-{{- define "master.state" -}}
-{{- $state := pick (include "master.datastore" . | fromJson) "type" "host" "port" "database" -}}
-{{- if and (eq $state.type "sqlite") .Values.persistence.enabled -}}
-{{- $_ := set $state "claim" (include "kuscia.claimName" .) -}}
-{{- end -}}
-{{- toJson $state -}}
-{{- end -}}
-
-{{/*
-The Secret for the deploy token of a domain: {ctx, id, domain}. Empty for a domain that is admitted by its certificate, unless a
-reader is set as well.
-*/}}
-{{- define "master.tokenSecret" -}}
-{{- if or (not .domain.cert) (get (.domain.reader | default dict) "namespace") -}}
-{{- include "kuscia.tokenSecretName" (dict "master" (include "kuscia.fullname" .ctx) "domain" .id) -}}
-{{- end -}}
-{{- end -}}
-
 {{/*
 The domains as in domains.yaml, as JSON: what any step needs of them. All steps mount this file next to their own, which
 refers to it as `domainsFile`. null removes a domain of an earlier values file.
@@ -71,10 +45,15 @@ refers to it as `domainsFile`. null removes a domain of an earlier values file.
 {{- $domains := dict -}}
 {{- range $id, $domain := .Values.domains -}}
 {{- if not (kindIs "invalid" $domain) -}}
+{{- /* A certificate admits a domain without a token, unless a reader is set as well. */ -}}
+{{- $token := "" -}}
+{{- if or (not $domain.cert) ($domain.reader).namespace -}}
+{{- $token = include "kuscia.tokenSecretName" (dict "master" (include "kuscia.fullname" $) "domain" $id) -}}
+{{- end -}}
 {{- $_ := set $domains $id (dict
   "endpoint" $domain.endpoint
   "namespace" (get ($domain.reader | default dict) "namespace")
-  "tokenSecret" (include "master.tokenSecret" (dict "ctx" $ "id" $id "domain" $domain))
+  "tokenSecret" $token
   "certFile" (ternary (printf "%s.crt" $id) "" (not (empty $domain.cert)))
   "allowRekey" ($domain.allowRekey | default nil)
   | include "kuscia.given" | fromJson) -}}
