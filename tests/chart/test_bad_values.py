@@ -100,6 +100,12 @@ def _container(**values: Any) -> Object:
     return _engine(deployTemplates=[{"name": "x", "containers": [{"name": "c", **values}]}])
 
 
+def _needing(**resources: Any) -> Object:
+    """Return AppImages whose engine has these resources."""
+    images: Object = _container(resources=resources)["master"]["appImages"]
+    return images
+
+
 TEMPLATE = "master.appImages.mine.deployTemplates[0]"
 
 
@@ -237,6 +243,18 @@ OURS: list[tuple[Object, str, str, str]] = [
         "master.domains.alice.reader.serviceAccount",
         '"kuscia-lite-alice"',
         "other-name-in-release",
+    ),
+    (
+        _together(appImages=_needing(requests={"cpu": 16, "memory": "1Gi"})),
+        f"{TEMPLATE}.containers[0].resources.requests.cpu",
+        "16",
+        "request-above-capacity",
+    ),
+    (
+        _together(lite={"capacity": {"memory": "4Gi"}}, appImages=_needing(limits={"cpu": "2", "memory": "64Gi"})),
+        f"{TEMPLATE}.containers[0].resources.limits.memory",
+        '"64Gi"',
+        "request-above-capacity",
     ),
     (
         _master(domains={"alice": {"sameRelease": True}}),
@@ -1194,6 +1212,12 @@ def test_recognizes_namespaces_that_the_values_name(host: str, reader: str, rele
 
 def test_steps_know_the_same_country_codes() -> None:
     assert f'"^({hosts.COUNTRY})$"' in (CHART / "charts/common/templates/_validate.tpl").read_text()
+
+
+@pytest.mark.parametrize("capacity", [{"cpu": 16}, {"cpu": ""}], ids=["enough", "measured"])
+def test_accepts_engines_that_fit_into_the_lite(capacity: Object) -> None:
+    lite = {"runtime": "runp", "capacity": capacity}
+    assert render(_together(lite=lite, appImages=_needing(requests={"cpu": "16", "memory": "8Gi"})))
 
 
 def test_lite_may_join_another_master() -> None:

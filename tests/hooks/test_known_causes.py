@@ -18,6 +18,7 @@ from tests.hooks.test_diagnosis import recorded
 
 LITE, HUB = lite_release(), master_release()
 HANDSHAKE = "LastUpdateAt=x, Message=TokenNotGenerate, Reason:DestinationIsNotAuthrized"
+UNTRUSTED = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
 KERNEL = {"kernel": {"net/ipv4/tcp_max_syn_backlog": 1024, "net/core/somaxconn": 4096}}
 
 
@@ -90,6 +91,7 @@ CASES = [
     Case(9, "database-unreachable", HUB, exited("master", recorded("dbdown"))),
     Case(9, "database-login", HUB, exited("master", recorded("badpw"))),
     Case(9, "database-not-found", HUB, exited("master", recorded("nodb"))),
+    Case(9, "database-certificate-not-trusted", HUB, exited("master", f"ping datastore endpoint error: {UNTRUSTED}")),
     Case(
         10,
         "state-of-another-domain",
@@ -192,6 +194,12 @@ def test_names_request_and_capacity_of_engine_without_room() -> None:
 )
 def test_ignores_jobs_that_start_or_failed_otherwise_or_long_ago(state: Snapshot) -> None:
     assert diagnose(LITE, state) == []
+
+
+def test_names_the_bundle_for_an_object_store_that_kuscia_does_not_trust() -> None:
+    (found,) = diagnose(LITE, ready("lite", engines=(engine(log=f"RequestError: send request failed: {UNTRUSTED}"),)))
+    assert found.id == "s3-certificate-not-trusted"
+    assert "global.kuscia.caBundle" in found.fix
 
 
 def test_reports_engine_that_exceeded_its_memory() -> None:

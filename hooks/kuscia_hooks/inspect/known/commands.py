@@ -26,6 +26,7 @@ REKEY = (
     "{namespace}/{key_secret}"
 )
 ADMIT = "set master.domains.{value}.endpoint: {gateway}, then {master_upgrade}"
+CA_BUNDLE = "add the CA of the server to global.kuscia.caBundle, then {upgrade}   # or correct the name of the host"
 SHOW_CONFIG = "kubectl get configmap {fullname}-config -n {namespace} -o yaml   # fix the values, then {upgrade}"
 SHOW_KEY = (
     "kubectl describe secret {key_secret} -n {namespace}   # must contain one RSA key in PEM; fix it, then: {restart}"

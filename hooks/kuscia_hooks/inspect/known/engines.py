@@ -3,6 +3,7 @@
 import re
 
 from kuscia_hooks.inspect.finding import LogPattern
+from kuscia_hooks.inspect.known.commands import CA_BUNDLE
 
 ENGINE: tuple[LogPattern, ...] = (
     LogPattern(
@@ -16,6 +17,13 @@ ENGINE: tuple[LogPattern, ...] = (
         r"\(400\)[^\n]*ListObjectsV2|ListObjectsV2[^\n]*\b400\b",
         "the object store rejects the address style: Aliyun requires virtualhost, Baidu requires a host s3.…",
         "set lite.data.source.virtualhost: true, then {upgrade}",
+    ),
+    LogPattern(
+        "s3-certificate-not-trusted",
+        # Text of DataMesh, which runs in Kuscia and reports it to the engine (Go's crypto/x509).
+        r"x509: (?P<value>certificate (signed by unknown authority|is valid for|has expired)[^\n]*)",
+        "Kuscia does not trust the object store: {value}",
+        CA_BUNDLE,
     ),
     LogPattern(
         "read-timeout",

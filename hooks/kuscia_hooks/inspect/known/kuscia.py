@@ -6,6 +6,7 @@ Text of the log also reaches commands, so the groups match valid IDs and URLs on
 from kuscia_hooks.inspect.finding import LogPattern
 from kuscia_hooks.inspect.known.commands import (
     ADMIT,
+    CA_BUNDLE,
     CREATE_DATABASE,
     CURL,
     DATABASE_ENDPOINTS,
@@ -86,6 +87,13 @@ KUSCIA: tuple[LogPattern, ...] = (
         r"Driver Name is '[^']*' Not supported|datastore ?endpoint[^\n]*expected format|missing the slash",
         "Kuscia does not accept the datastore address",
         SHOW_CONFIG,
+    ),
+    LogPattern(
+        "database-certificate-not-trusted",
+        # Text of Go's crypto/x509; Kuscia trusts the CAs of its image and those of the CA bundle (Kuscia facts 3).
+        r"ping datastore endpoint error[^\n]*x509: (?P<value>certificate [^\n]*)",
+        "Kuscia does not trust the database server: {value}",
+        CA_BUNDLE,
     ),
     LogPattern(
         "database-unreachable",

@@ -72,22 +72,38 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end }}
 {{- end -}}
 
-{{/* A request must not exceed its limit: {path, resources}. */}}
+{{/*
+A request must not exceed its limit: {path, resources, capacity?}. With `capacity`, the requests of an engine must not exceed
+that of the lite, or no job ever starts. A request that is not set is the limit.
+*/}}
 {{- define "kuscia.validate.limits" -}}
 {{- $resources := .resources | default dict -}}
+{{- $capacity := .capacity -}}
+{{- $requests := $resources.requests | default dict -}}
 {{- $limits := $resources.limits | default dict -}}
+{{- if $capacity -}}
+{{- $requests = merge (dict) $requests $limits -}}
+{{- $limits = $capacity -}}
+{{- end -}}
 {{- $factors := dict "" 1.0 "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18
   "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
-{{- range $name, $request := $resources.requests | default dict }}
+{{- range $name, $request := $requests }}
 {{- $texts := list (include "kuscia.number" $request) (include "kuscia.number" (get $limits $name)) }}
 {{- $numbers := list }}
 {{- range $texts }}
 {{- $suffix := regexFind "([numkMGTPE]|[KMGTPE]i)$" . }}
 {{- $numbers = append $numbers (mulf (trimSuffix $suffix . | float64) (get $factors $suffix)) }}
 {{- end }}
-{{- if and (hasKey $limits $name) (not (kindIs "invalid" (get $limits $name))) (gt (first $numbers) (last $numbers)) }}
-{{- include "kuscia.error" (dict "id" "request-above-limit" "path" (printf "%s.requests.%s" $.path $name) "value" (toRawJson $request)
-  "rule" (printf "must not be greater than the limit %s" (last $texts)) "example" (printf "%s.limits.%s: %s" $.path $name (first $texts))) }}
+{{- $limited := not (or (kindIs "invalid" (get $limits $name)) (eq (last $texts) "")) }}
+{{- if and $limited (gt (first $numbers) (last $numbers)) }}
+{{- $error := dict "id" "request-above-limit" "rule" (printf "must not be greater than the limit %s" (last $texts))
+  "example" (printf "%s.limits.%s: %s" $.path $name (first $texts)) }}
+{{- if $capacity }}
+{{- $error = dict "id" "request-above-capacity" "rule" (printf "must not be greater than lite.capacity.%s (%s)" $name (last $texts))
+  "example" (printf "lite.capacity.%s: %s" $name (first $texts)) }}
+{{- end }}
+{{- $kind := ternary "requests" "limits" (hasKey ($resources.requests | default dict) $name) }}
+{{- include "kuscia.error" (merge (dict "path" (printf "%s.%s.%s" $.path $kind $name) "value" (toRawJson $request)) $error) }}
 {{- end }}
 {{- end }}
 {{- end -}}
