@@ -458,3 +458,45 @@ def test_exit_code_is_1_if_a_check_failed(kube: Kube, kuscia: Kuscia, endpoint: 
     outcome = check.attempt(check_master(endpoint), context(kube))
     assert outcome.exit_code == code
     assert f"failed={code} " in outcome.line
+
+
+def absent(kuscia: Kuscia, domain: str) -> None:
+    """Let a domain never have registered: its routes do not become READY."""
+    kuscia.domains[domain]["node_statuses"] = []
+    for pair in kuscia.routes:
+        if domain in pair:
+            kuscia.route_statuses[pair] = {"status": "Failed", "reason": "DestinationUnreachable"}
+
+
+@pytest.mark.parametrize("mode", ["fail", "report"])
+def test_ends_within_five_minutes_when_a_domain_is_absent(
+    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    """The timeout of Flux is five minutes. Routes of an absent domain are not waited for."""
+    absent(kuscia, "bob")
+    fake_time = FakeTime()
+    config = check_master(endpoint, absentDomains=mode, exampleJob=EXAMPLE_JOB)
+    report = check.run_checks(config, kube, fake_time.deadline(900))
+    out = capsys.readouterr().out
+    assert fake_time.time < (270 if mode == "fail" else 90)
+    assert [line for line in out.splitlines() if line.startswith("FAIL")] == [] or mode == "fail"
+    assert (report.failed == 0) == (mode == "report")
+    assert "FAIL nodes: " in out or "absent" in next(line for line in out.splitlines() if "PASS nodes" in line)
+    assert "PASS routes: 0 READY" in out
+    assert kuscia.jobs == {}
+
+
+def test_reported_absence_does_not_hide_other_routes(
+    kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kuscia.join("carol")
+    kuscia.routes["alice", "carol"] = {}
+    kuscia.route_statuses["alice", "carol"] = {"status": "Failed", "reason": "TokenNotGenerate"}
+    absent(kuscia, "bob")
+    pairs = [("alice", "bob"), ("alice", "carol")]
+    routes = [{"source": source, "destination": destination} for source, destination in pairs]
+    domains: dict[str, Any] = {"alice": {}, "bob": {}, "carol": {}}
+    config = check_master(endpoint, absentDomains="report", domains=domains, routes=routes)
+    report = check.run_checks(config, kube, FakeTime().deadline(900))
+    assert report.failed == 1
+    assert "FAIL routes" in capsys.readouterr().out

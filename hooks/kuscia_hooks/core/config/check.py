@@ -58,12 +58,14 @@ class Check(ApiStep, Domains):
 
     Args:
         ledger: name of the ledger, whose leftover and foreign objects are listed; None to list none.
+        absent_domains: whether a domain without a Ready node is a failure, or only reported.
         volume: mount path of the lite's data volume in the step's pod; None if it is not mounted.
     """
 
     mode: Literal["master", "lite"]
     gateway: Endpoint
     ledger: ObjectName | None = None
+    absent_domains: Literal["fail", "report"] = "fail"
     volume: Directory | None = None
     datastore: Datastore | None = None
     example_job: ExampleJob | None = None

@@ -251,6 +251,7 @@ RULES: Mapping[str, ValueRule] = {
     "Cluster|Domain|Local": ValueRule(
         "unsupported-value", "must be one of Cluster, Domain, Local", pattern="^(Cluster|Domain|Local)\\Z"
     ),
+    "fail|report": ValueRule("unsupported-value", "must be one of fail, report", pattern="^(fail|report)\\Z"),
     "s3v2|s3v4": ValueRule("unsupported-value", "must be one of s3v2, s3v4", pattern="^(s3v2|s3v4)\\Z"),
     "oss|minio": ValueRule("unsupported-value", "must be one of oss, minio", pattern="^(oss|minio)\\Z"),
     "table|model|rule|report|unknown": ValueRule(

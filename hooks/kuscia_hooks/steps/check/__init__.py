@@ -31,6 +31,10 @@ from kuscia_hooks.tables.s3 import access_keys
 
 # Routes may need three minutes (Kuscia facts 6.4), a lite slightly more after a restart of its master (16.2).
 PATIENCE = 240.0
+# For nodes whose absence is not a failure: those that are up report their status within seconds (16.6).
+ABSENT_PATIENCE = 60.0
+# For routes, after the checks of their nodes have ended.
+_ROUTES_LAST = 10.0
 # For conditions that do not clear without a change.
 ENGINES_PATIENCE = 10.0
 # An engine registers its result just before it ends.
@@ -140,13 +144,15 @@ def run_checks(config: Check, kube: Kube, deadline: Deadline) -> Report:
             report.fail("KusciaAPI", error)
             report.finish(others)
             return report
-        started = report.start(*(_of_master(config, api) if config.mode == "master" else _of_lite(config, kube, api)))
+        nodes = Nodes(config.absent_domains == "report", deadline)
+        probes = _of_master(config, api, nodes) if config.mode == "master" else _of_lite(config, kube, api)
+        started = report.start(*probes)
         report.finish(own)
         report.succeed("KusciaAPI", f"{config.api.endpoint} serves domain {config.domain_id}")
         report.finish(others)
         ready = report.finish(started)
         if config.example_job is not None:
-            _example_job(config, api, config.example_job, report, ready)
+            _example_job(config, api, config.example_job, report, ready, nodes.left_out)
     return report
 
 
@@ -173,22 +179,51 @@ def _gateway(config: Check, kube: Kube, master: Master) -> str:
     return f"{master.endpoint} is a Kuscia gateway"
 
 
-def _of_master(config: Check, api: KusciaAPI) -> list[Probe]:
+class Nodes:
+    """The domains without a Ready node.
+
+    Args:
+        tolerated: they are reported, and not a failure.
+        deadline: of all checks.
+
+    Attributes:
+        absent: those that were absent at the last look.
+    """
+
+    def __init__(self, tolerated: bool, deadline: Deadline) -> None:
+        self.tolerated = tolerated
+        self.absent: frozenset[str] = frozenset()
+        self._until = deadline.within(ABSENT_PATIENCE if tolerated else PATIENCE)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The domains that the checks no longer wait for."""
+        return self.absent if self._until.passed else frozenset()
+
+
+def _of_master(config: Check, api: KusciaAPI, nodes: Nodes) -> list[Probe]:
     probes = []
     if config.domains:
-        probes.append(Probe("nodes", partial(_nodes, api, list(config.domains))))
+        probes.append(Probe("nodes", partial(_nodes, api, list(config.domains), nodes)))
     routes = config.pairs()
     if routes:
-        probes.append(Probe("routes", partial(_routes, api, routes)))
+        probes.append(Probe("routes", partial(_routes, api, routes, nodes), PATIENCE + _ROUTES_LAST))
     return probes
 
 
-def _example_job(config: Check, api: KusciaAPI, example: ExampleJob, report: Report, ready: bool) -> None:
+def _example_job(
+    config: Check, api: KusciaAPI, example: ExampleJob, report: Report, ready: bool, absent: frozenset[str]
+) -> None:
     """Run the example job and check its results.
 
     Args:
         ready: whether nodes and routes are ready.
+        absent: domains whose absence is reported only.
     """
+    missing = absent & {party.domain for party in example.parties}
+    if ready and missing:
+        logger.info("INFO example job: not submitted because domains are absent: %s", ", ".join(sorted(missing)))
+        return
     if not ready:
         report.fail("example job", "not submitted because nodes or routes are not ready")
         return
@@ -216,7 +251,7 @@ def _datastore(config: Check, kube: Kube, store: Database) -> str:
     return f"{store.type} {store.host}/{store.database} has {rows} rows in table {TABLE}"
 
 
-def _nodes(api: KusciaAPI, domains: list[str]) -> str:
+def _nodes(api: KusciaAPI, domains: list[str], nodes: Nodes) -> str:
     def ask(ids: Sequence[str]) -> dict[str, list[str]]:
         answer = api.call("domain/batchQuery", {"domain_ids": list(ids)})
         return {
@@ -230,6 +265,10 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
         for domain in domains
         if "Ready" not in states.get(domain, [])
     ]
+    nodes.absent = frozenset(domain for domain in domains if "Ready" not in states.get(domain, []))
+    if nodes.tolerated and nodes.left_out:
+        present = [domain for domain in domains if domain not in nodes.left_out]
+        return f"Ready: {', '.join(present) or 'none'}; absent, and left out: {', '.join(missing)}"
     if missing:
         raise RetryableError(
             "node-not-ready",
@@ -239,7 +278,10 @@ def _nodes(api: KusciaAPI, domains: list[str]) -> str:
     return f"Ready: {', '.join(domains)}"
 
 
-def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
+def _routes(api: KusciaAPI, listed: list[tuple[str, str]], nodes: Nodes) -> str:
+    absent = nodes.left_out
+    routes = [pair for pair in listed if not absent & set(pair)]
+    left_out = f"; {len(listed) - len(routes)} to or from absent domains left out" if len(routes) < len(listed) else ""
     pending: list[str] = []
 
     def ask(part: Sequence[tuple[str, str]]) -> None:
@@ -262,7 +304,8 @@ def _routes(api: KusciaAPI, routes: list[tuple[str, str]]) -> str:
         raise RetryableError(
             "route-not-ready", f"{len(pending)} of {len(routes)} not READY: {first_of(sorted(pending))}", see=see
         )
-    return f"{len(routes)} READY: {first_of([f'{source}-{destination}' for source, destination in routes])}"
+    names = first_of([f"{source}-{destination}" for source, destination in routes])
+    return f"{len(routes)} READY{': ' if names else ''}{names}{left_out}"
 
 
 def _job_tables(api: KusciaAPI, example: ExampleJob) -> str:
