@@ -45,7 +45,7 @@ def test_admits_by_certificate(demo: Demo, images: Path) -> None:
         made.install("alice")
 
         made.wait_for_node("alice")
-        assert made.kuscia_yaml("alice")["liteDeployToken"] == "admitted-by-certificate"
+        assert made.kuscia_yaml("alice")["liteDeployToken"] == "admitted-by-key"
         assert not may_get_secret(made, "kuscia-deploy-token-alice", "master")
         kinds = "secrets,roles.rbac.authorization.k8s.io"
         there = made.kubectl.run("get", kinds, "-n", made.namespace("master"), "-o", "name")
