@@ -68,6 +68,8 @@ PRESETS = (
     Scenario("alice-extra-config", ("alice", "extra-config"), namespace="lite-alice"),
     Scenario("master-gateway-certificate", ("master", "gateway-certificate"), namespace="kuscia-master"),
     Scenario("master-route-options", ("master", "route-options"), namespace="kuscia-master"),
+    Scenario("master-no-hooks", ("master", "no-hooks"), namespace="kuscia-master"),
+    Scenario("alice-no-hooks", ("alice", "no-hooks"), namespace="lite-alice"),
 )
 
 VARIANTS = (

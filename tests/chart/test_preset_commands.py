@@ -43,7 +43,7 @@ def test_commands_create_a_namespace_before_they_use_it(path: Path) -> None:
 def test_commands_install_with_the_settings_of_the_site(path: Path) -> None:
     for command in commands(path):
         if command.startswith("helm "):
-            assert command.startswith("helm upgrade --install kuscia ./charts/kuscia -n ")
+            assert re.match(r"helm (upgrade --install|template) kuscia ./charts/kuscia -n ", command), command
             files = re.findall(r"-f (?:values/)?([\w-]+)\.yaml", command)
             assert files[0] == "site"
             assert path.stem in files

@@ -1,4 +1,4 @@
-"""Clusters and tools with rules of their own: quotas, Pod Security, odd names, Helm 3, `kubectl apply`."""
+"""Clusters and tools with rules of their own: quotas, Pod Security, odd names, Helm 3."""
 
 import json
 import re
@@ -302,32 +302,3 @@ def test_install_continues_after_a_killed_helm(kubectl: Kubectl, images: Path, t
         made.install(tmp_path)
         assert set(made.pods()) == set(COMPONENTS)
         made.wait_for_test()
-
-
-def test_template_and_kubectl_apply_twice(kubectl: Kubectl, images: Path, tmp_path: Path) -> None:
-    """Client-side apply, as Argo CD does by default. A change that Jobs cannot take gets Jobs of other names."""
-    namespace = "v-apply"
-    hooks = {"keys": {"hook": False}, "routes": {"hook": False}}
-    values = dict(both(namespace))
-    values["master"] |= {"jobs": hooks}
-    values["lite"] |= {"jobs": {"keys": {"hook": False}}}
-    with namespaces(kubectl, namespace):
-        made = Installation(kubectl, images, namespace, values)
-
-        def apply(**more: Any) -> None:
-            text = made.call("template", "kuscia", str(CHART), "--skip-tests", *made.arguments(tmp_path, **more))
-            kubectl.run("apply", "-n", namespace, "-f", "-", stdin=text, timeout=300)
-
-        def done() -> bool:
-            return len(made.pods()) == len(COMPONENTS) and all(complete(job) for job in made.jobs().values())
-
-        apply()
-        eventually(done, 300, "all Jobs complete")
-        first = set(made.jobs())
-        apply()
-        assert set(made.jobs()) == first
-        resources = {"limits": {"memory": "600Mi"}}
-        apply(master={"jobs": {"resources": resources}}, lite={"jobs": {"resources": resources}})
-        eventually(done, 300, "all Jobs complete after a change")
-        assert set(made.jobs()) > first
-        assert not kubectl.get("pods", "-n", namespace, "-l", "app.kubernetes.io/component=check")["items"]

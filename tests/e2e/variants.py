@@ -79,31 +79,35 @@ class Variant:
         values: Mapping[str, Any] | None = None,
         wait: bool = True,
         timeout: str = "5m",
+        options: tuple[str, ...] = (),
     ) -> str:
         """Run `helm upgrade --install` for one party; return the output of helm.
 
         Args:
             presets: replace those of the variant.
             values: on top of those of the variant.
+            options: further options of helm.
 
         Raises:
             CommandError: helm failed.
         """
         release = self.release(party)
         with tempfile.TemporaryDirectory() as directory:
-            names = (*self._party_presets(party), *(presets or self.presets))
-            files = [self._renamed(Path(directory), name) for name in names]
-            no_tables = {} if self.tables else NO_TABLES
-            for number, layer in enumerate((SMALL, no_tables, self.values, values or {})):
-                files.append(Path(directory, f"layer-{number}.yaml"))
-                # JSON, so that Helm does not read a column such as y as a boolean.
-                files[-1].write_text(json.dumps(dict(layer)))
-            arguments = [f"--values={path}" for path in (*files, self.images)]
+            arguments = self._arguments(Path(directory), party, presets, values or {})
             return self.kubectl.helm(
                 "upgrade", "--install", release.name, str(self.chart),
                 "--namespace", release.namespace, "--create-namespace", *arguments,
-                *(["--wait"] if wait else []), "--timeout", timeout,
+                *(["--wait"] if wait else []), "--timeout", timeout, *options,
             )  # fmt: skip
+
+    def template(self, party: str, *options: str, values: Mapping[str, Any] | None = None) -> str:
+        """Return the output of `helm template` for one party, with the values that `install` uses."""
+        release = self.release(party)
+        with tempfile.TemporaryDirectory() as directory:
+            arguments = self._arguments(Path(directory), party, (), values or {})
+            return self.kubectl.helm(
+                "template", release.name, str(CHART), "--namespace", release.namespace, *arguments, *options
+            )
 
     def install_all(self, *presets: str) -> None:
         """Install all parties at the same time."""
@@ -262,6 +266,17 @@ class Variant:
             list(pool.map(lambda party: uninstall(self.kubectl, self.release(party)), self.parties))
         engines = self.namespace("engines")
         self.kubectl.run("delete", "namespace", engines, "--ignore-not-found", "--wait", timeout=300)
+
+    def _arguments(self, directory: Path, party: str, presets: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
+        """Write the values files of a party; return the arguments of helm that name them."""
+        names = (*self._party_presets(party), *(presets or self.presets))
+        files = [self._renamed(directory, name) for name in names]
+        no_tables = {} if self.tables else NO_TABLES
+        for number, layer in enumerate((SMALL, no_tables, self.values, values)):
+            files.append(directory / f"layer-{number}.yaml")
+            # JSON, so that Helm does not read a column such as y as a boolean.
+            files[-1].write_text(json.dumps(dict(layer)))
+        return [f"--values={path}" for path in (*files, self.images)]
 
     def _party_presets(self, party: str) -> tuple[str, ...]:
         """Return the presets of a party; those of a lite declare its example table in an object store."""
