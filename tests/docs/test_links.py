@@ -64,7 +64,8 @@ def links(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_resolve(page: str) -> None:
-    assert dead(page, links((ROOT / page).read_text())) == []
+    place = "CHANGELOG.md" if page.startswith("changes/+") else page  # which fragments become a part of
+    assert dead(place, links((ROOT / page).read_text())) == []
 
 
 def test_finds_links() -> None:
