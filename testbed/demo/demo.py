@@ -83,12 +83,15 @@ class Demo:
 
     def images(self) -> dict[str, str]:
         """Build the images and bring them to the cluster; return their references by name, including `kuscia`."""
-        names = ["kuscia-hooks", "psi-engine", "versitygw"]
-        if not self.kuscia_image:
-            names.append("kuscia-sim")
-        refs = self.bring(names)
-        refs["kuscia"] = refs.get("kuscia-sim") or adopt.adopt(self.local, self.kuscia_image, self.prefix)
+        refs = self.bring(["kuscia-hooks", "psi-engine", "versitygw"])
+        refs["kuscia"] = self.kuscia()
         return refs
+
+    def kuscia(self) -> str:
+        """Bring the Kuscia image to the cluster; return its reference."""
+        if self.kuscia_image:
+            return adopt.adopt(self.local, self.kuscia_image, self.prefix)
+        return self.bring(["kuscia-sim"])["kuscia-sim"]
 
     def bring(self, names: list[str]) -> dict[str, str]:
         """Build images of this tree and bring them to the cluster; return their references by name."""

@@ -60,9 +60,9 @@ def image(demo: Demo, chart: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(demo: Demo, chart: Path, image: str, image_refs: dict[str, str]) -> Iterator[Variant]:
+def installed(demo: Demo, chart: Path, image: str) -> Iterator[Variant]:
     layer = chart.parent / "kuscia-image.yaml"
-    kuscia = image_values(image_refs["kuscia"])
+    kuscia = image_values(demo.kuscia())
     layer.write_text(json.dumps({"master": {"image": kuscia}, "lite": {"image": kuscia}}))
     with variant(demo, layer, "release", parties=PARTIES, bare=True, chart=chart) as made:
         made.install_all()
