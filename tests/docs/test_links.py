@@ -49,9 +49,7 @@ def dead(page: str, links: list[str]) -> list[str]:
         if re.match(r"[a-z]+:", link):
             continue
         path, _, anchor = link.partition("#")
-        # Fragments of the changelog become part of a page in the root directory.
-        directory = "" if re.fullmatch(r"changes/.*\.\w+\.md", page) else posixpath.dirname(page)
-        file = posixpath.normpath(posixpath.join(directory, path)) if path else page
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(page), path)) if path else page
         target = ROOT / file
         if file.startswith("../") or not target.exists() or (anchor and anchor not in anchors(target)):
             result.append(link)

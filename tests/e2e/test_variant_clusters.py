@@ -275,17 +275,17 @@ def test_load_balancers_and_admission_by_certificate(demo: Demo, images: Path, a
     """The test sets the addresses of the Services, and kube-proxy serves them."""
     assert demo.local is not None
     ours, theirs = load_balancer_address(demo.local), load_balancer_address(away.cluster)
-    openings = [Opening(1080, ours)], [Opening(1080, theirs)]
+    openings = [Opening(1080, ours), *node_port("alice")], [Opening(1080, theirs)]
     with partners(demo, images, away, "balancer", *openings) as both:
         here, there = both.here, both.there
         bob = knows(f"https://{ours}:1080")
         there.install("bob", "partner", "loadbalancer", values=bob, wait=False)
         give_address(there, "bob", theirs)
-        master = reach(both, alice=f"https://{ours}:1081", bob=f"https://{theirs}:1080")
+        master = reach(both, alice=both.node_port("alice"), bob=f"https://{theirs}:1080")
         master["master"]["domains"]["bob"]["cert"] = certificate(there, "bob")
         here.install("master", "partner", "loadbalancer", values=master)
         give_address(here, "master", ours)
-        here.install("alice")
+        here.install("alice", "nodeport")
         there.install("bob", "partner", "loadbalancer", values=bob)
         wait_for_routes(both)
         there.test()
