@@ -59,7 +59,9 @@ def test_joins_the_lines_of_an_item() -> None:
 
 def test_links_work_outside_of_the_repository() -> None:
     text = "[a](docs/README.md), [b](https://example.com)"
-    assert changes.linked(text, "https://x/blob/v1") == "[a](https://x/blob/v1/docs/README.md), [b](https://example.com)"
+    assert (
+        changes.linked(text, "https://x/blob/v1") == "[a](https://x/blob/v1/docs/README.md), [b](https://example.com)"
+    )
 
 
 def test_this_tree_has_changes_to_release() -> None:

@@ -187,7 +187,7 @@ class Nodes:
         deadline: of all checks.
 
     Attributes:
-        absent: those that were absent at the last look.
+        absent: lites that were absent at the last look.
     """
 
     def __init__(self, tolerated: bool, deadline: Deadline) -> None:

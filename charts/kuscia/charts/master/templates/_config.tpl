@@ -1,5 +1,5 @@
 {{/*
-The keys of kuscia.yaml (Kuscia facts 2), as YAML: those that extraConfig can set, and those that have a dedicated value, with
+The keys of kuscia.yaml (Kuscia facts 2), as YAML: keys that extraConfig can set, and keys that have a dedicated value, with
 an example of that value under `master`.
 */}}
 {{- define "master.configKeys" -}}
