@@ -47,8 +47,8 @@ spec:
   {{- $value := get $jobs $key | default (get $values $key) }}
   {{- if and $.sameNode (eq $key "affinity") }}
   {{- $pod := dict "labelSelector" (dict "matchLabels" (include "kuscia.selectorLabels" $.ctx | fromYaml)) "topologyKey" "kubernetes.io/hostname" }}
-  {{- $affinity := dict "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $pod)) }}
-  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) $affinity }}
+  {{- $nextToIt := dict "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $pod)) }}
+  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) $nextToIt }}
   {{- end }}
   {{- with $value }}
   {{ $key }}:
