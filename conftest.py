@@ -94,7 +94,8 @@ def _group(path: Path) -> str:
     """Return the group of a file. Tests of a group share releases or a cluster, and run one after another."""
     if path.parent.name == "e2e":
         return path.stem if path.stem.startswith("test_variant_") or path.stem in OWN_RELEASES else "demo"
-    return str(path if path.parts[0] == "tests" else path.parent)
+    # The tests of the chart share its rendered scenarios, which each process renders once.
+    return str(path if path.parts[0] == "tests" and path.parent.name != "chart" else path.parent)
 
 
 class GroupScheduling(LoadScopeScheduling):

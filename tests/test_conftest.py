@@ -26,6 +26,20 @@ def test_runs_tests_of_the_demo_on_one_worker(pytester: pytest.Pytester) -> None
     assert {words[0] for words in passed} != workers
 
 
+def test_runs_tests_of_the_chart_on_one_worker(pytester: pytest.Pytester) -> None:
+    """They share its rendered scenarios."""
+    tests = pytester.mkdir("tests")
+    shutil.copy(CONFTEST, pytester.path)
+    for folder, name in (("chart", "test_objects"), ("chart", "test_images"), ("hooks", "test_keys")):
+        (tests / folder).mkdir(exist_ok=True)
+        (tests / folder / f"{name}.py").write_text("def test_one(): ...\n\ndef test_two(): ...\n")
+    result = pytester.runpytest_subprocess("-v", "--numprocesses", "2", "tests")
+    result.assert_outcomes(passed=6)
+    passed = [line.split() for line in result.outlines if "PASSED" in line]
+    assert len({words[0] for words in passed if "chart" in words[-1]}) == 1
+    assert len({words[0] for words in passed}) == 2
+
+
 def test_report_lists_outcomes_and_failures(pytester: pytest.Pytester) -> None:
     """Already during the run, so that an interrupted run has a report too."""
     tests = pytester.mkdir("tests")

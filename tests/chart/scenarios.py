@@ -1,5 +1,7 @@
 """The ways to install the chart that the general tests cover."""
 
+import pytest
+
 from tests.chart.render import Scenario, with_values
 
 _S3 = {
@@ -197,3 +199,10 @@ VARIANTS = (
 )
 
 ALL = PRESETS + VARIANTS
+
+# Tests that render every scenario once more do so for these in `make unit`, and for the others in `make exhaustive`.
+_SAMPLE = {"master-and-alice", "alice-tables", "exposed", "monitored"}
+AGAIN = [
+    pytest.param(scenario, id=scenario.name, marks=[] if scenario.name in _SAMPLE else [pytest.mark.exhaustive])
+    for scenario in ALL
+]

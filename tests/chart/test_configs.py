@@ -243,23 +243,32 @@ def test_names_of_a_lite_stay_text(text: str) -> None:
     assert yaml.safe_load(_kuscia_yaml(objects))["runk"]["namespace"] == text
 
 
-@pytest.mark.parametrize("text", [*NAMES, *TEXTS])
-def test_free_text_stays_the_same(text: str) -> None:
-    template = {"name": "a", "containers": [{"name": "a", "args": [text]}]}
-    image = {"image": {"name": "engine", "tag": "1"}, "configTemplates": {"a": text}, "deployTemplates": [template]}
-    master = {"appImages": {"mine": image}, "extraConfig": {"logrotate": {"note": text}}}
-    objects = render({"master": master})
-    found = _config(objects, "routes").app_images["mine"]
-    assert found.config_templates == {"a": text}
-    assert found.deploy_templates == [template]
-    assert yaml_text.read(_kuscia_yaml(objects))["logrotate"]["note"] == text
-    columns = [{"name": "id1", "type": "str", "comment": text}]
-    table = {"id": "t", "relativeUri": "t.csv", "columns": columns, "attributes": {"a": text}}
+def test_free_text_stays_the_same() -> None:
+    texts = {f"t{number:02}": text for number, text in enumerate([*NAMES, *TEXTS])}
+    image = {"name": "engine", "tag": "1"}
+    apps = {
+        name: {
+            "image": image,
+            "configTemplates": {"a": text},
+            "deployTemplates": [{"name": "a", "containers": [{"name": "a", "args": [text]}]}],
+        }
+        for name, text in texts.items()
+    }
+    objects = render({"master": {"appImages": apps, "extraConfig": {"logrotate": texts}}})
+    routes = _config(objects, "routes")
+    for name, given in apps.items():
+        found = routes.app_images[name]
+        assert found.config_templates == given["configTemplates"]
+        assert found.deploy_templates == given["deployTemplates"]
+    assert yaml_text.read(_kuscia_yaml(objects))["logrotate"] == texts
+    columns = [{"name": name, "type": "str", "comment": text} for name, text in texts.items()]
+    table = {"id": "t", "relativeUri": "t.csv", "columns": columns, "attributes": texts}
     source = {"id": "s", "type": "oss", "endpoint": "https://oss.example.com", "bucket": "b"}
     source |= {"credentialsSecret": {"name": "s"}}
     lite = {"lite": {"data": {"source": source, "tables": [table], "grants": []}}}
     (table,) = _config(render(lite, "alice"), "data").tables
-    assert (table.columns[0].comment, table.attributes) == (text, {"a": text})
+    assert {column.name: column.comment for column in table.columns} == texts
+    assert table.attributes == texts
 
 
 def _kuscia_yaml(objects: list[Object]) -> str:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.render import CHART, Object, RenderError, Scenario, parse, pod_template, template_once, with_values
-from tests.chart.scenarios import ALL
+from tests.chart.scenarios import AGAIN
 
 REGISTRY = "mirror.example.net:5000/kuscia"
 
@@ -41,7 +41,7 @@ def in_registry(scenario: Scenario) -> Scenario:
     return dataclasses.replace(scenario, values=json.dumps(values))
 
 
-@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", AGAIN)
 def test_lists_the_images_of_the_release_in_its_registry(scenario: Scenario) -> None:
     text = template_once(in_registry(scenario))
     images = listed(text)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.render import CHART, Object, Scenario, hook, parse, pod_template, template_once, tool
-from tests.chart.scenarios import ALL
+from tests.chart.scenarios import AGAIN, ALL
 
 KUSCIA = {"master", "lite"}
 OBSERVED = (["pods", "events"], ["pods/log"], ["jobs"])
@@ -35,10 +35,12 @@ def test_objects_match_the_kubernetes_schemas(schema_location: str, tmp_path: Pa
     assert f"Summary: {sum(len(scenario.objects) for scenario in ALL)} resources" in done.stdout
 
 
+@pytest.mark.parametrize("scenario", AGAIN)
 def test_rendering_is_deterministic(scenario: Scenario) -> None:
     assert template_once(scenario) == scenario.text()
 
 
+@pytest.mark.parametrize("scenario", AGAIN)
 def test_helm_3_renders_the_same(scenario: Scenario) -> None:
     assert _by_name(scenario.text("helm3")) == _by_name(scenario.text())
 

@@ -126,6 +126,7 @@ def site(core: FakeCore, kuscia: Kuscia, endpoint: str, key_pem: bytes, monkeypa
     return Site(core, kuscia, endpoint)
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EXISTING, WANTED, st.booleans(), st.booleans())
 def test_reaches_the_values_and_touches_nothing_foreign(

@@ -401,7 +401,9 @@ def many(count: int) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize(("count", "batches"), [(3, 1), (BATCH, 1), (2 * BATCH + 30, 3)])
+@pytest.mark.parametrize(
+    ("count", "batches"), [(3, 1), (BATCH, 1), pytest.param(2 * BATCH + 30, 3, marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("registered", [False, True])
 def test_a_second_run_queries_in_batches(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, count: int, batches: int, registered: bool
@@ -435,7 +437,9 @@ def test_a_first_run_queries_each_domain_at_most_once(
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize("lost", [0, BATCH - 1, BATCH, 127])
+@pytest.mark.parametrize(
+    "lost", [127, *(pytest.param(lost, marks=pytest.mark.exhaustive) for lost in (0, BATCH - 1, BATCH))]
+)
 def test_recreates_a_lost_domain_wherever_it_is(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, lost: int
 ) -> None:

@@ -101,6 +101,7 @@ def site(
     return Site(core, kuscia, endpoint, {"mine": key_pem, "other": other_key_pem})
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(WANTED, DOMAINS, SECRETS, LEDGER, st.booleans(), st.booleans())
 def test_reaches_the_values_and_touches_nothing_foreign(

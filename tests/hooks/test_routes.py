@@ -630,6 +630,7 @@ def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Ku
     assert attempt(endpoint, kube, **bad).created == 2
 
 
+@pytest.mark.exhaustive
 def test_second_run_asks_for_870_routes_in_batches(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     names = [f"lite-{number}" for number in range(30)]
     for name in names:
