@@ -31,7 +31,7 @@ from kuscia_hooks.tables.s3 import access_keys
 
 # Routes may need three minutes (Kuscia facts 6.4), a lite slightly more after a restart of its master (16.2).
 PATIENCE = 240.0
-# For nodes whose absence is not a failure: those that are up report their status within seconds (16.6).
+# For nodes whose absence is not a failure: a running node reports its status within seconds (16.6).
 ABSENT_PATIENCE = 60.0
 # For routes, after the checks of their nodes have ended.
 _ROUTES_LAST = 10.0
@@ -187,7 +187,7 @@ class Nodes:
         deadline: of all checks.
 
     Attributes:
-        absent: lites that were absent at the last look.
+        absent: the absent domains at the last look.
     """
 
     def __init__(self, tolerated: bool, deadline: Deadline) -> None:
