@@ -23,14 +23,14 @@ the file again at each attempt.
 {{- end -}}
 
 {{/*
-The key `env` of a container, empty without variables: {ctx, step}. A step has the CA bundle and the proxies; Kuscia has the CA
-bundle only. Go, its language, reads the CA certificates in the directories of SSL_CERT_DIR in addition to the file of its image
-(Kuscia facts 3). Variables of extraEnv and jobs.extraEnv replace those of the chart.
+The key `env` of a container, empty without variables: {ctx, step, proxy?}. A step has the CA bundle, and with `proxy` the proxies;
+Kuscia has the CA bundle only. Go, its language, reads the CA certificates in the directories of SSL_CERT_DIR in addition to the
+file of its image (Kuscia facts 3). Variables of extraEnv and jobs.extraEnv replace those of the chart.
 */}}
 {{- define "kuscia.env" -}}
-{{- include "kuscia.args" (list "kuscia.env" "ctx step" .) -}}
+{{- include "kuscia.args" (list "kuscia.env" "ctx step proxy?" .) -}}
 {{- $shared := .ctx.Values.global.kuscia -}}
-{{- $proxy := ternary ($shared.proxy | default dict) dict .step -}}
+{{- $proxy := ternary ($shared.proxy | default dict) dict (and .step (.proxy | default false)) -}}
 {{- $env := list -}}
 {{- with ($shared.caBundle).secret | default ($shared.caBundle).configMap -}}
 {{- $directory := printf "/etc/kuscia-ca/%s" . -}}

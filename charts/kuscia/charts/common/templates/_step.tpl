@@ -71,7 +71,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .step }}
-      {{- include "kuscia.stepContainer" (dict "ctx" .ctx "image" (include "kuscia.hooksImage" (dict "ctx" .ctx)) "resources" ($own.resources | default $jobs.resources)) | nindent 6 }}
+      {{- include "kuscia.stepContainer" (dict "ctx" .ctx "image" (include "kuscia.hooksImage" (dict "ctx" .ctx)) "resources" ($own.resources | default $jobs.resources) "proxy" (ne .step "keys")) | nindent 6 }}
       args:
         {{- toYaml .args | nindent 8 }}
       volumeMounts:
@@ -117,11 +117,12 @@ spec:
 {{- end -}}
 
 {{/*
-What the container of a step and an init container have in common: {ctx, image, resources, root?}. An init container with `root`
-can write to a volume of any owner.
+What the container of a step and an init container have in common: {ctx, image, resources, root?, proxy?}. An init container with
+`root` can write to a volume of any owner. With `proxy` it uses the proxies in the values, whose Secret must
+exist then; the hook `keys` does not wait for it.
 */}}
 {{- define "kuscia.stepContainer" -}}
-{{- include "kuscia.args" (list "kuscia.stepContainer" "ctx image resources root?" .) -}}
+{{- include "kuscia.args" (list "kuscia.stepContainer" "ctx image resources root? proxy?" .) -}}
 {{- $values := .ctx.Values -}}
 {{- $security := dict
   "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true
@@ -137,7 +138,7 @@ can write to a volume of any owner.
 {{- end -}}
 image: {{ .image | quote }}
 imagePullPolicy: {{ $values.global.kuscia.hooksImage.pullPolicy | quote }}
-{{- with include "kuscia.env" (dict "ctx" .ctx "step" true) }}
+{{- with include "kuscia.env" (dict "ctx" .ctx "step" true "proxy" .proxy) }}
 {{ . }}
 {{- end }}
 {{- with $values.jobs.extraEnvFrom }}
