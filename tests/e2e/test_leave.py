@@ -43,9 +43,11 @@ def values(made: Variant, party: str) -> dict[str, Any]:
     return found
 
 
-def save(directory: Path, content: dict[str, Any]) -> None:
-    """Write the file values.yaml of the page."""
-    (directory / "values.yaml").write_text(json.dumps(content))
+def save(made: Variant, directory: Path, party: str, content: dict[str, Any]) -> Path:
+    """Write the values file of the page, and return its path."""
+    path = directory / f"{made.release(party).fullname}.values.yaml"
+    path.write_text(json.dumps(content))
+    return path
 
 
 def grants(api: KusciaAPI, domain: str) -> set[str]:
@@ -58,7 +60,7 @@ def test_ends_a_partnership(made: Variant, tmp_path: Path) -> None:
         eventually(lambda: grants(api, "alice") == {"bob"}, 120, "alice grants its table to bob")
     alice = values(made, "alice")
     alice["lite"]["data"]["grants"] = []
-    save(tmp_path, alice)
+    save(made, tmp_path, "alice", alice)
     shell(made, tmp_path, "alice", WITHDRAW)
     with kusciaapi(made.kubectl, made.release("alice")) as api:
         assert grants(api, "alice") == set()
@@ -68,7 +70,7 @@ def test_ends_a_partnership(made: Variant, tmp_path: Path) -> None:
     master = values(made, "master")
     del master["master"]["domains"]["bob"]
     master["master"].pop("exampleJob")
-    save(tmp_path, master)
+    save(made, tmp_path, "master", master)
     shell(made, tmp_path, "master", EXPEL)
     with kusciaapi(made.kubectl, made.release("master")) as api:
         assert api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
@@ -101,10 +103,10 @@ def test_uninstalls_reinstalls_and_deletes_the_identity(made: Variant, tmp_path:
     kept = {f"secret/{name}-domain-key", f"configmap/{name}-domain-cert", f"configmap/{name}-ledger"}
     eventually(lambda: objects(made, "alice") == kept, 60, f"only {kept} are kept")
 
-    save(tmp_path, content)
+    file = save(made, tmp_path, "alice", content)
     made.kubectl.helm(
         "upgrade", "--install", "kuscia", str(tmp_path / "charts/kuscia"), "-n", made.namespace("alice"),
-        f"--values={tmp_path / 'values.yaml'}", "--wait", "--timeout", "10m",
+        f"--values={file}", "--wait", "--timeout", "10m",
     )  # fmt: skip
     assert made.key("alice").private_numbers() == key.private_numbers()
     eventually(lambda: parties.versions(made, ("alice",))["alice"], RECONNECT_SECONDS, "alice reconnects")
