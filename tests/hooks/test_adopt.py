@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -99,6 +100,10 @@ def test_master_of_the_guide() -> None:
     assert {name: domain["endpoint"] for name, domain in domains.items()} == {
         name: f"http://kuscia-lite-{name}.lite-{name}.svc.cluster.local:1080" for name in ("alice", "bob")
     }
+    assert (
+        "cert: |\n        -----BEGIN CERTIFICATE-----\n"
+        in adopt.attempt(exported(*GUIDE), "kuscia-system", secrets=False)[0]
+    )
     for name, domain in domains.items():
         public = domain_key.public_der(domain_key.load_key(KEYS[name]))
         assert domain_key.certificate_public_der(domain["cert"].encode()) == public
@@ -164,7 +169,7 @@ def test_keys_without_a_value_of_their_own_are_kept_in_a_secret() -> None:
 def test_the_other_keys_are_those_that_the_chart_knows(mode: str) -> None:
     """The chart warns of others, and rejects those with a value of their own."""
     template = (CHART / f"charts/{mode}/templates/_config.tpl").read_text()
-    known = template.split(f'{{{{- define "{mode}.knownConfig" -}}}}\n')[1].split("\n")[0]
+    (known,) = re.findall(r"^known: (\[.*\])$", template, re.MULTILINE)
     assert set(adopt.OTHER_KEYS[mode]) | {"logLevel", "kusciaAPISans"} == set(yaml.safe_load(known)) - {"runk"}
 
 

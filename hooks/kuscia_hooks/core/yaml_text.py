@@ -8,6 +8,10 @@ import yaml
 YAMLError = yaml.YAMLError
 
 
+class Block(str):
+    """Text of several lines that is written line by line, such as a certificate."""
+
+
 class _Loader(yaml.SafeLoader):
     """Reads plain scalars as YAML 1.2 does. YAML 1.1 has more types: `=`, `<<` and `0x_`, which Helm does not quote."""
 
@@ -26,6 +30,13 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""])
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+.0-9].*$", re.DOTALL), [*"-+.0123456789"])
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), [*"yYnN"])
+
+
+def _block(dumper: yaml.SafeDumper, text: Block) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+
+
+_Dumper.add_representer(Block, _block)
 
 
 def read(text: str | bytes) -> Any:

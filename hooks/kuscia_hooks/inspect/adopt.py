@@ -234,7 +234,7 @@ def _domain(lite: Handmade) -> dict[str, Any]:
     certificate = domain_key.ca_certificate(domain_key.load_key(lite.key()), lite.domain_id)
     return {
         "endpoint": f"{scheme}://{lite.name}.{lite.namespace}.svc.{domain}:{GATEWAY_PORT}",
-        "cert": certificate.decode(),
+        "cert": yaml_text.Block(certificate.decode()),
     }
 
 
