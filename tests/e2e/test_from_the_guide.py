@@ -28,6 +28,8 @@ DOCUMENT = "from-the-guide.md"
 READ, VALUES = guide.commands(DOCUMENT, "Read the deployment")
 (REPLACE,) = guide.commands(DOCUMENT, "Replace it")
 CHECK, CLEAN = guide.commands(DOCUMENT, "Check and clean up")
+START_SECONDS = 800
+"""Nothing prepares a node that was made by hand; on a busy machine it exits and starts again a few times."""
 PASSWORD = "p@ss:/w?rd"
 SERVER = replace(MARIADB, namespace="v-guide-mariadb")
 
@@ -64,7 +66,7 @@ def create_lite(made: Variant, master: Node, domain: str, image: str) -> Node:
             statuses = client.call("domain/query", {"domain_id": domain})["deploy_token_statuses"]
             return next((status["token"] for status in statuses if status["state"] == "unused"), "")
 
-        eventually(lambda: bool(token()), 60, f"deploy token of {domain}")
+        eventually(lambda: bool(token()), RECONNECT_SECONDS, f"deploy token of {domain}")
         config = lite_config(endpoint(master), namespace, dns, token())
     node = replace(node, config=config)
     apply(made, *node.objects())
@@ -130,10 +132,10 @@ def test_takes_over_the_deployment_of_the_guide(
         )  # fmt: skip
         made.kubectl.ensure_namespace(master.namespace)
         apply(made, *master.objects())
-        eventually(lambda: answers(made, master), 300, "the master answers")
+        eventually(lambda: answers(made, master), START_SECONDS, "the master answers")
         lites = {domain: create_lite(made, master, domain, image_refs["kuscia"]) for domain in parties.LITES}
         for node in lites.values():
-            eventually(lambda node=node: answers(made, node), RECONNECT_SECONDS, f"{node.domain} answers")
+            eventually(lambda node=node: answers(made, node), START_SECONDS, f"{node.domain} answers")
         for source, destination in (parties.LITES, parties.LITES[::-1]):
             create_route(made, master, source, lites[destination])
         eventually(lambda: routes_ready(made, master), RECONNECT_SECONDS, "routes READY")
