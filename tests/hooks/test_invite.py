@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -150,3 +151,19 @@ def test_token_is_printed_apart(core: FakeCore, kube: Kube) -> None:
     assert core.calls == []
     assert "kubectl kuscia invite carl --token -n ns" in invitation
     assert "--set lite.master.tokenSecret=kuscia-deploy-token-carl" in invitation
+
+
+@pytest.mark.parametrize(
+    ("chart", "files"), [("./charts/kuscia", ["values/site.yaml"]), ("oci://example.com/kuscia", [])]
+)
+def test_commands_use_the_settings_of_the_site(kube: Kube, chart: str, files: list[str]) -> None:
+    """If the partner has the repository of the chart, in which they are."""
+    invitation = attempt(inviting(), kube, "carl", "https://kuscia.example.com", chart)
+    commands = [line for line in invitation.splitlines() if "helm upgrade --install" in line]
+    assert [re.findall(r"-f (\S+)", command) for command in commands] == [[*files, "invited.yaml"]] * 2
+
+
+def test_endpoint_of_the_partner_is_a_placeholder_without_a_port(kube: Kube) -> None:
+    """It depends on how the partner exposes its gateway: a port of its nodes, or an Ingress."""
+    invitation = attempt(inviting(), kube, "carl", "https://kuscia.example.com")
+    assert re.findall(r"^#\s+endpoint: (.*)$", invitation, re.MULTILINE) == ["https://<gateway of carl>"]

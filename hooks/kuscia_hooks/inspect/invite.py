@@ -89,6 +89,8 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         lite["service"] = {"external": {"enabled": True, "type": exposed}}
     values = {"master": {"enabled": False}, "lite": lite}
     install = f"{_chart(chart, given.chart_version)} -n lite-{domain}"
+    # A partner with the repository of the chart has its site's settings there.
+    site = "-f values/site.yaml " if _local(chart) else ""
     release, namespace = quoted(config.release), quoted(config.namespace)
     partner = f"kuscia-lite-{domain}"
     known = config.domains.get(domain)
@@ -100,11 +102,11 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         f"# Chart kuscia {given.chart_version}. The cluster of {domain} must be able to pull these images:",
         *(f"#   {printable(image)}" for image in given.images),
         f"# 1. {domain} saves this as invited.yaml and installs:",
-        f"#      helm upgrade --install kuscia {install} --create-namespace -f invited.yaml",
+        f"#      helm upgrade --install kuscia {install} --create-namespace {site}-f invited.yaml",
         "#    Add runtime, capacity and data (for an example see values/alice.yaml). Set the hooks image if it is in a",
         "#    different registry: global.kuscia.hooksImage.repository (README.md, Install).",
         yaml_text.write(values).rstrip(),
-        f"# 2. {domain} sends back its public certificate (not a secret) and the endpoint of its gateway (port 1080):",
+        f"# 2. {domain} sends back its public certificate and the URL at which other lites reach its gateway:",
         f"#      kubectl get configmap {partner}-domain-cert -n lite-{domain} -o jsonpath='{{.data.domain\\.crt}}'",
         "# 3. Add to the values of the master:",
         "#      master:",
@@ -112,7 +114,7 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         f"#          {domain}:",
         "#            cert: |",
         "#              -----BEGIN CERTIFICATE----- …",
-        f"#            endpoint: {(known.endpoint if known else None) or f'https://<{domain}>:1080'}",
+        f"#            endpoint: {(known.endpoint if known else None) or f'https://<gateway of {domain}>'}",
         f"#      helm upgrade {release} ./charts/kuscia -n {namespace} -f <values of the master>",
         f"# Until then the pod of {domain} stays in Init and logs the reason. Instead of using a certificate, you can",
         "# send a deploy token over a secure channel, apart from this file. Add the domain with its endpoint to the",
@@ -120,16 +122,19 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         f"#      kubectl kuscia invite {domain} --token -n {namespace} > token.yaml",
         f"# {domain} creates it and installs with it:",
         f"#      kubectl create namespace lite-{domain}; kubectl apply -f token.yaml",
-        f"#      helm upgrade --install kuscia {install} -f invited.yaml "
+        f"#      helm upgrade --install kuscia {install} {site}-f invited.yaml "
         f"--set lite.master.tokenSecret={TOKEN_SECRET.format(domain=domain)}",
     ]
     return "\n".join(lines)
 
 
+def _local(chart: str) -> bool:
+    return chart.startswith((".", "/"))
+
+
 def _chart(chart: str, version: str) -> str:
     """Return the chart as arguments of helm; a reference to a registry or repository needs the version."""
-    local = chart.startswith((".", "/"))
-    return quoted(chart) if local else f"{quoted(chart)} --version {quoted(version)}"
+    return quoted(chart) if _local(chart) else f"{quoted(chart)} --version {quoted(version)}"
 
 
 def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = CHART) -> str:
