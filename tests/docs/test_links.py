@@ -66,6 +66,12 @@ def test_links_resolve(page: str) -> None:
     assert dead(place, links((ROOT / page).read_text())) == []
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith(("README", "docs/", "values/"))])
+def test_links_are_named_by_titles(page: str) -> None:
+    """Readers of the site see titles, not file names."""
+    assert re.findall(r"\[`?[\w./-]+\.md`?\]\((?!http)[^)]*\)", (ROOT / page).read_text()) == []
+
+
 def test_finds_links() -> None:
     assert sum(len(links((ROOT / page).read_text())) for page in PAGES) > 300
     assert links("[a](b.md#c) `[d](e.md)`\n```\n[f](g.md)\n```\n[h]: i.md\n") == ["b.md#c", "i.md"]
