@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from kuscia_hooks import cli
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import termination
-from kuscia_hooks.core.errors import PermanentError
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import api, domain_key
-from kuscia_hooks.steps import Outcome
+from kuscia_hooks.steps import Context, Outcome
 from tests.handmade import Node
 from tests.hooks.builders import UNREACHABLE, node
 from tests.hooks.conftest import secret_data
+from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 
@@ -382,3 +383,33 @@ def test_missing_cluster_credentials_exit_2(
     assert result.exit_code == 2
     assert result.output.startswith("ERROR [invalid-cluster-login] keys: ")
     assert json.loads((tmp_path / "log").read_text())["error"] == "invalid-cluster-login"
+
+
+class _Recorder:
+    """A step that records its settings, and waits twice for something."""
+
+    def __init__(self, configuration: list[str], change_at: int) -> None:
+        self.seen: list[str] = []
+        self._configuration, self._change_at = configuration, change_at
+
+    def given(self) -> tuple["_Recorder", str]:
+        return self, self._configuration[-1]
+
+    def attempt(self, settings: str, context: Context) -> Outcome:
+        self.seen.append(settings)
+        if len(self.seen) == self._change_at:
+            self._configuration.append("newer")
+        if len(self.seen) < 3:
+            raise RetryableError("master-down", "not yet")
+        return Outcome("done")
+
+
+@pytest.mark.parametrize(("change_at", "seen"), [(1, ["older", "newer", "newer"]), (3, ["older"] * 3 + ["newer"])])
+def test_an_older_job_continues_with_newer_values(
+    quick: FakeTime, monkeypatch: pytest.MonkeyPatch, change_at: int, seen: list[str]
+) -> None:
+    """`kubectl apply` leaves the Job of earlier values running next to the new one."""
+    monkeypatch.setattr(cli.command, "connect", lambda: None)
+    step = _Recorder(["older"], change_at)
+    assert cli.command._run("register", step.given, 0, mode="job") == 0
+    assert step.seen == seen

@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from kuscia_hooks.core.errors import StepError, StepWarning
-    from kuscia_hooks.steps import Step
+    from kuscia_hooks.steps import Context, Outcome, Step
 
     _Given = Callable[[], tuple[Step[Any], Any]]
 
@@ -148,7 +148,25 @@ def _run(
             context.kube  # noqa: B018 - missing credentials are an error that no attempt can fix
     except StepError as error:
         return _report(name, error)
+    if mode == "job":
+        return run(name, mode, deadline, lambda: _attempt_current(given, context))
     return run(name, mode, deadline, lambda: step.attempt(settings, context))
+
+
+def _attempt_current(given: "_Given", context: "Context") -> "Outcome":
+    """Attempt a step with the present content of its configuration, until that is the same at the end.
+
+    `kubectl apply` leaves the Job of earlier values, which may still be waiting. With the values that it started with,
+    it would undo the work of the newer Job.
+    """
+    from kuscia_hooks.core.log import logger
+
+    while True:
+        step, settings = given()
+        outcome = step.attempt(settings, context)
+        if given()[1] == settings:
+            return outcome
+        logger.info("the configuration changed during the attempt; repeating it")
 
 
 def inspection(example: str) -> Callable[[Callable[..., int]], click.Command]:
