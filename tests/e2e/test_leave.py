@@ -98,9 +98,15 @@ def objects(made: Variant, party: str) -> set[str]:
 
 def test_uninstalls_reinstalls_and_deletes_the_identity(made: Variant, tmp_path: Path) -> None:
     key, content = made.key("alice"), values(made, "alice")
+    made.test("alice")
     shell(made, tmp_path, "alice", REMOVE)
     name = made.release("alice").fullname
-    kept = {f"secret/{name}-domain-key", f"configmap/{name}-domain-cert", f"configmap/{name}-ledger"}
+    kept = {
+        f"secret/{name}-domain-key",
+        f"configmap/{name}-domain-cert",
+        f"configmap/{name}-ledger",
+        f"pod/{name}-check",
+    }
     eventually(lambda: objects(made, "alice") == kept, 60, f"only {kept} are kept")
 
     file = save(made, tmp_path, "alice", content)
