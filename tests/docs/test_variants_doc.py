@@ -31,8 +31,9 @@ def without_links(cell: str) -> str:
 
 VARIANTS = table(ROOT / "docs/variants.md", "| variant | values |")
 TESTED = table(ROOT / "tests/e2e/README.md", "| variant | tests |")
+LIFE = table(ROOT / "tests/e2e/README.md", "| situation | tests |")
 OTHERS = table(ROOT / "tests/e2e/README.md", "| what | tests |")
-TESTS = [name for row in TESTED + OTHERS for name in re.findall(r"`(tests/[^`]+)`", row[-1])]
+TESTS = [name for row in TESTED + LIFE + OTHERS for name in re.findall(r"`(tests/[^`]+)`", row[-1])]
 
 
 def test_every_variant_has_tests() -> None:
