@@ -249,6 +249,7 @@ def test_parent_chart_enables_and_disables_kuscia(kubectl: Kubectl, images: Path
         eventually(lambda: not made.pods(), 60, "no pods")
 
 
+@pytest.mark.timeout(1800)  # the test waits three times for lites that reconnect
 @pytest.mark.parametrize(("helm", "undo"), [("helm", "--rollback-on-failure"), ("helm3", "--atomic")])
 def test_whole_life_of_a_release(kubectl: Kubectl, images: Path, tmp_path: Path, helm: str, undo: str) -> None:
     """Install, upgrade, failed upgrade that is undone, rollback, test, uninstall and reinstall, with both Helms."""
@@ -265,9 +266,10 @@ def test_whole_life_of_a_release(kubectl: Kubectl, images: Path, tmp_path: Path,
         assert second["master"] == first["master"]
         assert second["lite"] != first["lite"]
 
+        # The timeout is also that of the rollback, which waits for a restarted lite.
         with pytest.raises(CommandError):
             made.install(
-                tmp_path, undo, timeout="90s",
+                tmp_path, undo, timeout=f"{RECONNECT_SECONDS}s",
                 lite={"podAnnotations": {"changed": "yes"}, "nodeSelector": {"no-such-node": "true"}},
             )  # fmt: skip
         assert made.status() == "deployed"
