@@ -7,7 +7,7 @@ import pytest
 
 from testbed.cluster.kubectl import Kubectl
 from testbed.demo import summary
-from testbed.demo.releases import ALICE, MASTER, RELEASES, Release
+from testbed.demo.releases import ALICE, MASTER, RELEASES, ROOT, Release
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -68,3 +68,49 @@ def _data_job(kubectl: Kubectl) -> dict:
 
 def _data_log(kubectl: Kubectl) -> str:
     return kubectl.run("logs", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=data", "--tail=50")
+
+
+def test_lite_starts_after_the_service_of_the_master_was_recreated(kubectl: Kubectl) -> None:
+    """The Secrets with deploy tokens belong to the Service. The next upgrade creates them again."""
+    before = _tokens(kubectl)
+    service = kubectl.get("service", MASTER.fullname, "-n", MASTER.namespace)
+    kubectl.run("delete", "service", MASTER.fullname, "-n", MASTER.namespace)
+    eventually(lambda: not _tokens(kubectl), 120, "the garbage collector deletes the Secrets with deploy tokens")
+    for field in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+        service["metadata"].pop(field, None)
+    service.pop("status")
+    kubectl.run("create", "-f", "-", stdin=json.dumps(service))
+    kubectl.run("delete", "pod", "-n", ALICE.namespace, "-l", "app.kubernetes.io/component=lite")
+    kubectl.run("rollout", "status", f"deploy/{ALICE.fullname}", "-n", ALICE.namespace, "--timeout=8m", timeout=500)
+    assert not _tokens(kubectl)
+    _upgrade_master(kubectl)
+    assert _tokens(kubectl) == before
+    eventually(lambda: routes_ready(kubectl), 300, "four routes READY")
+
+
+def test_an_upgrade_restores_a_deleted_deploy_token(kubectl: Kubectl) -> None:
+    before = _tokens(kubectl)
+    kubectl.run("delete", "secret", "kuscia-deploy-token-alice", "-n", MASTER.namespace)
+    _upgrade_master(kubectl)
+    assert _tokens(kubectl) == before
+
+
+def test_objects_of_the_steps_are_not_labelled_as_those_of_the_chart(kubectl: Kubectl) -> None:
+    """Argo CD would prune them with its label tracking."""
+    for release in RELEASES:
+        made = kubectl.get(
+            "secrets,configmaps", "-n", release.namespace, "-l", "app.kubernetes.io/managed-by=kuscia-hooks"
+        )["items"]
+        assert {item["kind"] for item in made} == {"Secret", "ConfigMap"}
+        assert not [item for item in made if "app.kubernetes.io/instance" in item["metadata"]["labels"]]
+
+
+def _tokens(kubectl: Kubectl) -> set[str]:
+    found = kubectl.get("secrets", "-n", MASTER.namespace)["items"]
+    return {item["metadata"]["name"] for item in found if "-deploy-token-" in item["metadata"]["name"]}
+
+
+def _upgrade_master(kubectl: Kubectl) -> None:
+    """Upgrade the master with the values that it has."""
+    chart = str(ROOT / "charts/kuscia")
+    kubectl.helm("upgrade", MASTER.name, chart, "-n", MASTER.namespace, "--reuse-values", "--wait", "--timeout", "5m")
