@@ -24,7 +24,7 @@ OPTIONS = ("--server-side=true", "--force-conflicts", "--wait-for-jobs", "--take
 # The manager of the fields that Helm applied.
 MANAGER = ("--server-side", "--force-conflicts", "--field-manager=helm")
 RETRY_SECONDS = 5
-CONVERGE_SECONDS = 900
+CONVERGE_SECONDS = 400
 
 
 def reconcile(made: Variant, party: str, timeout: str = "5m") -> int:
