@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 PARTIES = ("master", "alice", "bob")
 # As helm-controller: server-side apply that takes over all fields, waiting for Jobs.
 OPTIONS = ("--server-side=true", "--force-conflicts", "--wait-for-jobs", "--take-ownership")
-# The manager of the fields that Helm applied.
-MANAGER = ("--server-side", "--force-conflicts", "--field-manager=helm")
+# A field manager other than Helm's, which would delete what Helm adds to the manifest.
+MANAGER = ("--server-side", "--force-conflicts", "--field-manager=drift")
 RETRY_SECONDS = 5
 CONVERGE_SECONDS = 400
 
