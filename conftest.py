@@ -86,7 +86,16 @@ def _output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
-OWN_RELEASES = {"test_plugin", "test_network_policies", "test_other_clusters"}
+OWN_RELEASES = {
+    "test_from_the_guide",
+    "test_gitops",
+    "test_leave",
+    "test_move",
+    "test_network_policies",
+    "test_other_clusters",
+    "test_plugin",
+    "test_release",
+}
 """End-to-end tests, in addition to the variants, that do not change the demo."""
 
 
