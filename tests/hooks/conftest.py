@@ -1,4 +1,5 @@
 import base64
+import functools
 import json
 import logging
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import log, termination, waiting
@@ -18,6 +20,15 @@ from tests.hooks.fakes.kuscia import Kuscia, serve
 from tests.hooks.fakes.planted import PLANTED
 
 RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_are_parsed_once() -> Iterator[None]:
+    """OpenSSL checks the primes of a key, which takes longer than the rest of most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = functools.cache(serialization.load_pem_private_key)
+        patch.setattr(serialization, "load_pem_private_key", load)
+        yield
 
 
 @pytest.fixture(scope="session")
