@@ -142,7 +142,7 @@ def apply(made: Variant, party: str, side: str, values: dict[str, Any]) -> set[s
     return {item["metadata"]["name"] for item in yaml.safe_load_all(text) if item and item["kind"] == "Job"}
 
 
-def tested(made: Variant, party: str) -> bool:
+def check_passes(made: Variant, party: str) -> bool:
     """Run the test of a party without a release; return whether it succeeded."""
     component = "master" if party == "master" else "lite"
     namespace, pod = made.namespace(party), f"{made.release(party).fullname}-check"
@@ -180,4 +180,4 @@ def test_kubectl_applies_another_image_and_prunes_jobs(demo: Demo, images: Path,
         assert {party: made.key(party).private_numbers() for party in parties} == keys
         for party in parties:
             assert made.pod(party)["spec"]["containers"][0]["image"] == next_kuscia
-            eventually(partial(tested, made, party), RECONNECT_SECONDS, f"the test of {party}")
+            eventually(partial(check_passes, made, party), RECONNECT_SECONDS, f"the test of {party}")

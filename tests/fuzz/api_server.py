@@ -144,7 +144,7 @@ def running() -> Iterator[Address]:
                 "--bind-address=127.0.0.1",
                 f"--secure-port={port}",
                 f"--cert-dir={folder}/certs",
-                "--service-cluster-ip-range=10.96.0.0/16",
+                "--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={folder}/sa.key",
                 f"--service-account-signing-key-file={folder}/sa.key",
