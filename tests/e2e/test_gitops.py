@@ -3,6 +3,7 @@
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import yaml
 
 from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
-from testbed.demo.releases import image_values
 from tests.e2e.variants import Variant, variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
@@ -158,11 +158,12 @@ def check_passes(made: Variant, party: str) -> bool:
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-def test_kubectl_applies_another_image_and_prunes_jobs(demo: Demo, images: Path, next_kuscia: str, side: str) -> None:
+def test_kubectl_applies_another_image_and_prunes_jobs(
+    demo: Demo, images: Path, image_refs: dict[str, str], next_kuscia: str, side: str
+) -> None:
     parties = ("master", "alice")
-    image = {"image": image_values(next_kuscia)}
     changed = {"jobs": {"resources": {"limits": {"memory": "600Mi"}}}}
-    later = {"master": image | changed, "lite": image | changed}
+    next_images = demo.image_values(image_refs | {"kuscia": next_kuscia})
     with variant(demo, images, f"apply-{side}", parties=parties, presets=("no-hooks",), bare=True) as made:
 
         def complete(names: dict[str, set[str]]) -> bool:
@@ -174,10 +175,11 @@ def test_kubectl_applies_another_image_and_prunes_jobs(demo: Demo, images: Path,
         assert {party: apply(made, party, side, {}) for party in parties} == first
         eventually(lambda: complete(first), 400, "the same Jobs")
 
-        second = {party: apply(made, party, side, later) for party in parties}
+        after = replace(made, images=next_images)
+        second = {party: apply(after, party, side, {"master": changed, "lite": changed}) for party in parties}
         assert not any(first[party] & second[party] for party in parties)
         eventually(lambda: complete(second), 400, "exactly the Jobs of the new values")
         assert {party: made.key(party).private_numbers() for party in parties} == keys
         for party in parties:
             assert made.pod(party)["spec"]["containers"][0]["image"] == next_kuscia
-            eventually(partial(check_passes, made, party), RECONNECT_SECONDS, f"the test of {party}")
+            eventually(partial(check_passes, after, party), RECONNECT_SECONDS, f"the test of {party}")
