@@ -1,5 +1,6 @@
 """The commands of docs/move.md: another datastore, another namespace."""
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kuscia_hooks.kuscia import domain_key
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from testbed.demo.releases import uninstall
@@ -29,6 +31,7 @@ def test_moves_the_state_from_sqlite_to_a_database(
 ) -> None:
     with datastores.running(demo, SERVER), parties.three(demo, images, image_refs, "move-state") as made:
         parties.install(made)
+        assert messages.passed(made.test(), messages.EXAMPLE_JOB)
         kept = parties.state(made)
         password = databases.random_password()
         databases.set_password(demo.kubectl, SERVER, "kuscia", password)
@@ -68,8 +71,8 @@ def test_moves_a_lite_to_another_namespace(
                 # The token of this API is derived from the key.
                 assert api.call("domain/query", {"domain_id": "alice"})["cert"]
             secret = made.kubectl.get("secret", "kuscia-lite-alice-domain-key", "-n", moved.namespace)
-            assert secret["data"]["domain.key"]
-            assert key.private_numbers()
+            moved_key = domain_key.load_key(base64.b64decode(secret["data"]["domain.key"]))
+            assert moved_key.private_numbers() == key.private_numbers()
             made.kubectl.run("delete", "namespace", old.namespace, "--wait", timeout=300)
             assert messages.passed(made.test("master"), messages.EXAMPLE_JOB)
             made.kubectl.helm("test", "kuscia", "-n", moved.namespace, "--timeout", "5m")
