@@ -102,7 +102,8 @@ def test_objects_of_the_steps_are_not_labelled_as_those_of_the_chart(kubectl: Ku
             "secrets,configmaps", "-n", release.namespace, "-l", "app.kubernetes.io/managed-by=kuscia-hooks"
         )["items"]
         assert {item["kind"] for item in made} == {"Secret", "ConfigMap"}
-        assert not [item for item in made if "app.kubernetes.io/instance" in item["metadata"]["labels"]]
+        metadata = [item["metadata"] for item in made]
+        assert [item["name"] for item in metadata if "app.kubernetes.io/instance" in item["labels"]] == []
 
 
 def _tokens(kubectl: Kubectl) -> set[str]:
