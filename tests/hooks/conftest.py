@@ -137,3 +137,12 @@ def secret_data(**values: str | bytes) -> dict[str, str]:
 def recordings(name: str) -> list[dict[str, Any]]:
     """Requests and answers of a running Kuscia."""
     return [json.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def two_domains(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
+    """A master with the domains alice and bob, and the objects in Kubernetes that its steps read."""
+    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("services", "ns", "kuscia-master")
+    for name in ("alice", "bob"):
+        kuscia.do_domain_create({"domain_id": name})

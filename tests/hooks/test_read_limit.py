@@ -9,8 +9,6 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.kuscia.concurrency import Call, ConcurrencyLimit
 from kuscia_hooks.steps import register, routes
 from tests.hooks.builders import context, register_config, routes_config
-from tests.hooks.conftest import secret_data
-from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 
 
@@ -30,12 +28,7 @@ STEPS: dict[str, tuple[Any, Callable[[str], Any]]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
-    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
-    core.put("services", "ns", "kuscia-master")
-    for name in ("alice", "bob"):
-        kuscia.do_domain_create({"domain_id": name})
+pytestmark = pytest.mark.usefixtures("two_domains")
 
 
 @pytest.mark.parametrize("step", STEPS)

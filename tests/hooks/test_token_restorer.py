@@ -11,13 +11,7 @@ from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 
-
-@pytest.fixture(autouse=True)
-def ready(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
-    core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
-    core.put("services", "ns", "kuscia-master")
-    for name in ("alice", "bob"):
-        kuscia.do_domain_create({"domain_id": name})
+pytestmark = pytest.mark.usefixtures("two_domains")
 
 
 def restore(endpoint: str, kube: Kube, dry_run: bool = False, **fields: Any) -> Summary:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kuscia_hooks.core import yaml_text
@@ -187,7 +187,7 @@ def _with_config(node: Handmade, holder: Object, entry: str) -> Handmade:
         raise node.invalid("not valid YAML") from error
     if not isinstance(config, dict):
         raise node.invalid("not a mapping")
-    return Handmade(node.namespace, node.deployment, node.pod, node.container, node.source, config, node.services)
+    return replace(node, config=config)
 
 
 def _selects(service: Object, namespace: str, labels: Object) -> bool:
