@@ -260,12 +260,9 @@ def _nodes(api: KusciaAPI, domains: list[str], nodes: Nodes) -> str:
         }
 
     states = query_in_batches(domains, ask)
-    missing = [
-        f"{domain} {'/'.join(states.get(domain) or ['not registered'])}"
-        for domain in domains
-        if "Ready" not in states.get(domain, [])
-    ]
-    nodes.absent = frozenset(domain for domain in domains if "Ready" not in states.get(domain, []))
+    absent = [domain for domain in domains if "Ready" not in states.get(domain, [])]
+    missing = [f"{domain} {'/'.join(states.get(domain) or ['not registered'])}" for domain in absent]
+    nodes.absent = frozenset(absent)
     if nodes.tolerated and nodes.left_out:
         present = [domain for domain in domains if domain not in nodes.left_out]
         return f"Ready: {', '.join(present) or 'none'}; absent, and left out: {', '.join(missing)}"
