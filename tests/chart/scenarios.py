@@ -191,6 +191,7 @@ VARIANTS = (
     with_values("ca-bundle", {"lite": {"master": {"caBundle": {"configMap": "gateway-ca"}}}}, "alice"),
     with_values("ca-secret", {"lite": {"master": {"caBundle": {"secret": "gateway-ca", "key": "tls.crt"}}}}, "alice"),
     with_values("long-name", {}, "alice", release="a-rather-long-release-name-of-fifty-three-characters"),
+    with_values("long-name-of-a-master", {}, "master", release="a-rather-long-release-name-of-fifty-three-characters"),
     with_values(
         "long-domain",
         {"lite": {"domainId": "a" + "-123456789" * 6 + "-b", "data": {"tables": [], "grants": []}}},

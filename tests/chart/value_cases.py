@@ -179,7 +179,7 @@ CASES = {
         ("60 * * * *", "0 24 * * *", "0 0 32 * *", "0 0 0 * *", "0 0 * 13 *", "0 0 * 0 *", "0 0 * * 7", "0-99 * * * *"),
     ),
     "duration": Cases(("", "30s", "1m30s", "1h2m3s4ms"), (*HOSTILE[1:], "30", "s", "1s1m", "1d", "-1s", "1.5s")),
-    "nameOverride": Cases(("a", "kuscia-1", "a" * 43), (*HOSTILE, "1a", "A", "a-", "a.b", "a" * 44)),
+    "nameOverride": Cases(("a", "kuscia-1", "a" * 42), (*HOSTILE, "1a", "A", "a-", "a.b", "a" * 43)),
     "podsOrShare": Cases(("0", "1", "0%", "50%", "100%", 0, 1), (*HOSTILE, "-1", "101%", "1.5", "%", -1)),
     "protocol": Cases(("TLS", "tls", "NoTLS", "MTLS"), ("", "SSL", "TLS ", "TLS\n", "mtls,tls")),
     "datastoreType": Cases(("sqlite", "mysql", "postgres"), ("", "MySQL", "oracle", "mysql\n")),

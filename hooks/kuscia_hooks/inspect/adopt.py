@@ -17,7 +17,7 @@ from kuscia_hooks.core.text import first_of, printable, quoted
 from kuscia_hooks.inspect.handmade import GATEWAY_PORT, Handmade, gateway_port, read
 from kuscia_hooks.kuscia import datastore_address, domain_key
 
-LONGEST_NAME = 43
+LONGEST_NAME = 42
 """The chart shortens longer names (kuscia.fullname)."""
 OTHER_KEYS = {
     "master": ("logrotate", "debug", "debugPort", "garbageCollection", "clusterToken", "enableWorkloadApprove",

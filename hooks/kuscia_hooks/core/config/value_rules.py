@@ -198,9 +198,9 @@ RULES: Mapping[str, ValueRule] = {
     ),
     "nameOverride": ValueRule(
         "invalid-name-override",
-        "must be 1 to 43 characters of a-z, 0-9 or '-', starting with a letter and ending with a letter or digit",
+        "must be 1 to 42 characters of a-z, 0-9 or '-', starting with a letter and ending with a letter or digit",
         pattern="^[a-z]([a-z0-9-]*[a-z0-9])?\\Z",
-        max_length=43,
+        max_length=42,
     ),
     "podsOrShare": ValueRule(
         "invalid-share",

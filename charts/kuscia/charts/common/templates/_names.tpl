@@ -5,9 +5,9 @@ or lite.
 
 {{/*
 The name of a component in a release, and the start of the names of its objects. It is a host name, so it starts with a
-letter and has no dots. It has at most 43 characters, so that the pods of its Deployment (17 more) and the Job
-`<fullname>-register-<10 hex>` (20 more) stay within 63, the limit for host names and Jobs. A longer name is cut and gets a
-hash, so that it stays unique.
+letter and has no dots. It has at most 42 characters: the CronJob `<fullname>-reconcile` (10 more) must
+stay within 52, the Job `<fullname>-register-<10 hex>` (20 more) and the pods of the Deployment (17 more) within 63. A longer
+name is cut and gets a hash, so that it stays unique.
 */}}
 {{- define "kuscia.fullname" -}}
 {{- $base := ternary "kuscia-master" (printf "kuscia-lite-%v" .Values.domainId) (eq .Chart.Name "master") -}}
@@ -21,8 +21,8 @@ hash, so that it stays unique.
 {{- else if regexMatch "^[0-9]" $release -}}
 {{- $name = printf "kuscia-%s-%s" $release (trimPrefix "kuscia-" $base) -}}
 {{- end -}}
-{{- if gt (len $name) 43 -}}
-{{- $name = printf "%s-%s" ($name | trunc 34 | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- if gt (len $name) 42 -}}
+{{- $name = printf "%s-%s" ($name | trunc 33 | trimSuffix "-") (sha256sum $name | trunc 8) -}}
 {{- end -}}
 {{- $name -}}
 {{- end -}}

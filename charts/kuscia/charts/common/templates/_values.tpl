@@ -43,7 +43,7 @@
 "scheduleForm": {"pattern": "^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|@every ([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+|[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4})$", "id": "invalid-schedule", "rule": "must be a cron schedule with five fields"},
 "scheduleRange": {"id": "invalid-schedule", "rule": "must have minutes 0-59, hours 0-23, days 1-31, months 1-12 and weekdays 0-6", "not": "^([^ @]*([6-9][0-9]|[0-9]{3})|[^ @]+ +[^ ]*(2[4-9]|[3-9][0-9]|[0-9]{3})|[^ @]+ +[^ ]+ +([^ ]*(3[2-9]|[4-9][0-9]|[0-9]{3})|0)|([^ @]+ +){3}([^ ]*(1[3-9]|[2-9][0-9]|[0-9]{3})|0)|([^ @]+ +){4}[^ ]*([7-9]|[0-9]{2}))"},
 "duration": {"pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", "id": "invalid-duration", "rule": "must be a duration of Prometheus, such as 30s or 1m30s"},
-"nameOverride": {"pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$", "maxLength": 43, "id": "invalid-name-override", "rule": "must be 1 to 43 characters of a-z, 0-9 or '-', starting with a letter and ending with a letter or digit"},
+"nameOverride": {"pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$", "maxLength": 42, "id": "invalid-name-override", "rule": "must be 1 to 42 characters of a-z, 0-9 or '-', starting with a letter and ending with a letter or digit"},
 "podsOrShare": {"pattern": "^([0-9]{1,9}|[1-9]?[0-9]%|100%)$", "id": "invalid-share", "rule": "must be a number of pods, or a percentage such as 50%", "number": true},
 "protocol": {"id": "unsupported-value", "rule": "must be one of TLS, NOTLS, MTLS, or null for the default of Kuscia", "pattern": "^(?i:TLS|NOTLS|MTLS)$"},
 "datastoreType": {"id": "unsupported-value", "rule": "must be one of sqlite, mysql, postgres", "pattern": "^(sqlite|mysql|postgres)$"},
