@@ -38,8 +38,8 @@ def scripts(path: Path) -> Iterator[str]:
                 yield step["run"].replace(CONTINUED, " ")
 
 
-def test_there_are_workflows_for_checks_clusters_releases_and_scans() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["ci", "e2e", "release", "scan"]
+def test_there_are_workflows_for_checks_clusters_pages_releases_and_scans() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["ci", "e2e", "pages", "release", "scan"]
 
 
 def test_is_valid(workflow: Path) -> None:
@@ -70,14 +70,14 @@ def test_permissions_are_given_to_jobs_and_none_to_the_workflow(workflow: Path) 
         assert isinstance(job["permissions"], dict), name
 
 
-def test_only_releases_and_scans_may_write(workflow: Path) -> None:
+def test_only_what_publishes_may_write(workflow: Path) -> None:
     writes = {
         permission
         for job in content(workflow)["jobs"].values()
         for permission, access in job["permissions"].items()
         if access == "write"
     }
-    assert bool(writes) == (workflow.stem in ("release", "scan"))
+    assert bool(writes) == (workflow.stem in ("pages", "release", "scan"))
 
 
 def test_jobs_have_a_time_limit_and_a_failing_pipe_fails(workflow: Path) -> None:
