@@ -357,8 +357,8 @@ def test_an_unregistered_lite_waits_for_its_token(
 @pytest.mark.parametrize(
     ("name", "namespace", "fix"),
     [
-        ("kuscia-deploy-token-alice", "m", "--from=cronjob/kuscia-master-reconcile -n m"),
-        ("x-kuscia-master-deploy-token-alice", "m", "--from=cronjob/x-kuscia-master-reconcile -n m"),
+        ("kuscia-deploy-token-alice", "m", "kubectl create job reconcile --from="),
+        ("x-kuscia-master-deploy-token-alice", "m", "get cronjob -n m -l app.kubernetes.io/component=reconcile"),
         ("kuscia-deploy-token-alice", "ns", "kubectl kuscia invite alice --token"),
         ("of-my-own", "m", "kubectl create secret generic of-my-own -n m"),
     ],

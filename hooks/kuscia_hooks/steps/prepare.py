@@ -360,12 +360,12 @@ def _admitted(config: Prepare, kube: Kube, master: str) -> tuple[bytes, str]:
 
 def _unreadable_token(config: Prepare, secret: TokenSecret, error: RetryableError) -> RetryableError:
     """Return the error for a deploy token that cannot be read, with the command of the master that restores it."""
-    master = secret.name.removesuffix(f"-deploy-token-{config.domain_id}")
-    if error.id != "secret-not-found" or master == secret.name:
+    if error.id != "secret-not-found" or not secret.name.endswith(f"-deploy-token-{config.domain_id}"):
         return error
-    cronjob = quoted(f"cronjob/{'kuscia-master' if master == 'kuscia' else master}-reconcile")
-    fix = f"upgrade the release of the master, or run: kubectl create job reconcile --from={cronjob} -n " + quoted(
-        secret.namespace
+    namespace = quoted(secret.namespace)
+    cronjob = f"kubectl get cronjob -n {namespace} -l app.kubernetes.io/component=reconcile -o name"
+    fix = (
+        f'upgrade the release of the master, or run: kubectl create job reconcile --from="$({cronjob})" -n {namespace}'
     )
     if secret.namespace == config.namespace:
         invite = f"kubectl kuscia invite {config.domain_id} --token"
