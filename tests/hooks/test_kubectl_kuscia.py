@@ -284,7 +284,14 @@ esac
 def test_deletes_its_jobs_when_interrupted(tmp_path: Path, sent: signal.Signals) -> None:
     path = fake(tmp_path, HANGING)
     env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen([SCRIPT, "doctor", "-A"], cwd=path.parent, env=env, stdin=subprocess.DEVNULL)
+    # A test run in the background of a script ignores SIGINT, and so would its children.
+    process = subprocess.Popen(
+        [SCRIPT, "doctor", "-A"],
+        cwd=path.parent,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     calls = tmp_path / "calls"
 
     def called(verb: str) -> set[str]:
