@@ -1,11 +1,17 @@
-"""The commands of docs/backup.md, for the releases of a variant."""
+"""The commands of docs/backup.md and docs/operations.md, for the releases of a variant."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.e2e import guide
 from tests.e2e.variants import Variant
+from tests.fuzz.values import merge
 
 DOCUMENT = "backup.md"
+_, SAVE_VALUES = guide.commands("operations.md", "Change values")
 SAVE = guide.commands(DOCUMENT, "Save a release")
 STATE_POD, *SAVE_STATE = guide.commands(DOCUMENT, "Save the state of a master on sqlite")
 KEYS, STATE, RELEASE = guide.commands(DOCUMENT, "Restore")
@@ -16,6 +22,13 @@ def shell(made: Variant, directory: Path, party: str, *blocks: str, **more: str)
     release = made.release(party)
     variables = {"NS": release.namespace, "NAME": release.fullname, **more}
     return guide.run(made.kubectl, directory, variables, *blocks)
+
+
+def save_values(made: Variant, directory: Path, party: str, changes: Mapping[str, Any] | None = None) -> None:
+    """Write the values file that the pages use, from the installed release, with changes."""
+    shell(made, directory, party, SAVE_VALUES)
+    file = directory / f"{made.release(party).fullname}.values.yaml"
+    file.write_text(yaml.safe_dump(merge(yaml.safe_load(file.read_text()), dict(changes or {}))))
 
 
 def save(made: Variant, directory: Path, party: str, own: str = "") -> None:

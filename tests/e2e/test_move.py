@@ -15,14 +15,14 @@ from testbed.demo.releases import uninstall
 from testbed.servers import databases
 from testbed.servers.databases import MARIADB
 from tests.e2e import datastores, guide, messages, parties
-from tests.e2e.backups import shell, step_log
+from tests.e2e.backups import save_values, shell, step_log
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 DOCUMENT = "move.md"
 DATASTORE, REGISTER = guide.commands(DOCUMENT, "From SQLite to MySQL or PostgreSQL")
-SAVE, INSTALL, ADMIT = guide.commands(DOCUMENT, "To another namespace")
+SAVE, INSTALL, ADMIT, CONTINUE = guide.commands(DOCUMENT, "To another namespace")
 SERVER = replace(MARIADB, namespace="v-move-mariadb")
 
 
@@ -40,6 +40,8 @@ def test_moves_the_state_from_sqlite_to_a_database(
         store = {"type": "mysql", "host": SERVER.host, "database": "kuscia", "user": "kuscia",
                  "existingSecret": "kuscia-mysql"}  # fmt: skip
         (tmp_path / "datastore.yaml").write_text(yaml.safe_dump({"master": {"datastore": store}}))
+        for party in parties.PARTIES:
+            save_values(made, tmp_path, party)
         shell(made, tmp_path, "master", DATASTORE)
         assert messages.actions(step_log(made, "master", "register"))
         with ThreadPoolExecutor(len(parties.LITES)) as pool:
@@ -62,10 +64,13 @@ def test_moves_a_lite_to_another_namespace(
         moved = replace(old, namespace="v-move-new")
         uninstall(made.kubectl, moved)
         try:
-            variables = {"NEW": moved.namespace, "MASTER": made.namespace("master"), "DOMAIN": "alice"}
-            shell(made, tmp_path, "alice", SAVE, INSTALL, ADMIT, OWN="secret/alice-oss", **variables)
-            eventually(lambda: all(parties.versions(made).values()), RECONNECT_SECONDS, "alice reconnects")
+            shell(made, tmp_path, "alice", SAVE, INSTALL, OWN="secret/alice-oss", NEW=moved.namespace)
             host = f"kuscia-lite-alice.{moved.namespace}.svc.cluster.local"
+            alice = {"endpoint": f"https://{host}:1080", "reader": {"namespace": moved.namespace}}
+            save_values(made, tmp_path, "master", {"master": {"domains": {"alice": alice}}})
+            shell(made, tmp_path, "master", ADMIT)
+            shell(made, tmp_path, "alice", CONTINUE, NEW=moved.namespace)
+            eventually(lambda: all(parties.versions(made).values()), RECONNECT_SECONDS, "alice reconnects")
             assert made.route("bob", "alice")["endpoint"]["host"] == host
             with kusciaapi(made.kubectl, moved) as api:
                 # The token of this API is derived from the key.

@@ -18,6 +18,7 @@ from tests.e2e.backups import (
     STATE,
     STATE_POD,
     save,
+    save_values,
     shell,
     step_log,
 )
@@ -93,6 +94,8 @@ def test_restores_a_master_without_its_state(made: Variant, tmp_path: Path) -> N
     shell(made, tmp_path, "master", KEYS, RELEASE)
     assert ("create", "alice") in messages.actions(step_log(made, "master", "register"))
     again = guide.commands(DOCUMENT, "A master without its state")
+    for party in parties.LITES:
+        save_values(made, tmp_path, party)
     with ThreadPoolExecutor(len(parties.LITES)) as pool:
         for done in [pool.submit(shell, made, tmp_path, party, *again) for party in parties.LITES]:
             done.result()
@@ -111,7 +114,9 @@ def test_readmits_a_lite_without_its_key(made: Variant, tmp_path: Path) -> None:
     assert messages.DOMAIN_KEY_LOST.printed_in(step_log(made, "alice", "keys"))
     assert parties.versions(made)["alice"]
 
-    renew, admit = guide.commands("rotation.md", "Domain key of a lite")
+    for party in ("master", "alice"):
+        save_values(made, tmp_path, party)
+    renew, admit, close = guide.commands("rotation.md", "Domain key of a lite")
     shell(made, tmp_path, "alice", renew)
     messages.wait_for_message(made, "alice", messages.DEPLOY_TOKEN_MISMATCH, "allowRekey")
     assert made.key("alice").private_numbers() != before.private_numbers()
@@ -121,5 +126,5 @@ def test_readmits_a_lite_without_its_key(made: Variant, tmp_path: Path) -> None:
     eventually(
         lambda: parties.state(made)["alice"] != known, RECONNECT_SECONDS, "data source encrypted for the new key"
     )
-    shell(made, tmp_path, "master", admit.replace("true", "false"), DOMAIN="alice")
+    shell(made, tmp_path, "master", close)
     assert messages.passed(made.test(), messages.EXAMPLE_JOB)

@@ -14,7 +14,7 @@ from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from testbed.demo.kusciaapi import kusciaapi
 from tests.e2e import guide, messages
-from tests.e2e.backups import shell
+from tests.e2e.backups import save_values, shell
 from tests.e2e.datasources import LOGIN, Stores, stores
 from tests.e2e.fileserver import LINE_SIZE
 from tests.e2e.messages import Message
@@ -285,6 +285,7 @@ def test_helm_test_reports_rotated_keys(world: Stores, tmp_path: Path) -> None:
 
     for name, value in rotated.items():
         (tmp_path / name).write_text(value)
+    save_values(world.made, tmp_path, "alice")
     shell(world.made, tmp_path, "alice", ROTATE_KEYS, SECRET="alice-oss")
     assert wait_until_done(world)["updated"] == 1
     assert source_info(world)["access_key_secret"] == rotated["access_key_secret"]

@@ -159,7 +159,7 @@ def test_token_is_printed_apart(core: FakeCore, kube: Kube) -> None:
 def test_commands_use_the_settings_of_the_site(kube: Kube, chart: str, files: list[str]) -> None:
     """If the partner has the repository of the chart, in which they are."""
     invitation = attempt(inviting(), kube, "carl", "https://kuscia.example.com", chart)
-    commands = [line for line in invitation.splitlines() if "helm upgrade --install" in line]
+    commands = [line for line in invitation.splitlines() if "helm upgrade --install" in line and "invited.yaml" in line]
     assert [re.findall(r"-f (\S+)", command) for command in commands] == [[*files, "invited.yaml"]] * 2
 
 

@@ -115,7 +115,7 @@ def invitation(config: Release, given: Invitation, domain: str, address: str, no
         "#            cert: |",
         "#              -----BEGIN CERTIFICATE----- …",
         f"#            endpoint: {(known.endpoint if known else None) or f'https://<gateway of {domain}>'}",
-        f"#      helm upgrade {release} ./charts/kuscia -n {namespace} -f <values of the master>",
+        f"#      helm upgrade --install {release} ./charts/kuscia -n {namespace} -f <values of the master>",
         f"# Until then the pod of {domain} stays in Init and logs the reason. Instead of using a certificate, you can",
         "# send a deploy token over a secure channel, apart from this file. Add the domain with its endpoint to the",
         "# values of the master, then print a Secret with the token:",
