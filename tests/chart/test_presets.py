@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from yamllint import linter
+from yamllint.config import YamlLintConfig
 
 from tests.chart.error_ids import parse_errors
 from tests.chart.render import CHART, PLACEHOLDER, PRESETS, Scenario, edited, template_once, tool
@@ -84,6 +86,8 @@ def test_site_changes_nothing_as_shipped() -> None:
 def test_site_shows_the_defaults() -> None:
     """Without the comment signs, it has values of the chart with their defaults."""
     settings = re.sub(r"^# ?", "", edited("site").split("\n\n", 1)[1], flags=re.MULTILINE)
+    rules = YamlLintConfig("rules: {key-duplicates: enable}")
+    assert [problem.line for problem in linter.run(settings, rules)] == []
     shown = list(_leaves(yaml.safe_load(settings)))
     defaults = dict(_leaves(yaml.safe_load((CHART / "values.yaml").read_text())))
     assert len(shown) >= 7
