@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(\[[^]]*\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 OTHER_LANGUAGE = re.compile(r"\[(?:中文|English)\]\([^)]*\)(?: · )?")
 WRAPPED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3000-\u9fff\uff00-\uffef])")
+KEY = re.compile(r"(?<=<td><code>)[\w.\[\]<>*-]+(?=</code></td>)")
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 OVERVIEW = {"": "Overview", ".zh-CN": "概览"}
 COMPARED = ("pre", "table", "ul", "ol", "li", "h2", "h3", "em", "code", "tr")
@@ -34,18 +35,19 @@ def navigation(language: str) -> list[Any]:
     found: list[Any] = [{OVERVIEW[language]: f"README{language}.md"}, index]
     for section in re.split(r"^## ", (ROOT / index).read_text(), flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
-        links = re.findall(r"^\| \[[^]]+\]\(([^)]+\.md)\)", body, re.MULTILINE)
+        links = re.findall(r"^\| \[([^]]+)\]\(([^)]+\.md)\)", body, re.MULTILINE)
         if links:
-            found.append({title: [page(posixpath.normpath(posixpath.join("docs", link))) for link in links]})
+            entries = [entry(name, posixpath.normpath(posixpath.join("docs", link))) for name, link in links]
+            found.append({title: entries})
     return found
 
 
-def page(path: str) -> Any:
-    """Return an entry of the navigation: decision records are below their index."""
+def entry(name: str, path: str) -> dict[str, Any]:
+    """Return an entry of the navigation, named as in the index: decision records are below their index."""
     if path != "docs/adr/README.md":
-        return path
+        return {name: path}
     records = sorted((ROOT / "docs/adr").glob("0*.md"))
-    return {"ADR": [path, *(str(record.relative_to(ROOT)) for record in records)]}
+    return {name: [path, *(str(record.relative_to(ROOT)) for record in records)]}
 
 
 @event_priority(100)  # before the plugin i18n reads the configuration
@@ -80,6 +82,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     # A browser shows the end of a line between Chinese characters as a space.
     parts = FENCED.split(WRAPPED.sub("", OTHER_LANGUAGE.sub("", markdown, count=1)))
     return "".join(part if part.lstrip().startswith("```") else LINK.sub(link, part) for part in parts)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Let the keys of a table break after a dot, so that the other columns have room on a phone."""
+    return KEY.sub(lambda key: key[0].replace(".", ".<wbr>"), output)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> None:
