@@ -15,6 +15,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.core.answers import UNTIL_DEADLINE, LimitedAnswers
 from kuscia_hooks.core.config.common import Api, SecretKey
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
@@ -48,7 +49,11 @@ def _url(path: str) -> str:
 
 
 def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield JSON objects that follow each other without a separator; `texts` may be split anywhere."""
+    """Yield JSON objects that follow each other without a separator; `texts` may be split anywhere.
+
+    Raises:
+        ValueError: the text has something else.
+    """
     decoder, pending = json.JSONDecoder(), ""
     for text in texts:
         pending = (pending + text).lstrip()
@@ -57,10 +62,21 @@ def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
                 item, end = decoder.raw_decode(pending)
             except json.JSONDecodeError:
                 break
+            if not isinstance(item, dict):
+                raise ValueError(f"not an object: {pending[:100]!r}")
             yield item
             pending = pending[end:].lstrip()
     if pending:
         raise ValueError(f"the stream ended within an object: {pending[:100]!r}")
+
+
+def _status(item: dict[str, Any]) -> tuple[int, str]:
+    """Return code and message of an object of a stream; 0 for one without a status. Raises ValueError."""
+    status = item.get("status") or {}
+    try:
+        return int(status.get("code") or 0), str(status.get("message", ""))
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"status {status!r}") from error
 
 
 class KusciaAPI:
@@ -98,12 +114,12 @@ class KusciaAPI:
         verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if protocol != "NOTLS":
             verify = domain_key.ssl_context(key, domain_id, mutual=protocol == "MTLS")
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        network = transport or httpx.HTTPTransport(verify=verify, limits=limits, trust_env=False)
         self._client = httpx.Client(
             base_url=endpoint,
             headers={"Token": token, "Content-Type": "application/json"},
-            verify=verify,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            transport=transport,
+            transport=LimitedAnswers(network),
             trust_env=False,
         )
 
@@ -172,10 +188,8 @@ class KusciaAPI:
             seconds: limit of the request, instead of that of the client.
         """
         limit = self._limit(min(self._timeout, seconds or self._timeout))
-        try:
+        with self._request(path):
             response = self._client.post(_url(path), json=body, timeout=limit, extensions=_SNI)
-        except httpx.TransportError as error:
-            raise self._transport_error(path, error) from error
         self._accepted(path, response)
         try:
             answer = response.json()
@@ -195,31 +209,40 @@ class KusciaAPI:
         Raises:
             StepError: as `once`, also after the first objects.
         """
-        limit = self._limit(STREAM_SECONDS)
-        try:
-            with self._client.stream("POST", _url(path), json=body, timeout=limit, extensions=_SNI) as response:
-                if response.status_code != 200:
-                    response.read()
-                self._accepted(path, response)
+        limit, extensions = self._limit(STREAM_SECONDS), _SNI | UNTIL_DEADLINE
+        with (
+            self._request(path),
+            self._client.stream("POST", _url(path), json=body, timeout=limit, extensions=extensions) as response,
+        ):
+            if response.status_code != 200:
+                response.read()
+            self._accepted(path, response)
+            try:
                 for item in _objects(response.iter_text()):
-                    status = item.get("status") or {}
-                    if status.get("code"):
-                        raise error_for(path, int(status["code"]), str(status.get("message", "")))
+                    code, text = _status(item)
+                    if code:
+                        raise error_for(path, code, text)
                     yield item
-        except httpx.TransportError as error:
-            raise self._transport_error(path, error) from error
-        except ValueError as error:
-            raise Busy(path, 200, f"invalid response: {error}") from error
+            except ValueError as error:
+                raise Busy(path, 200, f"invalid response: {error}") from error
 
     def version(self) -> str:
         """Return the version of the node, such as `v1.1.0b0`."""
-        try:
+        with self._request("/version"):
             response = self._client.get("/version", timeout=self._limit(self._timeout), extensions=_SNI)
-        except httpx.TransportError as error:
-            raise self._transport_error("/version", error) from error
         if response.status_code != 200:
             raise Busy("/version", response.status_code, response.text.strip()[:200])
         return response.text.strip()
+
+    @contextmanager
+    def _request(self, path: str) -> Iterator[None]:
+        """Raise StepError for a request that got no answer, or one that cannot be decoded."""
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise self._transport_error(path, error) from error
+        except httpx.DecodingError as error:
+            raise Busy(path, 200, f"invalid response: {error}") from error
 
     def _accepted(self, path: str, response: httpx.Response) -> None:
         if response.status_code == 401:
@@ -274,7 +297,7 @@ class KusciaAPI:
     def ready(self) -> None:
         """Raise RetryableError until the node is ready."""
         data = self.once("/healthZ", {}, seconds=PROBE_SECONDS)
-        if not (data or {}).get("ready"):
+        if not (isinstance(data, dict) and data.get("ready")):
             raise RetryableError(
                 "kusciaapi-not-ready",
                 f"KusciaAPI {self.endpoint} is not ready",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import httpx
 
 from kuscia_hooks.core import hosts, tls
+from kuscia_hooks.core.answers import LimitedAnswers
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError, cause_of
 from kuscia_hooks.core.text import printable, quoted
@@ -15,6 +16,8 @@ from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, 
 from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
 
 TIMEOUT = 5.0
+# Enough for every answer of a gateway (Kuscia facts 5.4, 16.2); something else may answer with any number of bytes.
+_ANSWER_BYTES = 1 << 18
 KNOWN = {0, 2, 3, 4}
 _NOT_TRUSTED = "gateway-certificate-not-trusted"
 UNKNOWN = 5
@@ -45,7 +48,8 @@ def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return an HTTP client for gateways that resolves absolute names only, bounded by the current deadline."""
     # By default gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
     network = transport or _AbsoluteNames(httpx.HTTPTransport(verify=False, trust_env=False))
-    return httpx.Client(timeout=current().bound(TIMEOUT), trust_env=False, transport=network)
+    limited = LimitedAnswers(network, _ANSWER_BYTES)
+    return httpx.Client(timeout=current().bound(TIMEOUT), trust_env=False, transport=limited)
 
 
 class _AbsoluteNames(httpx.BaseTransport):

@@ -1,0 +1,103 @@
+"""Answers that never end, and answers of other types than those of Kubernetes and Kuscia."""
+
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.cluster.login import Login
+from kuscia_hooks.core.answers import LimitedAnswers
+from kuscia_hooks.core.tls import unverified
+from kuscia_hooks.core.waiting import Deadline, bounded_by
+from kuscia_hooks.kuscia import gateway
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.domain_key import load_key
+from tests.hooks.failing import fails
+from tests.hooks.fakes.dripping import dripping
+
+
+def ask_gateway(url: str, _: bytes) -> None:
+    with fails("master-unreachable"):
+        gateway.probe(url)
+
+
+def ask_kuscia(url: str, key_pem: bytes) -> None:
+    with KusciaAPI(url, "NOTLS", "a", load_key(key_pem)) as client, fails("kusciaapi-timeout"):
+        client.once("domain/query", {})
+
+
+def stream_kuscia(url: str, key_pem: bytes) -> None:
+    with KusciaAPI(url, "NOTLS", "a", load_key(key_pem)) as client, fails("kusciaapi-timeout"):
+        list(client.stream("job/watch", {}))
+
+
+def ask_kubernetes(url: str, _: bytes) -> None:
+    with fails("api-server-unreachable"):
+        Kube(login=Login(url, unverified())).secret("ns", "s")
+
+
+@pytest.mark.parametrize("ask", [ask_gateway, ask_kuscia, stream_kuscia, ask_kubernetes])
+def test_deadline_bounds_an_answer_that_never_ends(ask: Callable[[str, bytes], None], key_pem: bytes) -> None:
+    with dripping() as url, bounded_by(Deadline(0.5)):
+        begin = time.monotonic()
+        ask(url, key_pem)
+    assert time.monotonic() - begin < 5
+
+
+def test_reads_the_beginning_of_an_endless_answer_of_a_gateway() -> None:
+    with dripping(b"<html>" * 10_000, pause=0) as url, fails("not-a-gateway"):
+        gateway.probe(url)
+
+
+def test_keeps_the_status_of_an_answer_that_is_too_long() -> None:
+    answer = httpx.Response(403, content=b"x" * (1 << 22))
+    with fails("master-access-denied"):
+        gateway.probe("https://master:1080", httpx.MockTransport(lambda _: answer))
+
+
+def test_reads_answers_up_to_the_limit() -> None:
+    blocks = [b"x" * 100] * 10
+    network = httpx.MockTransport(lambda _: httpx.Response(200, content=iter(blocks)))
+    with httpx.Client(transport=LimitedAnswers(network, 450)) as client:
+        assert len(client.get("http://x").content) == 500
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "1", '{"status": 3}', '{"status": {"code": "x"}}', "<html>", '{"status": {"code": [1]}}']
+)
+def test_reports_streams_of_another_type(key_pem: bytes, text: str) -> None:
+    network = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
+    with (
+        KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=network) as client,
+        fails("kusciaapi-busy"),
+    ):
+        list(client.stream("job/watch", {}))
+
+
+@pytest.mark.parametrize("data", [None, [1], "x", 3])
+def test_node_with_an_answer_of_another_type_is_not_ready(key_pem: bytes, data: object) -> None:
+    answer = {"status": {"code": 0, "message": ""}, "data": data}
+    network = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    with (
+        KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=network) as client,
+        fails("kusciaapi-not-ready"),
+    ):
+        client.ready()
+
+
+def not_gzip(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip"))
+
+
+@pytest.mark.parametrize("ask", ["once", "stream", "version"])
+def test_reports_answers_of_kuscia_that_cannot_be_decoded(key_pem: bytes, ask: str) -> None:
+    with (
+        KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=httpx.MockTransport(not_gzip)) as client,
+        fails("kusciaapi-busy"),
+    ):
+        if ask == "version":
+            client.version()
+        else:
+            list(getattr(client, ask)("job/watch", {}))
