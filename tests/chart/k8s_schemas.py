@@ -9,6 +9,7 @@
 import json
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,17 @@ def _references(node: Any) -> set[str]:
     return found.union(*(_references(value) for value in node.values()))
 
 
+def _reached(roots: Iterable[str], definition: Callable[[str], Any]) -> dict[str, Any]:
+    """Return the definitions of the roots and all that they refer to."""
+    reached: dict[str, Any] = {}
+    todo = set(roots)
+    while todo:
+        name = todo.pop()
+        reached[name] = definition(name)
+        todo |= _references(reached[name]) - reached.keys()
+    return reached
+
+
 def cut(swagger: dict[str, Any]) -> dict[str, Any]:
     """Extract the definitions of the kinds.
 
@@ -79,20 +91,17 @@ def cut(swagger: dict[str, Any]) -> dict[str, Any]:
             version = "/".join(part for part in (gvk["group"], gvk["version"]) if part)
             if (version, gvk["kind"]) in KINDS:
                 roots[f"{version}/{gvk['kind']}"] = name
-    reached: dict[str, Any] = {}
-    todo = set(roots.values())
-    while todo:
-        name = todo.pop()
-        reached[name] = _LOOSER.get(name) or strip(swagger["definitions"][name])
-        todo |= _references(reached[name]) - reached.keys()
-    return {"roots": roots, "definitions": reached}
+    definitions = _reached(roots.values(), lambda name: _LOOSER.get(name) or strip(swagger["definitions"][name]))
+    return {"roots": roots, "definitions": definitions}
 
 
 def write(directory: Path, version: str) -> str:
     """Write one schema for each kind of a Kubernetes version, and return the -schema-location for kubeconform."""
     data = json.loads((DEFINITIONS / f"{version}.json").read_text())
     for key, name in data["roots"].items():
-        schema = {"$ref": f"#/definitions/{name}", "definitions": data["definitions"]}
+        # kubeconform reads each file whole.
+        definitions = _reached([name], data["definitions"].__getitem__)
+        schema = {"$ref": f"#/definitions/{name}", "definitions": definitions}
         (directory / f"{key.rpartition('/')[2].lower()}.json").write_text(json.dumps(schema))
     return str(directory / "{{ .ResourceKind }}.json")
 
