@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 
 from tests.chart import k8s_schemas, operator_schemas
 from tests.chart.render import Object, Scenario, parse, tool, with_values
-from tests.chart.scenarios import AGAIN
+from tests.chart.scenarios import AGAIN, ALL, SAMPLE
 
 # Values of these keys are text in every kind of object; `labels` stands for all keys in a mapping of this name.
 TEXTS = {"name", "namespace", "serviceAccountName", "image", "claimName", "secretName", "host", "path", "mountPath"}
@@ -32,12 +33,12 @@ COMPONENTS = with_values(
 )
 
 
-@pytest.fixture(scope="module")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the -schema-location for kubeconform, for the newest Kubernetes."""
-    directory = tmp_path_factory.mktemp("schemas")
-    operator_schemas.write(directory)
-    return k8s_schemas.write(directory, k8s_schemas.VERSIONS[-1])
+def _numeric(scenario: Scenario) -> Scenario:
+    return dataclasses.replace(scenario, release="1e3", namespace="9999")
+
+
+def _named(release: str) -> Scenario:
+    return dataclasses.replace(COMPONENTS, release=release, namespace="9999")
 
 
 def _wrong(node: Any, path: str = "") -> Iterator[str]:
@@ -59,15 +60,7 @@ def _wrong(node: Any, path: str = "") -> Iterator[str]:
         yield from _wrong(value, here)
 
 
-def _check(scenario: Scenario, schemas: str) -> list[Object]:
-    done = subprocess.run(
-        [tool("kubeconform"), "-strict", "-schema-location", schemas],
-        input=scenario.text(),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def _check(scenario: Scenario) -> list[Object]:
     objects = scenario.objects
     for item in objects:
         assert not list(_wrong(item)), (item["kind"], item["metadata"]["name"])
@@ -82,14 +75,37 @@ def _check(scenario: Scenario, schemas: str) -> list[Object]:
 
 
 @pytest.mark.parametrize("scenario", AGAIN)
-def test_numeric_release_and_namespace_render_as_text(scenario: Scenario, schemas: str) -> None:
-    _check(dataclasses.replace(scenario, release="1e3", namespace="9999"), schemas)
+def test_numeric_release_and_namespace_render_as_text(scenario: Scenario) -> None:
+    _check(_numeric(scenario))
 
 
 @pytest.mark.parametrize("release", LOOK_ALIKES)
-def test_release_names_that_look_like_other_types_render_as_text(release: str, schemas: str) -> None:
-    objects = _check(dataclasses.replace(COMPONENTS, release=release, namespace="9999"), schemas)
+def test_release_names_that_look_like_other_types_render_as_text(release: str) -> None:
+    objects = _check(_named(release))
     assert {item["kind"] for item in objects} >= {"Deployment", "Job", "CronJob", "Service", "Ingress", "NetworkPolicy"}
+
+
+@pytest.mark.parametrize(
+    "scenarios", [pytest.param(SAMPLE, id="sample"), pytest.param(ALL, id="all", marks=pytest.mark.exhaustive)]
+)
+def test_objects_match_the_newest_kubernetes_schemas(scenarios: tuple[Scenario, ...], tmp_path: Path) -> None:
+    """All at once: most of the time is spent on loading the schemas."""
+    objects, schemas = tmp_path / "objects", tmp_path / "schemas"
+    objects.mkdir()
+    schemas.mkdir()
+    rendered = [*map(_numeric, scenarios), *map(_named, LOOK_ALIKES)]
+    for number, scenario in enumerate(rendered):
+        (objects / f"{number}.yaml").write_text(scenario.text())
+    operator_schemas.write(schemas)
+    location = k8s_schemas.write(schemas, k8s_schemas.VERSIONS[-1])
+    done = subprocess.run(
+        [tool("kubeconform"), "-strict", "-summary", "-schema-location", location, str(objects)],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Summary: {sum(len(scenario.objects) for scenario in rendered)} resources" in done.stdout
 
 
 def test_a_repeated_key_is_an_error() -> None:
