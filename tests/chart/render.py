@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,12 @@ class Scenario:
     """One way to install the chart.
 
     Args:
+        name: for reports. Scenarios that differ in nothing else are equal, and rendered once.
         presets: names of files in values/ without extension, in order. They are rendered as their user edits them.
         values: values that override the presets, as JSON.
     """
 
-    name: str
+    name: str = field(compare=False)
     presets: tuple[str, ...] = ()
     values: str = "{}"
     release: str = "kuscia"
