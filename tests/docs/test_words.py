@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,8 +25,13 @@ def words() -> ModuleType:
     return module
 
 
-def run(*paths: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *paths], capture_output=True, text=True, check=False)
+Run = Callable[[Path], tuple[int, str]]
+
+
+@pytest.fixture
+def run(words: ModuleType, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Check a file; return the exit code and the output."""
+    return lambda path: (words.main([str(path)]), capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +50,12 @@ def run(*paths: Path) -> subprocess.CompletedProcess[str]:
         "one of the verbs",
     ],
 )
-def test_reports_listed_words(text: str, tmp_path: Path) -> None:
+def test_reports_listed_words(run: Run, text: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"first line\n{text}\n")
-    done = run(page)
-    assert done.returncode == 1
-    assert f"{page}:2: " in done.stdout
+    code, output = run(page)
+    assert code == 1
+    assert f"{page}:2: " in output
 
 
 @pytest.mark.parametrize(
@@ -63,16 +69,17 @@ def test_reports_listed_words(text: str, tmp_path: Path) -> None:
         "if it is None",
     ],
 )
-def test_accepts_other_words(text: str, tmp_path: Path) -> None:
+def test_accepts_other_words(run: Run, text: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{text}\n")
-    assert (run(page).stdout, run(page).returncode) == ("", 0)
+    assert run(page) == (0, "")
 
 
 def test_reads_only_strings_of_python_files(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text('"""It goes on."""\nanew = 1\nprint(f"{anew} is mended")\n')
-    done = run(module)
+    done = subprocess.run([sys.executable, SCRIPT, module], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
     assert [line.split(":")[1] for line in done.stdout.splitlines()] == ["1", "3"]
 
 
