@@ -10,6 +10,7 @@ from tests.chart.error_ids import parse_errors
 from tests.chart.render import PRESETS, RenderError, Scenario, find, template
 
 FILES = sorted(PRESETS.glob("*.yaml"))
+NAMESPACES = {"master": "kuscia-master", "alice": "lite-alice", "bob": "lite-bob"}
 
 
 def commands(path: Path) -> list[str]:
@@ -63,7 +64,7 @@ def test_overlays_render_with_the_presets_they_name(overlay: str) -> None:
     bases = presets_in_header(overlay)
     assert "master" in bases
     for base in bases:
-        assert Scenario("", (base, overlay)).objects
+        assert Scenario("", (base, overlay), namespace=NAMESPACES[base]).objects
 
 
 def test_rootless_excludes_runc() -> None:
