@@ -4,6 +4,7 @@ Everything that a step prints goes through one handler, which masks all known se
 """
 
 import base64
+import functools
 import json
 import logging
 import re
@@ -40,34 +41,33 @@ def hide(*values: str | bytes) -> None:
     their places what was masked.
     """
     for value in values:
-        raw = value.encode() if isinstance(value, str) else value
-        text = raw.decode(errors="replace")
-        for form in (
-            text,
-            text.strip(),
-            *(line for line in text.splitlines() if not line.startswith("-----")),
-        ):
-            encoded = form.encode()
-            _add(
-                {
-                    form,
-                    base64.b64encode(encoded).decode(),
-                    json.dumps(form)[1:-1],
-                    json.dumps(form, ensure_ascii=False)[1:-1],
-                    repr(form)[1:-1],
-                    quote(form, safe=""),
-                    quote_plus(form),
-                }
-            )
-        _add({base64.b64encode(raw).decode()})
+        for form in _forms(value.encode() if isinstance(value, str) else value):
+            if len(form) >= _SHORT:
+                _secrets.add(form)
+            elif form.strip():
+                _short.add(form)
 
 
-def _add(forms: set[str]) -> None:
-    for form in forms:
-        if len(form) >= _SHORT:
-            _secrets.add(form)
-        elif form.strip():
-            _short.add(form)
+@functools.lru_cache(maxsize=64)
+def _forms(value: bytes) -> frozenset[str]:
+    """Return the texts to mask for a secret. A step reads the same Secrets many times."""
+    text = value.decode(errors="replace")
+    forms = {base64.b64encode(value).decode()}
+    for form in (
+        text,
+        text.strip(),
+        *(line for line in text.splitlines() if not line.startswith("-----")),
+    ):
+        forms |= {
+            form,
+            base64.b64encode(form.encode()).decode(),
+            json.dumps(form)[1:-1],
+            json.dumps(form, ensure_ascii=False)[1:-1],
+            repr(form)[1:-1],
+            quote(form, safe=""),
+            quote_plus(form),
+        }
+    return frozenset(forms)
 
 
 def redact(text: str) -> str:
