@@ -38,6 +38,15 @@ def test_first_section_is_about_helm(page: str) -> None:
     assert "cannot reuse a name that is still in use" in first
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_each_fix_says_what_to_do(page: str) -> None:
+    """A name alone, such as that of a value, leaves open whether to set, change or remove it."""
+    outside_code = {row.id: re.sub(r"`[^`]*`", "", row.fix) for row in rows(page)}
+    assert [
+        error_id for error_id, text in outside_code.items() if not re.search(r"[a-z]{3}|[\u3400-\u9fff]{2}", text)
+    ] == []
+
+
 def test_pages_for_users_name_no_tests() -> None:
     for page in PAGES:
         assert "::test_" not in (ROOT / "docs" / page).read_text()
