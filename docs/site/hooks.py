@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(\[[^]]*\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)]*)?\)")
 OTHER_LANGUAGE = re.compile(r"\[(?:中文|English)\]\([^)]*\)(?: · )?")
 WRAPPED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3000-\u9fff\uff00-\uffef])")
-KEY = re.compile(r"(?<=<td><code>)[\w.\[\]<>*-]+(?=</code></td>)")
+CELL = re.compile(r"<td[ >].*?</td>", re.DOTALL)
+NAME = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 OVERVIEW = {"": "Overview", ".zh-CN": "概览"}
 COMPARED = ("pre", "table", "ul", "ol", "li", "h2", "h3", "em", "code", "tr")
@@ -85,8 +86,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Let the keys of a table break after a dot, so that the other columns have room on a phone."""
-    return KEY.sub(lambda key: key[0].replace(".", ".<wbr>"), output)
+    """Let long names in tables break between their words, so that all columns have room on a phone."""
+    return CELL.sub(lambda cell: NAME.sub(lambda name: re.sub(r"([._/])", r"\1<wbr>", name[0]), cell[0]), output)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> None:
