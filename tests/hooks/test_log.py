@@ -1,8 +1,10 @@
 import base64
 import datetime
+import io
 import json
 import logging
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -10,7 +12,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import StoredSecret
 from kuscia_hooks.cluster.login import Login as ClusterLogin
-from kuscia_hooks.core import log, tls
+from kuscia_hooks.core import log, termination, tls
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action
@@ -176,3 +178,25 @@ def test_prints_the_level(capsys: pytest.CaptureFixture[str]) -> None:
 def test_objects_that_keep_secrets_do_not_print_them(kept: object) -> None:
     """A traceback and a debugger show what `repr` returns."""
     assert "hunter2" not in repr(kept) + str(kept)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_prints_text_that_the_encoding_of_the_output_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8"))
+    log.setup(as_json=as_json)
+    logger.info("DomainRoute a\ud800b")
+    sys.stdout.flush()
+    assert b"a\\ud800b" in written.getvalue()
+
+
+def test_termination_message_of_an_error_with_half_of_a_surrogate_pair(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "termination-log"
+    file.touch()
+    monkeypatch.setattr(termination, "LOG", file)
+    termination.write_error(PermanentError("kusciaapi-rejected", "domain a\ud800b", fix="\udfff"))
+    assert json.loads(file.read_text())["error"] == "kusciaapi-rejected"

@@ -5,6 +5,7 @@ Everything that a step prints goes through one handler, which masks all known se
 
 import base64
 import functools
+import io
 import json
 import logging
 import re
@@ -135,7 +136,11 @@ def setup(as_json: bool, *, stderr: bool = False) -> None:
     Args:
         stderr: send it to standard error, for a command whose output is a file.
     """
-    handler = _Handler(sys.stderr if stderr else sys.stdout)
+    output = sys.stderr if stderr else sys.stdout
+    if isinstance(output, io.TextIOWrapper):
+        # Names from outside may have characters that the encoding of the output does not.
+        output.reconfigure(errors="backslashreplace")
+    handler = _Handler(output)
     if as_json:
         from kuscia_hooks.core.json_log import RedactingJsonFormatter
 

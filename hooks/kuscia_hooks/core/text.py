@@ -4,7 +4,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# With halves of surrogate pairs, which JSON can contain and UTF-8 cannot.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def printable(text: object) -> str:
