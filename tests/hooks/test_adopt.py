@@ -16,6 +16,7 @@ from kuscia_hooks.inspect import adopt
 from kuscia_hooks.kuscia import datastore_address, domain_key
 from tests.chart.render import CHART, find, render
 from tests.handmade import Node, lite_config
+from tests.hooks.failing import fails
 from tests.hooks.test_datastore import OURS, ROWS
 
 MASTER_ENDPOINT = "http://kuscia-master.kuscia-master.svc.cluster.local:1080"
@@ -364,3 +365,20 @@ def test_reads_a_postgres_url() -> None:
     found = datastore_address.parse("postgresql://a%40b:p%40s@db.example.com/kine?sslmode=disable")
     assert (found.type, found.host, found.port, found.database) == ("postgres", "db.example.com", 5432, "kine")
     assert (found.user, found.password, found.params) == ("a@b", "p@s", {"sslmode": "disable"})
+
+
+@pytest.mark.parametrize("password", ["hidden／2", "hidden：x", "[hidden", "us@er:hidden/2"])
+def test_error_quotes_no_part_of_an_address(password: str) -> None:
+    config = {"datastoreEndpoint": f"postgres://root:{password}@db.example.com/kine"}
+    with fails("adopt-config-invalid") as error:
+        adopt.attempt(exported(replace(MASTER, config=config)), "", secrets=False)
+    assert "hidden" not in f"{error.value}"
+
+
+@pytest.mark.parametrize("endpoint", ["kuscia-master:1080", "https://[", "https://m:port"])
+def test_invalid_endpoint_of_one_lite_does_not_affect_the_other_nodes(endpoint: str) -> None:
+    text = exported(MASTER, replace(ALICE, config=lite_config(endpoint, "lite-alice")), BOB)
+    assert list(values(text, "kuscia-system")["master"]["domains"]) == ["bob"]
+    assert values(text, "bob")["lite"]["domainId"] == "bob"
+    with fails("adopt-config-invalid"):
+        adopt.attempt(text, "alice", secrets=False)

@@ -235,6 +235,12 @@ def test_invite_prints_values(command: CliRunner, tmp_path: Path) -> None:
     assert yaml.safe_load(result.output)["lite"]["domainId"] == "carl"
 
 
+def test_adopt_reports_input_that_is_not_text(command: CliRunner) -> None:
+    failed = command.invoke(cli.main, ["adopt"], input=b"\x1f\x8b\x08\xff")
+    assert failed.exit_code == 2
+    assert failed.stderr.startswith("ERROR [adopt-input-invalid] ")
+
+
 def test_adopt_prints_only_the_file_to_standard_output(command: CliRunner) -> None:
     latest = Node("master", "kuscia-system", "ns", "kuscia-master", domain_key.new_key(), image="kuscia:latest")
     text = json.dumps({"kind": "List", "metadata": {}, "items": latest.objects()})

@@ -139,3 +139,12 @@ def test_error_has_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     with fails("invalid-proxy") as error:
         proxies.proxy_for("https://files.example.com/")
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("password", ["hunter／2", "hunter：2", "[hunter2"])
+def test_invalid_url_is_an_error_without_credentials(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{password}@proxy.corp:3128")
+    with fails("invalid-proxy") as error:
+        proxies.proxy_for("https://files.example.com/")
+    assert "hunter" not in str(error.value)
+    assert error.value.__cause__ is None

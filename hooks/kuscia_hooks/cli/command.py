@@ -214,7 +214,7 @@ def file_command(example: str) -> Callable[[Callable[..., tuple[str, Sequence["S
             from kuscia_hooks.core.log import warn
 
             try:
-                text, warnings = function(sys.stdin.read(), **options)
+                text, warnings = function(sys.stdin.buffer.read().decode(errors="replace"), **options)
             except StepError as error:
                 _fail(function.__name__, error)
             for warning in warnings:

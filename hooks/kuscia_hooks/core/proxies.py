@@ -71,9 +71,8 @@ def _variable(name: str) -> str:
 
 def _proxy(name: str, given: str) -> Proxy:
     url = given if "://" in given else f"http://{given}"
-    parts = urlsplit(url)
-    hide(*_credentials(parts))
-    if parts.scheme not in _PORTS or not _valid_address(parts):
+    parts = _split(url)
+    if parts is None or parts.scheme not in _PORTS or not _valid_address(parts):
         raise PermanentError(
             "invalid-proxy",
             f"variable {name.upper()}: must have the form http(s)://host:port"
@@ -81,6 +80,17 @@ def _proxy(name: str, given: str) -> Proxy:
             fix="correct global.kuscia.proxy, its Secret, or extraEnv of the jobs",
         )
     return Proxy(url, printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"))
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL, whose password is masked from now on; None for an invalid one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # The text of the error quotes the URL.
+        return None
+    hide(*_credentials(parts))
+    return parts
 
 
 def _credentials(parts: SplitResult) -> Iterator[str]:

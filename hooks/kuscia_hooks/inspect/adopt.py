@@ -221,8 +221,12 @@ def _is_lite_of(lite: Handmade, master: Handmade) -> bool:
 
 
 def _master_host(node: Handmade) -> str:
-    endpoint = node.config.get("masterEndpoint")
-    return (split_endpoint(str(endpoint)).hostname or "") if endpoint else ""
+    """Return the host of the master of a lite, "" for none."""
+    try:
+        return split_endpoint(str(node.config.get("masterEndpoint") or "")).hostname or ""
+    except ValueError:
+        # `_lite` reports it for its own node.
+        return ""
 
 
 def _domain(lite: Handmade) -> dict[str, Any]:

@@ -52,9 +52,14 @@ def _mysql(dsn: str) -> Address:
 
 
 def _postgres(url: str) -> Address:
-    parts = urlsplit(url)
+    form = "must have the form postgres://user:password@host:port/database, with one host"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS["postgres"]
+    except ValueError:
+        # The text of the error quotes the address.
+        raise ValueError(form) from None
     if not parts.hostname or "," in parts.netloc or not parts.username:
-        raise ValueError("must have the form postgres://user:password@host:port/database, with one host")
+        raise ValueError(form)
     password, params = unquote(parts.password or ""), dict(parse_qsl(parts.query, keep_blank_values=True))
-    port = parts.port or _PORTS["postgres"]
     return Address("postgres", parts.hostname, port, unquote(parts.path[1:]), unquote(parts.username), password, params)
