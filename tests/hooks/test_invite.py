@@ -9,6 +9,7 @@ from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.inspect.invite import attempt
 from tests.hooks.builders import lite_release, master_release
+from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 
 MASTER, LITE = master_release(), lite_release()
@@ -70,6 +71,16 @@ def test_uses_address_of_load_balancer(core: FakeCore, kube: Kube, place: dict[s
     core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status=status)
     invitation = attempt(exposed(type="LoadBalancer", service=SERVICE), kube, "carl", "")
     assert endpoint(invitation) == "https://1.2.3.4:1080"
+
+
+def test_leaves_out_ipv6_addresses_of_a_load_balancer(core: FakeCore, kube: Kube) -> None:
+    config = exposed(type="LoadBalancer", service=SERVICE)
+    places = [{"ip": "2001:db8::7"}, {"ip": "1.2.3.4"}]
+    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status={"loadBalancer": {"ingress": places}})
+    assert endpoint(attempt(config, kube, "carl", "")) == "https://1.2.3.4:1080"
+    del places[1]
+    with fails("load-balancer-without-address"):
+        attempt(config, kube, "carl", "")
 
 
 def test_reports_service_without_address(core: FakeCore, kube: Kube) -> None:

@@ -28,9 +28,9 @@ _SECRETS = (
     re.compile(r"(?<=://)[^\s/@]+(?=@)"),
     re.compile(r"(?<=:)[^\s:@]+(?=@tcp\()"),
     re.compile(rf"(?i)authorization{_MARKS}(?P<value>[^\n\"']+)"),
-    re.compile(rf"(?i)\w*(?:{_NAMES})\w*{_MARKS}(?P<value>[^\s\"',;&{{}}\[\]\\]+)"),
+    re.compile(rf"(?i)(?:{_NAMES})\w{{0,64}}{_MARKS}(?P<value>[^\s\"',;&{{}}\[\]\\]+)"),
     re.compile(r"(?i)\bbearer\s+(?P<value>[\w.~+/=-]+)"),
-    re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"),
+    re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+"),
 )
 # Names in the configuration of the release refer to Secrets; they are not secrets.
 _PUBLIC = ("release.yaml",)

@@ -59,12 +59,13 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
         )
     places: list[dict[str, Any]] = service["status"].get("loadBalancer", {}).get("ingress") or []
     for place in places:
-        host = place.get("hostname") or place.get("ip")
-        if host:
+        host = str(place.get("hostname") or place.get("ip") or "")
+        # Kuscia does not support IPv6.
+        if host and ":" not in host:
             return f"{scheme}://{host}:{port['port']}", ""
     raise PermanentError(
         "load-balancer-without-address",
-        f"Service {config.namespace}/{name}: the load balancer has not assigned an address",
+        f"Service {config.namespace}/{name}: the load balancer has not assigned a host name or an IPv4 address",
         see=show,
     )
 
