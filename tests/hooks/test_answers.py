@@ -11,7 +11,7 @@ from kuscia_hooks.cluster.login import Login
 from kuscia_hooks.core.answers import LimitedAnswers
 from kuscia_hooks.core.tls import unverified
 from kuscia_hooks.core.waiting import Deadline, bounded_by
-from kuscia_hooks.kuscia import gateway
+from kuscia_hooks.kuscia import gateway, registration
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.domain_key import load_key
 from tests.hooks.failing import fails
@@ -101,3 +101,50 @@ def test_reports_answers_of_kuscia_that_cannot_be_decoded(key_pem: bytes, ask: s
             client.version()
         else:
             list(getattr(client, ask)("job/watch", {}))
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "zip", "rot13", "no-such-charset"])
+def test_reads_an_answer_in_an_encoding_that_is_not_one_of_text(key_pem: bytes, charset: str) -> None:
+    headers = {"content-type": f"text/plain; charset={charset}"}
+    network = httpx.MockTransport(lambda _: httpx.Response(403, headers=headers, content=b"denied by policy 7"))
+    with fails("master-access-denied") as error:
+        gateway.probe("https://master:1080", network)
+    assert "denied by policy 7" in error.value.message
+    with fails("master-access-denied"):
+        registration.register("https://master:1080", "alice", "token", load_key(key_pem), network)
+    with (
+        KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=network) as client,
+        fails("kusciaapi-busy"),
+    ):
+        client.once("domain/query", {})
+
+
+@pytest.mark.parametrize("text", ["<html>login</html>", "[]", "null", "not JSON"])
+def test_reports_what_answers_instead_of_the_api_server(text: str) -> None:
+    kube = Kube(httpx.MockTransport(lambda _: httpx.Response(200, text=text)))
+    for ask in (lambda: kube.secret("ns", "s"), lambda: kube.pods("ns", "a=b"), lambda: kube.may("get", "pods", "ns")):
+        with fails("api-server-unavailable"):
+            ask()
+
+
+def test_reports_an_answer_of_the_api_server_that_cannot_be_decoded() -> None:
+    kube = Kube(httpx.MockTransport(not_gzip))
+    with fails("api-server-unreachable"):
+        kube.configmap("ns", "c")
+    with fails("api-server-unreachable"):
+        kube.pod_log("ns", "p", "c", 10)
+
+
+def test_reads_null_as_empty() -> None:
+    answer = {"metadata": {"name": "s", "labels": None, "ownerReferences": None}, "data": {"a": None}, "items": None}
+    kube = Kube(httpx.MockTransport(lambda _: httpx.Response(200, json=answer)))
+    assert kube.secret("ns", "s") == {"a": b""}
+    assert kube.pods("ns", "a=b") == []
+
+
+def test_limits_the_size_of_a_log() -> None:
+    asked = []
+    kube = Kube(httpx.MockTransport(lambda request: asked.append(request.url.params) or httpx.Response(200)))
+    kube.pod_log("ns", "p", "c", 10, previous=True)
+    assert int(asked[0]["limitBytes"]) <= 1 << 20
+    assert asked[0]["previous"] == "true"

@@ -252,3 +252,12 @@ def test_kubeconfig_selects_its_cluster(core: FakeCore, kube: Kube) -> None:
     assert there is not kube
     assert there.server == "https://elsewhere:6443"
     assert text is not None
+
+
+def test_pod_of_a_lost_node_has_no_time() -> None:
+    ended = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
+    item = {
+        "metadata": {"name": "kuscia-lite-alice-abc-1", "labels": None},
+        "status": {"initContainerStatuses": [{"name": "prepare", "state": {"terminated": ended}}]},
+    }
+    assert engine_namespace.Pod.of(item) == engine_namespace.Pod("kuscia-lite-alice-abc-1", {}, None)

@@ -21,6 +21,7 @@ from kuscia_hooks.core.waiting import current
 
 _CONNECT_SECONDS = 5.0
 _SECONDS = 15.0
+_LOG_BYTES = 1 << 20
 _GROUPS = {"jobs": "/apis/batch/v1", "selfsubjectaccessreviews": "/apis/authorization.k8s.io/v1"}
 _CORE = "/api/v1"
 _PATCH = {"Content-Type": "application/strategic-merge-patch+json"}
@@ -113,7 +114,7 @@ class Kube:
         found = self._call("get", "secrets", namespace, name)
         if found is None:
             return None
-        data = {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+        data = {key: base64.b64decode(value or "") for key, value in (found.get("data") or {}).items()}
         hide(*(value for key, value in data.items() if key not in public))
         metadata = found["metadata"]
         owners = frozenset((owner["kind"], owner["name"]) for owner in metadata.get("ownerReferences") or [])
@@ -254,8 +255,10 @@ class Kube:
         return self._list("events", namespace, fieldSelector="type=Warning")
 
     def pod_log(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str | None:
-        """Return the last lines of a container log, or None if the container has no log."""
-        query = {"container": container, "tailLines": str(lines), **({"previous": "true"} if previous else {})}
+        """Return the last lines of a container log, at most `_LOG_BYTES`, or None if the container has no log."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
+        if previous:
+            query["previous"] = "true"
         try:
             with self._answer("get", "pods/log", namespace, pod, query=query) as response:
                 if response is None:
@@ -280,7 +283,7 @@ class Kube:
                 for chunk in response.iter_bytes():
                     *lines, pending = (pending + chunk).split(b"\n")
                     yield from (line.decode(errors="replace") for line in lines)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise RetryableError(
                     "log-interrupted", f"the log of pod {namespace}/{pod} was interrupted: {printable(error)}"
                 ) from error
@@ -339,7 +342,8 @@ class Kube:
         return bool(self._call("create", "selfsubjectaccessreviews", "", "", body)["status"]["allowed"])
 
     def _list(self, resource: str, namespace: str, **selector: str) -> list[dict[str, Any]]:
-        return list(self._call("list", resource, namespace, "", query=selector)["items"])
+        # Go writes an empty list as null.
+        return self._call("list", resource, namespace, "", query=selector).get("items") or []
 
     def _call(
         self,
@@ -352,7 +356,20 @@ class Kube:
     ) -> Any:
         """Return the answer to a request; None if the object to get or delete does not exist."""
         with self._answer(verb, resource, namespace, name, body, query) as response:
-            return None if response is None else json.loads(response.read())
+            if response is None:
+                return None
+            try:
+                found = json.loads(response.read())
+            except ValueError:
+                found = None
+        if not isinstance(found, dict):
+            raise RetryableError(
+                "api-server-unavailable",
+                f"cannot {verb} {resource} in namespace {namespace}: the answer is not a JSON object, but for example "
+                "the login page of a proxy",
+                see="kubectl get --raw /readyz",
+            )
+        return found
 
     @contextmanager
     def _answer(
@@ -388,7 +405,7 @@ class Kube:
                 response.read()
             finally:
                 response.close()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _unreachable(error) from error
         if response.status_code == 404 and verb in ("get", "delete"):
             yield None
@@ -447,7 +464,7 @@ def _versioned(version: str) -> dict[str, Any]:
     return {"resourceVersion": version} if version else {}
 
 
-def _unreachable(error: httpx.TransportError) -> StepError:
+def _unreachable(error: httpx.RequestError) -> StepError:
     if cause_of(error, ssl.SSLCertVerificationError):
         return RetryableError(
             "api-server-certificate-not-trusted",

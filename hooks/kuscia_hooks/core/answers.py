@@ -12,6 +12,17 @@ UNTIL_DEADLINE = {"until_deadline": True}
 """Extension of a request whose answer may take until the current deadline, whatever its read timeout is."""
 
 
+def decoded(response: httpx.Response) -> str:
+    """Return the body as text, in the encoding that the answer names if that is one of text.
+
+    `httpx.Response.text` fails for the other codecs of Python, such as hex.
+    """
+    try:
+        return response.content.decode(response.charset_encoding or "utf-8", errors="replace")
+    except (LookupError, UnicodeError):
+        return response.content.decode(errors="replace")
+
+
 class LimitedAnswers(httpx.BaseTransport):
     """Ends an answer that takes longer than the read timeout of its request, and cuts off one that is too long.
 

@@ -15,7 +15,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.answers import UNTIL_DEADLINE, LimitedAnswers
+from kuscia_hooks.core.answers import UNTIL_DEADLINE, LimitedAnswers, decoded
 from kuscia_hooks.core.config.common import Api, SecretKey
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
@@ -196,7 +196,7 @@ class KusciaAPI:
             status = answer["status"]
             code, text = int(status["code"]), str(status["message"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Busy(path, response.status_code, f"invalid response: {response.text[:100]!r}") from error
+            raise Busy(path, response.status_code, f"invalid response: {decoded(response)[:100]!r}") from error
         if code:
             raise error_for(path, code, text)
         return answer.get("data")
@@ -217,6 +217,7 @@ class KusciaAPI:
             if response.status_code != 200:
                 response.read()
             self._accepted(path, response)
+            response.encoding = "utf-8"
             try:
                 for item in _objects(response.iter_text()):
                     code, text = _status(item)
@@ -231,8 +232,8 @@ class KusciaAPI:
         with self._request("/version"):
             response = self._client.get("/version", timeout=self._limit(self._timeout), extensions=_SNI)
         if response.status_code != 200:
-            raise Busy("/version", response.status_code, response.text.strip()[:200])
-        return response.text.strip()
+            raise Busy("/version", response.status_code, decoded(response).strip()[:200])
+        return decoded(response).strip()
 
     @contextmanager
     def _request(self, path: str) -> Iterator[None]:
@@ -252,10 +253,10 @@ class KusciaAPI:
                 f"its domain ID is not {self.domain_id}",
                 fix="restart the node if its key Secret was changed",
             )
-        if response.status_code == 400 and "HTTP request to an HTTPS server" in response.text:
+        if response.status_code == 400 and "HTTP request to an HTTPS server" in decoded(response):
             raise self._protocol_mismatch("uses TLS, but protocol is set to NOTLS")
         if response.status_code != 200:
-            raise Busy(path, response.status_code, response.text.strip()[:200])
+            raise Busy(path, response.status_code, decoded(response).strip()[:200])
 
     def _transport_error(self, path: str, error: httpx.TransportError) -> StepError:
         if isinstance(error, httpx.TimeoutException):

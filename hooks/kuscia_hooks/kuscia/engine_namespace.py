@@ -37,7 +37,7 @@ LOGS = "pods/log"
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod. `prepared` is when its init container `prepare` ended; None while it runs."""
+    """A pod. `prepared` is when its init container `prepare` ended; None if that is not known, or it runs."""
 
     name: str
     labels: dict[str, str]
@@ -47,11 +47,14 @@ class Pod:
     def of(cls, item: dict[str, Any]) -> "Pod":
         """Return the pod of a JSON object of the API server."""
         metadata = item["metadata"]
-        ended = [
-            datetime.fromisoformat(status["state"]["terminated"]["finishedAt"])
+        states = [
+            status.get("state") or {}
             for status in item["status"].get("initContainerStatuses") or []
-            if status["name"] == "prepare" and "terminated" in status["state"]
+            if status["name"] == "prepare"
         ]
+        # The time is null if the node was lost.
+        times = [(state.get("terminated") or {}).get("finishedAt") for state in states]
+        ended = [datetime.fromisoformat(time) for time in times if time]
         return cls(metadata["name"], metadata.get("labels") or {}, ended[0] if ended else None)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from kuscia_hooks.core.answers import decoded
 from kuscia_hooks.core.catalog import CATALOG
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import redact
@@ -131,7 +132,7 @@ def retry_after(response: httpx.Response) -> float:
 
 def excerpt(response: httpx.Response) -> str:
     """Return the beginning of the body on one line, without secrets: a proxy may return the request."""
-    return redact(printable(response.text))[:_SHOWN]
+    return redact(printable(decoded(response)))[:_SHOWN]
 
 
 def _quote(response: httpx.Response) -> str:

@@ -16,6 +16,7 @@ import httpx
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from kuscia_hooks.core.answers import decoded
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide
@@ -110,7 +111,7 @@ def _admitted(response: httpx.Response) -> bool:
 def _error(url: str, domain_id: str, response: httpx.Response) -> StepError:
     answer = excerpt(response)
     for error_id, pattern in _REJECTIONS:
-        if pattern.search(response.text):
+        if pattern.search(decoded(response)):
             fix = admission_fix(domain_id) if error_id == "unknown-domain" else ""
             return RetryableError(error_id, f"the master rejected domain {domain_id}: {answer}", fix=fix)
     if response.status_code in _REFUSED and from_kuscia(response):
