@@ -157,3 +157,45 @@ def test_a_line_of_the_log_ends_the_silence() -> None:
 def test_the_error_of_all_requests_is_listed_once() -> None:
     error = RetryableError("kusciaapi-unreachable", "gone")
     assert merged([error] * 330) is error
+
+
+def test_caller_with_a_longer_deadline_waits_after_a_shorter_wait_has_failed(key_pem: bytes, kuscia: Kuscia) -> None:
+    """The checks of `check` share a client, and are repeated for different times."""
+    with serve(kuscia) as endpoint, KusciaAPI(endpoint, "NOTLS", "a", load_key(key_pem)) as client:
+        kuscia.gone = True
+        with bounded_by(Deadline(0.3)), fails("kusciaapi-unreachable"):
+            client.call("domain/create", {"domain_id": "alice"})
+        threading.Timer(0.5, lambda: setattr(kuscia, "gone", False)).start()
+        with bounded_by(Deadline(30)):
+            client.call("domain/create", {"domain_id": "alice"})
+    assert list(kuscia.domains) == ["alice"]
+
+
+def test_cleanup_after_the_deadline_asks_again(key_pem: bytes, kuscia: Kuscia) -> None:
+    with (
+        serve(kuscia) as endpoint,
+        KusciaAPI(endpoint, "NOTLS", "a", load_key(key_pem)) as client,
+        bounded_by(Deadline(0.3)),
+    ):
+        kuscia.gone = True
+        with fails("kusciaapi-unreachable"):
+            client.call("domain/create", {"domain_id": "alice"})
+        kuscia.gone = False
+        with fails("kusciaapi-unreachable"):
+            client.call("domain/create", {"domain_id": "alice"})
+        with bounded_by(Deadline(10)):
+            client.call("domain/create", {"domain_id": "alice"})
+    assert list(kuscia.domains) == ["alice"]
+
+
+def test_activity_of_a_cleanup_starts_within_the_lock_of_the_thread_that_it_interrupted() -> None:
+    """SIGTERM runs the cleanup in the main thread, at any point."""
+
+    def stopped() -> None:
+        with activity._lock, Activity(lambda: "cleanup") as cleanup, cleanup._beating:
+            cleanup.report()
+
+    thread = threading.Thread(target=stopped, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()

@@ -17,7 +17,8 @@ REPORT_SECONDS = 10.0
 _TICK_SECONDS = 0.25
 
 _current: list["Activity"] = []
-_lock = threading.Lock()
+# A cleanup on SIGTERM may interrupt the thread that holds it, and opens an activity too.
+_lock = threading.RLock()
 _started = False
 
 
@@ -45,7 +46,7 @@ class Activity:
         self._say = say or (lambda line: logger.info("%s", line))
         self._start, self._began = now(), time.monotonic()
         self._last = float("-inf") if at_once else self._start
-        self._beating = threading.Lock()
+        self._beating = threading.RLock()
 
     def __enter__(self) -> Self:
         with _lock:

@@ -106,7 +106,7 @@ class KusciaAPI:
         self.endpoint = endpoint
         self.domain_id = domain_id
         self._timeout, self._patience = timeout, patience
-        self._outage = Outage(self._wait)
+        self._outage = Outage(self._wait, self._may_wait)
         self._protocol, self._key = protocol, key
         token = domain_key.api_token(key, domain_id)
         hide(token)
@@ -176,6 +176,10 @@ class KusciaAPI:
             until(f"KusciaAPI of {self.domain_id}", self.ready, current().within(self._patience))
         except DeadlineExceeded as error:
             raise RetryableError(error.id, error.message, error.fix, error.see) from error
+
+    def _may_wait(self) -> bool:
+        """Return whether a wait that failed may be repeated: it ended at the deadline of another caller."""
+        return math.isinf(self._patience) and not current().passed
 
     def _limit(self, seconds: float) -> httpx.Timeout:
         deadline = current()

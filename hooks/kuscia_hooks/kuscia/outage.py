@@ -11,14 +11,15 @@ class Outage:
     """Lets one of several callers wait for a server, and makes the others wait for the outcome.
 
     Without it, every worker would probe a server that is gone, and fail each of its items on the way. A wait that
-    failed is final: all later calls raise its error.
+    failed is final: all later calls raise its error. Only a caller that could have waited longer waits again.
 
     Args:
         wait: returns once the server answers, or raises StepError.
+        may_wait: returns whether the caller can still wait after a wait that failed with a retryable error.
     """
 
-    def __init__(self, wait: Callable[[], object]) -> None:
-        self._wait = wait
+    def __init__(self, wait: Callable[[], object], may_wait: Callable[[], bool] = lambda: False) -> None:
+        self._wait, self._may_wait = wait, may_wait
         self._changed = threading.Condition()
         self._state: Literal["up", "down", "lost"] = "up"
         self._error: StepError | None = None
@@ -36,7 +37,7 @@ class Outage:
             StepError: the error with which the wait ended.
         """
         with self._changed:
-            if self._state != "up":
+            if self._state == "down" or self._is_final():
                 self._outcome()
                 return
             self._state = "down"
@@ -53,5 +54,8 @@ class Outage:
 
     def _outcome(self) -> None:
         self._changed.wait_for(lambda: self._state != "down")
-        if self._error is not None:
+        if self._error is not None and self._is_final():
             raise self._error
+
+    def _is_final(self) -> bool:
+        return self._error is not None and not (self._error.retryable and self._may_wait())
