@@ -904,3 +904,12 @@ def test_writes_no_kubeconfig_for_the_service_account(
     core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
     run(prepare_lite(engines=ENGINES), base, kube, fake_time)
     assert not (base.parent / "kubeconfig").exists()
+
+
+@pytest.mark.parametrize("value", ["12:34:56", "0123", "1_000", "2024-13-45", "2024-01-02", "yes", "0x10"])
+def test_reads_additional_configuration_as_kuscia_does(
+    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], value: str
+) -> None:
+    """YAML 1.1 has numbers to the base 60, octal numbers, dates, and more booleans."""
+    core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": f"clusterToken: {value}"}))
+    assert run(prepare_lite(**EXTRA), base, kube, fake_time)["clusterToken"] == value

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core import termination, trust
+from kuscia_hooks.core import termination, trust, yaml_text
 from kuscia_hooks.core.config.common import SecretKey, TokenSecret
 from kuscia_hooks.core.config.datastore import Database, Sqlite
 from kuscia_hooks.core.config.engines import Engines
@@ -223,8 +221,8 @@ def _extra_config(config: Prepare, secret: SecretKey, kube: Kube) -> tuple[dict[
     where = f"{secret.key} of Secret {config.namespace}/{secret.name}"
     edit = f"kubectl edit secret {quoted(secret.name)} -n {quoted(config.namespace)}"
     try:
-        extra = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
+        extra = yaml_text.read(raw)
+    except yaml_text.YAMLError as error:
         # The text of the error quotes the Secret, so it is not shown.
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
