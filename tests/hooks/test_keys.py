@@ -12,6 +12,8 @@ from kuscia_hooks.steps import keys
 from kuscia_hooks.steps.keys import Settings
 from tests.hooks.builders import context, run_step
 from tests.hooks.conftest import secret_data
+from tests.hooks.failing import fails
+from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 
 SETTINGS = Settings("alice", "ns", "own-key", "own-cert", labels={"a": "b"})
@@ -177,3 +179,16 @@ def test_commands_in_fixes_are_quoted(core: FakeCore, kube: Kube) -> None:
     with pytest.raises(RetryableError) as error:
         attempt(kube, Settings("alice", "ns; reboot", "k", "c", existing_secret="a b"))
     assert "generic 'a b' -n 'ns; reboot' " in error.value.fix
+
+
+def test_deadline_ends_conflicts_that_repeat(core: FakeCore, kube: Kube, fake_time: FakeTime) -> None:
+    """A ResourceQuota that changes all the time is a conflict too; no object ever appears."""
+
+    def fail(verb: str, kind: str, _: str) -> None:
+        if verb == "create":
+            raise api_exception(409, "Operation cannot be fulfilled on resourcequotas")
+
+    core.fail = fail
+    with fails("already-exists"):
+        run_step(keys.attempt, SETTINGS, kube, fake_time.deadline(10))
+    assert 2 <= len([verb for verb, _, _ in core.calls if verb == "create"]) <= 100

@@ -12,6 +12,7 @@ from kuscia_hooks.steps import Context, Outcome
 
 KEY = "domain.key"
 CERTIFICATE = "domain.crt"
+_CONFLICT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,11 @@ def _compare(settings: Settings, configmap: dict[str, str], public: bytes | None
 
 
 def attempt(settings: Settings, context: Context) -> Outcome:
-    """Create what is missing. If another client creates an object at the same time, its object is used."""
+    """Create what is missing. If another client creates an object at the same time, its object is used.
+
+    Raises:
+        RetryableError: another client changes the objects, or their quota, again and again until the deadline.
+    """
     summary, kube = context.summary, context.kube
     summary.failed = 0
     while True:
@@ -163,7 +168,10 @@ def attempt(settings: Settings, context: Context) -> Outcome:
         try:
             _apply(settings, kube, action, secret)
         except Conflict as error:
+            if context.deadline.passed:
+                raise
             logger.info("created concurrently, re-reading: %s", error.message)
+            context.deadline.pause(_CONFLICT_SECONDS)
             continue
         except StepError:
             summary.failed += 1
