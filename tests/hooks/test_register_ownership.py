@@ -113,6 +113,18 @@ def test_prune_keeps_a_domain_that_routes_of_others_use(
     assert set(kuscia.domains) == {"alice"}
 
 
+def test_prune_keeps_a_foreign_route_with_the_name_of_one_that_is_gone(
+    kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    """Routes `a` to `b-c` and `a-b` to `c` have one name in Kuscia (Kuscia facts 6.2)."""
+    run_step(register.attempt, config(endpoint, "a", "b-c", "a-b", "c"), kube)
+    connect(kube, endpoint, "a", "b-c")
+    kuscia.routes = {("a-b", "c"): {**kuscia.routes["a", "b-c"], "source": "a-b", "destination": "c"}}
+    run_step(register.attempt, config(endpoint, "a", "a-b", "c", prune=True), kube)
+    assert set(kuscia.domains) == {"a", "a-b", "c"}
+    assert set(kuscia.routes) == {("a-b", "c")}
+
+
 def test_a_pruned_domain_can_be_added_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     run_step(register.attempt, config(endpoint, "alice", "bob"), kube)
     old = core.data("secrets", "ns", "tok-bob")

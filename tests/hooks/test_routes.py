@@ -532,6 +532,19 @@ def test_route_with_the_name_of_a_former_one_stays_in_the_ledger_if_it_is_reject
     assert kuscia.routes == {}
 
 
+def test_prune_keeps_a_foreign_route_with_the_name_of_one_that_is_gone(
+    kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    names = ("a", "b-c", "a-b", "c")
+    for name in names:
+        kuscia.do_domain_create({"domain_id": name})
+    fields: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+    attempt(endpoint, kube, routes=[{"source": "a", "destination": "b-c"}], **fields)
+    kuscia.routes[("a-b", "c")] = {**kuscia.routes.pop(("a", "b-c")), "source": "a-b", "destination": "c"}
+    assert attempt(endpoint, kube, routes=[], prune={"routes": True}, **fields).deleted == 0
+    assert set(kuscia.routes) == {("a-b", "c")}
+
+
 CHANGED: dict[str, Any] = {
     "domains": {"alice": {"endpoint": "https://a.example.com:1080"}, "bob": {"endpoint": "https://new"}},
 }

@@ -32,11 +32,20 @@ class _RouteRemover:
         raise AssertionError(f"{entry} is only deleted")
 
     def apply(self, action: Action) -> None:
-        try:
-            self._api.call("route/delete", RouteKey.of_entry(action.entry).body())
-        except Missing:
+        key = RouteKey.of_entry(action.entry)
+        if not _exists(key, self._api):
             # Its absence is what was wanted: `routes` may have deleted it.
             return
+        try:
+            self._api.call("route/delete", key.body())
+        except Missing:
+            return
+
+
+def _exists(key: RouteKey, api: KusciaAPI) -> bool:
+    """Return whether a route exists; another route can have its name (Kuscia facts 6.2)."""
+    route = api.find("route/query", key.body())
+    return route is not None and (route["source"], route["destination"]) == (key.source, key.destination)
 
 
 def prune(
@@ -97,9 +106,7 @@ def _routes_of(
     found: list[str] = []
 
     def query(key: RouteKey) -> None:
-        route = api.find("route/query", key.body())
-        # Two routes can have one name in Kuscia (Kuscia facts 6.2).
-        if route is not None and (route["source"], route["destination"]) == (key.source, key.destination):
+        if _exists(key, api):
             found.append(str(key))
 
     failed = each(pairs, query, context.reads)

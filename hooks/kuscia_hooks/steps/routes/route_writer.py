@@ -72,8 +72,10 @@ class RouteWriter:
         return present
 
     def _existing(self, keys: Sequence[RouteKey]) -> dict[RouteKey, None]:
-        self._api.call("route/status/batchQuery", {"route_keys": [key.body() for key in keys]})
-        return dict.fromkeys(keys)
+        """Return those of the routes that exist; another route can have the name of one (Kuscia facts 6.2)."""
+        answer = self._api.call("route/status/batchQuery", {"route_keys": [key.body() for key in keys]})
+        found = {RouteKey(route["source"], route["destination"]) for route in answer["routes"]}
+        return dict.fromkeys(key for key in keys if key in found)
 
     def content(self, entry: str) -> str:
         return self._hashes[RouteKey.of_entry(entry)]
