@@ -1,6 +1,9 @@
 import hashlib
 import resource
+import socket
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -8,11 +11,13 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.tables import download
 from kuscia_hooks.tables.download import Login
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.dripping import dripping
 
 URL = "https://files.example.com/alice.csv"
 # More than one block: an incomplete block is lost when the connection breaks.
@@ -246,3 +251,33 @@ def test_ignores_other_keys_of_secret(core: FakeCore, kube: Kube) -> None:
 def test_shown_url_has_no_credentials() -> None:
     assert download.shown(f"{URL}?sig=hunter2") == f"{URL}?…"
     assert download.shown("https://me:hunter2@x/a") == "https://x/a"
+
+
+def test_deadline_bounds_a_server_that_never_answers(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server, bounded_by(Deadline(0.5)):
+        begin = time.monotonic()
+        with fails("download-unreachable"):
+            download.fetch(f"http://127.0.0.1:{server.getsockname()[1]}/a.csv", Login(), tmp_path)
+    assert time.monotonic() - begin < 5
+
+
+def test_deadline_bounds_a_download_that_never_ends(tmp_path: Path) -> None:
+    with dripping(b"x" * (1 << 20), pause=0.05) as url, bounded_by(Deadline(0.5)):
+        begin = time.monotonic()
+        with fails("download-interrupted"):
+            download.fetch(f"{url}/a.csv", Login(), tmp_path)
+    assert time.monotonic() - begin < 5
+
+
+def test_repeats_a_download_whose_mark_cannot_be_sent_back(tmp_path: Path) -> None:
+    server = Server(broken_after=(2 << 20) + 1000)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = server(request)
+        found.headers = httpx.Headers([*found.headers.raw, (b"ETag", '"\xe9"'.encode("latin-1"))])
+        return found
+
+    server.etag = ""
+    with fails("download-interrupted"):
+        fetch(answer, tmp_path)
+    assert fetch(answer, tmp_path).read_bytes() == BYTES

@@ -21,10 +21,12 @@ from botocore.config import Config
 
 from kuscia_hooks.core import activity
 from kuscia_hooks.core.errors import PermanentError, RetryableError
+from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
 from testbed.servers import s3
+from tests.hooks.fakes.dripping import dripping
 
 PART = 8 << 20
 
@@ -218,3 +220,14 @@ def test_self_signed_certificate_is_a_permanent_error(tmp_path: Path) -> None:
             assert caught.value.id == "s3-certificate-not-trusted"
         finally:
             server.shutdown()
+
+
+def test_reads_only_the_beginning_from_a_store_without_ranges() -> None:
+    with dripping(b"a,b\n" * 1000, pause=0) as url:
+        assert Store(location(url)).begin("big.csv", 6) == (100_000_000_000, b"a,b\na,")
+
+
+def test_deadline_bounds_the_read_timeout() -> None:
+    with bounded_by(Deadline(20)):
+        assert Store(location("http://127.0.0.1:9"))._client.meta.config.read_timeout <= 20
+    assert Store(location("http://127.0.0.1:9"))._client.meta.config.read_timeout == 60

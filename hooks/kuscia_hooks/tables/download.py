@@ -13,6 +13,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.core.progress import TransferProgress, megabytes
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.waiting import current
 from kuscia_hooks.tables import outbound
 
 _BLOCK = 1 << 20
@@ -176,9 +177,10 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
         # A weak ETag does not identify the bytes (RFC 9110, 13.1.5).
         etag = response.headers.get("ETag", "")
         mark = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-        if mark:
+        # Others cannot be sent back in a header.
+        if mark and mark.isascii():
             validator.write_text(mark)
-    progress = TransferProgress(shown(url), "downloaded", total)
+    progress, deadline = TransferProgress(shown(url), "downloaded", total), current()
     # A block of the expected size and one more byte: a longer file is never kept.
     block_bytes = _BLOCK if size is None else max(1, min(_BLOCK, size - there + 1))
     with progress, file.open("ab" if there else "wb") as target:
@@ -190,6 +192,8 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
                 raise size_mismatch(f"{shown(url)} has more than {size} bytes", size)
             target.write(block)
             progress.update(len(block))
+            if deadline.passed:
+                raise httpx.ReadTimeout("not complete at the deadline of the step", request=response.request)
 
 
 def _rejected(url: str, login: Login, response: httpx.Response) -> StepError:

@@ -6,6 +6,7 @@ from functools import cached_property
 import httpx
 
 from kuscia_hooks.core import proxies, trust
+from kuscia_hooks.core.waiting import current
 
 
 class Outbound(httpx.BaseTransport):
@@ -41,13 +42,14 @@ class Outbound(httpx.BaseTransport):
 
 
 def client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
-    """Return an HTTP client that follows redirects.
+    """Return an HTTP client that follows redirects; the current deadline bounds its pauses.
 
     Args:
         transport: replaces the network in tests.
     """
+    deadline = current()
     return httpx.Client(
-        timeout=httpx.Timeout(60, connect=5),
+        timeout=httpx.Timeout(deadline.bound(60), connect=deadline.bound(5)),
         follow_redirects=True,
         trust_env=False,
         transport=transport or Outbound(),

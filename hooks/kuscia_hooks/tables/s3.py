@@ -21,6 +21,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.waiting import current
 from kuscia_hooks.tables import csv_file
 from kuscia_hooks.tables.source import Content
 
@@ -271,10 +272,10 @@ class Store:
                 raise
             return None
         with closing(found["Body"]) as body:
-            begin = bytes(body.read())
-        # A store that does not support ranges returns the whole object.
+            # A store that does not support ranges returns the whole object.
+            begin = bytes(body.read(length))
         size = str(found.get("ContentRange", "")).rpartition("/")[2]
-        return int(size) if size.isdigit() else int(found["ContentLength"]), begin[:length]
+        return int(size) if size.isdigit() else int(found["ContentLength"]), begin
 
     def _bucket_exists(self) -> bool:
         """List one object: a response to HEAD has no body that would show whether an S3 store sent it.
@@ -506,7 +507,11 @@ def _session() -> Any:
 
 
 def connect(location: Location) -> Any:
-    """Return a boto3 client for the store. Raises as `trust.bundle` and `proxies.proxy_for`."""
+    """Return a boto3 client for the store; the deadline that is current now bounds its read timeout.
+
+    Raises:
+        StepError: as `trust.bundle` and `proxies.proxy_for`.
+    """
     # One thread at a time may make a client.
     with _connecting:
         client = _client(location)
@@ -518,7 +523,7 @@ def connect(location: Location) -> Any:
 def _client(location: Location) -> Any:
     from botocore.config import Config
 
-    trusted, proxy = trust.file(), proxies.proxy_for(location.url)
+    trusted, proxy, deadline = trust.file(), proxies.proxy_for(location.url), current()
     return _session().client(
         "s3",
         aws_access_key_id=location.access_key,
@@ -534,7 +539,8 @@ def _client(location: Location) -> Any:
             proxies={urlsplit(location.endpoint).scheme: proxy.url} if proxy else {},
             proxies_config={"proxy_ca_bundle": trusted},
             connect_timeout=5,
-            read_timeout=60,
+            # A client may be used after the deadline that is current now.
+            read_timeout=max(5, deadline.bound(60)),
             retries={"mode": "standard", "total_max_attempts": 3},
             # Stores other than AWS do not support the newer checksums.
             request_checksum_calculation="when_required",
