@@ -71,6 +71,22 @@ case "$*" in
 *) echo "unexpected: $*" >&2; exit 9 ;;
 esac
 """
+# A connection that breaks once, after two lines.
+BROKEN = """#!/bin/sh
+case "$*" in
+"get cronjobs "*) echo 'a kuscia-a-doctor kuscia' ;;
+"get jobs "*) ;;
+*" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
+*" create -f -") cat >/dev/null ;;
+*" logs -f "*)
+    printf 'one\\ntwo\\n'
+    [ -e broken ] || { touch broken; echo 'unexpected EOF' >&2; exit 1; }
+    printf 'three\\nfour\\n' ;;
+*" get pods "*) echo 0 ;;
+*" get events "*|*" delete job "*) ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
 
 
 def fake(tmp_path: Path, script: str, name: str = "kubectl") -> Path:
@@ -308,3 +324,10 @@ def test_deletes_its_jobs_when_interrupted(tmp_path: Path, sent: signal.Signals)
     process.send_signal(sent)
     assert process.wait(20) == 130
     wait_for("delete")
+
+
+def test_continues_the_log_after_a_broken_connection(tmp_path: Path) -> None:
+    result = kuscia(fake(tmp_path, BROKEN), "logs", "-n", "a", TMPDIR=str(tmp_path))
+    assert result.stdout.split() == ["one", "two", "three", "four"], result
+    assert (result.returncode, result.stderr) == (0, "")
+    assert not list(tmp_path.glob("tmp.*"))
