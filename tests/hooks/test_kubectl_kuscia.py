@@ -29,7 +29,7 @@ case "$*" in
 "get secrets "*) echo 'secrets is forbidden' >&2; exit 1 ;;
 *" create job "*) echo '{}' ;;
 "patch --local "*) cat >/dev/null; echo "patch $*" >> calls; echo '{}' ;;
-*" create -f -") cat >/dev/null; echo "create $2" >> calls ;;
+*" create -f - "*) cat >/dev/null; echo "create $2" >> calls ;;
 "-n many logs -f "*)
     echo >> begun
     for i in $(seq 200); do [ "$(wc -l < begun)" -lt 6 ] || { echo "engine of $2"; exit 0; }; sleep 0.1; done
@@ -49,7 +49,7 @@ case "$*" in
 "get cronjobs "*) echo 'a kuscia-a-doctor kuscia' ;;
 "get jobs "*) ;;
 *" create job "*|"patch --local "*) echo '{}' ;;
-*" create -f -") cat >/dev/null ;;
+*" create -f - "*) cat >/dev/null ;;
 *" logs -f "*) echo 'container is waiting to start' >&2; exit 1 ;;
 *" get events --field-selector involvedObject"*) printf '%s' "$EVENT" ;;
 *" get pods "*) printf '%s' "$WAITING" ;;
@@ -64,7 +64,7 @@ case "$*" in
 "get cronjobs "*) printf 'a kuscia-a-doctor kuscia\\n' ;;
 "get jobs "*) ;;
 *" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
-*" create -f -") cat >/dev/null ;;
+*" create -f - "*) cat >/dev/null ;;
 *" logs -f "*) cat log ;;
 *" get pods "*) echo 0 ;;
 *" delete job "*) ;;
@@ -77,7 +77,7 @@ case "$*" in
 "get cronjobs "*) echo 'a kuscia-a-doctor kuscia' ;;
 "get jobs "*) ;;
 *" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
-*" create -f -") cat >/dev/null ;;
+*" create -f - "*) cat >/dev/null ;;
 *" logs -f "*)
     printf 'one\\ntwo\\n'
     [ -e broken ] || { touch broken; echo 'unexpected EOF' >&2; exit 1; }
@@ -288,7 +288,7 @@ case "$*" in
 "get cronjobs "*) printf 'a kuscia-a-doctor kuscia\\nb kuscia-b-doctor kuscia\\n' ;;
 "get jobs "*) ;;
 *" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
-*" create -f -") cat >/dev/null; echo "create $2" >> calls ;;
+*" create -f - "*) cat >/dev/null; echo "create $2" >> calls ;;
 *" logs -f "*) exec sleep 30 ;;
 *" delete job "*) echo "delete $2" >> calls ;;
 *) echo "unexpected: $*" >&2; exit 9 ;;
@@ -331,3 +331,13 @@ def test_continues_the_log_after_a_broken_connection(tmp_path: Path) -> None:
     assert result.stdout.split() == ["one", "two", "three", "four"], result
     assert (result.returncode, result.stderr) == (0, "")
     assert not list(tmp_path.glob("tmp.*"))
+
+
+def test_request_that_gets_no_answer_has_a_limit(kubectl: Path) -> None:
+    """Only the log of a Job may take longer."""
+    kubectl.write_text(KUBECTL.replace("\n", "\nprintf '%s\\n' \"$*\" >> requests\n", 1))
+    assert kuscia(kubectl, "doctor", "-n", "a").returncode == 0
+    requests = (kubectl.parent / "requests").read_text().splitlines()
+    unlimited = [request for request in requests if not request.endswith(" --request-timeout=30s")]
+    assert len(requests) > 5
+    assert [request for request in unlimited if " logs -f " not in request] == []
