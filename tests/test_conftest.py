@@ -11,32 +11,30 @@ pytest_plugins = "pytester"
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 
-def test_runs_tests_of_the_demo_on_one_worker(pytester: pytest.Pytester) -> None:
-    tests = pytester.mkdir("tests")
-    shutil.copy(CONFTEST, pytester.path)
-    e2e = tests / "e2e"
-    e2e.mkdir()
-    for name in ("test_demo", "test_heal", "test_variant_database", "test_plugin"):
-        (e2e / f"{name}.py").write_text("def test_one(): ...\n\ndef test_two(): ...\n")
-    result = pytester.runpytest_subprocess("-v", "--numprocesses", "2", "tests")
-    result.assert_outcomes(passed=8)
-    passed = [line.split() for line in result.outlines if "PASSED" in line]
-    workers = {words[0] for words in passed if "test_demo" in words[-1] or "test_heal" in words[-1]}
-    assert len(workers) == 1
-    assert {words[0] for words in passed} != workers
+FILES = (
+    "e2e/test_demo",
+    "e2e/test_heal",
+    "e2e/test_variant_database",
+    "e2e/test_plugin",
+    "chart/test_objects",
+    "chart/test_images",
+    "hooks/test_keys",
+)
 
 
-def test_runs_tests_of_the_chart_on_one_worker(pytester: pytest.Pytester) -> None:
-    """They share its rendered scenarios."""
+def test_runs_tests_of_a_group_on_one_worker(pytester: pytest.Pytester) -> None:
+    """Those of the demo share its releases, those of the chart its rendered scenarios."""
     tests = pytester.mkdir("tests")
     shutil.copy(CONFTEST, pytester.path)
-    for folder, name in (("chart", "test_objects"), ("chart", "test_images"), ("hooks", "test_keys")):
-        (tests / folder).mkdir(exist_ok=True)
-        (tests / folder / f"{name}.py").write_text("def test_one(): ...\n\ndef test_two(): ...\n")
+    for name in FILES:
+        path = tests / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("def test_one(): ...\n\ndef test_two(): ...\n")
     result = pytester.runpytest_subprocess("-v", "--numprocesses", "2", "tests")
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=14)
     passed = [line.split() for line in result.outlines if "PASSED" in line]
-    assert len({words[0] for words in passed if "chart" in words[-1]}) == 1
+    for group in (("test_demo", "test_heal"), ("test_objects", "test_images")):
+        assert len({words[0] for words in passed if any(name in words[-1] for name in group)}) == 1
     assert len({words[0] for words in passed}) == 2
 
 
