@@ -13,7 +13,7 @@ from tests.fuzz.values import merge
 DOCUMENT = "backup.md"
 _, SAVE_VALUES = guide.commands("operations.md", "Change values")
 SAVE = guide.commands(DOCUMENT, "Save a release")
-STATE_POD, *SAVE_STATE = guide.commands(DOCUMENT, "Save the state of a master on sqlite")
+STATE_POD, *SAVE_STATE = guide.commands(DOCUMENT, "Save the state of a master on SQLite")
 KEYS, STATE, RELEASE = guide.commands(DOCUMENT, "Restore")
 
 
