@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import re
@@ -579,3 +580,45 @@ def test_asks_for_the_database_by_its_absolute_name(dns: FakeDns) -> None:
         with fails("database-password-unsupported"):
             datastore.check_database(store, NO_SASLPREP[0])
     assert dns.asked == ["db.example.com."]
+
+
+@contextmanager
+def sending(greeting: bytes) -> Iterator[int]:
+    """Serve something other than a database, which sends these bytes to each client; yields the port."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(greeting)
+            self.request.settimeout(1)
+            with contextlib.suppress(OSError):
+                while self.request.recv(4096):
+                    pass
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+GREETING = b"\x0a8.0.36\x00\x08\x00\x00\x00abcdefgh\x00\xff\xf7\xff\x02\x00\xff\xdf\x15" + bytes(10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "greeting"),
+    [
+        ("mysql", b"\x00" * 100),
+        ("mysql", b"\x10\x00\x00\x00\x0a" + b"\xfb" * 60),
+        ("mysql", b"\x05\x00\x00\x00\x0a5.7\x00"),
+        ("mysql", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        ("postgres", b"\x00" * 100),
+        ("postgres", b"N\xff\xff\xff\xff" * 20),
+        ("postgres", len(GREETING).to_bytes(3, "little") + b"\x00" + GREETING),
+        ("postgres", b"NR\x00\x00\x00\x08\x00\x00\x00\x00K\x00\x00\x00\x05\x00" + bytes(40)),
+    ],
+)
+def test_reports_a_server_of_another_protocol(kind: str, greeting: bytes) -> None:
+    with sending(greeting) as port, fails("database-unreachable") as error:
+        datastore.count_rows(database(kind, host="127.0.0.1", port=port), "hunter2")
+    assert f"127.0.0.1:{port}" in error.value.fix
+    assert "hunter2" not in str(error.value)

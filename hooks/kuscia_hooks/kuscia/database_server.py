@@ -53,6 +53,11 @@ class ServerError(RetryableError):
         super().__init__(error_id, f"{describe(database)}: {text}", fix=fix, see=client_command(database))
 
 
+def other_protocol(database: Database) -> ServerError:
+    """Return the error of a driver that does not understand the server, for example a database of another type."""
+    return ServerError(database, OSError(f"the server does not use the protocol of {database.type}"))
+
+
 def _error_id(code: str, error: Exception) -> str:
     if isinstance(error, socket.gaierror):
         return "database-host-not-found"

@@ -16,6 +16,7 @@ from kuscia_hooks.kuscia.database_server import (
     Execute,
     ServerError,
     missing_rights,
+    other_protocol,
     require_rights,
 )
 
@@ -108,7 +109,7 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
     """Yield a function that executes a statement. Both raise ServerError."""
     import pymysql
 
-    seconds = current().bound(TIMEOUT)
+    seconds, settings = current().bound(TIMEOUT), _mysql_tls(database)
     try:
         connection = pymysql.connect(
             host=database.host,
@@ -122,11 +123,14 @@ def connect_mysql(database: Database, password: str) -> Iterator[Execute]:
             read_timeout=seconds,
             write_timeout=seconds,
             defer_connect=True,
-            **_mysql_tls(database),
+            **settings,
         )
         connection.connect(hosts.connect(database.host, database.port, seconds))
     except (pymysql.MySQLError, OSError) as error:
         raise ServerError(database, error) from error
+    except Exception as error:
+        # The driver reads what another server sends without checking it.
+        raise other_protocol(database) from error
 
     def execute(statement: str) -> list[Any]:
         try:

@@ -17,6 +17,7 @@ from kuscia_hooks.kuscia.database_server import (
     client_command,
     describe,
     missing_rights,
+    other_protocol,
     require_rights,
 )
 
@@ -63,6 +64,7 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
     from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
     from scramp import ScramException  # type: ignore[import-untyped]
 
+    settings = _postgres_tls(database)
     try:
         sock = hosts.connect(database.host, database.port, current().bound(TIMEOUT))
     except OSError as error:
@@ -74,7 +76,7 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
             host=database.host,
             database=database.database,
             password=password,
-            ssl_context=_postgres_tls(database),
+            ssl_context=settings,
             sock=sock,
         )
     except ScramException as error:
@@ -93,6 +95,10 @@ def connect_postgres(database: Database, password: str) -> Iterator[Execute]:
     except (DatabaseError, InterfaceError, OSError) as error:
         sock.close()
         raise ServerError(database, error) from error
+    except Exception as error:
+        # The driver reads what another server sends without checking it.
+        sock.close()
+        raise other_protocol(database) from error
 
     def execute(statement: str) -> list[Any]:
         try:
