@@ -153,6 +153,12 @@ def invalid(where: str, problems: Sequence[Problem]) -> ConfigError:
     return ConfigError("invalid-config", "\n".join(lines), fix=fix, problems=problems)
 
 
+def reworded(error: StepError, message: str) -> StepError:
+    """Return an error with another message, such as one that names an object."""
+    kind = RetryableError if error.retryable else PermanentError
+    return kind(error.id, message, error.fix, error.see)
+
+
 def cause_of(error: BaseException | None, kind: type[E]) -> E | None:
     """Return the first of `error` and its causes that is of a kind, or None."""
     while error is not None and not isinstance(error, kind):

@@ -8,7 +8,9 @@ from kuscia_hooks.cluster.client import Conflict, Kube, StoredSecret
 from kuscia_hooks.cluster.ledger import digest
 from kuscia_hooks.cluster.ownership import changed_concurrently
 from kuscia_hooks.core.config.common import Owner
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
+from kuscia_hooks.core.text import first_of, quoted
 
 TOKEN_KEY = "token"  # noqa: S105
 
@@ -43,6 +45,19 @@ class Expected:
     token: str = field(default="", repr=False)
     spent: bool = False
     absent: bool = False
+
+
+def pending(domains: Collection[str], namespace: str) -> RetryableError:
+    """Return the error for domains whose deploy token the master has not generated yet.
+
+    Args:
+        namespace: of the master.
+    """
+    return RetryableError(
+        "deploy-token-pending",
+        f"the master has not generated a deploy token yet for: {first_of(sorted(domains))}",
+        see=f"kubectl get pods -n {quoted(namespace)}",
+    )
 
 
 def stored_token(secret: StoredSecret) -> str:

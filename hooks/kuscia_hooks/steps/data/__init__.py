@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core.config.data import Data, Oss, Table
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, merged
+from kuscia_hooks.core.errors import PermanentError, StepError, merged, reworded
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
@@ -146,8 +146,7 @@ class _Step:
 
 def _named(action: Action, error: StepError) -> StepError:
     """Return the error of a change with the name of its object."""
-    message = f"{action.kind} {action.name}: {error.message}"
-    return (RetryableError if error.retryable else PermanentError)(error.id, message, error.fix, error.see)
+    return reworded(error, f"{action.kind} {action.name}: {error.message}")
 
 
 def _joined(uploads: Iterable[Action], plans: Iterable[Plan], unchanged: int) -> Plan:

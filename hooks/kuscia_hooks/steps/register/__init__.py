@@ -5,15 +5,7 @@ from collections.abc import Sequence
 from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core.config.register import Register
-from kuscia_hooks.core.errors import (
-    ConfigError,
-    DeadlineExceeded,
-    PermanentError,
-    RetryableError,
-    StepError,
-    invalid,
-    merged,
-)
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, StepError, invalid, merged, reworded
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
@@ -120,5 +112,4 @@ def _named(domain_id: str, error: StepError, errors: Sequence[StepError]) -> Ste
     shared = sum(other is error for other in errors) > 1
     if shared or domain_id in error.message or isinstance(error, ConfigError | DeadlineExceeded):
         return error
-    kind = RetryableError if error.retryable else PermanentError
-    return kind(error.id, f"domain {domain_id}: {error.message}", error.fix, error.see)
+    return reworded(error, f"domain {domain_id}: {error.message}")

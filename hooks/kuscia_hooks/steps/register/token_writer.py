@@ -8,10 +8,11 @@ from kuscia_hooks.cluster.client import StoredSecret
 from kuscia_hooks.cluster.ledger import Entries
 from kuscia_hooks.cluster.ownership import Block
 from kuscia_hooks.core.config.register import Register
-from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError, StepError
+from kuscia_hooks.core.errors import DeadlineExceeded, StepError
 from kuscia_hooks.core.plan import Action, Plan
-from kuscia_hooks.core.text import first_of, quoted
+from kuscia_hooks.core.text import first_of
 from kuscia_hooks.core.waiting import until
+from kuscia_hooks.kuscia import deploy_tokens
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.deploy_tokens import (
@@ -182,7 +183,7 @@ class TokenWriter:
             tokens.update(found)
             pending.difference_update(failures, (name for name, token in found.items() if token))
             if pending:
-                raise self._pending_error(pending)
+                raise deploy_tokens.pending(pending, self._config.namespace)
 
         if pending:
             try:
@@ -194,17 +195,10 @@ class TokenWriter:
             except DeadlineExceeded:
                 seconds = self._context.deadline.elapsed()
                 for name in pending:
-                    error = self._pending_error([name])
+                    error = deploy_tokens.pending([name], self._config.namespace)
                     failures[name] = DeadlineExceeded(f"the deploy token of {name}", seconds, error)
         ready = (action for action in actions if tokens[domain_of(action)] and domain_of(action) not in failures)
         return [_with_payload(action, tokens[domain_of(action)]) for action in ready], failures
-
-    def _pending_error(self, domains: Collection[str]) -> RetryableError:
-        return RetryableError(
-            "deploy-token-pending",
-            f"the master has not generated a deploy token yet for: {first_of(sorted(domains))}",
-            see=f"kubectl get pods -n {quoted(self._config.namespace)}",
-        )
 
     def content(self, entry: str) -> str:
         return self._contents[entry]

@@ -9,7 +9,7 @@ from kuscia_hooks.cluster.ledger import Ledger
 from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core import log
 from kuscia_hooks.core.config.routes import Routes
-from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError, merged
+from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError, StepError, merged, reworded
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.core.text import first_of, quoted
@@ -141,5 +141,4 @@ def _grouped(destination: str, failed: Sequence[Failure]) -> StepError:
     if len(failed) == 1:
         return error
     names = first_of([action.name for action, _ in failed], 5)
-    message = f"{len(failed)} routes to domain {destination} ({names}), the first one: {error.message}"
-    return (RetryableError if error.retryable else PermanentError)(error.id, message, error.fix, error.see)
+    return reworded(error, f"{len(failed)} routes to domain {destination} ({names}), the first one: {error.message}")

@@ -6,9 +6,9 @@
 
 from kuscia_hooks.cluster.ledger import Entries
 from kuscia_hooks.core.config.routes import Routes
-from kuscia_hooks.core.errors import RetryableError, StepError
+from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.plan import Action
-from kuscia_hooks.core.text import quoted
+from kuscia_hooks.kuscia import deploy_tokens
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.deploy_tokens import TokenKey, TokenSecrets, recorded_content
@@ -43,11 +43,7 @@ class TokenRestorer:
                 return
             token = unused_token(domain)
             if not token:
-                raise RetryableError(
-                    "deploy-token-pending",
-                    f"the master has not generated a deploy token yet for: {key.domain_id}",
-                    see=f"kubectl get pods -n {quoted(self._config.namespace)}",
-                )
+                raise deploy_tokens.pending([key.domain_id], self._config.namespace)
             spent = bool(domain["cert"]) and not self._config.domains[key.domain_id].allow_rekey
             self._contents[key.entry] = recorded_content(token, spent)
             actions.append(Action("create", "Secret", key.secret, "missing", key.entry, token))
