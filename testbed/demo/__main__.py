@@ -31,8 +31,11 @@ def up() -> None:
     try:
         demo.up()
     except (StepError, CommandError) as error:
-        click.secho(f"FAILED: {error}", fg="red", err=True)
         click.echo(failure_report(demo.kubectl, demo.namespaces), err=True)
+        click.echo(demo.commands.text(), err=True)
+        click.secho(
+            f"FAILED: {error}\nWhat was installed still runs. Run `make demo` again to continue.", fg="red", err=True
+        )
         sys.exit(1)
 
 
