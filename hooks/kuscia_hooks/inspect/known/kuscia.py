@@ -139,9 +139,9 @@ KUSCIA: tuple[LogPattern, ...] = (
     LogPattern(
         "host-not-found",
         _PROBE + r"[^\n]*no such host",
-        "the host name of the master does not resolve: {endpoint}; inside a cluster use the full name "
-        "(…svc.cluster.local)",
-        "set lite.master.endpoint: https://<service>.<namespace>.svc.cluster.local:1080, then {upgrade}",
+        "the cluster DNS has no address for the host of the master: {endpoint}",
+        "kubectl get services -A | grep 1080   # if the Service exists, look at the DNS of the cluster; otherwise set "
+        "lite.master.endpoint: https://<service>.<namespace>.svc.cluster.local:1080, then {upgrade}",
     ),
     LogPattern(
         "master-down", _PROBE + r"[^\n]*connection refused", "nothing listens at the master endpoint {endpoint}", PEER

@@ -35,8 +35,8 @@ PATIENCE = 240.0
 ABSENT_PATIENCE = 60.0
 # For routes, after the checks of their nodes have ended.
 _ROUTES_LAST = 10.0
-# For conditions that do not clear without a change.
-ENGINES_PATIENCE = 10.0
+# For conditions that do not clear without a change: long enough for a slow API server.
+ENGINES_PATIENCE = 30.0
 # An engine registers its result just before it ends.
 RESULT_PATIENCE = 60.0
 
