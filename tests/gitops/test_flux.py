@@ -95,9 +95,13 @@ def test_account_has_permissions_in_its_namespace_only(layout: str, namespace: s
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_flux_never_deletes_a_namespace_with_its_domain_key(layout: str) -> None:
-    for namespace in of_kind(flux(layout), "Namespace").values():
-        assert namespace["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+def test_flux_keeps_the_domain_key_and_the_account_that_uninstalls(layout: str) -> None:
+    """The account has to exist until the HelmRelease that uses it is gone."""
+    for kind in ("Namespace", "ServiceAccount", "RoleBinding"):
+        found = of_kind(flux(layout), kind)
+        assert found
+        for item in found.values():
+            assert item["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
