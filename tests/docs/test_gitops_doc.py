@@ -71,3 +71,19 @@ def test_jobs_of_the_lite_have_the_labels_of_the_purge(page: str) -> None:
     assert jobs
     for job in jobs:
         assert wanted.items() <= job["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize(("page", "title"), [("gitops.md", "Delete"), ("gitops.zh-CN.md", "删除")])
+def test_keys_are_deleted_after_the_controller_has_removed_the_release(page: str, title: str) -> None:
+    """Otherwise it installs the party again, with a key that the partners do not know."""
+    commands = re.findall(r"^ {4,}(kubectl .+)$", section(page, title), re.MULTILINE)
+    waits = [number for number, command in enumerate(commands) if " wait --for=delete " in command]
+    keys = [number for number, command in enumerate(commands) if "-domain-key" in command]
+    assert len(waits) == 2
+    assert keys
+    assert max(waits) < min(keys)
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")], ids=lambda page: page.name)
+def test_no_command_deletes_the_namespaces_of_the_examples(page: Path) -> None:
+    assert not re.search(r"^ {4,}kubectl .*delete .*-k\b", page.read_text(), re.MULTILINE)
