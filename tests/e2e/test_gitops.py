@@ -15,6 +15,7 @@ from testbed.cluster.kubectl import CommandError
 from testbed.demo.demo import Demo
 from tests.e2e.variants import Variant, variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
+from tests.gitops.examples import pruning
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -131,14 +132,14 @@ def jobs(made: Variant, party: str) -> dict[str, bool]:
 def apply(made: Variant, party: str, side: str, values: dict[str, Any]) -> set[str]:
     """Apply a party as docs/gitops.md describes; return the names of its Jobs."""
     text = made.template(party, "--skip-tests", values=values)
-    namespace, selector = made.namespace(party), ("-l", "app.kubernetes.io/instance=kuscia")
+    namespace = made.namespace(party)
     made.kubectl.ensure_namespace(namespace)
     if side == "server":
-        made.kubectl.run("delete", "jobs", "-n", namespace, *selector, "--field-selector", "status.successful=1")
+        selector = ("-l", "app.kubernetes.io/instance=kuscia", "--field-selector", "status.successful=1")
+        made.kubectl.run("delete", "jobs", "-n", namespace, *selector)
         made.kubectl.run("apply", "-n", namespace, "--server-side", "-f", "-", stdin=text)
     else:
-        prune = ("--prune", *selector, "--prune-allowlist=batch/v1/Job")
-        made.kubectl.run("apply", "-n", namespace, "-f", "-", *prune, stdin=text)
+        made.kubectl.run("apply", "-n", namespace, "-f", "-", *pruning(), stdin=text)
     return {item["metadata"]["name"] for item in yaml.safe_load_all(text) if item and item["kind"] == "Job"}
 
 

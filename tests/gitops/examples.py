@@ -2,6 +2,7 @@
 
 import functools
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -87,6 +88,13 @@ def enable(path: Path, first: str) -> None:
             break
         lines[number] = lines[number].replace("# ", "", 1)
     path.write_text("\n".join(lines))
+
+
+def pruning() -> list[str]:
+    """Return the options with which docs/gitops.md lets `kubectl apply` delete objects."""
+    text = re.sub(r" \\\n\s+", " ", (ROOT / "docs/gitops.md").read_text())
+    (command,) = re.findall(r"^ {4}kubectl apply .* (--prune .*)$", text, re.MULTILINE)
+    return shlex.split(command)
 
 
 def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:

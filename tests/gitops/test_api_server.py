@@ -11,7 +11,8 @@ import yaml
 from tests.chart.render import Object, tool
 from tests.fuzz.api_server import Address, running
 from tests.gitops import definitions
-from tests.gitops.examples import COMPONENTS, LAYOUTS, SOURCES, argocd, flux
+from tests.gitops.examples import COMPONENTS, LAYOUTS, SOURCES, argocd, flux, pruning
+from tests.gitops.test_no_hooks import KEPT, MORE, objects
 
 pytestmark = pytest.mark.fuzz
 
@@ -70,3 +71,29 @@ def test_rejects_a_strategy_with_a_wrong_name(server: Server) -> None:
         | {"chart": {"spec": {"chart": "c", "sourceRef": {"kind": "GitRepository", "name": "g"}}}}
     }
     assert server.dry_run([both]).returncode != 0
+
+
+@pytest.mark.parametrize("namespace", MORE)
+def test_pruning_deletes_what_left_the_file_and_no_state(server: Server, namespace: str) -> None:
+    """Even keys with the label that pruning selects stay."""
+    labels = {"app.kubernetes.io/instance": "kuscia"}
+    state = [
+        {"apiVersion": "v1", "kind": kind, "metadata": {"name": f"state-{kind.lower()}", "labels": labels}}
+        for kind in ("Secret", "ConfigMap")
+    ]
+    before, after = objects(namespace, MORE[namespace]), objects(namespace, {})
+    for found, options in (([*before.values(), *state], []), ([*after.values()], pruning())):
+        done = server.kubectl("apply", "-n", namespace, *options, "-f", "-", stdin=yaml.safe_dump_all(found))
+        assert done.returncode == 0, done.stderr
+
+    def live(kind: str) -> set[tuple[str, str]]:
+        done = server.kubectl("get", kind, "-n", namespace, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        return {(kind, item["metadata"]["name"]) for item in json.loads(done.stdout)["items"]}
+
+    kinds = {kind for kind, _ in before}
+    left = set.union(*map(live, kinds | {"Secret"})) - after.keys()
+    assert before.keys() - after.keys()
+    assert left == {("Secret", "state-secret"), ("ConfigMap", "state-configmap")} | {
+        key for key in before.keys() - after.keys() if key[0] in KEPT
+    }

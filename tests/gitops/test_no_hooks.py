@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chart.render import Object, render
-from tests.gitops.examples import NAMESPACES
+from tests.gitops.examples import NAMESPACES, pruning
 
 # Kubernetes rejects a change of these fields.
 IMMUTABLE: dict[str, Callable[[Object], object]] = {
@@ -49,8 +49,41 @@ def test_a_change_leaves_immutable_fields_of_equal_names(namespace: str, change:
             assert field(before[key]) == field(after[key]), key
 
 
-@pytest.mark.parametrize("namespace", NAMESPACES)
-def test_pruning_by_the_label_of_the_release_covers_every_job(namespace: str) -> None:
-    for (kind, name), item in objects(namespace, {}).items():
-        if kind == "Job":
-            assert item["metadata"]["labels"]["app.kubernetes.io/instance"] == "kuscia", name
+# Values with which a party has objects that it does not have by default.
+MORE: dict[str, Object] = {
+    "kuscia-master": {
+        "master": {
+            "domains": {"carol": {"reader": {"namespace": "lite-carol", "serviceAccount": "kuscia-lite-carol"}}},
+            "service": {"external": {"enabled": True}},
+            "ingress": {"enabled": True, "className": "nginx", "host": "kuscia.example.com"},
+            "pdb": {"enabled": True},
+        }
+    },
+    "lite-alice": {
+        "lite": {
+            "service": {"external": {"enabled": True}},
+            "ingress": {"enabled": True, "className": "nginx", "host": "alice.example.com"},
+            "pdb": {"enabled": True},
+        }
+    },
+}
+# What pruning leaves: the state of the release, and what costs nothing.
+KEPT = {"ConfigMap", "PersistentVolumeClaim", "Secret", "Deployment"}
+
+
+def pruned_kinds() -> set[str]:
+    return {option.rpartition("/")[2] for option in pruning() if option.startswith("--prune-allowlist=")}
+
+
+@pytest.mark.parametrize("namespace", MORE)
+def test_pruning_covers_every_object_that_values_can_remove(namespace: str) -> None:
+    more = objects(namespace, MORE[namespace])
+    removed = more.keys() - objects(namespace, {}).keys()
+    assert {"Service", "Ingress", "PodDisruptionBudget"} <= {kind for kind, _ in removed}
+    assert {kind for kind, _ in more} <= pruned_kinds() | KEPT
+    for key, item in more.items():
+        assert item["metadata"]["labels"]["app.kubernetes.io/instance"] == "kuscia", key
+
+
+def test_pruning_never_selects_a_kind_with_keys_or_state() -> None:
+    assert not pruned_kinds() & KEPT
