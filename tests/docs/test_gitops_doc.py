@@ -87,3 +87,28 @@ def test_keys_are_deleted_after_the_controller_has_removed_the_release(page: str
 @pytest.mark.parametrize("page", [*ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")], ids=lambda page: page.name)
 def test_no_command_deletes_the_namespaces_of_the_examples(page: Path) -> None:
     assert not re.search(r"^ {4,}kubectl .*delete .*-k\b", page.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", SECRETS)
+def test_values_of_the_page_exist(page: str) -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    text = (ROOT / "docs" / page).read_text()
+    paths = set(re.findall(r"`((?:master|lite|global)\.[\w.]+)`", text))
+    assert "master.prune.routes" in paths
+    for path in paths:
+        found = values
+        for key in path.split("."):
+            if found == {}:
+                # A map of the user, such as podAnnotations.
+                break
+            assert key in found, path
+            found = found[key]
+
+
+@pytest.mark.parametrize("page", SECRETS)
+def test_each_switch_of_prune_is_named(page: str) -> None:
+    """`master.prune` is a map: `true` is not a valid value of it."""
+    text = (ROOT / "docs" / page).read_text()
+    assert "`master.prune`" not in text
+    switches = yaml.safe_load((CHART / "values.yaml").read_text())["master"]["prune"]
+    assert [key for key in switches if f"`master.prune.{key}`" not in text] == []
