@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.chart.render import CHART, ROOT, Scenario
+from tests.chart.render import CHART, PLACEHOLDER, ROOT, RenderError, render
 from tests.gitops.examples import (
     FLUX,
     LAYOUTS,
@@ -20,6 +21,9 @@ from tests.gitops.examples import (
 )
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB+a/b=\n-----END CERTIFICATE-----\n"
+# What examples/flux/party/site.yaml sets, with a host instead of the placeholder.
+SITE = {"global": {"kuscia": {"hooksImage": {"repository": "registry.example.com/kuscia-hooks"}}}}
+VALUES_FILES = ("site.yaml", "values.yaml")
 EACH = [(layout, namespace) for layout, parties in LAYOUTS.items() for namespace in parties]
 
 
@@ -70,7 +74,16 @@ def test_release_is_that_of_the_presets(layout: str, namespace: str, tmp_path: P
         files[-1].write_text(json.dumps(values))
     name = release["spec"]["releaseName"]
     rendered = template(name, namespace, *(f"--values={path}" for path in files))
-    assert rendered == Scenario("", LAYOUTS[layout][namespace], namespace=namespace).objects
+    assert rendered == render(SITE, *LAYOUTS[layout][namespace], namespace=namespace)
+
+
+def test_chart_rejects_each_file_with_a_placeholder_that_is_left() -> None:
+    found = {path: yaml.safe_load(path.read_text()) for path in FLUX.rglob("*.yaml") if path.name in VALUES_FILES}
+    left = {path.parent.name: values for path, values in found.items() if PLACEHOLDER in json.dumps(values)}
+    assert set(left) == {"party", "master", "bob"}
+    for values in left.values():
+        with pytest.raises(RenderError, match="placeholder-left"):
+            render(values)
 
 
 @pytest.mark.parametrize(("layout", "namespace"), EACH)
