@@ -29,6 +29,8 @@ LAYOUTS: dict[str, dict[str, tuple[str, ...]]] = {
 SOURCES = ("OCIRepository", "GitRepository")
 # The components of examples/argocd.
 COMPONENTS = ("from-registry", "client-side-apply")
+# What the chart accepts as the certificate of a partner.
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB+a/b=\n-----END CERTIFICATE-----\n"
 NAMESPACES = {"kuscia-master": "master", "lite-alice": "alice", "lite-bob": "bob"}
 
 

@@ -1,12 +1,24 @@
 """examples/argocd: valid for the controller, and each party gets exactly the release of its presets."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.render import CHART, ROOT, Object, Scenario
-from tests.gitops.examples import ARGOCD, COMPONENTS, NAMESPACES, argocd, check_schemas, template
+from tests.chart.render import CHART, PRESETS, ROOT, Object, Scenario, render
+from tests.gitops.examples import (
+    ARGOCD,
+    CERTIFICATE,
+    COMPONENTS,
+    LAYOUTS,
+    NAMESPACES,
+    argocd,
+    check_schemas,
+    edited,
+    template,
+)
 
 VARIANTS = ((), COMPONENTS, COMPONENTS[:1], COMPONENTS[1:])
 # As Argo CD maps the hooks of Helm. It ignores tests, and the hooks of a rollback.
@@ -88,3 +100,65 @@ def test_hooks_map_to_the_phases_of_a_sync(namespace: str) -> None:
 def test_tracking_is_by_annotation() -> None:
     patch = yaml.safe_load((ARGOCD / "tracking.yaml").read_text())
     assert patch == {"data": {"application.resourceTrackingMethod": "annotation"}}
+
+
+README = (ARGOCD / "README.md").read_text()
+# The column of its table on partners, by the source of the chart.
+PARTNER = {"Git": 1, "registry": 2}
+
+
+def partner_files(application: str, source: str) -> list[str]:
+    """Return the files that README.md adds to an Application for a partner in another cluster."""
+    (row,) = re.findall(rf"^ *\| `{application}` \|.*", README, re.MULTILINE)
+    return re.findall(r"`([^`]+)`", row.split("|")[PARTNER[source] + 1])
+
+
+@pytest.mark.parametrize("source", PARTNER)
+@pytest.mark.parametrize("layout", ["two-clusters/master-cluster", "two-clusters/partner-cluster"])
+def test_partner_in_another_cluster_gets_the_release_of_its_presets(layout: str, source: str) -> None:
+    parties = LAYOUTS[layout]
+
+    def edit(copy: Path) -> None:
+        path = copy / "kustomization.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["resources"] = ["project.yaml", *(f"{NAMESPACES[namespace]}.yaml" for namespace in parties)]
+        path.write_text(yaml.safe_dump(content | ({"components": ["from-registry"]} if source == "registry" else {})))
+        for namespace in parties:
+            party = NAMESPACES[namespace]
+            path = copy / (f"{party}.yaml" if source == "Git" else "from-registry/kustomization.yaml")
+            last = rf"( *- )(\S+/values/{party}\.yaml\n)"
+            added = "".join(rf"\g<1>{name}\n" for name in partner_files(f"kuscia-{party}", source))
+            text, count = re.subn(last, rf"\g<0>{added}", path.read_text())
+            assert count == 1
+            path.write_text(text)
+
+    specs = applications(edited(ARGOCD, edit))
+    assert set(specs) == set(parties)
+    for namespace, presets in parties.items():
+        spec = specs[namespace]
+        (chart,) = (item for item in spec.get("sources", [spec.get("source")]) if "helm" in item)
+        base = ROOT / chart.get("path", "")
+        names = [(base / path.removeprefix("$presets/")).resolve() for path in chart["helm"]["valueFiles"]]
+        assert names == [PRESETS / f"{name}.yaml" for name in ("site", *presets)]
+
+
+def test_certificate_of_a_partner_extends_its_preset() -> None:
+    """The block of README.md changes nothing else in values/partner.yaml."""
+    (block,) = re.findall(r"^ *```yaml\n(.*?)^ *```$", README, re.MULTILINE | re.DOTALL)
+    shown = yaml.safe_load(block)["master"]["domains"]["bob"]
+    preset = yaml.safe_load((PRESETS / "partner.yaml").read_text())["master"]["domains"]["bob"]
+    assert shown.pop("cert").startswith("-----BEGIN CERTIFICATE-----\n")
+    assert shown == preset
+    render({"master": {"domains": {"bob": {"cert": CERTIFICATE}}}}, "master", "partner", "nodeport")
+
+
+def test_credentials_belong_to_the_repositories_of_the_applications() -> None:
+    text = re.sub(r" \\\n\s+", " ", README)
+    secrets = [
+        dict(option.split("=", 1) for option in re.findall(r"--from-literal=(\S+)", line))
+        for line in re.findall(r"kubectl -n argocd create secret .*", text)
+    ]
+    (project,) = (item for item in argocd() if item["kind"] == "AppProject")
+    assert [secret["url"] for secret in secrets] == project["spec"]["sourceRepos"]
+    assert [secret["type"] for secret in secrets] == ["git", "helm"]
+    assert text.count("argocd.argoproj.io/secret-type=repository") == len(secrets)

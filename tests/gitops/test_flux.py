@@ -8,6 +8,7 @@ import yaml
 
 from tests.chart.render import CHART, PLACEHOLDER, ROOT, RenderError, render
 from tests.gitops.examples import (
+    CERTIFICATE,
     FLUX,
     LAYOUTS,
     SOURCES,
@@ -20,7 +21,6 @@ from tests.gitops.examples import (
     values_of,
 )
 
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB+a/b=\n-----END CERTIFICATE-----\n"
 # What examples/flux/party/site.yaml sets, with a host instead of the placeholder.
 SITE = {"global": {"kuscia": {"hooksImage": {"repository": "registry.example.com/kuscia-hooks"}}}}
 VALUES_FILES = ("site.yaml", "values.yaml")
