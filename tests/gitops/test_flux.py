@@ -1,6 +1,7 @@
 """examples/flux: valid for the controllers, and each party gets exactly the release of its presets."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,21 @@ def test_certificate_of_a_partner_is_added_as_a_file(schemas: list[str], tmp_pat
     arguments = (f"--values={values}", "--set", f"{source['targetPath']}={CERTIFICATE}")
     rendered = template("kuscia", namespace, *arguments)
     assert any(CERTIFICATE.splitlines()[1] in json.dumps(item) for item in rendered if item["kind"] == "ConfigMap")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_private_source_reads_the_secret_of_the_guide(source: str, schemas: list[str]) -> None:
+    layout = "one-cluster"
+
+    def edit(copy: Path) -> None:
+        enable(copy / ("from-git" if source == "GitRepository" else "party") / "source.yaml", "secretRef:")
+        if source == "GitRepository":
+            for party in LAYOUTS[layout].values():
+                enable(copy / layout / party[0] / "kustomization.yaml", "components:")
+
+    objects = edited(FLUX, edit, layout)
+    check_schemas(objects, schemas)
+    text = (FLUX / "README.md").read_text()
+    for item in of_kind(objects, source).values():
+        name = item["spec"]["secretRef"]["name"]
+        assert re.search(rf"kubectl -n \S+ create secret \S+ {name} ", text)
