@@ -53,6 +53,13 @@ def down(names: Names) -> None:
 
 @main.command()
 @named
+def restart(names: Names) -> None:
+    """Stop the node as a power failure does, and start it again with its data."""
+    lifecycle.restart(names)
+
+
+@main.command()
+@named
 def status(names: Names) -> None:
     """Show daemons, node and pods; exit 0 only if all daemons and the node are healthy."""
     preflight.check_user()

@@ -78,6 +78,18 @@ def down(names: Names) -> None:
     say(f"cluster {names.name} is down")
 
 
+def restart(names: Names) -> None:
+    """Stop the node as a power failure does, and start it again with the data on disk.
+
+    Raises:
+        ClusterError, CannotRunHere: as `up` does.
+    """
+    preflight.check_user()
+    with locked(names):
+        _clear_run(names)
+    up(names)
+
+
 def unhealthy(names: Names) -> list[str]:
     """Return the reasons why the cluster is not healthy."""
     if not names.pki.is_dir() or not namespaces.exist(names):

@@ -50,6 +50,10 @@ class Cluster:
         """Remove the cluster completely, except the built tools."""
         lifecycle.down(self.names)
 
+    def restart(self) -> None:
+        """Stop the node with all its pods as a power failure does, and start it again."""
+        lifecycle.restart(self.names)
+
     def images(self) -> dict[str, str]:
         """Return image reference -> identity of the imported archive ("" if not imported by `import_image`)."""
         return nodeimages.present(self.names)

@@ -379,6 +379,19 @@ def test_keeps_state_after_reboot(cluster: Cluster) -> None:
 
 
 @pytest.mark.long
+def test_restart_replaces_all_processes_and_keeps_the_state(cluster: Cluster) -> None:
+    in_pod(cluster, "open('/data/kept', 'w').write('kept')")
+    pods = kubectl(cluster, "get", "pods", "-o", "name")
+    before = set(cgroups.all_processes(cluster.names))
+    command("restart")
+    assert not before & set(cgroups.all_processes(cluster.names))
+    command("status")
+    serves(cluster)
+    assert kubectl(cluster, "get", "pods", "-o", "name") == pods
+    assert in_pod(cluster, "print(open('/data/kept').read())") == "kept\n"
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("seconds", [0.3, 0.5, 0.7, 1, 1.5, 2.5, 4, 6])
 def test_up_completes_an_interrupted_start(seconds: float) -> None:
     name = "clutest-cut"
