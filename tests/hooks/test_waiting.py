@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from kuscia_hooks.core import termination
+from kuscia_hooks.core import activity, termination
+from kuscia_hooks.core.activity import REPORT_SECONDS
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
 from kuscia_hooks.core.log import hide
-from kuscia_hooks.core.waiting import MANUAL_SECONDS, current, run, until
+from kuscia_hooks.core.waiting import MANUAL_SECONDS, Clock, Deadline, current, run, until
 from kuscia_hooks.steps import Outcome
 from tests.hooks.fakes.clock import FakeTime
 
@@ -149,6 +150,20 @@ def test_job_retries_slowly_after_a_permanent_error(fake_time: FakeTime) -> None
     run("data", "job", fake_time.deadline(0), Later(permanent()))
     (nap,) = fake_time.naps
     assert nap == pytest.approx(MANUAL_SECONDS, rel=0.21)
+
+
+def test_reports_the_permanent_error_during_the_pause(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not the reason of an earlier attempt."""
+
+    def silent_sleep(seconds: float) -> None:
+        fake_time.clock.sleep(seconds)
+        if seconds > REPORT_SECONDS:
+            activity.tick(REPORT_SECONDS)
+
+    run("data", "job", Deadline(0, Clock(fake_time.clock.now, silent_sleep)), Later(retryable(), permanent()))
+    reports = [line for line in capsys.readouterr().out.splitlines() if line.startswith("waiting for")]
+    assert ["secret-not-found" in report for report in reports] == [True, False]
+    assert "[domain-key-lost]" in reports[1]
 
 
 def test_error_is_printed_with_id_and_fix(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:

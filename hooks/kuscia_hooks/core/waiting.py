@@ -202,6 +202,7 @@ def run(step: str, mode: str, deadline: Deadline, attempt: Callable[[], Result])
         if isinstance(error, PermanentError):
             log_error(step, error)
             logger.info("retrying in %.0f s", MANUAL_SECONDS)
+            waiting.reason = error  # the reports during the pause repeat it
         else:
             waiting.because(error)
 
