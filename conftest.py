@@ -92,6 +92,7 @@ OWN_RELEASES = {
     "test_leave",
     "test_move",
     "test_network_policies",
+    "test_node_restart",
     "test_other_clusters",
     "test_plugin",
     "test_release",

@@ -50,7 +50,7 @@ def install(made: Variant, *parties: str) -> None:
     """Install parties (default: all) at the same time and wait until they are ready."""
     parties = parties or PARTIES
     with ThreadPoolExecutor(len(parties)) as pool:
-        for done in [pool.submit(made.install, party, values=values(made, party)) for party in parties]:
+        for done in [pool.submit(made.install, party, values=values(made, party), timeout="15m") for party in parties]:
             done.result()
 
 

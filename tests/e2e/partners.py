@@ -1,7 +1,6 @@
 """Two organisations: master and alice in the cluster of the demo, bob in a second cluster."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,11 +51,14 @@ class Partners:
 
 
 @contextmanager
-def away_cluster(demo: Demo) -> Iterator[Away]:
-    """Yield a second local cluster; remove it afterwards unless it existed before."""
+def away_cluster(demo: Demo, suffix: str = "b") -> Iterator[Away]:
+    """Yield a second local cluster; remove it afterwards unless it existed before.
+
+    Args:
+        suffix: of its name, one for each group of tests that run side by side.
+    """
     assert demo.local is not None, "only local clusters can be joined"
-    name = os.environ.get("PARTNER_CLUSTER", f"{demo.name[:18]}-b")
-    second = Demo(name, "", demo.kuscia_image)
+    second = Demo(f"{demo.name[: 19 - len(suffix)]}-{suffix}", "", demo.kuscia_image)
     assert second.local is not None
     was_up = second.local.kubeconfig.exists()
     try:

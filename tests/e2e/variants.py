@@ -5,6 +5,7 @@ renamed, requests are small, and there are no tables unless a test requests them
 """
 
 import base64
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -319,6 +320,12 @@ def _rename(value: Any, renames: Mapping[str, str]) -> Any:
         for old, new in renames.items():
             value = new if value == old else value.replace(f".{old}.svc.", f".{new}.svc.")
     return value
+
+
+def fingerprint(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the UID of an object and a hash of its data: a failed comparison must not print a Secret."""
+    data = json.dumps(item.get("data"), sort_keys=True).encode()
+    return item["metadata"]["uid"], hashlib.sha256(data).hexdigest()
 
 
 EXISTING: list[Variant] = []
