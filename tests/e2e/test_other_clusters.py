@@ -17,9 +17,11 @@ import yaml
 
 from testbed.cluster.kubectl import CommandError, Kubectl
 from testbed.demo.failure_report import failure_report
-from testbed.demo.releases import CHART, ROOT
+from testbed.demo.kusciaapi import kusciaapi
+from testbed.demo.releases import CHART, ROOT, Release
+from tests.e2e.engines import sleeper
 from tests.e2e.plugin import kuscia
-from tests.e2e.variants import SMALL
+from tests.e2e.variants import SMALL, fingerprint
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -247,6 +249,60 @@ def test_parent_chart_enables_and_disables_kuscia(kubectl: Kubectl, images: Path
         assert "Succeeded" in made.test()
         made.install(tmp_path, kuscia={"enabled": False})
         eventually(lambda: not made.pods(), 60, "no pods")
+
+
+def kept(kubectl: Kubectl, namespace: str) -> dict[str, tuple[str, str]]:
+    """Return domain keys, certificates and volumes -> fingerprint: what must survive a failed command."""
+    found = {}
+    for kind in ("secrets", "configmaps", "persistentvolumeclaims"):
+        for item in kubectl.get(kind, "-n", namespace)["items"]:
+            name = item["metadata"]["name"]
+            if kind == "persistentvolumeclaims" or name.endswith(("-domain-key", "-domain-cert")):
+                found[f"{kind}/{name}"] = fingerprint(item)
+    return found
+
+
+@pytest.mark.parametrize(("helm", "undo"), [("helm", "--rollback-on-failure")])
+def test_undoes_an_install_and_an_upgrade_when_a_hook_fails(
+    kubectl: Kubectl, images: Path, tmp_path: Path, helm: str, undo: str
+) -> None:
+    """Identity and state stay, and the same command with other values succeeds."""
+    namespace = f"v-undo-{helm}"
+    master = Release("master", namespace, "kuscia-master", "kuscia-system")
+
+    def engine(cpu: str) -> Values:
+        """Return the values of an AppImage; Kuscia rejects a limit that is not a quantity."""
+        limits = {"limits": {"cpu": cpu}}
+        return {"master": {"appImages": {"engine": sleeper("registry.example.com/team/engine:1.0", resources=limits)}}}
+
+    def app_image() -> dict[str, Any] | None:
+        with kusciaapi(kubectl, master) as api:
+            return api.find("appimage/query", {"name": "engine"})
+
+    with namespaces(kubectl, namespace):
+        made = Installation(kubectl, images, namespace, both(namespace), helm=helm)
+        with pytest.raises(CommandError):
+            made.install(tmp_path, undo, timeout="15m", **engine("much"))
+        assert "sh.helm.release" not in kubectl.run("get", "secrets", "-n", namespace, "-o", "name")
+        eventually(lambda: not made.pods(), 60, "no pods")
+        identity = kept(kubectl, namespace)
+        assert {"secrets/kuscia-lite-alice-domain-key", "persistentvolumeclaims/kuscia-master-data"} <= identity.keys()
+
+        made.install(tmp_path, undo, timeout="15m")
+        assert kept(kubectl, namespace) == identity
+        made.wait_for_test()
+        pods = made.pods()
+
+        with pytest.raises(CommandError):
+            made.install(tmp_path, undo, timeout="15m", **engine("much"))
+        assert made.status() == "deployed"
+        assert (made.pods(), kept(kubectl, namespace), app_image()) == (pods, identity, None)
+        assert "Succeeded" in made.test()
+
+        made.install(tmp_path, undo, timeout="15m", **engine("1"))
+        assert app_image()
+        assert (made.pods(), kept(kubectl, namespace)) == (pods, identity)
+        assert "Succeeded" in made.test()
 
 
 @pytest.mark.timeout(1800)  # the test waits three times for lites that reconnect
