@@ -88,6 +88,7 @@ def _output(*argv: str) -> str:
 
 OWN_RELEASES = {
     "test_from_the_guide",
+    "test_flux",
     "test_gitops",
     "test_leave",
     "test_move",

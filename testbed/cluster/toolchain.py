@@ -6,6 +6,7 @@ therefore reused until one of these changes, and an interrupted build is never t
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -36,6 +37,7 @@ class Tool:
         stamps: linker symbols that receive the version; `{v}` is v1.2.3, `{major}` and `{minor}` its parts.
         rename: name that `go build` gives the only binary, if it differs from ours.
         suffix: what the links in `bin_dir` add to the names of the binaries: another tool has the same ones.
+        default: whether `ensure` builds it without a list of names.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Tool:
     stamps: tuple[tuple[str, str], ...] = ()
     rename: str | None = None
     suffix: str = ""
+    default: bool = True
 
     @property
     def source(self) -> Path:
@@ -79,7 +82,15 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool("kubernetes", (*KUBERNETES_DAEMONS, "kubectl"), "k8s.io/kubernetes", 7, KUBERNETES_STAMPS),
-        Tool("kubernetes-1.26", KUBERNETES_DAEMONS, "k8s.io/kubernetes", 7, KUBERNETES_STAMPS, suffix="-1.26"),
+        Tool(
+            "kubernetes-1.26",
+            KUBERNETES_DAEMONS,
+            "k8s.io/kubernetes",
+            7,
+            KUBERNETES_STAMPS,
+            suffix="-1.26",
+            default=False,
+        ),
         Tool("etcd", ("etcd",), "go.etcd.io/etcd/server/v3", 0.5, rename="server"),
         Tool("coredns", ("coredns",), "github.com/coredns/coredns", 2),
         Tool("pause", ("pause",), None, 0.1),
@@ -122,11 +133,12 @@ TOOLS = {
             0.2,
             (("github.com/rhysd/actionlint.version", "{v}"),),
         ),
+        Tool("flux", ("source-controller", "helm-controller"), "github.com/fluxcd/helm-controller", 6, default=False),
     )
 }
 CLUSTER_TOOLS = ("kubernetes", "etcd", "coredns", "pause", "network-policies")
-# Built by default; another Kubernetes is built when a cluster runs it.
-DEFAULT_TOOLS = tuple(name for name, tool in TOOLS.items() if not tool.suffix)
+# The others are built when a cluster or a test runs them.
+DEFAULT_TOOLS = tuple(name for name, tool in TOOLS.items() if tool.default)
 
 
 def bin_dir() -> Path:
@@ -154,6 +166,15 @@ def ensure(names: Iterable[str] = DEFAULT_TOOLS, *, out: object = sys.stderr) ->
         for binary in tool.binaries:
             _link(bin_dir() / (binary + tool.suffix), target / binary)
     return bin_dir()
+
+
+def module(tool: Tool, path: str) -> Path:
+    """Return the directory of a Go module that a tool is built from; download it if necessary."""
+    command = [str(_go()), "mod", "download", "-json", path]
+    done = subprocess.run(command, cwd=tool.source, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"{' '.join(command)} in {tool.source} failed:\n{done.stdout}{done.stderr}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def missing(names: Iterable[str]) -> list[Tool]:

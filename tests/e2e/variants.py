@@ -306,16 +306,16 @@ class Variant:
         present = {domain for party in self.parties for domain in party.split("-and-")}
         for absent in set(domains) - present:
             del domains[absent]
-        path.write_text(json.dumps(_rename(content, renames)))
+        path.write_text(json.dumps(rename(content, renames)))
         return path
 
 
-def _rename(value: Any, renames: Mapping[str, str]) -> Any:
-    """Rename every namespace in a preset, both as a value and in a host name."""
+def rename(value: Any, renames: Mapping[str, str]) -> Any:
+    """Return a preset or an object with every namespace renamed, both as a value and in a host name."""
     if isinstance(value, dict):
-        return {key: _rename(item, renames) for key, item in value.items()}
+        return {key: rename(item, renames) for key, item in value.items()}
     if isinstance(value, list):
-        return [_rename(item, renames) for item in value]
+        return [rename(item, renames) for item in value]
     if isinstance(value, str):
         for old, new in renames.items():
             value = new if value == old else value.replace(f".{old}.svc.", f".{new}.svc.")
