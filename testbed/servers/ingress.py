@@ -250,12 +250,14 @@ class Controller:
     Args:
         namespace: a separate one; `remove` deletes it.
         image: complete reference.
+        inside: be reachable inside of the cluster only. Several of these can run in a cluster.
     """
 
-    def __init__(self, kubectl: Kubectl, namespace: str, image: str) -> None:
+    def __init__(self, kubectl: Kubectl, namespace: str, image: str, inside: bool = False) -> None:
         self._kubectl = kubectl
         self._namespace = namespace
         self._image = image
+        self._inside = inside
 
     def serve(
         self, namespaces: Iterable[str], settings: Settings, mistakes: Mapping[str, str | None] | None = None
@@ -305,6 +307,9 @@ class Controller:
         documents = [config, *self._certificate(), *documents]
         for document in documents:
             document["metadata"]["namespace"] = self._namespace
+            if self._inside and document["kind"] == "Service":
+                document["spec"]["type"] = "ClusterIP"
+                del document["spec"]["ports"][0]["nodePort"]
         return "\n---\n".join(map(json.dumps, documents))
 
     def _certificate(self) -> list[Object]:
