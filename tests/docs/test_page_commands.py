@@ -10,6 +10,7 @@ import yaml
 
 from tests.chart.render import CHART, KUBE_VERSION, PRESETS, ROOT, edited, tool
 from tests.docs.error_pages import rows
+from tests.e2e import guide
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 # Files of the reader, which these pages describe but do not show.
@@ -23,13 +24,6 @@ def lines(page: Path) -> list[str]:
     fenced = re.findall(r"^ *```(?:sh)?\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     indented = re.findall(r"(?<=\n) {4,}[^ \n].*", re.sub(r" \\\n\s+", " ", text))
     return [line.strip() for line in [*re.sub(r" \\\n\s+", " ", "".join(fenced)).splitlines(), *indented]]
-
-
-def shown_files(page: Path) -> dict[str, str]:
-    """Return the values files that a page shows: YAML blocks whose first line is a comment with their name."""
-    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    named = [(re.match(r"# (\S+\.yaml)\n", block), block) for block in blocks]
-    return {name[1]: block for name, block in named if name}
 
 
 def installs(page: Path) -> list[list[str]]:
@@ -63,7 +57,7 @@ def test_helm_renders_the_command(page: Path, words: list[str], tmp_path: Path) 
     (tmp_path / "values").mkdir()
     for preset in PRESETS.glob("*.yaml"):
         (tmp_path / "values" / preset.name).write_text(edited(preset.stem))
-    for name, text in shown_files(page).items():
+    for name, text in guide.files(page.name).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     namespace = words[words.index("-n") + 1]
