@@ -9,6 +9,7 @@ from testbed.demo.demo import Demo
 from testbed.images import builder
 from testbed.servers import databases
 from testbed.servers.databases import Server
+from testbed.servers.tls import Tls
 from tests.e2e.variants import Variant, variant
 
 PRESETS = {"mariadb": "mysql", "postgres": "postgres"}
@@ -64,13 +65,17 @@ class Master:
 
 
 @contextmanager
-def running(demo: Demo, server: Server) -> Iterator[None]:
-    """Run a server that contains no data; remove it afterwards."""
+def running(demo: Demo, server: Server, certificate: Tls | None = None) -> Iterator[None]:
+    """Run a server that contains no data; remove it afterwards.
+
+    Args:
+        certificate: with it, MariaDB requires TLS.
+    """
     assert demo.local is not None, "these tests load images into the local cluster"
     image = builder.build([server.name])[server.name]
     builder.load(demo.local, [image])
     databases.remove(demo.kubectl, server)
-    databases.ensure(demo.kubectl, server, image.ref)
+    databases.ensure(demo.kubectl, server, image.ref, certificate)
     try:
         yield
     finally:

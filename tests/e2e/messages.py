@@ -90,6 +90,8 @@ def wait_for_message(
 
 
 # Titles of checks.
+NODES = "nodes"
+ROUTES = "routes"
 EXAMPLE_JOB = "example job"
 RESULT = "result of the example job"
 DATA_SOURCE = "data source default-data-source"
