@@ -8,7 +8,7 @@ from kuscia_hooks.core.waiting import Deadline, bounded_by
 from testbed.demo.demo import Demo
 from tests.e2e import messages, parties
 from tests.e2e.partners import Away, away_cluster
-from tests.e2e.variants import Variant, fingerprint
+from tests.e2e.variants import Variant, fingerprint, variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(1800)]
@@ -69,3 +69,17 @@ def test_all_parties_return_after_a_restart_of_the_node(node: Away, demo: Demo) 
         assert objects(made) == before
         assert messages.passed(logs := made.test(), messages.EXAMPLE_JOB)
         assert messages.failures(logs) == []
+
+
+def test_an_installation_continues_after_a_restart_of_the_node(node: Away, demo: Demo) -> None:
+    """The node stops while the Jobs and `prepare` of all parties run."""
+    cluster = Demo(node.cluster.name, "", demo.kuscia_image)
+    options = {"parties": parties.PARTIES, "presets": ("no-hooks",), "bare": True}
+    with variant(cluster, node.images, "restart-early", **options) as made:
+        for party in parties.PARTIES:
+            made.install(party, wait=False)
+        eventually(lambda: made.log("master", "prepare"), 120, "the master starts")
+        node.cluster.restart()
+        eventually(lambda: running(made), 2 * RECONNECT_SECONDS, "all parties are ready")
+        complete(made)
+        assert messages.failures(made.test()) == []

@@ -262,7 +262,7 @@ def kept(kubectl: Kubectl, namespace: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("helm", "undo"), [("helm", "--rollback-on-failure")])
+@pytest.mark.parametrize(("helm", "undo"), [("helm", "--rollback-on-failure"), ("helm3", "--atomic")])
 def test_undoes_an_install_and_an_upgrade_when_a_hook_fails(
     kubectl: Kubectl, images: Path, tmp_path: Path, helm: str, undo: str
 ) -> None:

@@ -5,6 +5,7 @@ Includes the images of engine pods.
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,26 @@ def test_installs_after_a_missing_pull_secret_is_created(demo: Demo, mirror: Mir
         assert f'Failed to pull image "{mirror.registry.host}/mirror/secretflow/kuscia-hooks' in events
         pull_secret(made, "master", mirror.registry.docker_config())
         made.install("master")
+
+
+@pytest.mark.parametrize("presets", [(), ("no-hooks",)], ids=["hooks", "jobs"])
+def test_continues_when_the_pull_secret_arrives(
+    demo: Demo, mirror: Mirror, tmp_path: Path, presets: tuple[str, ...]
+) -> None:
+    """With hooks, in the time that helm waits. The kubelet pulls again."""
+    values = write(tmp_path / "registry.json", layer(mirror))
+    with variant(demo, values, "late-login", parties=("master",), presets=presets) as made:
+        namespace = ("-n", made.namespace("master"))
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(made.install, "master", wait=not presets, timeout="12m")
+            events = ("get", "events", *namespace, "-o", "jsonpath={.items[*].message}")
+            eventually(lambda: "Failed to pull image" in made.kubectl.run(*events), 300, "a pull fails")
+            pull_secret(made, "master", mirror.registry.docker_config())
+            run.result()
+        made.kubectl.run("rollout", "status", "deploy/kuscia-master", *namespace, "--timeout=5m", timeout=320)
+        complete = ("wait", "jobs", "--all", "--for=condition=Complete", "--timeout=5m")
+        made.kubectl.run(*complete, *namespace, timeout=320)
+        made.test()
 
 
 def test_imported_images_need_no_login(release: Variant, image_refs: dict[str, str]) -> None:
