@@ -115,7 +115,7 @@ SIDE_BY_SIDE := --numprocesses 4
 # Set by test-all: where a run writes its report.
 report =
 
-.PHONY: lint words unit exhaustive interruptions fuzz-sample test-testbed e2e e2e-all e2e-older test test-all pytest
+.PHONY: lint words unit exhaustive interruptions fuzz-sample test-docs test-testbed e2e e2e-all e2e-older test test-all pytest
 words: venv ## Check user-facing text against the word list in style/
 	@$(PY) style/check_words.py
 
@@ -136,7 +136,7 @@ UNIT := not cluster and not long and not exhaustive and not interruptions and no
 # The schema takes two thirds of the time of the suites: `make exhaustive` runs them with it.
 unit: deps ## Unit and chart tests of the product (under 90 s)
 	$(GO_TOOLS) helm-unittest --strict --skip-schema-validation charts/kuscia
-	$(GO_TOOLS) pytest --quiet --numprocesses 2 -m "$(UNIT)" tests $(call report,unit)
+	$(GO_TOOLS) pytest --quiet --numprocesses 2 -m "$(UNIT)" --ignore tests/docs tests $(call report,unit)
 
 exhaustive: deps ## Unit and chart tests with every case of their tables
 	$(GO_TOOLS) helm-unittest --strict charts/kuscia
@@ -147,6 +147,9 @@ interruptions: deps ## Interrupt each step at each of its writes
 
 fuzz-sample: deps ## Render 200 generated values files; an API server checks the objects
 	pytest --quiet -m fuzz tests $(call report,fuzz)
+
+test-docs: deps ## Tests of the pages: commands, links, errors, values, both languages
+	pytest --quiet --numprocesses 2 -m "$(UNIT)" tests/docs $(call report,docs)
 
 test-testbed: deps ## Tests of the test bed that need no cluster
 	pytest --quiet --numprocesses 2 -m "not cluster and not long" testbed $(call report,testbed)
@@ -166,9 +169,9 @@ e2e-older: deps ## The demo and the quicker end-to-end tests on Kubernetes 1.26
 	CLUSTER=$(OLDER) pytest -v -m "cluster and not long" $(SIDE_BY_SIDE) tests $(call report,e2e-older)
 	@$(PY) -m testbed.cluster down --name $(OLDER)
 
-test: lint docs unit exhaustive interruptions fuzz-sample test-testbed e2e ## What CI runs
+test: lint docs unit exhaustive interruptions fuzz-sample test-docs test-testbed e2e ## What CI runs
 
-test-all: lint docs unit exhaustive interruptions fuzz-sample test-testbed release-dry-run e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
+test-all: lint docs unit exhaustive interruptions fuzz-sample test-docs test-testbed release-dry-run e2e-all e2e-older ## test, and the long end-to-end tests; reports in build/reports
 test-all: report = --report $(REPORTS)/$(1).md
 
 # --- releases -------------------------------------------------------------------
