@@ -494,15 +494,20 @@ def test_waits_only_for_the_domains_of_its_routes(kube: Kube, kuscia: Kuscia, en
     assert attempt(endpoint, kube, domains=domains, **ONE).created == 1
 
 
+def domains_of_routes_with_one_name(kuscia: Kuscia) -> dict[str, Any]:
+    """Create domains and return their configuration; Kuscia calls the routes a → b-c and a-b → c `a-b-c`."""
+    names = ("a", "b-c", "a-b", "c")
+    for name in names:
+        kuscia.do_domain_create({"domain_id": name})
+    return {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+
+
 @pytest.mark.parametrize("prune", [{}, {"routes": True}], ids=["", "prune"])
 def test_route_with_the_name_of_a_former_one_replaces_it(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, prune: dict[str, bool]
 ) -> None:
     """Kuscia has one object `a-b-c` for both (Kuscia facts 6.2)."""
-    names = ("a", "b-c", "a-b", "c")
-    for name in names:
-        kuscia.do_domain_create({"domain_id": name})
-    fields: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+    fields = domains_of_routes_with_one_name(kuscia)
     attempt(endpoint, kube, routes=[{"source": "a", "destination": "b-c"}], **fields)
     summary = attempt(endpoint, kube, routes=[{"source": "a-b", "destination": "c"}], prune=prune, **fields)
     assert (summary.updated, summary.deleted, summary.leftover, summary.foreign) == (1, 0, 0, 0)
@@ -513,10 +518,7 @@ def test_route_with_the_name_of_a_former_one_replaces_it(
 def test_route_with_the_name_of_a_former_one_stays_in_the_ledger_if_it_is_rejected(
     kube: Kube, kuscia: Kuscia, endpoint: str
 ) -> None:
-    names = ("a", "b-c", "a-b", "c")
-    for name in names:
-        kuscia.do_domain_create({"domain_id": name})
-    fields: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+    fields = domains_of_routes_with_one_name(kuscia)
     former, wrong = {"source": "a", "destination": "b-c"}, {"source": "a-b", "destination": "c"}
     attempt(endpoint, kube, routes=[former], **fields)
 
@@ -535,10 +537,7 @@ def test_route_with_the_name_of_a_former_one_stays_in_the_ledger_if_it_is_reject
 def test_prune_keeps_a_foreign_route_with_the_name_of_one_that_is_gone(
     kube: Kube, kuscia: Kuscia, endpoint: str
 ) -> None:
-    names = ("a", "b-c", "a-b", "c")
-    for name in names:
-        kuscia.do_domain_create({"domain_id": name})
-    fields: dict[str, Any] = {"domains": {name: {"endpoint": f"https://{name}"} for name in names}, "appImages": {}}
+    fields = domains_of_routes_with_one_name(kuscia)
     attempt(endpoint, kube, routes=[{"source": "a", "destination": "b-c"}], **fields)
     kuscia.routes[("a-b", "c")] = {**kuscia.routes.pop(("a", "b-c")), "source": "a-b", "destination": "c"}
     assert attempt(endpoint, kube, routes=[], prune={"routes": True}, **fields).deleted == 0
