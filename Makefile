@@ -136,7 +136,7 @@ UNIT := not cluster and not long and not exhaustive and not interruptions and no
 # The schema takes two thirds of the time of the suites: `make exhaustive` runs them with it.
 unit: deps ## Unit and chart tests of the product (under 90 s)
 	$(GO_TOOLS) helm-unittest --strict --skip-schema-validation charts/kuscia
-	$(GO_TOOLS) pytest --quiet --numprocesses 2 -m "$(UNIT)" --ignore tests/docs tests $(call report,unit)
+	$(GO_TOOLS) pytest --quiet --numprocesses 4 -m "$(UNIT)" --ignore tests/docs tests $(call report,unit)
 
 exhaustive: deps ## Unit and chart tests with every case of their tables
 	$(GO_TOOLS) helm-unittest --strict charts/kuscia

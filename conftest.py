@@ -101,12 +101,25 @@ OWN_RELEASES = {
 """End-to-end tests, in addition to the variants, that do not change the demo."""
 
 
+SCENARIOS = {
+    "test_configs",
+    "test_images",
+    "test_inventory",
+    "test_objects",
+    "test_roles_cover_configs",
+    "test_scalars",
+    "test_sizes",
+}
+"""Tests of the chart that share its rendered scenarios. Each process renders those once."""
+
+
 def _group(path: Path) -> str:
     """Return the group of a file. Tests of a group share releases or a cluster, and run one after another."""
     if path.parent.name == "e2e":
         return path.stem if path.stem.startswith("test_variant_") or path.stem in OWN_RELEASES else "demo"
-    # The tests of the chart share its rendered scenarios, which each process renders once.
-    return str(path if path.parts[0] == "tests" and path.parent.name != "chart" else path.parent)
+    if path.parts[0] != "tests":
+        return str(path.parent)
+    return "scenarios" if path.parent.name == "chart" and path.stem in SCENARIOS else str(path)
 
 
 class GroupScheduling(LoadScopeScheduling):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import SCENARIOS
+
 pytest_plugins = "pytester"
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
@@ -22,8 +24,13 @@ FILES = (
 )
 
 
+def test_group_of_the_scenarios_has_every_file_that_renders_them() -> None:
+    files = Path(__file__).parent.glob("chart/test_*.py")
+    assert {path.stem for path in files if "scenario: Scenario" in path.read_text()} == SCENARIOS
+
+
 def test_runs_tests_of_a_group_on_one_worker(pytester: pytest.Pytester) -> None:
-    """Those of the demo share its releases, those of the chart its rendered scenarios."""
+    """Those of the demo share its releases, some of the chart its rendered scenarios."""
     tests = pytester.mkdir("tests")
     shutil.copy(CONFTEST, pytester.path)
     for name in FILES:
