@@ -978,7 +978,7 @@ OURS: list[tuple[Object, str, str, str]] = [
 
 def _message(values: Object) -> str:
     with pytest.raises(RenderError) as error:
-        render(values)
+        template_once(with_values("", values))
     return str(error.value)
 
 
@@ -1091,6 +1091,14 @@ def test_requires_kubernetes_1_26(kubernetes: str, fails: bool) -> None:
     assert (found.id, found.value) == (TOO_OLD, f"v{kubernetes}")
 
 
+def test_reports_what_an_extra_object_lacks() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}"
+    errors = _errors({"extraObjects": [text, {}, {"apiVersion": "v1", "kind": "ConfigMap"}]})
+    lacking = ["[1].apiVersion", "[1].kind", "[1].metadata", "[2].metadata"]
+    assert [error.path.removeprefix("extraObjects") for error in errors] == lacking
+    assert {error.id for error in errors} == {"missing-value"}
+
+
 def test_helm_rejects_wrong_types() -> None:
     message = _message(
         {
@@ -1107,6 +1115,7 @@ def test_helm_rejects_wrong_types() -> None:
             },
             "lite": {"runk": {"affinity": "node1", "dnsServers": "10.0.0.1"}},
             "global": {"kuscia": {"proxy": {"noProxy": ["a"], "httpProxy": ["a"]}}},
+            "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 1, "labels": "a"}}],
         }
     )
     assert dict(re.findall(r"at '([^']+)': got (\w+), want", message)) == {
@@ -1124,6 +1133,8 @@ def test_helm_rejects_wrong_types() -> None:
         "/global/kuscia/proxy/noProxy": "array",
         "/global/kuscia/proxy/httpProxy": "array",
         "/lite/runk/dnsServers": "string",
+        "/extraObjects/0/metadata/name": "number",
+        "/extraObjects/0/metadata/labels": "string",
     }
 
 

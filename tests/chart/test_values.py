@@ -66,6 +66,7 @@ def _explained(path: str, key: str) -> bool:
 
 # Blocks that templates print as they are; their keys are used by Kubernetes, Kuscia or a step.
 PRINTED = (
+    "extraObjects",
     "*.ingress.tls",
     "*.hostAliases",
     "*.resources",
@@ -101,6 +102,7 @@ def test_values_yaml_shows_every_key_of_the_schema() -> None:
     # The last is for a parent chart.
     # In the formats of KusciaAPI and Kubernetes.
     formats = (
+        ".extraObjects",
         ".master.appImages.deployTemplates.containers",
         ".global.kuscia.imagePullSecrets",
         ".lite.runk.imagePull",
@@ -117,9 +119,13 @@ def test_values_yaml_shows_every_key_of_the_schema() -> None:
     assert not missing
 
 
-def test_only_global_accepts_unknown_keys() -> None:
+def test_only_values_of_others_accept_unknown_keys() -> None:
     objects = {key.path for key in keys(read()) if "properties" in key.node}
-    assert {path for path in objects if not table()[path].get("closed")} == {"global"}
+    assert {path for path in objects if not table()[path].get("closed")} == {
+        "global",
+        "extraObjects[]",
+        "extraObjects[].metadata",
+    }
 
 
 @pytest.mark.parametrize("part", ["master", "lite"])

@@ -87,7 +87,10 @@ class Judge:
         if not isinstance(item, dict) or not isinstance(item.get("metadata"), dict):
             return f"not an object: {str(item)[:200]}"
         for words in ("labels", "annotations"):
-            for key, value in (item["metadata"].get(words) or {}).items():
+            found = item["metadata"].get(words) or {}
+            if not isinstance(found, dict):
+                return f"{words}: {found!r} is not a mapping"
+            for key, value in found.items():
                 if not (isinstance(key, str) and isinstance(value, str)):
                     return f"{words}: {key!r}: {value!r} is not text"
         namespace = item["metadata"].get("namespace", case.namespace)
