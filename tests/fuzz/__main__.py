@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.chart.render import tool
 from tests.fuzz.api_server import Address, Client, running
 from tests.fuzz.generator import Case, Generator
-from tests.fuzz.judge import BY_CHART, BY_HELM, BY_SCHEMA, FAULT, RENDERED, Judge, Verdict
+from tests.fuzz.judge import BY_CHART, BY_HELM, BY_SCHEMA, EXTRA_OBJECT, FAULT, RENDERED, Judge, Verdict
 from tests.fuzz.minimize import minimize
 
 CHUNK = 20
@@ -85,7 +85,8 @@ def _short(verdict: Verdict) -> str:
 
 
 def _counts(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {counts[name]}" for name in (RENDERED, BY_CHART, BY_SCHEMA, BY_HELM, FAULT))
+    outcomes = (RENDERED, BY_CHART, BY_SCHEMA, BY_HELM, EXTRA_OBJECT, FAULT)
+    return ", ".join(f"{name} {counts[name]}" for name in outcomes)
 
 
 def _report(seed: int, files: int, seconds: float, counts: Counter[str], kinds: int) -> str:
@@ -95,6 +96,7 @@ def _report(seed: int, files: int, seconds: float, counts: Counter[str], kinds: 
         ("rejected with an error ID of the chart", counts[BY_CHART]),
         ("rejected by the schema", counts[BY_SCHEMA]),
         ("rejected by Helm for the release name", counts[BY_HELM]),
+        ("rejected by Helm or the API server for an extra object", counts[EXTRA_OBJECT]),
         (f"faults, of {kinds} kinds", counts[FAULT]),
     )
     return "\n".join(

@@ -17,11 +17,14 @@ from tests.fuzz.api_server import Client
 from tests.fuzz.generator import Case
 
 RENDERED, BY_CHART, BY_SCHEMA, BY_HELM, FAULT = "rendered", "chart", "schema", "helm", "fault"
+EXTRA_OBJECT = "extra object"
 
 _SCHEMA = "values don't meet the specifications of the schema"
 _RELEASE = "invalid release name"
 # Helm reads `master: text` before the schema; a chart has no influence on its message.
 _SUBCHART = re.compile(r"chart dependencies processing failed.*type mismatch on (common|master|lite)\b", re.DOTALL)
+# The kinds of extra objects, and the templates in them, are those of the user: Helm and the API server judge them.
+_EXTRA_OBJECTS = "kuscia/templates/extra-objects.yaml"
 _GO = re.compile(
     r"nil pointer|error calling|YAML parse error|wrong type for value|can't evaluate field|can't give argument|"
     r"executing \"|%!\w?\(|<nil>|map\[|interface \{\}|\[\]interface|float64|"
@@ -34,7 +37,7 @@ class Verdict:
     """What became of a case.
 
     Attributes:
-        outcome: RENDERED, BY_CHART, BY_SCHEMA, BY_HELM or FAULT.
+        outcome: RENDERED, BY_CHART, BY_SCHEMA, BY_HELM, EXTRA_OBJECT (rejected by Helm or the API server) or FAULT.
         kind: for a fault, what it has in common with others: the message without values.
         detail: the message.
     """
@@ -71,6 +74,8 @@ class Judge:
             if key in self._accepted:
                 continue
             found = self._problem(case, document)
+            if found and f"# Source: {_EXTRA_OBJECTS}\n" in document:
+                return Verdict(EXTRA_OBJECT, detail=found)
             if found:
                 source = next((line for line in document.splitlines() if line.startswith("# Source:")), "")
                 where = source.rpartition("/charts/")[2] or source
@@ -105,6 +110,8 @@ def refusal(case: Case, error: str) -> Verdict:
         return Verdict(BY_HELM)
     if _SCHEMA in error:
         return Verdict(BY_SCHEMA, detail=error)
+    if _EXTRA_OBJECTS in error:
+        return Verdict(EXTRA_OBJECT, detail=error)
     errors = parse_errors(error)
     own = "\n".join(f"{item.path}\n{item.rule}\n{item.example}" for item in errors)
     if errors and not _GO.search(own):

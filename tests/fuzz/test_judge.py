@@ -4,7 +4,7 @@ import pytest
 
 from tests.chart.render import RenderError, Scenario, template_once
 from tests.fuzz.generator import Case
-from tests.fuzz.judge import BY_CHART, BY_HELM, BY_SCHEMA, FAULT, refusal
+from tests.fuzz.judge import BY_CHART, BY_HELM, BY_SCHEMA, EXTRA_OBJECT, FAULT, refusal
 
 
 def _error(values: str, release: str = "kuscia") -> str:
@@ -16,6 +16,10 @@ def _error(values: str, release: str = "kuscia") -> str:
 def test_accepts_errors_of_the_chart_and_of_the_schema() -> None:
     assert refusal(Case(""), _error("master: {datastore: {type: oracle}}")).outcome == BY_CHART
     assert refusal(Case(""), _error("master: {enabled: [1]}")).outcome == BY_SCHEMA
+
+
+def test_accepts_errors_of_helm_in_extra_objects_only() -> None:
+    assert refusal(Case(""), _error("extraObjects: ['{{ 1 }}']")).outcome == EXTRA_OBJECT
 
 
 def test_accepts_invalid_release_names_that_helm_rejects() -> None:
