@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.chart import kubeconform
+
 DEFINITIONS = Path(__file__).parent / "k8s_definitions"
 VERSIONS = sorted(path.stem for path in DEFINITIONS.glob("*.json"))
 
@@ -98,12 +100,12 @@ def cut(swagger: dict[str, Any]) -> dict[str, Any]:
 def write(directory: Path, version: str) -> str:
     """Write one schema for each kind of a Kubernetes version, and return the -schema-location for kubeconform."""
     data = json.loads((DEFINITIONS / f"{version}.json").read_text())
+    schemas = {}
     for key, name in data["roots"].items():
         # kubeconform reads each file whole.
         definitions = _reached([name], data["definitions"].__getitem__)
-        schema = {"$ref": f"#/definitions/{name}", "definitions": definitions}
-        (directory / f"{key.rpartition('/')[2].lower()}.json").write_text(json.dumps(schema))
-    return str(directory / "{{ .ResourceKind }}.json")
+        schemas[key.rpartition("/")[2]] = {"$ref": f"#/definitions/{name}", "definitions": definitions}
+    return kubeconform.write(directory, schemas)
 
 
 def _extract(module: Path) -> None:

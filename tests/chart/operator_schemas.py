@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tests.chart import kubeconform
 from tests.chart.k8s_schemas import strip
 
 DEFINITIONS = Path(__file__).parent / "operator_definitions.json"
@@ -63,10 +64,9 @@ def structural(node: dict[str, Any]) -> dict[str, Any]:
     return found if "type" in found else {"x-kubernetes-preserve-unknown-fields": True}
 
 
-def write(directory: Path) -> None:
-    """Write one schema for each kind, under the name that `k8s_schemas.write` uses."""
-    for kind, schema in json.loads(DEFINITIONS.read_text()).items():
-        (directory / f"{kind.lower()}.json").write_text(json.dumps(schema))
+def write(directory: Path) -> str:
+    """Write one schema for each kind, and return the -schema-location for kubeconform."""
+    return kubeconform.write(directory, json.loads(DEFINITIONS.read_text()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart import k8s_schemas, operator_schemas
-from tests.chart.render import Object, Scenario, parse, tool, with_values
+from tests.chart import k8s_schemas, kubeconform, operator_schemas
+from tests.chart.render import Object, Scenario, parse, with_values
 from tests.chart.scenarios import AGAIN, ALL, SAMPLE
 
 # Values of these keys are text in every kind of object; `labels` stands for all keys in a mapping of this name.
@@ -98,14 +97,8 @@ def test_objects_match_the_newest_kubernetes_schemas(scenarios: tuple[Scenario, 
         (objects / f"{number}.yaml").write_text(scenario.text())
     operator_schemas.write(schemas)
     location = k8s_schemas.write(schemas, k8s_schemas.VERSIONS[-1])
-    done = subprocess.run(
-        [tool("kubeconform"), "-strict", "-summary", "-schema-location", location, str(objects)],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Summary: {sum(len(scenario.objects) for scenario in rendered)} resources" in done.stdout
+    summary = kubeconform.check(objects, location)
+    assert f"Summary: {sum(len(scenario.objects) for scenario in rendered)} resources" in summary
 
 
 def test_a_repeated_key_is_an_error() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from schema import kubernetes
 from schema.source import keys, read
+from tests.chart import kubeconform
 from tests.chart.render import tool
 from tests.fuzz.api_server import Client
 from tests.fuzz.generator import BLOCKS, spoil
@@ -117,19 +118,21 @@ def _spoiled() -> list[tuple[str, Any]]:
 def _valid_by_schema(folder: Path, blocks: list[tuple[str, Any]]) -> list[bool]:
     kinds = {kind for kind, _ in blocks}
     definitions = kubernetes.definitions(kinds)
-    for kind in kinds:
-        schema = {
+    schemas = {
+        kind: {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "properties": {"spec": kubernetes.pointer(kind)},
             "definitions": definitions,
         }
-        (folder / f"{kind.lower()}.json").write_text(json.dumps(schema))
+        for kind in kinds
+    }
+    location = kubeconform.write(folder, schemas)
     documents = [
         {"apiVersion": "v1", "kind": kind, "metadata": {"name": str(number)}, "spec": block}
         for number, (kind, block) in enumerate(blocks)
     ]
     done = subprocess.run(
-        [tool("kubeconform"), "-output=json", "-verbose", f"-schema-location={folder}/{{{{ .ResourceKind }}}}.json"],
+        [tool("kubeconform"), "-output=json", "-verbose", "-schema-location", location],
         input="\n---\n".join(map(json.dumps, documents)),
         text=True,
         capture_output=True,

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests.chart import kubeconform
 from tests.chart.k8s_schemas import strip
 
 FILE = Path(__file__).parent / "definitions.json"
@@ -33,11 +34,11 @@ def load() -> dict[str, Definition]:
 
 def write_schemas(directory: Path) -> str:
     """Write one JSON schema for each kind, and return the -schema-location for kubeconform."""
+    schemas = {}
     for kind, definition in load().items():
         (version,) = definition["spec"]["versions"]
-        schema = strip(version["schema"]["openAPIV3Schema"])
-        (directory / f"{kind.lower()}.json").write_text(json.dumps(schema))
-    return str(directory / "{{ .ResourceKind }}.json")
+        schemas[kind] = strip(version["schema"]["openAPIV3Schema"])
+    return kubeconform.write(directory, schemas)
 
 
 def cut(definition: Definition) -> Definition:

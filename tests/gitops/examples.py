@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.chart import kubeconform
 from tests.chart.render import CHART, KUBE_VERSION, PLACEHOLDER, ROOT, Object, parse, tool
 
 FLUX = ROOT / "examples/flux"
@@ -134,9 +135,4 @@ def template(release: str, namespace: str, *arguments: str) -> list[Object]:
 
 def check_schemas(objects: list[Object], locations: list[str]) -> None:
     """Assert that kubeconform accepts the objects. Namespaces have no rule that it could check."""
-    command = [tool("kubeconform"), "-strict", "-summary", "-skip", "Namespace"]
-    for location in locations:
-        command += ["-schema-location", location]
-    text = yaml.safe_dump_all(objects)
-    done = subprocess.run([*command, "-"], input=text, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    kubeconform.check(yaml.safe_dump_all(objects), *locations, skip="Namespace")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart import operator_schemas
+from tests.chart import kubeconform, operator_schemas
 from tests.chart.render import ROOT, find, render, tool
 from tests.monitoring.examples import EXAMPLES, RULES, alerts, dashboard, dashboard_queries, groups
 
@@ -54,10 +54,7 @@ def test_prometheusrule_has_the_same_groups() -> None:
 
 
 def test_custom_resources_match_the_definitions_of_the_operator(tmp_path: Path) -> None:
-    operator_schemas.write(tmp_path)
-    command = [tool("kubeconform"), "-strict", "-schema-location", str(tmp_path / "{{ .ResourceKind }}.json")]
-    done = subprocess.run([*command, EXAMPLES / "prometheusrule.yaml"], text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    kubeconform.check(EXAMPLES / "prometheusrule.yaml", operator_schemas.write(tmp_path))
 
 
 @pytest.mark.parametrize("preset", ["master", "alice"])
