@@ -9,7 +9,7 @@ import pytest
 from testbed.cluster.kubectl import Kubectl
 from testbed.demo.releases import ROOT
 from tests.chart.render import tool
-from tests.e2e.test_variant_life import EARLIER
+from tests.e2e.earlier import EARLIER
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(1800)]
 

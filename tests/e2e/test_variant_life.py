@@ -13,13 +13,11 @@ import pytest
 from testbed.demo.demo import Demo
 from testbed.demo.releases import ROOT
 from tests.e2e import messages, parties
+from tests.e2e.earlier import EARLIER
 from tests.e2e.variants import Variant, variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
-
-EARLIER = "38d5b696e9edc1bea51825d41148c5cb501869fe"
-"""An earlier commit of the chart. The tag of the first release takes its place."""
 
 
 @pytest.fixture(scope="module")
