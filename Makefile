@@ -183,7 +183,7 @@ changes: venv ## Print the changelog section of the next release
 release-dry-run: deps ## Build, compare and check what a release publishes, and install it
 	@$(PY) -m release check
 	@$(PY) -m release artifacts --owner $(OWNER)
-	@$(PY) -m release image --owner $(OWNER)
+	@$(PY) -m testbed.images release --owner $(OWNER)
 	@$(PY) -m testbed.cluster up --name $(CLUSTER)
 	pytest -v -m release tests/e2e $(call report,release)
 

@@ -1,12 +1,16 @@
 """Command line of the images: `python -m testbed.images --help`."""
 
 import sys
+from pathlib import Path
 
 import click
 
+from release.options import OUTPUT, OWNER, epoch, home
+from release.versions import version
 from testbed.cluster.errors import ClusterError
 from testbed.cluster.local import Cluster
 from testbed.cluster.names import DEFAULT_NAME
+from testbed.images import rehearsal
 from testbed.images.builder import build, load
 from testbed.images.sources import DEMO_SOURCES
 from testbed.images.tags import image
@@ -40,6 +44,19 @@ def list_command() -> None:
         one = image(name)
         state = f"{one.archive.stat().st_size / 1e6:.0f} MB {one.archive}" if one.archive.exists() else "not built"
         click.echo(f"{one.ref}  {state}")
+
+
+@main.command("release")
+@OWNER
+@OUTPUT
+def release_command(owner: str, output: Path) -> None:
+    """Build the image of the steps twice, compare the builds, and write the image as an OCI archive."""
+    reference = f"{home(owner).image}:{version()}"
+    try:
+        digest = rehearsal.build(output / f"kuscia-hooks-{version()}.tar", reference, epoch())
+    except rehearsal.NotReproducible as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{digest}  {reference} (two builds)")
 
 
 if __name__ == "__main__":

@@ -71,17 +71,13 @@ def _build(storage: Storage, wanted: Image, base: str, wheels_directory: Path | 
     with tempfile.TemporaryDirectory(prefix="context-", dir=make_directory("tmp")) as scratch:
         context = Path(scratch)
         _copy_context(source, context)
-        arguments = _build_arguments(storage, source, base)
-        volumes = []
+        options = [f"--build-arg={argument}" for argument in _build_arguments(storage, source, base)]
         if wheels_directory:
-            volumes = ["--volume", f"{wheels_directory}:/wheels:ro"]
-            arguments.append("PIP_ARGS=--no-index --find-links /wheels")
-        flags = [part for argument in arguments for part in ("--build-arg", argument)]
+            options += wheels.options(wheels_directory)
         # Layers are kept, so that a changed program does not reinstall its wheels.
-        storage.buildah(wanted.name, "bud", "--isolation", "chroot", "--layers", "--tag", wanted.ref,
-                        *volumes, *flags, str(context))  # fmt: skip
+        storage.build(wanted.name, wanted.ref, context, "--layers", *options)
         partial = context / "image.tar"
-        storage.buildah(f"{wanted.name}: archive", "push", wanted.ref, f"oci-archive:{partial}:{wanted.ref}")
+        storage.write(wanted.name, wanted.ref, partial, wanted.ref)
         make_directory("archives")
         partial.rename(wanted.archive)
     storage.remove_earlier(wanted.name, wanted.ref)

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 
 from testbed.images.cache import CACHE, make_directory
 from testbed.images.process import run, say
@@ -28,6 +29,18 @@ class Storage:
             ImageError: buildah failed.
         """
         return run(title, [*self._command(self.driver), *args], make_directory("logs"))
+
+    def build(self, title: str, ref: str, context: Path, *options: str) -> None:
+        """Build an image in this storage from a directory with a Dockerfile; builds have no network.
+
+        Raises:
+            ImageError: the build failed.
+        """
+        self.buildah(title, "bud", "--isolation", "chroot", "--tag", ref, *options, str(context))
+
+    def write(self, title: str, ref: str, archive: Path, name: str) -> None:
+        """Write an image of this storage to an OCI archive, under its complete name there."""
+        self.buildah(f"{title}: archive", "push", ref, f"oci-archive:{archive}:{name}")
 
     def contains(self, ref: str) -> bool:
         """Return whether the storage contains an image."""

@@ -42,6 +42,11 @@ def download(requirements: Path) -> Path:
     return target
 
 
+def options(directory: Path) -> list[str]:
+    """Return the options of `buildah bud` that let a Dockerfile install downloaded wheels."""
+    return ["--volume", f"{directory}:/wheels:ro", "--build-arg", "PIP_ARGS=--no-index --find-links /wheels"]
+
+
 def _pip() -> list[str]:
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]

@@ -1,10 +1,9 @@
-"""The image of the steps, built twice from nothing: both builds must have the same bytes."""
+"""The image of the steps of a release, built twice from nothing: both builds must have the same bytes."""
 
 import subprocess
 import tempfile
 from pathlib import Path
 
-from release.versions import ROOT
 from testbed.images import wheels
 from testbed.images.cache import lock, make_directory
 from testbed.images.sources import SOURCES
@@ -40,12 +39,9 @@ def build(target: Path, reference: str, epoch: int) -> str:
         base = storage.base()
         archives = [Path(scratch, f"{number}.tar") for number in range(len(BUILDS))]
         for build_ref, archive in zip(BUILDS, archives, strict=True):
-            storage.buildah(
-                f"{NAME}: build {build_ref}", "bud", "--isolation", "chroot", "--no-cache", "--timestamp", str(epoch),
-                "--volume", f"{packages}:/wheels:ro", "--build-arg", "PIP_ARGS=--no-index --find-links /wheels",
-                "--build-arg", f"PYTHON_IMAGE={base}", "--tag", build_ref, str(context),
-            )  # fmt: skip
-            storage.buildah(f"{NAME}: archive", "push", build_ref, f"oci-archive:{archive}:{reference}")
+            storage.build(f"{NAME}: build {build_ref}", build_ref, context, "--no-cache", f"--timestamp={epoch}",
+                          f"--build-arg=PYTHON_IMAGE={base}", *wheels.options(packages))  # fmt: skip
+            storage.write(NAME, build_ref, archive, reference)
         digests = [digest(archive) for archive in archives]
         storage.buildah(f"{NAME}: clean up", "rmi", *BUILDS)
         if len(set(digests)) > 1:
@@ -59,4 +55,4 @@ def build(target: Path, reference: str, epoch: int) -> str:
 def digest(archive: Path) -> str:
     """Return the digest of the image in an OCI archive."""
     command = ["skopeo", "inspect", "--format", "{{.Digest}}", f"oci-archive:{archive}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
