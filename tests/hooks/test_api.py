@@ -183,7 +183,7 @@ def test_reports_node_that_is_not_ready(key_pem: bytes) -> None:
         client.ready()
 
 
-def test_find(kuscia: Kuscia, client: KusciaAPI) -> None:
+def test_find(client: KusciaAPI) -> None:
     assert client.find("domain/query", {"domain_id": "alice"}) is None
     client.call("domain/create", {"domain_id": "alice"})
     assert client.find("domain/query", {"domain_id": "alice"})["domain_id"] == "alice"

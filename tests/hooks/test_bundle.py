@@ -20,7 +20,6 @@ from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot, Wa
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import lite_release, master_release
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.test_snapshot import SQLITE, gateways, healthy, master
 
 __all__ = ["gateways", "healthy", "master"]
@@ -123,7 +122,7 @@ def test_saves_file_or_prints_it(
 
 
 def test_bundle_has_no_key_of_the_release(
-    healthy: FakeCore, kube: Kube, master: KusciaAPI, kuscia: Kuscia, key_pem: bytes, tmp_path: Path
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, key_pem: bytes, tmp_path: Path
 ) -> None:
     lines = key_pem.decode().splitlines()
     healthy.logs["ns", "m-1", "master", False] = key_pem + f"\nkey is {lines[3]}\n".encode()

@@ -398,7 +398,7 @@ def test_reports_a_failed_example_job(kube: Kube, kuscia: Kuscia, endpoint: str,
     assert any(line.startswith("FAIL example job: ") and "ErrImagePull" in line for line in lines(capsys))
 
 
-def test_reports_an_unreachable_gateway(kube: Kube, endpoint: str, monkeypatch, capsys) -> None:
+def test_reports_an_unreachable_gateway(kube: Kube, endpoint: str, monkeypatch) -> None:
     def refuse(*_: Any) -> None:
         raise RetryableError(
             "not-a-gateway",
@@ -418,7 +418,7 @@ def test_reports_an_unreachable_kusciaapi(kube: Kube, capsys) -> None:
     assert "FAIL KusciaAPI" in lines(capsys)[-1]
 
 
-def test_waits_until_routes_are_ready(kube: Kube, kuscia: Kuscia, endpoint: str, capsys) -> None:
+def test_waits_until_routes_are_ready(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     """Routes become READY while the check waits."""
     kuscia.route_status.update(status="Failed", reason="")
     path = "route/status/batchQuery"

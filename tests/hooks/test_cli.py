@@ -82,9 +82,7 @@ def write(path: Path, content: dict) -> str:
     return str(path)
 
 
-def test_register_logs_json(
-    command: CliRunner, core: FakeCore, kuscia: Kuscia, endpoint: str, key_pem: bytes, tmp_path: Path
-) -> None:
+def test_register_logs_json(command: CliRunner, core: FakeCore, endpoint: str, key_pem: bytes, tmp_path: Path) -> None:
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
     content = node("kuscia-system", endpoint, ledger="l", domains={"alice": {"tokenSecret": "tok"}})
     path = write(tmp_path / "register.yaml", content)
@@ -156,7 +154,7 @@ def test_lists_wrong_values_of_a_configuration(command: CliRunner, tmp_path: Pat
     assert "[invalid-domain-id] domainId: " in result.output
 
 
-def test_exits_1_at_the_deadline(command: CliRunner, core: FakeCore, tmp_path: Path) -> None:
+def test_exits_1_at_the_deadline(command: CliRunner, tmp_path: Path) -> None:
     content = node("kuscia-system", UNREACHABLE, ledger="l", domains={})
     path = write(tmp_path / "register.yaml", content)
     result = command.invoke(cli.main, ["register", "--mode", "hook", "--timeout", "1.2", "--config", path])

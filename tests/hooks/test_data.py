@@ -243,7 +243,7 @@ def test_id_of_a_partner_is_not_overwritten(kube: Kube, kuscia: Kuscia, endpoint
 
 
 def test_reports_leftovers_and_prunes_exactly_those(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
     second = {**ALICE_TABLE, "id": "second", "name": "second.csv", "relativeUri": "second.csv"}
     attempt(endpoint, kube, tables=[ALICE_TABLE, second], grants=[{"table": "second", "domain": "bob"}])
@@ -468,7 +468,7 @@ def test_uploads_a_file_once_it_exists(
 
 
 def test_discards_a_download_with_a_wrong_header(
-    kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube: Kube, endpoint: str, minio: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a corrected file would not be downloaded from a server without versions."""
     fetched = tmp_path / "d/file"
@@ -494,7 +494,7 @@ def test_unreadable_table_keeps_its_grants(kube: Kube, kuscia: Kuscia, endpoint:
     assert set(kuscia.grants) == {"alice-table-bob"}
 
 
-def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, minio: FakeS3) -> None:
+def test_localfs_uploads_nothing(kube: Kube, endpoint: str, minio: FakeS3) -> None:
     local = {"id": "default-data-source", "type": "localfs", "path": "/home/kuscia/var/storage/data"}
     summary = attempt(endpoint, kube, source=local)
     assert (summary.created, summary.unchanged) == (2, 1)
@@ -502,7 +502,7 @@ def test_localfs_uploads_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, mini
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])
-def test_recovers_from_a_failed_request(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
+def test_recovers_from_a_failed_request(kube: Kube, kuscia: Kuscia, endpoint: str, fault: str) -> None:
     for position in range(8):
         for state in (kuscia.sources, kuscia.tables, kuscia.grants):
             state.clear()

@@ -4,13 +4,12 @@ from kuscia_hooks.steps import keys, register, routes
 from tests.hooks.builders import register_config, routes_config, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.fakes.kuscia import Kuscia
 
 LABELS = {"app.kubernetes.io/managed-by": "kuscia-hooks", "kuscia-chart/release": "kuscia"}
 
 
 def test_every_object_that_a_step_creates_has_its_labels_only(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes
+    core: FakeCore, kube: Kube, endpoint: str, key_pem: bytes
 ) -> None:
     """A label of the chart's own objects would let Argo CD prune them."""
     core.put("services", "ns", "kuscia-master")

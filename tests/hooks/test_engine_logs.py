@@ -53,12 +53,7 @@ def read(config: Release, kube: Kube, client: KusciaAPI, query: Query, fake_time
 
 
 def test_prints_log_of_engine_of_domain(
-    core: FakeCore,
-    kube: Kube,
-    kuscia: Kuscia,
-    client: KusciaAPI,
-    fake_time: FakeTime,
-    capsys: pytest.CaptureFixture[str],
+    core: FakeCore, kube: Kube, client: KusciaAPI, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     core.pods["engines"] = [pod("t-0"), pod(domain="bob"), pod()]
     core.logs["engines", "t-1-0", "engine", False] = "first\nzweite Zeile ü\nlast".encode()

@@ -157,7 +157,7 @@ def test_keys(release: Callable[[Scenario], Release], core: FakeCore, scenario: 
     made.compare(f"kuscia-{'master' if scenario is MASTER else 'lite-alice'}-keys")
 
 
-def test_register(release: Callable[[Scenario], Release], core: FakeCore, kuscia: Kuscia) -> None:
+def test_register(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
     made = release(MASTER)
     for _ in range(2):
         made.run("register")
@@ -170,7 +170,7 @@ def test_register(release: Callable[[Scenario], Release], core: FakeCore, kuscia
     made.compare("kuscia-master-register")
 
 
-def test_routes(release: Callable[[Scenario], Release], core: FakeCore, kuscia: Kuscia) -> None:
+def test_routes(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
     made = release(MASTER)
     for domain in ("alice", "bob"):
         kuscia.join(domain)
@@ -189,7 +189,7 @@ def store(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> FakeS3:
     return fake
 
 
-def test_data(release: Callable[[Scenario], Release], core: FakeCore, kuscia: Kuscia, store: FakeS3) -> None:
+def test_data(release: Callable[[Scenario], Release], kuscia: Kuscia, store: FakeS3) -> None:
     made = release(ALICE)
     kuscia.join("alice")
     for _ in range(2):
@@ -198,7 +198,7 @@ def test_data(release: Callable[[Scenario], Release], core: FakeCore, kuscia: Ku
     made.compare("kuscia-lite-alice-data")
 
 
-def test_check_of_a_master(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
+def test_check_of_a_master(release: Callable[[Scenario], Release]) -> None:
     made = release(MASTER)
     made.inspect("check", "--timeout", "3", config="check.yaml")
     made.compare("kuscia-master-check")
@@ -231,11 +231,7 @@ def test_check_of_a_lite(
 
 @pytest.mark.parametrize("scenario", [ALICE, CA_BUNDLE], ids=lambda found: found.name)
 def test_prepare_of_a_lite(
-    release: Callable[[Scenario], Release],
-    core: FakeCore,
-    key_pem: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    scenario: Scenario,
+    release: Callable[[Scenario], Release], core: FakeCore, monkeypatch: pytest.MonkeyPatch, scenario: Scenario
 ) -> None:
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: 2)

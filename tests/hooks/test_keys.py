@@ -175,7 +175,7 @@ def test_does_not_print_the_key(core: FakeCore, kube: Kube, capsys: pytest.Captu
         assert line not in out
 
 
-def test_commands_in_fixes_are_quoted(core: FakeCore, kube: Kube) -> None:
+def test_commands_in_fixes_are_quoted(kube: Kube) -> None:
     with pytest.raises(RetryableError) as error:
         attempt(kube, Settings("alice", "ns; reboot", "k", "c", existing_secret="a b"))
     assert "generic 'a b' -n 'ns; reboot' " in error.value.fix

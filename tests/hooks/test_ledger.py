@@ -98,7 +98,7 @@ def test_dropped_entry_is_removed(core: FakeCore, kube: Kube) -> None:
     assert stored(core) == {}
 
 
-def test_two_copies_keep_each_others_entries(core: FakeCore, kube: Kube) -> None:
+def test_two_copies_keep_each_others_entries(kube: Kube) -> None:
     """Both read the ledger before either of them writes, first to create it and then to change it."""
     for number in range(2):
         first, second = ledger(kube), ledger(kube)

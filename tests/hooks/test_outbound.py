@@ -211,9 +211,7 @@ def test_proxy_with_credentials(
 
 
 @pytest.mark.parametrize(("status", "error_id"), [(403, "forward-proxy-rejected"), (503, "download-unreachable")])
-def test_error_of_a_tunnel_names_the_proxy(
-    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, error_id: str
-) -> None:
+def test_error_of_a_tunnel_names_the_proxy(proxy: ForwardProxy, tmp_path: Path, status: int, error_id: str) -> None:
     proxy.status = status
     with fails(error_id) as it:
         fetched(f"https://{FILES}/alice.csv", tmp_path)
@@ -284,9 +282,7 @@ def test_store_error_names_a_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch)
     assert PASSWORD not in str(it.value)
 
 
-def test_api_server_is_never_reached_through_the_proxy(
-    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_api_server_is_never_reached_through_the_proxy(proxy: ForwardProxy) -> None:
     """Even under a name outside the cluster that NO_PROXY does not have."""
     server = ApiServer("api.example.com")
     with server.serving() as port:
@@ -300,9 +296,7 @@ def test_api_server_is_never_reached_through_the_proxy(
     assert proxy.requests == []
 
 
-def test_api_server_must_have_the_ca_of_its_login(
-    authority: Authority, trusted: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_api_server_must_have_the_ca_of_its_login(authority: Authority, trusted: None) -> None:
     server = ApiServer()
     server.context = authority.server_context("127.0.0.1")
     with server.serving() as port, fails("api-server-certificate-not-trusted"):

@@ -124,7 +124,6 @@ def test_uses_a_configuration_that_changed_during_the_wait(
     base: Path,
     core: FakeCore,
     kube: Kube,
-    key_pem: bytes,
     fake_time: FakeTime,
     ready: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -408,7 +407,7 @@ def test_does_not_wait_after_a_long_outage(
 
 
 def test_a_new_lite_does_not_wait_for_a_former_gateway(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
+    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch
 ) -> None:
     """All parties are installed at the same time. The master has neither the key of the lite nor a former gateway."""
 
@@ -778,9 +777,13 @@ def through_kubeconfig(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> FakeC
 
 
 def test_retries_when_the_kubeconfig_is_rejected(
-    core: FakeCore, kube: Kube, base: Path, fake_time: FakeTime, ready: list[str], through_kubeconfig: FakeCore,
+    kube: Kube,
+    base: Path,
+    fake_time: FakeTime,
+    ready: list[str],
+    through_kubeconfig: FakeCore,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     left = [3]
 
     def refuse(*_: str) -> None:

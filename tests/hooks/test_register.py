@@ -296,7 +296,7 @@ def run_in_mode(mode: str, settings: Register, given: Context) -> tuple[int, lis
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize("mode", ["hook", "job"])
 def test_one_bad_entry_fails_only_its_domain(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes, mode: str
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, mode: str
 ) -> None:
     """The step ends with exit code 2 after all other domains are done, and names each bad entry."""
     pem = pem_certificate(key_pem)
@@ -495,7 +495,7 @@ def test_verify_reads_every_token(kube: Kube, kuscia: Kuscia, endpoint: str) -> 
 
 @pytest.mark.usefixtures("ready")
 def test_reads_the_token_of_a_domain_that_was_registered_at_the_last_run(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+    kube: Kube, kuscia: Kuscia, endpoint: str
 ) -> None:
     """What the ledger says of a Secret whose token is spent says nothing about the unused token."""
     attempt(endpoint, kube, **many(2))
@@ -536,7 +536,7 @@ def test_a_domain_without_a_token_does_not_block_the_others(
 
 
 @pytest.mark.usefixtures("ready")
-def test_retries_when_permission_is_denied(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_retries_when_permission_is_denied(core: FakeCore, kube: Kube, endpoint: str) -> None:
     def fail(verb: str, kind: str, name: str) -> None:
         if (verb, kind) == ("create", "secrets"):
             raise api_exception(403, "forbidden")
@@ -557,9 +557,7 @@ def test_reports_a_pending_token_at_the_deadline(kube: Kube, kuscia: Kuscia, end
 
 
 @pytest.mark.usefixtures("ready")
-def test_dry_run_changes_nothing(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_run_changes_nothing(kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     register.attempt(register_config(endpoint), context(kube, dry_run=True))
     assert kuscia.paths(writes=True) == []
     assert "create Domain alice" in capsys.readouterr().out

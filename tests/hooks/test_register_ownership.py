@@ -82,7 +82,7 @@ def test_prune_deletes_exactly_what_the_release_created(
 
 
 def test_prune_deletes_the_secret_of_a_domain_that_is_now_admitted_by_certificate(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
 ) -> None:
     run_step(register.attempt, config(endpoint, "alice"), kube)
     by_token = config(endpoint, "alice")
@@ -125,7 +125,7 @@ def test_prune_keeps_a_foreign_route_with_the_name_of_one_that_is_gone(
     assert set(kuscia.routes) == {("a-b", "c")}
 
 
-def test_a_pruned_domain_can_be_added_again(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_a_pruned_domain_can_be_added_again(core: FakeCore, kube: Kube, endpoint: str) -> None:
     run_step(register.attempt, config(endpoint, "alice", "bob"), kube)
     old = core.data("secrets", "ns", "tok-bob")
     run_step(register.attempt, config(endpoint, "alice", prune=True), kube)
@@ -227,7 +227,7 @@ def test_a_secret_that_changes_after_it_was_read_is_not_overwritten(
 
 
 def test_a_secret_that_another_client_creates_first_is_not_overwritten(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+    core: FakeCore, kube: Kube, endpoint: str
 ) -> None:
     def create(verb: str, kind: str, name: str) -> None:
         if (verb, kind) == ("create", "secrets"):
@@ -242,7 +242,7 @@ def test_a_secret_that_another_client_creates_first_is_not_overwritten(
 
 
 def test_a_secret_that_another_client_created_after_a_kill_is_foreign(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+    core: FakeCore, kube: Kube, endpoint: str
 ) -> None:
     """The ledger has a mark, which does not prove who created the Secret."""
 

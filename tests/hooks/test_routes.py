@@ -240,7 +240,7 @@ def make_foreign(kuscia: Kuscia) -> tuple[dict[str, Any], dict[str, Any]]:
     return copy.deepcopy(kuscia.routes), copy.deepcopy(kuscia.app_images)
 
 
-def test_leaves_foreign_objects_alone(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_leaves_foreign_objects_alone(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     """Neither while they are in the values nor when they leave them."""
     before = make_foreign(kuscia)
     for verify in (False, True):
@@ -419,9 +419,7 @@ def test_queries_do_not_raise_the_limit_of_writes(kube: Kube, twelve: Kuscia, en
     assert limits.reads is not limits.concurrency
 
 
-def test_missing_domain_blocks_only_its_routes(
-    kube: Kube, twelve: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_domain_blocks_only_its_routes(kube: Kube, twelve: Kuscia, endpoint: str) -> None:
     """After the deadline the missing domains are named."""
     del twelve.domains["lite-3"], twelve.domains["lite-11"]
     summary = Summary()
@@ -489,7 +487,7 @@ def test_retries_before_it_fails_for_good(kube: Kube, twelve: Kuscia, endpoint: 
     assert last.value.id == "kusciaapi-rejected"
 
 
-def test_waits_only_for_the_domains_of_its_routes(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_waits_only_for_the_domains_of_its_routes(kube: Kube, endpoint: str) -> None:
     domains = {name: {"endpoint": f"https://{name}"} for name in ("alice", "bob", "carol")}
     assert attempt(endpoint, kube, domains=domains, **ONE).created == 1
 
@@ -617,7 +615,7 @@ def test_recovers_from_a_failed_request(kube: Kube, core: FakeCore, kuscia: Kusc
         assert attempt(endpoint, kube).unchanged == 3
 
 
-def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_makes_other_changes_if_one_fails(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     kuscia.do_domain_create({"domain_id": "carol"})
     bad = {
         "domains": {
@@ -643,7 +641,7 @@ def test_makes_other_changes_if_one_fails(core: FakeCore, kube: Kube, kuscia: Ku
 
 
 @pytest.mark.exhaustive
-def test_second_run_asks_for_870_routes_in_batches(core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+def test_second_run_asks_for_870_routes_in_batches(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     names = [f"lite-{number}" for number in range(30)]
     for name in names:
         kuscia.do_domain_create({"domain_id": name})

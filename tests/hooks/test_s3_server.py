@@ -130,7 +130,7 @@ def test_interrupted_upload_leaves_no_object(
     store.upload("big.csv", Content(big))
 
 
-def test_copies_do_not_abort_the_uploads_of_each_other(store: Store, client: Any, endpoint: str, big: Path) -> None:
+def test_copies_do_not_abort_the_uploads_of_each_other(store: Store, endpoint: str, big: Path) -> None:
     """The last upload that ends wins."""
     other = Store(location(endpoint))
     small = Content(b"id1\n1\n")

@@ -212,7 +212,7 @@ def test_missing_secret_of_database_is_fixed_by_creating_it(healthy: FakeCore, k
     assert "kubectl create secret generic db -n ns --from-file=password=" in findings[0].fix
 
 
-def test_reads_whose_gateway_answers(core: FakeCore, kube: Kube, gateways: dict[str, str]) -> None:
+def test_reads_whose_gateway_answers(kube: Kube, gateways: dict[str, str]) -> None:
     """The gateway of a lite answers the probe as that of a master does."""
     assert LITE.master is not None
     found = reading.collect(LITE, kube, closed)

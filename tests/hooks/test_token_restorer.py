@@ -40,9 +40,7 @@ def test_creates_missing_deploy_token_secrets(core: FakeCore, kube: Kube, kuscia
     assert {verb for verb, kind, _ in core.calls if kind == "secrets"} == {"get"}
 
 
-def test_a_restored_deploy_token_secret_belongs_to_the_release(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
-) -> None:
+def test_a_restored_deploy_token_secret_belongs_to_the_release(core: FakeCore, kube: Kube, endpoint: str) -> None:
     restore(endpoint, kube, labels={}, owner=None)
     config = register_config(endpoint).model_copy(update={"domains": {}, "prune": True})
     assert run_step(register.attempt, config, kube).deleted == 2
@@ -66,7 +64,7 @@ def test_retries_while_the_master_has_no_token(core: FakeCore, kube: Kube, kusci
 
 
 def test_dry_run_names_missing_deploy_token_secrets(
-    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
+    core: FakeCore, kube: Kube, endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     restore(endpoint, kube, dry_run=True)
     assert "create Secret tok-alice" in capsys.readouterr().out
