@@ -146,7 +146,7 @@ def bin_dir() -> Path:
     return cache_root() / "bin"
 
 
-def ensure(names: Iterable[str] = DEFAULT_TOOLS, *, out: object = sys.stderr) -> Path:
+def ensure(names: Iterable[str] = DEFAULT_TOOLS) -> Path:
     """Build the tools of `names` that are not built yet; return `bin_dir()`.
 
     Raises:

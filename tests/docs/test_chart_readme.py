@@ -45,7 +45,7 @@ def test_package_has_nothing_else(packaged: set[str]) -> None:
     assert {name.split("/")[0] for name in packaged} == known
 
 
-def test_notes_name_files_of_the_repository(packaged: set[str]) -> None:
+def test_notes_name_files_of_the_repository() -> None:
     """Each file that a user of the packaged chart is referred to is in one of the two tables."""
     tables = rows("path in the chart") + rows("path in the repository")
     for path in [CHART / "values.yaml", *CHART.glob("charts/common/templates/_notes.tpl")]:

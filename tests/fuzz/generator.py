@@ -262,7 +262,7 @@ class Generator:
         key = next((part for part in reversed(path) if isinstance(part, str)), "")
         schema = self.resolve(schema)
         if key in PASSED_THROUGH:
-            return _block(rng, key, "valid", current)
+            return _block(rng, key, "valid")
         if schema.get("examples") and rng.random() < 0.5:
             return copy.deepcopy(rng.choice(schema["examples"]))
         if path and path[-1] in USUAL:
@@ -298,8 +298,8 @@ class Generator:
         kinds = _kinds(self.resolve(schema))
         if key in PASSED_THROUGH and rng.random() < 0.85:
             if rng.random() < 0.4:
-                return _block(rng, key, "invalid", current)
-            return spoil(rng, _block(rng, key, "valid", current))
+                return _block(rng, key, "invalid")
+            return spoil(rng, _block(rng, key, "valid"))
         if isinstance(current, dict | list) and current and rng.random() < 0.6:
             return spoil(rng, current)
         if rng.random() < 0.75:
@@ -337,7 +337,7 @@ def _anything(rng: random.Random) -> Tree:
     return copy.deepcopy(rng.choice(pool))
 
 
-def _block(rng: random.Random, key: str, quality: str, current: Tree) -> Tree:
+def _block(rng: random.Random, key: str, quality: str) -> Tree:
     items = BLOCKS[PASSED_THROUGH[key]][quality]
     if PASSED_THROUGH[key] in SINGLE:
         return copy.deepcopy(rng.choice(items))

@@ -25,7 +25,7 @@ def kuscia(config: Release, log: str, **more: Any) -> Snapshot:
     return Snapshot(node=PodState("ns", "the-pod", config.mode, "Running", containers=(container,)))
 
 
-def step(config: Release, log: str, name: str = "prepare") -> Snapshot:
+def step(log: str, name: str = "prepare") -> Snapshot:
     """Return a snapshot of the Kuscia pod while `prepare` waits, or of the pod of another step."""
     pod = PodState("ns", "the-pod", name, "Pending", containers=(ContainerState(name, running=True, log=log),))
     return Snapshot(node=pod) if name == "prepare" else replace(HEALTHY, steps=(pod,))
@@ -184,7 +184,7 @@ def test_replaces_fix_of_prepare_by_command_for_release(error_id: str, fix: str)
         "waiting for the domain key (0 s): [secret-not-found] something else\n    fix: an older fix\n"
         f"waiting for the master (20 of 300 s): [{error_id}] the message\n    fix: the fix of the step\n"
     )
-    found = only(diagnose(LITE, step(LITE, log)))
+    found = only(diagnose(LITE, step(log)))
     assert (found.id, found.cause) == (error_id, "the message")
     assert fix in found.fix
     assert "the fix of the step" not in found.fix
@@ -200,7 +200,7 @@ def test_replaces_fix_of_prepare_by_command_for_release(error_id: str, fix: str)
     ],
 )
 def test_replaces_fix_of_master_prepare_by_command_for_release(error_id: str, fix: str) -> None:
-    found = only(diagnose(MASTER, step(MASTER, f"waiting for the datastore (10 s): [{error_id}] the message\n")))
+    found = only(diagnose(MASTER, step(f"waiting for the datastore (10 s): [{error_id}] the message\n")))
     assert (found.id, found.cause) == (error_id, "the message")
     assert fix in found.fix
 
@@ -215,7 +215,7 @@ def test_replaces_fix_of_master_prepare_by_command_for_release(error_id: str, fi
 )
 def test_keeps_fix_of_step_for_other_errors(lines: str, fix: str) -> None:
     log = f"waiting for the key (10 of 60 s): [secret-not-found] Secret ns/x not found\n{lines}unrelated\n"
-    found = only(diagnose(LITE, step(LITE, log)))
+    found = only(diagnose(LITE, step(log)))
     assert (found.id, found.cause, found.fix) == ("secret-not-found", "Secret ns/x not found", fix)
 
 
@@ -226,7 +226,7 @@ def test_reports_each_of_several_errors_of_a_step() -> None:
         "  - [runk-forbidden] cannot create pods\n"
         "retrying in 30 s\n"
     )
-    findings = diagnose(LITE, replace(kuscia(LITE, "", ready=True), steps=step(MASTER, log, "data").steps))
+    findings = diagnose(LITE, replace(kuscia(LITE, "", ready=True), steps=step(log, "data").steps))
     assert [(found.id, found.cause) for found in findings] == [
         ("secret-not-found", "Secret ns/a not found"),
         ("runk-forbidden", "cannot create pods"),
@@ -465,11 +465,11 @@ def test_reports_engine_pods_without_lite() -> None:
 def test_reports_cause_once_when_seen_twice() -> None:
     report = Report("master-down", "no gateway answers")
     evidence = replace(
-        step(LITE, f"waiting for the master (20 s): [{report.id}] {report.message}\n"),
+        step(f"waiting for the master (20 s): [{report.id}] {report.message}\n"),
         probes=(Probe(MASTER_GATEWAY, MASTER_ENDPOINT, (report,)),),
     )
     assert only(diagnose(LITE, evidence)).id == "master-down"
-    unknown = replace(step(LITE, "waiting for the master (20 s): [unknown-domain] no domain carl\n"), known=False)
+    unknown = replace(step("waiting for the master (20 s): [unknown-domain] no domain carl\n"), known=False)
     assert only(diagnose(LITE, unknown)).id == "unknown-domain"
 
 

@@ -269,7 +269,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_watch_yields_changes(store: LocalStore, master: Caller) -> None:
+async def test_watch_yields_changes(master: Caller) -> None:
     await master.post("create", request("old"))
     stream = asyncio.create_task(_watch(master, 2))
     await asyncio.sleep(0.3)
