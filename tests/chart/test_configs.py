@@ -7,28 +7,13 @@ from typing import Any
 import click
 import pytest
 import yaml
-from pydantic import BaseModel
 
 from kuscia_hooks.cli import main
 from kuscia_hooks.core import yaml_text
-from kuscia_hooks.core.config.check import Check
-from kuscia_hooks.core.config.data import Data, Seed
 from kuscia_hooks.core.config.files import load, parse
 from kuscia_hooks.core.config.prepare import Prepare
-from kuscia_hooks.core.config.register import Register
-from kuscia_hooks.core.config.release import Release
-from kuscia_hooks.core.config.routes import Routes
+from tests.chart.models import MODELS
 from tests.chart.render import Object, Scenario, config_maps, pod_template, render
-
-MODELS: dict[str, type[BaseModel]] = {
-    "prepare": Prepare,
-    "seed": Seed,
-    "register": Register,
-    "routes": Routes,
-    "data": Data,
-    "check": Check,
-    "doctor": Release,
-}
 
 
 def _mounted(objects: list[Object], directory: Path) -> list[Path]:

@@ -10,8 +10,8 @@ import yaml
 from kuscia_hooks.core.config.files import parse
 from kuscia_hooks.core.errors import ConfigError
 from tests.chart.error_ids import parse_errors
+from tests.chart.models import MODELS
 from tests.chart.render import RenderError, template_once
-from tests.chart.test_configs import MODELS
 from tests.fuzz import scalars
 from tests.fuzz.api_server import Client
 from tests.fuzz.generator import Case

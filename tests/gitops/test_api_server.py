@@ -12,7 +12,7 @@ from tests.chart.render import Object, tool
 from tests.fuzz.api_server import Address, running
 from tests.gitops import definitions
 from tests.gitops.examples import COMPONENTS, LAYOUTS, SOURCES, argocd, flux, pruning
-from tests.gitops.test_no_hooks import KEPT, MORE, objects
+from tests.gitops.no_hooks import KEPT, MORE, objects
 
 pytestmark = pytest.mark.fuzz
 

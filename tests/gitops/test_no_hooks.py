@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chart.render import Object, render
+from tests.chart.render import Object
 from tests.gitops.examples import NAMESPACES, pruning
+from tests.gitops.no_hooks import KEPT, MORE, objects
 
 # Kubernetes rejects a change of these fields.
 IMMUTABLE: dict[str, Callable[[Object], object]] = {
@@ -22,13 +23,6 @@ CHANGES: dict[str, Object] = {
     "run": {"master": {"jobs": {"runId": "2"}}, "lite": {"jobs": {"runId": "2"}}},
     "labels": {"global": {"kuscia": {"commonLabels": {"team": "a"}}}},
 }
-
-
-def objects(namespace: str, values: Object) -> dict[tuple[str, str], Object]:
-    """Return what `helm template --skip-tests` prints for a party without hooks."""
-    rendered = render(values, NAMESPACES[namespace], "no-hooks", namespace=namespace)
-    kept = [item for item in rendered if item["metadata"].get("annotations", {}).get("helm.sh/hook") != "test"]
-    return {(item["kind"], item["metadata"]["name"]): item for item in kept}
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
@@ -47,28 +41,6 @@ def test_a_change_leaves_immutable_fields_of_equal_names(namespace: str, change:
     for key in before.keys() & after.keys():
         if field := IMMUTABLE.get(key[0]):
             assert field(before[key]) == field(after[key]), key
-
-
-# Values with which a party has objects that it does not have by default.
-MORE: dict[str, Object] = {
-    "kuscia-master": {
-        "master": {
-            "domains": {"carol": {"reader": {"namespace": "lite-carol", "serviceAccount": "kuscia-lite-carol"}}},
-            "service": {"external": {"enabled": True}},
-            "ingress": {"enabled": True, "className": "nginx", "host": "kuscia.example.com"},
-            "pdb": {"enabled": True},
-        }
-    },
-    "lite-alice": {
-        "lite": {
-            "service": {"external": {"enabled": True}},
-            "ingress": {"enabled": True, "className": "nginx", "host": "alice.example.com"},
-            "pdb": {"enabled": True},
-        }
-    },
-}
-# What pruning leaves: the state of the release, and what costs nothing.
-KEPT = {"ConfigMap", "PersistentVolumeClaim", "Secret", "Deployment"}
 
 
 def pruned_kinds() -> set[str]:

@@ -1,8 +1,5 @@
 """The login to a Kubernetes API server, against a server with TLS on loopback."""
 
-import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,60 +11,12 @@ import yaml
 from kuscia_hooks.cluster import login
 from kuscia_hooks.cluster.client import Kube
 from tests.hooks.failing import fails
-from tests.hooks.fakes.certificates import Authority
-
-
-class Server:
-    """An API server that returns one ConfigMap, and what its clients presented."""
-
-    def __init__(self, name: str = "127.0.0.1") -> None:
-        self.authority, self.seen = Authority(), list[tuple[str | None, str | None]]()
-        self.context = self.authority.server_context(name)
-        self.pem = self.authority.pem
-
-    @contextmanager
-    def serving(self) -> Iterator[int]:
-        seen = self.seen
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                peer: Any = self.connection
-                subject = dict(pair[0] for pair in (peer.getpeercert() or {}).get("subject", ()))
-                seen.append((self.headers.get("Authorization"), subject.get("commonName")))
-                body = b'{"metadata": {"resourceVersion": "1"}, "data": {"a": "b"}}'
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        with HTTPServer(("127.0.0.1", 0), Handler) as server:
-            server.socket = self.context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-            server.handle_error = lambda *_: None  # type: ignore[method-assign]
-            Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-            yield server.server_port
-            server.shutdown()
-
-    def kubeconfig(self, port: int, **fields: Any) -> dict[str, Any]:
-        """Return a kubeconfig for this server; `fields` are those of the cluster and user."""
-        cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": encoded(self.pem)}
-        return {
-            "current-context": "x",
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {**cluster, **fields.get("cluster", {})}}],
-            "users": [{"name": "u", "user": fields.get("user", {})}],
-        }
-
-
-def encoded(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+from tests.hooks.fakes.api_server import ApiServer, encoded
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def server() -> ApiServer:
+    return ApiServer()
 
 
 @pytest.fixture
@@ -82,13 +31,13 @@ def ask(content: dict[str, Any], path: Path) -> dict[str, str] | None:
     return Kube().configmap("ns", "c")
 
 
-def test_logs_in_with_a_token(server: Server, kubeconfig: Path) -> None:
+def test_logs_in_with_a_token(server: ApiServer, kubeconfig: Path) -> None:
     with server.serving() as port:
         assert ask(server.kubeconfig(port, user={"token": "t0ken"}), kubeconfig) == {"a": "b"}
     assert server.seen == [("Bearer t0ken", None)]
 
 
-def test_logs_in_with_a_client_certificate(server: Server, kubeconfig: Path) -> None:
+def test_logs_in_with_a_client_certificate(server: ApiServer, kubeconfig: Path) -> None:
     certificate, key = server.authority.certificate("admin")
     data = {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}
     with server.serving() as port:
@@ -96,7 +45,7 @@ def test_logs_in_with_a_client_certificate(server: Server, kubeconfig: Path) -> 
     assert server.seen == [(None, "admin")]
 
 
-def test_reads_files_next_to_the_kubeconfig(server: Server, kubeconfig: Path) -> None:
+def test_reads_files_next_to_the_kubeconfig(server: ApiServer, kubeconfig: Path) -> None:
     (kubeconfig.parent / "ca.crt").write_bytes(server.pem)
     (kubeconfig.parent / "token").write_text("t0ken\n")
     cluster = {"certificate-authority": "ca.crt", "certificate-authority-data": None}
@@ -105,7 +54,9 @@ def test_reads_files_next_to_the_kubeconfig(server: Server, kubeconfig: Path) ->
     assert server.seen == [("Bearer t0ken", None)]
 
 
-def test_uses_the_service_account_of_the_pod(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_the_service_account_of_the_pod(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kubelet replaces the token while the pod runs."""
     (tmp_path / "ca.crt").write_bytes(server.pem)
     (tmp_path / "token").write_text("one")
@@ -120,15 +71,15 @@ def test_uses_the_service_account_of_the_pod(server: Server, tmp_path: Path, mon
     assert [token for token, _ in server.seen] == ["Bearer one", "Bearer two"]
 
 
-def test_reports_a_certificate_of_another_authority(server: Server, kubeconfig: Path) -> None:
-    other = {"certificate-authority-data": encoded(Server().pem)}
+def test_reports_a_certificate_of_another_authority(server: ApiServer, kubeconfig: Path) -> None:
+    other = {"certificate-authority-data": encoded(ApiServer().pem)}
     with server.serving() as port, fails("api-server-certificate-not-trusted"):
         ask(server.kubeconfig(port, cluster=other), kubeconfig)
     assert server.seen == []
 
 
 def test_verifies_the_name_of_the_server(kubeconfig: Path) -> None:
-    server = Server("kubernetes.example.com")
+    server = ApiServer("kubernetes.example.com")
     with server.serving() as port:
         with fails("api-server-certificate-not-trusted"):
             ask(server.kubeconfig(port), kubeconfig)
@@ -136,7 +87,7 @@ def test_verifies_the_name_of_the_server(kubeconfig: Path) -> None:
         assert ask(named, kubeconfig) == {"a": "b"}
 
 
-def test_reports_a_server_without_tls_as_unreachable(server: Server, kubeconfig: Path) -> None:
+def test_reports_a_server_without_tls_as_unreachable(server: ApiServer, kubeconfig: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as plain:
         Thread(target=plain.handle_request, daemon=True).start()
         with fails("api-server-unreachable"):
@@ -171,14 +122,14 @@ def test_entries_of_the_first_file_win(kubeconfig: Path, tmp_path: Path, monkeyp
     ],
     ids=str,
 )
-def test_reports_an_unusable_kubeconfig(server: Server, kubeconfig: Path, content: str | dict[str, Any]) -> None:
+def test_reports_an_unusable_kubeconfig(server: ApiServer, kubeconfig: Path, content: str | dict[str, Any]) -> None:
     text = content if isinstance(content, str) else yaml.safe_dump({**server.kubeconfig(1), **content})
     kubeconfig.write_text(text)
     with fails("invalid-cluster-login"):
         Kube()
 
 
-def test_token_is_not_printed(server: Server) -> None:
+def test_token_is_not_printed(server: ApiServer) -> None:
     found = login.login_of(server.kubeconfig(1, user={"token": "t0ken"}))
     assert found.token() == "t0ken"
     assert "t0ken" not in repr(found)

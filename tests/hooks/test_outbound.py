@@ -21,10 +21,10 @@ from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
 from testbed.servers import s3
 from tests.hooks.failing import fails
+from tests.hooks.fakes.api_server import ApiServer
 from tests.hooks.fakes.certificates import Authority
 from tests.hooks.fakes.forward_proxy import ForwardProxy
 from tests.hooks.fakes.kuscia import Kuscia, serve
-from tests.hooks.test_login import Server as ApiServer
 
 # No DNS knows these names: only the proxy reaches them.
 FILES, STORE = "files.example.com", "s3.example.com"
