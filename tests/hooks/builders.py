@@ -3,6 +3,8 @@
 A release lies in namespace ns; its domain key is in Secret ns/key, key domain.key.
 """
 
+import base64
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +18,14 @@ from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.core.waiting import Deadline
+from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import Context, Outcome
 from tests.hooks.fakes.clock import FakeTime
 
 Settings = TypeVar("Settings")
 
+OURS = {"a": "b"}
+"""Labels of the objects that the release of `register_config` creates."""
 UNREACHABLE = "http://127.0.0.1:1"
 NODE: dict[str, Any] = {"namespace": "ns", "keySecret": {"name": "key", "key": "domain.key"}}
 MASTER_ENDPOINT = "https://kuscia-master.kuscia-master.svc.cluster.local:1080"
@@ -113,11 +118,22 @@ def register_config(endpoint: str, **domains: dict[str, Any]) -> Register:
     """Return a configuration of `register`, by default for alice and bob, both admitted by token."""
     fields: dict[str, Any] = {
         "ledger": "ledger",
-        "labels": {"a": "b"},
+        "labels": OURS,
         "owner": {"service": "kuscia-master"},
         "domains": domains or {name: {"tokenSecret": f"tok-{name}"} for name in ("alice", "bob")},
     }
     return Register.model_validate(node("kuscia-system", endpoint, **fields))
+
+
+@functools.cache
+def certificate(key_pem: bytes, domain_id: str = "alice") -> str:
+    """Return the certificate that a domain makes of its key, as PEM."""
+    return domain_key.ca_certificate(domain_key.load_key(key_pem), domain_id).decode()
+
+
+def encoded(pem: str) -> str:
+    """Return a certificate in the form of a Domain's `cert`."""
+    return base64.b64encode(pem.encode()).decode()
 
 
 def routes_config(endpoint: str = UNREACHABLE, **fields: Any) -> Routes:

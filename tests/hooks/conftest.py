@@ -20,6 +20,9 @@ from tests.hooks.fakes.kuscia import Kuscia, serve
 from tests.hooks.fakes.planted import PLANTED
 
 RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
+_DSN = json.loads(Path(__file__).with_name("go_mysql_dsn.json").read_text())
+DSN_ROWS = [row for row in _DSN["rows"] if "given" in row]
+"""What the MySQL driver reads in the addresses that `prepare` writes; the file says which driver."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -137,6 +140,11 @@ def secret_data(**values: str | bytes) -> dict[str, str]:
 def recordings(name: str) -> list[dict[str, Any]]:
     """Requests and answers of a running Kuscia."""
     return [json.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def startup_log(name: str) -> str:
+    """The recorded log of a Kuscia that started (`sqlite`) or did not."""
+    return (RECORDINGS / f"startup-cases/{name}.log").read_text()
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from kuscia_hooks.inspect import adopt
 from kuscia_hooks.kuscia import datastore_address, domain_key
 from tests.chart.render import CHART, find, render
 from tests.handmade import Node, lite_config
+from tests.hooks.conftest import DSN_ROWS
 from tests.hooks.failing import fails
-from tests.hooks.test_datastore import OURS, ROWS
 
 MASTER_ENDPOINT = "http://kuscia-master.kuscia-master.svc.cluster.local:1080"
 PASSWORD = "p@ss:/w?rd"
@@ -350,7 +350,7 @@ def test_reports_what_cannot_be_taken_over(text: str, domain: str, error_id: str
     assert "hidden" not in f"{refused.value}"
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row in OURS], ids=lambda row: row["dsn"])
+@pytest.mark.parametrize("row", DSN_ROWS, ids=lambda row: row["dsn"])
 def test_reads_a_dsn_as_the_driver_does(row: dict[str, Any]) -> None:
     found = datastore_address.parse(f"mysql://{row['dsn']}")
     assert (found.user, found.password, f"{found.host}:{found.port}", found.database) == (

@@ -1,6 +1,5 @@
 import contextlib
 import hashlib
-import json
 import re
 import socket
 import socketserver
@@ -23,6 +22,7 @@ from kuscia_hooks.core.config.datastore import Database, Sqlite
 from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import datastore
+from tests.hooks.conftest import DSN_ROWS
 from tests.hooks.failing import fails
 from tests.hooks.fakes.dns import FakeDns
 
@@ -32,13 +32,10 @@ def database(kind: str = "mysql", **fields: Any) -> Database:
     return Database.model_validate({"type": kind, "passwordSecret": {"name": "p", "key": "password"}, **given})
 
 
-# What the MySQL driver reads in an address; the file says which driver.
-ROWS = json.loads(Path(__file__).with_name("go_mysql_dsn.json").read_text())["rows"]
-OURS = [row for row in ROWS if "given" in row]
-PASSWORDS = sorted({row["password"] for row in OURS})
+PASSWORDS = sorted({row["password"] for row in DSN_ROWS})
 
 
-@pytest.mark.parametrize("row", OURS, ids=lambda row: row["dsn"])
+@pytest.mark.parametrize("row", DSN_ROWS, ids=lambda row: row["dsn"])
 def test_mysql_driver_reads_what_was_given(row: dict[str, Any]) -> None:
     store = database(**{"host": "db.example.com", **row["given"]})
     assert datastore.endpoint(store, row["password"]) == f"mysql://{row['dsn']}"

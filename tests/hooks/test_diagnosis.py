@@ -14,7 +14,7 @@ from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER as MASTER_GATEWAY
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Probe, Snapshot, WarningEvent
 from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
-from tests.hooks.conftest import RECORDINGS
+from tests.hooks.conftest import RECORDINGS, startup_log
 
 MASTER, LITE = master_release(), lite_release()
 
@@ -63,10 +63,6 @@ STARTUPS = {
 }
 
 
-def recorded(name: str) -> str:
-    return (RECORDINGS / f"startup-cases/{name}.log").read_text()
-
-
 def test_covers_every_recorded_startup() -> None:
     assert {path.stem for path in (RECORDINGS / "startup-cases").glob("*.log")} == {*STARTUPS, "sqlite"}
 
@@ -75,7 +71,7 @@ def test_covers_every_recorded_startup() -> None:
 @pytest.mark.parametrize("run", ["log", "previous"])
 def test_recognizes_recorded_startup(name: str, run: str) -> None:
     config, cause, fix = STARTUPS[name]
-    log = {"log": recorded(name)} if run == "log" else {"log": "starting", "previous": recorded(name)}
+    log = {"log": startup_log(name)} if run == "log" else {"log": "starting", "previous": startup_log(name)}
     found = only(diagnose(config, kuscia(config, **log)))
     assert found.id == cause
     assert fix in found.fix
@@ -85,14 +81,14 @@ def test_recognizes_recorded_startup(name: str, run: str) -> None:
 
 def test_finds_nothing_in_log_of_successful_start() -> None:
     """That log has many transient errors."""
-    healthy = kuscia(MASTER, recorded("sqlite"), ready=True, end_code=None)
+    healthy = kuscia(MASTER, startup_log("sqlite"), ready=True, end_code=None)
     assert diagnose(MASTER, healthy) == []
-    starting = kuscia(MASTER, recorded("sqlite"), end_code=None, running=True)
+    starting = kuscia(MASTER, startup_log("sqlite"), end_code=None, running=True)
     assert diagnose(MASTER, starting) == []
 
 
 def test_ignores_earlier_failure_of_ready_node() -> None:
-    assert diagnose(MASTER, kuscia(MASTER, recorded("badpw"), ready=True)) == []
+    assert diagnose(MASTER, kuscia(MASTER, startup_log("badpw"), ready=True)) == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.failing import fails
+from tests.hooks.fakes.certificates import certificate_of
 from tests.hooks.fakes.kuscia import Kuscia, serve
 
 
@@ -66,22 +67,6 @@ def test_own_certificate(key_pem: bytes) -> None:
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(days=49 * 365)
     certificate.verify_directly_issued_by(certificate)
-
-
-def certificate_of(key, domain_id: str = "alice", not_after: str = "2066-01-01") -> str:
-    """Return a self-signed certificate of a key of any kind, as PEM."""
-    name = domain_key.distinguished_name(domain_id)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.datetime(1970, 1, 1))
-        .not_valid_after(datetime.datetime.fromisoformat(not_after))
-        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from kuscia_hooks.inspect.snapshot import (
     WarningEvent,
 )
 from tests.hooks.builders import lite_release, master_release
-from tests.hooks.test_events import OF_JOBS, OF_PODS
+from tests.hooks.warning_events import OF_JOBS, OF_PODS
 
 WORD = "reboot"
 HOSTILE = [

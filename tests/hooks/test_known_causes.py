@@ -13,8 +13,7 @@ from kuscia_hooks.inspect.kuscia_state import RouteState
 from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER, ContainerState, EngineJob, PodState, Probe, Snapshot
 from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
-from tests.hooks.conftest import recordings
-from tests.hooks.test_diagnosis import recorded
+from tests.hooks.conftest import recordings, startup_log
 
 LITE, HUB = lite_release(), master_release()
 HANDSHAKE = "LastUpdateAt=x, Message=TokenNotGenerate, Reason:DestinationIsNotAuthrized"
@@ -83,14 +82,14 @@ CASES = [
     Case(1, "master-unreachable", LITE, gateway("master-unreachable")),
     Case(2, "master-down", LITE, gateway("master-down")),
     Case(3, "not-a-gateway", LITE, gateway("not-a-gateway")),
-    Case(4, "wrong-scheme", LITE, exited("lite", recorded("https-to-http"))),
+    Case(4, "wrong-scheme", LITE, exited("lite", startup_log("https-to-http"))),
     Case(5, "route-no-handshake", HUB, ready("master", routes=(RouteState("alice", "bob", "", False, HANDSHAKE),))),
-    Case(6, "host-not-found", LITE, exited("lite", recorded("badendpoint"))),
-    Case(7, "deploy-token-mismatch", LITE, exited("lite", recorded("badtoken-newkey"))),
-    Case(8, "unknown-domain", LITE, exited("lite", recorded("unknown-domain"))),
-    Case(9, "database-unreachable", HUB, exited("master", recorded("dbdown"))),
-    Case(9, "database-login", HUB, exited("master", recorded("badpw"))),
-    Case(9, "database-not-found", HUB, exited("master", recorded("nodb"))),
+    Case(6, "host-not-found", LITE, exited("lite", startup_log("badendpoint"))),
+    Case(7, "deploy-token-mismatch", LITE, exited("lite", startup_log("badtoken-newkey"))),
+    Case(8, "unknown-domain", LITE, exited("lite", startup_log("unknown-domain"))),
+    Case(9, "database-unreachable", HUB, exited("master", startup_log("dbdown"))),
+    Case(9, "database-login", HUB, exited("master", startup_log("badpw"))),
+    Case(9, "database-not-found", HUB, exited("master", startup_log("nodb"))),
     Case(9, "database-certificate-not-trusted", HUB, exited("master", f"ping datastore endpoint error: {UNTRUSTED}")),
     Case(
         10,
@@ -125,7 +124,7 @@ CASES = [
     Case(19, "runk-requires-capacity", LITE, exited("lite", "finished with err=capacity config is empty")),
     Case(19, "service-account-token-missing", LITE, exited("lite", "failed to get in cluster config")),
     Case(19, "runk-forbidden", LITE, exited("lite", 'pods is forbidden: User "x" cannot list resource "pods"')),
-    Case(20, "runc-requires-privileged", LITE, exited("lite", recorded("runc"))),
+    Case(20, "runc-requires-privileged", LITE, exited("lite", startup_log("runc"))),
     Case(21, "engine-no-room", HUB, ready("master", latest_job=waiting_for_resources())),
     Case(21, "engine-no-room", LITE, ready("lite", latest_job=job("", "Running"))),
     Case(21, "engine-no-room", HUB, ready("master", latest_job=task_without_pods())),

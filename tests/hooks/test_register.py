@@ -18,24 +18,13 @@ from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.batches import BATCH
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
 from kuscia_hooks.steps import Context, register
-from tests.hooks.builders import context, register_config, run_step
+from tests.hooks.builders import OURS, certificate, context, encoded, register_config, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
+from tests.hooks.fakes.certificates import certificate_of
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia
-from tests.hooks.test_domain_key import certificate_of
-
-OURS = {"a": "b"}
-"""Labels of the objects that the release of `register_config` creates."""
-
-
-def pem_certificate(key_pem: bytes, domain_id: str = "alice") -> str:
-    return domain_key.ca_certificate(domain_key.load_key(key_pem), domain_id).decode()
-
-
-def encoded(pem: str) -> str:
-    return base64.b64encode(pem.encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -129,7 +118,7 @@ CELLS = [
 def test_identity_matrix(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes, cell: Cell
 ) -> None:
-    certs = {"mine": pem_certificate(key_pem), "other": pem_certificate(other_key_pem)}
+    certs = {"mine": certificate(key_pem), "other": certificate(other_key_pem)}
     stored = {"new": "", "garbage": "not base64", **{name: encoded(pem) for name, pem in certs.items()}}
     if cell.domain != "absent":
         kuscia.do_domain_create({"domain_id": "alice", "cert": stored[cell.domain], "auth_center": AUTH_CENTER})
@@ -243,7 +232,7 @@ def test_replaces_tokens_after_the_database_of_the_master_was_lost(
 
 @pytest.mark.usefixtures("ready")
 def test_sends_the_certificate_as_base64(kube: Kube, kuscia: Kuscia, endpoint: str, other_key_pem: bytes) -> None:
-    cert = pem_certificate(other_key_pem)
+    cert = certificate(other_key_pem)
     attempt(endpoint, kube, alice={"cert": cert})
     assert base64.b64decode(kuscia.domains["alice"]["cert"]).decode() == cert
 
@@ -257,7 +246,7 @@ def test_update_keeps_other_fields(kube: Kube, kuscia: Kuscia, endpoint: str, ot
             "auth_center": {"authentication_type": "Token", "token_gen_method": "UID-RSA-GEN"},
         }
     )
-    settings = register_config(endpoint, alice={"cert": pem_certificate(other_key_pem)})
+    settings = register_config(endpoint, alice={"cert": certificate(other_key_pem)})
     run_step(register.attempt, settings.model_copy(update={"adopt": True}), kube)
     (update,) = kuscia.bodies("domain/update")
     assert update["auth_center"]["token_gen_method"] == "UID-RSA-GEN"
@@ -299,16 +288,16 @@ def test_one_bad_entry_fails_only_its_domain(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, mode: str
 ) -> None:
     """The step ends with exit code 2 after all other domains are done, and names each bad entry."""
-    pem = pem_certificate(key_pem)
+    pem = certificate(key_pem)
     bad = {
         "other-name": pem,
         "garbage": "garbage",
         "elliptic": certificate_of(ec.generate_private_key(ec.SECP256R1()), "elliptic"),
-        "private": pem_certificate(key_pem, "private") + key_pem.decode(),
+        "private": certificate(key_pem, "private") + key_pem.decode(),
     }
     values = {name: {"cert": cert} for name, cert in bad.items()}
     settings = register_config(
-        endpoint, **values, bob={"tokenSecret": "tok-bob"}, carol={"cert": pem_certificate(key_pem, "carol")}
+        endpoint, **values, bob={"tokenSecret": "tok-bob"}, carol={"cert": certificate(key_pem, "carol")}
     )
     given = context(kube)
     code, errors = run_in_mode(mode, settings, given)
@@ -328,8 +317,8 @@ def test_a_conflict_of_one_domain_waits_for_the_others(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
 ) -> None:
     """As a hook too, it ends with exit code 2 only when all that can be done is done."""
-    kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(pem_certificate(key_pem))})
-    settings = register_config(endpoint, alice={"cert": pem_certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
+    kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(certificate(key_pem))})
+    settings = register_config(endpoint, alice={"cert": certificate(other_key_pem)}, bob={"tokenSecret": "tok-bob"})
     refusals = 3
 
     def refuse(verb: str, kind: str, name: str) -> None:
@@ -367,9 +356,9 @@ def test_names_the_domain_that_the_master_rejects(kube: Kube, kuscia: Kuscia, en
 def test_an_unreadable_stored_certificate_is_a_conflict(
     kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, cert: Callable[[str], str]
 ) -> None:
-    kuscia.do_domain_create({"domain_id": "alice", "cert": cert(pem_certificate(key_pem))})
+    kuscia.do_domain_create({"domain_id": "alice", "cert": cert(certificate(key_pem))})
     with fails(CONFLICT):
-        attempt(endpoint, kube, alice={"cert": pem_certificate(key_pem)})
+        attempt(endpoint, kube, alice={"cert": certificate(key_pem)})
     assert attempt(endpoint, kube, alice={"tokenSecret": "tok"}).created == 1
 
 
@@ -383,15 +372,15 @@ def test_compares_keys_not_certificates(
         domain_key.load_key(other_key_pem), "kuscia-system", "alice", key.public_key(), False
     )
     kuscia.do_domain_create({"domain_id": "alice", "cert": encoded(domain_key.certificate_pem(signed).decode())})
-    assert attempt(endpoint, kube, alice={"cert": pem_certificate(key_pem)}).unchanged == 1
+    assert attempt(endpoint, kube, alice={"cert": certificate(key_pem)}).unchanged == 1
 
 
 @pytest.mark.usefixtures("ready")
 def test_sends_one_certificate_without_the_text_around_it(
     kube: Kube, kuscia: Kuscia, endpoint: str, key_pem: bytes, other_key_pem: bytes
 ) -> None:
-    pem = pem_certificate(key_pem)
-    text = "subject=alice\r\n" + pem.replace("\n", "\r\n") + pem_certificate(other_key_pem, "issuer")
+    pem = certificate(key_pem)
+    text = "subject=alice\r\n" + pem.replace("\n", "\r\n") + certificate(other_key_pem, "issuer")
     attempt(endpoint, kube, alice={"cert": text})
     assert base64.b64decode(kuscia.domains["alice"]["cert"]).decode() == pem
 

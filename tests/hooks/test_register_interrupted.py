@@ -15,15 +15,13 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit
 from kuscia_hooks.steps import register, routes
-from tests.hooks.builders import register_config, routes_config, run_step
+from tests.hooks.builders import certificate, encoded, register_config, routes_config, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.interruptions import Moment, moments
-from tests.hooks.test_register import encoded, pem_certificate
 
 pytestmark = pytest.mark.interruptions
-certificate = functools.cache(pem_certificate)
 Values = dict[str, dict[str, Any]]
 ALICE = {"alice": {"tokenSecret": "tok-alice"}}
 BOB = {"bob": {"tokenSecret": "tok-bob"}}

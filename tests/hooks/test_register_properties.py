@@ -14,15 +14,13 @@ from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
 from kuscia_hooks.steps import register
-from tests.hooks.builders import register_config, run_step
+from tests.hooks.builders import OURS, certificate, encoded, register_config, run_step
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
-from tests.hooks.test_register import OURS, encoded, pem_certificate
 
 NAMES = ("alice", "bob", "carol")
 FOREIGN = {"theirs": "x"}
-certificate = functools.cache(pem_certificate)
 
 
 def for_each_name(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:

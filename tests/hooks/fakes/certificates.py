@@ -1,13 +1,16 @@
-"""A certificate authority for tests."""
+"""Certificates for tests."""
 
 import datetime
 import ipaddress
 import ssl
 import tempfile
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from kuscia_hooks.kuscia import domain_key
 
 PEM = serialization.Encoding.PEM
 _DAY = datetime.timedelta(days=1)
@@ -61,3 +64,19 @@ class Authority:
         context.load_verify_locations(cadata=self.pem.decode())
         context.verify_mode = ssl.CERT_OPTIONAL
         return context
+
+
+def certificate_of(key: Any, domain_id: str = "alice", not_after: str = "2066-01-01") -> str:
+    """Return a self-signed certificate of a key of any kind, as PEM."""
+    name = domain_key.distinguished_name(domain_id)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.datetime(1970, 1, 1))
+        .not_valid_after(datetime.datetime.fromisoformat(not_after))
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    )
+    return made.public_bytes(PEM).decode()
