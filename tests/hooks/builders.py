@@ -252,6 +252,10 @@ def master_release(**fields: Any) -> Release:
     return _release(**given)
 
 
+SQLITE = master_release(datastore={"type": "sqlite", "path": "/var"}, domains={"alice": {}}, routes=[])
+"""A master with domain alice on its embedded datastore."""
+
+
 def lite_release(**fields: Any) -> Release:
     """Return a release of lite carl with an engine namespace."""
     given = {
@@ -288,6 +292,11 @@ def pod(name: str, component: str, domain: str = "kuscia-system", created: int =
 def container(name: str, restarts: int = 0, **state: Any) -> dict[str, Any]:
     """Return the status of a container; it is ready if it is running."""
     return {"name": name, "ready": "running" in state, "restartCount": restarts, "state": state}
+
+
+def prepared(message: str) -> dict[str, Any]:
+    """Return the status of the init container `prepare` that ended with a termination message."""
+    return container("prepare", terminated={"exitCode": 0, "reason": "Completed", "message": message}) | {"ready": True}
 
 
 def job(name: str, component: str, domain: str = "kuscia-system", **status: Any) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives import serialization
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import log, termination, waiting
-from kuscia_hooks.kuscia import api, domain_key
+from kuscia_hooks.core.errors import PermanentError, RetryableError
+from kuscia_hooks.kuscia import api, domain_key, gateway
+from kuscia_hooks.kuscia.api import KusciaAPI
+from tests.hooks.builders import container, pod, prepared
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.dns import FakeDns
@@ -71,8 +74,8 @@ def endpoint(kuscia: Kuscia) -> Iterator[str]:
 
 
 @pytest.fixture
-def client(endpoint: str, key_pem: bytes) -> Iterator[api.KusciaAPI]:
-    with api.KusciaAPI(endpoint, "NOTLS", "kuscia-system", domain_key.load_key(key_pem), timeout=0.5) as client:
+def client(endpoint: str, key_pem: bytes) -> Iterator[KusciaAPI]:
+    with KusciaAPI(endpoint, "NOTLS", "kuscia-system", domain_key.load_key(key_pem), timeout=0.5) as client:
         yield client
 
 
@@ -154,3 +157,49 @@ def two_domains(core: FakeCore, kuscia: Kuscia, key_pem: bytes) -> None:
     core.put("services", "ns", "kuscia-master")
     for name in ("alice", "bob"):
         kuscia.do_domain_create({"domain_id": name})
+
+
+@pytest.fixture
+def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Error IDs of the gateways that fail, by endpoint."""
+    problems: dict[str, str] = {}
+
+    def probe(endpoint: str) -> None:
+        if endpoint in problems:
+            raise RetryableError(problems[endpoint], "the message")
+
+    def handshake_state(endpoint: str, domain: str) -> int:
+        if f"{endpoint}/handshake" in problems:
+            raise PermanentError(problems[f"{endpoint}/handshake"], "the message")
+        return 2
+
+    monkeypatch.setattr(gateway, "probe", probe)
+    monkeypatch.setattr(gateway, "handshake_state", handshake_state)
+    monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
+    return problems
+
+
+@pytest.fixture
+def healthy(core: FakeCore, key_pem: bytes) -> FakeCore:
+    """A master that is ready, with the Secrets that it started with."""
+    core.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": key_pem}))
+    core.put("services", "ns", "kuscia-master", spec={"clusterIP": "10.1.1.1"})
+    message = {"secrets": {"own-domain-key/domain.key": domain_key.fingerprint(key_pem, key_pem)}, "dnsServers": []}
+    node = pod(
+        "m-1",
+        "master",
+        initContainerStatuses=[prepared(json.dumps(message))],
+        containerStatuses=[container("master", running={})],
+    )
+    core.pods["ns"] = [node]
+    core.logs["ns", "m-1", "prepare", False] = b"wrote it\n"
+    core.logs["ns", "m-1", "master", False] = b"Kuscia started success\n"
+    return core
+
+
+@pytest.fixture
+def master(kuscia: Kuscia, client: KusciaAPI) -> KusciaAPI:
+    """KusciaAPI of a master whose domain alice is registered, with a route that is READY."""
+    kuscia.join("alice")
+    kuscia.routes["alice", "kuscia-system"] = {}
+    return client

@@ -18,11 +18,10 @@ from kuscia_hooks.inspect import bundle, doctor
 from kuscia_hooks.inspect.finding import Finding
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot, WarningEvent
 from kuscia_hooks.kuscia.api import KusciaAPI
-from tests.hooks.builders import lite_release, master_release
+from tests.hooks.builders import SQLITE, lite_release, master_release
 from tests.hooks.fakes.cluster import FakeCore
-from tests.hooks.test_snapshot import SQLITE, gateways, healthy, master
 
-__all__ = ["gateways", "healthy", "master"]
+pytestmark = pytest.mark.usefixtures("gateways")
 WORD = "S3cr3t-of-mine"
 
 

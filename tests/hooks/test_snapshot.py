@@ -12,67 +12,17 @@ from kuscia_hooks.inspect import doctor, reading, snapshot
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
 from kuscia_hooks.inspect.report import Report
-from kuscia_hooks.kuscia import datastore, domain_key, gateway
+from kuscia_hooks.kuscia import datastore
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
-from tests.hooks.builders import container, job, lite_release, master_release, pod
+from tests.hooks.builders import SQLITE, container, job, lite_release, master_release, pod, prepared
 from tests.hooks.conftest import secret_data
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia
 
 LITE = lite_release()
-SQLITE = master_release(datastore={"type": "sqlite", "path": "/var"}, domains={"alice": {}}, routes=[])
-
-
-def prepared(message: str) -> dict[str, Any]:
-    return container("prepare", terminated={"exitCode": 0, "reason": "Completed", "message": message}) | {"ready": True}
-
-
-@pytest.fixture(autouse=True)
-def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Error IDs of the gateways that fail, by endpoint."""
-    problems: dict[str, str] = {}
-
-    def probe(endpoint: str) -> None:
-        if endpoint in problems:
-            raise RetryableError(problems[endpoint], "the message")
-
-    def handshake_state(endpoint: str, domain: str) -> int:
-        if f"{endpoint}/handshake" in problems:
-            raise PermanentError(problems[f"{endpoint}/handshake"], "the message")
-        return 2
-
-    monkeypatch.setattr(gateway, "probe", probe)
-    monkeypatch.setattr(gateway, "handshake_state", handshake_state)
-    monkeypatch.setattr(gateway, "master_id", lambda endpoint, domain: "kuscia-system")
-    return problems
-
-
-@pytest.fixture
-def healthy(core: FakeCore, key_pem: bytes) -> FakeCore:
-    """A master that is ready, with the Secrets that it started with."""
-    core.put("secrets", "ns", "own-domain-key", data=secret_data(**{"domain.key": key_pem}))
-    core.put("services", "ns", "kuscia-master", spec={"clusterIP": "10.1.1.1"})
-    message = {"secrets": {"own-domain-key/domain.key": domain_key.fingerprint(key_pem, key_pem)}, "dnsServers": []}
-    node = pod(
-        "m-1",
-        "master",
-        initContainerStatuses=[prepared(json.dumps(message))],
-        containerStatuses=[container("master", running={})],
-    )
-    core.pods["ns"] = [node]
-    core.logs["ns", "m-1", "prepare", False] = b"wrote it\n"
-    core.logs["ns", "m-1", "master", False] = b"Kuscia started success\n"
-    return core
-
-
-@pytest.fixture
-def master(kuscia: Kuscia, client: KusciaAPI) -> KusciaAPI:
-    """Its domain alice is registered, with a route that is READY."""
-    kuscia.join("alice")
-    kuscia.routes["alice", "kuscia-system"] = {}
-    return client
+pytestmark = pytest.mark.usefixtures("gateways")
 
 
 def closed() -> Any:
