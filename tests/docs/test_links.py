@@ -2,7 +2,6 @@
 
 import posixpath
 import re
-import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -10,22 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.chart.render import ROOT
+from tests.docs.pages import PAGES, tracked
 
 CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^]]+\]: (\S+)$", re.MULTILINE)
 NAMED = re.compile(
     r"(?<![\w./-])(?<!SecretFlow's )((?:docs|values|examples|testbed|hooks|bench)/[\w./-]+\.md)(#[\w-]+)?"
 )
-
-
-def tracked(*patterns: str) -> list[str]:
-    """Return the files of the repository, new ones included."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
-    files = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout.split()
-    return [file for file in files if (ROOT / file).exists()]
-
-
-PAGES = tracked("*.md")
 
 
 @cache

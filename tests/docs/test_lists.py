@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.chart.render import ROOT
-from tests.docs.test_links import PAGES
+from tests.docs.pages import PAGES
 
 
 @pytest.mark.parametrize("page", PAGES)

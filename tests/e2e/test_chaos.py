@@ -11,7 +11,7 @@ import pytest
 from testbed.cluster.kubectl import CommandError, Kubectl
 from testbed.demo.releases import MASTER, RELEASES, install
 from testbed.servers import s3
-from tests.e2e.test_orders import all_ready, remove_all
+from tests.e2e.demo_releases import all_ready, remove_all
 from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from testbed.cluster.kubectl import CommandError, Kubectl
-from testbed.demo import summary
-from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release, install, uninstall
+from testbed.demo.releases import ALICE, BOB, MASTER, RELEASES, Release, install
 from testbed.servers import s3
+from tests.e2e.demo_releases import all_ready, remove_all
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -21,15 +21,6 @@ ORDERS = [
     pytest.param(order, id="-".join(r.party for r in order), marks=() if order in IN_MAKE_TEST else pytest.mark.long)
     for order in itertools.permutations(RELEASES)
 ]
-
-
-def remove_all(kubectl: Kubectl) -> None:
-    with ThreadPoolExecutor(len(RELEASES)) as pool:
-        list(pool.map(lambda release: uninstall(kubectl, release), RELEASES))
-
-
-def all_ready(kubectl: Kubectl) -> bool:
-    return all(row[2] == "True" for row in summary.routes(kubectl)) and len(summary.tables(kubectl)) >= 2
 
 
 @pytest.mark.parametrize("order", ORDERS)
