@@ -1,6 +1,9 @@
+"""The step `prepare` on a fake of the API server; gateway, registration and databases are replaced."""
+
 import base64
 import json
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,51 +67,63 @@ def run(config: Prepare, base: Path, kube: Kube, fake_time: FakeTime, seconds: f
     return yaml.safe_load(output.read_text())
 
 
+@dataclass(frozen=True)
+class Pod:
+    """A pod with everything that the step waits for.
+
+    Args:
+        base: the configuration from the chart. The step writes its files next to it.
+    """
+
+    base: Path
+    kube: Kube
+    fake_time: FakeTime
+
+    def prepare(self, config: Prepare, seconds: float = 30) -> dict[str, Any]:
+        """Run the step with a deadline; return the configuration that it writes."""
+        if config.mode == "master":
+            self.base.write_text("mode: master\ndomainID: alice\n")
+        return run(config, self.base, self.kube, self.fake_time, seconds)
+
+
+@pytest.fixture
+def pod(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> Pod:
+    return Pod(base, kube, fake_time)
+
+
 def assert_key(made: dict[str, Any], record: Path, key: bytes) -> None:
     """Kuscia gets this key, and `doctor` compares with it."""
     assert base64.b64decode(made["domainKeyData"]) == key
     assert json.loads(record.read_text())["secrets"] == {"key/domain.key": domain_key.fingerprint(key, key)}
 
 
-def test_writes_the_configuration_of_a_lite(
-    base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str]
-) -> None:
-    made = run(prepare_lite(), base, kube, fake_time)
+def test_writes_the_configuration_of_a_lite(pod: Pod, key_pem: bytes) -> None:
+    made = pod.prepare(prepare_lite())
     assert base64.b64decode(made["domainKeyData"]) == key_pem
     assert made["liteDeployToken"] == "the-token"
     assert made["protocol"] == "TLS"
     assert "datastoreEndpoint" not in made
 
 
-def test_waits_in_order(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+def test_waits_in_order(pod: Pod, ready: list[str]) -> None:
     """The token is read last, because it may change while the step waits."""
-    run(prepare_lite(), base, kube, fake_time)
+    pod.prepare(prepare_lite())
     assert ready == ["key", "gateway", "handshake", "key", "tok", "register the-token", "key"]
 
 
-def test_waits_for_the_ca_bundle(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waits_for_the_ca_bundle(pod: Pod, base: Path, ready: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Kuscia itself reads the bundle once, at its start."""
     bundle = base.parent / "ca.crt"
     monkeypatch.setenv(trust.CA_BUNDLE, str(bundle))
     with fails("ca-bundle-not-found"):
-        run(prepare_lite(), base, kube, fake_time, seconds=5)
+        pod.prepare(prepare_lite(), seconds=5)
     assert ready == []
     bundle.write_bytes(Authority().pem)
-    assert run(prepare_lite(), base, kube, fake_time)["domainID"] == "alice"
+    assert pod.prepare(prepare_lite())["domainID"] == "alice"
 
 
 def test_uses_a_key_that_was_corrected_during_the_wait(
-    base: Path,
-    core: FakeCore,
-    kube: Kube,
-    key_pem: bytes,
-    other_key_pem: bytes,
-    fake_time: FakeTime,
-    ready: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    record: Path,
+    pod: Pod, core: FakeCore, key_pem: bytes, other_key_pem: bytes, monkeypatch: pytest.MonkeyPatch, record: Path
 ) -> None:
     def rejected_until_corrected(_master: str, _domain: str, _token: str, key: RSAPrivateKey) -> None:
         if domain_key.public_der(key) == domain_key.public_der(domain_key.load_key(key_pem)):
@@ -116,18 +131,12 @@ def test_uses_a_key_that_was_corrected_during_the_wait(
             raise RetryableError("deploy-token-mismatch", "deploy token found but used", see="kubectl get secret")
 
     monkeypatch.setattr(registration, "register", rejected_until_corrected)
-    made = run(prepare_lite(), base, kube, fake_time)
+    made = pod.prepare(prepare_lite())
     assert_key(made, record, other_key_pem)
 
 
 def test_uses_a_configuration_that_changed_during_the_wait(
-    base: Path,
-    core: FakeCore,
-    kube: Kube,
-    fake_time: FakeTime,
-    ready: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    pod: Pod, core: FakeCore, fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is changed, then invalid, then changed again."""
 
@@ -146,7 +155,7 @@ def test_uses_a_configuration_that_changed_during_the_wait(
     config("clusterToken: first")
     core.fail = correct
     monkeypatch.setattr(gateway, "probe", probe)
-    assert run(prepare_lite(**EXTRA), base, kube, fake_time)["clusterToken"] == "late"
+    assert pod.prepare(prepare_lite(**EXTRA))["clusterToken"] == "late"
     out = capsys.readouterr().out
     assert "Secret ns/more\n" in out
     assert "[extra-config-key-rejected] " in out
@@ -154,12 +163,10 @@ def test_uses_a_configuration_that_changed_during_the_wait(
 
 
 def test_uses_a_master_key_that_changed_during_the_wait(
-    base: Path,
+    pod: Pod,
     core: FakeCore,
-    kube: Kube,
     other_key_pem: bytes,
     fake_time: FakeTime,
-    ready: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     record: Path,
@@ -170,17 +177,15 @@ def test_uses_a_master_key_that_changed_during_the_wait(
             raise RetryableError("state-not-writable", "the volume is not writable")
 
     monkeypatch.setattr(datastore, "check_sqlite", check)
-    made = run(prepare_master({"type": "sqlite", "path": str(tmp_path)}), master_base(base), kube, fake_time)
+    made = pod.prepare(prepare_master({"type": "sqlite", "path": str(tmp_path)}))
     assert_key(made, record, other_key_pem)
 
 
 def test_waits_for_a_secret_that_was_deleted_during_the_wait(
-    base: Path,
+    pod: Pod,
     core: FakeCore,
-    kube: Kube,
     key_pem: bytes,
     fake_time: FakeTime,
-    ready: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -196,54 +201,50 @@ def test_waits_for_a_secret_that_was_deleted_during_the_wait(
 
     core.fail = restore
     monkeypatch.setattr(registration, "register", register)
-    assert base64.b64decode(run(prepare_lite(), base, kube, fake_time)["domainKeyData"]) == key_pem
+    assert base64.b64decode(pod.prepare(prepare_lite())["domainKeyData"]) == key_pem
     assert "waiting for the domain key in Secret ns/key (1 of 30 s): " in capsys.readouterr().out
 
 
-def test_needs_no_token_when_admitted_by_certificate(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]
-) -> None:
-    made = run(prepare_lite(deployToken=None), base, kube, fake_time)
+def test_needs_no_token_when_admitted_by_certificate(pod: Pod, ready: list[str]) -> None:
+    made = pod.prepare(prepare_lite(deployToken=None))
     assert made["liteDeployToken"] == prepare.NO_TOKEN
     assert "tok" not in ready
 
 
-def test_rootless_writes_both_resolv_confs(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rootless_writes_both_resolv_confs(pod: Pod, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without root, Kuscia cannot write them itself."""
     given = base.parent / "given.conf"
     given.write_text("nameserver 10.96.0.10\nsearch ns.svc.cluster.local\n")
     monkeypatch.setattr(prepare, "POD_RESOLV_CONF", given)
-    run(prepare_lite(rootless=True), base, kube, fake_time)
+    pod.prepare(prepare_lite(rootless=True))
     own, upstream = base.parent / "resolv.conf", base.parent / "upstream-resolv.conf"
     assert own.read_text() == "nameserver 127.0.0.1\n"
     assert upstream.read_text() == given.read_text()
     assert stat.S_IMODE(own.stat().st_mode) == stat.S_IMODE(upstream.stat().st_mode) == 0o644
 
 
-def test_root_writes_no_resolv_conf(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
-    run(prepare_lite(), base, kube, fake_time)
+def test_root_writes_no_resolv_conf(pod: Pod, base: Path) -> None:
+    pod.prepare(prepare_lite())
     assert not (base.parent / "resolv.conf").exists()
 
 
-def test_output_is_readable_by_owner_and_group(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
-    run(prepare_lite(), base, kube, fake_time)
+def test_output_is_readable_by_owner_and_group(pod: Pod, base: Path) -> None:
+    pod.prepare(prepare_lite())
     output = base.parent / "kuscia.yaml"
     assert stat.S_IMODE(output.stat().st_mode) == 0o640
     assert sorted(path.name for path in base.parent.iterdir()) == ["base.yaml", "kuscia.yaml"]
 
 
-def test_sets_dns_servers_of_engines(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
-    made = run(prepare_lite(dnsService="localhost"), base, kube, fake_time)
+def test_sets_dns_servers_of_engines(pod: Pod) -> None:
+    made = pod.prepare(prepare_lite(dnsService="localhost"))
     assert made["runk"] == {"namespace": "ns", "dnsServers": ["127.0.0.1"]}
 
 
-def test_keeps_configured_dns_servers(base: Path, kube: Kube, fake_time: FakeTime, ready: list[str]) -> None:
+def test_keeps_configured_dns_servers(pod: Pod, base: Path) -> None:
     content = yaml.safe_load(base.read_text())
     content["runk"]["dnsServers"] = ["10.0.0.9"]
     base.write_text(yaml.safe_dump(content))
-    assert run(prepare_lite(dnsService="localhost"), base, kube, fake_time)["runk"]["dnsServers"] == ["10.0.0.9"]
+    assert pod.prepare(prepare_lite(dnsService="localhost"))["runk"]["dnsServers"] == ["10.0.0.9"]
 
 
 class Late:
@@ -259,25 +260,21 @@ class Late:
         return self.result
 
 
-def test_waits_for_the_gateway(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
-) -> None:
+def test_waits_for_the_gateway(pod: Pod, monkeypatch, capsys) -> None:
     monkeypatch.setattr(
         gateway,
         "probe",
         Late(25, RetryableError("not-a-gateway", "https://m:1080 is not a gateway")),
     )
-    run(prepare_lite(), base, kube, fake_time, 0)
+    pod.prepare(prepare_lite(), 0)
     told = [line for line in capsys.readouterr().out.splitlines() if "waiting for the gateway of the master" in line]
     assert len(told) == 3
 
 
-def test_waits_for_the_domain(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
-) -> None:
+def test_waits_for_the_domain(pod: Pod, monkeypatch, capsys) -> None:
     states = iter([5, 5, 6, 4])
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: next(states))
-    run(prepare_lite(), base, kube, fake_time)
+    pod.prepare(prepare_lite())
     out = capsys.readouterr().out
     assert "[unknown-domain] " in out
     assert "fix: set master.domains.alice " in out
@@ -285,9 +282,7 @@ def test_waits_for_the_domain(
     assert "state 6" in out
 
 
-def test_continues_after_a_corrected_token(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys
-) -> None:
+def test_continues_after_a_corrected_token(core: FakeCore, pod: Pod, fake_time: FakeTime, monkeypatch, capsys) -> None:
     core.put("secrets", "m", "tok", data=secret_data(token="wrong-token"))
 
     def register(endpoint: str, domain_id: str, token: str, key: Any) -> None:
@@ -297,7 +292,7 @@ def test_continues_after_a_corrected_token(
             raise RetryableError("deploy-token-mismatch", "deploy token not found")
 
     monkeypatch.setattr(registration, "register", register)
-    assert run(prepare_lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
+    assert pod.prepare(prepare_lite())["liteDeployToken"] == "right-token"
     out = capsys.readouterr().out
     assert "[deploy-token-mismatch] " in out
     assert "Secret m/tok, key token (deploy token not found)" in out
@@ -317,22 +312,18 @@ def _forbid_the_token(_verb: str, _kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("error_id", UNREADABLE)
-def test_a_registered_lite_starts_without_its_token(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], error_id: str, capsys
-) -> None:
+def test_a_registered_lite_starts_without_its_token(core: FakeCore, pod: Pod, error_id: str, capsys) -> None:
     """The master has the key of the domain, and then ignores the token."""
     UNREADABLE[error_id](core)
-    assert run(prepare_lite(), base, kube, fake_time)["liteDeployToken"] == prepare.NO_TOKEN
+    assert pod.prepare(prepare_lite())["liteDeployToken"] == prepare.NO_TOKEN
     assert "m/tok" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("error_id", UNREADABLE)
 def test_an_unregistered_lite_waits_for_its_token(
     core: FakeCore,
-    base: Path,
-    kube: Kube,
+    pod: Pod,
     fake_time: FakeTime,
-    ready: list[str],
     error_id: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -346,7 +337,7 @@ def test_an_unregistered_lite_waits_for_its_token(
 
     UNREADABLE[error_id](core)
     monkeypatch.setattr(registration, "register", register)
-    assert run(prepare_lite(), base, kube, fake_time)["liteDeployToken"] == "right-token"
+    assert pod.prepare(prepare_lite())["liteDeployToken"] == "right-token"
     out = capsys.readouterr().out
     assert f"[{error_id}] " in out
     assert "m/tok" in out
@@ -362,14 +353,12 @@ def test_an_unregistered_lite_waits_for_its_token(
         ("of-my-own", "m", "kubectl create secret generic of-my-own -n m"),
     ],
 )
-def test_says_who_writes_a_missing_token(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, name: str, namespace: str, fix: str
-) -> None:
+def test_says_who_writes_a_missing_token(pod: Pod, monkeypatch, name: str, namespace: str, fix: str) -> None:
     mismatch = Late(99, RetryableError("deploy-token-mismatch", "deploy token not found"))
     monkeypatch.setattr(registration, "register", mismatch)
     token = {"namespace": namespace, "name": name, "key": "token"}
     with pytest.raises(DeadlineExceeded) as raised:
-        run(prepare_lite(deployToken=token), base, kube, fake_time, seconds=3)
+        pod.prepare(prepare_lite(deployToken=token), seconds=3)
     assert raised.value.__cause__.id == "secret-not-found"
     assert fix in raised.value.__cause__.fix
 
@@ -388,27 +377,23 @@ def down(fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch, begin: float, end
 
 @pytest.mark.parametrize("options", [{}, {"deployToken": None}], ids=["token", "certificate"])
 def test_waits_until_the_former_gateway_of_a_restarted_master_is_gone(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch, capsys, options: dict[str, Any]
+    pod: Pod, fake_time: FakeTime, monkeypatch, capsys, options: dict[str, Any]
 ) -> None:
     """The master and the lite are upgraded at the same time; Kuscia would exit every minute."""
     down(fake_time, monkeypatch, 10, 40)
-    run(prepare_lite(**options), base, kube, fake_time, seconds=0)
+    pod.prepare(prepare_lite(**options), seconds=0)
     assert 190 <= fake_time.time < 195
     out = capsys.readouterr().out
     assert 14 <= out.count("[master-restarted] ") <= 17
 
 
-def test_does_not_wait_after_a_long_outage(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch
-) -> None:
+def test_does_not_wait_after_a_long_outage(pod: Pod, fake_time: FakeTime, monkeypatch) -> None:
     down(fake_time, monkeypatch, 0, 200)
-    run(prepare_lite(), base, kube, fake_time, seconds=0)
+    pod.prepare(prepare_lite(), seconds=0)
     assert fake_time.time < 205
 
 
-def test_a_new_lite_does_not_wait_for_a_former_gateway(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch
-) -> None:
+def test_a_new_lite_does_not_wait_for_a_former_gateway(pod: Pod, fake_time: FakeTime, monkeypatch) -> None:
     """All parties are installed at the same time. The master has neither the key of the lite nor a former gateway."""
 
     def register(endpoint: str, domain_id: str, token: str, key: Any) -> None:
@@ -417,23 +402,21 @@ def test_a_new_lite_does_not_wait_for_a_former_gateway(
 
     monkeypatch.setattr(registration, "register", register)
     down(fake_time, monkeypatch, 0, 40)
-    assert run(prepare_lite(), base, kube, fake_time, seconds=0)["liteDeployToken"] == "the-token"
+    assert pod.prepare(prepare_lite(), seconds=0)["liteDeployToken"] == "the-token"
     assert fake_time.time < 45
 
 
 def test_a_new_domain_with_a_certificate_does_not_wait_for_a_former_gateway(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch
+    pod: Pod, fake_time: FakeTime, monkeypatch
 ) -> None:
     states = iter([5, 2])
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: next(states))
     down(fake_time, monkeypatch, 0, 40)
-    run(prepare_lite(deployToken=None), base, kube, fake_time, seconds=0)
+    pod.prepare(prepare_lite(deployToken=None), seconds=0)
     assert fake_time.time < 45
 
 
-def test_continues_after_a_corrected_key(
-    core: FakeCore, base: Path, kube: Kube, key_pem: bytes, fake_time: FakeTime, ready: list[str], capsys
-) -> None:
+def test_continues_after_a_corrected_key(core: FakeCore, pod: Pod, key_pem: bytes, fake_time: FakeTime, capsys) -> None:
     core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": "garbage"}))
 
     def correct(verb: str, kind: str, name: str) -> None:
@@ -441,7 +424,7 @@ def test_continues_after_a_corrected_key(
             core.put("secrets", "ns", "key", data=secret_data(**{"domain.key": key_pem}))
 
     core.fail = correct
-    assert run(prepare_lite(), base, kube, fake_time)["domainKeyData"]
+    assert pod.prepare(prepare_lite())["domainKeyData"]
     assert "waiting for the domain key in Secret ns/key (" in capsys.readouterr().out
 
 
@@ -457,7 +440,7 @@ EXTRA = {
 
 
 def test_merges_additional_configuration(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], capsys: pytest.CaptureFixture[str]
+    core: FakeCore, pod: Pod, base: Path, fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Mappings are merged, lists replaced; the Secret may be created late, and is not printed."""
     content = yaml.safe_load(base.read_text())
@@ -473,7 +456,7 @@ def test_merges_additional_configuration(
             core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": yaml.safe_dump(extra)}))
 
     core.fail = appear
-    made = run(prepare_lite(**EXTRA), base, kube, fake_time)
+    made = pod.prepare(prepare_lite(**EXTRA))
     assert made["clusterToken"] == "hidden-token"
     assert made["agent"] == {"plugins": ["c"], "provider": {"k8s": {"qps": 5, "burst": 9}}}
     assert made["runk"] == {"namespace": "ns", "dnsServers": [], "logMaxFiles": 3}
@@ -484,21 +467,14 @@ def test_merges_additional_configuration(
 
 
 def test_records_marks_of_the_secrets_used(
-    core: FakeCore,
-    base: Path,
-    kube: Kube,
-    key_pem: bytes,
-    fake_time: FakeTime,
-    ready: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    record: Path,
+    core: FakeCore, pod: Pod, key_pem: bytes, monkeypatch: pytest.MonkeyPatch, record: Path
 ) -> None:
     """The record has a keyed hash of each Secret, not its value."""
     text = "clusterToken: hidden-token"
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
     core.put("secrets", "ns", "db", data=secret_data(password="hidden-password"))
     monkeypatch.setattr(datastore, "check_database", lambda *_: [])
-    run(prepare_master(MYSQL, **EXTRA), master_base(base), kube, fake_time)
+    pod.prepare(prepare_master(MYSQL, **EXTRA))
     recorded = json.loads(record.read_text())
     assert recorded.pop("kernel") == kernel.parameters()
     assert recorded == {
@@ -529,47 +505,35 @@ def test_records_marks_of_the_secrets_used(
     ],
 )
 def test_rejects_additional_configuration(
-    core: FakeCore,
-    base: Path,
-    kube: Kube,
-    fake_time: FakeTime,
-    ready: list[str],
-    capsys: pytest.CaptureFixture[str],
-    text: str,
-    error_id: str,
-    fact: str,
+    core: FakeCore, pod: Pod, capsys: pytest.CaptureFixture[str], text: str, error_id: str, fact: str
 ) -> None:
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": text}))
     with pytest.raises(DeadlineExceeded) as error:
-        run(prepare_lite(**EXTRA), base, kube, fake_time, 3)
+        pod.prepare(prepare_lite(**EXTRA), 3)
     assert fact in capsys.readouterr().out, "the mask hides lines of the Secret, not the reason"
     assert error.value.id == error_id
     assert fact in error.value.message
     assert "hidden" not in str(error.value)
 
 
-def test_reports_a_certificate_mismatch(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_a_certificate_mismatch(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     def reject(*_: Any) -> None:
         raise RetryableError("deploy-token-mismatch", "token not found")
 
     monkeypatch.setattr(registration, "register", reject)
     with pytest.raises(DeadlineExceeded, match="token not found") as error:
-        run(prepare_lite(deployToken=None), base, kube, fake_time, 3)
+        pod.prepare(prepare_lite(deployToken=None), 3)
     assert error.value.id == "certificate-mismatch"
     assert "master.domains.alice.cert" in error.value.fix
 
 
-def test_does_not_blame_the_token_when_the_master_is_unreachable(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_does_not_blame_the_token_when_the_master_is_unreachable(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RetryableError("master-unreachable", "timed out")
 
     monkeypatch.setattr(registration, "register", fail)
     with pytest.raises(DeadlineExceeded) as error:
-        run(prepare_lite(), base, kube, fake_time, 3)
+        pod.prepare(prepare_lite(), 3)
     assert error.value.id == "master-unreachable"
 
 
@@ -577,11 +541,6 @@ def test_fails_at_the_deadline(base: Path, kube: Kube, fake_time: FakeTime) -> N
     with pytest.raises(DeadlineExceeded, match="Secret ns/key"):
         run(prepare_lite(), base, kube, fake_time, 5)
     assert not (base.parent / "kuscia.yaml").exists()
-
-
-def master_base(base: Path) -> Path:
-    base.write_text("mode: master\ndomainID: alice\n")
-    return base
 
 
 RECORDED_ROUTES = {"routes": '{"alice-bob":"0123456789ab"}'}
@@ -598,10 +557,7 @@ RECORDED_ROUTES = {"routes": '{"alice-bob":"0123456789ab"}'}
 )
 def test_warns_about_a_new_datastore_of_a_used_cluster(
     core: FakeCore,
-    base: Path,
-    kube: Kube,
-    fake_time: FakeTime,
-    ready: list[str],
+    pod: Pod,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     recorded: dict[str, str] | None,
@@ -616,12 +572,12 @@ def test_warns_about_a_new_datastore_of_a_used_cluster(
         file.parent.mkdir(parents=True)
         file.touch()
     store = {"type": "sqlite", "path": str(tmp_path)}
-    run(prepare_master(store, ledger="ledger"), master_base(base), kube, fake_time)
+    pod.prepare(prepare_master(store, ledger="ledger"))
     assert ("WARNING [cluster-state-empty] " in capsys.readouterr().out) is warns
 
 
 def test_reports_a_permanent_answer_of_the_master_immediately(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], monkeypatch: pytest.MonkeyPatch
+    pod: Pod, base: Path, fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting does not help; in mode `job` the step reports it and tries again later."""
 
@@ -630,28 +586,19 @@ def test_reports_a_permanent_answer_of_the_master_immediately(
 
     monkeypatch.setattr(registration, "register", denied)
     with fails("master-access-denied"):
-        run(prepare_lite(), base, kube, fake_time)
+        pod.prepare(prepare_lite())
     assert fake_time.time == 0
     assert not (base.parent / "kuscia.yaml").exists()
 
 
-def test_writes_the_configuration_of_a_master_on_sqlite(
-    base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], tmp_path: Path
-) -> None:
+def test_writes_the_configuration_of_a_master_on_sqlite(pod: Pod, tmp_path: Path) -> None:
     store = {"type": "sqlite", "path": str(tmp_path)}
-    made = run(prepare_master(store), master_base(base), kube, fake_time)
+    made = pod.prepare(prepare_master(store))
     assert set(made) == {"mode", "domainID", "domainKeyData"}
 
 
 def test_writes_the_configuration_of_a_master_on_mysql(
-    core: FakeCore,
-    base: Path,
-    kube: Kube,
-    fake_time: FakeTime,
-    ready: list[str],
-    monkeypatch,
-    capsys,
-    record: Path,
+    core: FakeCore, pod: Pod, fake_time: FakeTime, monkeypatch, capsys, record: Path
 ) -> None:
     """A wrong password is reported, and read again once the Secret is corrected."""
     core.put("secrets", "ns", "db", data=secret_data(password="wrong-password"))
@@ -664,7 +611,7 @@ def test_writes_the_configuration_of_a_master_on_mysql(
         return [StepWarning("database-version", "MySQL is old")]
 
     monkeypatch.setattr(datastore, "check_database", check)
-    made = run(prepare_master({**MYSQL, "database": "my-kine"}), master_base(base), kube, fake_time)
+    made = pod.prepare(prepare_master({**MYSQL, "database": "my-kine"}))
     assert made["datastoreEndpoint"] == "mysql://root:right@/pässword@tcp(db:3306)/my-kine"
     out = capsys.readouterr().out
     assert "waiting for the datastore (0 of 30 s): [database-login] mysql root@db:3306/kine: 1045 Access denied" in out
@@ -677,13 +624,7 @@ def test_writes_the_configuration_of_a_master_on_mysql(
 
 
 def test_continues_once_the_database_secret_exists(
-    core: FakeCore,
-    base: Path,
-    kube: Kube,
-    fake_time: FakeTime,
-    ready: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    core: FakeCore, pod: Pod, fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """First the Secret is missing, then it has the password under a different key."""
 
@@ -695,7 +636,7 @@ def test_continues_once_the_database_secret_exists(
 
     core.fail = appear
     monkeypatch.setattr(datastore, "check_database", lambda *_: [])
-    made = run(prepare_master(POSTGRES), master_base(base), kube, fake_time)
+    made = pod.prepare(prepare_master(POSTGRES))
     assert made["datastoreEndpoint"].startswith("postgres://root:secret-password@db:5432/")
     out = capsys.readouterr().out
     waits = [line for line in out.splitlines() if line.startswith("waiting for the datastore")]
@@ -706,13 +647,7 @@ def test_continues_once_the_database_secret_exists(
 
 
 def test_continues_after_a_corrected_cluster_token(
-    core: FakeCore,
-    base: Path,
-    kube: Kube,
-    fake_time: FakeTime,
-    ready: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    core: FakeCore, pod: Pod, fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The Secret with the token is read at each attempt."""
 
@@ -731,7 +666,7 @@ def test_continues_after_a_corrected_cluster_token(
     core.put("secrets", "ns", "db", data=secret_data(password="secret-password"))
     monkeypatch.setattr(datastore, "check_database", check)
     settings = prepare_master(MYSQL, **EXTRA)
-    assert run(settings, master_base(base), kube, fake_time)["clusterToken"] == "former-token"
+    assert pod.prepare(settings)["clusterToken"] == "former-token"
     out = capsys.readouterr().out
     assert "waiting for the datastore (0 of 30 s): [state-of-another-domain] different clusterToken" in out
     assert "changed-token" not in out
@@ -777,12 +712,7 @@ def through_kubeconfig(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> FakeC
 
 
 def test_retries_when_the_kubeconfig_is_rejected(
-    kube: Kube,
-    base: Path,
-    fake_time: FakeTime,
-    ready: list[str],
-    through_kubeconfig: FakeCore,
-    capsys: pytest.CaptureFixture[str],
+    pod: Pod, through_kubeconfig: FakeCore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left = [3]
 
@@ -792,19 +722,14 @@ def test_retries_when_the_kubeconfig_is_rejected(
             raise api_exception(401, "Unauthorized")
 
     through_kubeconfig.fail = refuse
-    run(prepare_lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    pod.prepare(prepare_lite(engines={**ENGINES, **KC}))
     said = capsys.readouterr().out
     assert "401" in said
     assert "kubectl describe secret kc -n ns" in said
 
 
 def test_waits_while_the_engine_namespace_belongs_to_a_different_lite(
-    core: FakeCore,
-    kube: Kube,
-    base: Path,
-    fake_time: Any,
-    ready: list[str],
-    capsys: pytest.CaptureFixture[str],
+    core: FakeCore, pod: Pod, capsys: pytest.CaptureFixture[str]
 ) -> None:
     core.put(
         "configmaps", "engines", engine_namespace.MARKER, data={"domain": "bob", "lite": "lite-bob/kuscia-lite-bob"}
@@ -817,7 +742,7 @@ def test_waits_while_the_engine_namespace_belongs_to_a_different_lite(
             core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
 
     core.fail = fail
-    run(prepare_lite(engines=ENGINES), base, kube, fake_time)
+    pod.prepare(prepare_lite(engines=ENGINES))
     said = capsys.readouterr().out
     assert "waiting for the engine namespace engines " in said
     assert "bob" in said
@@ -826,13 +751,7 @@ def test_waits_while_the_engine_namespace_belongs_to_a_different_lite(
 
 @pytest.mark.parametrize("logging", [False, True])
 def test_waits_for_the_permissions_of_runk(
-    core: FakeCore,
-    kube: Kube,
-    base: Path,
-    fake_time: FakeTime,
-    ready: list[str],
-    capsys: pytest.CaptureFixture[str],
-    logging: bool,
+    core: FakeCore, pod: Pod, base: Path, fake_time: FakeTime, capsys: pytest.CaptureFixture[str], logging: bool
 ) -> None:
     content = yaml.safe_load(base.read_text())
     base.write_text(yaml.safe_dump({**content, "runk": {**content["runk"], "enableLogging": logging}}))
@@ -844,45 +763,36 @@ def test_waits_for_the_permissions_of_runk(
             core.refused = set()
 
     core.fail = grant
-    run(prepare_lite(engines=ENGINES), base, kube, fake_time)
+    pod.prepare(prepare_lite(engines=ENGINES))
     said = capsys.readouterr().out
     (wait,) = [line for line in said.splitlines() if line.startswith("waiting for the engine namespace engines (0 of")]
     assert "list secrets" in wait
     assert ("get pods/log" in wait) is logging
 
 
-def test_pauses_between_checks_of_the_permissions_of_runk(
-    core: FakeCore, kube: Kube, base: Path, fake_time: FakeTime, ready: list[str]
-) -> None:
+def test_pauses_between_checks_of_the_permissions_of_runk(core: FakeCore, pod: Pod) -> None:
     """Each check takes one request per permission."""
     core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
     core.refused = {("list", "secrets")}
     with fails("runk-forbidden"):
-        run(prepare_lite(engines=ENGINES), base, kube, fake_time, 60)
+        pod.prepare(prepare_lite(engines=ENGINES), 60)
     reviews = [call for call in core.calls if call[1] == "selfsubjectaccessreviews"]
     once = len(engine_namespace.VERBS) * len(engine_namespace.RESOURCES)
     assert 4 * once <= len(reviews) <= 8 * once
 
 
-def test_writes_the_kubeconfig(
-    kube: Kube,
-    through_kubeconfig: FakeCore,
-    base: Path,
-    fake_time: Any,
-    ready: list[str],
-) -> None:
-    run(prepare_lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+def test_writes_the_kubeconfig(pod: Pod, through_kubeconfig: FakeCore, base: Path) -> None:
+    pod.prepare(prepare_lite(engines={**ENGINES, **KC}))
     assert (base.parent / "kubeconfig").read_text() == "clusters: []"
     assert through_kubeconfig.data("configmaps", "engines", engine_namespace.MARKER) == MINE
 
 
 def test_uses_a_kubeconfig_that_changed_during_the_wait(
     core: FakeCore,
-    kube: Kube,
+    pod: Pod,
     through_kubeconfig: FakeCore,
     base: Path,
     fake_time: FakeTime,
-    ready: list[str],
     monkeypatch: pytest.MonkeyPatch,
     record: Path,
 ) -> None:
@@ -892,27 +802,19 @@ def test_uses_a_kubeconfig_that_changed_during_the_wait(
             raise RetryableError("not-a-gateway", "https://m:1080 is not a gateway")
 
     monkeypatch.setattr(gateway, "probe", probe)
-    run(prepare_lite(engines={**ENGINES, **KC}), base, kube, fake_time)
+    pod.prepare(prepare_lite(engines={**ENGINES, **KC}))
     assert (base.parent / "kubeconfig").read_text() == "clusters: [other]"
     assert set(json.loads(record.read_text())["secrets"]) == {"key/domain.key"}
 
 
-def test_writes_no_kubeconfig_for_the_service_account(
-    core: FakeCore,
-    kube: Kube,
-    base: Path,
-    fake_time: Any,
-    ready: list[str],
-) -> None:
+def test_writes_no_kubeconfig_for_the_service_account(core: FakeCore, pod: Pod, base: Path) -> None:
     core.put("configmaps", "engines", engine_namespace.MARKER, data=MINE)
-    run(prepare_lite(engines=ENGINES), base, kube, fake_time)
+    pod.prepare(prepare_lite(engines=ENGINES))
     assert not (base.parent / "kubeconfig").exists()
 
 
 @pytest.mark.parametrize("value", ["12:34:56", "0123", "1_000", "2024-13-45", "2024-01-02", "yes", "0x10"])
-def test_reads_additional_configuration_as_kuscia_does(
-    core: FakeCore, base: Path, kube: Kube, fake_time: FakeTime, ready: list[str], value: str
-) -> None:
+def test_reads_additional_configuration_as_kuscia_does(core: FakeCore, pod: Pod, value: str) -> None:
     """YAML 1.1 has numbers to the base 60, octal numbers, dates, and more booleans."""
     core.put("secrets", "ns", "more", data=secret_data(**{"kuscia.yaml": f"clusterToken: {value}"}))
-    assert run(prepare_lite(**EXTRA), base, kube, fake_time)["clusterToken"] == value
+    assert pod.prepare(prepare_lite(**EXTRA))["clusterToken"] == value
