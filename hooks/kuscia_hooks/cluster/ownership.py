@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kuscia_hooks.cluster.ledger import Entries, Report
 from kuscia_hooks.core import log
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.core.plan import Plan
 from kuscia_hooks.core.text import first_of
 
@@ -34,7 +34,7 @@ def report_left_alone(plan: Plan, entries: Entries, block: Block) -> None:
     """Log the foreign and the leftover objects of a plan, and record them in the ledger."""
     entries.report(Report(plan.foreign, plan.leftover))
     if plan.foreign:
-        _warn(
+        log.warn(
             PermanentError(
                 "foreign-object",
                 f"{_objects(block, plan.foreign)} with different content, and this release did not create them; they "
@@ -43,7 +43,7 @@ def report_left_alone(plan: Plan, entries: Entries, block: Block) -> None:
             )
         )
     if plan.leftover:
-        _warn(
+        log.warn(
             PermanentError(
                 "leftover-object",
                 f"{_objects(block, plan.leftover)}, were created by this release, and are no longer in its values",
@@ -54,7 +54,3 @@ def report_left_alone(plan: Plan, entries: Entries, block: Block) -> None:
 
 def _objects(block: Block, names: Sequence[str]) -> str:
     return f"{len(names)} of kind {block.kind} exist ({first_of(sorted(names))})"
-
-
-def _warn(error: StepError) -> None:
-    log.logger.warning("%s", error.message, extra=log.fields(error))

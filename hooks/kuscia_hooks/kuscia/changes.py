@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from kuscia_hooks.cluster.ledger import Entries, Ledger
+from kuscia_hooks.cluster.ownership import Block, report_left_alone
 from kuscia_hooks.core.errors import StepError
-from kuscia_hooks.core.plan import Action, Summary
+from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.progress import ChangeProgress
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit, each
 
@@ -33,6 +34,24 @@ class Writer(Protocol):
             StepError: the change failed. It may have been made unless the error is permanent.
         """
         ...
+
+
+class PlannedWriter(Writer, Protocol):
+    """The objects of one kind in the values."""
+
+    @property
+    def block(self) -> Block:
+        """The values of these objects."""
+        ...
+
+
+def record_unchanged(plan: Plan, writer: PlannedWriter) -> None:
+    """Report what a plan leaves alone, and enter into the ledger what already is as the plan wants it."""
+    report_left_alone(plan, writer.entries, writer.block)
+    for entry in plan.kept:
+        writer.entries.confirm(entry, writer.content(entry))
+    for entry in plan.gone:
+        writer.entries.drop(entry)
 
 
 def make_changes(

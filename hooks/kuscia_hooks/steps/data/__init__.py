@@ -10,7 +10,7 @@ from kuscia_hooks.core.errors import PermanentError, StepError, merged, reworded
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
-from kuscia_hooks.kuscia.changes import make_changes
+from kuscia_hooks.kuscia.changes import make_changes, record_unchanged
 from kuscia_hooks.kuscia.domain_data import grant_id, wanted_grant, wanted_source, wanted_table
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.data.writers import GrantWriter, SourceWriter, TableWriter
@@ -84,7 +84,8 @@ class _Step:
         if self._context.dry_run:
             logger.info("%s", _joined(placed.uploads, plans.values(), self._context.summary.unchanged))
             return self._errors
-        self._record(plans)
+        for writer, plan in plans.items():
+            record_unchanged(plan, writer)
         self._make(plans)
         self._ledger.save()
         return self._errors
@@ -109,14 +110,6 @@ class _Step:
             if grant.table in tables and name not in taken
         }
         return self._grants.plan(wanted, listed.keys() - wanted.keys())
-
-    def _record(self, plans: dict[Writer, Plan]) -> None:
-        for writer, plan in plans.items():
-            report_left_alone(plan, writer.entries, writer.block)
-            for entry in plan.kept:
-                writer.entries.confirm(entry, writer.content(entry))
-            for entry in plan.gone:
-                writer.entries.drop(entry)
 
     def _make(self, plans: dict[Writer, Plan]) -> None:
         """Make the changes: a grant refers to a table, and a table to a data source."""

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from kuscia_hooks.cluster.ledger import Ledger
-from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, StepError, invalid, merged, reworded
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action, Plan
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
-from kuscia_hooks.kuscia.changes import make_changes
+from kuscia_hooks.kuscia.changes import make_changes, record_unchanged
 from kuscia_hooks.kuscia.domains import WantedDomain, wanted_domain
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.register.domain_writer import DomainWriter
@@ -75,11 +74,7 @@ def _make(
     """
     writers: tuple[DomainWriter | TokenWriter, ...] = (domains, tokens)
     for plan, writer in zip(plans, writers, strict=True):
-        report_left_alone(plan, writer.entries, writer.block)
-        for entry in plan.kept:
-            writer.entries.confirm(entry, writer.content(entry))
-        for entry in plan.gone:
-            writer.entries.drop(entry)
+        record_unchanged(plan, writer)
     failures: Failures = {}
 
     def change(actions: Sequence[Action], writer: DomainWriter | TokenWriter) -> None:

@@ -6,7 +6,6 @@ It runs after every upgrade, and therefore also creates Secrets with deploy toke
 from collections.abc import Collection, Iterable, Sequence
 
 from kuscia_hooks.cluster.ledger import Ledger
-from kuscia_hooks.cluster.ownership import report_left_alone
 from kuscia_hooks.core import log
 from kuscia_hooks.core.config.routes import Routes
 from kuscia_hooks.core.errors import DeadlineExceeded, RetryableError, StepError, merged, reworded
@@ -16,7 +15,7 @@ from kuscia_hooks.core.text import first_of, quoted
 from kuscia_hooks.core.waiting import until
 from kuscia_hooks.kuscia.api import KusciaAPI, open_api
 from kuscia_hooks.kuscia.batches import query_in_batches
-from kuscia_hooks.kuscia.changes import Failure, make_changes
+from kuscia_hooks.kuscia.changes import Failure, make_changes, record_unchanged
 from kuscia_hooks.kuscia.routes import RouteKey
 from kuscia_hooks.steps import Context, Outcome
 from kuscia_hooks.steps.routes.app_image_writer import AppImageWriter
@@ -44,11 +43,7 @@ def attempt(settings: Routes, context: Context) -> Outcome:
             if context.dry_run:
                 logger.info("%s", plan)
                 continue
-            report_left_alone(plan, writer.entries, writer.block)
-            for entry in plan.kept:
-                writer.entries.confirm(entry, writer.content(entry))
-            for entry in plan.gone:
-                writer.entries.drop(entry)
+            record_unchanged(plan, writer)
         tokens = TokenRestorer(settings, api, ledger.kind("tokens"), context)
         if context.dry_run:
             missing, unread = tokens.plan()
