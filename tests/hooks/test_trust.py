@@ -1,6 +1,7 @@
 """The CAs that the steps trust for servers outside the release."""
 
 import ssl
+import tempfile
 from pathlib import Path
 
 import certifi
@@ -44,6 +45,13 @@ def test_reads_the_bundle_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     path.write_bytes(new)
     assert trust.bundle().encode() == new
     assert trust.file() != before
+
+
+def test_leaves_no_file_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given(monkeypatch, tmp_path / "ca.crt", Authority().pem)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert trust.file() == trust.file()
+    assert [path.name for path in tmp_path.iterdir()] == ["ca.crt"]
 
 
 def test_accepts_comments_and_windows_line_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

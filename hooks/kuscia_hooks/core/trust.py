@@ -4,11 +4,10 @@ These are the public CAs and, in addition, those of the file that CA_BUNDLE name
 server have separate CAs (see `kuscia.domain_key` and `cluster.login`), and a gateway that of its values.
 """
 
-import hashlib
 import os
 import ssl
-import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import certifi
@@ -65,14 +64,16 @@ def context() -> ssl.SSLContext:
 
 def file() -> str:
     """Return the path of a PEM file with all trusted certificates, for libraries that need one. Raises as `bundle`."""
-    text = _all()
-    path = Path(tempfile.gettempdir(), f"ca-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pem")
-    if not path.exists():
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    return str(path)
+    return _in_memory(_all())
+
+
+@cache
+def _in_memory(text: str) -> str:
+    """Return the path of a file with a text, which exists as long as the process."""
+    handle = os.memfd_create("ca", os.MFD_CLOEXEC)
+    with os.fdopen(handle, "w", closefd=False) as stream:
+        stream.write(text)
+    return f"/proc/self/fd/{handle}"
 
 
 def _all() -> str:
