@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from kuscia_hooks.core import activity, termination
 from kuscia_hooks.core.activity import REPORT_SECONDS
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
 from kuscia_hooks.core.log import hide
-from kuscia_hooks.core.waiting import MANUAL_SECONDS, Clock, Deadline, current, run, until
+from kuscia_hooks.core.waiting import MANUAL_SECONDS, Clock, Deadline, Waiting, current, run, until
 from kuscia_hooks.steps import Outcome
 from tests.hooks.fakes.clock import FakeTime
 
@@ -58,6 +59,20 @@ def test_until_reports_every_ten_seconds(fake_time: FakeTime, capsys: pytest.Cap
     assert len(reports) == 4
     assert reports[0] == "waiting for the master (0 s): [secret-not-found] refused"
     assert lines[1] == "    see: kubectl get pods"
+
+
+def test_says_that_the_deadline_passed_during_a_request(
+    fake_time: FakeTime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as the lookup of a name, which cannot be interrupted."""
+    with Waiting("x", fake_time.deadline(60)) as waiting:
+        for seconds in (30, 64):
+            fake_time.time += seconds
+            waiting.report()
+    before, after = capsys.readouterr().out.splitlines()
+    assert "30 of 60 s" in before
+    assert re.findall(r"[0-9]+", after) == ["94", "60"]
+    assert "94 of" not in after
 
 
 def test_until_reports_a_new_reason_immediately(fake_time: FakeTime, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,9 +119,17 @@ class Waiting(Activity):
         self.beat(changed)
 
     def _line(self) -> str:
-        limit = f" of {self._deadline.seconds:.0f}" if self._deadline.seconds else ""
-        waiting = f"waiting for {self._what} ({self._deadline.elapsed():.0f}{limit} s)"
+        waiting = f"waiting for {self._what} ({self._time()})"
         return f"{waiting}: [{self.reason.id}] {self.reason.message}" if self.reason else waiting
+
+    def _time(self) -> str:
+        elapsed, limit = self._deadline.elapsed(), self._deadline.seconds
+        if not limit:
+            return f"{elapsed:.0f} s"
+        if elapsed <= limit:
+            return f"{elapsed:.0f} of {limit:.0f} s"
+        # A request that cannot be interrupted, such as the lookup of a name, lasts longer.
+        return f"{elapsed:.0f} s, the deadline of {limit:.0f} s has passed"
 
     def _log(self, line: str) -> None:
         logger.info("%s", line, extra=log.fields(self.reason) if self.reason else None)
