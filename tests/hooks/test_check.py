@@ -312,6 +312,17 @@ def test_reads_a_table_on_a_mounted_volume(kube: Kube, kuscia: Kuscia, endpoint:
     assert any("localfs" in line for line in lines(capsys))
 
 
+@pytest.mark.parametrize("config", [check_master, check_lite])
+def test_commands_name_the_namespace_of_the_release(
+    kube: Kube, kuscia: Kuscia, endpoint: str, minio, capsys, config
+) -> None:
+    kuscia.route_status.update(status="Failed")
+    kuscia.domains["alice"].update(node_statuses=[])
+    attempt(config(endpoint), kube)
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    see: kubectl ")]
+    assert [line for line in shown if line.endswith(" -n ns")]
+
+
 @pytest.mark.parametrize(
     ("break_it", "failing", "fact"),
     [

@@ -146,7 +146,7 @@ def _wait_for_values(config: Prepare, base: Mapping[str, Any], kube: Kube, deadl
     if config.master is not None:
         _wait_for_master(config, config.master.endpoint, values, kube, deadline)
     if config.dns_service:
-        values.dns = [until("the address of the DNS Service", lambda: _address(str(config.dns_service)), deadline)]
+        values.dns = [until("the address of the DNS Service", lambda: _dns_address(config), deadline)]
     return values
 
 
@@ -292,7 +292,11 @@ def _known(config: Prepare, master: str) -> None:
     if state in gateway.KNOWN:
         return
     domain = config.domain_id
-    see = "kubectl logs -l app.kubernetes.io/component=register -n <namespace of the master>"
+    token, namespace = config.deploy_token, "<namespace of the master>"
+    if token is not None and token.namespace != config.namespace:
+        # The Secret is one of a master in the same cluster.
+        namespace = quoted(token.namespace)
+    see = f"kubectl logs -l app.kubernetes.io/component=register -n {namespace}"
     if state == gateway.UNKNOWN:
         fix = registration.admission_fix(domain)
         raise RetryableError("unknown-domain", f"the master at {master} has no domain {domain}", fix=fix, see=see)
@@ -382,13 +386,14 @@ def _register(config: Prepare, master: str, token: str, pem: bytes, mismatch: Re
         raise RetryableError(mismatch.id, message, fix=mismatch.fix, see=mismatch.see or error.see) from error
 
 
-def _address(host: str) -> str:
+def _dns_address(config: Prepare) -> str:
+    host = str(config.dns_service)
     try:
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
         raise RetryableError(
             "dns-service-not-found",
             f"cannot resolve {host}, the Service with the DNS server for engines: {error}",
-            see=f"kubectl get service {quoted(host.split('.')[0])}",
+            see=f"kubectl get service {quoted(host.split('.')[0])} -n {quoted(config.namespace)}",
         ) from error
     return str(found[0][4][0])

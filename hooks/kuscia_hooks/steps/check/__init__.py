@@ -15,7 +15,7 @@ from kuscia_hooks.core.config.datastore import Database
 from kuscia_hooks.core.config.engines import CheckedEngines
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
-from kuscia_hooks.core.text import first_of
+from kuscia_hooks.core.text import first_of, quoted
 from kuscia_hooks.core.waiting import Deadline, until
 from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
@@ -207,7 +207,7 @@ def _of_master(config: Check, api: KusciaAPI, nodes: Nodes) -> list[Probe]:
         probes.append(Probe("nodes", partial(_nodes, api, list(config.domains), nodes)))
     routes = config.pairs()
     if routes:
-        probes.append(Probe("routes", partial(_routes, api, routes, nodes), PATIENCE + _ROUTES_LAST))
+        probes.append(Probe("routes", partial(_routes, api, config.namespace, routes, nodes), PATIENCE + _ROUTES_LAST))
     return probes
 
 
@@ -275,7 +275,7 @@ def _nodes(api: KusciaAPI, domains: list[str], nodes: Nodes) -> str:
     return f"Ready: {', '.join(domains)}"
 
 
-def _routes(api: KusciaAPI, listed: list[tuple[str, str]], nodes: Nodes) -> str:
+def _routes(api: KusciaAPI, namespace: str, listed: list[tuple[str, str]], nodes: Nodes) -> str:
     absent = nodes.left_out
     routes = [pair for pair in listed if not absent & set(pair)]
     left_out = f"; {len(listed) - len(routes)} to or from absent domains left out" if len(routes) < len(listed) else ""
@@ -297,9 +297,10 @@ def _routes(api: KusciaAPI, listed: list[tuple[str, str]], nodes: Nodes) -> str:
     if failed:
         raise failed[0][1]
     if pending:
-        see = "kubectl kuscia doctor -n <namespace of the master>"
         raise RetryableError(
-            "route-not-ready", f"{len(pending)} of {len(routes)} not READY: {first_of(sorted(pending))}", see=see
+            "route-not-ready",
+            f"{len(pending)} of {len(routes)} not READY: {first_of(sorted(pending))}",
+            see=f"kubectl kuscia doctor -n {quoted(namespace)}",
         )
     names = first_of([f"{source}-{destination}" for source, destination in routes])
     return f"{len(routes)} READY{': ' if names else ''}{names}{left_out}"
@@ -359,7 +360,7 @@ def _registered(api: KusciaAPI, domain: str, output: str) -> str:
 
 def _of_lite(config: Check, kube: Kube, api: KusciaAPI) -> list[Probe]:
     stores, source = Stores(), config.source
-    probes = [Probe("registration at the master", partial(_own_node, api, config.domain_id))]
+    probes = [Probe("registration at the master", partial(_own_node, config, api))]
     if source is not None:
         probes.append(Probe(f"data source {source.id}", partial(_source, config, kube, api, source)))
     probes += [Probe(f"table {table}", partial(readable, api, config, stores, table)) for table in config.tables]
@@ -386,13 +387,15 @@ def _engines(config: Check, settings: CheckedEngines, kube: Kube) -> list[Probe]
     return probes
 
 
-def _own_node(api: KusciaAPI, domain_id: str) -> str:
+def _own_node(config: Check, api: KusciaAPI) -> str:
     # A lite forwards this request, so the response shows that it can reach its master (Kuscia facts 7.2).
-    domain = api.call("domain/query", {"domain_id": domain_id})
+    domain = api.call("domain/query", {"domain_id": config.domain_id})
     nodes = [node["name"] for node in domain.get("node_statuses") or [] if node["status"] == "Ready"]
     if not nodes:
         raise RetryableError(
-            "node-not-ready", f"the master has no Ready node of domain {domain_id}", see="kubectl get pods"
+            "node-not-ready",
+            f"the master has no Ready node of domain {config.domain_id}",
+            see=f"kubectl get pods -n {quoted(config.namespace)}",
         )
     return f"node {', '.join(nodes)} is Ready"
 
