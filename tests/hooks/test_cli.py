@@ -100,7 +100,7 @@ def repair(core: FakeCore, endpoint: str, key_pem: bytes, tmp_path: Path) -> lis
         "register": {"domains": {name: {"tokenSecret": f"tok-{name}"} for name in ("alice", "bob")}},
         "routes": {"domains": {name: {"endpoint": f"https://{name}"} for name in ("alice", "bob")}, "routes": "all"},
     }
-    arguments = ["reconcile", "--timeout", "5"]
+    arguments = ["reconcile", "--timeout", "300"]
     for step, fields in files.items():
         path = write(tmp_path / f"{step}.yaml", node("kuscia-system", endpoint, ledger="l", **fields))
         arguments += [f"--{step}", path]
@@ -137,7 +137,7 @@ def test_reconcile_runs_each_step_even_if_the_other_fails(
 
 def test_reconcile_exits_1_at_the_deadline(command: CliRunner, core: FakeCore, repair: list[str]) -> None:
     core.objects.pop(("secrets", "ns", "key"))
-    repair[repair.index("5")] = "0.1"
+    repair[repair.index("300")] = "0.1"
     result = command.invoke(cli.main, repair)
     assert result.exit_code == 1
     assert result.output.count("ERROR [secret-not-found]") == 2
