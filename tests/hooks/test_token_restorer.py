@@ -63,6 +63,43 @@ def test_retries_while_the_master_has_no_token(core: FakeCore, kube: Kube, kusci
     assert ("secrets", "ns", "tok-bob") in core.objects
 
 
+def created_by_another(core: FakeCore, kuscia: Kuscia, **fields: Any) -> None:
+    """Let another client create the Secret of alice, with the right token, just before the step does."""
+
+    def create(verb: str, kind: str, name: str) -> None:
+        if (verb, kind, name) == ("create", "secrets", "tok-alice"):
+            core.put(kind, "ns", name, data=secret_data(token=current_token(kuscia, "alice")))
+            core.objects[kind, "ns", name]["metadata"].update(fields)
+
+    core.fail = create
+
+
+def test_counts_a_secret_that_register_created_at_the_same_time_as_unchanged(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str
+) -> None:
+    created_by_another(core, kuscia, labels={"a": "b"})
+    summary = restore(endpoint, kube, routes=[])
+    # Created are the Secret of bob and an AppImage.
+    assert (summary.created, summary.unchanged) == (2, 1)
+    assert "alice" in core.data("configmaps", "ns", "ledger")["tokens"]
+
+
+@pytest.mark.parametrize("labels", [{}, {"a": "other"}])
+def test_does_not_own_the_secret_of_another_client(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, labels: dict[str, str]
+) -> None:
+    """It has the right token, but `prune` must not delete it."""
+    created_by_another(core, kuscia, labels=labels)
+    with fails("already-exists"):
+        restore(endpoint, kube, routes=[])
+    core.fail = lambda *_: None
+    restore(endpoint, kube, routes=[])
+    assert "alice" not in core.data("configmaps", "ns", "ledger")["tokens"]
+    config = register_config(endpoint).model_copy(update={"domains": {}, "prune": True})
+    run_step(register.attempt, config, kube)
+    assert ("secrets", "ns", "tok-alice") in core.objects
+
+
 def test_dry_run_names_missing_deploy_token_secrets(
     core: FakeCore, kube: Kube, endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,10 @@ class Block:
     prune: str
 
 
+class MadeByAnother(Exception):
+    """The object is as wanted: another step or copy of this release made the change first."""
+
+
 def changed_concurrently(kind: str, name: str) -> RetryableError:
     """Return the error for an object that did not exist when it was read, and exists now with different content."""
     return RetryableError("already-exists", f"{kind} {name} was created by another client with different content")

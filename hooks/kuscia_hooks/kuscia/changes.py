@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from kuscia_hooks.cluster.ledger import Entries, Ledger
-from kuscia_hooks.cluster.ownership import Block, report_left_alone
+from kuscia_hooks.cluster.ownership import Block, MadeByAnother, report_left_alone
 from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.plan import Action, Plan, Summary
 from kuscia_hooks.core.progress import ChangeProgress
@@ -31,6 +31,7 @@ class Writer(Protocol):
         """Make one change. Called concurrently.
 
         Raises:
+            MadeByAnother: it is not a change of this step; the object belongs to the release and is as wanted.
             StepError: the change failed. It may have been made unless the error is permanent.
         """
         ...
@@ -59,15 +60,21 @@ def make_changes(
 ) -> list[Failure]:
     """Make changes of one kind, deletions first, and return the failed ones. A failed change does not block others."""
     failed: list[Failure] = []
+    elsewhere: list[Action] = []
     with ChangeProgress(len(actions)) as progress:
 
         def work(action: Action) -> None:
-            writer.apply(action)
+            try:
+                writer.apply(action)
+                done = str(action)
+            except MadeByAnother:
+                elsewhere.append(action)
+                done = f"{action.kind} {action.name} was created in the meantime"
             if action.verb == "delete":
                 writer.entries.drop(action.entry)
             else:
                 writer.entries.confirm(action.entry, writer.content(action.entry))
-            progress.done(str(action))
+            progress.done(done)
 
         for part in _parts(actions):
             writer.entries.mark(action.entry for action in part)
@@ -78,8 +85,9 @@ def make_changes(
                 if not error.retryable or error.id in _NOTHING_CHANGED:
                     writer.entries.revert(action.entry)
             ledger.save()
-    unchanged = {id(action) for action, _ in failed}
-    summary.count(action for action in actions if id(action) not in unchanged)
+    others = {id(action) for action in (*elsewhere, *(action for action, _ in failed))}
+    summary.count(action for action in actions if id(action) not in others)
+    summary.unchanged += len(elsewhere)
     summary.failed += len(failed)
     return failed
 

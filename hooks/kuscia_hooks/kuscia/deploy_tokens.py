@@ -6,7 +6,7 @@ from functools import cached_property
 
 from kuscia_hooks.cluster.client import Conflict, Kube, StoredSecret
 from kuscia_hooks.cluster.ledger import digest
-from kuscia_hooks.cluster.ownership import changed_concurrently
+from kuscia_hooks.cluster.ownership import MadeByAnother, changed_concurrently
 from kuscia_hooks.core.config.common import Owner
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.plan import Action, Plan, plan_owned
@@ -84,13 +84,24 @@ class TokenSecrets:
     owner: Owner | None
 
     def create(self, name: str, token: str) -> None:
-        """Create a Secret. If another client was faster, its Secret must have the same token."""
+        """Create a Secret.
+
+        Raises:
+            MadeByAnother: another step of this release, or another copy of the step, created it with the same token.
+            RetryableError: `already-exists`: it exists, and has a different token or is not of this release.
+        """
         try:
             self.kube.create_secret(self.namespace, name, {TOKEN_KEY: token.encode()}, self.labels, self._reference)
         except Conflict as error:
             found = self.kube.stored_secret(self.namespace, name)
-            if found is None or stored_token(found) != token:
+            if found is None or stored_token(found) != token or not self.proves(found):
                 raise changed_concurrently("Secret", name) from error
+            raise MadeByAnother from error
+
+    def proves(self, secret: StoredSecret) -> bool:
+        """Return whether labels or owner of a Secret say that this release created it."""
+        labelled = bool(self.labels) and self.labels.items() <= secret.labels.items()
+        return labelled or (self.owner is not None and ("Service", self.owner.service) in secret.owners)
 
     def set(self, name: str, token: str, version: str) -> None:
         """Replace the token in a Secret.

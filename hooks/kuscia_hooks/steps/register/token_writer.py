@@ -148,10 +148,8 @@ class TokenWriter:
         secret = self._secrets.get(key)
         if secret is None:
             return key.entry in self.entries
-        labels, owner = self._config.labels, self._config.owner
-        labelled = bool(labels) and labels.items() <= secret.labels.items()
-        owned = owner is not None and ("Service", owner.service) in secret.owners
-        return labelled or owned or (key.entry in self.entries and not self.entries.marked(key.entry))
+        recorded = key.entry in self.entries and not self.entries.marked(key.entry)
+        return recorded or self._writes.proves(secret)
 
     def phases(self, plan: Plan) -> tuple[list[Action], list[Action], list[Action]]:
         """Return the deletions of outdated Secrets, the creates and updates, and the deletions of unwanted Secrets."""
@@ -186,17 +184,13 @@ class TokenWriter:
                 raise deploy_tokens.pending(pending, self._config.namespace)
 
         if pending:
+            deadline = self._context.deadline.within(TOKEN_SECONDS)
             try:
-                until(
-                    f"the deploy tokens of {first_of(sorted(pending), 5)}",
-                    ask,
-                    self._context.deadline.within(TOKEN_SECONDS),
-                )
+                until(f"the deploy tokens of {first_of(sorted(pending), 5)}", ask, deadline)
             except DeadlineExceeded:
-                seconds = self._context.deadline.elapsed()
                 for name in pending:
                     error = deploy_tokens.pending([name], self._config.namespace)
-                    failures[name] = DeadlineExceeded(f"the deploy token of {name}", seconds, error)
+                    failures[name] = DeadlineExceeded(f"the deploy token of {name}", deadline.elapsed(), error)
         ready = (action for action in actions if tokens[domain_of(action)] and domain_of(action) not in failures)
         return [_with_payload(action, tokens[domain_of(action)]) for action in ready], failures
 
@@ -210,11 +204,11 @@ class TokenWriter:
             kube.delete_secret(namespace, action.name, secret.version if secret else "")
             return
         token, expected = action.payload, self._expected[key]
+        self._contents[action.entry] = recorded_content(token, expected.spent)
         if action.verb == "create":
             self._writes.create(action.name, token)
         else:
             self._writes.set(action.name, token, secret.version if secret else "")
-        self._contents[action.entry] = recorded_content(token, expected.spent)
 
 
 def domain_of(action: Action) -> str:
