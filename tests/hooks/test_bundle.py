@@ -31,44 +31,6 @@ def unpacked(data: bytes) -> dict[str, str]:
         return {name.removeprefix("kuscia-bundle/"): file.read().decode() for name, file in found.items() if file}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"password={WORD}",
-        f'"password": "{WORD}"',
-        f'{{\\"access_key_secret\\":\\"{WORD}\\"}}',
-        f"accessKeyID: {WORD}",
-        f"deployToken: {WORD}",
-        f"Kuscia-Token: {WORD}",
-        f"MYSQL_PASSWORD = '{WORD}'",
-        f"root:{WORD}@tcp(db:3306)/kine",
-        f"postgres://kuscia:{WORD}@db:5432/kine",
-        f"Authorization: Basic {WORD}",
-        f"authorization: Bearer {WORD}",
-        f"curl -H 'Authorization: Bearer {WORD}'",
-        f"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n{WORD}\n-----END RSA PRIVATE KEY-----",
-        f"-----BEGIN PRIVATE KEY-----\n{WORD}",
-    ],
-)
-def test_masks_what_looks_like_a_secret(text: str) -> None:
-    cleaned = bundle.without_secrets(f"before\n{text}\nafter")
-    assert WORD not in cleaned
-    assert cleaned.startswith("before\n")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "deploy token found but used, please use an unused deploy token",
-        "waiting for the key (10 s): [secret-not-found] Secret ns/x not found",
-        "keySecret:\n  name: own-domain-key",
-        "kubectl create secret generic x -n ns",
-    ],
-)
-def test_keeps_other_text(text: str) -> None:
-    assert bundle.without_secrets(text) == text
-
-
 def test_contains_no_secret_in_any_file() -> None:
     """Whatever the steps read is masked by its value, whatever else there is by its name."""
     hide("hidden-value")
@@ -161,9 +123,3 @@ def test_json_lists_what_could_not_be_checked() -> None:
     found = doctor.as_object(lite_release(), [Finding("a", "b", "c", "d")], seen)
     assert found["notChecked"] == ["events of ns: denied"]
     assert found["findings"] == [{"id": "a", "cause": "b", "fix": "c", "seen": "d"}]
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("text", ["a", "token", "-eyJ", "eyJ.", "bearer ", "x:y@", "\\", "password=", "//a:"])
-def test_masks_long_lines_in_time(text: str) -> None:
-    assert bundle.without_secrets(text * (200_000 // len(text)))

@@ -1,11 +1,13 @@
 """The warning events of pods and Jobs that hang, as Kubernetes words them, and what `doctor` makes of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.finding import Finding
+from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import ContainerState, JobState, PodState, Snapshot, WarningEvent
 from tests.hooks.builders import lite_release, master_release
 from tests.hooks.warning_events import OF_JOBS, OF_PODS
@@ -118,3 +120,65 @@ def test_memory_is_increased_where_it_is_set(pod: PodState, role: str, fix: str)
     found = only(diagnose(MASTER, replace(RUNNING, **where)))
     assert found.id == "out-of-memory"
     assert fix in found.fix
+
+
+def not_ready(seconds: float | None = None, **more: Any) -> Snapshot:
+    """Return a snapshot of Kuscia that runs and is not ready."""
+    container = ContainerState("master", running=True, log="Kuscia started success\n", seconds=seconds, **more)
+    return Snapshot(node=PodState("ns", "the-pod", "master", "Running", containers=(container,)))
+
+
+READINESS = event("Unhealthy", "Readiness probe failed: connection refused")
+LIVENESS = event("Unhealthy", "Liveness probe failed: context deadline exceeded", time="2")
+
+
+def test_reports_kuscia_that_does_not_become_ready() -> None:
+    assert diagnose(MASTER, replace(not_ready(200), warnings=(READINESS,))) == []
+    found = only(diagnose(MASTER, replace(not_ready(400), warnings=(READINESS,))))
+    assert found.id == "not-ready"
+    assert "connection refused" in found.cause
+    assert only(diagnose(MASTER, not_ready(400))).id == "not-ready"
+
+
+def test_reports_probe_that_restarts_kuscia() -> None:
+    found = only(diagnose(MASTER, replace(not_ready(5, end_code=137), warnings=(READINESS, LIVENESS))))
+    assert found.id == "probe-failed"
+    assert "context deadline exceeded" in found.cause
+    assert "master.probes" in found.fix
+    other = replace(LIVENESS, about="the-pod-2")
+    assert only(diagnose(MASTER, replace(not_ready(5, end_code=137), warnings=(other,)))).id == "unknown-exit"
+
+
+def test_log_explains_more_than_the_probe() -> None:
+    log = "ping datastore endpoint error: dial tcp: connection refused\n"
+    found = diagnose(MASTER, replace(not_ready(400, previous=log, end_code=0), warnings=(LIVENESS,)))
+    assert only(found).id == "database-unreachable"
+
+
+def test_host_that_does_not_report_comes_before_its_consequences() -> None:
+    node = replace(RUNNING.node, lost=True) if RUNNING.node else None
+    found = diagnose(MASTER, replace(RUNNING, node=node, api=(Report("kusciaapi-unreachable", "no answer"),)))
+    assert [one.id for one in found] == ["host-not-ready", "kusciaapi-unreachable"]
+
+
+def test_ignores_replica_set_of_a_longer_name() -> None:
+    quota = WarningEvent("ns", "ReplicaSet", "kuscia-master-2-5d8f7c", "FailedCreate", "exceeded quota: x", "2")
+    assert only(diagnose(MASTER, Snapshot(warnings=(quota,)))).id == "no-pod"
+    own = replace(quota, about="kuscia-master-5d8f7c")
+    assert only(diagnose(MASTER, Snapshot(warnings=(quota, own)))).id == "quota-exceeded"
+
+
+def test_explains_job_that_failed_without_a_pod() -> None:
+    """A Job deletes its pods at its deadline, and the event of a quota explains more."""
+    job = replace(JOB, failed="DeadlineExceeded: Job was active longer than specified deadline")
+    found = only(diagnose(MASTER, replace(RUNNING, jobs=(job,))))
+    assert found.id == "job-failed"
+    assert "DeadlineExceeded" in found.cause
+    quota = event("FailedCreate", "exceeded quota: compute", JOB.name, kind="Job")
+    assert only(diagnose(MASTER, replace(RUNNING, jobs=(job,), warnings=(quota,)))).id == "quota-exceeded"
+
+
+def test_explains_suspended_job() -> None:
+    found = only(diagnose(MASTER, replace(RUNNING, jobs=(replace(JOB, suspended=True),))))
+    assert found.id == "job-suspended"
+    assert JOB.name in found.fix

@@ -247,3 +247,73 @@ def test_reads_warnings_and_errors_of_database(
 
     monkeypatch.setattr(datastore, "check_database", refused)
     assert reading.collect(config, kube, lambda: master).database == (Report("kusciaapi-rejected", "it fails"),)
+
+
+def test_draws_no_conclusion_from_pods_that_cannot_be_read(healthy: FakeCore, kube: Kube, master: KusciaAPI) -> None:
+    """Neither that the Kuscia pod does not exist, nor that engine pods have no lite, nor that Jobs have no pod."""
+    engine = pod("t-0", "x")
+    engine["metadata"] |= {"namespace": "engines", "labels": {DOMAIN_LABEL: "carl"}, "annotations": {}}
+    healthy.pods["engines"] = [engine]
+    healthy.jobs["ns"] = [job("register-1", "register")]
+    message = {"reason": "FailedCreate", "message": "exceeded quota: x"}
+    healthy.events["ns"] = [{"involvedObject": {"kind": "Job", "name": "register-1"}, **message}]
+    released = healthy.fail
+
+    def forbidden(verb: str, kind: str, name: str) -> None:
+        if kind == "pods" and "ns" not in healthy.pods:
+            raise api_exception(403, "pods is forbidden")
+        if released:
+            released(verb, kind, name)
+
+    del healthy.pods["ns"]
+    healthy.fail = forbidden
+    for config in (SQLITE, LITE):
+        seen = reading.collect(config, kube, lambda: master)
+        assert not seen.pods_read
+        found = {one.id for one in diagnose(config, seen)}
+        assert found & {"no-pod", "engine-pods-without-lite", "quota-exceeded"} == set()
+
+
+def test_reads_a_log_without_colors(healthy: FakeCore, kube: Kube) -> None:
+    healthy.logs["ns", "m-1", "master", False] = b"password\x1b[0m=\x1b[31mx\n"
+    node = reading.collect(SQLITE, kube, closed).node
+    assert node is not None
+    assert [one.log for one in node.containers if one.name == "master"] == ["password=x\n"]
+
+
+def test_reads_failed_and_suspended_jobs_without_pod(healthy: FakeCore, kube: Kube) -> None:
+    """An earlier Job of a step whose newest one succeeded says nothing."""
+    failed = [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]
+    healthy.jobs["ns"] = [
+        job("register-1", "register", conditions=failed),
+        job("routes-1", "routes", conditions=failed),
+        job("routes-2", "routes", conditions=[{"type": "Complete", "status": "True"}]),
+        job("data-1", "data") | {"spec": {"suspend": True}},
+    ]
+    healthy.jobs["ns"][2]["metadata"]["creationTimestamp"] = "2026-11-24T00:00:09Z"
+    found = reading.collect(SQLITE, kube, closed).jobs
+    assert [(one.name, one.suspended, one.failed) for one in found] == [
+        ("register-1", False, "DeadlineExceeded: too long"),
+        ("data-1", True, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "ready", "lost"), [("", True, True), ("ReadinessGatesNotReady", True, False), ("", False, False)]
+)
+def test_reads_whether_the_host_reports(healthy: FakeCore, kube: Kube, reason: str, ready: bool, lost: bool) -> None:
+    status = healthy.pods["ns"][0]["status"]
+    status["conditions"] = [{"type": "Ready", "status": "False", **({"reason": reason} if reason else {})}]
+    status["containerStatuses"][0]["ready"] = ready
+    node = reading.collect(SQLITE, kube, closed).node
+    assert node is not None
+    assert node.lost is lost
+
+
+def test_reads_how_long_a_container_runs(healthy: FakeCore, kube: Kube) -> None:
+    healthy.pods["ns"][0]["status"]["containerStatuses"][0]["state"] = {
+        "running": {"startedAt": "2026-11-24T00:00:00Z"}
+    }
+    node = reading.collect(SQLITE, kube, closed).node
+    assert node is not None
+    assert max(one.seconds or 0 for one in node.containers) > 60

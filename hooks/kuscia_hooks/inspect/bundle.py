@@ -13,42 +13,16 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.core.config.release import Release
-from kuscia_hooks.core.log import MASK, redact
+from kuscia_hooks.core.log import redact
 from kuscia_hooks.core.text import printable_lines
+from kuscia_hooks.inspect.masking import without_secrets
 from kuscia_hooks.inspect.snapshot import PodState, Snapshot
 
 BEGIN = "-----BEGIN KUSCIA BUNDLE-----"
 END = "-----END KUSCIA BUNDLE-----"
 """The lines around a bundle in the output, which bin/kubectl-kuscia cuts out."""
-_NAMES = r"password|passwd|pwd|secret|token|credential|access_?-?key|private_?-?key"
-_MARKS = r"[\\\"']*[ \t]*[:=][ \t]*[\\\"']*"
-# Secrets that the commands did not read, and so cannot mask by their value.
-_SECRETS = (
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    re.compile(r"(?<=://)[^\s/@]+(?=@)"),
-    re.compile(r"(?<=:)[^\s:@]+(?=@tcp\()"),
-    re.compile(rf"(?i)authorization{_MARKS}(?P<value>[^\n\"']+)"),
-    re.compile(rf"(?i)(?:{_NAMES})\w{{0,64}}{_MARKS}(?P<value>[^\s\"',;&{{}}\[\]\\]+)"),
-    re.compile(r"(?i)\bbearer\s+(?P<value>[\w.~+/=-]+)"),
-    re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+"),
-)
 # Names in the configuration of the release refer to Secrets; they are not secrets.
 _PUBLIC = ("release.yaml",)
-
-
-def without_secrets(text: str) -> str:
-    """Return a text with every known secret, and everything that looks like one, masked."""
-    for pattern in _SECRETS:
-        text = pattern.sub(_masked, text)
-    return redact(text)
-
-
-def _masked(match: re.Match[str]) -> str:
-    if "value" not in match.re.groupindex:
-        return MASK
-    begin, end = match.span("value")
-    whole = match.start()
-    return match.group()[: begin - whole] + MASK + match.group()[end - whole :]
 
 
 def files(

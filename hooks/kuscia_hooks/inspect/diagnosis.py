@@ -1,5 +1,6 @@
 """Derives the causes of failure from a snapshot of a release, without I/O."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from kuscia_hooks.inspect.known.kuscia import KUSCIA
 from kuscia_hooks.inspect.known.routes import ROUTE_REASONS
 from kuscia_hooks.inspect.known.steps import FIXES
 from kuscia_hooks.inspect.kuscia_state import NO_DOMAIN, RouteState
+from kuscia_hooks.inspect.masking import without_secrets
 from kuscia_hooks.inspect.names import namespace_of, peer_names, release_names
 from kuscia_hooks.inspect.pods import (
     event_finding,
@@ -25,11 +27,14 @@ from kuscia_hooks.inspect.pods import (
     report_finding,
     step_findings,
 )
-from kuscia_hooks.inspect.snapshot import MASTER, EngineJob, Probe, Snapshot
+from kuscia_hooks.inspect.snapshot import MASTER, ContainerState, EngineJob, PodState, Probe, Snapshot
 from kuscia_hooks.kuscia import jobs, kernel
 
-# How long an engine may wait for its pod before that is a finding, and how long the failure of a job remains one.
+# How long an engine may wait for its pod, and Kuscia may start, before that is a finding, and how long the failure of a
+# job remains one.
 _SLOW_START = 60.0
+# A lite waits up to five minutes for its master.
+_SLOW_KUSCIA = 300.0
 _RECENT = 3600.0
 
 
@@ -62,9 +67,12 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
 
 
 def _shown(finding: Finding) -> Finding:
-    """Return a finding without control characters: its texts come from logs, events and servers."""
+    """Return a finding without control characters and secrets: its texts come from logs, events and servers."""
     return replace(
-        finding, cause=printable_lines(finding.cause), fix=printable(finding.fix), seen=printable(finding.seen)
+        finding,
+        cause=printable_lines(without_secrets(finding.cause)),
+        fix=printable(finding.fix),
+        seen=printable(without_secrets(finding.seen)),
     )
 
 
@@ -79,7 +87,7 @@ def _not_started(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]
 
 
 def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list[Finding]) -> Iterator[Finding]:
-    """Yield the causes in the logs of the Kuscia pod.
+    """Yield the causes in the logs and the probes of the Kuscia pod.
 
     Args:
         held: the findings about its state; they explain why Kuscia does not run.
@@ -87,6 +95,14 @@ def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list
     if snapshot.node is None or held:
         return
     node = snapshot.node
+    if node.lost:
+        yield Finding(
+            "host-not-ready",
+            f"the node that runs pod {node.name} does not report to Kubernetes, so the pod gets no requests",
+            f"kubectl get pod {quoted(node.name)} -n {quoted(node.namespace)} -o wide   # shows its node; then: "
+            "kubectl describe node <node>",
+            f"{node.namespace}/{node.name}",
+        )
     for container in node.containers:
         if container.name == "prepare" and not container.ready:
             yield from step_findings(node, container, names)
@@ -98,8 +114,9 @@ def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list
             or match_log(container.log, KUSCIA, names, where)
             or match_log(container.previous, KUSCIA, names, where)
         )
-        if finding:
-            yield finding
+        probe = _probe_finding(node, container, snapshot, names)
+        if finding or probe:
+            yield from filter(None, [finding or probe])
         elif container.end_code is not None:
             yield Finding(
                 "unknown-exit",
@@ -109,12 +126,38 @@ def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list
             )
 
 
+def _probe_finding(
+    node: PodState, container: ContainerState, snapshot: Snapshot, names: dict[str, str]
+) -> Finding | None:
+    """Return the finding for Kuscia that a probe stops or keeps from being ready; None for none."""
+    failed = [
+        one
+        for one in snapshot.warnings
+        if (one.namespace, one.kind, one.about, one.reason) == (node.namespace, "Pod", node.name, "Unhealthy")
+    ]
+    last = max(failed, key=lambda one: one.time, default=None)
+    stops = last is not None and not last.message.startswith("Readiness")
+    show = f"kubectl logs {quoted(node.name)} -n {quoted(node.namespace)} -c {quoted(container.name)} --tail 50"
+    if last and stops and container.end_code is not None:
+        cause = f"Kubernetes restarts Kuscia, because it does not answer in time: {last.message}"
+        fix = f"{show} --previous   # or allow more time in {names['node']}.probes, then {names['upgrade']}"
+        return Finding("probe-failed", cause, fix, place(node, container))
+    if container.running and (container.seconds or 0) > _SLOW_KUSCIA:
+        cause = f"Kuscia has been running for {container.seconds:.0f} s and is not ready"
+        return Finding("not-ready", cause + (f": {last.message}" if last else ""), show, place(node, container))
+    return None
+
+
 def _no_node(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
     """Yield why the Kuscia pod does not exist: the newest event of its ReplicaSets."""
+    if not snapshot.pods_read:
+        return
+    # A Deployment appends a hash without dashes; other Deployments can have a longer name.
+    set_of = re.compile(rf"{re.escape(config.fullname)}-[a-z0-9]+")
     of_sets = [
         one
         for one in snapshot.warnings
-        if one.kind == "ReplicaSet" and one.about.startswith(f"{config.fullname}-") and one.reason not in CONSEQUENCES
+        if one.kind == "ReplicaSet" and set_of.fullmatch(one.about) and one.reason not in CONSEQUENCES
     ]
     if of_sets:
         yield event_finding(max(of_sets, key=lambda one: one.time), names, "node")
@@ -251,7 +294,7 @@ def _engines(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
                 yield finding
             elif CONNECTION_LOST.search(container.log):
                 yield from _kernel(snapshot, names, place(pod, container))
-    if snapshot.node is None and snapshot.engines:
+    if snapshot.node is None and snapshot.pods_read and snapshot.engines:
         pods = " ".join(quoted(pod.name) for pod in snapshot.engines)
         yield Finding(
             "engine-pods-without-lite",

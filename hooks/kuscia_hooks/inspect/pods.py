@@ -73,10 +73,20 @@ def _from_state(pod: PodState, names: Mapping[str, str], owner: Owner) -> Iterat
 
 
 def job_findings(job: JobState, snapshot: Snapshot, names: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield why a Job has no pod, if an event tells."""
+    """Yield why a Job has no pod, if its state or an event tells."""
+    where = f"Job {job.namespace}/{job.name}"
+    about = f"{quoted(job.name)} -n {quoted(job.namespace)}"
     warning = snapshot.newest_warning(job.namespace, "Job", job.name, CONSEQUENCES)
     if warning:
         yield event_finding(warning, names, "step")
+    elif job.failed:
+        cause = f"the step {job.step} failed, and its pod was deleted: {job.failed}"
+        fix = f"kubectl describe job {about}   # then {names['upgrade']}, which runs the step again"
+        yield Finding("job-failed", cause, fix, where)
+    elif job.suspended:
+        cause = f"the Job of the step {job.step} is suspended, for example by a queue"
+        fix = f'kubectl patch job {about} --type merge -p \'{{"spec": {{"suspend": false}}}}\''
+        yield Finding("job-suspended", cause, fix, where)
 
 
 def event_finding(warning: WarningEvent, names: Mapping[str, str], owner: Owner) -> Finding:

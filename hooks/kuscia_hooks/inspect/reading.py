@@ -12,6 +12,7 @@ from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.inspect import kuscia_state, report
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION
+from kuscia_hooks.inspect.masking import without_colors
 from kuscia_hooks.inspect.parts import Parts
 from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import (
@@ -72,7 +73,8 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     return Snapshot(
         node=state,
         steps=tuple(one.get() for one in steps),
-        jobs=tuple(_without_pod(jobs.get_or([]), found)),
+        pods_read=not pods.problem(),
+        jobs=tuple(_without_pod(jobs.get_or([]), found) if not pods.problem() else ()),
         engines=tuple(one.get() for one in engines),
         warnings=tuple(warning for one in events for warning in one.get_or([])),
         probes=own + masters + tuple(probe for one in probes for probe in one.get_or([])),
@@ -147,13 +149,27 @@ def _unfinished(pod: dict[str, Any]) -> bool:
 
 
 def _without_pod(jobs: list[dict[str, Any]], pods: list[dict[str, Any]]) -> list[JobState]:
-    """Return the Jobs of the steps that have not ended and whose pod does not exist."""
+    """Return the Jobs of the steps that have not succeeded and have no pod; of ended ones, the newest of each step."""
     with_pod = {_job_of(pod) for pod in pods}
+    newest: dict[str, str] = {}
+    for job in _newest(jobs):
+        newest.setdefault(component(job), job["metadata"]["name"])
     return [
-        JobState(job["metadata"]["namespace"], job["metadata"]["name"], component(job))
+        JobState(job["metadata"]["namespace"], job["metadata"]["name"], component(job), *_held(job))
         for job in jobs
-        if component(job) in JOB_STEPS and not ended(job) and job["metadata"]["name"] not in with_pod
+        if component(job) in JOB_STEPS
+        and job["metadata"]["name"] not in with_pod
+        and (not ended(job) or (ended(job) == "Failed" and newest[component(job)] == job["metadata"]["name"]))
     ]
+
+
+def _held(job: dict[str, Any]) -> tuple[bool, str]:
+    """Return whether a Job is suspended, and why it failed."""
+    failed = [
+        one for one in job["status"].get("conditions") or [] if (one["type"], one["status"]) == ("Failed", "True")
+    ]
+    reasons = [f"{one.get('reason', 'Failed')}: {one.get('message', '')}" for one in failed]
+    return bool((job.get("spec") or {}).get("suspend")), "".join(reasons[:1])
 
 
 _ReadLog = Callable[[str, str, str, bool], str]
@@ -161,7 +177,7 @@ _ReadLog = Callable[[str, str, str, bool], str]
 
 
 def _log(kube: Kube, namespace: str, pod: str, container: str, previous: bool) -> str:
-    return kube.pod_log(namespace, pod, container, LINES, previous=previous) or ""
+    return without_colors(kube.pod_log(namespace, pod, container, LINES, previous=previous) or "")
 
 
 def _pod(pod: dict[str, Any], read: _ReadLog) -> PodState:
@@ -181,7 +197,21 @@ def _pod(pod: dict[str, Any], read: _ReadLog) -> PodState:
         unscheduled[0] if unscheduled else "",
         tuple(_container(metadata["namespace"], metadata["name"], one, read) for one in states),
         f"{reason}: {found.get('message', '')}" if reason else "",
+        _lost(found),
     )
+
+
+def _lost(status: dict[str, Any]) -> bool:
+    """Return whether the node of a pod does not report: Kubernetes sets the pod NotReady, but no container of it.
+
+    A pod that is NotReady for another reason has that reason in the condition.
+    """
+    containers = status.get("containerStatuses") or []
+    not_ready = any(
+        (one["type"], one["status"], one.get("reason", "")) == ("Ready", "False", "")
+        for one in status.get("conditions") or []
+    )
+    return not_ready and bool(containers) and all(one["ready"] for one in containers)
 
 
 def _container(namespace: str, pod: str, found: dict[str, Any], read: _ReadLog) -> ContainerState:
@@ -201,6 +231,7 @@ def _container(namespace: str, pod: str, found: dict[str, Any], read: _ReadLog) 
         termination=str(ended.get("message", "")),
         log=read(namespace, pod, name, False) if started else "",
         previous=read(namespace, pod, name, True) if again else "",
+        seconds=_age((state.get("running") or {}).get("startedAt", "")),
     )
 
 

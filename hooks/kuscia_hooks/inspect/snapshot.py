@@ -22,6 +22,7 @@ class ContainerState:
         termination: termination message of that run.
         log: log of the current run, or of the last one while the container waits for its restart.
         previous: log of the run before that.
+        seconds: how long it has been running; None if it is not, or if that is unknown.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ContainerState:
     termination: str = ""
     log: str = ""
     previous: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class PodState:
         component: the step, `master` or `lite`; the task for an engine pod.
         unscheduled: why it cannot be scheduled; "" if it is.
         evicted: why the node ended it; "" if it did not.
+        lost: whether its node does not report to Kubernetes.
     """
 
     namespace: str
@@ -53,6 +56,7 @@ class PodState:
     unscheduled: str = ""
     containers: tuple[ContainerState, ...] = ()
     evicted: str = ""
+    lost: bool = False
 
     @property
     def hanging(self) -> bool:
@@ -63,11 +67,18 @@ class PodState:
 
 @dataclass(frozen=True)
 class JobState:
-    """A Job of the release that has not ended and has no pod."""
+    """A Job of the release that has not succeeded and has no pod.
+
+    Args:
+        suspended: whether something keeps it from starting, such as a queue.
+        failed: why it failed; "" if it has not ended.
+    """
 
     namespace: str
     name: str
     step: str
+    suspended: bool = False
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ class Snapshot:
     """The state of a release.
 
     Args:
+        pods_read: whether the pods of the release could be read; if not, those below may exist.
         node: the Kuscia pod; None if it does not exist.
         steps: the newest pod of each step that has not succeeded.
         jobs: the Jobs of the steps that have no pod.
@@ -136,6 +148,7 @@ class Snapshot:
         unread: what could not be read, with the reason.
     """
 
+    pods_read: bool = True
     node: PodState | None = None
     steps: tuple[PodState, ...] = ()
     jobs: tuple[JobState, ...] = ()

@@ -23,6 +23,11 @@ _SUMMARIES: Mapping[str, str] = {
     "wrong-architecture": "The image is built for a different CPU architecture.",
     "port-not-permitted": "The user of the container may not listen on a port below 1024.",
     "disk-full": "A volume or the disk of the node is full.",
+    "host-not-ready": "The node of a pod does not report to Kubernetes.",
+    "not-ready": "Kuscia runs, but is not ready.",
+    "probe-failed": "A probe fails, so Kubernetes restarts Kuscia.",
+    "job-failed": "The Job of a step failed, and its pod was deleted.",
+    "job-suspended": "The Job of a step is suspended.",
     "step-failed": "A step exited without reporting an error.",
     "secret-changed": "A Secret changed after the Kuscia pod started; the pod still uses the old value.",
     # Log of Kuscia
