@@ -145,7 +145,8 @@ def test_prints_one_json_object_per_line(kubectl: Path) -> None:
         (["doctor", "-n"], "missing-argument", "-n"),
         (["doctor", "--bundle"], "missing-argument", "--bundle"),
         (["status", "--bundle", "x.tar.gz"], "unsupported-argument", "--bundle"),
-        (["doctor", "--kubeconfig", "/my files/config"], "unsupported-argument", "--kubeconfig"),
+        (["doctor", "-n", "a *"], "unsupported-argument", "-n"),
+        (["doctor", "--namespace=a;b"], "unsupported-argument", "--namespace"),
     ],
 )
 def test_reports_errors(kubectl: Path, args: list[str], error_id: str, fact: str) -> None:
@@ -341,3 +342,60 @@ def test_request_that_gets_no_answer_has_a_limit(kubectl: Path) -> None:
     unlimited = [request for request in requests if not request.endswith(" --request-timeout=30s")]
     assert len(requests) > 5
     assert [request for request in unlimited if " logs -f " not in request] == []
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "bash --posix -u"])
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["-na"], []),
+        (["-n=a"], []),
+        (["--namespace=a", "--context", "my *"], ["--context=my *"]),
+        (["-n", "a", "--kubeconfig=/my files/$HOME", "--context=x"], ["--context=x", "--kubeconfig=/my files/$HOME"]),
+    ],
+)
+def test_passes_the_cluster_of_the_user_to_every_kubectl(
+    kubectl: Path, shell: str, args: list[str], expected: list[str]
+) -> None:
+    """Names of contexts and files may have spaces, and characters that a shell expands."""
+    (kubectl.parent / "a b").touch()
+    record = """line=$(printf '%s|' "$@"); printf '%s\\n' "$line" >> requests
+case $1 in --context=*) shift ;; esac
+case $1 in --kubeconfig=*) shift ;; esac
+"""
+    kubectl.write_text(KUBECTL.replace("\n", f"\n{record}", 1))
+    env = {"PATH": f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [*shell.split(), str(SCRIPT), "doctor", *args]
+    result = subprocess.run(
+        command, cwd=kubectl.parent, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "engine of a\n", "")
+    requests = [line.split("|") for line in (kubectl.parent / "requests").read_text().splitlines()]
+    assert len(requests) > 5
+    assert {tuple(request[: len(expected)]) for request in requests} == {tuple(expected)}
+    assert requests[0][len(expected) :][:4] == ["get", "cronjobs", "-n", "a"]
+
+
+def test_prints_no_escape_sequence_of_an_event(tmp_path: Path) -> None:
+    """The event has the characters of an escape, which echo of some shells turns into one."""
+    event = EVENT + r" \033[31m \c"
+    result = kuscia(fake(tmp_path, STUCK), "doctor", "-n", "a", EVENT=event, WAITING="")
+    assert "\x1b" not in result.stderr + result.stdout
+    assert event in result.stderr
+
+
+def test_stops_kubectl_when_interrupted(tmp_path: Path) -> None:
+    """Its process does not outlive the command."""
+    path = fake(tmp_path, HANGING.replace("exec sleep 30", "echo $$ > reader; exec sleep 30"))
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([SCRIPT, "logs", "-n", "a"], cwd=path.parent, env=env, stdin=subprocess.DEVNULL)
+    reader, end = tmp_path / "reader", time.monotonic() + 20
+    while not (reader.exists() and reader.read_text().strip()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    pid = int(reader.read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 130
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
