@@ -9,6 +9,7 @@ from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.inspect import kuscia_state, output, status
+from kuscia_hooks.inspect.masking import without_colors
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import container, job, lite_release, master_release, pod
 from tests.hooks.fakes.cluster import FakeCore
@@ -168,3 +169,51 @@ def test_queries_routes_of_lite() -> None:
     own = [("carl", "bob"), ("bob", "carl")]
     assert kuscia_state.wanted_routes(lite, "kuscia-system") == [("carl", "kuscia-system"), *own]
     assert kuscia_state.wanted_routes(lite, "") == own
+
+
+def rows(found: dict[str, Any], **parts: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of a status with these parts only."""
+    return status.as_text({**found, **parts, "leftAlone": [], "unknown": []}).splitlines()
+
+
+ABOUT = {"mode": "master", "domain": "d", "release": "kuscia", "namespace": "ns", "gateway": "https://g"}
+
+
+def test_text_of_many_routes_is_short_and_begins_with_those_that_are_not_ready() -> None:
+    route = {"endpoint": "https://e", "ready": "True", "reason": ""}
+    routes = [{"route": f"d{number}", **route} for number in range(10_000)]
+    routes[9000] |= {"ready": "False", "reason": "DestinationUnreachable"}
+    table = {"domain": "a", "table": "t", "dataSource": "s", "columns": 1}
+    tables = [table | {"grantedTo": ", ".join(f"d{number}" for number in range(100))}]
+    lines = rows(ABOUT, routes=routes, tables=tables)
+    assert len(lines) < 80
+    assert max(map(len, lines)) < 200
+    begin = lines.index("routes")
+    assert lines[begin + 2].split() == ["d9000", "https://e", "False", "DestinationUnreachable"]
+    assert lines[begin + 3].split()[0] == "d0"
+    assert sum("9950" in line for line in lines) == 1
+
+
+def test_few_routes_keep_their_order() -> None:
+    routes = [{"route": name, "endpoint": "", "ready": name, "reason": ""} for name in ("True", "False")]
+    lines = rows(ABOUT, routes=routes)
+    begin = lines.index("routes")
+    assert [line.split()[0] for line in lines[begin + 2 : begin + 4]] == ["True", "False"]
+
+
+def test_columns_of_chinese_text_are_aligned() -> None:
+    jobs = [{"job": name, "state": "Running", "created": "x"} for name in ("求交任务", "psi")]
+    lines = [line for line in rows(ABOUT, jobs=jobs) if "Running" in line]
+    assert [line.partition("Running")[0] for line in lines] == ["  求交任务  ", "  psi       "]
+
+
+def test_narrow_terminal_cuts_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    endpoint = "https://kuscia-lite-alice.lite-alice.svc.cluster.local:1080"
+    routes = [{"route": "alice-bob", "endpoint": endpoint, "ready": "False", "reason": "-"}]
+    lines = [without_colors(line) for line in rows(ABOUT, routes=routes)]
+    table = lines[lines.index("gateway https://g") + 1 :]
+    assert max(map(len, table)) <= 40
+    assert "…" not in "".join(table)

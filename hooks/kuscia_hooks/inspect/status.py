@@ -30,6 +30,12 @@ _HEADS = {
 }
 
 
+ROWS = 50
+"""Rows of a table for a person; rows that need attention come first if there are more."""
+_IN_ORDER = {"steps": ("state", "Succeeded"), "domains": ("status", "Ready"), "routes": ("ready", "True")}
+"""The column and the value of rows that need no attention."""
+
+
 def selector(config: Release) -> str:
     """Return the label selector for the objects of the release that belong to this domain."""
     return f"app.kubernetes.io/instance={config.release},kuscia-chart/domain={config.domain_id}"
@@ -143,6 +149,15 @@ def phase(pod: dict[str, Any]) -> str:
     return str(status.get("reason") or status["phase"])
 
 
+def _table(part: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    if len(rows) <= ROWS:
+        return output.as_table(part, columns, rows)
+    if part in _IN_ORDER:
+        column, value = _IN_ORDER[part]
+        rows = sorted(rows, key=lambda row: row[column] == value)
+    return output.as_table(part, columns, rows[:ROWS], len(rows) - ROWS)
+
+
 def as_text(found: dict[str, Any]) -> str:
     """Return the result of `collect` for a person."""
     version = f", Kuscia {found['version']}" if found.get("version") else ""
@@ -150,7 +165,7 @@ def as_text(found: dict[str, Any]) -> str:
         f"{found['mode']} {found['domain']}: release {found['release']} in {found['namespace']}{version}\n"
         f"gateway {found['gateway']}"
     ]
-    parts += [output.as_table(part, columns, found[part]) for part, columns in _HEADS.items() if part in found]
+    parts += [_table(part, columns, found[part]) for part, columns in _HEADS.items() if part in found]
     # One value changes all objects of a kind.
     fixes = {f"{row['state']} {row['kind']}: {row['fix']}": None for row in found["leftAlone"]}
     if fixes:
