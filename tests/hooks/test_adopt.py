@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.inspect import adopt
@@ -305,6 +306,97 @@ def test_configuration_in_a_secret() -> None:
     assert "delete secret/kuscia-master-cm" in adopt.attempt(text, "", secrets=False)[0]
 
 
+def test_key_with_line_breaks_is_read_as_kuscia_reads_it() -> None:
+    """base64 breaks lines after 76 characters, with CRLF on Windows."""
+    for end in ("\n", "\r\n"):
+        wrapped = base64.encodebytes(ALICE.key).decode().replace("\n", end)
+        text = exported(replace(ALICE, config={**ALICE.config, "domainKeyData": wrapped}))
+        assert secrets(text)["kuscia-lite-alice-domain-key"] == {"domain.key": ALICE.key.decode()}
+
+
+@pytest.mark.parametrize("key", ["PKCS8", "TraditionalOpenSSL"])
+def test_key_stays_in_its_format(key: str) -> None:
+    private = domain_key.load_key(ALICE.key)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, getattr(serialization.PrivateFormat, key), serialization.NoEncryption()
+    ).replace(b"\n", b"\r\n")
+    assert secrets(exported(replace(ALICE, key=pem)))["kuscia-lite-alice-domain-key"] == {"domain.key": pem.decode()}
+
+
+def config_volume(objects: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = objects["Deployment"]["spec"]["template"]["spec"]["volumes"][1]
+    return found
+
+
+def directory(objects: dict[str, Any]) -> None:
+    mount = container(objects)["volumeMounts"][1]
+    mount["mountPath"] = "/home/kuscia/etc/conf/"
+    del mount["subPath"]
+
+
+def other_file(objects: dict[str, Any]) -> None:
+    data = objects["ConfigMap"]["data"]
+    data["alice.yaml"] = data.pop("kuscia.yaml")
+    container(objects)["volumeMounts"][1] |= {"subPath": "alice.yaml", "mountPath": "/etc/alice.yaml"}
+    container(objects)["command"][-2:] = ["--config=/etc/alice.yaml"]
+
+
+def other_key(objects: dict[str, Any]) -> None:
+    data = objects["ConfigMap"]["data"]
+    data["conf"] = data.pop("kuscia.yaml")
+    config_volume(objects)["configMap"]["items"] = [{"key": "conf", "path": "kuscia.yaml"}]
+
+
+def projected(objects: dict[str, Any]) -> None:
+    other_key(objects)
+    sources = [{"configMap": {"name": "other"}}, {"configMap": config_volume(objects).pop("configMap")}]
+    config_volume(objects)["projected"] = {"sources": sources}
+
+
+def default_entrypoint(objects: dict[str, Any]) -> None:
+    del container(objects)["command"]
+
+
+@pytest.mark.parametrize("change", [directory, other_file, other_key, projected, default_entrypoint])
+def test_finds_the_configuration_wherever_it_is_mounted(change: Callable[[dict[str, Any]], None]) -> None:
+    text = exported(ALICE, change=change)
+    assert values(text)["lite"]["domainId"] == "alice"
+    assert warned(text) == {}
+
+
+def test_configuration_of_another_program_is_not_one_of_kuscia() -> None:
+    def nginx(objects: dict[str, Any]) -> None:
+        other_file(objects)
+        container(objects)["command"] = ["nginx", "-c", "/etc/alice.yaml"]
+
+    with fails("adopt-nothing-found"):
+        adopt.attempt(exported(ALICE, change=nginx), "", secrets=False)
+
+
+def test_ignores_a_release_of_the_chart() -> None:
+    """Its configuration has no ConfigMap that is complete: the step prepare writes it."""
+    objects = render({}, "alice", namespace="lite-alice")
+    chart = json.dumps({"kind": "List", "metadata": {}, "items": objects})
+    assert values(exported(BOB) + chart)["lite"]["domainId"] == "bob"
+
+
+def test_reports_a_domain_with_several_deployments() -> None:
+    text = exported(ALICE, replace(ALICE, namespace="old"), BOB)
+    with fails("adopt-domain-required") as error:
+        adopt.attempt(text, "alice", secrets=False)
+    assert [
+        place for place in ("lite-alice/kuscia-lite-alice", "old/kuscia-lite-alice") if place not in f"{error.value}"
+    ] == []
+
+
+def no_key(objects: dict[str, Any]) -> None:
+    config_volume(objects)["configMap"]["items"] = [{"key": "my-key", "path": "kuscia.yaml"}]
+
+
+def on_disk(objects: dict[str, Any]) -> None:
+    config_volume(objects).pop("configMap")
+
+
 def test_header_deletes_what_the_release_replaces() -> None:
     printed, _ = adopt.attempt(exported(*GUIDE), "alice", secrets=False)
     delete = "kubectl -n lite-alice delete deployment/kuscia-lite-alice service/kuscia-lite-alice --cascade=foreground"
@@ -330,6 +422,12 @@ def bad_yaml(objects: dict[str, Any]) -> None:
         (exported(*GUIDE), "carol", "adopt-domain-required", "carol"),
         (exported(ALICE, change=no_config), "", "adopt-config-invalid", "kuscia-lite-alice-cm"),
         (exported(ALICE, change=bad_yaml), "", "adopt-config-invalid", "kuscia-lite-alice-cm"),
+        (exported(ALICE, change=no_key), "", "adopt-config-invalid", "my-key"),
+        (exported(ALICE, change=on_disk), "", "adopt-nothing-found", ""),
+        *(
+            (exported(replace(ALICE, config={**ALICE.config, key: value})), "", "adopt-config-invalid", key)
+            for key, value in (("runk", "hidden"), ("capacity", ["hidden"]), ("domainRoute", "hidden"))
+        ),
         (exported(replace(ALICE, mode="Autonomy")), "", "adopt-config-invalid", "autonomy"),
         (exported(replace(ALICE, domain="Al ice")), "", "adopt-config-invalid", "domainID"),
         (exported(replace(ALICE, key=b"{{.DOMAIN_KEY_DATA}}")), "", "adopt-config-invalid", "domainKeyData"),

@@ -14,7 +14,7 @@ from kuscia_hooks.core import yaml_text
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, StepWarning
 from kuscia_hooks.core.text import first_of, printable, quoted
-from kuscia_hooks.inspect.handmade import GATEWAY_PORT, Handmade, gateway_port, read
+from kuscia_hooks.inspect.handmade import GATEWAY_PORT, Handmade, config_mount, gateway_port, read
 from kuscia_hooks.kuscia import datastore_address, domain_key
 
 LONGEST_NAME = 42
@@ -34,8 +34,8 @@ _VALUES = {
 _RUNK = ("namespace", "dnsServers", "kubeconfigFile", "enableLogging")
 _CLAIMS = {"master": "/home/kuscia/var/k3s", "lite": "/home/kuscia/var/storage"}
 """Where the chart mounts the claim of a component."""
-_FILES = ("/home/kuscia/etc/conf/kuscia.yaml", "/home/kuscia/var/tmp", "/home/kuscia/var/tmp/resolv.conf")
-"""What the guide mounts, and the chart mounts on its own."""
+_FILES = ("/home/kuscia/var/tmp", "/home/kuscia/var/tmp/resolv.conf")
+"""What the guide mounts besides the configuration, and the chart mounts on its own."""
 _POD_FIELDS = ("nodeSelector", "tolerations", "affinity", "hostAliases", "priorityClassName")
 _IGNORED_ENVIRONMENT = ("NAMESPACE", "TZ", "REGISTRY_ENDPOINT")
 _UNMAPPED_POD_FIELDS = ("initContainers", "hostNetwork", "serviceAccountName", "runtimeClassName")
@@ -75,6 +75,13 @@ def _chosen(nodes: Sequence[Handmade], domain: str) -> Handmade:
     if len(chosen) == 1:
         return chosen[0]
     ids = ", ".join(node.domain_id for node in nodes)
+    if len({node.domain_id for node in chosen}) == 1:
+        places = ", ".join(f"{node.namespace}/{node.deployment}" for node in chosen)
+        raise PermanentError(
+            "adopt-domain-required",
+            f"domain {chosen[0].domain_id} has several Deployments in the input: {places}",
+            fix="pass the objects of one of their namespaces only",
+        )
     raise PermanentError(
         "adopt-domain-required",
         f"domain {domain} is not among the domains of the input: {ids}" if domain else f"the input has domains {ids}",
@@ -355,10 +362,11 @@ def _unmapped_pod(node: Handmade) -> list[str]:
     if container.get("envFrom"):
         found.append("envFrom (extraEnvFrom)")
     mapped = {*_FILES, _CLAIMS[node.mode]} if _claim(node) else {*_FILES}
+    configuration = config_mount(container)
     found += [
         f"mount {mount['mountPath']} (extraVolumes, extraVolumeMounts)"
         for mount in container.get("volumeMounts") or []
-        if mount["mountPath"].rstrip("/") not in mapped
+        if mount["mountPath"].rstrip("/") not in mapped and not (configuration and mount is configuration[0])
     ]
     found += [f"container {one['name']} (extraContainers)" for one in node.pod["containers"] if one is not container]
     found += [name for name in _UNMAPPED_POD_FIELDS if node.pod.get(name) not in (None, False, "default", [])]

@@ -2,7 +2,10 @@
 
 import base64
 import binascii
+import itertools
 import json
+import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +17,8 @@ from kuscia_hooks.kuscia import domain_key
 
 GATEWAY_PORT = 1080
 _CONFIG_FILE = "kuscia.yaml"
+_HOME = "/home/kuscia"
+_MAPPINGS = ("runk", "capacity", "domainRoute")
 _DATA = ("ConfigMap", "Secret")
 
 Object = Mapping[str, Any]
@@ -64,7 +69,9 @@ class Handmade:
     def key(self) -> bytes:
         """Return the domain key as PEM. Raises PermanentError (`adopt-config-invalid`)."""
         try:
-            pem = base64.b64decode(str(self.config.get("domainKeyData") or ""), validate=True)
+            # Kuscia ignores line breaks, as base64 prints them (Go's encoding/base64).
+            text = re.sub(r"[\r\n]", "", str(self.config.get("domainKeyData") or ""))
+            pem = base64.b64decode(text, validate=True)
             domain_key.load_key(pem)
         except (ValueError, binascii.Error) as error:
             # The text of the error of base64 has no part of the value.
@@ -102,7 +109,7 @@ def read(text: str) -> list[Handmade]:
     if not found:
         raise PermanentError(
             "adopt-nothing-found",
-            f"none of the {len(objects)} objects is a Deployment that mounts a {_CONFIG_FILE}",
+            f"none of the {len(objects)} objects is a Deployment that mounts {_CONFIG_FILE} from a ConfigMap or Secret",
             fix="pass Deployments, Services and ConfigMaps of the namespaces of Kuscia: "
             "kubectl get deployments,services,configmaps -n <namespace> -o json",
         )
@@ -151,33 +158,75 @@ def _node(
     name, pod = deployment["metadata"]["name"], template["spec"]
     volumes = {volume["name"]: volume for volume in pod.get("volumes") or []}
     for container in pod["containers"]:
-        for mount in container.get("volumeMounts") or []:
-            if mount["mountPath"].rpartition("/")[2] != _CONFIG_FILE:
-                continue
-            kind, source, entry = _entry(volumes.get(mount["name"], {}), mount.get("subPath", _CONFIG_FILE))
-            holder = data.get((kind, namespace, source))
-            if holder is None:
-                raise PermanentError(
-                    "adopt-config-invalid",
-                    f"{kind} {namespace}/{source} is not in the input; Deployment {name} mounts it as {_CONFIG_FILE}",
-                    fix=f"pass it, too: kubectl get {kind.lower()}s -n {namespace} -o json",
-                )
-            labels = (template.get("metadata") or {}).get("labels") or {}
-            selecting = [service for service in services if _selects(service, namespace, labels)]
-            node = Handmade(namespace, name, pod, container, f"{kind.lower()}/{source}", {}, tuple(selecting))
-            return _with_config(node, holder, entry)
+        mounted = config_mount(container)
+        if mounted is None:
+            continue
+        mount, path = mounted
+        kind, source, entry = _entry(volumes.get(mount["name"], {}), path)
+        if not source:
+            # A release of the chart has its configuration in an emptyDir.
+            continue
+        holder = data.get((kind, namespace, source))
+        if holder is None:
+            raise PermanentError(
+                "adopt-config-invalid",
+                f"{kind} {namespace}/{source} is not in the input; Deployment {name} mounts it as {_CONFIG_FILE}",
+                fix=f"pass it, too: kubectl get {kind.lower()}s -n {namespace} -o json",
+            )
+        labels = (template.get("metadata") or {}).get("labels") or {}
+        selecting = [service for service in services if _selects(service, namespace, labels)]
+        node = Handmade(namespace, name, pod, container, f"{kind.lower()}/{source}", {}, tuple(selecting))
+        return _with_config(node, holder, entry)
     return None
+
+
+def config_mount(container: Object) -> tuple[Object, str] | None:
+    """Return the mount of the configuration of Kuscia, and its file in the volume; None for another container.
+
+    The mount is that of the file, or of its directory.
+    """
+    file = _config_file(container)
+    directory = None
+    for mount in container.get("volumeMounts") or []:
+        at, below = mount["mountPath"].rstrip("/"), mount.get("subPath", "")
+        if at == file or (file is None and posixpath.basename(at) == _CONFIG_FILE):
+            return mount, below or _CONFIG_FILE
+        if file is not None and at == posixpath.dirname(file):
+            directory = mount, posixpath.join(below, posixpath.basename(file))
+    return directory
+
+
+def _config_file(container: Object) -> str | None:
+    """Return the path that `kuscia start -c` names; None for another command."""
+    words = [str(word) for word in (*(container.get("command") or []), *(container.get("args") or []))]
+    if "kuscia" not in [word.rpartition("/")[2] for word in words] or "start" not in words:
+        return None
+    named = f"etc/conf/{_CONFIG_FILE}"
+    for word, following in itertools.pairwise([*words, ""]):
+        option, equals, value = word.partition("=")
+        if option in ("-c", "--config"):
+            named = value if equals else following
+    return posixpath.join(container.get("workingDir") or _HOME, named)
 
 
 def _entry(volume: Object, path: str) -> tuple[str, str, str]:
     """Return kind, name and key of what a volume mounts at a path in it."""
-    kind, source = ("Secret", volume["secret"]) if "secret" in volume else ("ConfigMap", volume.get("configMap") or {})
-    items = {item["path"]: item["key"] for item in source.get("items") or []}
-    return kind, str(source.get("secretName" if kind == "Secret" else "name", "")), items.get(path, path)
+    found = []
+    for one in (volume.get("projected") or {}).get("sources") or [volume]:
+        for kind, member, name in (("Secret", "secret", "secretName"), ("ConfigMap", "configMap", "name")):
+            if source := one.get(member):
+                items = {item["path"]: item["key"] for item in source.get("items") or []}
+                found.append((kind, str(source.get(name) or source["name"]), items))
+    # A source without items has all of its keys.
+    for kind, name, items in sorted(found, key=lambda one: path not in one[2]):
+        return kind, name, items.get(path, path)
+    return "", "", path
 
 
 def _with_config(node: Handmade, holder: Object, entry: str) -> Handmade:
-    raw = (holder.get("data") or {}).get(entry, "")
+    raw = (holder.get("data") or {}).get(entry)
+    if raw is None:
+        raise node.invalid(f"the key {entry} is missing")
     if holder["kind"] == "Secret":
         raw = base64.b64decode(raw)
     try:
@@ -187,6 +236,9 @@ def _with_config(node: Handmade, holder: Object, entry: str) -> Handmade:
         raise node.invalid("not valid YAML") from error
     if not isinstance(config, dict):
         raise node.invalid("not a mapping")
+    for key in _MAPPINGS:
+        if not isinstance(config.get(key) or {}, dict):
+            raise node.invalid(f"{key} must be a mapping")
     return replace(node, config=config)
 
 
