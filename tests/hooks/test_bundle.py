@@ -100,10 +100,12 @@ def test_reports_file_that_cannot_be_written(healthy: FakeCore, kube: Kube, mast
 
 
 def test_json_has_all_fields(
-    healthy: FakeCore, kube: Kube, master: KusciaAPI, capsys: pytest.CaptureFixture[str]
+    healthy: FakeCore, kube: Kube, master: KusciaAPI, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Nothing else is printed, also with a bundle."""
     healthy.pods["ns"] = []
-    assert doctor.attempt(SQLITE, kube, lambda: master, as_json=True) == 1
+    file = str(tmp_path / "bundle.tar.gz")
+    assert doctor.attempt(SQLITE, kube, lambda: master, as_json=True, bundle_file=file) == 1
     printed: dict[str, Any] = json.loads(capsys.readouterr().out)
     finding = printed.pop("findings")[0]
     assert set(finding) == {"id", "cause", "fix", "seen"}

@@ -178,3 +178,8 @@ def test_endpoint_of_the_partner_is_a_placeholder_without_a_port(kube: Kube) -> 
     """It depends on how the partner exposes its gateway: a port of its nodes, or an Ingress."""
     invitation = attempt(inviting(), kube, "carl", "https://kuscia.example.com")
     assert re.findall(r"^#\s+endpoint: (.*)$", invitation, re.MULTILINE) == ["https://<gateway of carl>"]
+
+
+def test_master_cannot_invite_itself(kube: Kube) -> None:
+    with fails("invalid-arguments"):
+        attempt(MASTER, kube, MASTER.domain_id, "https://kuscia.example.com")

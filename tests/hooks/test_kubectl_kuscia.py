@@ -37,8 +37,11 @@ case "$*" in
 "-n "*" logs -f "*" job/kuscia-"*) echo "engine of $2" ;;
 "-n b get pods "*) echo 1 ;;
 "-n "*" get pods "*) echo 0 ;;
+"-n half get jobs,pods,replicasets "*) echo 'Job/kuscia-master-keys:' ;;
 "-n half get jobs,pods "*) echo 'job.batch/kuscia-master-keys 0/1' ;;
-"-n half get events "*) printf 'Job/kuscia-master-keys: FailedCreate: exceeded quota: \\033[31msmall\\n' ;;
+"-n half get events "*)
+    printf 'Job/kuscia-master-keys: FailedCreate: exceeded quota: \\033[31msmall\\n'
+    printf 'Pod/kuscia-master-keys-of-another: Failed: Failed to pull image "nginx:1"\\n' ;;
 "-n "*" delete job kuscia-"*) echo "delete $2" >> calls ;;
 *) echo "unexpected: $*" >&2; exit 9 ;;
 esac
@@ -53,6 +56,7 @@ case "$*" in
 *" logs -f "*) echo 'container is waiting to start' >&2; exit 1 ;;
 *" get events --field-selector involvedObject"*) printf '%s' "$EVENT" ;;
 *" get pods "*) printf '%s' "$WAITING" ;;
+*" get jobs,pods,replicasets "*) echo 'Pod/x:' ;;
 *" get jobs,pods "*) echo 'job.batch/kuscia-a-doctor-x 0/1' ;;
 *" get events "*) echo "Pod/x: Failed: $WAITING$EVENT" ;;
 *" delete job "*) echo deleted >> calls ;;
@@ -182,6 +186,18 @@ def test_shows_jobs_and_events_of_a_release_without_cronjob(kubectl: Path) -> No
     assert "exceeded quota: [31msmall" in result.stdout
     assert "kubectl describe resourcequota -n half" in result.stdout
     assert "done" not in result.stderr
+    assert "nginx" not in result.stdout
+
+
+@pytest.mark.parametrize("output", [["--output", "json"], ["--output=json"]])
+def test_json_output_has_nothing_for_persons(kubectl: Path, tmp_path: Path, output: list[str]) -> None:
+    """The Jobs and events of a release without CronJob are on standard error."""
+    result = kuscia(kubectl, "doctor", "-n", "half", *output)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "job.batch/kuscia-master-keys" in result.stderr
+    (tmp_path / "log").write_text("{}\n-----BEGIN KUSCIA BUNDLE-----\nAAAA\n-----END KUSCIA BUNDLE-----\n")
+    saved = kuscia(fake(tmp_path, BUNDLE), "doctor", "--bundle=b", *output)
+    assert (saved.returncode, saved.stdout.strip()) == (0, "{}")
 
 
 @pytest.mark.parametrize("namespace", ["hub", "shared"])

@@ -85,6 +85,7 @@ def test_finding_shows_no_line_with_a_secret(text: str) -> None:
         "keySecret:\n  name: own-domain-key",
         "kubectl create secret generic x -n ns",
         'MountVolume.SetUp failed for volume "my-secret" : secret "my-ca" not found',
+        "Error 1045: Access denied for user 'kuscia'@'10.0.0.1' (using password: YES)",
         "task: psi, disk: full, author: alice",
         "https://kuscia-master.example.com:1080/path",
         "docker.io/secretflow/kuscia@sha256:0123",

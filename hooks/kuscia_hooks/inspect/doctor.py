@@ -42,7 +42,9 @@ def attempt(
     for line in lines:
         logger.info("%s", line)
     if bundle_file:
-        _save(bundle_file, _bundle(config, kube, open_api, seen, result))
+        saved = _save(bundle_file, _bundle(config, kube, open_api, seen, result))
+        if saved and not as_json:
+            logger.info("saved %s", saved)
     return 1 if findings else 2 if seen.unread else 0
 
 
@@ -70,15 +72,16 @@ def _bundle(
     return bundle.archive(bundle.files(config, seen, result, found, configuration))
 
 
-def _save(path: str, data: bytes) -> None:
+def _save(path: str, data: bytes) -> str:
+    """Save the bundle, or print it, and return the name of the file; "" if it was printed."""
     if path == STANDARD_OUTPUT:
         # Masking would change the encoded archive, whose content is masked.
         sys.stdout.write(f"{bundle.as_lines(data)}\n")
-        return
+        return ""
     try:
         file = Path(path)
         file.touch(mode=0o600)
         file.write_bytes(data)
     except OSError as error:
         raise PermanentError("bundle-not-saved", f"cannot save {path}: {error.strerror}") from error
-    logger.info("saved %s", path)
+    return path

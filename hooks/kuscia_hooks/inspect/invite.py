@@ -157,6 +157,8 @@ def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = C
             fix=f"kubectl kuscia invite {quoted(domain)} -n <master namespace>",
         )
     _check(domain, given)
+    if domain == config.domain_id:
+        raise ConfigError("invalid-arguments", f"DOMAIN {domain} is this master; name the domain of the partner")
     address, note = (given, "") if given else endpoint(config, kube)
     return invitation(config, config.invitation, domain, address, note, chart)
 

@@ -19,7 +19,8 @@ _QUOTED = (
     r"\\\"(?P<json>(?:[^\"\\\n]|\\\\[^\n]){1,4096})\\\"|\"(?P<double>(?:[^\"\\\n]|\\[^\n]){1,4096})\"|"
     r"'(?P<single>(?:[^'\n]|''){1,4096})'"
 )
-_VALUE = rf"(?:{_QUOTED}|[\\\"']*(?P<plain>[^\s\"',;&{{}}\[\]\\]+))"
+# MySQL reports: Access denied (using password: YES).
+_VALUE = rf"(?!(?:yes|no|true|false|null|none)\b)(?:{_QUOTED}|[\\\"']*(?P<plain>[^\s\"',;&{{}}\[\]\\]+))"
 _PATTERNS = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     # User and password of a URL, also with @ and / in the password, and those of a DSN of MySQL.
