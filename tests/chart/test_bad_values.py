@@ -198,6 +198,18 @@ OURS: list[tuple[Object, str, str, str]] = [
     (_endpoint("https://a.b.svc"), ENDPOINT, '"https://a.b.svc"', "host-ends-in-svc"),
     (_endpoint("https://alice:1080"), ENDPOINT, '"https://alice:1080"', "host-not-fully-qualified"),
     (_endpoint("https://a_b.example.com"), ENDPOINT, '"https://a_b.example.com"', "invalid-host"),
+    *(
+        (_endpoint(f"https://{host}"), ENDPOINT, f'"https://{host}"', error_id)
+        for host, error_id in (
+            ("a..example.com", "invalid-host"),
+            ("a.-b.example.com", "invalid-host"),
+            ("a-.example.com:1080", "invalid-host"),
+            (f"{'a' * 64}.example.com", "invalid-host"),
+            ("10.0.0.256", "invalid-ip"),
+            ("10.0.0:1080", "invalid-ip"),
+            ("10.0.0.7.1", "invalid-ip"),
+        )
+    ),
     (_endpoint("https://[fd00::1]:1080"), ENDPOINT, '"https://[fd00::1]:1080"', "ipv6-not-supported"),
     (_endpoint("https://fd00::1"), ENDPOINT, '"https://fd00::1"', "ipv6-not-supported"),
     (_endpoint("https://a.example.com:70000"), ENDPOINT, '"https://a.example.com:70000"', "invalid-port"),
@@ -437,6 +449,13 @@ OURS: list[tuple[Object, str, str, str]] = [
             "mysql.example.com/kuscia?password=hunter2",
         )
     ),
+    (
+        _master(datastore={**MYSQL, "host": "db..example.com"}),
+        "master.datastore.host",
+        '"db..example.com"',
+        "invalid-host",
+    ),
+    (_master(datastore={**MYSQL, "host": "10.0.0.300"}), "master.datastore.host", '"10.0.0.300"', "invalid-ip"),
     (_master(datastore={**MYSQL, "database": ""}), "master.datastore.database", '""', "missing-value"),
     (_master(datastore={**MYSQL, "user": ""}), "master.datastore.user", '""', "missing-value"),
     (
@@ -661,6 +680,42 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"never"',
         "unsupported-value",
     ),
+    (
+        _container(command=["sleep", 60]),
+        f"{TEMPLATE}.containers[0].command[1]",
+        "60",
+        "text-required",
+    ),
+    (
+        _container(resources={"limits": {"memory": "2 GB"}}),
+        f"{TEMPLATE}.containers[0].resources.limits.memory",
+        '"2 GB"',
+        "invalid-quantity",
+    ),
+    (
+        _container(resources={"requests": {"cpus": 2}}),
+        f"{TEMPLATE}.containers[0].resources.requests.cpus",
+        '"cpus"',
+        "unknown-resource",
+    ),
+    (
+        _engine(deployTemplates=[{"name": "x", "replicas": -1, "containers": [{"name": "c"}]}]),
+        f"{TEMPLATE}.replicas",
+        "-1",
+        "number-out-of-range",
+    ),
+    (_master(resources={"claims": [{"name": "gpu"}]}), "master.resources.claims", "claims", "unknown-key"),
+    (
+        _lite(jobs={"data": {"resources": {"limits": {"mem": "1Gi"}}}}),
+        "lite.jobs.data.resources.limits.mem",
+        '"mem"',
+        "unknown-resource",
+    ),
+    # Values that a parent chart sets for all its charts.
+    ({"global": {"imageRegistry": "https://a"}}, "global.imageRegistry", '"https://a"', "invalid-image-registry"),
+    ({"global": {"imageRegistry": 5000}}, "global.imageRegistry", "5000", "text-required"),
+    ({"global": {"imagePullSecrets": ["a b"]}}, "global.imagePullSecrets[0]", '"a b"', "invalid-object-name"),
+    ({"global": {"imagePullSecrets": [{"nam": "a"}]}}, "global.imagePullSecrets[0].name", "null", "missing-value"),
     (_container(name=""), f"{TEMPLATE}.containers[0].name", '""', "missing-value"),
     (_container(workingDir="/x"), f"{TEMPLATE}.containers[0].workingDir", "workingDir", "unknown-key"),
     (
@@ -798,6 +853,12 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"https://s3.example.com?x=1"',
         "invalid-endpoint",
     ),
+    (
+        _data(source={**SOURCE, "bucket": "alice/tables"}),
+        "lite.data.source.bucket",
+        '"alice/tables"',
+        "invalid-bucket-name",
+    ),
     (_data(source={**SOURCE, "bucket": ""}), "lite.data.source.bucket", '""', "missing-value"),
     (
         _data(source={**SOURCE, "credentialsSecret": {}}),
@@ -856,6 +917,7 @@ OURS: list[tuple[Object, str, str, str]] = [
         '""',
         "missing-value",
     ),
+    (_table(url="https://x:65536/a.csv"), "lite.data.tables[0].url", "(not shown)", "invalid-url"),
     (_table(url="ftp://x/a.csv"), "lite.data.tables[0].url", "(not shown)", "invalid-url"),
     (_table(url="https://u:p@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "url-with-credentials"),
     (_table(url="https://:p@x/a.csv"), "lite.data.tables[0].url", "(not shown)", "url-with-credentials"),

@@ -104,6 +104,7 @@ def test_values_yaml_shows_every_key_of_the_schema() -> None:
     formats = (
         ".extraObjects",
         ".master.appImages.deployTemplates.containers",
+        ".global.imagePullSecrets",
         ".global.kuscia.imagePullSecrets",
         ".lite.runk.imagePull",
     )

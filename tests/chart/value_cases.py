@@ -48,9 +48,14 @@ CASES = {
         ("default", "kube-system", "kube-public", "kube-node-lease", "master", "cross-domain"),
     ),
     "kusciaId": Cases(
-        ("a", "2024", "a.b", "a-b", "a..b", NAME_63), (*HOSTILE, "A", "a_b", "-a", "a.", ".a", NAME_63 + "a", "a/b")
+        ("a", "2024", "a.b", "a-b", "a.b-c.d", NAME_63),
+        (*HOSTILE, "A", "a_b", "-a", "a.", ".a", "a..b", "a.-b", "a-.b", NAME_63 + "a", "a/b"),
     ),
-    "outputPrefix": Cases(("a", "psi-output", "a" * 40), (*HOSTILE, "A", "-a", "a" * 41)),
+    "outputPrefix": Cases(("a", "psi-output", "a.b", "a" * 40), (*HOSTILE, "A", "-a", "a..b", "a" * 41)),
+    "bucketName": Cases(
+        ("a", "alice-1250000000", "My_Bucket", "a.b", "a" * 255),
+        (*HOSTILE, "alice/tables", "/alice", "https://alice", "-a", "a" * 256),
+    ),
     "databaseName": Cases(("kuscia", "Kuscia_1$-", "1", "a" * 64), (*HOSTILE, "a/b", "a.b", "a" * 65)),
     "objectName": Cases(
         ("a", "123", "1e3", "true", "null", "a.b", "a-b.c-d", "a" * 253, LABELS_253),
@@ -73,6 +78,11 @@ CASES = {
     "labelValue": Cases(
         ("", "a", "A_b.c-d", "1", "true", NAME_63),
         (*(text for text in HOSTILE if text), "risk and fraud", "-a", "a-", "a/b", "a@b", NAME_63 + "a"),
+    ),
+    "anyText": Cases(("", "sh", "1", "a b\n"), ()),
+    "resourceName": Cases(
+        ("cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "nvidia.com/gpu", "example.com/A_b.c"),
+        (*HOSTILE, "cpus", "mem", "gpu", "storage", "CPU", "example.com/", "/gpu", "a/b/c"),
     ),
     "annotationValue": Cases(("", "true", "1.10", "a b\n", "ä"), ()),
     "quantity": Cases(
@@ -120,7 +130,16 @@ CASES = {
     "urlWithoutCredentials": Cases(("http://proxy.example.com:3128",), ("http://u:p@proxy.example.com:3128", "u@h")),
     "proxyForm": Cases(
         ("http://proxy.example.com:3128", "https://10.0.0.7", "http://[fd00::1]:3128/"),
-        (*HOSTILE, "proxy.example.com:3128", "socks5://proxy:1080", "http://a b", "http://a/path", "http://a:port"),
+        (
+            *HOSTILE,
+            "proxy.example.com:3128",
+            "socks5://proxy:1080",
+            "http://a b",
+            "http://a/path",
+            "http://a:port",
+            "http://a:65536",
+            "http://a:0",
+        ),
     ),
     "imageRegistry": Cases(
         ("registry.example.com", "registry.example.com:5000", "localhost:5000/mirror", "10.0.0.7:5000/a/b_c", "a.com/"),
@@ -171,8 +190,27 @@ CASES = {
         (*HOSTILE, "xyz", "-----BEGIN CERTIFICATE-----", PEM * 2, PEM[:40]),
     ),
     "scheduleForm": Cases(
-        ("0 * * * *", "*/5 0-6,22 1 JAN-dec mon-FRI", "@hourly", "@every 1h30m", "0  0 * * ?"),
-        (*HOSTILE, "hourly", "0 * * *", "0 * * * * *", "@Hourly", "@every", "@every 5", "@reboot", "TZ=UTC 0 * * * *"),
+        ("0 * * * *", "*/5 0-6,22 1 JAN-dec mon-FRI", "@hourly", "@every 1h30m", "0  0 * * ?", "1,2-5/3,*/9 * * * Sun"),
+        (
+            *HOSTILE,
+            *(
+                "*/0 * * * *",
+                "- * * * *",
+                "a b c d e",
+                "1-2-3 * * * *",
+                "1/2/3 * * * *",
+                "0 0 * * MONDAY",
+                "0 0 jan * *",
+            ),
+            "hourly",
+            "0 * * *",
+            "0 * * * * *",
+            "@Hourly",
+            "@every",
+            "@every 5",
+            "@reboot",
+            "TZ=UTC 0 * * * *",
+        ),
     ),
     "scheduleRange": Cases(
         ("59 23 31 12 6", "0 0 1 1 0", "*/59 * * * *", "@every 90m", "@daily"),

@@ -126,6 +126,9 @@ INVALID = [
             ("a.b.svc", "host-ends-in-svc"),
             ("kuscia-master.kuscia-master", "host-not-fully-qualified"),
             ("[fd00::1]", "ipv6-not-supported"),
+            ("a..example.com", "invalid-host"),
+            ("a-.example.com", "invalid-host"),
+            ("10.0.0.256", "invalid-ip"),
         )
     ),
     *(
@@ -248,6 +251,11 @@ INVALID = [
             ({"url": "https://x/a?b=1&Token=p"}, "signed-url", "tables[0].url", '"https://x/a?…"'),
             ({"url": "ftp://x/a?token=p"}, "signed-url", "tables[0].url", '"ftp://x/a?…"'),
         )
+    ),
+    (
+        Data,
+        {**DATA, "source": {**OSS, "bucket": "alice/tables"}},
+        {("invalid-bucket-name", "source.bucket", '"alice/tables"')},
     ),
     (
         Data,

@@ -38,7 +38,7 @@ class Oss(ConfigModel):
     id: KusciaId
     type: Literal["oss"]
     endpoint: RemoteEndpoint
-    bucket: Name
+    bucket: Annotated[Name, matching("bucketName")]
     prefix: str = ""
     virtualhost: bool = False
     version: Literal["s3v2", "s3v4"] = "s3v4"

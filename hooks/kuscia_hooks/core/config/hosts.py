@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from kuscia_hooks.core.config.rules import HIDDEN, RuleError, broken
+from kuscia_hooks.core.config.rules import HIDDEN, RuleError, broken, check_rule
 from kuscia_hooks.core.errors import Problem
 
 # Top-level domains with two letters are country codes; the chart has the same pattern.
@@ -13,6 +13,8 @@ COUNTRY = (
     "n[ace-gilopruz]|om|p[ae-hk-nr-twy]|qa|r[eosuw]|s[a-eg-or-vx-z]|t[cdf-hj-ortvwz]|u[agkmsyz]|"
     "v[aceginu]|w[fs]|y[et]|z[amw]"
 )
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 def valid_host(value: str) -> str:
@@ -30,11 +32,16 @@ def check_host(host: str) -> None:
     """Raise RuleError if Kuscia's resolver, which has no search list, cannot resolve a host (Kuscia facts 0.1, 0.2)."""
     if ":" in host:
         raise broken("ipv6-not-supported", "must be a host name or an IPv4 address; Kuscia does not support IPv6")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
+        rule = "must be a valid host name: parts of 1 to 63 letters, digits or '-', separated by single dots"
+        raise broken("invalid-host", rule)
     if host.endswith(".svc"):
         raise broken("host-ends-in-svc", "must not end in '.svc', which Kuscia resolves to itself")
     if is_service_in_namespace(host):
         rule = f"must be a fully qualified host name (for a Service: {host}.svc.cluster.local)"
         raise broken("host-not-fully-qualified", rule)
+    if host.rpartition(".")[2].isdecimal():
+        check_rule("ipv4", host)
 
 
 def check_endpoint_host(endpoint: str) -> None:

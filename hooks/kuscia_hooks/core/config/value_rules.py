@@ -19,15 +19,21 @@ RULES: Mapping[str, ValueRule] = {
     ),
     "kusciaId": ValueRule(
         "invalid-name",
-        "must be 1 to 63 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit",
-        pattern="^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\\Z",
+        "must be 1 to 63 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit, also next to a '.'",
+        pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\\Z",
         max_length=63,
     ),
     "outputPrefix": ValueRule(
         "invalid-output-prefix",
-        "must be 1 to 40 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit; each run appends its own suffix",
-        pattern="^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\\Z",
+        "must be 1 to 40 characters of a-z, 0-9, '.' or '-', starting and ending with a letter or digit, also next to a '.'; each run appends its own suffix",
+        pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\\Z",
         max_length=40,
+    ),
+    "bucketName": ValueRule(
+        "invalid-bucket-name",
+        "must be the name of a bucket: letters, digits, '.', '-' or '_', starting and ending with a letter or digit; a path in the bucket is the prefix",
+        pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\\Z",
+        max_length=255,
     ),
     "databaseName": ValueRule(
         "invalid-database-name",
@@ -79,6 +85,12 @@ RULES: Mapping[str, ValueRule] = {
         max_length=63,
     ),
     "annotationValue": ValueRule("text-required", "must be text", pattern="^"),
+    "anyText": ValueRule("text-required", "must be text", pattern="^"),
+    "resourceName": ValueRule(
+        "unknown-resource",
+        "must be a resource of a container: cpu, memory, ephemeral-storage, hugepages-<size>, or one with a prefix, such as nvidia.com/gpu",
+        pattern="^(cpu|memory|ephemeral-storage|hugepages-.+|[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)\\Z",
+    ),
     "quantity": ValueRule(
         "invalid-quantity",
         "must be a Kubernetes quantity",
@@ -134,7 +146,7 @@ RULES: Mapping[str, ValueRule] = {
     "proxyForm": ValueRule(
         "invalid-proxy",
         "must have the form http(s)://host:port; SOCKS proxies are not supported",
-        pattern="^https?://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?/?\\Z",
+        pattern="^https?://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?/?\\Z",
     ),
     "ingressPath": ValueRule("invalid-ingress-path", "must start with '/' and have no blanks", pattern="^/[^\\s]*\\Z"),
     "imageRegistry": ValueRule(
@@ -145,7 +157,7 @@ RULES: Mapping[str, ValueRule] = {
     ),
     "imageName": ValueRule(
         "invalid-image-name",
-        "values own",
+        "must be a repository in lower case without a tag or digest, which have separate values; only the host of the registry may have upper case letters",
         pattern="^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*)*\\Z",
         max_length=255,
     ),
@@ -183,8 +195,8 @@ RULES: Mapping[str, ValueRule] = {
     ),
     "scheduleForm": ValueRule(
         "invalid-schedule",
-        "must be a cron schedule with five fields",
-        pattern="^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|@every ([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+|[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4})\\Z",
+        "must be a cron schedule with five fields, such as */5 0-6,22 * * MON-FRI",
+        pattern="^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|@every ([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+|((\\*|\\?|[0-9]{1,2}(-[0-9]{1,2})?)(/[1-9][0-9]?)?(,(\\*|\\?|[0-9]{1,2}(-[0-9]{1,2})?)(/[1-9][0-9]?)?)* +){3}(\\*|\\?|([0-9]{1,2}|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))(-([0-9]{1,2}|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)))?)(/[1-9][0-9]?)?(,(\\*|\\?|([0-9]{1,2}|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))(-([0-9]{1,2}|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)))?)(/[1-9][0-9]?)?)* +(\\*|\\?|([0-9]{1,2}|(?i:sun|mon|tue|wed|thu|fri|sat))(-([0-9]{1,2}|(?i:sun|mon|tue|wed|thu|fri|sat)))?)(/[1-9][0-9]?)?(,(\\*|\\?|([0-9]{1,2}|(?i:sun|mon|tue|wed|thu|fri|sat))(-([0-9]{1,2}|(?i:sun|mon|tue|wed|thu|fri|sat)))?)(/[1-9][0-9]?)?)*)\\Z",
     ),
     "scheduleRange": ValueRule(
         "invalid-schedule",

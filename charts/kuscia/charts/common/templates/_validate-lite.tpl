@@ -148,7 +148,7 @@ message does not repeat the secrets in a URL.
 {{- include "kuscia.error" (dict "id" "url-with-credentials" "path" (printf "%s.url" $path) "value" "(not shown)"
   "rule" "must not have a user or password; put them into the keys `username` and `password` of the Secret urlSecret"
   "example" $withSecret) }}
-{{- else if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[^\\s#]*)?$" .) }}
+{{- else if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[^\\s#]*)?$" .) }}
 {{- include "kuscia.error" (dict "id" "invalid-url" "path" (printf "%s.url" $path) "value" "(not shown)"
   "rule" "must have the form http(s)://host[:port]/path"
   "example" $withSecret) }}

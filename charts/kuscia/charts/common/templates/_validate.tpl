@@ -208,12 +208,14 @@ that are top-level domains too are accepted: `prepare` resolves the absolute nam
 {{- end -}}
 {{- if or (contains ":" .host) (contains "[" .host) -}}
 {{- dict "id" "ipv6-not-supported" "rule" "must be a host name or an IPv4 address; Kuscia does not support IPv6" | toJson -}}
-{{- else if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" .host) -}}
-{{- dict "id" "invalid-host" "rule" "must be a valid host name of letters, digits, '-' and '.'" | toJson -}}
+{{- else if or (gt (len .host) 253) (not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$" .host)) -}}
+{{- dict "id" "invalid-host" "rule" "must be a valid host name: parts of 1 to 63 letters, digits or '-', separated by single dots" | toJson -}}
 {{- else if hasSuffix ".svc" .host -}}
 {{- dict "id" "host-ends-in-svc" "rule" (printf "must not end in '.svc', which Kuscia resolves to itself; append the cluster domain (%s.%s)" (trimSuffix ".svc" .host) $services) | toJson -}}
 {{- else if or $short $ofNamespace -}}
 {{- dict "id" "host-not-fully-qualified" "rule" (printf "must be a fully qualified host name; Kuscia cannot resolve short names (for a Service: %s%s.%s)" .host $short $services) | toJson -}}
+{{- else if and (regexMatch "^[0-9]+$" $last) (not (regexMatch (include "kuscia.valueRules" . | fromJson).ipv4.pattern .host)) -}}
+{{- dict "id" "invalid-ip" "rule" "must be an IPv4 address" | toJson -}}
 {{- end -}}
 {{- end -}}
 
