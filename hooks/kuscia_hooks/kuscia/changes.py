@@ -47,7 +47,7 @@ class PlannedWriter(Writer, Protocol):
 
 
 def record_unchanged(plan: Plan, writer: PlannedWriter) -> None:
-    """Report what a plan leaves alone, and enter into the ledger what already is as the plan wants it."""
+    """Report what a plan leaves alone, and enter into the ledger what already is as the plan requires it."""
     report_left_alone(plan, writer.entries, writer.block)
     for entry in plan.kept:
         writer.entries.confirm(entry, writer.content(entry))
