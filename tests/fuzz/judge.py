@@ -22,7 +22,7 @@ EXTRA_OBJECT = "extra object"
 _SCHEMA = "values don't meet the specifications of the schema"
 _RELEASE = "invalid release name"
 # Helm reads `master: text` before the schema; a chart has no influence on its message.
-_SUBCHART = re.compile(r"chart dependencies processing failed.*type mismatch on (common|master|lite)\b", re.DOTALL)
+_SUBCHART = re.compile(r"type mismatch on (common|master|lite)\b")
 # The kinds of extra objects, and the templates in them, are those of the user: Helm and the API server judge them.
 _EXTRA_OBJECTS = "kuscia/templates/extra-objects.yaml"
 _GO = re.compile(
@@ -143,6 +143,10 @@ class _Loader(yaml.CSafeLoader):
         if len(keys) != len(set(map(repr, keys))):
             raise yaml.constructor.ConstructorError(None, None, f"a key is repeated: {keys}", node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+# A plain `=` is text for Kubernetes.
+_Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
 
 
 def load(text: str) -> Any:
