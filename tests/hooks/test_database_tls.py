@@ -55,8 +55,12 @@ def test_reports_unknown_ca(kind: str, authority: Authority) -> None:
 
 def test_verifies_the_host(kind: str, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trust_also(authority, monkeypatch, tmp_path)
-    with server(kind, authority.server_context("db.example.com")) as port, fails("database-certificate-not-trusted"):
+    with (
+        server(kind, authority.server_context("db.example.com")) as port,
+        fails("database-certificate-not-trusted") as error,
+    ):
         datastore.check_database(database(kind, port, VERIFYING[kind]), "secret")
+    assert "global.kuscia.caBundle" not in error.value.fix
 
 
 def test_verifies_nothing_if_the_params_say_so(kind: str, authority: Authority) -> None:

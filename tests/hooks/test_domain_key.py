@@ -167,9 +167,13 @@ def test_client_certificate_issuer_equals_the_ca_of_the_node(key_pem: bytes) -> 
 
 
 def server_context(
-    tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutual: bool, name: str = "kusciaapi"
+    tmp_path: Path, key: rsa.RSAPrivateKey, domain_id: str, mutual: bool, name: str = "kusciaapi", begin: float = -1
 ) -> ssl.SSLContext:
-    """TLS as a node serves it: its certificate is signed by the domain key and names a key identifier."""
+    """TLS as a node serves it: its certificate is signed by the domain key and names a key identifier.
+
+    Args:
+        begin: days until the certificate is valid.
+    """
     server_key = rsa.generate_private_key(65537, 2048)
     now = datetime.datetime.now(datetime.UTC)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -179,8 +183,8 @@ def server_context(
         .issuer_name(domain_key.distinguished_name(domain_id))
         .public_key(server_key.public_key())
         .serial_number(2)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(days=begin))
+        .not_valid_after(now + datetime.timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
@@ -210,6 +214,18 @@ def test_rejects_server_with_other_key(tmp_path: Path, key_pem: bytes, other_key
         serve(kuscia, server_context(tmp_path, domain_key.load_key(other_key_pem), "alice", False)) as endpoint,
         KusciaAPI(endpoint, "TLS", "alice", domain_key.load_key(key_pem)) as client,
         fails("kusciaapi-certificate-mismatch"),
+    ):
+        client.ready()
+    assert kuscia.asked == []
+
+
+def test_waits_for_a_node_whose_clock_is_ahead(tmp_path: Path, key_pem: bytes, kuscia: Kuscia) -> None:
+    """A node makes its certificate when it starts."""
+    key = domain_key.load_key(key_pem)
+    with (
+        serve(kuscia, server_context(tmp_path, key, "alice", False, begin=0.1)) as endpoint,
+        KusciaAPI(endpoint, "TLS", "alice", key) as client,
+        fails("kusciaapi-certificate-not-yet-valid"),
     ):
         client.ready()
     assert kuscia.asked == []

@@ -133,8 +133,27 @@ def test_download_reports_unknown_ca(authority: Authority, tmp_path: Path) -> No
 
 
 def test_download_verifies_the_name(authority: Authority, trusted: None, tmp_path: Path) -> None:
-    with serving(found, authority.server_context(FILES)) as port, fails("download-certificate-not-trusted"):
+    with serving(found, authority.server_context(FILES)) as port, fails("download-certificate-not-trusted") as it:
         fetched(f"https://127.0.0.1:{port}/alice.csv", tmp_path)
+    assert "global.kuscia.caBundle" not in it.value.fix
+
+
+@pytest.mark.parametrize("age", [3, -5])
+def test_fix_of_a_certificate_that_is_not_valid_now_is_not_its_ca(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, age: int
+) -> None:
+    """It has expired, or the clock of its server is ahead."""
+    authority = Authority(age)
+    (tmp_path / "ca.crt").write_bytes(authority.pem + Authority(name="another CA").pem)
+    monkeypatch.setenv(trust.CA_BUNDLE, str(tmp_path / "ca.crt"))
+    context = authority.server_context("127.0.0.1")
+    with serving(found, context) as port, fails("download-certificate-not-trusted") as download_error:
+        fetched(f"https://127.0.0.1:{port}/alice.csv", tmp_path)
+    with serving(found, context) as port, fails("s3-certificate-not-trusted") as store_error:
+        upload(f"https://127.0.0.1:{port}")
+    for error in (download_error, store_error):
+        assert "clock" in error.value.fix
+        assert "global.kuscia.caBundle" not in error.value.fix
 
 
 def test_download_reports_a_missing_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ KUSCIA = (
     _permanent("kusciaapi-already-exists", "KusciaAPI already has the object."),
     _retryable("kusciaapi-busy", "KusciaAPI cannot process the request at the moment."),
     _permanent("kusciaapi-certificate-mismatch", "The TLS certificate of KusciaAPI is not signed with the domain key."),
+    _retryable("kusciaapi-certificate-not-yet-valid", "The TLS certificate of KusciaAPI is not valid yet."),
     _retryable("kusciaapi-not-found", "KusciaAPI does not have the object (yet)."),
     _retryable("kusciaapi-not-ready", "KusciaAPI reports that the node is not ready."),
     _permanent("kusciaapi-protocol-mismatch", "KusciaAPI uses a protocol that differs from the configured one."),

@@ -18,8 +18,24 @@ from kuscia_hooks.core.errors import RetryableError
 CA_BUNDLE = "KUSCIA_HOOKS_CA_BUNDLE"
 """Environment variable with the path of a PEM file with further CA certificates."""
 
-ADVICE = "add the CA of the server to the ConfigMap or Secret of global.kuscia.caBundle"
-"""What to do about a certificate that is not trusted."""
+_ADVICE = "add the CA of the server to the ConfigMap or Secret of global.kuscia.caBundle"
+_CLOCKS = "correct the clock of the server, or that of the node that runs this step"
+# What OpenSSL says of a certificate whose CA may be trusted.
+_BESIDES_THE_CA = (
+    ("not yet valid", _CLOCKS),
+    ("has expired", f"renew the certificate of the server; if it is valid, {_CLOCKS}"),
+    ("mismatch", "use a name or address that the certificate of the server contains"),
+)
+
+
+def advice(cause: str, ca: str = _ADVICE) -> str:
+    """Return what to do about a certificate that is not trusted.
+
+    Args:
+        cause: the text of OpenSSL.
+        ca: what to do if its CA is not trusted.
+    """
+    return next((fix for text, fix in _BESIDES_THE_CA if text in cause), ca)
 
 
 def bundle() -> str:

@@ -266,6 +266,13 @@ class KusciaAPI:
         if isinstance(error, httpx.TimeoutException):
             return TimedOut("kusciaapi-timeout", f"KusciaAPI {self.endpoint} timed out: {path}")
         cause = printable(error) or type(error).__name__
+        if "not yet valid" in cause:
+            return RetryableError(
+                "kusciaapi-certificate-not-yet-valid",
+                f"the certificate that KusciaAPI {self.endpoint} made at its start is not valid yet: the clock of its "
+                "node is ahead of the one here",
+                fix="synchronize the clocks of the nodes; the step continues once the certificate is valid",
+            )
         if "Hostname mismatch" in cause:
             return PermanentError(
                 "kusciaapi-certificate-mismatch",

@@ -46,7 +46,7 @@ class ServerError(RetryableError):
     def __init__(self, database: Database, error: Exception) -> None:
         self.code, text = _code_and_text(error)
         error_id = _error_id(self.code, error)
-        fix = _fix(error_id, database)
+        fix = _fix(error_id, database, text)
         if isinstance(error, socket.gaierror):
             text, full_name = hosts.unresolved(database.host, error)
             fix = full_name or fix
@@ -71,8 +71,12 @@ def _error_id(code: str, error: Exception) -> str:
     return "database-unreachable" if unreachable else "database-error"
 
 
-def _fix(error_id: str, database: Database) -> str:
-    """Return the command or setting that fixes an error, or ""."""
+def _fix(error_id: str, database: Database, text: str) -> str:
+    """Return the command or setting that fixes an error, or "".
+
+    Args:
+        text: of the error.
+    """
     mysql = database.type == "mysql"
     name, user = database.database, database.user
     create = create_statement(database)
@@ -82,7 +86,7 @@ def _fix(error_id: str, database: Database) -> str:
         "database-login": "correct the password in the Secret, or the user on the server; the step then continues",
         "database-not-found": f"create the database: {create}",
         "database-permission-denied": f"grant the permission to user {user}",
-        "database-certificate-not-trusted": f"{trust.ADVICE}, or correct master.datastore.host",
+        "database-certificate-not-trusted": trust.advice(text),
         "database-tls": f"set {'tls' if mysql else 'sslmode'} in the datastore params to what the server supports",
         "database-host-not-found": "correct master.datastore.host",
         "database-unreachable": f"check host and port ({database.host}:{database.port}), firewalls and NetworkPolicies",

@@ -11,6 +11,7 @@ from kuscia_hooks.core.answers import LimitedAnswers
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError, cause_of
 from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.trust import advice
 from kuscia_hooks.core.waiting import current
 from kuscia_hooks.kuscia.gateway_answer import Problem, domain_of, from_kuscia, json_object
 from kuscia_hooks.kuscia.gateway_answer import problem as problem_of
@@ -96,7 +97,7 @@ def _connection_problem(url: str, error: httpx.RequestError) -> Problem:
     if unknown is not None:
         return Problem("host-not-found", *hosts.unresolved(split_endpoint(url).hostname or "", unknown))
     if cause_of(error, ssl.SSLCertVerificationError):
-        return Problem(_NOT_TRUSTED, text, "correct lite.master.caBundle or lite.master.endpoint")
+        return Problem(_NOT_TRUSTED, text, advice(text, "correct lite.master.caBundle or lite.master.endpoint"))
     if isinstance(error, httpx.TimeoutException):
         return Problem(
             "master-unreachable",

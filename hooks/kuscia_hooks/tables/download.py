@@ -231,7 +231,7 @@ def _transport_error(url: str, error: httpx.TransportError, file: Path) -> StepE
         return PermanentError(
             "download-certificate-not-trusted",
             f"the certificate of {shown(url)} is not trusted: {cause}",
-            fix=trust.ADVICE,
+            fix=trust.advice(cause),
         )
     if file.exists() and file.stat().st_size:
         kept = megabytes(file.stat().st_size)

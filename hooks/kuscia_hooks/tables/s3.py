@@ -393,7 +393,7 @@ class Store:
             return PermanentError(
                 "s3-certificate-not-trusted",
                 f"the certificate of {self._address} is not trusted: {printable(cause)}",
-                fix=trust.ADVICE,
+                fix=trust.advice(cause),
             )
         if _TUNNEL_REJECTED.search(cause):
             return proxies.rejected(self._failed(what, cause))

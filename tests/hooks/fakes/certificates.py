@@ -32,15 +32,17 @@ class Authority:
 
     Args:
         age: days since its certificates expired.
+        name: CN of its own certificate.
     """
 
-    def __init__(self, age: int = -1) -> None:
+    def __init__(self, age: int = -1, name: str = "test CA") -> None:
+        self._name = name
         self._end = datetime.datetime.now(datetime.UTC) - age * _DAY
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self.pem = self._issue("test CA", self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+        self.pem = self._issue(name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
 
     def _issue(self, name: str, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType) -> bytes:
-        builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name("test CA")).public_key(key)
+        builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(self._name)).public_key(key)
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(self._end - 2 * _DAY).not_valid_after(self._end)
         return builder.add_extension(extension, False).sign(self._key, hashes.SHA256()).public_bytes(PEM)
