@@ -71,10 +71,12 @@ class SourceWriter:
         return {"domain_id": self._config.domain_id, "datasource_id": name}
 
     def content(self, entry: str) -> str:
+        """Return the `digest` that the ledger records of the data source; see `Writer.content`."""
         # The hash of a body with access keys would let the keys be guessed.
         return digest(entry)
 
     def apply(self, action: Action) -> None:
+        """Create, update or delete the data source; see `Writer.apply`."""
         if action.verb == "delete":
             self._api.call("domaindatasource/delete", self._key(action.name))
         elif action.verb == "update":
@@ -148,9 +150,11 @@ class TableWriter:
         return plan_owned(self.block.kind, wanted, self.present, owned, same_table, adopt=adopt, prune=prune)
 
     def content(self, entry: str) -> str:
+        """Return the `digest` that the ledger records of a table; see `Writer.content`."""
         return digest(self._wanted[entry])
 
     def apply(self, action: Action) -> None:
+        """Create, update or delete a table; see `Writer.apply`."""
         if action.verb != "delete":
             # Creating an existing table updates it (Kuscia facts 0.15).
             self._api.call("domaindata/create", action.payload)
@@ -189,12 +193,14 @@ class GrantWriter:
         return plan_owned(self.block.kind, wanted, present, owned, same_grant, adopt=adopt, prune=prune)
 
     def content(self, entry: str) -> str:
+        """Return the `digest` that the ledger records of a grant; see `Writer.content`."""
         return digest(self._wanted[entry])
 
     def _key(self, name: str) -> dict[str, str]:
         return {"domain_id": self._config.domain_id, "domaindatagrant_id": name}
 
     def apply(self, action: Action) -> None:
+        """Create, update or delete a grant; see `Writer.apply`."""
         if action.verb == "delete":
             try:
                 self._api.call("domaindatagrant/delete", self._key(action.name))

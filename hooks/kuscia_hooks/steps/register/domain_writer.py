@@ -97,10 +97,12 @@ class DomainWriter:
         )
 
     def content(self, entry: str) -> str:
+        """Return the `digest` of the key of a domain; see `Writer.content`."""
         public = self._wanted[entry].public
         return digest(public.hex() if public else "")
 
     def apply(self, action: Action) -> None:
+        """Create, update or delete a Domain; see `Writer.apply`."""
         if action.verb == "create":
             self._create(action.name, action.payload)
         elif action.verb == "update":

@@ -24,14 +24,17 @@ class _RouteRemover:
         self._api, self.entries = api, ledger.kind("routes")
 
     def actions(self, domains: Collection[str]) -> list[Action]:
+        """Return the deletions of the routes that lead to or from these domains."""
         keys = (RouteKey.of_entry(entry) for entry in self.entries)
         ends = (key for key in keys if {key.source, key.destination} & set(domains))
         return [Action("delete", "DomainRoute", str(key), "its domain is deleted", entry=key.entry) for key in ends]
 
     def content(self, entry: str) -> str:
+        """Raise AssertionError: what is deleted has no wanted content."""
         raise AssertionError(f"{entry} is only deleted")
 
     def apply(self, action: Action) -> None:
+        """Delete a route; see `Writer.apply`."""
         key = RouteKey.of_entry(action.entry)
         if not _exists(key, self._api):
             # Its absence is what was wanted: `routes` may have deleted it.

@@ -195,9 +195,11 @@ class TokenWriter:
         return [_with_payload(action, tokens[domain_of(action)]) for action in ready], failures
 
     def content(self, entry: str) -> str:
+        """Return what the ledger records of a Secret; see `Writer.content`."""
         return self._contents[entry]
 
     def apply(self, action: Action) -> None:
+        """Create, set or delete a Secret; see `Writer.apply`. One that exists must have the version that was read."""
         key, namespace = TokenKey.of_entry(action.entry), self._config.namespace
         kube, secret = self._context.kube, self._secrets.get(key)
         if action.verb == "delete":

@@ -25,6 +25,7 @@ class AppImageWriter:
         self.wanted = {name: wanted_app_image(name, app) for name, app in config.app_images.items()}
 
     def plan(self) -> Plan:
+        """Read the AppImages of the values and of the ledger, and return the plan."""
         adopt, prune = self._config.adopt.app_images, self._config.prune.app_images
         present = self._present()
         return plan_owned("AppImage", self.wanted, present, self.entries, same_app_image, adopt=adopt, prune=prune)
@@ -38,9 +39,11 @@ class AppImageWriter:
         return {answer["name"]: answer for answer in self._api.call("appimage/batchQuery", {"names": list(names)})}
 
     def content(self, entry: str) -> str:
+        """Return the `digest` of an AppImage; see `Writer.content`."""
         return digest(normal_app_image(self.wanted[entry]))
 
     def apply(self, action: Action) -> None:
+        """Create, update or delete an AppImage; see `Writer.apply`."""
         if action.verb == "create":
             self._create(action.name, action.payload)
         elif action.verb == "update":

@@ -48,6 +48,7 @@ class RouteWriter:
                 self.entries.claim(successor.entry)
 
     def plan(self) -> Plan:
+        """Read the routes that may differ, and return the plan."""
         adopt, prune = self._config.adopt.routes, self._config.prune.routes
         return plan_routes(self.wanted, self._present(), self.entries, adopt=adopt, prune=prune)
 
@@ -78,9 +79,11 @@ class RouteWriter:
         return dict.fromkeys(key for key in keys if key in found)
 
     def content(self, entry: str) -> str:
+        """Return the `digest` of a route; see `Writer.content`."""
         return self._hashes[RouteKey.of_entry(entry)]
 
     def apply(self, action: Action) -> None:
+        """Create, replace or delete a route; see `Writer.apply`."""
         key = RouteKey.of_entry(action.entry)
         if action.verb == "create":
             self._create(key, action.payload)

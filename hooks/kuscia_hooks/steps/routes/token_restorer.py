@@ -52,7 +52,9 @@ class TokenRestorer:
         return actions, [error for _, error in failed]
 
     def content(self, entry: str) -> str:
+        """Return what the ledger records of a Secret; see `Writer.content`."""
         return self._contents[entry]
 
     def apply(self, action: Action) -> None:
+        """Create a Secret; see `Writer.apply`."""
         self._writes.create(action.name, action.payload)
