@@ -71,7 +71,7 @@ def test_classifies_api_server_errors(core: FakeCore, kube: Kube, status: int, e
 
 def test_denied_request_names_the_missing_role(core: FakeCore, kube: Kube) -> None:
     def fail(*_: str) -> None:
-        raise api_exception(403, "forbidden\x1b[31m")
+        raise api_exception(403, 'secrets "s" is forbidden: User "system:serviceaccount:ns:a" cannot get\x1b[31m')
 
     core.fail = fail
     with fails("permission-denied") as error:
@@ -79,7 +79,44 @@ def test_denied_request_names_the_missing_role(core: FakeCore, kube: Kube) -> No
     for part in ("namespace ns", "[secrets]", "resourceNames [s]", "[get]"):
         assert part in error.value.fix
     assert "\x1b" not in str(error.value)
-    assert error.value.see.startswith("kubectl auth can-i get secrets/s -n ns --as=")
+    assert error.value.see == "kubectl auth can-i get secrets/s -n ns --as=system:serviceaccount:ns:a"
+
+
+def test_role_has_the_api_group_of_the_resource(core: FakeCore, kube: Kube) -> None:
+    def fail(*_: str) -> None:
+        raise api_exception(403, "jobs.batch is forbidden")
+
+    core.fail = fail
+    with fails("permission-denied") as error:
+        kube.jobs("ns", "a=b")
+    assert "['batch']" in error.value.fix
+    assert error.value.see == "kubectl auth can-i list jobs -n ns"
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        (
+            'secrets "s" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=5, limited: secrets=5',
+            "kubectl describe resourcequota -n ns",
+        ),
+        (
+            'secrets "s" is forbidden: unable to create new content in namespace ns because it is being terminated',
+            "kubectl get namespace ns",
+        ),
+        ('admission webhook "validate.kyverno.svc" denied the request: label team is required', ""),
+    ],
+)
+def test_offers_no_role_for_what_a_role_does_not_permit(core: FakeCore, kube: Kube, message: str, command: str) -> None:
+    def fail(*_: str) -> None:
+        raise api_exception(403, message)
+
+    core.fail = fail
+    with fails("request-forbidden") as error:
+        kube.create_secret("ns", "s", {}, {})
+    assert message in error.value.message
+    assert "Role" not in error.value.fix
+    assert error.value.see == command
 
 
 def test_role_for_create_has_no_resource_names(core: FakeCore, kube: Kube) -> None:

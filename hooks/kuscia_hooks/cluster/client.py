@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,15 @@ _SECONDS = 15.0
 _LOG_BYTES = 1 << 20
 _GROUPS = {"jobs": "/apis/batch/v1", "selfsubjectaccessreviews": "/apis/authorization.k8s.io/v1"}
 _CORE = "/api/v1"
+# Requests that a Role does not help: text of the API server, fix, and command to see more.
+_FORBIDDEN = {
+    "exceeded quota": ("increase the ResourceQuota of the namespace", "kubectl describe resourcequota -n {namespace}"),
+    "being terminated": (
+        "wait until the namespace is deleted, then create it again",
+        "kubectl get namespace {namespace}",
+    ),
+    "admission webhook": ("permit the object in the policy that rejects it", ""),
+}
 _PATCH = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
@@ -496,16 +506,26 @@ def _api_error(status: int, message: str, verb: str, resource: str, namespace: s
     if status == 409:
         return Conflict("already-exists", f"{resource} {namespace}/{name}: {message}")
     where = f"{namespace}/{name}" if name else f"in namespace {namespace}"
+    if status == 403 and (forbidden := next((text for text in _FORBIDDEN if text in message), "")):
+        fix, see = _FORBIDDEN[forbidden]
+        return RetryableError(
+            "request-forbidden",
+            f"the API server does not permit to {verb} {resource} {where} ({status}: {message})",
+            fix=fix,
+            see=see.format(namespace=quoted(namespace)),
+        )
     if status == 403:
         names = "" if verb in ("create", "list") else f", resourceNames [{name}]"
         target = quoted(f"{resource}/{name}" if name else resource)
+        group = _GROUPS.get(resource.partition("/")[0], "").removeprefix("/apis/").partition("/")[0]
+        user = re.search(r'User "([^"]+)"', message)
         return RetryableError(
             "permission-denied",
             f"permission denied: cannot {verb} {resource} {where} ({status}: {message})",
-            fix=f"upgrade the release, or create a Role in namespace {namespace} with apiGroups [''], resources "
+            fix=f"upgrade the release, or create a Role in namespace {namespace} with apiGroups ['{group}'], resources "
             f"[{resource}]{names}, verbs [{verb}] and bind it to this ServiceAccount",
-            see=f"kubectl auth can-i {verb} {target} -n {quoted(namespace)} "
-            "--as=system:serviceaccount:<namespace>:<name>",
+            see=f"kubectl auth can-i {verb} {target} -n {quoted(namespace)}"
+            + (f" --as={quoted(user[1])}" if user else ""),
         )
     if status == 404:
         return RetryableError(

@@ -66,6 +66,7 @@ KUBERNETES = (
     _retryable("no-log-yet", "A container has no log because it has not started or is gone."),
     _retryable("object-not-found", "The namespace or the object that the request names does not exist."),
     _retryable("permission-denied", "No Role grants the ServiceAccount of the step a permission that it needs."),
+    _retryable("request-forbidden", "A quota, a policy or the deletion of the namespace forbids a Kubernetes object."),
     _retryable("secret-key-missing", "A Secret exists, but has no value under the configured key."),
     _retryable("secret-not-found", "A Secret that the configuration names does not exist."),
     _retryable("secret-not-text", "A value of a Secret is not UTF-8 text."),
