@@ -57,6 +57,21 @@ def test_does_not_write_without_changes(core: FakeCore, kube: Kube) -> None:
     assert core.calls == [("get", "configmaps", "ledger")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "valid"),
+    [
+        ("routes", '{"alice":"d34db33f","a":{"b":"d34db33f"}}', ["a/b"]),
+        ("routes", '{"a":null,"b":[]}', []),
+        ("tokens", '{"alice":"d34db33f"}', []),
+        ("domains", '{"alice":{"bob":"d34db33f"},"carol":"d34db33f"}', ["carol"]),
+        ("domains", "[1]", []),
+    ],
+)
+def test_ignores_damaged_entries(core: FakeCore, kube: Kube, kind: str, text: str, valid: list[str]) -> None:
+    core.put("configmaps", "ns", "ledger", data={kind: text})
+    assert list(ledger(kube).kind(kind)) == valid
+
+
 def test_reads_the_format_of_earlier_releases(core: FakeCore, kube: Kube) -> None:
     """It had flat names and longer hashes. What it lists belongs to the release."""
     core.put("configmaps", "ns", "ledger", data={"routes": json.dumps({"alice/bob": CONTENT})})

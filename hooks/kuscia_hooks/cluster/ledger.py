@@ -20,6 +20,7 @@ from typing import Any
 from kuscia_hooks.cluster.client import Conflict, Kube
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.text import printable
 
 _MARK = "?"
 _UNKNOWN = "-"
@@ -27,6 +28,8 @@ _HASH_LENGTH = 8
 _FORMER = re.compile(r'"[0-9a-f]{12}"[,}]')
 _SAVE_TRIES = 20
 _REPORT = ".report"
+_NESTED = ("routes", "tokens")
+"""Kinds whose names have the form `a/b`."""
 _REPORTED_NAMES = 100
 
 
@@ -277,7 +280,11 @@ def _entries(text: str, kind: str) -> dict[str, str]:
     found = {}
     for name, value in items:
         for inner, entry in value.items() if isinstance(value, dict) else [(None, value)]:
-            found[name if inner is None else f"{name}/{inner}"] = str(entry)[:_HASH_LENGTH]
+            full = name if inner is None else f"{name}/{inner}"
+            if ("/" in full) == (kind in _NESTED):
+                found[full] = str(entry)[:_HASH_LENGTH]
+            else:
+                logger.warning("the ledger has an invalid entry among its %s; ignoring it: %s", kind, printable(full))
     return found
 
 
