@@ -269,6 +269,22 @@ def test_deadline_bounds_a_download_that_never_ends(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 5
 
 
+def test_deadline_bounds_a_download_of_a_few_bytes_at_a_time(tmp_path: Path) -> None:
+    with dripping() as url, bounded_by(Deadline(0.5)):
+        begin = time.monotonic()
+        with fails("download-unreachable"):
+            download.fetch(f"{url}/a.csv", Login(), tmp_path)
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("token", ["tök-secret", "tok\nsecret"])
+def test_rejects_a_token_that_no_header_can_have(core: FakeCore, kube: Kube, token: str) -> None:
+    core.put("secrets", "ns", "login", data=secret_data(token=token))
+    with fails("secret-not-text") as error:
+        download.login(kube, "ns", "login")
+    assert "secret" not in error.value.message
+
+
 def test_repeats_a_download_whose_mark_cannot_be_sent_back(tmp_path: Path) -> None:
     server = Server(broken_after=(2 << 20) + 1000)
 

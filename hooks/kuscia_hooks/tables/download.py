@@ -9,11 +9,11 @@ import httpx
 
 from kuscia_hooks.cluster.client import Kube, text_of
 from kuscia_hooks.core import proxies, trust
+from kuscia_hooks.core.answers import UNTIL_DEADLINE
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import hide, logger
 from kuscia_hooks.core.progress import TransferProgress, megabytes
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.core.waiting import current
 from kuscia_hooks.tables import outbound
 
 _BLOCK = 1 << 20
@@ -56,6 +56,10 @@ def login(kube: Kube, namespace: str, name: str) -> Login:
     values = {key: text_of(data[key], namespace, name, key).strip() for key in used}
     if "token" in values:
         hide(values["token"])
+        if not (values["token"].isascii() and values["token"].isprintable()):
+            raise RetryableError(
+                "secret-not-text", f"{where}: the value under key token is not one line of ASCII text", see=see
+            )
         return Login(headers={"Authorization": f"Bearer {values['token']}"}, secret=where)
     if "username" in values and "password" in values:
         return Login(httpx.BasicAuth(values["username"], values["password"]), secret=where)
@@ -106,7 +110,9 @@ def fetch(
     try:
         with (
             outbound.client(transport) as client,
-            client.stream("GET", address, headers=headers, auth=login.authorization) as response,
+            client.stream(
+                "GET", address, headers=headers, auth=login.authorization, extensions=UNTIL_DEADLINE
+            ) as response,
         ):
             _save(url, login, response, file, validator, size)
     except httpx.TransportError as error:
@@ -180,7 +186,7 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
         # Others cannot be sent back in a header.
         if mark and mark.isascii():
             validator.write_text(mark)
-    progress, deadline = TransferProgress(shown(url), "downloaded", total), current()
+    progress = TransferProgress(shown(url), "downloaded", total)
     # A block of the expected size and one more byte: a longer file is never kept.
     block_bytes = _BLOCK if size is None else max(1, min(_BLOCK, size - there + 1))
     with progress, file.open("ab" if there else "wb") as target:
@@ -192,8 +198,6 @@ def _save(url: str, login: Login, response: httpx.Response, file: Path, validato
                 raise size_mismatch(f"{shown(url)} has more than {size} bytes", size)
             target.write(block)
             progress.update(len(block))
-            if deadline.passed:
-                raise httpx.ReadTimeout("not complete at the deadline of the step", request=response.request)
 
 
 def _rejected(url: str, login: Login, response: httpx.Response) -> StepError:

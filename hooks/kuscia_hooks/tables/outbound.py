@@ -6,6 +6,7 @@ from functools import cached_property
 import httpx
 
 from kuscia_hooks.core import proxies, trust
+from kuscia_hooks.core.answers import LimitedAnswers
 from kuscia_hooks.core.waiting import current
 
 
@@ -52,5 +53,5 @@ def client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
         timeout=httpx.Timeout(deadline.bound(60), connect=deadline.bound(5)),
         follow_redirects=True,
         trust_env=False,
-        transport=transport or Outbound(),
+        transport=LimitedAnswers(transport or Outbound()),
     )
