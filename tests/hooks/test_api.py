@@ -173,6 +173,18 @@ def test_rejects_invalid_answer(key_pem: bytes, body: str) -> None:
         client.once("domain/query", {})
 
 
+@pytest.mark.parametrize("data", [None, {}, {"domains": None}, {"domains": [{"cert": ""}]}])
+def test_reports_a_field_that_an_answer_does_not_have(key_pem: bytes, data: object) -> None:
+    answer = {"status": {"code": 0, "message": ""}, "data": data}
+    network = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    with (
+        KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=network) as client,
+        fails("kusciaapi-busy") as error,
+    ):
+        _ = [domain["domain_id"] for domain in client.once("domain/batchQuery", {})["domains"]]
+    assert "domain/batchQuery" in error.value.message
+
+
 def test_reports_node_that_is_not_ready(key_pem: bytes) -> None:
     text = '{"status":{"code":0,"message":"success"},"data":{"ready":false}}'
     answer = httpx.MockTransport(lambda _: httpx.Response(200, text=text))

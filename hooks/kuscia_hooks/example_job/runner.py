@@ -179,7 +179,7 @@ def _outputs(job: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for task in job.get("tasks") or []:
         try:
-            output = str(json.loads(task["task_input_config"])["sf_output_ids"][0])
+            output = str(json.loads(task.get("task_input_config", ""))["sf_output_ids"][0])
         except (ValueError, KeyError, TypeError, IndexError):
             continue
         found += [(party["domain_id"], output) for party in task.get("parties") or []]

@@ -9,6 +9,7 @@ import math
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import httpx
@@ -46,6 +47,20 @@ def _pause() -> None:
 
 def _url(path: str) -> str:
     return path if path.startswith("/") else f"/api/v1/{path}"
+
+
+class _Object(dict[str, Any]):
+    """A JSON object of an answer. A field that it must have and does not have is an error of the answer.
+
+    A field that is null is the same as an absent one.
+    """
+
+    def __init__(self, path: str, fields: dict[str, Any]) -> None:
+        super().__init__((name, value) for name, value in fields.items() if value is not None)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise Busy(self._path, 200, f"invalid response: field {name} is missing")
 
 
 def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -196,14 +211,15 @@ class KusciaAPI:
             response = self._client.post(_url(path), json=body, timeout=limit, extensions=_SNI)
         self._accepted(path, response)
         try:
-            answer = response.json()
+            answer = json.loads(response.content, object_hook=partial(_Object, path))
             status = answer["status"]
             code, text = int(status["code"]), str(status["message"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise Busy(path, response.status_code, f"invalid response: {decoded(response)[:100]!r}") from error
         if code:
             raise error_for(path, code, text)
-        return answer.get("data")
+        data = answer.get("data")
+        return _Object(path, {}) if data is None else data
 
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the objects of a streaming endpoint (`job/watch`, `log/task/query`).
