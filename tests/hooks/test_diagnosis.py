@@ -499,3 +499,18 @@ def test_describes_findings() -> None:
         "not checked: events: denied",
     ]
     assert diagnosis.describe([], "alice", ()) == ["alice: nothing found"]
+
+
+def test_unreachable_database_comes_before_its_consequences_and_warnings_come_last() -> None:
+    """Kuscia is ready until its database ends; then no API answers, and no route is READY."""
+    log = "waiting for KusciaAPI of x (20 s): [kusciaapi-unreachable] cannot reach KusciaAPI\n"
+    snapshot = replace(
+        step(log, "register"),
+        api=(Report("kusciaapi-timeout", "no answer"),),
+        domains=({"domain": "alice", "status": "NotReady", "node": "n"},),
+        routes=(RouteState("alice", "bob", "", False, "DestinationUnreachable"),),
+        database=(Report("database-version", "it is old"), Report("database-unreachable", "refused")),
+    )
+    ids = [finding.id for finding in diagnose(MASTER, snapshot)]
+    assert (ids[0], ids[-1]) == ("database-unreachable", "database-version")
+    assert {"kusciaapi-unreachable", "kusciaapi-timeout", "node-not-ready", "route-unreachable"} < set(ids)

@@ -78,7 +78,9 @@ def test_reports_what_could_not_be_checked(
 
     healthy.fail = forbidden
     assert doctor.attempt(SQLITE, kube, lambda: master) == 2
-    assert "events of ns: [" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "events of ns: [" in output
+    assert output.splitlines()[0] != "kuscia-system: nothing found"
 
 
 def test_calls_kusciaapi_of_ready_node_only(healthy: FakeCore, kube: Kube) -> None:
@@ -272,6 +274,7 @@ def test_draws_no_conclusion_from_pods_that_cannot_be_read(healthy: FakeCore, ku
         assert not seen.pods_read
         found = {one.id for one in diagnose(config, seen)}
         assert found & {"no-pod", "engine-pods-without-lite", "quota-exceeded"} == set()
+    assert reading.collect(SQLITE, kube, closed).api == (Report("kusciaapi-busy", "the message"),)
 
 
 def test_reads_a_log_without_colors(healthy: FakeCore, kube: Kube) -> None:

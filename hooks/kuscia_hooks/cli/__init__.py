@@ -142,7 +142,10 @@ output_option = option(
 @output_option
 @option("--bundle", default="", metavar="FILE", help="Save what was read as tar.gz, without secrets; - prints it.")
 def doctor(settings: Any, kube: Any, open_api: Callable[[], Any], output: str, bundle: str) -> int:
-    """Find known causes of failure, with the fix for each. Exits 1 if one was found."""
+    """Find known causes of failure, with the fix for each.
+
+    Exits 1 if one was found, and 2 if none was, but not everything could be checked.
+    """
     from kuscia_hooks.inspect import doctor as command
 
     return command.attempt(settings, kube, open_api, output == "json", bundle)

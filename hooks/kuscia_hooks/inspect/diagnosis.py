@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from kuscia_hooks.core.catalog import CATALOG
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.text import printable, printable_lines, quoted
 from kuscia_hooks.inspect.finding import Finding, match_log
@@ -37,6 +38,9 @@ _SLOW_START = 60.0
 _SLOW_KUSCIA = 300.0
 _RECENT = 3600.0
 
+# Settings that work, and may cause failures later.
+_WARNINGS = {entry.id for entry in CATALOG.values() if entry.warning}
+
 
 def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
     """Return the causes of failure that a snapshot shows; root causes come first."""
@@ -46,13 +50,13 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
         *(held if snapshot.node else _no_node(config, snapshot, names)),
         *_not_started(snapshot, names),
         *_node(config, snapshot, names, held),
+        *_database(snapshot, names),
         *_steps(snapshot, names),
         *_changed(snapshot, names),
         *_gateways(config, snapshot, names),
         *_api(config, snapshot, names),
         *_domains(config, snapshot),
         *_routes(config, snapshot, names),
-        *_database(snapshot, names),
         *_engines(snapshot, names),
         *_latest_job(config, snapshot, names),
     ]
@@ -60,6 +64,7 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
         cause = f"the master has no domain {config.domain_id}"
         fix = FIXES["unknown-domain"].format_map(names)
         found.insert(0, Finding("unknown-domain", cause, fix, "handshake of the master"))
+    found.sort(key=lambda finding: finding.id in _WARNINGS)
     unique: dict[tuple[str, str], Finding] = {}
     for finding in map(_shown, found):
         unique.setdefault((finding.id, finding.cause), finding)
@@ -380,7 +385,8 @@ def describe(findings: list[Finding], domain: str, unread: tuple[str, ...]) -> l
     Args:
         unread: what could not be checked, each with the reason.
     """
-    lines = [f"{domain}: {_count(len(findings), 'cause')} found" if findings else f"{domain}: nothing found"]
+    nothing = "nothing found" + (" in what could be checked" if unread else "")
+    lines = [f"{domain}: {_count(len(findings), 'cause')} found" if findings else f"{domain}: {nothing}"]
     for number, finding in enumerate(findings, 1):
         cause = finding.cause.replace("\n", "\n   ")
         lines += [f"{number}. [{finding.id}] {cause}", f"   fix: {finding.fix}", f"   seen: {finding.seen}"]

@@ -56,7 +56,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     )
     namespaces = sorted({namespace, place or namespace})
     events = [parts.start(f"events of {one}", partial(_warnings, kube, one)) for one in namespaces]
-    present = parts.start("Secrets", lambda: _present(config, kube))
+    present = parts.start("Secrets and the Service", lambda: _present(config, kube))
     admission = parts.start("gateway of the master", lambda: _admission(config, kube))
     probes = [parts.start(f"gateway of {of}", partial(_probe, of, endpoint)) for of, endpoint in _gateways(config)]
 
@@ -66,8 +66,8 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
     steps = [_PodPart(parts, kube, pod) for pod in _newest_of_each_job(found) if _unfinished(pod)]
     engines = [_PodPart(parts, kube, pod) for pod in engine_pods.get_or([]) if _unfinished(pod)]
     state = node[0].get() if node else None
-    serving = state is not None and all(one.ready for one in state.containers if one.name == config.mode)
-    running = _running(parts, config, kube, open_api) if serving else {}
+    ready = state is not None and all(one.ready for one in state.containers if one.name == config.mode)
+    running = _running(parts, config, kube, open_api) if ready or pods.problem() else {}
     own = running.pop("probes", ())
     masters, known = admission.get_or(((), None))
     return Snapshot(
@@ -87,7 +87,7 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
 
 
 def _running(parts: Parts, config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> dict[str, Any]:
-    """Return the fields of the snapshot that require a node that is ready."""
+    """Return the fields of the snapshot that require a node that is ready, or may be."""
     problems: list[Report] = []
 
     def opened() -> KusciaAPI | None:
