@@ -389,6 +389,20 @@ def test_reports_a_domain_with_several_deployments() -> None:
     ] == []
 
 
+def test_nodes_in_one_namespace_become_different_releases() -> None:
+    """A second release of the same name would replace the first one, and so delete its node."""
+    long = replace(BOB, namespace="ns", domain="b" * 63)
+    text = exported(replace(MASTER, namespace="ns"), replace(ALICE, namespace="ns"), long, replace(BOB, name="other"))
+    releases = {
+        domain: re.findall(r"helm upgrade --install (\S+) ", adopt.attempt(text, domain, secrets=False)[0])
+        for domain in ("kuscia-system", "alice", "b" * 63, "bob")
+    }
+    assert releases.pop("bob") == ["kuscia"]
+    names = [name for (name,) in releases.values()]
+    assert len({"kuscia", *names}) == 4
+    assert max(map(len, names)) <= 53
+
+
 def no_key(objects: dict[str, Any]) -> None:
     config_volume(objects)["configMap"]["items"] = [{"key": "my-key", "path": "kuscia.yaml"}]
 

@@ -19,6 +19,8 @@ from kuscia_hooks.kuscia import datastore_address, domain_key
 
 LONGEST_NAME = 42
 """The chart shortens longer names (kuscia.fullname)."""
+LONGEST_RELEASE = 53
+"""Helm rejects longer names of releases."""
 OTHER_KEYS = {
     "master": ("logrotate", "debug", "debugPort", "garbageCollection", "clusterToken", "enableWorkloadApprove",
                "domainRoute"),
@@ -67,7 +69,7 @@ def attempt(text: str, domain: str, secrets: bool) -> tuple[str, tuple[StepWarni
     if secrets:
         return "---\n".join(map(yaml_text.write, manifests(node))), ()
     found = adoption(node, nodes)
-    return f"{_header(node, found.warnings)}\n{yaml_text.write(found.values)}", found.warnings
+    return f"{_header(node, nodes, found.warnings)}\n{yaml_text.write(found.values)}", found.warnings
 
 
 def _chosen(nodes: Sequence[Handmade], domain: str) -> Handmade:
@@ -375,9 +377,16 @@ def _unmapped_pod(node: Handmade) -> list[str]:
     return found
 
 
-def _header(node: Handmade, warnings: Sequence[StepWarning]) -> str:
+def _release(node: Handmade, nodes: Sequence[Handmade]) -> str:
+    """Return the name of the release; the name of each release in one namespace is different."""
+    if [other for other in nodes if other.namespace == node.namespace] == [node]:
+        return "kuscia"
+    return f"kuscia-{node.domain_id}"[:LONGEST_RELEASE].rstrip("-")
+
+
+def _header(node: Handmade, nodes: Sequence[Handmade], warnings: Sequence[StepWarning]) -> str:
     """Return the comments above the values: what the release replaces, and in which order."""
-    domain, namespace = quoted(node.domain_id), quoted(node.namespace)
+    domain, namespace, release = quoted(node.domain_id), quoted(node.namespace), quoted(_release(node, nodes))
     services = " ".join(quoted(f"service/{service['metadata']['name']}") for service in node.services)
     lines = [
         f"# Values for domain {node.domain_id} ({node.mode}), from Deployment {node.namespace}/{node.deployment}.",
@@ -387,7 +396,7 @@ def _header(node: Handmade, warnings: Sequence[StepWarning]) -> str:
         "# 2. Delete the objects whose names the release takes, and install it at once. The domain key, the datastore",
         "#    and the name of the Service stay the same, so that partners and masters recognize the domain:",
         f"#      kubectl -n {namespace} delete deployment/{quoted(node.deployment)} {services} --cascade=foreground",
-        f"#      helm upgrade --install kuscia ./charts/kuscia -n {namespace} -f values/site.yaml -f <this file>",
+        f"#      helm upgrade --install {release} ./charts/kuscia -n {namespace} -f values/site.yaml -f <this file>",
         "# 3. When helm test passes, delete the former configuration, which contains the domain key:",
         f"#      kubectl -n {namespace} delete {quoted(node.source)}",
     ]
