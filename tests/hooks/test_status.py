@@ -217,3 +217,29 @@ def test_narrow_terminal_cuts_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     table = lines[lines.index("gateway https://g") + 1 :]
     assert max(map(len, table)) <= 40
     assert "…" not in "".join(table)
+
+
+UNEXPECTED: list[Any] = [None, {}, [], "x", {"domains": None, "routes": [{}], "domaindata_list": [{}]}]
+
+
+@pytest.mark.parametrize("data", UNEXPECTED)
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("domain/batchQuery", "domains: "),
+        ("route/status/batchQuery", "routes: "),
+        ("domaindata/list", "tables of alice: "),
+        ("domaindatagrant/list", "tables of alice: "),
+    ],
+)
+def test_unexpected_answer_of_kusciaapi_concerns_its_part_only(
+    core: FakeCore, kube: Kube, kuscia: Kuscia, master: KusciaAPI, path: str, part: str, data: Any
+) -> None:
+    """Another version of Kuscia can have other fields."""
+    kuscia.replies[path] = lambda body: (0, "", data)
+    core.pods["ns"] = [pod("kuscia-master-x", "master", containerStatuses=[container("master", running={})])]
+    found = status.collect(MASTER, kube, lambda: master)
+    assert [text for text in found["unknown"] if text.startswith(part)]
+    assert [row["name"] for row in found["pods"]] == ["kuscia-master-x"]
+    assert [row["job"] for row in found["jobs"]] == ["new", "old"]
+    assert status.as_text(found)

@@ -94,6 +94,7 @@ KUSCIA = (
     _permanent("kusciaapi-rejected", "KusciaAPI rejected the request."),
     _retryable("kusciaapi-timeout", "KusciaAPI did not answer in time; the request may have been carried out."),
     _permanent("kusciaapi-token-rejected", "The node runs with a different domain key or domain ID than the release."),
+    _permanent("kusciaapi-unexpected-answer", "An answer of KusciaAPI does not have the expected fields."),
     _retryable("kusciaapi-unreachable", "Cannot reach KusciaAPI."),
     _permanent("master-access-denied", "A firewall or proxy in front of the master denies the request."),
     _retryable("master-busy", "The master, or a proxy in front of it, limits the number of requests."),

@@ -7,6 +7,7 @@ from typing import Any
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.kuscia import jobs as kuscia_jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import expected_fields
 from kuscia_hooks.kuscia.batches import query_in_batches
 
 JOBS = 10
@@ -22,6 +23,7 @@ def own_domains(config: Release) -> list[str]:
     return [config.domain_id] if config.mode == "lite" else sorted(config.domains)
 
 
+@expected_fields()
 def nodes(api: KusciaAPI, domains: list[str]) -> list[dict[str, str]]:
     """Return the nodes of each domain as the master sees them; a domain without a node has never registered."""
 
@@ -80,6 +82,7 @@ class RouteState:
         return f"{self.source}-{self.destination}"
 
 
+@expected_fields()
 def route_states(api: KusciaAPI, config: Release, pairs: list[tuple[str, str]]) -> list[RouteState]:
     """Return the state of each route.
 
@@ -111,6 +114,7 @@ def route_rows(states: list[RouteState]) -> list[dict[str, str]]:
     ]
 
 
+@expected_fields()
 def tables(api: KusciaAPI, domain: str) -> list[dict[str, Any]]:
     """Return the tables that a domain owns, and the domains that each is granted to."""
     listed = api.call("domaindata/list", {"data": {"domain_id": domain}})["domaindata_list"]
@@ -132,6 +136,7 @@ def tables(api: KusciaAPI, domain: str) -> list[dict[str, Any]]:
     ]
 
 
+@expected_fields()
 def jobs(api: KusciaAPI) -> list[dict[str, str]]:
     """Return the latest jobs."""
     return [

@@ -30,6 +30,7 @@ from kuscia_hooks.inspect.step_runs import JOB_STEPS, component, ended
 from kuscia_hooks.kuscia import datastore, gateway
 from kuscia_hooks.kuscia import jobs as kuscia_jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.api_errors import expected_fields
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.gateway_trust import trust_master
 from kuscia_hooks.kuscia.start_record import start_record
@@ -318,6 +319,7 @@ def _present(config: Release, kube: Kube) -> dict[str, Any]:
     return start_record(values[0][1], values, [service["spec"].get("clusterIP")] if service else [])
 
 
+@expected_fields()
 def _latest_job(api: KusciaAPI, config: Release) -> EngineJob | None:
     """Return the latest job; on a master also what its AppImages request, which a lite cannot read (facts 7.2)."""
     jobs = kuscia_jobs.listed(api)

@@ -1,6 +1,8 @@
 """The errors of KusciaAPI (Kuscia facts 7.1, 7.3)."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
@@ -81,3 +83,20 @@ def error_for(path: str, code: int, text: str) -> ApiError:
     if code in _MISSING or _MISSING_TEXT.search(text):
         return Missing(path, code, text)
     return Refused(path, code, text)
+
+
+@contextmanager
+def expected_fields() -> Iterator[None]:
+    """Report an answer of KusciaAPI with other fields or types, as those of another version of Kuscia can be.
+
+    Raises:
+        PermanentError: `kusciaapi-unexpected-answer`.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise PermanentError(
+            "kusciaapi-unexpected-answer",
+            f"the answer of KusciaAPI does not have the expected fields ({type(error).__name__}: {printable(error)})",
+            fix="use a version of Kuscia that docs/compatibility.md lists",
+        ) from error
