@@ -8,7 +8,7 @@ import pytest
 from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.finding import Finding
 from kuscia_hooks.inspect.report import Report
-from kuscia_hooks.inspect.snapshot import ContainerState, JobState, PodState, Snapshot, WarningEvent
+from kuscia_hooks.inspect.snapshot import ContainerState, EngineJob, JobState, PodState, Snapshot, WarningEvent
 from tests.hooks.builders import lite_release, master_release
 from tests.hooks.warning_events import OF_JOBS, OF_PODS
 
@@ -182,3 +182,72 @@ def test_explains_suspended_job() -> None:
     found = only(diagnose(MASTER, replace(RUNNING, jobs=(replace(JOB, suspended=True),))))
     assert found.id == "job-suspended"
     assert JOB.name in found.fix
+
+
+READY = ContainerState("master", ready=True, running=True)
+
+
+@pytest.mark.parametrize(
+    ("extra", "kuscia", "error_id", "fix"),
+    [
+        (ContainerState("proxy", waiting="CrashLoopBackOff", end_code=1, log="no config\n"), READY, "container-failed",
+         "kubectl logs the-pod -n ns -c proxy"),
+        (ContainerState("proxy", waiting="CrashLoopBackOff", end_code=0), READY, "container-failed", "-c proxy"),
+        (ContainerState("init", waiting="CrashLoopBackOff", end_code=1, log="x: exec format error"),
+         ContainerState("master", waiting="PodInitializing"), "wrong-architecture", "nodeSelector"),
+        (ContainerState("proxy", end_code=137, end_reason="OOMKilled"), READY, "out-of-memory",
+         "master.extraContainers"),
+    ],
+)  # fmt: skip
+def test_explains_container_that_the_user_added(
+    extra: ContainerState, kuscia: ContainerState, error_id: str, fix: str
+) -> None:
+    node = PodState("ns", "the-pod", "master", "Running", containers=(extra, kuscia))
+    found = only(diagnose(MASTER, Snapshot(node=node)))
+    assert found.id == error_id
+    assert fix in found.fix
+    assert "ns/the-pod" in found.seen
+
+
+def test_ignores_added_container_that_starts_or_has_succeeded() -> None:
+    for extra in (ContainerState("proxy", running=True), ContainerState("init", ready=True, end_code=0)):
+        node = PodState("ns", "the-pod", "master", "Running", containers=(extra, READY))
+        assert diagnose(MASTER, Snapshot(node=node)) == []
+
+
+def test_added_container_does_not_hide_why_kuscia_fails() -> None:
+    proxy = ContainerState("proxy", waiting="ErrImagePull", message="not found")
+    log = "ping datastore endpoint error: dial tcp: connection refused\n"
+    kuscia = ContainerState("master", waiting="CrashLoopBackOff", end_code=0, log=log)
+    node = PodState("ns", "the-pod", "master", "Running", containers=(kuscia, proxy))
+    assert {one.id for one in diagnose(MASTER, Snapshot(node=node))} == {"image-pull", "database-unreachable"}
+
+
+def test_reports_error_of_seed_in_the_pod_of_the_lite() -> None:
+    log = "ERROR [secret-not-found] seed: Secret ns/x not found\n"
+    seed = ContainerState("seed", waiting="CrashLoopBackOff", end_code=2, log=log)
+    node = PodState("ns", "the-pod", "lite", "Pending", containers=(seed, ContainerState("lite")))
+    assert only(diagnose(LITE, Snapshot(node=node))).id == "secret-not-found"
+
+
+@pytest.mark.parametrize(
+    ("text", "error_id"),
+    [
+        ("OutOfcpu: Node didn't have enough resource: cpu, requested: 4000, used: 0", "pod-unscheduled"),
+        ("NodeLost: Node x which was running pod the-pod is unresponsive", "host-not-ready"),
+    ],
+)
+def test_reports_why_a_node_rejected_or_lost_the_pod(text: str, error_id: str) -> None:
+    node = PodState("ns", "the-pod", "master", "Failed", evicted=text)
+    assert only(diagnose(MASTER, Snapshot(node=node))).id == error_id
+
+
+def test_quota_for_engines_is_not_a_missing_role() -> None:
+    text = 'pods "t-0" is forbidden: exceeded quota: engines, requested: limits.cpu=4'
+    status = {"state": "Failed", "err_msg": text, "tasks": []}
+    found = only(diagnose(LITE, replace(RUNNING, latest_job=EngineJob("j", status, {}, 10))))
+    assert found.id == "quota-exceeded"
+    assert "kubectl describe resourcequota engines -n " in found.fix
+    kuscia = ContainerState("lite", end_code=1, log=f"ERROR {text}\n")
+    node = PodState("ns", "the-pod", "lite", "Running", containers=(kuscia,))
+    assert only(diagnose(LITE, Snapshot(node=node))).id == "unknown-exit"

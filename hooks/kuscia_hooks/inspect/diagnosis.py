@@ -19,6 +19,7 @@ from kuscia_hooks.inspect.masking import without_secrets
 from kuscia_hooks.inspect.names import namespace_of, peer_names, release_names
 from kuscia_hooks.inspect.pods import (
     event_finding,
+    explained,
     host_finding,
     job_findings,
     last_line,
@@ -29,6 +30,7 @@ from kuscia_hooks.inspect.pods import (
     step_findings,
 )
 from kuscia_hooks.inspect.snapshot import MASTER, ContainerState, EngineJob, PodState, Probe, Snapshot
+from kuscia_hooks.inspect.step_runs import INIT_STEPS
 from kuscia_hooks.kuscia import jobs, kernel
 
 # How long an engine may wait for its pod, and Kuscia may start, before that is a finding, and how long the failure of a
@@ -49,7 +51,7 @@ def diagnose(config: Release, snapshot: Snapshot) -> list[Finding]:
     found = [
         *(held if snapshot.node else _no_node(config, snapshot, names)),
         *_not_started(snapshot, names),
-        *_node(config, snapshot, names, held),
+        *_node(config, snapshot, names),
         *_database(snapshot, names),
         *_steps(snapshot, names),
         *_changed(snapshot, names),
@@ -91,15 +93,11 @@ def _not_started(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]
         yield from pod_findings(pod, snapshot, names, "engine")
 
 
-def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list[Finding]) -> Iterator[Finding]:
-    """Yield the causes in the logs and the probes of the Kuscia pod.
-
-    Args:
-        held: the findings about its state; they explain why Kuscia does not run.
-    """
-    if snapshot.node is None or held:
-        return
+def _node(config: Release, snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
+    """Yield the causes in the logs and the probes of the Kuscia pod."""
     node = snapshot.node
+    if node is None or node.evicted or node.unscheduled:
+        return
     if node.lost:
         yield Finding(
             "host-not-ready",
@@ -109,9 +107,13 @@ def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list
             f"{node.namespace}/{node.name}",
         )
     for container in node.containers:
-        if container.name == "prepare" and not container.ready:
+        if container.ready or explained(container):
+            continue
+        if container.name in INIT_STEPS:
             yield from step_findings(node, container, names)
-        if container.name != config.mode or container.ready:
+            continue
+        if container.name != config.mode:
+            yield from _extra(node, container, names)
             continue
         where = place(node, container)
         finding = (
@@ -129,6 +131,19 @@ def _node(config: Release, snapshot: Snapshot, names: dict[str, str], held: list
                 f"kubectl logs {quoted(node.name)} -n {quoted(node.namespace)} -c {container.name} --previous",
                 f"{where}: {last_line(container.previous or container.log)}",
             )
+
+
+def _extra(node: PodState, container: ContainerState, names: dict[str, str]) -> Iterator[Finding]:
+    """Yield why a container that the user added keeps the Kuscia pod from being ready."""
+    if not container.end_code and container.waiting != "CrashLoopBackOff":
+        return
+    known = host_finding(node, container, names, "extra")
+    yield known or Finding(
+        "container-failed",
+        f"container {container.name} of the Kuscia pod exited with code {container.end_code}",
+        f"kubectl logs {quoted(node.name)} -n {quoted(node.namespace)} -c {quoted(container.name)} --previous",
+        f"{place(node, container)}: {last_line(container.previous or container.log)}",
+    )
 
 
 def _probe_finding(

@@ -10,6 +10,7 @@ from kuscia_hooks.inspect.known.host import HOST
 from kuscia_hooks.inspect.known.steps import FIXES
 from kuscia_hooks.inspect.report import Report, from_log, from_termination_message
 from kuscia_hooks.inspect.snapshot import ContainerState, JobState, PodState, Snapshot, WarningEvent
+from kuscia_hooks.inspect.step_runs import INIT_STEPS
 
 _WAITING = (
     "ErrImagePull",
@@ -21,12 +22,17 @@ _WAITING = (
     "CreateContainerError",
     "RunContainerError",
 )
-Owner = Literal["node", "step", "engine"]
-"""What a container belongs to, which decides where its resources are set."""
+Owner = Literal["node", "step", "extra", "engine"]
+"""What a container belongs to, which decides where its resources are set; `extra` is one that the user added."""
 # The path of the resources in the values, and how to increase the memory limit.
 _RESOURCES: Mapping[Owner, tuple[str, str]] = {
     "node": ("{node}.resources", "set {node}.resources.limits.memory: 8Gi, then {upgrade}"),
     "step": ("{node}.jobs.resources", "set {node}.jobs.resources.limits.memory: 1Gi, then {upgrade}"),
+    "extra": (
+        "{node}.extraContainers[].resources",
+        "set a higher resources.limits.memory of the container in {node}.extraContainers or "
+        "{node}.extraInitContainers, then {upgrade}",
+    ),
     "engine": (
         "master.appImages.<name>.deployTemplates[].containers[].resources",
         "set a higher resources.limits.memory of the container in master.appImages.<name>.deployTemplates, then "
@@ -63,13 +69,29 @@ def _from_state(pod: PodState, names: Mapping[str, str], owner: Owner) -> Iterat
         text = f"FailedScheduling: {pod.unscheduled}"
         yield _recognized(text, _object(names, owner, "pod", pod.namespace, pod.name), where)
     for container in pod.containers:
-        of = owner if container.name == names["node"] or owner == "engine" else "step"
+        of = owner if owner != "node" else _owner(container.name, names)
         about = _object(names, of, "pod", pod.namespace, pod.name)
         if container.waiting in _WAITING:
             yield _recognized(f"{container.waiting}: {container.message}", about, place(pod, container))
-        elif container.end_reason == "OOMKilled" and not container.ready:
+        elif _out_of_memory(container):
             cause = "the container exceeded its memory limit"
             yield Finding("out-of-memory", cause, about["more_memory"], place(pod, container))
+
+
+def _owner(container: str, names: Mapping[str, str]) -> Owner:
+    """Return what a container of the Kuscia pod belongs to."""
+    if container == names["node"]:
+        return "node"
+    return "step" if container in INIT_STEPS else "extra"
+
+
+def _out_of_memory(container: ContainerState) -> bool:
+    return container.end_reason == "OOMKilled" and not container.ready
+
+
+def explained(container: ContainerState) -> bool:
+    """Return whether the state of a container tells why it does not run; then its log tells nothing more."""
+    return container.waiting in _WAITING or _out_of_memory(container)
 
 
 def job_findings(job: JobState, snapshot: Snapshot, names: Mapping[str, str]) -> Iterator[Finding]:

@@ -36,6 +36,13 @@ ENGINE: tuple[LogPattern, ...] = (
 NO_ROOM = "engine-no-room"
 JOB: tuple[LogPattern, ...] = (
     LogPattern(
+        "quota-exceeded",
+        # Text of the API server, with which RunK fails to create the pod.
+        r"exceeded quota: (?P<value>[\w.-]+)",
+        "a ResourceQuota does not permit the engine pod",
+        "kubectl describe resourcequota {value} -n {engines}   # increase it, or reduce the requests in {resources}",
+    ),
+    LogPattern(
         NO_ROOM,
         # Text of a task that failed because a domain had no room for 13 minutes (Kuscia's resource_plugin.go).
         r"resource-check no node (cache to|status available for domain) (?P<value>[a-z0-9-]+)",

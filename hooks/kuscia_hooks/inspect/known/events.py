@@ -88,7 +88,7 @@ EVENTS: tuple[LogPattern, ...] = (
     ),
     LogPattern(
         "pod-unscheduled",
-        r"Insufficient (cpu|memory|ephemeral-storage|pods)",
+        r"Insufficient (cpu|memory|ephemeral-storage|pods)|^OutOf\w+: ",
         "no node has enough free resources for the pod: {message}",
         "kubectl describe nodes   # shows allocatable and allocated resources; add a node, or reduce the requests in "
         "{resources}",
@@ -126,6 +126,12 @@ EVENTS: tuple[LogPattern, ...] = (
         r"^(Evicted|Preempting|Preempted|NodeShutdown|Terminated): ",
         "the node ended the pod: {message}",
         "kubectl describe nodes   # free memory or disk on the node, or increase the requests in {resources}",
+    ),
+    LogPattern(
+        "host-not-ready",
+        r"^NodeLost: ",
+        "the node of the pod does not report to Kubernetes: {message}",
+        "kubectl get nodes   # repair the node, or delete the pod so that another node runs it",
     ),
     LogPattern(
         "container-create",

@@ -208,7 +208,8 @@ KUSCIA: tuple[LogPattern, ...] = (
     ),
     LogPattern(
         "runk-forbidden",
-        r"(pods|configmaps|secrets)[^\n]* is forbidden",
+        # Of RBAC; a quota or a policy forbids without a user.
+        r"(pods|configmaps|secrets)[^\n]* is forbidden: User ",
         "RunK cannot create engine pods in {engines}: the Role or its binding is missing",
         ROLE,
     ),

@@ -28,6 +28,7 @@ _SUMMARIES: Mapping[str, str] = {
     "probe-failed": "A probe fails, so Kubernetes restarts Kuscia.",
     "job-failed": "The Job of a step failed, and its pod was deleted.",
     "job-suspended": "The Job of a step is suspended.",
+    "container-failed": "A container that the values add to the Kuscia pod failed.",
     "step-failed": "A step exited without reporting an error.",
     "secret-changed": "A Secret changed after the Kuscia pod started; the pod still uses the old value.",
     # Log of Kuscia
