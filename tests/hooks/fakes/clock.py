@@ -15,6 +15,8 @@ class FakeTime:
     def __init__(self) -> None:
         self._time = ContextVar("time", default=0.0)
         self.naps: list[float] = []
+        self.latest = 0.0
+        """The latest time of any work."""
         self.clock = Clock(now=lambda: self.time, sleep=self._sleep)
 
     @property
@@ -29,6 +31,7 @@ class FakeTime:
     def _sleep(self, seconds: float) -> None:
         self.naps.append(seconds)
         self.time += seconds
+        self.latest = max(self.latest, self.time)
 
     def deadline(self, seconds: float) -> Deadline:
         return Deadline(seconds, self.clock)
