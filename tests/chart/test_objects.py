@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart import kubeconform
+from tests.chart import k8s_schemas, kubeconform, operator_schemas
 from tests.chart.render import CHART, Object, Scenario, hook, parse, pod_template, template_once
 from tests.chart.scenarios import AGAIN, ALL
 
@@ -18,6 +18,14 @@ COMMON_LABELS = {
     "app.kubernetes.io/part-of": "kuscia",
     "app.kubernetes.io/managed-by": "Helm",
 }
+
+
+@pytest.fixture(scope="session", params=k8s_schemas.VERSIONS)
+def schema_location(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the -schema-location for kubeconform, for each Kubernetes version with definitions."""
+    directory: Path = tmp_path_factory.mktemp("schemas")
+    operator_schemas.write(directory)
+    return k8s_schemas.write(directory, request.param)
 
 
 def test_objects_match_the_kubernetes_schemas(schema_location: str, tmp_path: Path) -> None:

@@ -391,16 +391,21 @@ def test_restart_replaces_all_processes_and_keeps_the_state(cluster: Cluster) ->
     assert in_pod(cluster, "print(open('/data/kept').read())") == "kept\n"
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seconds", [0.3, 0.5, 0.7, 1, 1.5, 2.5, 4, 6])
-def test_up_completes_an_interrupted_start(seconds: float) -> None:
-    name = "clutest-cut"
+def interrupt_up(name: str, seconds: float) -> None:
+    """Kill the start of a cluster after some seconds."""
     cut = subprocess.Popen(
         [sys.executable, "-m", "testbed.cluster", "up", "--name", name], cwd=ROOT, stderr=subprocess.DEVNULL
     )
     time.sleep(seconds)
     cut.kill()
     cut.wait()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [0.3, 0.5, 0.7, 1, 1.5, 2.5, 4, 6])
+def test_up_completes_an_interrupted_start(seconds: float) -> None:
+    name = "clutest-cut"
+    interrupt_up(name, seconds)
     try:
         command("up", name=name)
         command("status", name=name)
@@ -414,12 +419,7 @@ def test_up_completes_an_interrupted_start(seconds: float) -> None:
 @pytest.mark.parametrize("seconds", [0.3, 0.5, 0.7, 1, 2, 4])
 def test_down_removes_an_incomplete_cluster(seconds: float) -> None:
     name = "clutest-half"
-    cut = subprocess.Popen(
-        [sys.executable, "-m", "testbed.cluster", "up", "--name", name], cwd=ROOT, stderr=subprocess.DEVNULL
-    )
-    time.sleep(seconds)
-    cut.kill()
-    cut.wait()
+    interrupt_up(name, seconds)
     command("down", name=name)
     assert traces(Names(name), set()) == []
 
