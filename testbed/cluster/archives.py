@@ -1,4 +1,4 @@
-"""Container images as files: reading what an archive holds, and making the pause image."""
+"""Container images as files: read the content of an archive, write the pause image."""
 
 import gzip
 import hashlib
@@ -12,7 +12,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # the kernel's word -> 
 
 
 def identity(archive: Path) -> str:
-    """Digest that stands for the content of an image archive (`sha256:...`), read without unpacking.
+    """Return a digest of the content of an image archive (`sha256:...`), without unpacking it.
 
     archive: an OCI archive (its index) or a docker-archive (its manifest). Raises ValueError for others.
     """
@@ -31,9 +31,9 @@ def identity(archive: Path) -> str:
 
 
 def single_binary_image(binary: Path, archive: Path) -> None:
-    """Writes an OCI archive of an image that holds one static program at / and runs it.
+    """Write an OCI archive of an image that contains one static program at / and runs it.
 
-    The same program gives the same bytes, whenever it is made.
+    The same program gives the same bytes.
     """
     layer = _tar({binary.name: (binary.read_bytes(), 0o755)})
     packed = gzip.compress(layer, mtime=0)

@@ -1,6 +1,6 @@
-"""The cluster's control groups: kubelet's root, and the handle on every process of the cluster.
+"""The control groups of the cluster: the root of kubelet, and a way to find every process of the cluster.
 
-A process cannot leave its cgroup unnoticed, whatever happens to parents, pid files or this program.
+A process cannot leave its cgroup, whatever happens to its parents, PID files or this program.
 """
 
 import os
@@ -12,24 +12,24 @@ from .errors import ClusterError
 from .names import Names
 
 MOUNT = Path("/sys/fs/cgroup")
-NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "pids")  # kubelet refuses to start without
+NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "pids")  # kubelet does not start without these
 ALSO = ("systemd", "unified", "freezer", "devices", "blkio", "hugetlb")  # groups appear there as well
 KILL_SECONDS = 30
 
 
 def unified() -> bool:
-    """Whether this machine has cgroup v2 only."""
+    """Return whether this machine has cgroup v2 only."""
     return (MOUNT / "cgroup.controllers").exists()
 
 
 def hierarchies() -> dict[str, Path]:
-    """Controller (v1), or "" (v2), -> where its hierarchy is mounted."""
+    """Return controller (v1), or "" (v2) -> where its hierarchy is mounted."""
     if unified():
         return {"": MOUNT}
     found = {}
     for line in Path("/proc/mounts").read_text().splitlines():
         _, point, kind, options, *_ = line.split()
-        if kind == "cgroup2":  # beside v1: no controllers, but runc makes its groups there too
+        if kind == "cgroup2":  # next to v1: no controllers, but runc creates its groups there too
             found["unified"] = Path(point)
         elif kind == "cgroup":
             found |= {option.removeprefix("name="): Path(point) for option in options.split(",")}
@@ -54,7 +54,7 @@ def _roots(names: Names) -> list[Path]:
 
 
 def create(names: Names) -> None:
-    """Makes the cluster's cgroup in every hierarchy; safe to repeat."""
+    """Create the cgroup of the cluster in every hierarchy; safe to repeat."""
     if unified():
         wanted = " ".join(f"+{c}" for c in ("cpu", "cpuset", "memory", "pids", "io"))
         root = MOUNT / names.cgroup.lstrip("/")
@@ -65,32 +65,32 @@ def create(names: Names) -> None:
     for controller, point in hierarchies().items():
         root = point / names.cgroup.lstrip("/")
         root.mkdir(exist_ok=True)
-        if controller == "cpuset":  # starts empty, and then takes no process
+        if controller == "cpuset":  # is empty at first, and then accepts no process
             for file in ("cpuset.cpus", "cpuset.mems"):
                 (root / file).write_text((point / file).read_text())
 
 
 def daemon_group(names: Names, component: str) -> Path:
-    """The directory of one daemon's cgroup, made if absent."""
+    """Return the directory of the cgroup of a daemon; create it if it does not exist."""
     group = _tracking() / names.cgroup.lstrip("/") / "daemons" / component
     group.mkdir(parents=True, exist_ok=True)
     return group
 
 
 def processes(root: Path) -> list[int]:
-    """PIDs in `root` and below."""
+    """Return the PIDs in `root` and below."""
     found = []
     for directory, _, files in os.walk(root):
         if "cgroup.procs" in files:
             try:
                 found += [int(pid) for pid in (Path(directory) / "cgroup.procs").read_text().split()]
-            except OSError:  # the group went away while we walked
+            except OSError:  # the group was deleted in the meantime
                 continue
     return found
 
 
 def all_processes(names: Names) -> list[int]:
-    """PIDs of all daemons and pods of the cluster."""
+    """Return the PIDs of all daemons and pods of the cluster."""
     return sorted({pid for root in _roots(names) for pid in processes(root)})
 
 
@@ -113,14 +113,14 @@ def kill_all(names: Names) -> None:
 
 
 def remove(names: Names) -> None:
-    """Removes the cluster's cgroups; they hold no process any more."""
+    """Remove the cgroups of the cluster, which have no processes any more."""
     deadline = time.monotonic() + KILL_SECONDS
     while roots := _roots(names):
         for root in roots:
             for directory, _, _ in os.walk(root, topdown=False):
                 try:
                     os.rmdir(directory)
-                except OSError:  # still held by a dying process: seen again in the next round
+                except OSError:  # a process of it still exits; the next round tries again
                     continue
         if _roots(names):
             if time.monotonic() > deadline:

@@ -18,7 +18,7 @@ APISERVER_SOCKET = "/run/apiserver.sock"  # inside the mount namespace
 
 
 def all_daemons(names: Names) -> list[list[Daemon]]:
-    """The daemons in the order they are started: a group is started when the one before is healthy."""
+    """Return the daemons in the order of their start: each group starts when the previous one is healthy."""
     return [
         [etcd(names), containerd(names)],
         [apiserver(names), gate(names), forwarder(names)],
@@ -62,7 +62,7 @@ def etcd(names: Names) -> Daemon:
             "--listen-peer-urls=http://127.0.0.1:2380",
             "--initial-advertise-peer-urls=http://127.0.0.1:2380",
             "--initial-cluster=default=http://127.0.0.1:2380",
-            # A throw-away cluster: speed before what survives a power cut (`up` rebuilds then).
+            # Speed is more important than to survive a power failure, after which `up` recreates the cluster.
             "--unsafe-no-fsync",
             "--quota-backend-bytes=4294967296",
             "--log-level=warn",
@@ -183,7 +183,7 @@ def proxy(names: Names) -> Daemon:
             "--proxy-mode=iptables",
             f"--hostname-override={names.name}",
             f"--cluster-cidr={names.pod_network}",
-            # It may not write the machine-wide conntrack limits, nor lower its OOM score, everywhere.
+            # Some machines permit neither to write the conntrack limits nor to lower the OOM score.
             "--conntrack-max-per-core=0",
             "--conntrack-min=0",
             "--oom-score-adj=0",
@@ -319,7 +319,7 @@ def kubelet(names: Names) -> Daemon:
         "resolvConf": str(resolv),
         "maxPods": 110,
         "oomScoreAdj": 0,
-        # Images were imported and cannot be pulled again: a full disk must not cost them or the pods.
+        # Images were imported and cannot be pulled again: a full disk must not delete them or evict pods.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {

@@ -20,7 +20,7 @@ RUN_ROOT = Path("/run/kuscia-chart")
 
 
 def cache_root() -> Path:
-    """What outlives every cluster: built tools and locks. Follows XDG_CACHE_HOME."""
+    """Return the directory of what all clusters share: built tools and locks. It follows XDG_CACHE_HOME."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "kuscia-chart"
 
@@ -108,7 +108,7 @@ class Names:
 
     @property
     def run(self) -> Path:
-        """Worthless after a reboot; `down` removes it."""
+        """Has no use after a reboot; `down` removes it."""
         return RUN_ROOT / self.name
 
     @property
@@ -155,8 +155,8 @@ class Names:
     def binds(self) -> dict[Path, Path]:
         """Directory of this cluster -> where its processes see it.
 
-        The right-hand sides are compiled into kubelet, containerd, the CNI library and the host-path
-        provisioner; this is what keeps two clusters, and the machine's own containerd, apart.
+        The values are compiled into kubelet, containerd, the CNI library and the host-path provisioner. The binds
+        separate the clusters from each other, and from a containerd of the machine.
         """
         return {
             self.state / "kubelet": Path("/var/lib/kubelet"),

@@ -1,7 +1,7 @@
 """The cluster's network namespace and its private mount namespace.
 
-All that the cluster mounts (pod volumes, root file systems, CNI namespaces) is mounted in the private
-namespace and goes with it; the machine's own mount table sees one bind mount and the pin file.
+All mounts of the cluster (pod volumes, root file systems, CNI namespaces) are in the private namespace, and are removed
+with it. The mount table of the machine has one bind mount and the pin file.
 """
 
 import os
@@ -13,17 +13,21 @@ from .errors import ClusterError
 from .names import Names
 
 NSFS_MAGIC = "nsfs"
-# Root's shell does not always have the sbin directories (`su` without `-`).
+# The shell of root does not always have the sbin directories (`su` without `-`).
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment() -> dict[str, str]:
-    """What the machine's programs are run with: nothing of the user's, a proxy least of all."""
+    """Return the environment for programs of the machine, without variables of the user, such as a proxy."""
     return {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 
 
 def run(*command: str, input: str | None = None) -> str:
-    """Runs a short command, returns its output; raises ClusterError with its error text."""
+    """Run a short command; return its output.
+
+    Raises:
+        ClusterError: the command failed; the message is its error text.
+    """
     result = subprocess.run(command, capture_output=True, text=True, input=input, timeout=60, env=environment())
     if result.returncode:
         raise ClusterError(f"{' '.join(command)}: exit {result.returncode}: {(result.stderr or result.stdout).strip()}")
@@ -31,22 +35,22 @@ def run(*command: str, input: str | None = None) -> str:
 
 
 def enter_network(names: Names) -> list[str]:
-    """Prefix that runs a command in the cluster's network, with the machine's own file systems."""
+    """Return the prefix that runs a command in the network of the cluster, with the file systems of the machine."""
     return ["nsenter", f"--net={names.netns_path}", "--"]
 
 
 def enter(names: Names) -> list[str]:
-    """Prefix that runs a command as the cluster's daemons run: its network and its mounts."""
+    """Return the prefix that runs a command as the daemons run: with network and mounts of the cluster."""
     return ["nsenter", f"--net={names.netns_path}", f"--mount={names.mntns_path}", "--"]
 
 
 def enter_mounts(names: Names) -> list[str]:
-    """Prefix that runs a command with the cluster's mounts and the machine's own network."""
+    """Return the prefix that runs a command with the mounts of the cluster and the network of the machine."""
     return ["nsenter", f"--mount={names.mntns_path}", "--"]
 
 
 def mounts() -> list[tuple[str, str]]:
-    """(mount point, file system type) of each mount of this process's namespace, in order."""
+    """Return (mount point, file system type) of each mount in the namespace of this process, in order."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, right = line.split(" - ", 1)
@@ -55,12 +59,12 @@ def mounts() -> list[tuple[str, str]]:
 
 
 def _made(names: Names) -> Path:
-    """Marks that `create` got to its end; a start that was cut off has pins but not what is inside."""
+    """Return the file that marks a complete `create`; an interrupted one leaves pins without content."""
     return names.run / "namespaces-made"
 
 
 def exist(names: Names) -> bool:
-    """Whether both namespaces are there, complete and real (after a reboot only plain files are left)."""
+    """Return whether both namespaces exist and are complete. After a reboot, only plain files are left of them."""
     if not _made(names).exists():
         return False
     pinned = {point for point, kind in mounts() if kind == NSFS_MAGIC}
@@ -68,7 +72,7 @@ def exist(names: Names) -> bool:
 
 
 def create(names: Names) -> None:
-    """Makes both namespaces; they must not exist (see `destroy`)."""
+    """Create both namespaces; they must not exist (see `destroy`)."""
     _create_network(names)
     _create_mounts(names)
     _made(names).touch()
@@ -77,8 +81,8 @@ def create(names: Names) -> None:
 def _create_network(names: Names) -> None:
     run("ip", "netns", "add", names.netns)
     prefix = names.node_network.prefixlen
-    # A bridge without ports keeps its address reachable. The default route exists because several
-    # components refuse a machine without one; nothing is behind it.
+    # A bridge without ports keeps its address reachable. Several components require a default route; it leads
+    # nowhere.
     script = f"""
         set -e
         ip link set lo up
@@ -109,7 +113,7 @@ def _create_mounts(names: Names) -> None:
 
 
 def destroy(names: Names) -> None:
-    """Removes both namespaces and every mount of the cluster, finished or half made."""
+    """Remove both namespaces and every mount of the cluster, complete or not."""
     _made(names).unlink(missing_ok=True)
     ours = (f"{names.run}/", f"{names.state}/")
     for point, _ in reversed(mounts()):
@@ -122,7 +126,7 @@ def destroy(names: Names) -> None:
 
 
 def remove_mount_points(names: Names) -> None:
-    """Removes the directories that exist only to be mounted on, if no other cluster uses them."""
+    """Remove the directories that are only mount points, unless another cluster uses them."""
     if names.run.parent.is_dir() and any(names.run.parent.iterdir()):
         return
     for point in names.mount_points:
@@ -131,9 +135,10 @@ def remove_mount_points(names: Names) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Deletes a directory tree in which nothing is mounted.
+    """Delete a directory tree in which nothing is mounted.
 
-    Raises ClusterError when something is still mounted below it: deleting would reach through.
+    Raises:
+        ClusterError: something is mounted below it, whose content would be deleted too.
     """
     inside = [point for point, _ in mounts() if point == str(path) or point.startswith(f"{path}/")]
     if inside:

@@ -14,7 +14,7 @@ ARCHIVE_LABEL = "kuscia-chart/archive"
 
 
 def present(names: Names) -> dict[str, str]:
-    """Image reference -> identity of the archive it was imported from ("" when not by `import_archive`)."""
+    """Return image reference -> identity of its archive ("" if not imported by `import_archive`)."""
     found = {}
     for line in _ctr(names, "images", "ls").splitlines()[1:]:
         ref, *_, labels = line.split()
@@ -24,11 +24,15 @@ def present(names: Names) -> dict[str, str]:
 
 
 def import_archive(names: Names, archive: Path, ref: str) -> bool:
-    """Makes an image archive known to the node as `ref`; False when that very content was there.
+    """Import an image archive into the node as `ref`; return False if the node has that content already.
 
-    archive: an oci-archive or docker-archive file with one image.
-    ref: complete name, such as docker.io/local/kuscia:1.
-    Raises ClusterError when containerd refuses, ValueError for a bad archive or an incomplete ref.
+    Args:
+        archive: an oci-archive or docker-archive file with one image.
+        ref: complete name, such as docker.io/local/kuscia:1.
+
+    Raises:
+        ClusterError: containerd rejects the archive.
+        ValueError: the archive is invalid or the name is incomplete.
     """
     registry, _, rest = ref.partition("/")
     if "." not in registry or ":" not in rest.rpartition("/")[2]:
@@ -37,14 +41,14 @@ def import_archive(names: Names, archive: Path, ref: str) -> bool:
     if present(names).get(ref) == identity:
         return False
     began = time.monotonic()
-    # Under the ref, whatever names the archive itself carries.
+    # Under this name, whatever names are in the archive.
     command = ("images", "import", "--index-name", ref, str(archive.resolve()))
     try:
         _ctr(names, *command)
     except ClusterError as error:
         if "content digest" not in str(error):
             raise
-        # On a busy machine containerd's garbage collector may take the index away before the name is there that
+        # On a busy machine, the garbage collector of containerd may delete the index before the name exists that
         # keeps it; the name without it would let every further import fail.
         _ctr(names, "images", "rm", ref)
         _ctr(names, *command)

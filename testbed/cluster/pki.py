@@ -29,7 +29,7 @@ CLIENTS: dict[str, tuple[str, str | None]] = {
 
 
 def ensure(names: Names) -> None:
-    """Makes keys, certificates and kubeconfigs unless they are there, all of them or none."""
+    """Create keys, certificates and kubeconfigs if they do not exist, all of them or none."""
     if not names.pki.is_dir():
         scratch = names.pki.with_name(".pki.new")
         shutil.rmtree(scratch, ignore_errors=True)
@@ -113,7 +113,7 @@ def _write_all(names: Names, directory: Path) -> None:
 
 
 def kubeconfig(name: str, server: str, ca: bytes, certificate: bytes, key: bytes) -> str:
-    """A kubeconfig (YAML text) with everything inline; ca, certificate and key are PEM."""
+    """Return a kubeconfig (YAML text) with everything inline; ca, certificate and key are PEM."""
     text = {k: b64encode(v).decode() for k, v in (("ca", ca), ("certificate", certificate), ("key", key))}
     return yaml.safe_dump(
         {
@@ -159,7 +159,7 @@ def _certificate(
         .issuer_name(ca.subject if ca else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # An hour back: a machine's clock may be corrected while the cluster lives.
+        # An hour ago: the clock of the machine may be corrected while the cluster runs.
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + LIFETIME)
     )

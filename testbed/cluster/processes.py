@@ -60,7 +60,7 @@ def log_file(names: Names, daemon: str) -> Path:
 
 
 def running(names: Names, daemon: Daemon) -> Record | None:
-    """The daemon's record if that very process lives."""
+    """Return the record of a daemon if its process still runs."""
     try:
         record = Record(**json.loads((names.pids / f"{daemon.name}.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):  # absent, or cut off by a kill
@@ -75,7 +75,7 @@ def current(names: Names, daemon: Daemon) -> bool:
 
 
 def start(names: Names, daemon: Daemon) -> None:
-    """Starts a daemon that does not run; does not wait until it is healthy."""
+    """Start a daemon that does not run; do not wait until it is healthy."""
     stop(names, daemon)
     for path, text in daemon.files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def start(names: Names, daemon: Daemon) -> None:
 
 
 def stop(names: Names, daemon: Daemon) -> None:
-    """Ends a daemon and, unless they are to stay, its children; nothing happens when none runs."""
+    """Stop a daemon, and its children unless it leaves them; do nothing if it does not run."""
     record = running(names, daemon)
     if record is not None:
         os.kill(record.pid, signal.SIGTERM)

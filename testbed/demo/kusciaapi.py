@@ -14,7 +14,7 @@ PORT = 8082
 
 @contextmanager
 def kusciaapi(kubectl: Kubectl, release: Release, protocol: Protocol = "TLS") -> Iterator[KusciaAPI]:
-    """The API of one release, through a port-forward, with the key in the release's own Secret."""
+    """Yield the KusciaAPI of a release, through a port-forward, with the key in the Secret of the release."""
     secret = kubectl.get("secret", f"{release.fullname}-domain-key", "-n", release.namespace)
     key = domain_key.load_key(base64.b64decode(secret["data"]["domain.key"]))
     scheme = "http" if protocol == "NOTLS" else "https"

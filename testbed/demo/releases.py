@@ -50,7 +50,7 @@ class ImageRefs:
     engine: str
 
     def values(self) -> str:
-        """The values layer that makes a release use them; JSON, so that Helm takes no tag such as 12e4 for a number."""
+        """Return the values with these images, as JSON: in YAML, a tag such as 12e4 would be a number."""
         kuscia = image_values(self.kuscia)
         return json.dumps(
             {
@@ -65,7 +65,7 @@ class ImageRefs:
 
 
 def image_values(ref: str) -> dict[str, str]:
-    """The chart's `image` keys for a reference `repository:tag` or `repository@sha256:…`."""
+    """Return the `image` keys of the chart for a reference `repository:tag` or `repository@sha256:…`."""
     repository, at, digest = ref.partition("@")
     if at:
         return {"repository": repository, "digest": digest}
@@ -74,7 +74,7 @@ def image_values(ref: str) -> dict[str, str]:
 
 
 def engine_app_image(ref: str) -> dict[str, Any]:
-    """The values of the engine's AppImage (testbed/psi-engine/appimage.yaml) with its image."""
+    """Return the values of the AppImage of the engine (testbed/psi-engine/appimage.yaml) with its image."""
     spec = yaml.safe_load((ROOT / "testbed/psi-engine/appimage.yaml").read_text())
     name, _, tag = ref.rpartition(":")
     return {

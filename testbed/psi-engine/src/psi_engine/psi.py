@@ -1,4 +1,4 @@
-"""Runs SecretFlow's PSI between two parties."""
+"""Run SecretFlow's PSI between two parties."""
 
 import logging
 import threading
@@ -28,7 +28,7 @@ class Counts:
 
 
 def connect(task: Task) -> Any:
-    """The link to the peer (brpc over HTTP/1.1, which Kuscia's gateways carry).
+    """Return a link to the peer (brpc over HTTP/1.1, which the gateways of Kuscia forward).
 
     Raises:
         EngineError: the peer was not reached within the time of the task's link_desc.
@@ -88,8 +88,7 @@ def telling(what: str, every: float = 10) -> Iterator[None]:
 
 
 def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
-    """Intersect `table` with the peer's; writes the own rows in the intersection to `result` if this
-    party is a receiver.
+    """Intersect `table` with that of the peer; write the own rows in it to `result` if this party is a receiver.
 
     Raises:
         EngineError: the protocol failed, or the result is empty and the task does not allow that.
@@ -122,6 +121,6 @@ def run(task: Task, own: Input, link: Any, table: Path, result: Path) -> Counts:
 
 
 def _reason(error: Exception) -> str:
-    """The library's message without its C++ stack trace."""
+    """Return the message of the library without its C++ stack trace."""
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("#", "Stacktrace"))]
     return "\n".join(lines[:5]) or type(error).__name__

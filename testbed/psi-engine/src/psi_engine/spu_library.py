@@ -12,7 +12,7 @@ from typing import Any
 
 
 def load() -> tuple[Any, Any]:
-    """The modules `spu.libspu` (links) and `spu.libpsi`.
+    """Return the modules `spu.libspu` (links) and `spu.libpsi`.
 
     Raises:
         ImportError: spu is not installed, or a library that it is linked with (libgomp1) is missing.

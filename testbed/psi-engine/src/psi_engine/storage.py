@@ -52,7 +52,11 @@ def _copy(origin: Path, target: Path, source: Source) -> None:
 
 
 def _local(source: Source, uri: str) -> Path:
-    """Raises EngineError when `uri` leads out of the data source's directory."""
+    """Return the path of a file.
+
+    Raises:
+        EngineError: `uri` leads out of the directory of the data source.
+    """
     root = Path(source.info["path"])
     if ".." in PurePosixPath(uri).parts:
         raise EngineError(f"{uri!r} leads out of data source {source.id}")

@@ -167,7 +167,7 @@ def _parties(cluster: Mapping[str, Any], ports: Mapping[str, Any], problems: _Pr
 
 
 def peer_url(endpoint: str) -> str:
-    """`http://HOST:PORT` of an endpoint; without a port it is Kuscia's internal gateway on 80."""
+    """Return `http://HOST:PORT` of an endpoint; without a port, it is the internal gateway of Kuscia on 80."""
     host = endpoint.removeprefix("http://").rstrip("/")
     return f"http://{host}" if ":" in host else f"http://{host}:80"
 
@@ -211,7 +211,7 @@ def _component(wanted: Mapping[str, Any], problems: _Problems) -> tuple[list[Inp
 
 
 def _attributes(node: Mapping[str, Any], problems: _Problems) -> dict[str, Any]:
-    """Attribute path -> value. An attribute with `is_na` has its default, so it is left out."""
+    """Return attribute path -> value. An attribute with `is_na` has its default, so it is left out."""
     paths, values = node.get("attr_paths") or [], node.get("attrs") or []
     if len(paths) != len(values):
         problems.append(f"sf_node_eval_param has {len(paths)} attr_paths but {len(values)} attrs")
@@ -224,7 +224,7 @@ def _attributes(node: Mapping[str, Any], problems: _Problems) -> dict[str, Any]:
 
 
 def _outputs(wanted: Mapping[str, Any], key: str, problems: _Problems) -> tuple[str, str]:
-    """The entries of the component's two outputs: the table and the report."""
+    """Return the entries of the two outputs of the component: the table and the report."""
     values = wanted.get(key) or []
     if len(values) != 2 or not all(values):
         problems.append(f"{key} is {values}; PSI has two outputs, a table and a report")
