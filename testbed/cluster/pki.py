@@ -42,31 +42,26 @@ def ensure(names: Names) -> None:
         _write_secret(names.kubeconfig, user.encode())
 
 
-def _write_all(names: Names, directory: Path) -> None:
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate(
-        _subject("kuscia-chart-" + names.name),
-        ca_key,
-        None,
-        None,
-        [
-            (x509.BasicConstraints(ca=True, path_length=None), True),
-            (
-                x509.KeyUsage(
-                    digital_signature=True,
-                    key_cert_sign=True,
-                    crl_sign=True,
-                    content_commitment=False,
-                    key_encipherment=False,
-                    data_encipherment=False,
-                    key_agreement=False,
-                    encipher_only=False,
-                    decipher_only=False,
-                ),
-                True,
-            ),
-        ],
+def _authority(name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return the key and the certificate of a new certificate authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
+    extensions = [(x509.BasicConstraints(ca=True, path_length=None), True), (usage, True)]
+    return key, _certificate(_subject(name), key, None, None, extensions)
+
+
+def _write_all(names: Names, directory: Path) -> None:
+    ca_key, ca = _authority(f"kuscia-chart-{names.name}")
     _write_pair(directory, "ca", ca_key, ca)
 
     def issue(file: str, subject: x509.Name, hosts: list[str]) -> tuple[bytes, bytes]:
