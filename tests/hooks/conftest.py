@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core import log, termination, waiting
+from kuscia_hooks.core import log, redaction, termination, waiting
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import api, domain_key, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -100,8 +100,8 @@ class _CurrentStdout(logging.StreamHandler):  # type: ignore[type-arg]
 
 @pytest.fixture(autouse=True)
 def fresh_log() -> Iterator[None]:
-    log._secrets.clear()
-    log._short.clear()
+    redaction._secrets.clear()
+    redaction._short.clear()
     log.setup(as_json=False)
     (handler,) = log.logger.handlers
     current = _CurrentStdout()

@@ -13,7 +13,7 @@ import yaml
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.errors import PermanentError
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.inspect import bundle, doctor
 from kuscia_hooks.inspect.finding import Finding
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot, WarningEvent

@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from kuscia_hooks.cluster.client import Conflict, Kube, NoLogYet
-from kuscia_hooks.core import log
+from kuscia_hooks.core import redaction
 from kuscia_hooks.core.log import logger
 from tests.hooks.conftest import secret_data
 from tests.hooks.failing import fails
@@ -19,7 +19,7 @@ def test_masks_secret_values_in_the_log(core: FakeCore, kube: Kube, capsys: pyte
     core.put("secrets", "ns", "s", data=secret_data(id="AKID", key="hunter2"))
     kube.secret("ns", "s", public=["id"])
     logger.info("id AKID, key hunter2")
-    assert capsys.readouterr().out == f"id AKID, key {log.MASK}\n"
+    assert capsys.readouterr().out == f"id AKID, key {redaction.MASK}\n"
 
 
 @pytest.mark.parametrize(

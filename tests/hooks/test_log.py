@@ -12,7 +12,7 @@ import pytest
 
 from kuscia_hooks.cluster.client import StoredSecret
 from kuscia_hooks.cluster.login import Login as ClusterLogin
-from kuscia_hooks.core import log, termination, tls
+from kuscia_hooks.core import log, redaction, termination, tls
 from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.plan import Action
@@ -34,12 +34,12 @@ from kuscia_hooks.tables.download import Login
 )
 @pytest.mark.parametrize("secret", ["hunter2", 'p@ss:w/ord?#"\\', "пароль"])
 def test_masks_every_form_of_a_secret(capsys: pytest.CaptureFixture[str], secret: str, shape) -> None:
-    log.hide(secret)
+    redaction.hide(secret)
     logger.info("the value is %s", shape(secret))
     out = capsys.readouterr().out
     assert shape(secret) not in out
     assert secret not in out
-    assert log.MASK in out
+    assert redaction.MASK in out
 
 
 @pytest.mark.parametrize("secret", ["a", "1", "ab", "s3"])
@@ -57,24 +57,24 @@ def test_masks_every_form_of_a_secret(capsys: pytest.CaptureFixture[str], secret
     ],
 )
 def test_masks_a_short_secret_where_values_stand(capsys: pytest.CaptureFixture[str], secret: str, place: str) -> None:
-    log.hide(secret)
+    redaction.hide(secret)
     encoded = base64.b64encode(secret.encode()).decode()
     logger.info("%s", place.format(secret, base64=encoded))
     out = capsys.readouterr().out
-    assert out == place.format(log.MASK, base64=log.MASK) + "\n"
+    assert out == place.format(redaction.MASK, base64=redaction.MASK) + "\n"
 
 
 @pytest.mark.parametrize("secret", ["a", "1", "an", "is", "of", "in", "}", "- "])
 def test_short_secret_does_not_garble_the_text(capsys: pytest.CaptureFixture[str], secret: str) -> None:
     """Masks in a known sentence would show the secret, too."""
     text = "created=11 in 1.1s: a Secret of an alias is in ns-a/a1 at https://a.a:1 {x: 1}"
-    log.hide(secret)
+    redaction.hide(secret)
     logger.info(text)
     assert capsys.readouterr().out == f"{text}\n"
 
 
 def test_masks_single_lines_of_a_key(capsys: pytest.CaptureFixture[str], key_pem: bytes) -> None:
-    log.hide(key_pem)
+    redaction.hide(key_pem)
     line = key_pem.decode().splitlines()[3]
     logger.info("a line: %s, all: %s", line, key_pem.decode())
     out = capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_masks_single_lines_of_a_key(capsys: pytest.CaptureFixture[str], key_pem
 
 
 def test_masks_secrets_in_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    log.hide("hunter2")
+    redaction.hide("hunter2")
     try:
         raise ValueError("refused hunter2")
     except ValueError:
@@ -94,7 +94,7 @@ def test_masks_secrets_in_a_traceback(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_masks_secrets_in_an_unexpected_error(capsys: pytest.CaptureFixture[str]) -> None:
-    log.hide("hunter2")
+    redaction.hide("hunter2")
     error = KeyError("hunter2")
     sys.excepthook(KeyError, error, None)
     out, err = capsys.readouterr()
@@ -104,14 +104,14 @@ def test_masks_secrets_in_an_unexpected_error(capsys: pytest.CaptureFixture[str]
 
 
 def test_empty_secret_masks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    log.hide("", b"")
+    redaction.hide("", b"")
     logger.info("plain text")
     assert capsys.readouterr().out == "plain text\n"
 
 
 def test_json_has_time_level_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     log.setup(as_json=True)
-    log.hide("hunter2")
+    redaction.hide("hunter2")
     logger.warning("password hunter2")
     entry = json.loads(capsys.readouterr().out)
     assert entry["level"] == "warning"
@@ -122,7 +122,7 @@ def test_json_has_time_level_and_message(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_json_has_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     log.setup(as_json=True)
-    log.hide("hunter2")
+    redaction.hide("hunter2")
     error = PermanentError("domain-key-lost", "hunter2 é\nb", fix="use hunter2")
     logger.error("keys: %s", error.message, extra=log.fields(error))
     line = capsys.readouterr().out
@@ -140,7 +140,7 @@ def test_json_has_the_error(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("secret", ["hunter2", 'p@ss:w/ord?#"\\', 'пар"оль'])
 def test_json_masks_secrets_before_it_escapes_them(capsys: pytest.CaptureFixture[str], secret: str) -> None:
     log.setup(as_json=True)
-    log.hide(secret)
+    redaction.hide(secret)
     try:
         raise ValueError(secret)
     except ValueError:

@@ -8,7 +8,7 @@ import pytest
 from kuscia_hooks.core import activity, termination
 from kuscia_hooks.core.activity import REPORT_SECONDS
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.waiting import MANUAL_SECONDS, Clock, Deadline, Waiting, current, run, until
 from kuscia_hooks.steps import Outcome
 from tests.hooks.fakes.clock import FakeTime

@@ -16,7 +16,7 @@ import httpx
 from kuscia_hooks.cluster.login import Login, default_login, login_of
 from kuscia_hooks.core.answers import LimitedAnswers
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, cause_of
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import current
 

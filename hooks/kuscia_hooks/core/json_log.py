@@ -6,7 +6,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from kuscia_hooks.core.log import redact
+from kuscia_hooks.core.redaction import redact
 
 
 class RedactingJsonFormatter(JsonFormatter):

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from kuscia_hooks.core.activity import Activity
-from kuscia_hooks.core.log import logger, redact
+from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.redaction import redact
 from kuscia_hooks.core.waiting import Clock
 
 # Up to this many changes are logged one by one.

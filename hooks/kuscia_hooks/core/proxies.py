@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from kuscia_hooks.core import hosts
 from kuscia_hooks.core.errors import PermanentError
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable
 
 _PORTS = {"http": 80, "https": 443}

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from kuscia_hooks.core.errors import StepError
-from kuscia_hooks.core.log import redact
+from kuscia_hooks.core.redaction import redact
 
 LOG = Path("/dev/termination-log")
 LIMIT = 4096

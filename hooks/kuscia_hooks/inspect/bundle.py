@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from kuscia_hooks.core.config.release import Release
-from kuscia_hooks.core.log import redact
+from kuscia_hooks.core.redaction import redact
 from kuscia_hooks.core.text import printable_lines
 from kuscia_hooks.inspect.masking import without_secrets
 from kuscia_hooks.inspect.snapshot import PodState, Snapshot

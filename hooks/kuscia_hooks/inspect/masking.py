@@ -6,7 +6,7 @@ their form.
 
 import re
 
-from kuscia_hooks.core.log import MASK, redact
+from kuscia_hooks.core.redaction import MASK, redact
 
 _COLORS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _NAMES = (

@@ -20,7 +20,7 @@ from kuscia_hooks.core.answers import UNTIL_DEADLINE, LimitedAnswers, decoded
 from kuscia_hooks.core.config.common import Api, SecretKey
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import Deadline, current, until
 from kuscia_hooks.kuscia import domain_key

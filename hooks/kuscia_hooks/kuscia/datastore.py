@@ -11,7 +11,8 @@ from urllib.parse import quote
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.datastore import Database, Sqlite, param_text
 from kuscia_hooks.core.errors import ConfigError, RetryableError, StepWarning
-from kuscia_hooks.core.log import hide, logger
+from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.kuscia.database_server import NO_TABLE, TABLE, Execute, ServerError, client_command, describe
 from kuscia_hooks.kuscia.mysql import check_mysql, connect_mysql
 from kuscia_hooks.kuscia.postgres import check_postgres, connect_postgres

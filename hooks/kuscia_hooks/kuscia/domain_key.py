@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.common import SecretKey
 from kuscia_hooks.core.errors import RetryableError
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import quoted
 from kuscia_hooks.core.tls import load_client_certificate
 

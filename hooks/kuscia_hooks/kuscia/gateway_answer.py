@@ -16,7 +16,7 @@ import httpx
 from kuscia_hooks.core.answers import decoded
 from kuscia_hooks.core.catalog import CATALOG
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
-from kuscia_hooks.core.log import redact
+from kuscia_hooks.core.redaction import redact
 from kuscia_hooks.core.text import printable
 
 MARK = "kuscia-error-message"

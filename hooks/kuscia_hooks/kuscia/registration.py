@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from kuscia_hooks.core.answers import decoded
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
-from kuscia_hooks.core.log import hide
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.kuscia.domain_key import distinguished_name
 from kuscia_hooks.kuscia.gateway import AS_ENVOY, connection_error, handshake_headers, open_client, request_problem
 from kuscia_hooks.kuscia.gateway_answer import excerpt, from_kuscia, json_object

@@ -11,8 +11,9 @@ from kuscia_hooks.cluster.client import Kube, text_of
 from kuscia_hooks.core import proxies, trust
 from kuscia_hooks.core.answers import UNTIL_DEADLINE
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
-from kuscia_hooks.core.log import hide, logger
+from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.progress import TransferProgress, megabytes
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.tables import outbound
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from kuscia_hooks.core.config.check import Check
 from kuscia_hooks.core.errors import PermanentError, RetryableError
-from kuscia_hooks.core.log import hide
 from kuscia_hooks.core.progress import megabytes
+from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.tables import csv_file
 from kuscia_hooks.tables.s3 import Location, Store
