@@ -142,9 +142,17 @@ CASES = {
         ),
     ),
     "imageRegistry": Cases(
-        ("registry.example.com", "registry.example.com:5000", "localhost:5000/mirror", "10.0.0.7:5000/a/b_c", "a.com/"),
+        (
+            "registry.example.com",
+            "registry.example.com:5000",
+            "localhost:5000/mirror",
+            "10.0.0.7:5000/a/b_c",
+            "a.com/",
+            "a" * 160,
+        ),
         (
             *HOSTILE,
+            "a" * 161,
             "registry.example.com: 5000",
             "https://registry.example.com",
             "a.com/Mirror",

@@ -151,9 +151,9 @@ RULES: Mapping[str, ValueRule] = {
     "ingressPath": ValueRule("invalid-ingress-path", "must start with '/' and have no blanks", pattern="^/[^\\s]*\\Z"),
     "imageRegistry": ValueRule(
         "invalid-image-registry",
-        "must have the form host[:port][/path] without scheme or blanks",
+        "must have the form host[:port][/path] without scheme or blanks, and at most 160 characters",
         pattern="^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*)*/?\\Z",
-        max_length=255,
+        max_length=160,
     ),
     "imageName": ValueRule(
         "invalid-image-name",

@@ -75,11 +75,11 @@
 {{- if get $table $key }}{{ $given = append $given $key }}{{ end }}
 {{- end }}
 {{- include "kuscia.validate.table" (dict "path" $path "table" $table "given" $given) }}
-{{- if $given }}
+{{- if and $given $table.relativeUri }}
 {{- $uri := clean (printf "/%v" $table.relativeUri) }}
 {{- if has $uri $uris }}
 {{- include "kuscia.error" (dict "id" "duplicate-relative-uri" "path" (printf "%s.relativeUri" $path) "value" (toRawJson $table.relativeUri)
-  "rule" "must be unique among the tables with content; another table would overwrite the file" "example" (printf "%s.relativeUri: %s.csv" $path $table.id)) }}
+  "rule" "must be unique among the tables with content; another table would overwrite the file" "example" (printf "%s.relativeUri: %v.csv" $path ($table.id | default "alice-table"))) }}
 {{- end }}
 {{- $uris = append $uris $uri }}
 {{- end }}
