@@ -152,6 +152,18 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"b"',
         "conflicting-values",
     ),
+    (
+        _lite(service={"ipFamilies": ["IPv4", "IPv6"]}),
+        "lite.service.ipFamilyPolicy",
+        '""',
+        "conflicting-values",
+    ),
+    (
+        _master(service={"ipFamilies": ["IPv6", "IPv6"], "ipFamilyPolicy": "PreferDualStack"}),
+        "master.service.ipFamilies",
+        '["IPv6","IPv6"]',
+        "conflicting-values",
+    ),
     (_master(podLabels={"team": "<a & b>"}), "master.podLabels.team", '"<a & b>"', "invalid-label-value"),
     *(
         (_master(jobs={block: {key: "x"}}), f"master.jobs.{block}.{key}", f'"{key}"', "hook-annotation")

@@ -278,6 +278,16 @@ not be the gateway of the component itself, whose host is `own`, or of its load 
   "example" (printf "%s.service.external.type: LoadBalancer" $path)) }}
 {{- end }}
 {{- end }}
+{{- with .Values.service }}
+{{- if and (gt (len (.ipFamilies | default list)) 1) (not (has .ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilyPolicy" $path) "value" (toRawJson .ipFamilyPolicy)
+  "rule" "must be PreferDualStack or RequireDualStack if ipFamilies has two entries" "example" (printf "%s.service.ipFamilyPolicy: PreferDualStack" $path)) }}
+{{- end }}
+{{- if ne (len (.ipFamilies | default list)) (len (.ipFamilies | default list | uniq)) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilies" $path) "value" (toRawJson .ipFamilies)
+  "rule" "must not have the same family twice" "example" (printf "%s.service.ipFamilies: [IPv4, IPv6]" $path)) }}
+{{- end }}
+{{- end }}
 {{- if and $values.metrics.podMonitor.enabled $values.metrics.serviceMonitor.enabled }}
 {{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.metrics.serviceMonitor.enabled" $path) "value" "true"
   "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
