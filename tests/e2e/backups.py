@@ -1,5 +1,6 @@
 """The commands of docs/backup.md and docs/operations.md, for the releases of a variant."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def save_values(made: Variant, directory: Path, party: str, changes: Mapping[str
     """Write the values file that the pages use, from the installed release, with changes."""
     shell(made, directory, party, SAVE_VALUES)
     file = directory / f"{made.release(party).fullname}.values.yaml"
-    file.write_text(yaml.safe_dump(merge(yaml.safe_load(file.read_text()), dict(changes or {}))))
+    # As JSON: Helm reads a plain `y`, the name of a column, as true.
+    file.write_text(json.dumps(merge(yaml.safe_load(file.read_text()), dict(changes or {}))))
 
 
 def save(made: Variant, directory: Path, party: str, own: str = "") -> None:
