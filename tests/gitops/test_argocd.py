@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, PRESETS, ROOT, Object, Scenario, render
+from tests.chart.render import CHART, PLACEHOLDER, PRESETS, ROOT, Object, RenderError, Scenario, render
 from tests.gitops.examples import (
     ARGOCD,
     CERTIFICATE,
@@ -20,6 +20,7 @@ from tests.gitops.examples import (
     template,
 )
 
+SITE = ARGOCD / "site.yaml"
 VARIANTS = ((), COMPONENTS, COMPONENTS[:1], COMPONENTS[1:])
 # As Argo CD maps the hooks of Helm. It ignores tests, and the hooks of a rollback.
 PHASES = {
@@ -48,15 +49,24 @@ def test_each_party_has_an_application(components: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("components", [(), COMPONENTS[:1]])
 @pytest.mark.parametrize("namespace", NAMESPACES)
-def test_release_is_that_of_the_presets(namespace: str, components: tuple[str, ...]) -> None:
+def test_release_is_that_of_the_presets(namespace: str, components: tuple[str, ...], tmp_path: Path) -> None:
     spec = applications(argocd(*components))[namespace]
     (source,) = (item for item in spec.get("sources", [spec.get("source")]) if "ref" not in item)
     base = ROOT / source["path"] if "path" in source else ROOT
     if "path" in source:
         assert base == CHART
-    files = [base / path.removeprefix("$presets/") for path in source["helm"]["valueFiles"]]
-    rendered = template(source["helm"]["releaseName"], namespace, *(f"--values={path}" for path in files))
-    assert rendered == Scenario("", (NAMESPACES[namespace],), namespace=namespace).objects
+    site, preset = (base / path.removeprefix("$presets/") for path in source["helm"]["valueFiles"])
+    assert (site.resolve(), preset.resolve()) == (SITE, PRESETS / f"{NAMESPACES[namespace]}.yaml")
+    edited_site = tmp_path / "site.yaml"
+    edited_site.write_text(SITE.read_text().replace(PLACEHOLDER, "example.com"))
+    rendered = template(source["helm"]["releaseName"], namespace, f"--values={edited_site}", f"--values={preset}")
+    image = {"global": {"kuscia": {"hooksImage": {"repository": "registry.example.com/kuscia-hooks"}}}}
+    assert rendered == render(image, NAMESPACES[namespace], namespace=namespace)
+
+
+def test_chart_rejects_a_forgotten_image_of_the_steps() -> None:
+    with pytest.raises(RenderError, match="placeholder-left"):
+        render(yaml.safe_load(SITE.read_text()))
 
 
 @pytest.mark.parametrize("components", [(), COMPONENTS])
@@ -139,7 +149,7 @@ def test_partner_in_another_cluster_gets_the_release_of_its_presets(layout: str,
         (chart,) = (item for item in spec.get("sources", [spec.get("source")]) if "helm" in item)
         base = ROOT / chart.get("path", "")
         names = [(base / path.removeprefix("$presets/")).resolve() for path in chart["helm"]["valueFiles"]]
-        assert names == [PRESETS / f"{name}.yaml" for name in ("site", *presets)]
+        assert names == [SITE, *(PRESETS / f"{name}.yaml" for name in presets)]
 
 
 def test_certificate_of_a_partner_extends_its_preset() -> None:
