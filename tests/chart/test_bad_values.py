@@ -108,6 +108,16 @@ def _needing(**resources: Any) -> Object:
     return images
 
 
+def _pod(*resources: Object) -> Object:
+    """Return AppImages whose engine pod has a container with each of these resources."""
+    containers = [{"name": f"c{number}", "resources": item} for number, item in enumerate(resources)]
+    images: Object = _engine(deployTemplates=[{"name": "x", "containers": containers}])["master"]["appImages"]
+    return images
+
+
+NODE_PORT = {"enabled": True, "type": "NodePort", "nodePort": 31080}
+
+
 TEMPLATE = "master.appImages.mine.deployTemplates[0]"
 
 
@@ -150,18 +160,6 @@ OURS: list[tuple[Object, str, str, str]] = [
         _lite(master={**LITE["master"], "caBundle": {"configMap": "a", "secret": "b"}}),
         "lite.master.caBundle.secret",
         '"b"',
-        "conflicting-values",
-    ),
-    (
-        _lite(service={"ipFamilies": ["IPv4", "IPv6"]}),
-        "lite.service.ipFamilyPolicy",
-        '""',
-        "conflicting-values",
-    ),
-    (
-        _master(service={"ipFamilies": ["IPv6", "IPv6"], "ipFamilyPolicy": "PreferDualStack"}),
-        "master.service.ipFamilies",
-        '["IPv6","IPv6"]',
         "conflicting-values",
     ),
     (_master(podLabels={"team": "<a & b>"}), "master.podLabels.team", '"<a & b>"', "invalid-label-value"),
@@ -279,8 +277,151 @@ OURS: list[tuple[Object, str, str, str]] = [
     (
         _together(lite={"capacity": {"memory": "4Gi"}}, appImages=_needing(limits={"cpu": "2", "memory": "64Gi"})),
         f"{TEMPLATE}.containers[0].resources.limits.memory",
-        '"64Gi"',
+        "64Gi",
         "request-above-capacity",
+    ),
+    (
+        _together(appImages=_pod({"limits": {"memory": "6Gi"}}, {"requests": {"memory": "3Gi"}})),
+        f"{TEMPLATE}.containers[*].resources.requests.memory",
+        "6Gi + 3Gi",
+        "request-above-capacity",
+    ),
+    (
+        _container(resources={"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}),
+        f"{TEMPLATE}.containers[0].resources.requests.cpu",
+        "2",
+        "request-above-limit",
+    ),
+    *(
+        (
+            _master(resources=resources),
+            f"master.resources.requests.{name}",
+            shown,
+            "request-differs-from-limit",
+        )
+        for resources, name, shown in (
+            ({"requests": {"nvidia.com/gpu": 1}}, "nvidia.com/gpu", "1"),
+            ({"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 2}}, "nvidia.com/gpu", "1"),
+            ({"requests": {"hugepages-2Mi": "4Mi"}}, "hugepages-2Mi", '"4Mi"'),
+        )
+    ),
+    (
+        _together({"fullnameOverride": "same"}, fullnameOverride="same"),
+        "lite.fullnameOverride",
+        '"same"',
+        "same-value-in-release",
+    ),
+    (
+        _together({"serviceAccount": {"name": "same"}}, serviceAccount={"name": "same"}),
+        "lite.serviceAccount.name",
+        '"same"',
+        "same-value-in-release",
+    ),
+    (
+        _together({"service": {"clusterIP": "10.96.0.20"}}, service={"clusterIP": "10.96.0.20"}),
+        "lite.service.clusterIP",
+        '"10.96.0.20"',
+        "same-value-in-release",
+    ),
+    (
+        _together({"service": {"external": NODE_PORT}}, service={"external": NODE_PORT}),
+        "lite.service.external.nodePort",
+        "31080",
+        "same-value-in-release",
+    ),
+    (_master(service={"ipFamilies": ["IPv4", "IPv4"]}), "master.service.ipFamilies[1]", '"IPv4"', "repeated-entry"),
+    *(
+        (
+            _lite(service={"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": policy}),
+            "lite.service.ipFamilyPolicy",
+            f'"{policy}"',
+            "conflicting-values",
+        )
+        for policy in ("", "SingleStack")
+    ),
+    (
+        _master(service={"clusterIP": "10.96.0.20", "ipFamilies": ["IPv6"]}),
+        "master.service.ipFamilies[0]",
+        '"IPv6"',
+        "conflicting-values",
+    ),
+    (
+        _master(persistence={"accessModes": ["ReadWriteOncePod", "ReadWriteOnce"]}),
+        "master.persistence.accessModes",
+        '["ReadWriteOncePod","ReadWriteOnce"]',
+        "conflicting-values",
+    ),
+    *(
+        (_ingress(path=path, pathType=kind), "master.ingress.path", f'"{path}"', "invalid-ingress-path")
+        for kind in ("Prefix", "Exact")
+        for path in ("/a//b", "/a/./b", "/a/..", "/a%2Fb", "/a?b", "/a#b")
+    ),
+    *(
+        (_master(extraConfig={"kusciaAPISans": [name]}), "master.extraConfig.kusciaAPISans[0]", shown, "invalid-host")
+        for name, shown in ((None, "null"), (7, "7"), ("", '""'), ("a b", '"a b"'), ("https://a", '"https://a"'))
+    ),
+    *(
+        (_lite(extraConfig=config), f"lite.extraConfig.{path}", shown, "not-a-mapping")
+        for config, path, shown in (
+            ({"runk": None}, "runk", "null"),
+            ({"agent": None}, "agent", "null"),
+            ({"agent": {"provider": []}}, "agent.provider", "[]"),
+            ({"agent": {"provider": {"k8s": "x"}}}, "agent.provider.k8s", '"x"'),
+        )
+    ),
+    *(
+        (_master(datastore={key: value}), f"master.datastore.{key}", "(not shown)", "unused-datastore-key")
+        for key, value in (
+            ("host", "mysql.example.com"),
+            ("port", 3306),
+            ("database", "kuscia"),
+            ("user", "root"),
+            ("existingSecret", "db"),
+            ("params", {"tls": True}),
+        )
+    ),
+    *(
+        (values, f"{path}.securityContext.runAsNonRoot", "true", "root-with-run-as-non-root")
+        for path, values in (
+            ("master", _master(securityContext={"runAsNonRoot": True})),
+            ("master", _master(podSecurityContext={"runAsNonRoot": True})),
+            ("lite", _lite(rootless=True, securityContext={"runAsUser": 0})),
+            ("master.jobs", _master(jobs={"securityContext": {"runAsUser": 0}})),
+            (
+                "lite.jobs",
+                _lite(jobs={"podSecurityContext": {"runAsUser": 0}, "securityContext": {"runAsUser": 0}}),
+            ),
+        )
+    ),
+    *(
+        (_master(probes={name: {key: 2}}), f"master.probes.{name}.{key}", "2", "invalid-probe")
+        for name, key in (
+            ("startup", "successThreshold"),
+            ("liveness", "successThreshold"),
+            ("readiness", "terminationGracePeriodSeconds"),
+        )
+    ),
+    (
+        _lite(extraContainers=[{"name": "a", "image": "b", "livenessProbe": {"successThreshold": 2}}]),
+        "lite.extraContainers[0].livenessProbe.successThreshold",
+        "2",
+        "invalid-probe",
+    ),
+    (
+        _lite(
+            runtime="runp",
+            data={"source": LOCAL, "tables": [{**TABLE, "claim": {"name": "c", "path": "a.csv"}}]},
+            extraVolumes=[{"name": "tables-0", "emptyDir": {}}],
+        ),
+        "lite.extraVolumes[0]",
+        '"tables-0"',
+        "repeated-entry",
+    ),
+    (
+        _master(extraVolumes=[{"name": "x", "emptyDir": {}}], extraVolumeMounts=[{"name": "x", "mountPath": "/tmp/"}]),
+        "master.extraVolumeMounts[0]",
+        '"/tmp"',
+        "repeated-entry",
     ),
     (
         _master(domains={"alice": {"sameRelease": True}}),
@@ -1335,6 +1476,32 @@ def test_steps_know_the_same_country_codes() -> None:
 def test_accepts_engines_that_fit_into_the_lite(capacity: Object) -> None:
     lite = {"runtime": "runp", "capacity": capacity}
     assert render(_together(lite=lite, appImages=_needing(requests={"cpu": "16", "memory": "8Gi"})))
+
+
+def test_accepts_engine_pods_that_fit_into_the_lite() -> None:
+    pod = _pod({"requests": {"cpu": "1500m"}, "limits": {"cpu": 4}}, {"limits": {"cpu": 2, "nvidia.com/gpu": 1}})
+    assert render(_together(lite={"capacity": {"cpu": 3.5}}, appImages=pod))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        _together({"serviceAccount": {"name": "x", "create": False}}, serviceAccount={"name": "x"})
+        | {"master": {"serviceAccount": {"name": "x"}, "domains": {"alice": {"reader": {"namespace": "ns"}}}}},
+        _together({"service": {"external": {**NODE_PORT, "nodePort": None}}}, service={"external": NODE_PORT}),
+        _master(service={"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack", "clusterIP": "fd00::7"}),
+        _master(jobs={"securityContext": {"runAsUser": 0, "runAsNonRoot": False}}),
+        _master(jobs={"securityContext": {"runAsUser": None}, "podSecurityContext": {"runAsUser": None}}),
+        _lite(rootless=True, securityContext={"runAsUser": 1001}),
+        _master(extraConfig={"kusciaAPISans": ["*.Example.com", "10.0.0.7", "fd00::7", "kuscia"]}),
+        _ingress(path="/kuscia(/?)(.*)", pathType="ImplementationSpecific"),
+        _lite(extraConfig={"agent": {"provider": {"k8s": {"labelsToAdd": {"a": "b"}}}}}),
+        _lite(runtime="runp", extraConfig={"agent": None}),
+    ],
+    ids=json.dumps,
+)
+def test_accepts_values_that_only_look_like_a_conflict(values: Object) -> None:
+    assert render(values)
 
 
 def test_lite_may_join_another_master() -> None:

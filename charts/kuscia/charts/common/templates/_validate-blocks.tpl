@@ -9,7 +9,8 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- $volumes := list "api-token" "ca-bundle" "config" "containerd" "data" "run" "state" "tmp" "var-tmp" -}}
 {{- $paths := list "/etc/kuscia-ca" "/etc/kuscia-hooks" "/etc/kuscia-runk/kubeconfig" "/etc/resolv.conf" "/home/kuscia/containerd"
   "/home/kuscia/etc/conf/kuscia.yaml" "/home/kuscia/var/k3s" "/home/kuscia/var/storage"
-  "/home/kuscia/var/tmp" "/home/kuscia/var/tmp/resolv.conf" "/run/kuscia" "/tmp" "/var/run/secrets/kubernetes.io/serviceaccount" -}}
+  "/home/kuscia/var/tmp" "/home/kuscia/var/tmp/resolv.conf" "/run/kuscia" "/tables" "/tmp" "/var/run/secrets/kubernetes.io/serviceaccount" -}}
+{{- range $i, $_ := (.Values.data | default dict).tables }}{{ $volumes = append $volumes (printf "tables-%d" $i) }}{{ end }}
 {{- range $path, $block := dict $component .Values (printf "%s.jobs" $component) .Values.jobs }}
 {{- include "kuscia.validate.unique" (dict "path" (printf "%s.extraVolumes" $path) "items" $block.extraVolumes "keys" (list "name") "taken" $volumes) }}
 {{- include "kuscia.validate.unique" (dict "path" (printf "%s.extraVolumeMounts" $path) "items" $block.extraVolumeMounts "keys" (list "mountPath") "taken" $paths) }}
@@ -39,6 +40,46 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $probes := dict }}
+{{- range $name, $probe := .Values.probes }}
+{{- $_ := set $probes (printf "%s.probes.%s" $component $name) (dict "readiness" (eq $name "readiness") "probe" $probe) }}
+{{- end }}
+{{- range $kind := list "extraInitContainers" "extraContainers" }}
+{{- range $i, $container := index $.Values $kind }}
+{{- range $name := list "startupProbe" "readinessProbe" "livenessProbe" }}
+{{- with get $container $name }}
+{{- $_ := set $probes (printf "%s.%s[%d].%s" $component $kind $i $name) (dict "readiness" (eq $name "readinessProbe") "probe" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $path, $entry := $probes }}
+{{- $key := ternary "terminationGracePeriodSeconds" "successThreshold" $entry.readiness }}
+{{- $value := get $entry.probe $key | default 0 | int }}
+{{- if gt $value (ternary 0 1 $entry.readiness) }}
+{{- include "kuscia.error" (dict "id" "invalid-probe" "path" (printf "%s.%s" $path $key) "value" (toRawJson $value)
+  "rule" (ternary "must not be set for a readiness probe" "must be 1, except for a readiness probe" $entry.readiness)
+  "example" (printf "%s.%s: null" $path $key)) }}
+{{- end }}
+{{- end }}
+{{- /* The kubelet does not start a container that must not run as root, and does. */}}
+{{- $jobs := .Values.jobs }}
+{{- $ofSteps := list (dict "runAsUser" 1000 "runAsNonRoot" true) ($jobs.podSecurityContext | default dict) (dict "runAsUser" 1000 "runAsNonRoot" true) ($jobs.securityContext | default dict) }}
+{{- $ofKuscia := list (dict "runAsUser" 0) (.Values.podSecurityContext | default dict)
+  (ternary (dict "runAsUser" 1000 "runAsNonRoot" true) dict .Values.rootless) (.Values.securityContext | default dict) }}
+{{- range $path, $contexts := dict $component $ofKuscia (printf "%s.jobs" $component) $ofSteps }}
+{{- $merged := dict }}
+{{- range $context := $contexts }}
+{{- range $key := list "runAsUser" "runAsNonRoot" }}
+{{- if hasKey $context $key }}{{ $_ := set $merged $key (get $context $key) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- if and $merged.runAsNonRoot (not (kindIs "invalid" $merged.runAsUser)) (eq (int $merged.runAsUser) 0) }}
+{{- include "kuscia.error" (dict "id" "root-with-run-as-non-root" "path" (printf "%s.securityContext.runAsNonRoot" $path) "value" "true"
+  "rule" (printf "must be false for user 0%s" (ternary ", as which Kuscia runs unless rootless is true" "" (eq $path $component)))
+  "example" (ternary (printf "%s.rootless: true" $component) (printf "%s.securityContext: {runAsUser: 0, runAsNonRoot: false}" $path) (eq $path $component))) }}
+{{- end }}
+{{- end }}
 {{- $privileged := or (eq (toString .Values.runtime) "runc") (dig "privileged" false (.Values.securityContext | default dict)) }}
 {{- $steps := .Values.jobs.securityContext | default dict }}
 {{- range $path, $denied := dict
@@ -62,7 +103,7 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- range $i, $item := .items }}
 {{- $parts := list }}
 {{- range $.keys }}{{ $parts = append $parts (get $item . | toString) }}{{ end }}
-{{- $name := join ", " $parts }}
+{{- $name := join ", " $parts | trimSuffix "/" }}
 {{- if has $name $seen }}
 {{- include "kuscia.error" (dict "id" "repeated-entry" "path" (printf "%s[%d]" $.path $i) "value" (toRawJson $name)
   "rule" (printf "must have a %s that neither the chart nor an earlier entry uses" (join " and " $.keys))
@@ -73,37 +114,44 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end -}}
 
 {{/*
-A request must not exceed its limit: {path, resources, capacity?}. With `capacity`, the requests of an engine must not exceed
-that of the lite, or no job ever starts. A request that is not set is the limit.
+A request must not exceed its limit, and must be equal to it for devices and huge pages: {path, resources, places?}. With `places`,
+the requests are those of the containers of an engine pod, a list for each resource; the limits are the capacity of the lite, which
+all of them together must not exceed, or no job ever starts. `places` has the path of each resource.
 */}}
 {{- define "kuscia.validate.limits" -}}
 {{- $resources := .resources | default dict -}}
-{{- $capacity := .capacity -}}
-{{- $requests := $resources.requests | default dict -}}
-{{- $limits := $resources.limits | default dict -}}
-{{- if $capacity -}}
-{{- $requests = merge (dict) $requests $limits -}}
-{{- $limits = $capacity -}}
-{{- end -}}
 {{- $factors := dict "" 1.0 "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18
   "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
-{{- range $name, $request := $requests }}
-{{- $texts := list (include "kuscia.number" $request) (include "kuscia.number" (get $limits $name)) }}
+{{- range $name, $request := $resources.requests }}
+{{- $texts := list }}
+{{- range concat (ternary $request (list $request) (kindIs "slice" $request)) (list (get ($resources.limits | default dict) $name)) }}
+{{- $texts = append $texts (include "kuscia.number" .) }}
+{{- end }}
 {{- $numbers := list }}
 {{- range $texts }}
 {{- $suffix := regexFind "([numkMGTPE]|[KMGTPE]i)$" . }}
 {{- $numbers = append $numbers (mulf (trimSuffix $suffix . | float64) (get $factors $suffix)) }}
 {{- end }}
-{{- $limited := not (or (kindIs "invalid" (get $limits $name)) (eq (last $texts) "")) }}
-{{- if and $limited (gt (first $numbers) (last $numbers)) }}
-{{- $error := dict "id" "request-above-limit" "rule" (printf "must not be greater than the limit %s" (last $texts))
+{{- $limit := last $texts }}
+{{- $sum := 0.0 }}
+{{- range initial $numbers }}{{ $sum = addf $sum . }}{{ end }}
+{{- $limited := not (has $limit (list "" "<nil>")) }}
+{{- $above := and $limited (gt $sum (last $numbers)) }}
+{{- $error := dict "path" (printf "%s.requests.%s" $.path $name) "value" (toRawJson $request)
   "example" (printf "%s.limits.%s: %s" $.path $name (first $texts)) }}
-{{- if $capacity }}
-{{- $error = dict "id" "request-above-capacity" "rule" (printf "must not be greater than lite.capacity.%s (%s)" $name (last $texts))
-  "example" (printf "lite.capacity.%s: %s" $name (first $texts)) }}
+{{- if $.places }}
+{{- if $above }}
+{{- $single := eq (len $texts) 2 }}
+{{- include "kuscia.error" (dict "id" "request-above-capacity" "path" (get $.places $name) "value" (initial $texts | join " + ")
+  "rule" (printf "must not be greater than lite.capacity.%s (%s) for all containers of the pod together" $name $limit)
+  "example" (printf "lite.capacity.%s: %s" $name (ternary (first $texts) (ceil $sum | printf "%.0f") $single))) }}
 {{- end }}
-{{- $kind := ternary "requests" "limits" (hasKey ($resources.requests | default dict) $name) }}
-{{- include "kuscia.error" (merge (dict "path" (printf "%s.%s.%s" $.path $kind $name) "value" (toRawJson $request)) $error) }}
+{{- else if regexMatch "/|^hugepages-" $name }}
+{{- if not (and $limited (eq $sum (last $numbers))) }}
+{{- include "kuscia.error" (merge (dict "id" "request-differs-from-limit" "rule" "must be equal to the limit, as Kubernetes requires for devices and huge pages") $error) }}
+{{- end }}
+{{- else if $above }}
+{{- include "kuscia.error" (merge (dict "id" "request-above-limit" "rule" (printf "must not be greater than the limit %s" $limit)) $error) }}
 {{- end }}
 {{- end }}
 {{- end -}}

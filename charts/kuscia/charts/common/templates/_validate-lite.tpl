@@ -18,11 +18,6 @@
 {{- end }}
 {{- else if eq $values.runtime "runk" }}
 {{- /* RunK cannot measure a capacity itself (Kuscia facts 0.19), and would drop an invalid value late, without a reason. */}}
-{{- $config := get ($values.extraConfig | default dict) "runk" }}
-{{- if not (kindIs "map" ($config | default dict)) }}
-{{- include "kuscia.error" (dict "id" "not-a-mapping" "path" "lite.extraConfig.runk" "value" (toRawJson $config)
-  "rule" "must be a mapping" "example" "lite.extraConfig.runk: {logMaxSize: 512Mi}") }}
-{{- end }}
 {{- range $key, $amount := dict "cpu" "\"4\"" "memory" "8Gi" "storage" "100Gi" }}
 {{- $value := get ($values.capacity | default dict) $key }}
 {{- if or (kindIs "invalid" $value) (eq (toString $value) "") }}

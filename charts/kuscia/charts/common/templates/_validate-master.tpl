@@ -40,6 +40,15 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if eq (toString $values.datastore.type) "sqlite" }}
+{{- range $key := list "host" "port" "database" "user" "existingSecret" "params" }}
+{{- with get $values.datastore $key }}
+{{- include "kuscia.error" (dict "id" "unused-datastore-key" "path" (printf "master.datastore.%s" $key) "value" "(not shown)"
+  "rule" "must not be set for type sqlite, which uses no server; for a server, set master.datastore.type to mysql or postgres"
+  "example" "master.datastore.type: mysql") }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- /* The domains. */}}
 {{- range $id, $domain := $values.domains }}
 {{- $path := printf "master.domains.%s" $id }}
@@ -66,6 +75,7 @@
 {{- $path := printf "master.appImages.%s.deployTemplates[%d]" $name $i }}
 {{- $seen := dict }}
 {{- range $n, $container := $template.containers }}
+{{- include "kuscia.validate.limits" (dict "path" (printf "%s.containers[%d].resources" $path $n) "resources" $container.resources) }}
 {{- range $mount := $container.config_volume_mounts }}
 {{- if not (hasKey $files (toString $mount.sub_path)) }}
 {{- include "kuscia.error" (dict "id" "unknown-config-template" "path" (printf "%s.containers[%d].config_volume_mounts" $path $n) "value" (toRawJson $mount)

@@ -278,15 +278,25 @@ not be the gateway of the component itself, whose host is `own`, or of its load 
   "example" (printf "%s.service.external.type: LoadBalancer" $path)) }}
 {{- end }}
 {{- end }}
-{{- with .Values.service }}
-{{- if and (gt (len (.ipFamilies | default list)) 1) (not (has .ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilyPolicy" $path) "value" (toRawJson .ipFamilyPolicy)
-  "rule" "must be PreferDualStack or RequireDualStack if ipFamilies has two entries" "example" (printf "%s.service.ipFamilyPolicy: PreferDualStack" $path)) }}
+{{- $service := $values.service }}
+{{- $families := $service.ipFamilies | default list -}}
+{{- $both := list "PreferDualStack" "RequireDualStack" -}}
+{{- if and (eq (len $families) 2) (eq (first $families) (last $families)) }}
+{{- include "kuscia.error" (dict "id" "repeated-entry" "path" (printf "%s.service.ipFamilies[1]" $path) "value" (last $families | toRawJson)
+  "rule" "must differ from the first family" "example" (printf "%s.service.ipFamilies: [IPv4, IPv6]" $path)) }}
+{{- else if and (eq (len $families) 2) (not (has $service.ipFamilyPolicy $both)) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilyPolicy" $path) "value" (toRawJson $service.ipFamilyPolicy)
+  "rule" (printf "must be %s for two families" (join " or " $both)) "example" (printf "%s.service.ipFamilyPolicy: PreferDualStack" $path)) }}
 {{- end }}
-{{- if ne (len (.ipFamilies | default list)) (len (.ipFamilies | default list | uniq)) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilies" $path) "value" (toRawJson .ipFamilies)
-  "rule" "must not have the same family twice" "example" (printf "%s.service.ipFamilies: [IPv4, IPv6]" $path)) }}
+{{- $family := ternary "IPv6" "IPv4" (contains ":" (toString $service.clusterIP)) }}
+{{- if and $service.clusterIP $families (ne (first $families) $family) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilies[0]" $path) "value" (first $families | toRawJson)
+  "rule" (printf "must be the family of %s.service.clusterIP, %s" $path $family) "example" (printf "%s.service.ipFamilies: [%s]" $path $family)) }}
 {{- end }}
+{{- $modes := $values.persistence.accessModes }}
+{{- if and (has "ReadWriteOncePod" $modes) (gt (len (uniq $modes)) 1) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.persistence.accessModes" $path) "value" (toRawJson $modes)
+  "rule" "must have no other mode next to ReadWriteOncePod" "example" (printf "%s.persistence.accessModes: [ReadWriteOncePod]" $path)) }}
 {{- end }}
 {{- if and $values.metrics.podMonitor.enabled $values.metrics.serviceMonitor.enabled }}
 {{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.metrics.serviceMonitor.enabled" $path) "value" "true"
@@ -317,6 +327,26 @@ would no longer find the pod. */}}
 {{- if not (kindIs "slice" ($config.kusciaAPISans | default list)) }}
 {{- include "kuscia.error" (dict "id" "not-a-list" "path" (printf "%s.kusciaAPISans" $path) "value" (toRawJson $config.kusciaAPISans)
   "rule" "must be a list" "example" (printf "%s.kusciaAPISans: [kuscia.example.com]" $path)) }}
+{{- else }}
+{{- range $i, $name := $config.kusciaAPISans }}
+{{- $valid := regexMatch "^(([*][.])?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$" (toString $name) }}
+{{- if not (and (kindIs "string" $name) $valid) }}
+{{- include "kuscia.error" (dict "id" "invalid-host" "path" (printf "%s.kusciaAPISans[%d]" $path $i) "value" (toRawJson $name)
+  "rule" "must be a host name or an IP address as text" "example" (printf "%s.kusciaAPISans: [kuscia.example.com, 10.0.0.7]" $path)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- /* A text or null would replace what the chart writes below this key. */}}
+{{- if and (eq .Chart.Name "lite") (eq (toString $values.runtime) "runk") }}
+{{- range $place := list "runk" "agent" "agent.provider" "agent.provider.k8s" }}
+{{- $keys := splitList "." $place }}
+{{- $block := $config }}
+{{- range initial $keys }}{{ $block = get $block . | default dict }}{{ if not (kindIs "map" $block) }}{{ $block = dict }}{{ end }}{{ end }}
+{{- if and (hasKey $block (last $keys)) (not (kindIs "map" (get $block (last $keys)))) }}
+{{- include "kuscia.error" (dict "id" "not-a-mapping" "path" (printf "%s.%s" $path $place) "value" (get $block (last $keys) | toRawJson)
+  "rule" "must be a mapping" "example" (printf "%s.%s: {}" $path $place)) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- $refused := list }}
 {{- range $entry := include "kuscia.refusedConfig" . | fromJsonArray }}
@@ -348,6 +378,10 @@ would no longer find the pod. */}}
 {{- include "kuscia.error" (dict "id" "ingress-regex-path-type" "path" (printf "%s.pathType" $path) "value" (toRawJson $ingress.pathType)
   "rule" "must be ImplementationSpecific when the path is a regular expression"
   "example" (printf "%s.pathType: ImplementationSpecific" $path)) }}
+{{- end }}
+{{- if and (ne $ingress.pathType "ImplementationSpecific") (regexMatch "//|/[.]{1,2}(/|$)|%2[fF]|[?#]" $ingress.path) }}
+{{- include "kuscia.error" (dict "id" "invalid-ingress-path" "path" (printf "%s.path" $path) "value" (toRawJson $ingress.path)
+  "rule" "must not contain '//', '/./', '/../', '%2F', '?' or '#'" "example" (printf "%s.path: /kuscia" $path)) }}
 {{- end }}
 {{- $annotations := $ingress.annotations | default dict }}
 {{- $target := get $annotations "nginx.ingress.kubernetes.io/rewrite-target" | default "" }}
