@@ -5,10 +5,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError, SSLError
 
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.waiting import bounded_by
 from kuscia_hooks.tables import s3
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
 from tests.hooks.failing import fails
+from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.dns import FakeDns
 from tests.hooks.fakes.s3 import FakeS3
 
@@ -70,6 +72,29 @@ def test_compares_etag_when_object_has_no_hash(fake: FakeS3, store: Store) -> No
     assert store.change("a.csv", Content(b"id\n1\n")) is None
     fake.buckets["bkt"]["p/a.csv"].etag = "abc-2"
     assert store.change("a.csv", Content(b"id\n1\n")) == "update"
+
+
+@pytest.mark.parametrize("write", [str.upper, lambda etag: etag])
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_reads_the_etags_of_all_stores(fake: FakeS3, store: Store, write, quote: str) -> None:
+    """Those of Aliyun OSS are upper case; some proxies remove the quotes."""
+    fake.store("bkt", "p/a.csv", b"id\n1\n")
+    found = fake.buckets["bkt"]["p/a.csv"]
+    found.etag, fake.quote = write(found.etag), quote
+    assert store.change("a.csv", Content(b"id\n1\n")) is None
+
+
+def test_sends_no_request_after_the_deadline(fake: FakeS3, store: Store) -> None:
+    fake_time = FakeTime()
+    with bounded_by(fake_time.deadline(5)):
+        assert store.size("a.csv") is None
+        asked = len(fake.requests)
+        fake_time.time = 6
+        with fails("s3-unreachable"):
+            store.size("a.csv")
+        with fails("s3-unreachable"):
+            store.upload("a.csv", Content(b"id\n"))
+    assert len(fake.requests) == asked
 
 
 def test_uploads_when_hash_differs_at_equal_size(fake: FakeS3, store: Store) -> None:

@@ -26,6 +26,8 @@ from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.tables.s3 import Location, Store
 from kuscia_hooks.tables.source import Content
 from testbed.servers import s3
+from tests.hooks.failing import fails
+from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.dripping import dripping
 
 PART = 8 << 20
@@ -154,6 +156,20 @@ def test_upload_that_another_client_aborts_is_retryable(store: Store, client: An
     with pytest.raises(RetryableError) as caught:
         store.upload("big.csv", Content(big))
     assert caught.value.id == "s3-upload-aborted"
+
+
+def test_upload_that_ends_at_the_deadline_leaves_no_parts(store: Store, client: Any, big: Path) -> None:
+    fake_time = FakeTime()
+
+    def late(params: Any, **_: Any) -> None:
+        fake_time.time = 60.0 * (params["PartNumber"] - 1)
+
+    store._client.meta.events.register("before-parameter-build.s3.UploadPart", late)
+    with bounded_by(fake_time.deadline(90)), fails("s3-unreachable"):
+        store.upload("big.csv", Content(big))
+    assert fake_time.time == 120
+    assert uploads(client) == []
+    assert store.size("big.csv") is None
 
 
 def test_keeps_unfinished_uploads_of_other_objects(store: Store, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -215,7 +216,8 @@ def place_tables(
             failed[table.id] = error
 
     with ThreadPoolExecutor(_LOOKS) as pool:
-        list(pool.map(look, config.tables))
+        for future in [pool.submit(copy_context().run, look, table) for table in config.tables]:
+            future.result()
     for table in config.tables:
         if table.id in ready or table.id in failed:
             continue

@@ -230,7 +230,7 @@ class Store:
             return "update"
         # The ETag of an object that was uploaded as a whole is its MD5.
         stored = _stored_hash(found)
-        etag = str(found.get("ETag", "")).strip('"')
+        etag = str(found.get("ETag", "")).strip('"').lower()
         same = stored == content.sha256() if stored else etag == content.md5()
         return None if same else "update"
 
@@ -467,6 +467,18 @@ def _require_s3(operation_model: Any, response_dict: Mapping[str, Any], **_: Any
         raise _NotS3Error(f"response: {body[:100].decode(errors='replace') or 'empty'}")
 
 
+def _require_time(event_name: str, **_: Any) -> None:
+    """Send nothing after the current deadline: neither the next part or object, nor the library's next try.
+
+    Parts that were sent are deleted nevertheless.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    if current().passed and not event_name.endswith(".AbortMultipartUpload"):
+        raise TimeoutError("the deadline has passed")
+
+
 class _UnresolvedError(Exception):
     """The absolute name of the store has no address."""
 
@@ -517,6 +529,7 @@ def connect(location: Location) -> Any:
         client = _client(location)
     client.meta.events.register_last("before-parse.s3.*", _require_s3)
     client.meta.events.register_first("before-send.s3", _Resolver(), unique_id=RESOLVER)
+    client.meta.events.register_first("before-send.s3", _require_time)
     return client
 
 

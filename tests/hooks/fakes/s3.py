@@ -38,6 +38,7 @@ class FakeS3:
     Attributes:
         fail: an S3 error code, or an exception that sending a request raises; applies to every request while set.
         answer: status and body of every response while set, as from a server that is not an S3 store.
+        quote: around each ETag.
         puts: names of the objects that were written through the client.
         requests: the object of each request, "" for requests of the bucket.
     """
@@ -47,6 +48,7 @@ class FakeS3:
         self.fail: str | Exception | None = None
         self.answer: tuple[int, bytes] | None = None
         self.puts: list[str] = []
+        self.quote = '"'
         self.requests: list[str] = []
         self._connect = s3.connect
 
@@ -114,7 +116,9 @@ class FakeS3:
         if name not in objects:
             return _error("NoSuchKey")
         found = objects[name]
-        headers = {f"x-amz-meta-{key}": value for key, value in found.metadata.items()} | {"ETag": f'"{found.etag}"'}
+        headers = {f"x-amz-meta-{key}": value for key, value in found.metadata.items()} | {
+            "ETag": f"{self.quote}{found.etag}{self.quote}"
+        }
         if request.method == "HEAD":
             return 200, {"Content-Length": str(len(found.content)), **headers}, b""
         wanted = request.headers.get("Range")
