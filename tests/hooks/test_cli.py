@@ -281,6 +281,20 @@ def test_sigterm_stops_a_wait_immediately(tmp_path: Path) -> None:
         assert time.monotonic() - begin < 2
 
 
+def test_sigterm_during_a_write_to_standard_output_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python does not allow a signal handler to write to a stream that it interrupted."""
+
+    class Interrupted:
+        def flush(self) -> None:
+            raise RuntimeError("reentrant call")
+
+    monkeypatch.setattr(cli.command.sys, "stdout", Interrupted())
+    monkeypatch.setattr(cli.command.os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        cli.command._stop()
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
 def test_reports_an_unreadable_kubeconfig(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text("clusters: [")

@@ -260,9 +260,12 @@ def _stop(*_: object) -> None:
     # Python ignores the signal as the first process of a container. Waiting threads must not delay the exit.
     from kuscia_hooks.core import cleanup
 
-    cleanup.stop()
-    sys.stdout.flush()
-    os._exit(_SIGTERM_EXIT)
+    try:
+        cleanup.stop()
+        # Fails if the signal interrupted a write to a slow standard output.
+        sys.stdout.flush()
+    finally:
+        os._exit(_SIGTERM_EXIT)
 
 
 def _end(code: int) -> NoReturn:
