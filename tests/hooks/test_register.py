@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import waiting
 from kuscia_hooks.core.config.register import Register
-from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepError
+from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, RetryableError, StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.batches import BATCH
@@ -338,14 +338,17 @@ def test_a_conflict_of_one_domain_waits_for_the_others(
 
 
 @pytest.mark.usefixtures("ready")
-def test_names_the_domain_that_the_master_rejects(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
+@pytest.mark.parametrize("rejected", ["alice", "create", "bo"])
+def test_names_the_domain_that_the_master_rejects(kube: Kube, kuscia: Kuscia, endpoint: str, rejected: str) -> None:
+    """Its ID can be a part of another ID, or a word of the message."""
+
     def create(body: dict[str, Any]) -> Any:
-        return (11300, "rejected", None) if body["domain_id"] == "alice" else kuscia.do_domain_create(body)
+        return (11300, "not like bob", None) if body["domain_id"] == rejected else kuscia.do_domain_create(body)
 
     kuscia.replies["domain/create"] = create
-    with pytest.raises(PermanentError, match="alice") as error:
-        attempt(endpoint, kube)
-    assert error.value.id == "kusciaapi-rejected"
+    with fails("kusciaapi-rejected") as error:
+        attempt(endpoint, kube, **{name: {"tokenSecret": f"tok-{name}"} for name in (rejected, "bob")})
+    assert f"domain {rejected}:" in error.value.message
     assert set(kuscia.domains) == {"bob"}
 
 

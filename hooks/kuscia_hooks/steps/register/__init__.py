@@ -1,5 +1,6 @@
 """`register`: create a Domain for each lite, and a Secret with its deploy token that the lite may read."""
 
+import re
 from collections.abc import Sequence
 
 from kuscia_hooks.cluster.ledger import Ledger
@@ -105,6 +106,8 @@ def _merged(failures: Failures) -> StepError:
 def _named(domain_id: str, error: StepError, errors: Sequence[StepError]) -> StepError:
     """Return an error that names its domain, unless several domains share it, such as an unreachable master."""
     shared = sum(other is error for other in errors) > 1
-    if shared or domain_id in error.message or isinstance(error, ConfigError | DeadlineExceeded):
+    # The ID of a domain can be a part of another ID or of a word.
+    named = re.search(rf"domain {re.escape(domain_id)}(?![a-z0-9-])", error.message, re.IGNORECASE)
+    if shared or named or isinstance(error, ConfigError | DeadlineExceeded):
         return error
     return reworded(error, f"domain {domain_id}: {error.message}")
