@@ -20,9 +20,9 @@ from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot, Wa
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import SQLITE, lite_release, master_release
 from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.secret_texts import SECRETS, WORD
 
 pytestmark = pytest.mark.usefixtures("gateways")
-WORD = "S3cr3t-of-mine"
 
 
 def unpacked(data: bytes) -> dict[str, str]:
@@ -59,6 +59,20 @@ def test_contains_no_secret_in_any_file() -> None:
         for secret in (WORD, "hidden-value", base64.b64encode(b"hidden-value").decode()):
             assert secret not in text, name
         assert "\x1b" not in text, name
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_json_in_the_bundle_stays_json(text: str) -> None:
+    for message in (text, f'{{"message": "{text}", "reason": "x"}}'):
+        container = ContainerState("master", message=message, termination=message)
+        node = PodState("ns", "m", "master", "Running", containers=(container,))
+        found = bundle.files(master_release(), Snapshot(node=node), {"cause": message}, {"unknown": [message]}, {})
+        for name in ("doctor.json", "status.json", "pods.json"):
+            assert json.loads(found[name])
+            if "\n" not in text:
+                assert WORD not in found[name]
+        (pod,) = json.loads(found["pods.json"])
+        assert (pod["name"], pod["containers"][0]["end_reason"]) == ("m", "")
 
 
 def test_saves_file_or_prints_it(

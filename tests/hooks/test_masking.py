@@ -8,52 +8,7 @@ from kuscia_hooks.inspect.diagnosis import diagnose
 from kuscia_hooks.inspect.masking import without_secrets
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot
 from tests.hooks.builders import master_release
-
-WORD = "S3cr3t-of-mine"
-SECRETS = [
-    f"password={WORD}",
-    f'"password": "{WORD}"',
-    f'{{\\"access_key_secret\\":\\"{WORD}\\"}}',
-    f"accessKeyID: {WORD}",
-    f"deployToken: {WORD}",
-    f"domainKeyData: {WORD}",
-    f"Kuscia-Token: {WORD}",
-    f"MYSQL_PASSWORD = '{WORD}'",
-    f"DB_PASS={WORD}",
-    f"passphrase: {WORD}",
-    f"X-API-Key: {WORD}",
-    f"ak/sk: {WORD}",
-    f"密码：{WORD}",
-    f"password => '{WORD}'",
-    f'"password": "a, {WORD}"',
-    f'"password": "a\\"{WORD}"',
-    f"password: 'it''s {WORD}'",
-    f'{{\\"password\\": \\"a {WORD}\\"}}',
-    f"domainKeyData: |\n  {WORD}\n  {WORD}\n",
-    f"map[Kuscia-Token:[{WORD}]]",
-    f"password\x1b[0m=\x1b[31m{WORD}",
-    f'{{"name":"DB_PASSWORD","value":"{WORD}"}}',
-    f"- name: DB_PASSWORD\n  value: {WORD}",
-    f"mysqldump --password {WORD}",
-    f"mc alias set --access-key {WORD}",
-    f"CREATE USER 'kuscia'@'%' IDENTIFIED BY '{WORD}'",
-    f'{{"auths":{{"r":{{"auth":"{WORD}"}}}}}}',
-    f"root:{WORD}@tcp(db:3306)/kine",
-    f"mysql://root:a@{WORD}@tcp(db:3306)/kine",
-    f"root:a b:{WORD}@tcp(db:3306)/kine",
-    f"postgres://kuscia:{WORD}@db:5432/kine",
-    f"postgres://kuscia:a@{WORD}@db:5432/kine",
-    f"postgres://kuscia:a/{WORD}@db:5432/kine",
-    f"https://s3.example.com/a.csv?X-Amz-Signature={WORD}&X-Amz-Expires=1",
-    f"https://blob.example.com/a.csv?sv=1&sig={WORD}",
-    f"Set-Cookie: session={WORD}; Path=/",
-    f"Authorization: Basic {WORD}",
-    f'Authorization: Token token="{WORD}"',
-    f"authorization: Bearer {WORD}",
-    f"curl -H 'Authorization: Bearer {WORD}'",
-    f"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n{WORD}\n-----END RSA PRIVATE KEY-----",
-    f"-----BEGIN PRIVATE KEY-----\n{WORD}",
-]
+from tests.hooks.secret_texts import SECRETS, WORD
 
 
 @pytest.mark.parametrize("text", SECRETS)

@@ -54,14 +54,27 @@ def files(
     }
     for pod in pods:
         found |= dict(_logs(pod))
-    return {
-        name: printable_lines(redact(text) if name in _PUBLIC else without_secrets(text))
-        for name, text in found.items()
-    }
+    return {name: printable_lines(_cleaned(name, text)) for name, text in found.items()}
+
+
+def _cleaned(name: str, text: str) -> str:
+    if name in _PUBLIC:
+        return redact(text)
+    # The texts in JSON are masked.
+    return text if name.endswith(".json") else without_secrets(text)
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False)
+    """Return JSON whose texts are masked one by one: a mask must not cover the end of one."""
+    return json.dumps(_masked(value), indent=1, ensure_ascii=False)
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _without_logs(pod: PodState) -> PodState:

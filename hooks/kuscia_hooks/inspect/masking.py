@@ -16,7 +16,7 @@ _NAMES = (
 _BEGIN = r"(?:=>|[=:：])[ \t]*[\[{]?"
 # A quote of JSON in JSON has a backslash.
 _QUOTED = (
-    r"\\\"(?P<json>(?:[^\"\\\n]|\\\\[^\n]){1,4096})\\\"|\"(?P<double>(?:[^\"\\\n]|\\[^\n]){1,4096})\"|"
+    r"\\\"(?P<json>(?:[^\"\\\n]|\\\\(?:\\\"|[^\n])){1,4096})\\\"|\"(?P<double>(?:[^\"\\\n]|\\[^\n]){1,4096})\"|"
     r"'(?P<single>(?:[^'\n]|''){1,4096})'"
 )
 # MySQL reports: Access denied (using password: YES).
@@ -26,7 +26,11 @@ _PATTERNS = (
     # User and password of a URL, also with @ and / in the password, and those of a DSN of MySQL.
     re.compile(r"(?<=://)(?:[^\s@/:]{1,256}:[^\s\"'<>]{1,256}|[^\s/@]+)(?=@)"),
     re.compile(r"(?<=:)[^\n\"']{1,256}(?=@(?:tcp|unix)\()"),
-    re.compile(r"(?i)(?:authorization|cookie)[\\\"']*[ \t]*[:=][ \t]*(?P<plain>[^\n]+)"),
+    # A parameter such as token="…" may have quotes; other quotes end the value.
+    re.compile(
+        r"(?i)(?:authorization|cookie)[\\\"']*[ \t]*[:=][ \t]*[\\\"']*"
+        r"(?P<plain>[^\n\"'\\]+(?:(?<==)\\?\"[^\"\n\\]*\\?\")?)"
+    ),
     # An environment variable in JSON or YAML.
     re.compile(
         rf"(?i)name[\\\"']*[ \t]*[:=][ \t]*[\\\"']*[\w.-]{{0,64}}?{_NAMES}[\\\"']*[ \t]*[,\n]?[ \t]*"
