@@ -514,3 +514,16 @@ def test_unreachable_database_comes_before_its_consequences_and_warnings_come_la
     ids = [finding.id for finding in diagnose(MASTER, snapshot)]
     assert (ids[0], ids[-1]) == ("database-unreachable", "database-version")
     assert {"kusciaapi-unreachable", "kusciaapi-timeout", "node-not-ready", "route-unreachable"} < set(ids)
+
+
+def test_text_has_few_of_many_findings_alike() -> None:
+    numbers = range(9_900)
+    routes = tuple(RouteState(f"d{number}", "alice", "", False, "TokenNotGenerate") for number in numbers)
+    api = (Report("kusciaapi-timeout", "no answer"),)
+    findings = diagnose(MASTER, replace(HEALTHY, routes=routes, api=api))
+    assert len(findings) == 1 + len(numbers)
+    lines = diagnosis.describe(findings, "kuscia-system", ())
+    assert len(lines) < 30
+    assert str(len(findings)) in lines[0]
+    assert lines[1].startswith("1. [kusciaapi-timeout]")
+    assert sum("[route-no-token]" in line and str(len(numbers) - 5) in line for line in lines) == 1

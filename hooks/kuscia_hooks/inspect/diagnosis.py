@@ -1,6 +1,7 @@
 """Derives the causes of failure from a snapshot of a release, without I/O."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -40,6 +41,8 @@ _SLOW_START = 60.0
 _SLOW_KUSCIA = 300.0
 _RECENT = 3600.0
 
+# Findings with one ID for a person: in a network of a hundred parties, one cause can affect thousands of routes.
+_ALIKE = 5
 # Settings that work, and may cause failures later.
 _WARNINGS = {entry.id for entry in CATALOG.values() if entry.warning}
 
@@ -402,9 +405,15 @@ def describe(findings: list[Finding], domain: str, unread: tuple[str, ...]) -> l
     """
     nothing = "nothing found" + (" in what could be checked" if unread else "")
     lines = [f"{domain}: {_count(len(findings), 'cause')} found" if findings else f"{domain}: {nothing}"]
+    shown = Counter[str]()
     for number, finding in enumerate(findings, 1):
+        shown[finding.id] += 1
+        if shown[finding.id] > _ALIKE:
+            continue
         cause = finding.cause.replace("\n", "\n   ")
         lines += [f"{number}. [{finding.id}] {cause}", f"   fix: {finding.fix}", f"   seen: {finding.seen}"]
+    more = {error_id: count - _ALIKE for error_id, count in shown.items() if count > _ALIKE}
+    lines += [f"and {count} more [{error_id}]: --output json" for error_id, count in more.items()]
     lines += [f"not checked: {text}" for text in unread]
     return lines
 
