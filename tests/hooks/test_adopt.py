@@ -258,6 +258,58 @@ def test_settings_of_the_pod_are_kept() -> None:
     }
 
 
+def pod_spec(objects: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = objects["Deployment"]["spec"]["template"]["spec"]
+    return found
+
+
+def test_security_context_and_dns_of_the_pod_are_kept() -> None:
+    def change(objects: dict[str, Any]) -> None:
+        container(objects)["securityContext"] = {
+            "runAsUser": 2000,
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": False,
+        }
+        pod_spec(objects)["securityContext"] = {"fsGroup": 2000}
+        pod_spec(objects)["dnsConfig"] = {"options": [{"name": "ndots", "value": "1"}]}
+        annotations = {"sidecar.istio.io/inject": "false", "kubectl.kubernetes.io/restartedAt": "2026-11-24T00:00:00Z"}
+        objects["Deployment"]["spec"]["template"]["metadata"]["annotations"] = annotations
+
+    text = exported(ALICE, change=change)
+    lite = values(text)["lite"]
+    assert {name: lite[name] for name in ("rootless", "securityContext", "podSecurityContext", "dnsConfig")} == {
+        "rootless": True,
+        "securityContext": {"runAsUser": 2000, "readOnlyRootFilesystem": False},
+        "podSecurityContext": {"fsGroup": 2000},
+        "dnsConfig": {"options": [{"name": "ndots", "value": "1"}]},
+    }
+    assert lite["podAnnotations"] == {"sidecar.istio.io/inject": "false"}
+    assert warned(text) == {}
+    deployment = find(render(values(text), namespace="lite-alice"), "Deployment", "kuscia-lite-alice")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["fsGroup"] == 2000
+    (kuscia,) = [one for one in pod["containers"] if one["name"] == "lite"]
+    assert (kuscia["securityContext"]["runAsUser"], kuscia["securityContext"]["runAsNonRoot"]) == (2000, True)
+
+
+def test_guide_without_root_needs_the_value_only() -> None:
+    def rootless(objects: dict[str, Any]) -> None:
+        container(objects)["securityContext"] = {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "capabilities": {"add": ["NET_BIND_SERVICE"]},
+        }
+        pod_spec(objects).update(
+            dnsPolicy="None", dnsConfig={"nameservers": ["127.0.0.1"]}, schedulerName="default-scheduler"
+        )
+
+    text = exported(ALICE, change=rootless)
+    assert {"securityContext", "podSecurityContext", "dnsConfig"} & values(text)["lite"].keys() == set()
+    assert values(text)["lite"]["rootless"] is True
+    assert warned(text) == {}
+
+
 def test_settings_that_are_left_out_are_listed() -> None:
     def change(objects: dict[str, Any]) -> None:
         container(objects)["env"] = [{"name": "NAMESPACE", "value": "alice"}, {"name": "MINE", "value": "hidden"}]
@@ -265,9 +317,21 @@ def test_settings_that_are_left_out_are_listed() -> None:
         pod = objects["Deployment"]["spec"]["template"]["spec"]
         pod["containers"].append({"name": "sidecar", "image": "x"})
         pod["serviceAccountName"] = "own"
+        pod |= {"schedulerName": "volcano", "dnsPolicy": "Default"}
+        container(objects).update({"livenessProbe": {"tcpSocket": {"port": 1080}}, "lifecycle": {"preStop": {}}})
 
     message = warned(exported(ALICE, change=change))["adopt-setting-left-out"]
-    assert [name for name in ("MINE", "/data", "sidecar", "serviceAccountName") if name not in message] == []
+    names = (
+        "MINE",
+        "/data",
+        "sidecar",
+        "serviceAccountName",
+        "schedulerName",
+        "dnsPolicy",
+        "livenessProbe",
+        "lifecycle",
+    )
+    assert [name for name in names if name not in message] == []
     assert "NAMESPACE" not in message
     assert "hidden" not in message
 

@@ -38,9 +38,34 @@ _CLAIMS = {"master": "/home/kuscia/var/k3s", "lite": "/home/kuscia/var/storage"}
 """Where the chart mounts the claim of a component."""
 _FILES = ("/home/kuscia/var/tmp", "/home/kuscia/var/tmp/resolv.conf")
 """What the guide mounts besides the configuration, and the chart mounts on its own."""
-_POD_FIELDS = ("nodeSelector", "tolerations", "affinity", "hostAliases", "priorityClassName")
+_POD_FIELDS = (
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "hostAliases",
+    "priorityClassName",
+)
+_ROOTLESS = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "runAsGroup": 1000,
+    "capabilities": {"add": ["NET_BIND_SERVICE"]},
+}
+"""The security context of the guide without root, which the value `rootless` sets."""
+_ROOTLESS_DNS = {"nameservers": ["127.0.0.1"]}
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _IGNORED_ENVIRONMENT = ("NAMESPACE", "TZ", "REGISTRY_ENDPOINT")
-_UNMAPPED_POD_FIELDS = ("initContainers", "hostNetwork", "serviceAccountName", "runtimeClassName")
+_UNMAPPED_POD_FIELDS = ("initContainers", "hostNetwork", "serviceAccountName", "runtimeClassName", "schedulerName")
+_POD_DEFAULTS: tuple[object, ...] = (None, False, "default", "default-scheduler", "ClusterFirst", [])
+_UNMAPPED_CONTAINER_FIELDS = {
+    "envFrom": "extraEnvFrom",
+    "startupProbe": "probes",
+    "readinessProbe": "probes",
+    "livenessProbe": "probes",
+    "lifecycle": "",
+}
+"""Settings of the container, with the value that can have them."""
 _SERVICE = re.compile(r"(?P<service>[^.]+)\.(?P<namespace>[^.]+)\.svc\.(?P<domain>.+)")
 
 
@@ -161,9 +186,7 @@ def _common(node: Handmade, warnings: list[StepWarning]) -> dict[str, Any]:
     }
     if len(node.name) <= LONGEST_NAME:
         values["fullnameOverride"] = node.name
-    context = {**(pod.get("securityContext") or {}), **(container.get("securityContext") or {})}
-    if context.get("runAsNonRoot") or context.get("runAsUser"):
-        values["rootless"] = True
+    values |= _security(node)
     extra = {
         key: value
         for key, value in {"logLevel": config.get("logLevel"), "kusciaAPISans": config.get("kusciaAPISans")}.items()
@@ -176,10 +199,34 @@ def _common(node: Handmade, warnings: list[StepWarning]) -> dict[str, Any]:
     if container.get("resources"):
         values["resources"] = container["resources"]
     values |= {name: pod[name] for name in _POD_FIELDS if pod.get(name)}
+    if pod.get("dnsConfig") and not _has_rootless_dns(pod):
+        values["dnsConfig"] = pod["dnsConfig"]
+    if annotations := {name: value for name, value in node.annotations.items() if name != _RESTARTED}:
+        values["podAnnotations"] = annotations
     claim = _claim(node)
     if claim:
         values["persistence"] = {"existingClaim": claim}
     return values
+
+
+def _security(node: Handmade) -> dict[str, Any]:
+    """Return the values for the security contexts, without what the chart sets."""
+    of_pod, own = (item.get("securityContext") or {} for item in (node.pod, node.container))
+    values: dict[str, Any] = {}
+    known: dict[str, Any] = {}
+    if any({**of_pod, **own}.get(name) for name in ("runAsNonRoot", "runAsUser")):
+        values["rootless"] = True
+        known |= _ROOTLESS
+    if str(node.config.get("runtime")).lower() == "runc":
+        known["privileged"] = True
+    for name, context in (("podSecurityContext", of_pod), ("securityContext", own)):
+        if more := {key: value for key, value in context.items() if known.get(key) != value}:
+            values[name] = more
+    return values
+
+
+def _has_rootless_dns(pod: Mapping[str, Any]) -> bool:
+    return bool(pod.get("dnsPolicy") == "None" and pod.get("dnsConfig") == _ROOTLESS_DNS)
 
 
 def _image(node: Handmade, warnings: list[StepWarning]) -> dict[str, str]:
@@ -361,8 +408,11 @@ def _unmapped_pod(node: Handmade) -> list[str]:
         for item in container.get("env") or []
         if item["name"] not in _IGNORED_ENVIRONMENT
     ]
-    if container.get("envFrom"):
-        found.append("envFrom (extraEnvFrom)")
+    found += [
+        f"{name} ({value})" if value else name
+        for name, value in _UNMAPPED_CONTAINER_FIELDS.items()
+        if container.get(name)
+    ]
     mapped = {*_FILES, _CLAIMS[node.mode]} if _claim(node) else {*_FILES}
     configuration = config_mount(container)
     found += [
@@ -371,7 +421,8 @@ def _unmapped_pod(node: Handmade) -> list[str]:
         if mount["mountPath"].rstrip("/") not in mapped and not (configuration and mount is configuration[0])
     ]
     found += [f"container {one['name']} (extraContainers)" for one in node.pod["containers"] if one is not container]
-    found += [name for name in _UNMAPPED_POD_FIELDS if node.pod.get(name) not in (None, False, "default", [])]
+    fields = _UNMAPPED_POD_FIELDS if _has_rootless_dns(node.pod) else (*_UNMAPPED_POD_FIELDS, "dnsPolicy")
+    found += [name for name in fields if node.pod.get(name) not in _POD_DEFAULTS]
     if len(node.name) > LONGEST_NAME:
         found.append(f"name {node.name}, which has more than {LONGEST_NAME} characters")
     return found

@@ -36,6 +36,7 @@ class Handmade:
         source: kind and name of the object with its kuscia.yaml, as `configmap/kuscia-master-cm`.
         config: its kuscia.yaml.
         services: the Services that select its pod.
+        annotations: of its pod.
     """
 
     namespace: str
@@ -45,6 +46,7 @@ class Handmade:
     source: str
     config: Object = field(repr=False)
     services: tuple[Object, ...] = ()
+    annotations: Object = field(default_factory=dict)
 
     @property
     def mode(self) -> str:
@@ -173,9 +175,10 @@ def _node(
                 f"{kind} {namespace}/{source} is not in the input; Deployment {name} mounts it as {_CONFIG_FILE}",
                 fix=f"pass it, too: kubectl get {kind.lower()}s -n {namespace} -o json",
             )
-        labels = (template.get("metadata") or {}).get("labels") or {}
-        selecting = [service for service in services if _selects(service, namespace, labels)]
-        node = Handmade(namespace, name, pod, container, f"{kind.lower()}/{source}", {}, tuple(selecting))
+        metadata = template.get("metadata") or {}
+        selecting = [service for service in services if _selects(service, namespace, metadata.get("labels") or {})]
+        place, annotations = f"{kind.lower()}/{source}", metadata.get("annotations") or {}
+        node = Handmade(namespace, name, pod, container, place, {}, tuple(selecting), annotations)
         return _with_config(node, holder, entry)
     return None
 
