@@ -72,7 +72,7 @@ def test_default_has_neither() -> None:
             assert not {"KUSCIA_HOOKS_CA_BUNDLE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY"} & env(container).keys()
 
 
-def test_bundle_of_a_secret_with_another_key() -> None:
+def test_bundle_has_the_key_that_the_values_name() -> None:
     for pod in pods("alice", caBundle={"secret": "site-ca", "key": "9.pem"}):
         volume = next(one for one in pod["volumes"] if one["name"] == "ca-bundle")
         items = [{"key": "9.pem", "path": "site-ca/9.pem"}]

@@ -76,24 +76,24 @@ def test_index_links_every_page(index: str) -> None:
     assert [name for name in sorted(language - {index}) if f"]({name})" not in text] == []
 
 
-def test_commands(pages: tuple[str, str]) -> None:
+def test_translations_have_the_same_commands(pages: tuple[str, str]) -> None:
     assert code(pages[1]) == code(pages[0])
 
 
-def test_headings(pages: tuple[str, str]) -> None:
+def test_translations_have_the_same_headings(pages: tuple[str, str]) -> None:
     assert levels(pages[1]) == levels(pages[0])
 
 
-def test_tables(pages: tuple[str, str]) -> None:
+def test_translations_have_the_same_tables(pages: tuple[str, str]) -> None:
     assert rows(pages[1]) == rows(pages[0])
 
 
-def test_links(pages: tuple[str, str]) -> None:
+def test_translations_have_the_same_links(pages: tuple[str, str]) -> None:
     original, translated = (links(page) for page in pages)
     assert [link for link in translated if link in original] == original
 
 
-def test_punctuation(pages: tuple[str, str]) -> None:
+def test_translations_use_full_width_punctuation(pages: tuple[str, str]) -> None:
     text = prose(pages[1])
     wrong = [line for line in text.splitlines() if HALF_WIDTH.search(line) or SPACED.search(line)]
     assert wrong == []

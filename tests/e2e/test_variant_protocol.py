@@ -133,7 +133,7 @@ def names(installed: Variant, party: str) -> list[str]:
     return [release.fullname, short, f"{short}.svc", f"{short}.svc.cluster.local"]
 
 
-def test_helm_test(installed: Variant) -> None:
+def test_helm_test_passes(installed: Variant) -> None:
     """`check` calls KusciaAPI of both parties with this protocol."""
     assert messages.failures(installed.test()) == []
 

@@ -89,7 +89,7 @@ def phases(made: Variant, namespace: str) -> list[str]:
     return [pod["status"]["phase"] for pod in made.kubectl.get("pods", "-n", namespace)["items"]]
 
 
-def test_helm_test(apart: Variant) -> None:
+def test_helm_test_passes(apart: Variant) -> None:
     assert "Succeeded" in apart.test()
 
 

@@ -27,7 +27,7 @@ def test_generated_values(judge: Judge, number: int) -> None:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_faults_of_the_past(judge: Judge, path: Path) -> None:
+def test_recorded_cases_have_the_correct_outcome(judge: Judge, path: Path) -> None:
     """Each file has the outcome that is correct, and the arguments of helm and the values that once had a fault."""
     item = yaml.safe_load(path.read_text())
     case = Case(path.stem, item["values"], tuple(item["presets"]), item["release"], item["namespace"])

@@ -75,7 +75,7 @@ def container(objects: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_master_of_the_guide() -> None:
+def test_adopts_the_master_of_the_guide() -> None:
     found = values(exported(*GUIDE), "kuscia-system")
     domains = found["master"].pop("domains")
     assert found == {
@@ -111,7 +111,7 @@ def test_master_of_the_guide() -> None:
         assert domain_key.certificate_public_der(domain["cert"].encode()) == public
 
 
-def test_lite_of_the_guide() -> None:
+def test_adopts_a_lite_of_the_guide() -> None:
     assert values(exported(ALICE)) == {
         "master": {"enabled": False},
         "lite": {

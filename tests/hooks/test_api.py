@@ -97,7 +97,7 @@ def test_unreachable_master_is_retryable() -> None:
     assert isinstance(error_for("domain/query", 11103, "can't reach master"), RetryableError)
 
 
-def test_sends_token(kuscia: Kuscia, endpoint: str, key_pem: bytes, client: KusciaAPI) -> None:
+def test_sends_the_token_of_the_domain_key(kuscia: Kuscia, key_pem: bytes, client: KusciaAPI) -> None:
     kuscia.expected_token = api_token(load_key(key_pem), "kuscia-system")
     client.ready()
 
@@ -195,7 +195,7 @@ def test_reports_node_that_is_not_ready(key_pem: bytes) -> None:
         client.ready()
 
 
-def test_find(client: KusciaAPI) -> None:
+def test_finds_only_objects_that_exist(client: KusciaAPI) -> None:
     assert client.find("domain/query", {"domain_id": "alice"}) is None
     client.call("domain/create", {"domain_id": "alice"})
     assert client.find("domain/query", {"domain_id": "alice"})["domain_id"] == "alice"
@@ -248,7 +248,7 @@ def test_stream_reports_rejected_token(key_pem: bytes) -> None:
         list(stream_client(key_pem, refusing).stream("job/watch", {}))
 
 
-def test_version(key_pem: bytes) -> None:
+def test_reads_the_version_of_kuscia(key_pem: bytes) -> None:
     line = next(line for line in recordings("gateway-transcript") if line["note"] == "version")
     answering = httpx.MockTransport(lambda _: httpx.Response(200, text=line["response"]["body"]))
     assert stream_client(key_pem, answering).version() == "v1.1.0b0-6-ge909d9f6"

@@ -9,7 +9,7 @@ from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 
 
-def test_secret(core: FakeCore, kube: Kube) -> None:
+def test_decodes_the_values_of_a_secret(core: FakeCore, kube: Kube) -> None:
     assert kube.secret("ns", "s") is None
     core.put("secrets", "ns", "s", data=secret_data(key="value"))
     assert kube.secret("ns", "s") == {"key": b"value"}
@@ -147,13 +147,13 @@ def test_retries_when_namespace_is_missing(core: FakeCore, kube: Kube) -> None:
         kube.create_secret("ns", "s", {}, {})
 
 
-def test_conflict(core: FakeCore, kube: Kube) -> None:
+def test_reports_a_conflict_if_the_object_exists(core: FakeCore, kube: Kube) -> None:
     core.put("secrets", "ns", "s", data={})
     with pytest.raises(Conflict):
         kube.create_secret("ns", "s", {}, {})
 
 
-def test_created_objects(core: FakeCore, kube: Kube) -> None:
+def test_creates_a_secret_with_labels_and_owner_and_deletes_it(core: FakeCore, kube: Kube) -> None:
     owner = {"apiVersion": "v1", "kind": "Service", "name": "m", "uid": "1"}
     kube.create_secret("ns", "s", {"token": b"abc"}, {"a": "b"}, owner)
     made = core.objects["secrets", "ns", "s"]
@@ -170,7 +170,7 @@ def test_created_objects(core: FakeCore, kube: Kube) -> None:
     assert kube.secret("ns", "s") is None
 
 
-def test_service_uid(core: FakeCore, kube: Kube) -> None:
+def test_reports_a_missing_service_instead_of_its_uid(core: FakeCore, kube: Kube) -> None:
     with fails("service-not-found"):
         kube.service_uid("ns", "m")
     core.put("services", "ns", "m")
@@ -181,7 +181,7 @@ def pod(name: str, **labels: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": labels}}
 
 
-def test_pods_by_label(core: FakeCore, kube: Kube) -> None:
+def test_lists_pods_by_label(core: FakeCore, kube: Kube) -> None:
     core.pods["ns"] = [pod("a", app="x", part="y"), pod("b", app="x"), pod("c", app="z")]
     assert [found["metadata"]["name"] for found in kube.pods("ns", "app=x,part!=y")] == ["b"]
 
@@ -196,7 +196,7 @@ def test_reports_missing_permission_to_list_pods(core: FakeCore, kube: Kube) -> 
     assert "can-i list pods -n ns" in error.value.see
 
 
-def test_log(core: FakeCore, kube: Kube) -> None:
+def test_reads_and_follows_logs(core: FakeCore, kube: Kube) -> None:
     core.pods["ns"] = [pod("a")]
     core.logs["ns", "a", "c", False] = "eins\nzwei ü".encode()
     assert kube.pod_log("ns", "a", "c", 10) == "eins\nzwei ü"
@@ -208,7 +208,7 @@ def test_log(core: FakeCore, kube: Kube) -> None:
             list(kube.follow_log("ns", name, container, True))
 
 
-def test_service(core: FakeCore, kube: Kube) -> None:
+def test_reads_a_service(core: FakeCore, kube: Kube) -> None:
     assert kube.service("ns", "s") is None
     core.put("services", "ns", "s", spec={"clusterIP": "10.1.1.1"})
     assert (kube.service("ns", "s") or {})["spec"] == {"clusterIP": "10.1.1.1"}

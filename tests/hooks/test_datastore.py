@@ -82,7 +82,7 @@ def test_rejects_password_that_is_not_text(kube: Kube) -> None:
         datastore.read_password(database(), "ns", kube)
 
 
-def test_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_that_the_volume_is_mounted_and_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datastore.check_sqlite(Sqlite(type="sqlite", path=str(tmp_path)))
     assert list(tmp_path.iterdir()) == []
     with fails("volume-not-mounted"):

@@ -58,7 +58,7 @@ def test_api_token_is_the_signature_of_the_domain_id(key_pem: bytes) -> None:
     assert domain_key.api_token(key, "bob") != token
 
 
-def test_own_certificate(key_pem: bytes) -> None:
+def test_own_certificate_is_a_ca_for_the_domain_and_its_key(key_pem: bytes) -> None:
     key = domain_key.load_key(key_pem)
     pem = domain_key.ca_certificate(key, "alice")
     certificate = x509.load_pem_x509_certificate(pem)

@@ -233,7 +233,7 @@ def test_recovers_from_create_without_response(client: KusciaAPI, kuscia: Kuscia
     assert run(client, fake_time) == "psi-0 Succeeded"
 
 
-def test_reasons_of_all_parties() -> None:
+def test_names_the_reasons_of_all_parties() -> None:
     assert jobs.reasons(status("Failed")) == "no reason given"
     both = status("Failed", "a", ("bob", "Failed", "boom"), ("alice", "Failed", ""))
     assert jobs.reasons(both) == "a; bob: boom"

@@ -149,7 +149,9 @@ def release(
 
 
 @pytest.mark.parametrize("scenario", [MASTER, ALICE], ids=lambda found: found.name)
-def test_keys(release: Callable[[Scenario], Release], core: FakeCore, scenario: Scenario) -> None:
+def test_keys_uses_exactly_its_permissions(
+    release: Callable[[Scenario], Release], core: FakeCore, scenario: Scenario
+) -> None:
     made = release(scenario)
     core.objects.clear()
     for _ in range(2):
@@ -157,7 +159,7 @@ def test_keys(release: Callable[[Scenario], Release], core: FakeCore, scenario: 
     made.compare(f"kuscia-{'master' if scenario is MASTER else 'lite-alice'}-keys")
 
 
-def test_register(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
+def test_register_uses_exactly_its_permissions(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
     made = release(MASTER)
     for _ in range(2):
         made.run("register")
@@ -170,7 +172,7 @@ def test_register(release: Callable[[Scenario], Release], kuscia: Kuscia) -> Non
     made.compare("kuscia-master-register")
 
 
-def test_routes(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
+def test_routes_uses_exactly_its_permissions(release: Callable[[Scenario], Release], kuscia: Kuscia) -> None:
     made = release(MASTER)
     for domain in ("alice", "bob"):
         kuscia.join(domain)
@@ -189,7 +191,9 @@ def store(monkeypatch: pytest.MonkeyPatch, core: FakeCore) -> FakeS3:
     return fake
 
 
-def test_data(release: Callable[[Scenario], Release], kuscia: Kuscia, store: FakeS3) -> None:
+def test_data_uses_exactly_its_permissions(
+    release: Callable[[Scenario], Release], kuscia: Kuscia, store: FakeS3
+) -> None:
     made = release(ALICE)
     kuscia.join("alice")
     for _ in range(2):
@@ -198,7 +202,7 @@ def test_data(release: Callable[[Scenario], Release], kuscia: Kuscia, store: Fak
     made.compare("kuscia-lite-alice-data")
 
 
-def test_check_of_a_master(release: Callable[[Scenario], Release]) -> None:
+def test_check_of_a_master_uses_exactly_its_permissions(release: Callable[[Scenario], Release]) -> None:
     made = release(MASTER)
     made.inspect("check", "--timeout", "3", config="check.yaml")
     made.compare("kuscia-master-check")
@@ -209,7 +213,7 @@ def test_check_of_a_master(release: Callable[[Scenario], Release]) -> None:
     [ALICE, PULL_SECRETS],
     ids=lambda found: found.name,
 )
-def test_check_of_a_lite(
+def test_check_of_a_lite_uses_exactly_its_permissions(
     release: Callable[[Scenario], Release],
     core: FakeCore,
     kuscia: Kuscia,
@@ -230,7 +234,7 @@ def test_check_of_a_lite(
 
 
 @pytest.mark.parametrize("scenario", [ALICE, CA_BUNDLE], ids=lambda found: found.name)
-def test_prepare_of_a_lite(
+def test_prepare_of_a_lite_uses_exactly_its_permissions(
     release: Callable[[Scenario], Release], core: FakeCore, monkeypatch: pytest.MonkeyPatch, scenario: Scenario
 ) -> None:
     monkeypatch.setattr(gateway, "probe", lambda *_: None)

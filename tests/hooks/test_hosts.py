@@ -24,7 +24,7 @@ from tests.hooks.fakes.dns import FakeDns
         ("", ""),
     ],
 )
-def test_absolute(dns: FakeDns, host: str, asked: str) -> None:
+def test_asks_for_absolute_names_outside_the_hosts_file(dns: FakeDns, host: str, asked: str) -> None:
     """The C library does not find a name with a trailing dot in /etc/hosts."""
     assert hosts.absolute(host) == asked
 

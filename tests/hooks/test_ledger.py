@@ -227,6 +227,6 @@ def test_fits_into_a_configmap(core: FakeCore, kube: Kube) -> None:
     assert len(ledger(kube).kind("routes")) == 9900
 
 
-def test_digest() -> None:
+def test_digest_depends_on_the_content_and_not_on_its_order() -> None:
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})

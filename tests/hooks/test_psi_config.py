@@ -4,7 +4,7 @@ from kuscia_hooks.example_job import psi_config
 from tests.hooks.builders import example_job
 
 
-def test_input_of_psi_component() -> None:
+def test_writes_tables_outputs_and_parties_of_the_psi_component() -> None:
     """As in Kuscia facts 10, the version of HEAD."""
     config = json.loads(psi_config.task_input_config(example_job(), "psi-output-7", "psi-7-report"))
     assert config["sf_datasource_config"] == {
@@ -23,7 +23,7 @@ def test_input_of_psi_component() -> None:
     assert description["ray_fed_config"] == {"cross_silo_comm_backend": "brpc_link"}
 
 
-def test_attributes_of_psi_component() -> None:
+def test_writes_the_attributes_of_the_psi_component() -> None:
     node = json.loads(psi_config.task_input_config(example_job(), "psi-output-7", "psi-7-report"))["sf_node_eval_param"]
     assert (node["domain"], node["name"], node["version"]) == ("data_prep", "psi", "1.0.0")
     attributes = dict(zip(node["attr_paths"], node["attrs"], strict=True))

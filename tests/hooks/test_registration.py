@@ -18,7 +18,7 @@ from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
 
 
-def test_request(key_pem: bytes) -> None:
+def test_request_has_the_shape_that_the_master_checks(key_pem: bytes) -> None:
     """The shape that Kuscia's master checks (Kuscia facts 5.4)."""
     key = domain_key.load_key(key_pem)
     body, token = registration.request("alice", "the-token", key)

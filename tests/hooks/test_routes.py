@@ -150,7 +150,7 @@ CREATE, RECREATE, ADOPT = (
         (True, False, RECREATE, RECREATE),
     ],
 )
-def test_plan_of_a_wanted_route(
+def test_plan_changes_a_different_route_only_if_it_is_owned_or_adopted(
     owned: bool, present: bool | None, actions: list[str], adopted: list[str], adopt: bool
 ) -> None:
     plan = plan_routes({A_B: {}}, {A_B: present}, {"alice/bob"} if owned else set(), adopt=adopt)

@@ -42,7 +42,7 @@ def test_reads_the_types_of_json() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_survives(text: str) -> None:
+def test_reads_back_every_text_that_it_writes(text: str) -> None:
     data = {text or "key": [text], "n": 1}
     written = yaml_text.write(data)
     assert yaml_text.read(written) == data

@@ -114,5 +114,5 @@ def test_fails_when_the_text_to_replace_is_missing(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("reference", "name"), [("a.b:5000/c/d:1", "d"), ("a/b@sha256:0", "b"), ("b:1", "b")])
-def test_name_of_an_image(reference: str, name: str) -> None:
+def test_derives_the_name_of_an_image_from_its_reference(reference: str, name: str) -> None:
     assert chart.name(reference) == name
