@@ -240,7 +240,7 @@ def test_prepare_of_a_lite_uses_exactly_its_permissions(
     monkeypatch.setattr(gateway, "probe", lambda *_: None)
     monkeypatch.setattr(gateway, "handshake_state", lambda *_: 2)
     monkeypatch.setattr(registration, "register", lambda *_, **__: None)
-    monkeypatch.setattr(prepare, "_address", lambda _: "10.1.1.1")
+    monkeypatch.setattr(prepare, "_dns_address", lambda _: "10.1.1.1")
     made = release(scenario)
     core.put(
         "configmaps", "lite-alice", "kuscia-engines", data=find(made.objects, "ConfigMap", "kuscia-engines")["data"]
