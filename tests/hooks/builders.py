@@ -131,6 +131,12 @@ def certificate(key_pem: bytes, domain_id: str = "alice") -> str:
     return domain_key.ca_certificate(domain_key.load_key(key_pem), domain_id).decode()
 
 
+def secret_data(**values: str | bytes) -> dict[str, str]:
+    """Return the data of a Secret in the form of the API server."""
+    raw = {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
+    return {name: base64.b64encode(value).decode() for name, value in raw.items()}
+
+
 def encoded(pem: str) -> str:
     """Return a certificate in the form of a Domain's `cert`."""
     return base64.b64encode(pem.encode()).decode()

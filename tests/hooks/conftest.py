@@ -1,11 +1,9 @@
-import base64
 import functools
 import json
 import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -15,17 +13,12 @@ from kuscia_hooks.core import log, redaction, termination, waiting
 from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import api, domain_key, gateway
 from kuscia_hooks.kuscia.api import KusciaAPI
-from tests.hooks.builders import container, pod, prepared
+from tests.hooks.builders import container, pod, prepared, secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.dns import FakeDns
 from tests.hooks.fakes.kuscia import Kuscia, serve
 from tests.hooks.fakes.planted import PLANTED
-
-RECORDINGS = Path(__file__).parents[2] / "testbed/kuscia-sim/recordings"
-_DSN = json.loads(Path(__file__).with_name("go_mysql_dsn.json").read_text())
-DSN_ROWS = [row for row in _DSN["rows"] if "given" in row]
-"""What the MySQL driver reads in the addresses that `prepare` writes; the file says which driver."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -132,22 +125,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     fake = FakeTime()
     monkeypatch.setattr(waiting, "Clock", lambda: fake.clock)
     return fake
-
-
-def secret_data(**values: str | bytes) -> dict[str, str]:
-    """A Secret's data as the API server has it."""
-    raw = {name: value.encode() if isinstance(value, str) else value for name, value in values.items()}
-    return {name: base64.b64encode(value).decode() for name, value in raw.items()}
-
-
-def recordings(name: str) -> list[dict[str, Any]]:
-    """Requests and answers of a running Kuscia."""
-    return [json.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
-
-
-def startup_log(name: str) -> str:
-    """The recorded log of a Kuscia that started (`sqlite`) or did not."""
-    return (RECORDINGS / f"startup-cases/{name}.log").read_text()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from kuscia_hooks.inspect import adopt
 from kuscia_hooks.kuscia import datastore_address, domain_key
 from tests.chart.render import CHART, find, render
 from tests.handmade import Node, lite_config
-from tests.hooks.conftest import DSN_ROWS
 from tests.hooks.failing import fails
+from tests.hooks.recordings import DSN_ROWS
 
 MASTER_ENDPOINT = "http://kuscia-master.kuscia-master.svc.cluster.local:1080"
 PASSWORD = "p@ss:/w?rd"

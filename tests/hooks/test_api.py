@@ -5,9 +5,9 @@ from kuscia_hooks.core.errors import RetryableError, StepError
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.api_errors import Busy, Exists, Missing, Refused, TimedOut, error_for
 from kuscia_hooks.kuscia.domain_key import api_token, load_key
-from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
 from tests.hooks.fakes.kuscia import Kuscia, serve
+from tests.hooks.recordings import recordings
 
 RECORDED = {
     "domain create duplicate": Exists,

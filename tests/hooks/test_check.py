@@ -14,8 +14,7 @@ from kuscia_hooks.kuscia import datastore, engine_namespace, gateway
 from kuscia_hooks.kuscia.batches import BATCH
 from kuscia_hooks.steps import check
 from kuscia_hooks.steps.check import declared_table
-from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, context
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import EXAMPLE_JOB, MYSQL, check_lite, check_master, context, secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply

@@ -21,8 +21,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError
 from kuscia_hooks.kuscia import api, domain_key
 from kuscia_hooks.steps import Context, Outcome
 from tests.handmade import Node
-from tests.hooks.builders import UNREACHABLE, node
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import UNREACHABLE, node, secret_data
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia

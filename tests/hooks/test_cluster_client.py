@@ -4,7 +4,7 @@ import pytest
 from kuscia_hooks.cluster.client import Conflict, Kube, NoLogYet
 from kuscia_hooks.core import redaction
 from kuscia_hooks.core.log import logger
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 

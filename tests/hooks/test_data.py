@@ -13,13 +13,13 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_data
 from kuscia_hooks.steps import data
 from kuscia_hooks.tables import download, examples
-from tests.hooks.builders import ALICE_TABLE, OSS_SOURCE, context, data_config, run_step
-from tests.hooks.conftest import recordings, secret_data
+from tests.hooks.builders import ALICE_TABLE, OSS_SOURCE, context, data_config, run_step, secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply
 from tests.hooks.fakes.s3 import FakeS3
 from tests.hooks.interruptions import WAYS, Killed, interrupted
+from tests.hooks.recordings import recordings
 
 
 def test_grant_ids_are_short_and_distinct() -> None:

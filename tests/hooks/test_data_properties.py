@@ -16,8 +16,7 @@ from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_data, domain_key
 from kuscia_hooks.steps import data
-from tests.hooks.builders import ALICE_TABLE, data_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import ALICE_TABLE, data_config, run_step, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 

@@ -22,9 +22,9 @@ from kuscia_hooks.core.config.datastore import Database, Sqlite
 from kuscia_hooks.core.errors import StepWarning
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import datastore
-from tests.hooks.conftest import DSN_ROWS
 from tests.hooks.failing import fails
 from tests.hooks.fakes.dns import FakeDns
+from tests.hooks.recordings import DSN_ROWS
 
 
 def database(kind: str = "mysql", **fields: Any) -> Database:

@@ -1,8 +1,7 @@
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.kuscia import engine_namespace
 from kuscia_hooks.steps import keys, register, routes
-from tests.hooks.builders import register_config, routes_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import register_config, routes_config, run_step, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 
 LABELS = {"app.kubernetes.io/managed-by": "kuscia-hooks", "kuscia-chart/release": "kuscia"}

@@ -14,7 +14,7 @@ from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER as MASTER_GATEWAY
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Probe, Snapshot, WarningEvent
 from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
-from tests.hooks.conftest import RECORDINGS, startup_log
+from tests.hooks.recordings import RECORDINGS, startup_log
 
 MASTER, LITE = master_release(), lite_release()
 

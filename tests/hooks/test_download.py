@@ -14,7 +14,7 @@ from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.tables import download
 from kuscia_hooks.tables.download import Login
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.dripping import dripping

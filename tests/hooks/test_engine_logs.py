@@ -12,10 +12,10 @@ from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, at
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from tests.hooks.builders import lite_release, master_release
-from tests.hooks.conftest import recordings
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply, found
+from tests.hooks.recordings import recordings
 
 JOB = "job-1"
 NO_DIRECTORY = json.dumps(

@@ -8,7 +8,7 @@ import yaml
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.engines import Engines
 from kuscia_hooks.kuscia import engine_namespace
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 

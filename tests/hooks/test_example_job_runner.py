@@ -11,10 +11,10 @@ from kuscia_hooks.example_job import results, runner
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import example_job
-from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.kuscia import Kuscia, found
+from tests.hooks.recordings import recordings
 
 LOST = "The remaining no-failed party task counts 1 are less than the task success threshold 2"
 

@@ -16,11 +16,11 @@ from kuscia_hooks.core.config.common import Master
 from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.kuscia import domain_key, gateway, registration
 from kuscia_hooks.kuscia.gateway_trust import trust_master
-from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
 from tests.hooks.fakes.certificates import Authority
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.dns import FakeDns
+from tests.hooks.recordings import recordings
 
 
 def answering(**by_scheme: httpx.Response | Exception) -> httpx.MockTransport:

@@ -19,8 +19,7 @@ from kuscia_hooks.kuscia import gateway, registration
 from kuscia_hooks.steps import prepare
 from tests.chart.render import Object, Scenario, find, pod_template, with_values
 from tests.chart.scenarios import ALICE_TABLES
-from tests.hooks.builders import container, pod
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import container, pod, secret_data
 from tests.hooks.fakes.certificates import Authority
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia

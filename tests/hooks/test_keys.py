@@ -10,8 +10,7 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.steps import keys
 from kuscia_hooks.steps.keys import Settings
-from tests.hooks.builders import context, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import context, run_step, secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore, api_exception

@@ -13,7 +13,7 @@ from kuscia_hooks.inspect.kuscia_state import RouteState
 from kuscia_hooks.inspect.report import Report
 from kuscia_hooks.inspect.snapshot import MASTER, ContainerState, EngineJob, PodState, Probe, Snapshot
 from tests.hooks.builders import MASTER_ENDPOINT, lite_release, master_release
-from tests.hooks.conftest import recordings, startup_log
+from tests.hooks.recordings import recordings, startup_log
 
 LITE, HUB = lite_release(), master_release()
 HANDSHAKE = "LastUpdateAt=x, Message=TokenNotGenerate, Reason:DestinationIsNotAuthrized"

@@ -17,8 +17,7 @@ from kuscia_hooks.core.config.prepare import Prepare
 from kuscia_hooks.core.errors import ConfigError, DeadlineExceeded, PermanentError, RetryableError, StepWarning
 from kuscia_hooks.kuscia import datastore, domain_key, engine_namespace, gateway, kernel, registration
 from kuscia_hooks.steps import prepare
-from tests.hooks.builders import MYSQL, POSTGRES, context, prepare_lite, prepare_master
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import MYSQL, POSTGRES, context, prepare_lite, prepare_master, secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.certificates import Authority
 from tests.hooks.fakes.clock import FakeTime

@@ -18,8 +18,7 @@ from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.batches import BATCH
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
 from kuscia_hooks.steps import Context, register
-from tests.hooks.builders import OURS, certificate, context, encoded, register_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import OURS, certificate, context, encoded, register_config, run_step, secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.certificates import certificate_of
 from tests.hooks.fakes.clock import FakeTime

@@ -15,8 +15,7 @@ from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit
 from kuscia_hooks.steps import register, routes
-from tests.hooks.builders import certificate, encoded, register_config, routes_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import certificate, encoded, register_config, routes_config, run_step, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.interruptions import Moment, moments

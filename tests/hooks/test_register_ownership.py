@@ -12,8 +12,7 @@ from kuscia_hooks.core.config.register import Register
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import register, routes
-from tests.hooks.builders import context, register_config, routes_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import context, register_config, routes_config, run_step, secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia

@@ -14,8 +14,7 @@ from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.domains import AUTH_CENTER
 from kuscia_hooks.steps import register
-from tests.hooks.builders import OURS, certificate, encoded, register_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import OURS, certificate, encoded, register_config, run_step, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 

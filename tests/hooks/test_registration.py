@@ -14,8 +14,8 @@ from kuscia_hooks.core import log
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.kuscia import domain_key, registration
-from tests.hooks.conftest import recordings
 from tests.hooks.failing import fails
+from tests.hooks.recordings import recordings
 
 
 def test_request_has_the_shape_that_the_master_checks(key_pem: bytes) -> None:

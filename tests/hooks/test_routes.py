@@ -14,10 +14,10 @@ from kuscia_hooks.kuscia.batches import BATCH
 from kuscia_hooks.kuscia.concurrency import START
 from kuscia_hooks.kuscia.routes import RouteKey, check_body, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
-from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step
-from tests.hooks.conftest import recordings, secret_data
+from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply
+from tests.hooks.recordings import recordings
 
 A_B, B_A = RouteKey("alice", "bob"), RouteKey("bob", "alice")
 

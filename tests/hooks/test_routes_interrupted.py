@@ -14,8 +14,7 @@ from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.kuscia.concurrency import ConcurrencyLimit
 from kuscia_hooks.kuscia.routes import RouteKey, same_route, wanted_routes
 from kuscia_hooks.steps import routes
-from tests.hooks.builders import APP_IMAGE, routes_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import APP_IMAGE, routes_config, run_step, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia
 from tests.hooks.interruptions import moments

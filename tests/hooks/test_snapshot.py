@@ -16,8 +16,7 @@ from kuscia_hooks.kuscia import datastore
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from kuscia_hooks.kuscia.start_record import start_record
-from tests.hooks.builders import SQLITE, container, job, lite_release, master_release, pod, prepared
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import SQLITE, container, job, lite_release, master_release, pod, prepared, secret_data
 from tests.hooks.fakes.cluster import FakeCore, api_exception
 from tests.hooks.fakes.kuscia import Kuscia
 

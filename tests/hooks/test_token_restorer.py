@@ -5,8 +5,7 @@ import pytest
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.plan import Summary
 from kuscia_hooks.steps import register, routes
-from tests.hooks.builders import register_config, routes_config, run_step
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import register_config, routes_config, run_step, secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia

@@ -15,8 +15,7 @@ from kuscia_hooks.kuscia.api import brief_api
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim_testing.hostcluster import HostClusterServer
 from kuscia_sim_testing.nodes import MASTER_ID, Node, create_route, free_offset, until, unused_token, wait_route
-from tests.hooks.builders import container, lite_release, master_release, pod
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import container, lite_release, master_release, pod, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 
 pytestmark = pytest.mark.long

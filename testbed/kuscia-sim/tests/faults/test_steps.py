@@ -29,8 +29,7 @@ from kuscia_hooks.steps import Outcome, check, data, prepare, register, routes
 from kuscia_sim import credentials as sim_credentials
 from kuscia_sim_testing.hostcluster import HostClusterServer
 from kuscia_sim_testing.nodes import MASTER_ID, Node, free_offset, until, unused_token
-from tests.hooks.builders import context
-from tests.hooks.conftest import secret_data
+from tests.hooks.builders import context, secret_data
 from tests.hooks.fakes.cluster import FakeCore
 
 pytestmark = pytest.mark.long
