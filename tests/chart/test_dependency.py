@@ -52,3 +52,44 @@ def test_parent_enables_and_configures_the_chart(parent: Path) -> None:
 
 def test_parent_disables_the_chart(parent: Path) -> None:
     assert _render(parent, {"kuscia": {"enabled": False}}) == []
+
+
+def test_parent_has_two_lites_under_aliases(parent: Path) -> None:
+    """Each object selects the pod of its own lite only."""
+    aliases = ("alice", "bob")
+    dependencies = [{"name": "kuscia", "version": "0.x.x", "alias": alias} for alias in aliases]
+    (parent / "Chart.yaml").write_text(yaml.safe_dump(PARENT | {"dependencies": dependencies}))
+    endpoint = {"endpoint": "https://kuscia-master.kuscia-master.svc.cluster.local:1080"}
+    objects_of = {"pdb": {"enabled": True}, "service": {"external": {"enabled": True}}}
+    objects = _render(
+        parent,
+        {
+            alias: {
+                "master": {"enabled": False},
+                "lite": {
+                    "enabled": True,
+                    "domainId": alias,
+                    "master": endpoint,
+                    "runk": {"namespace": f"{alias}-engines"},
+                    **objects_of,
+                },
+            }
+            for alias in aliases
+        },
+    )
+    pods = {alias: find(objects, "Deployment", f"kuscia-lite-{alias}")["spec"]["template"] for alias in aliases}
+    selectors = [
+        (item["metadata"]["labels"]["kuscia-chart/domain"], selector.get("matchLabels", selector))
+        for item in objects
+        if item["kind"] in ("Service", "NetworkPolicy", "PodDisruptionBudget")
+        and (selector := item["spec"].get("selector") or item["spec"]["podSelector"])
+    ]
+    assert len(selectors) > 6
+    for domain, selector in selectors:
+        assert domain in aliases
+        assert [alias for alias, pod in pods.items() if selector.items() <= pod["metadata"]["labels"].items()] in (
+            [domain],
+            [],  # the pods of steps
+        )
+    names = {(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in objects}
+    assert len(names) == len(objects)

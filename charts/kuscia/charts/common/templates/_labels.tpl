@@ -1,10 +1,14 @@
 {{/* Labels and annotations. `component` is master or lite (the default is the one of the chart), or a step. */}}
 
-{{/* Selector labels. They must not change during the life of a Deployment. Takes the context of the component. */}}
+{{/*
+The labels by which other objects select the pod of the component. Two domains can be in one release, if a parent chart has this
+chart twice. Takes the context of the component.
+*/}}
 {{- define "kuscia.selectorLabels" -}}
 app.kubernetes.io/name: kuscia
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ .Chart.Name }}
+kuscia-chart/domain: {{ .Values.domainId | quote }}
 {{- end -}}
 
 {{/*

@@ -47,8 +47,9 @@ spec:
   {{- $value := get $jobs $key | default (get $values $key) }}
   {{- if and $.sameNode (eq $key "affinity") }}
   {{- $pod := dict "labelSelector" (dict "matchLabels" (include "kuscia.selectorLabels" $.ctx | fromYaml)) "topologyKey" "kubernetes.io/hostname" }}
-  {{- $nextToIt := dict "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $pod)) }}
-  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) $nextToIt }}
+  {{- $required := "requiredDuringSchedulingIgnoredDuringExecution" }}
+  {{- $terms := append (dig "podAffinity" $required list ($value | default dict) | default list) $pod }}
+  {{- $value = mergeOverwrite (deepCopy ($value | default dict)) (dict "podAffinity" (dict $required $terms)) }}
   {{- end }}
   {{- with $value }}
   {{ $key }}:
