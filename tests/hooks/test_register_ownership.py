@@ -260,6 +260,18 @@ def test_a_secret_that_another_client_created_after_a_kill_is_foreign(
     assert run_step(register.attempt, config(endpoint), kube).leftover == 0
 
 
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_secret_that_another_client_created_after_ours_was_deleted_is_foreign(
+    core: FakeCore, kube: Kube, endpoint: str, prune: bool
+) -> None:
+    run_step(register.attempt, config(endpoint, "alice", "bob"), kube)
+    for name in ("tok-alice", "tok-bob"):
+        core.put("secrets", "ns", name, data=secret_data(token=f"theirs-of-{name}"))
+    run_step(register.attempt, config(endpoint, "alice", prune=prune), kube)
+    for name in ("tok-alice", "tok-bob"):
+        assert core.data("secrets", "ns", name) == secret_data(token=f"theirs-of-{name}")
+
+
 def test_dry_run_names_leftover_and_foreign_objects_and_changes_nothing(
     core: FakeCore, kube: Kube, kuscia: Kuscia, endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,14 +142,14 @@ class TokenWriter:
     def _is_ours(self, key: TokenKey) -> bool:
         """Return whether this release created a Secret.
 
-        Its labels and owner prove it too. An entry whose creation was not confirmed is not enough: another client may
-        have created the Secret since.
+        Its labels or owner prove it, or its content if that is what the ledger has. An entry alone is not enough: the
+        Secret of this release may have been deleted, and another client may have created one since.
         """
         secret = self._secrets.get(key)
         if secret is None:
             return key.entry in self.entries
-        recorded = key.entry in self.entries and not self.entries.marked(key.entry)
-        return recorded or self._writes.proves(secret)
+        contents = (recorded_content(stored_token(secret), spent) for spent in (False, True))
+        return self._writes.proves(secret) or any(self.entries.confirmed(key.entry, content) for content in contents)
 
     def phases(self, plan: Plan) -> tuple[list[Action], list[Action], list[Action]]:
         """Return the deletions of outdated Secrets, the creates and updates, and the deletions of unwanted Secrets."""
