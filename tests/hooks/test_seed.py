@@ -196,6 +196,7 @@ def test_writes_other_tables_if_one_fails(volume: Path) -> None:
             context(summary=summary),
         )
     assert error.value.id == "volume-write-failed"
+    assert "relativeUri" in error.value.fix
     assert (volume / "alice.csv").exists()
     assert summary.line(0.0).startswith("created=1 unchanged=0 failed=1")
 

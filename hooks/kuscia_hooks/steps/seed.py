@@ -23,6 +23,8 @@ from kuscia_hooks.tables.source import Content, content_of
 DOWNLOADS = ".downloads"
 _BLOCK = 1 << 20
 _ABANDONED_SECONDS = 24 * 3600.0
+# What follows from the path of a table, not from its volume.
+_WRONG_NAME = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 # What file systems without hard links return, such as SMB and FUSE.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -64,10 +66,11 @@ def _seed(directory: Path, table: Table, summary: Summary) -> None:
         written = place(target, found)
         found.discard()
     except OSError as error:
+        fix = f"make sure that the volume is large enough and that user {os.geteuid()} can write to it"
+        if error.errno in _WRONG_NAME:
+            fix = "correct relativeUri of the table: a part of it is too long, or is a file already"
         raise PermanentError(
-            "volume-write-failed",
-            f"table {table.id}: cannot write {target}: {error.strerror}",
-            fix=f"make sure that the volume is large enough and that user {os.geteuid()} can write to it",
+            "volume-write-failed", f"table {table.id}: cannot write {target}: {error.strerror}", fix=fix
         ) from error
     if written:
         logger.info("wrote %s (%d bytes)", target, found.size)
