@@ -194,6 +194,14 @@ def test_text_of_many_routes_is_short_and_begins_with_those_that_are_not_ready()
     assert sum("9950" in line for line in lines) == 1
 
 
+def test_text_has_few_of_many_parts_that_could_not_be_read() -> None:
+    unknown = [f"tables of d{number}: [kusciaapi-busy] it is busy" for number in range(100)]
+    lines = status.as_text({**ABOUT, "leftAlone": [], "unknown": unknown}).splitlines()
+    assert len(lines) < 20
+    assert sum("kusciaapi-busy" in line for line in lines) == 10
+    assert sum("90" in line for line in lines) == 1
+
+
 def test_few_routes_keep_their_order() -> None:
     routes = [{"route": name, "endpoint": "", "ready": name, "reason": ""} for name in ("True", "False")]
     lines = rows(ABOUT, routes=routes)

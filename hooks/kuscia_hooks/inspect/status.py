@@ -32,6 +32,8 @@ _HEADS = {
 
 ROWS = 50
 """Rows of a table for a person; rows that need attention come first if there are more."""
+UNREAD = 10
+"""Parts that could not be read for a person; on a master, one failure can affect the tables of every domain."""
 _IN_ORDER = {"steps": ("state", "Succeeded"), "domains": ("status", "Ready"), "routes": ("ready", "True")}
 """The column and the value of rows that need no attention."""
 
@@ -171,5 +173,7 @@ def as_text(found: dict[str, Any]) -> str:
     if fixes:
         parts.append("\n".join(["to adopt or delete them", *(f"  {printable(text)}" for text in fixes)]))
     if found["unknown"]:
-        parts.append("\n".join(["could not be read", *(f"  {text}" for text in found["unknown"])]))
+        unread = [f"  {text}" for text in found["unknown"]]
+        more = [f"  and {len(unread) - UNREAD} more: --output json"] if len(unread) > UNREAD else []
+        parts.append("\n".join(["could not be read", *unread[:UNREAD], *more]))
     return "\n\n".join(parts)
