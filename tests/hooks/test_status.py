@@ -202,6 +202,15 @@ def test_text_has_few_of_many_parts_that_could_not_be_read() -> None:
     assert sum("90" in line for line in lines) == 1
 
 
+def test_text_of_servers_does_not_reach_the_terminal_as_it_is() -> None:
+    hostile = "\x1b[2J\x07\x9b31m"
+    pods = [dict.fromkeys(("name", "step", "ready", "phase", "restarts", "started"), hostile)]
+    about = ABOUT | {"version": hostile}
+    left = {"kind": hostile, "object": hostile, "state": hostile, "fix": hostile}
+    text = status.as_text({**about, "pods": pods, "leftAlone": [left], "unknown": [hostile]})
+    assert [line for line in text.splitlines() if not line.isprintable()] == []
+
+
 def test_few_routes_keep_their_order() -> None:
     routes = [{"route": name, "endpoint": "", "ready": name, "reason": ""} for name in ("True", "False")]
     lines = rows(ABOUT, routes=routes)

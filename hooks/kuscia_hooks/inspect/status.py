@@ -7,7 +7,7 @@ from typing import Any
 from kuscia_hooks.cluster import ledger
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.release import Release
-from kuscia_hooks.core.text import printable, quoted
+from kuscia_hooks.core.text import printable, printable_lines, quoted
 from kuscia_hooks.inspect import kuscia_state, output
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.parts import Part, Parts
@@ -163,17 +163,16 @@ def _table(part: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> s
 def as_text(found: dict[str, Any]) -> str:
     """Return the result of `collect` for a person."""
     version = f", Kuscia {found['version']}" if found.get("version") else ""
-    parts = [
-        f"{found['mode']} {found['domain']}: release {found['release']} in {found['namespace']}{version}\n"
-        f"gateway {found['gateway']}"
-    ]
+    heading = f"{found['mode']} {found['domain']}: release {found['release']} in {found['namespace']}{version}"
+    # KusciaAPI determines the version.
+    parts = [printable_lines(f"{heading}\ngateway {found['gateway']}")]
     parts += [_table(part, columns, found[part]) for part, columns in _HEADS.items() if part in found]
     # One value changes all objects of a kind.
     fixes = {f"{row['state']} {row['kind']}: {row['fix']}": None for row in found["leftAlone"]}
     if fixes:
         parts.append("\n".join(["to adopt or delete them", *(f"  {printable(text)}" for text in fixes)]))
     if found["unknown"]:
-        unread = [f"  {text}" for text in found["unknown"]]
+        unread = [f"  {printable_lines(text)}" for text in found["unknown"]]
         more = [f"  and {len(unread) - UNREAD} more: --output json"] if len(unread) > UNREAD else []
         parts.append("\n".join(["could not be read", *unread[:UNREAD], *more]))
     return "\n\n".join(parts)
