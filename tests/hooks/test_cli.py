@@ -238,6 +238,16 @@ def test_adopt_reports_input_that_is_not_text(command: CliRunner) -> None:
     assert failed.stderr.startswith("ERROR [adopt-input-invalid] ")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_adopt_reads_a_file_that_windows_wrote(command: CliRunner, encoding: str) -> None:
+    """PowerShell redirects as UTF-16, with CRLF."""
+    node = Node("master", "kuscia-system", "ns", "kuscia-master", domain_key.new_key())
+    text = json.dumps({"kind": "List", "metadata": {}, "items": node.objects()}, indent=1).replace("\n", "\r\n")
+    result = command.invoke(cli.main, ["adopt"], input=text.encode(encoding))
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load(result.stdout)["master"]["domainId"] == "kuscia-system"
+
+
 def test_adopt_prints_only_the_file_to_standard_output(command: CliRunner) -> None:
     latest = Node("master", "kuscia-system", "ns", "kuscia-master", domain_key.new_key(), image="kuscia:latest")
     text = json.dumps({"kind": "List", "metadata": {}, "items": latest.objects()})

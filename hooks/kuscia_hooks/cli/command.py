@@ -3,6 +3,7 @@
 Only what `--help` needs is imported at the top: the clients of Kubernetes, S3 and databases take a second to import.
 """
 
+import codecs
 import functools
 import os
 import signal
@@ -214,7 +215,7 @@ def file_command(example: str) -> Callable[[Callable[..., tuple[str, Sequence["S
             from kuscia_hooks.core.log import warn
 
             try:
-                text, warnings = function(sys.stdin.buffer.read().decode(errors="replace"), **options)
+                text, warnings = function(_text(sys.stdin.buffer.read()), **options)
             except StepError as error:
                 _fail(function.__name__, error)
             for warning in warnings:
@@ -225,6 +226,13 @@ def file_command(example: str) -> Callable[[Callable[..., tuple[str, Sequence["S
         return main.command(cls=_Command, example=example)(_log_format(command))
 
     return decorate
+
+
+def _text(data: bytes) -> str:
+    """Return the content of a file; PowerShell writes redirected output in UTF-16, and editors write a mark first."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig", errors="replace")
 
 
 def load(model: type[Any], path: str) -> Any:
