@@ -11,6 +11,7 @@ SECRETS = [
     f"Kuscia-Token: {WORD}",
     f"MYSQL_PASSWORD = '{WORD}'",
     f"DB_PASS={WORD}",
+    f"password: no-{WORD}",
     f"passphrase: {WORD}",
     f"X-API-Key: {WORD}",
     f"ak/sk: {WORD}",

@@ -20,7 +20,9 @@ _QUOTED = (
     r"'(?P<single>(?:[^'\n]|''){1,4096})'"
 )
 # MySQL reports: Access denied (using password: YES).
-_VALUE = rf"(?!(?:yes|no|true|false|null|none)\b)(?:{_QUOTED}|[\\\"']*(?P<plain>[^\s\"',;&{{}}\[\]\\]+))"
+_VALUE = (
+    rf"(?!(?:yes|no|true|false|null|none)(?:[\s),;\]}}]|\Z))(?:{_QUOTED}|[\\\"']*(?P<plain>[^\s\"',;&{{}}\[\]\\]+))"
+)
 _PATTERNS = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     # User and password of a URL, also with @ and / in the password, and those of a DSN of MySQL.
