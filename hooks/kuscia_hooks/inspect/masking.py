@@ -13,7 +13,7 @@ _NAMES = (
     r"(?:(?:password|passwd|passphrase|pwd|(?<![a-z])pass|secret|token|credential|signature|session[_-]?id|"
     r"(?:api|access|private|domain)[_-]?key|密码|口令|密钥|令牌)\w{0,64}|(?<![\w-])(?:auth|sk))"
 )
-_BEGIN = r"(?:=>|[=:：])[ \t]*[\[{]?"
+_BEGIN = r"(?:=>|[=:：]|%3[Dd])[ \t]*[\[{]?"
 # A quote of JSON in JSON has a backslash.
 _QUOTED = (
     r"\\\"(?P<json>(?:[^\"\\\n]|\\\\(?:\\\"|[^\n])){1,4096})\\\"|\"(?P<double>(?:[^\"\\\n]|\\[^\n]){1,4096})\"|"
@@ -26,8 +26,8 @@ _VALUE = (
 _PATTERNS = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     # User and password of a URL, also with @ and / in the password, and those of a DSN of MySQL.
-    re.compile(r"(?<=://)(?:[^\s@/:]{1,256}:[^\s\"'<>]{1,256}|[^\s/@]+)(?=@)"),
-    re.compile(r"(?<=:)[^\n\"']{1,256}(?=@(?:tcp|unix)\()"),
+    re.compile(r"(?<=//)(?:[^\s@/:]{1,256}:[^\s\"'<>]{1,256}|[^\s/@]+)(?=@)"),
+    re.compile(r"(?<=:)[^\n\"']{1,256}(?=@\w{0,8}\()"),
     # A parameter such as token="…" may have quotes; other quotes end the value.
     re.compile(
         r"(?i)(?:authorization|cookie)[\\\"']*[ \t]*[:=][ \t]*[\\\"']*"
@@ -41,8 +41,10 @@ _PATTERNS = (
     # A block of YAML.
     re.compile(rf"(?i){_NAMES}[\"']?:[ \t]*[|>][-+0-9]*[ \t]*\n(?P<plain>(?:[ \t]+[^\n]*(?:\n|\Z))+)"),
     re.compile(rf"(?i){_NAMES}[\\\"']*[ \t]*=>?[ \t]*[\[{{]?{_VALUE}"),
-    # A word with a space before the colon is quoted text: volume "secret" : not found.
+    # A word with a space before the colon is quoted text (volume "secret" : not found), unless a quote follows.
     re.compile(rf"(?i){_NAMES}[\\\"']*{_BEGIN}{_VALUE}"),
+    re.compile(rf"(?i){_NAMES}[\"'][ \t]+:[ \t]*(?=[\"']){_VALUE}"),
+    re.compile(rf"(?i)<[\w:-]{{0,64}}?{_NAMES}[^<>]{{0,64}}>(?P<plain>[^<]+)"),
     re.compile(rf"(?i)(?<!-)--(?=\w)[\w-]{{0,64}}?{_NAMES}[ \t]+(?!-){_VALUE}"),
     re.compile(rf"(?i)\bidentified by[ \t]+{_VALUE}"),
     re.compile(r"(?<=[?&]sig=)[^&\s\"']+"),
