@@ -15,6 +15,7 @@ from kuscia_hooks.kuscia.concurrency import START
 from kuscia_hooks.kuscia.routes import RouteKey, check_body, normal_route, plan_routes, wanted_routes
 from kuscia_hooks.steps import routes
 from tests.hooks.builders import APP_IMAGE, context, routes_config, run_step, secret_data
+from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply
 from tests.hooks.recordings import recordings
@@ -568,10 +569,11 @@ def test_rejected_replacement_keeps_the_former_route(kube: Kube, kuscia: Kuscia,
 def test_invalid_replacement_is_not_tried(kube: Kube, kuscia: Kuscia, endpoint: str) -> None:
     attempt(endpoint, kube)
     kuscia.asked.clear()
-    domains = {**CHANGED["domains"], "bob": {"endpoint": "https://not_a_host"}}
-    with pytest.raises(PermanentError) as error:
-        attempt(endpoint, kube, domains=domains)
-    assert error.value.id == "route-endpoint-rejected"
+    settings = routes_config(endpoint, **CHANGED)
+    # The rules for values reject it before.
+    settings.domains["bob"] = settings.domains["bob"].model_copy(update={"endpoint": "https://not_a_host"})
+    with fails("route-endpoint-rejected"):
+        run_step(routes.attempt, settings, kube)
     assert kuscia.paths(writes=True) == []
 
 
