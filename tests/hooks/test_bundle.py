@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.inspect import bundle, doctor
 from kuscia_hooks.inspect.finding import Finding
 from kuscia_hooks.inspect.snapshot import ContainerState, PodState, Snapshot, WarningEvent
 from kuscia_hooks.kuscia.api import KusciaAPI
 from tests.hooks.builders import SQLITE, lite_release, master_release
+from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.secret_texts import SECRETS, WORD
 
@@ -108,9 +108,8 @@ def test_bundle_has_no_key_of_the_release(
 
 
 def test_reports_file_that_cannot_be_written(healthy: FakeCore, kube: Kube, master: KusciaAPI, tmp_path: Path) -> None:
-    with pytest.raises(PermanentError) as refused:
+    with fails("bundle-not-saved"):
         doctor.attempt(SQLITE, kube, lambda: master, bundle_file=str(tmp_path / "no/bundle.tar.gz"))
-    assert refused.value.id == "bundle-not-saved"
 
 
 def test_json_has_all_fields(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.tables import download
 from kuscia_hooks.tables.download import Login
@@ -71,9 +71,8 @@ def test_downloads_file_and_forgets_it(tmp_path: Path) -> None:
 
 def test_resumes_interrupted_download(tmp_path: Path) -> None:
     server = Server(broken_after=(2 << 20) + 1000)
-    with pytest.raises(RetryableError) as caught:
+    with fails("download-interrupted"):
         fetch(server, tmp_path)
-    assert caught.value.id == "download-interrupted"
     assert fetch(server, tmp_path).read_bytes() == BYTES
     assert [request.headers.get("Range") for request in server.requests] == [None, f"bytes={2 << 20}-"]
 
@@ -112,9 +111,8 @@ def test_does_not_download_complete_file_again(tmp_path: Path) -> None:
 
 
 def test_rejects_wrong_size_before_download(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError) as caught:
+    with fails("table-size-mismatch") as caught:
         fetch(Server(), tmp_path, size=7)
-    assert caught.value.id == "table-size-mismatch"
     assert str(len(BYTES)) in caught.value.message
     assert not [path for path in tmp_path.iterdir() if path.stat().st_size]
 
@@ -160,18 +158,16 @@ def test_downloads_exactly_the_expected_size(tmp_path: Path) -> None:
     ],
 )
 def test_maps_status_to_error(tmp_path: Path, status: int, error_id: str) -> None:
-    with pytest.raises(StepError) as caught:
+    with fails(error_id) as caught:
         fetch(lambda _: httpx.Response(status), tmp_path)
-    assert caught.value.id == error_id
     assert URL in caught.value.message
     assert str(status) in caught.value.message
 
 
 def test_rejected_credentials_are_named_but_not_shown(tmp_path: Path) -> None:
     login = Login(httpx.BasicAuth("me", "hunter2"), secret="Secret ns/files")
-    with pytest.raises(PermanentError) as caught:
+    with fails("download-credentials-rejected") as caught:
         fetch(lambda _: httpx.Response(403), tmp_path, login)
-    assert caught.value.id == "download-credentials-rejected"
     assert "Secret ns/files" in caught.value.message
     assert "hunter2" not in str(caught.value)
 
@@ -188,9 +184,8 @@ def test_maps_connection_failure_to_error(tmp_path: Path, cause: str, error_id: 
     def fail(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError(cause)
 
-    with pytest.raises(StepError) as caught:
+    with fails(error_id):
         fetch(fail, tmp_path)
-    assert caught.value.id == error_id
 
 
 def test_reports_file_that_cannot_be_saved(tmp_path: Path) -> None:
@@ -224,22 +219,19 @@ def test_sends_credentials(
 
 
 def test_reports_missing_or_incomplete_secret(core: FakeCore, kube: Kube) -> None:
-    with pytest.raises(RetryableError) as caught:
+    with fails("secret-not-found") as caught:
         download.login(kube, "ns", "files")
-    assert caught.value.id == "secret-not-found"
     core.put("secrets", "ns", "files", data=secret_data(username="me"))
-    with pytest.raises(RetryableError) as caught:
+    with fails("secret-key-missing") as caught:
         download.login(kube, "ns", "files")
-    assert caught.value.id == "secret-key-missing"
     assert "username" in caught.value.message
 
 
 @pytest.mark.parametrize("key", ["token", "username", "query"])
 def test_reports_credentials_that_are_not_text(core: FakeCore, kube: Kube, key: str) -> None:
     core.put("secrets", "ns", "files", data=secret_data(**{"password": "x", key: b"\xff"}))
-    with pytest.raises(RetryableError) as caught:
+    with fails("secret-not-text") as caught:
         download.login(kube, "ns", "files")
-    assert caught.value.id == "secret-not-text"
     assert key in caught.value.message
 
 

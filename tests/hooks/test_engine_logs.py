@@ -6,12 +6,12 @@ import pytest
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core.config.release import Release
-from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, attempt
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 from tests.hooks.builders import lite_release, master_release
+from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
 from tests.hooks.fakes.kuscia import Kuscia, Reply, found
@@ -242,6 +242,5 @@ def test_reports_missing_job(
     kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, query: Query, error_id: str
 ) -> None:
     kuscia.jobs.clear()
-    with pytest.raises(PermanentError) as raised:
+    with fails(error_id):
         read(lite(), kube, client, query, fake_time)
-    assert raised.value.id == error_id

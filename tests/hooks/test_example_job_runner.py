@@ -77,9 +77,8 @@ def test_retries_after_lost_pod(client: KusciaAPI, kuscia: Kuscia, fake_time: Fa
 
 def test_fails_after_three_attempts(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.job_states = [recorded("job query job-fail")]
-    with pytest.raises(PermanentError) as error:
+    with fails("example-job-failed") as error:
         run(client, fake_time)
-    assert error.value.id == "example-job-failed"
     assert 'terminated state reason "Error", message: "boom' in error.value.message
     assert error.value.see.startswith("kubectl kuscia logs psi-2 -A")
     assert list(kuscia.jobs) == ["psi-2"]
@@ -90,9 +89,8 @@ def test_does_not_retry_after_permanent_failure(
     client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime, note: str
 ) -> None:
     kuscia.job_states = [recorded(note)]
-    with pytest.raises(PermanentError) as error:
+    with fails("example-job-failed") as error:
         run(client, fake_time)
-    assert error.value.id == "example-job-failed"
     assert "psi-0" in error.value.message
     assert kuscia.paths().count("job/create") == 1
 
@@ -199,9 +197,8 @@ def test_respects_outer_deadline(client: KusciaAPI, kuscia: Kuscia, fake_time: F
 
 def test_reports_job_that_was_deleted_while_it_ran(client: KusciaAPI, kuscia: Kuscia, fake_time: FakeTime) -> None:
     kuscia.replies["job/create"] = found({"job_id": "psi-0"})
-    with pytest.raises(PermanentError) as error:
+    with fails("example-job-deleted"):
         run(client, fake_time)
-    assert error.value.id == "example-job-deleted"
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lost"])

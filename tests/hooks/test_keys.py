@@ -98,9 +98,8 @@ def test_waits_for_an_existing_secret(core: FakeCore, kube: Kube, key_pem: bytes
 
 def test_rejects_an_unusable_existing_secret(core: FakeCore, kube: Kube) -> None:
     core.put("secrets", "ns", "mine", data=secret_data(pem="garbage"))
-    with pytest.raises(PermanentError) as error:
+    with fails("domain-key-invalid") as error:
         attempt(kube, OWN)
-    assert error.value.id == "domain-key-invalid"
     assert "openssl genrsa" in error.value.fix
     assert "kubectl delete" not in error.value.fix
 
@@ -108,9 +107,8 @@ def test_rejects_an_unusable_existing_secret(core: FakeCore, kube: Kube) -> None
 def test_reports_a_lost_key(core: FakeCore, kube: Kube, key_pem: bytes) -> None:
     """A new key next to the old certificate would be a new identity under the old name."""
     core.put("configmaps", "ns", "own-cert", data=certificate(key_pem))
-    with pytest.raises(PermanentError) as error:
+    with fails("domain-key-lost") as error:
         attempt(kube)
-    assert error.value.id == "domain-key-lost"
     assert "kubectl delete configmap/own-cert -n ns" in error.value.fix
     assert ("secrets", "ns", "own-key") not in core.objects
 

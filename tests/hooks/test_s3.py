@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError, SSLError
 
-from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
+from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.core.waiting import bounded_by
 from kuscia_hooks.tables import s3
 from kuscia_hooks.tables.s3 import Location, Store
@@ -46,9 +46,8 @@ def test_location_does_not_show_its_keys() -> None:
 def test_creates_bucket_only_when_asked(fake: FakeS3, store: Store) -> None:
     assert store.ensure_bucket(create=False) is False
     fake.buckets.clear()
-    with pytest.raises(PermanentError) as caught:
+    with fails("bucket-not-found") as caught:
         store.ensure_bucket(create=False)
-    assert caught.value.id == "bucket-not-found"
     assert "lite.data.source.createBucket: true" in caught.value.fix
     assert fake.buckets == {}
     assert store.ensure_bucket(create=True) is True
@@ -171,9 +170,8 @@ def all_calls_raise(store: Store) -> StepError:
 )
 def test_errors_have_ids(fake: FakeS3, store: Store, fail: str | Exception, error_id: str) -> None:
     fake.fail = fail
-    with pytest.raises(StepError) as caught:
+    with fails(error_id):
         store.ensure_bucket(True)
-    assert caught.value.id == error_id
     all_calls_raise(store)
 
 
@@ -188,15 +186,13 @@ def test_rejected_keys_are_named_but_shortened(fake: FakeS3, store: Store) -> No
 @pytest.mark.parametrize("call", [lambda s: s.size("a.csv"), lambda s: s.rows("a.csv")])
 def test_reports_missing_bucket_when_reading(fake: FakeS3, store: Store, call) -> None:
     fake.buckets.clear()
-    with pytest.raises(PermanentError) as caught:
+    with fails("bucket-not-found"):
         call(store)
-    assert caught.value.id == "bucket-not-found"
 
 
 def test_rejects_invalid_bucket_name(fake: FakeS3) -> None:
-    with pytest.raises(PermanentError) as caught:
+    with fails("s3-rejected"):
         Store(replace(WHERE, bucket="a b")).ensure_bucket(True)
-    assert caught.value.id == "s3-rejected"
 
 
 @pytest.mark.parametrize(
@@ -216,17 +212,15 @@ def test_rejects_invalid_bucket_name(fake: FakeS3) -> None:
 )
 def test_detects_servers_other_than_s3(fake: FakeS3, store: Store, answer: tuple[int, bytes], error_id: str) -> None:
     fake.answer = answer
-    with pytest.raises(RetryableError) as caught:
+    with fails(error_id) as caught:
         store.ensure_bucket(create=True)
-    assert caught.value.id == error_id
     assert caught.value.see == f"curl -sv {ENDPOINT}"
 
 
 def test_suggests_https_when_server_requires_tls(fake: FakeS3) -> None:
     fake.answer = (400, b"Client sent an HTTP request to an HTTPS server.\n")
-    with pytest.raises(PermanentError) as caught:
+    with fails("s3-wrong-scheme") as caught:
         Store(replace(WHERE, endpoint="http://s3.example.com")).ensure_bucket(True)
-    assert caught.value.id == "s3-wrong-scheme"
     assert caught.value.fix.endswith(" https://s3.example.com")
 
 

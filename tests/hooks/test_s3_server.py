@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 
 from kuscia_hooks.core import activity
-from kuscia_hooks.core.errors import PermanentError, RetryableError
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.kuscia import domain_key
 from kuscia_hooks.tables.s3 import Location, Store
@@ -39,6 +39,7 @@ from pathlib import Path
 from kuscia_hooks.cli import command
 from kuscia_hooks.tables import s3
 from kuscia_hooks.tables.source import Content
+from tests.hooks.failing import fails
 endpoint, path = sys.argv[1:]
 store = s3.Store(s3.Location(endpoint, "bkt", "", "alice", "alice-pw"))
 store._client.meta.events.register("before-send.s3.UploadPart", lambda **_: time.sleep(0.5))
@@ -153,9 +154,8 @@ def test_upload_that_another_client_aborts_is_retryable(store: Store, client: An
             client.abort_multipart_upload(Bucket="bkt", Key="big.csv", UploadId=params["UploadId"])
 
     store._client.meta.events.register("before-parameter-build.s3.UploadPart", abort)
-    with pytest.raises(RetryableError) as caught:
+    with fails("s3-upload-aborted"):
         store.upload("big.csv", Content(big))
-    assert caught.value.id == "s3-upload-aborted"
 
 
 def test_upload_that_ends_at_the_deadline_leaves_no_parts(store: Store, client: Any, big: Path) -> None:
@@ -188,15 +188,13 @@ def test_reports_wrong_key_bucket_and_scheme(endpoint: str, store: Store) -> Non
         (Location(endpoint, "nowhere", "", "alice", "alice-pw"), "bucket-not-found"),
         (location(endpoint.replace("http:", "https:")), "s3-wrong-scheme"),
     ):
-        with pytest.raises(PermanentError) as caught:
+        with fails(error_id):
             Store(where).ensure_bucket(create=False)
-        assert caught.value.id == error_id
 
 
 def test_suggests_signature_version_4_when_version_2_is_rejected(endpoint: str) -> None:
-    with pytest.raises(PermanentError) as caught:
+    with fails("s3-permission-denied") as caught:
         Store(replace(location(endpoint), version="s3v2")).ensure_bucket(create=False)
-    assert caught.value.id == "s3-permission-denied"
     assert "lite.data.source.version: s3v4" in caught.value.fix
 
 
@@ -231,9 +229,8 @@ def test_self_signed_certificate_is_a_permanent_error(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"https://127.0.0.1:{server.server_address[1]}"
         try:
-            with pytest.raises(PermanentError) as caught:
+            with fails("s3-certificate-not-trusted"):
                 Store(location(url)).ensure_bucket(create=False)
-            assert caught.value.id == "s3-certificate-not-trusted"
         finally:
             server.shutdown()
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.tables import examples
 from kuscia_hooks.tables.source import content_of
 from tests.hooks.builders import table
@@ -43,17 +42,15 @@ def test_reads_file_and_does_not_delete_it(tmp_path: Path) -> None:
 def test_rejects_content_that_differs(tmp_path: Path, fields: dict[str, Any], error_id: str, values: list[str]) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(BYTES)
-    with pytest.raises(PermanentError) as caught:
+    with fails(error_id) as caught:
         content_of(table(file=str(path), **fields), tmp_path)
-    assert caught.value.id == error_id
     assert all(value in caught.value.message for value in [str(path), *values])
 
 
 def test_missing_file_lists_existing_files(tmp_path: Path) -> None:
     (tmp_path / "other.csv").touch()
-    with pytest.raises(PermanentError) as caught:
+    with fails("table-file-not-found") as caught:
         content_of(table(file=str(tmp_path / "in/own.csv")), tmp_path)
-    assert caught.value.id == "table-file-not-found"
     assert f"{tmp_path}/in/own.csv" in caught.value.message
     assert "other.csv" in caught.value.message
 
