@@ -1,12 +1,17 @@
+import time
+
 import httpx
 import pytest
 
 from kuscia_hooks.cluster.client import Conflict, Kube, NoLogYet
-from kuscia_hooks.core import redaction
+from kuscia_hooks.cluster.login import Login
+from kuscia_hooks.core import redaction, tls
 from kuscia_hooks.core.log import logger
+from kuscia_hooks.core.waiting import Deadline
 from tests.hooks.builders import secret_data
 from tests.hooks.failing import fails
 from tests.hooks.fakes.cluster import FakeCore, api_exception
+from tests.hooks.fakes.dripping import dripping
 
 
 def test_decodes_the_values_of_a_secret(core: FakeCore, kube: Kube) -> None:
@@ -202,13 +207,24 @@ def test_reads_and_follows_logs(core: FakeCore, kube: Kube) -> None:
     assert kube.pod_log("ns", "a", "c", 10) == "eins\nzwei ü"
     assert kube.pod_log("ns", "a", "c", 10, previous=True) is None
     assert kube.pod_log("ns", "gone", "c", 10) is None
-    assert list(kube.follow_log("ns", "a", "c", True)) == ["eins", "zwei ü"]
+    assert list(kube.follow_log("ns", "a", "c", Deadline(0))) == ["eins", "zwei ü"]
     for name, container in (("a", "other"), ("gone", "c")):
         with pytest.raises(NoLogYet):
-            list(kube.follow_log("ns", name, container, True))
+            list(kube.follow_log("ns", name, container, Deadline(0)))
 
 
 def test_reads_a_service(core: FakeCore, kube: Kube) -> None:
     assert kube.service("ns", "s") is None
     core.put("services", "ns", "s", spec={"clusterIP": "10.1.1.1"})
     assert (kube.service("ns", "s") or {})["spec"] == {"clusterIP": "10.1.1.1"}
+
+
+@pytest.mark.parametrize("block", [b"line\n", b""])
+def test_follows_a_log_until_the_deadline(block: bytes) -> None:
+    """The container prints all the time, or nothing."""
+    with dripping(block) as url:
+        kube = Kube(login=Login(url, tls.unverified()))
+        begin = time.monotonic()
+        lines = list(kube.follow_log("ns", "p", "c", Deadline(0.5)))
+    assert time.monotonic() - begin < 5
+    assert set(lines) == ({"line"} if block else set())

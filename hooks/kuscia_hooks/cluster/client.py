@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import ssl
 from collections.abc import Collection, Iterator
@@ -18,7 +19,7 @@ from kuscia_hooks.core.answers import LimitedAnswers
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, cause_of
 from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable, quoted
-from kuscia_hooks.core.waiting import current
+from kuscia_hooks.core.waiting import Deadline, current
 
 _CONNECT_SECONDS = 5.0
 _SECONDS = 15.0
@@ -277,15 +278,18 @@ class Kube:
         except NoLogYet:
             return None
 
-    def follow_log(self, namespace: str, pod: str, container: str, follow: bool) -> Iterator[str]:
-        """Yield the lines of a container log from its start; with `follow`, until the container ends.
+    def follow_log(self, namespace: str, pod: str, container: str, follow: Deadline | None) -> Iterator[str]:
+        """Yield the lines of a container log from its start.
+
+        Args:
+            follow: wait for further lines until the container ends, or this deadline passes; None for the lines so far.
 
         Raises:
             NoLogYet: the container has not started, or its pod is gone.
             RetryableError: `log-interrupted`: the connection broke.
         """
         query = {"container": container, **({"follow": "true"} if follow else {})}
-        with self._answer("get", "pods/log", namespace, pod, query=query, endless=follow) as response:
+        with self._answer("get", "pods/log", namespace, pod, query=query, follow=follow) as response:
             if response is None:
                 raise NoLogYet("no-log-yet", f"pod {namespace}/{pod} is gone")
             pending = b""
@@ -294,6 +298,8 @@ class Kube:
                     *lines, pending = (pending + chunk).split(b"\n")
                     yield from (line.decode(errors="replace") for line in lines)
             except httpx.RequestError as error:
+                if follow and follow.passed:
+                    return
                 raise RetryableError(
                     "log-interrupted", f"the log of pod {namespace}/{pod} was interrupted: {printable(error)}"
                 ) from error
@@ -391,12 +397,14 @@ class Kube:
         body: dict[str, Any] | None = None,
         query: dict[str, str] | None = None,
         *,
-        endless: bool = False,
+        follow: Deadline | None = None,
     ) -> Iterator[httpx.Response | None]:
         deadline, token = current(), self._login.token() if self._login else None
         seconds = deadline.bound(_SECONDS)
-        read = None if endless else seconds
-        limit = httpx.Timeout(seconds, read=read, connect=deadline.bound(_CONNECT_SECONDS))
+        read = seconds if follow is None else follow.bound(math.inf)
+        limit = httpx.Timeout(
+            seconds, read=None if math.isinf(read) else read, connect=deadline.bound(_CONNECT_SECONDS)
+        )
         request = self._client.build_request(
             _METHODS[verb],
             _path(verb, resource, namespace, name),

@@ -129,7 +129,8 @@ class Reader:
         waiting = _Waiting(self)
         while True:
             try:
-                for line in self.kube.follow_log(namespace, name, container, self.query.follow):
+                follow = self.deadline if self.query.follow else None
+                for line in self.kube.follow_log(namespace, name, container, follow):
                     self.say(line)
                 return
             except NoLogYet as error:
