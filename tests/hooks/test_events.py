@@ -251,3 +251,18 @@ def test_quota_for_engines_is_not_a_missing_role() -> None:
     kuscia = ContainerState("lite", end_code=1, log=f"ERROR {text}\n")
     node = PodState("ns", "the-pod", "lite", "Running", containers=(kuscia,))
     assert only(diagnose(LITE, Snapshot(node=node))).id == "unknown-exit"
+
+
+@pytest.mark.parametrize(
+    "text", ["unbound immediate PersistentVolumeClaims", "didn't find available persistent volumes"]
+)
+def test_event_of_a_claim_explains_why_its_pod_is_not_scheduled(text: str) -> None:
+    node = replace(NODE, unscheduled=f"0/1 nodes are available: {text}.", claims=("state",))
+    failed = event("ProvisioningFailed", 'storageclass "fast" not found', "state", kind="PersistentVolumeClaim")
+    other = replace(failed, about="other", message="of another pod", time="2")
+    found = only(diagnose(MASTER, Snapshot(node=node, warnings=(failed, other))))
+    assert found.id == "claim-not-bound"
+    assert "fast" in found.cause
+    assert "kubectl describe persistentvolumeclaim state -n ns" in found.fix
+    no_cpu = replace(node, unscheduled="0/1 nodes are available: 1 Insufficient cpu.")
+    assert only(diagnose(MASTER, Snapshot(node=no_cpu, warnings=(failed,)))).id == "pod-unscheduled"

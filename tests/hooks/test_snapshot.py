@@ -319,3 +319,11 @@ def test_reads_how_long_a_container_runs(healthy: FakeCore, kube: Kube) -> None:
     node = reading.collect(SQLITE, kube, closed).node
     assert node is not None
     assert max(one.seconds or 0 for one in node.containers) > 60
+
+
+def test_reads_claims_of_a_pod(healthy: FakeCore, kube: Kube) -> None:
+    volumes = [{"name": "state", "persistentVolumeClaim": {"claimName": "k3s"}}, {"name": "run", "emptyDir": {}}]
+    healthy.pods["ns"][0]["spec"]["volumes"] = volumes
+    node = reading.collect(SQLITE, kube, closed).node
+    assert node is not None
+    assert node.claims == ("k3s",)

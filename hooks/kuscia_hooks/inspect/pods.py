@@ -1,5 +1,6 @@
 """Findings from the state, the events and the logs of pods and Jobs."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -50,7 +51,9 @@ def owner_names(names: Mapping[str, str], owner: Owner) -> dict[str, str]:
 def pod_findings(pod: PodState, snapshot: Snapshot, names: Mapping[str, str], owner: Owner) -> list[Finding]:
     """Return what keeps a pod from running, whatever it runs: from its state, else from its newest warning event."""
     found = list(_from_state(pod, names, owner))
-    if any(finding.id == "image-pull" for finding in found):
+    if unbound := _unbound(pod, snapshot):
+        found = [event_finding(unbound, names, owner)]
+    elif any(finding.id == "image-pull" for finding in found):
         missing = snapshot.newest_warning(pod.namespace, "Pod", pod.name, CONSEQUENCES)
         if missing and missing.reason == "FailedToRetrieveImagePullSecret":
             found.insert(0, event_finding(missing, names, owner))
@@ -59,6 +62,14 @@ def pod_findings(pod: PodState, snapshot: Snapshot, names: Mapping[str, str], ow
         if warning:
             found.append(event_finding(warning, names, owner))
     return found
+
+
+def _unbound(pod: PodState, snapshot: Snapshot) -> WarningEvent | None:
+    """Return the newest event about a claim without which the pod cannot be scheduled; None for none."""
+    # Otherwise the claim may have got its volume since.
+    claims = pod.claims if re.search("volume", pod.unscheduled, re.IGNORECASE) else ()
+    events = [snapshot.newest_warning(pod.namespace, "PersistentVolumeClaim", claim, CONSEQUENCES) for claim in claims]
+    return max((event for event in events if event), key=lambda event: event.time, default=None)
 
 
 def _from_state(pod: PodState, names: Mapping[str, str], owner: Owner) -> Iterator[Finding]:

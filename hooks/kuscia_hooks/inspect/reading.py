@@ -199,6 +199,11 @@ def _pod(pod: dict[str, Any], read: _ReadLog) -> PodState:
         tuple(_container(metadata["namespace"], metadata["name"], one, read) for one in states),
         f"{reason}: {found.get('message', '')}" if reason else "",
         _lost(found),
+        tuple(
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["spec"].get("volumes") or []
+            if "persistentVolumeClaim" in volume
+        ),
     )
 
 

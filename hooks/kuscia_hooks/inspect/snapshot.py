@@ -47,6 +47,7 @@ class PodState:
         unscheduled: why it cannot be scheduled; "" if it is.
         evicted: why the node ended it; "" if it did not.
         lost: whether its node does not report to Kubernetes.
+        claims: names of its PersistentVolumeClaims.
     """
 
     namespace: str
@@ -57,6 +58,7 @@ class PodState:
     containers: tuple[ContainerState, ...] = ()
     evicted: str = ""
     lost: bool = False
+    claims: tuple[str, ...] = ()
 
     @property
     def hanging(self) -> bool:

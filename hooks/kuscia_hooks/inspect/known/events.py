@@ -81,6 +81,12 @@ EVENTS: tuple[LogPattern, ...] = (
         "kubectl describe persistentvolumeclaims -n {object_namespace}   # set a storageClass that exists",
     ),
     LogPattern(
+        "claim-not-bound",
+        r"^ProvisioningFailed: ",
+        "PersistentVolumeClaim {object_namespace}/{object} gets no volume: {message}",
+        DESCRIBE + "   # correct its storageClass, or the provisioner of the class",
+    ),
+    LogPattern(
         "volume-mount-failed",
         r"^(FailedMount|FailedAttachVolume|FailedMapVolume): ",
         "a volume of the pod cannot be mounted: {message}",
