@@ -11,10 +11,10 @@ from tests.chart.error_ids import parse_errors
 from tests.chart.render import CHART, KUBE_VERSION, PRESETS, Object, tool
 
 
-def _error(chart: Path, values: Object | None = None) -> str:
+def _error(chart: Path, values: Object | None = None, *arguments: str, helm: str = "helm") -> str:
     """Return what Helm prints when it rejects the values."""
     done = subprocess.run(
-        [tool("helm"), "template", "kuscia", str(chart), "--kube-version", KUBE_VERSION, "--values=-"],
+        [tool(helm), "template", "kuscia", str(chart), "--kube-version", KUBE_VERSION, "--values=-", *arguments],
         input=yaml.safe_dump(values or {}),
         capture_output=True,
         text=True,
@@ -47,3 +47,24 @@ def test_reports_only_the_missing_default_values(tmp_path: Path, files: tuple[st
     text = _error(chart)
     assert [error.id for error in parse_errors(text)] == ["default-values-missing"]
     assert "values.yaml" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("helm", ["helm", "helm3"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"tolerations": [{"operator": "Equal"}]},
+        {"affinity": {"nodeAffinty": {}}},
+        {"securityContext": {"privileged": "yes"}},
+        {"extraEnv": [{"name": "a", "valu": "b"}]},
+        {"probes": {"liveness": {"httpGet": {"port": 0}}}},
+        {"jobs": {"podSecurityContext": {"fsGroup": -1}}},
+    ],
+    ids=lambda block: next(iter(block)),
+)
+def test_errors_of_the_chart_are_shown_next_to_those_of_helm(block: Object, helm: str) -> None:
+    """Helm checks the blocks for Kubernetes first, and shows the errors of the chart with an option only."""
+    values = {"master": {"domainId": "Alice", **block}}
+    assert parse_errors(_error(CHART, values, helm=helm)) == []
+    found = parse_errors(_error(CHART, values, "--skip-schema-validation", helm=helm))
+    assert [(error.id, error.path) for error in found] == [("invalid-domain-id", "master.domainId")]
