@@ -1061,6 +1061,36 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"../t.csv"',
         "invalid-relative-uri",
     ),
+    *(
+        (
+            _table(example="alice", relativeUri=uri),
+            "lite.data.tables[0].relativeUri",
+            f'"{uri}"',
+            "invalid-relative-uri",
+        )
+        for uri in (".", "/", "./", "tables/", "tables/.")
+    ),
+    *(
+        (
+            _master(datastore={**MYSQL, "params": {key: "hunter2"}}),
+            f"master.datastore.params.{key}",
+            "(not shown)",
+            "secret-in-datastore-params",
+        )
+        for key in ("password", "sslpassword", "accessToken", "PWD")
+    ),
+    (
+        _master(
+            domains={**TWO, "carol": {}},
+            exampleJob={
+                "enabled": True,
+                "parties": [{"domain": domain, "table": "t", "keys": ["a"]} for domain in ("alice", "bob", "carol")],
+            },
+        ),
+        "master.exampleJob.parties",
+        '["alice","bob","carol"]',
+        "too-many-parties",
+    ),
     (_data(tables=[{**TABLE, "id": "A"}]), "lite.data.tables[0].id", '"A"', "invalid-name"),
     (_data(tables=[TABLE, TABLE]), "lite.data.tables[1].id", '"t"', "duplicate-table-id"),
     (_data(tables=[{**TABLE, "columns": []}]), "lite.data.tables[0].columns", "[]", "columns-missing"),
@@ -1497,6 +1527,8 @@ def test_accepts_engine_pods_that_fit_into_the_lite() -> None:
         _ingress(path="/kuscia(/?)(.*)", pathType="ImplementationSpecific"),
         _lite(extraConfig={"agent": {"provider": {"k8s": {"labelsToAdd": {"a": "b"}}}}}),
         _lite(runtime="runp", extraConfig={"agent": None}),
+        _table(relativeUri="partitions/"),
+        _master(datastore={**MYSQL, "params": {"allowCleartextPasswords": True, "sslpassword": ""}}),
     ],
     ids=json.dumps,
 )

@@ -304,6 +304,11 @@ INVALID = [
     (Seed, {"path": "data", "tables": []}, {("invalid-path", "path", '"data"')}),
     (
         Seed,
+        {"path": "/data", "tables": [{"id": "t", "name": "t", "relativeUri": "a/", "example": "alice"}]},
+        {("invalid-relative-uri", "tables[0].relativeUri", '"a/"')},
+    ),
+    (
+        Seed,
         {"path": "/data", "tables": [{"id": "t", "name": "t", "relativeUri": "../t"}]},
         {("invalid-relative-uri", "tables[0].relativeUri", '"../t"')},
     ),

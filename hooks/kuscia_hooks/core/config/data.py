@@ -123,6 +123,9 @@ class Table(ConfigModel):
         given = [name for name in ("example", "url", "file") if getattr(self, name)]
         if len(given) > 1:
             raise broken("several-content-sources", f"must set only one of {', '.join(given)}")
+        if given and self.relative_uri.rpartition("/")[2] in ("", "."):
+            rule = "must be the path of a file if the table has content"
+            raise RuleError(Problem("invalid-relative-uri", "relativeUri", rule, shown(self.relative_uri)))
         if self.url_credentials_secret and not self.url:
             raise broken("url-secret-without-url", "must set url if urlCredentialsSecret is set")
         if (self.sha256 or self.size is not None) and not (self.url or self.file):

@@ -61,13 +61,14 @@
   "rule" "must be unique among the tables" "example" (printf "%s.id: alice-table-2" $path)) }}
 {{- end }}
 {{- $ids = append $ids $table.id }}
-{{- if has ".." (splitList "/" (toString $table.relativeUri)) }}
-{{- include "kuscia.error" (dict "id" "invalid-relative-uri" "path" (printf "%s.relativeUri" $path) "value" (toRawJson $table.relativeUri)
-  "rule" "must be a path in the data source without '..'" "example" (printf "%s.relativeUri: tables/alice.csv" $path)) }}
-{{- end }}
 {{- $given := list }}
 {{- range $key := list "example" "url" "claim" }}
 {{- if get $table $key }}{{ $given = append $given $key }}{{ end }}
+{{- end }}
+{{- $uri := toString $table.relativeUri }}
+{{- if or (has ".." (splitList "/" $uri)) (and $given $table.relativeUri (regexMatch "(^|/)[.]?$" $uri)) }}
+{{- include "kuscia.error" (dict "id" "invalid-relative-uri" "path" (printf "%s.relativeUri" $path) "value" (toRawJson $table.relativeUri)
+  "rule" "must be a path in the data source without '..', and of a file if the table has content" "example" (printf "%s.relativeUri: tables/alice.csv" $path)) }}
 {{- end }}
 {{- include "kuscia.validate.table" (dict "path" $path "table" $table "given" $given) }}
 {{- if and $given $table.relativeUri }}

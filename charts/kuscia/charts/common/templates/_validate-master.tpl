@@ -25,6 +25,13 @@
   "rule" (printf "must be set for type %s%s" $store.type (ternary ", to the Secret with the password" "" (eq $key "existingSecret")))
   "example" (printf "master.datastore.%s: %s" $key $example)) }}
 {{- end }}
+{{- range $key, $value := .params }}
+{{- if and $value (regexMatch "(?i)(password|passwd|pwd|token|secret)$" $key) }}
+{{- include "kuscia.error" (dict "id" "secret-in-datastore-params" "path" (printf "master.datastore.params.%s" $key) "value" "(not shown)"
+  "rule" "must not contain a secret, since it is stored in a ConfigMap; the password of the user is in the Secret master.datastore.existingSecret"
+  "example" "master.datastore.existingSecret: my-database") }}
+{{- end }}
+{{- end }}
 {{- if and (eq .type "mysql") (contains ":" .user) }}
 {{- include "kuscia.error" (dict "id" "colon-in-mysql-user" "path" "master.datastore.user" "value" (toRawJson .user)
   "rule" "must not contain ':', which the MySQL driver of Kuscia does not support" "example" "master.datastore.user: kuscia") }}
@@ -113,6 +120,10 @@
 {{- if lt (len ($parties | uniq)) 2 }}
 {{- include "kuscia.error" (dict "id" "too-few-parties" "path" "master.exampleJob.parties" "value" (toRawJson $parties)
   "rule" "must have at least two different domains" "example" $example) }}
+{{- end }}
+{{- if gt (len $parties) 2 }}
+{{- include "kuscia.error" (dict "id" "too-many-parties" "path" "master.exampleJob.parties" "value" (toRawJson $parties)
+  "rule" "must have two domains, as the PSI job has a sender and a receiver" "example" $example) }}
 {{- end }}
 {{- if not (has $job.initiator $parties) }}
 {{- include "kuscia.error" (dict "id" "initiator-not-a-party" "path" "master.exampleJob.initiator" "value" (toRawJson $job.initiator)
