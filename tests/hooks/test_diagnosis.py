@@ -527,3 +527,10 @@ def test_text_has_few_of_many_findings_alike() -> None:
     assert str(len(findings)) in lines[0]
     assert lines[1].startswith("1. [kusciaapi-timeout]")
     assert sum("[route-no-token]" in line and str(len(numbers) - 5) in line for line in lines) == 1
+
+
+def test_cuts_very_long_lines() -> None:
+    log = f"ping datastore endpoint error: {'x' * 1_000_000}\n"
+    found = only(diagnose(MASTER, kuscia(MASTER, log)))
+    assert found.id == "database-error"
+    assert max(len(found.cause), len(found.seen)) <= 2000

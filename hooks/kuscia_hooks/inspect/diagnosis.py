@@ -43,6 +43,8 @@ _RECENT = 3600.0
 
 # Findings with one ID for a person: in a network of a hundred parties, one cause can affect thousands of routes.
 _ALIKE = 5
+# A line of a log can have a megabyte; the bundle has all of it.
+_LONGEST = 2000
 # Settings that work, and may cause failures later.
 _WARNINGS = {entry.id for entry in CATALOG.values() if entry.warning}
 
@@ -80,10 +82,14 @@ def _shown(finding: Finding) -> Finding:
     """Return a finding without control characters and secrets: its texts come from logs, events and servers."""
     return replace(
         finding,
-        cause=printable_lines(without_secrets(finding.cause)),
+        cause=_cut(printable_lines(without_secrets(finding.cause))),
         fix=printable(finding.fix),
-        seen=printable(without_secrets(finding.seen)),
+        seen=_cut(printable(without_secrets(finding.seen))),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _not_started(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:
