@@ -1,4 +1,4 @@
-"""What test modules share lies in modules of its own."""
+"""Test modules do not import each other: what they share is in separate modules."""
 
 import re
 
