@@ -1,6 +1,5 @@
 """Validation: each invalid value is reported with the ID of its rule, its path and the value."""
 
-import functools
 import json
 import re
 from pathlib import Path
@@ -1235,8 +1234,8 @@ def _errors(values: Object) -> list[ChartError]:
 CHANGED_BY_HELM: list[Object] = [{"master": None}, {"lite": None}]
 
 
-@functools.cache
-def _validated() -> dict[str, str]:
+@pytest.fixture(scope="module")
+def validated() -> dict[str, str]:
     """Return the messages for all values of OURS and FACTS, by these values as JSON."""
     cases = [values for values, *_ in [*OURS, *FACTS] if values not in CHANGED_BY_HELM]
     return dict(zip(map(json.dumps, cases), messages(cases), strict=True))
@@ -1253,20 +1252,24 @@ def _check(message: str, *expected: str) -> None:
     [case for case in OURS if case[0] not in CHANGED_BY_HELM],
     ids=[f"{path}={value[:40]}" for values, path, value, _ in OURS if values not in CHANGED_BY_HELM],
 )
-def test_reports_id_path_and_value(values: Object, path: str, value: str, error_id: str) -> None:
-    _check(_validated()[json.dumps(values)], error_id, path, value)
+def test_reports_id_path_and_value(
+    values: Object, path: str, value: str, error_id: str, validated: dict[str, str]
+) -> None:
+    _check(validated[json.dumps(values)], error_id, path, value)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("values", "path", "value", "error_id"), OURS, ids=[f"{path}={value[:40]}" for _, path, value, _ in OURS]
 )
-def test_helm_prints_id_path_and_value(values: Object, path: str, value: str, error_id: str) -> None:
+def test_helm_prints_id_path_and_value(
+    values: Object, path: str, value: str, error_id: str, validated: dict[str, str]
+) -> None:
     """The same errors, from a rendering of the chart itself."""
     message = _message(values)
     _check(message, error_id, path, value)
     if values not in CHANGED_BY_HELM:
-        assert parse_errors(message) == parse_errors(_validated()[json.dumps(values)])
+        assert parse_errors(message) == parse_errors(validated[json.dumps(values)])
 
 
 # (values, facts that the rule has to name)
@@ -1297,8 +1300,8 @@ FACTS: list[tuple[Object, list[str]]] = [
 
 
 @pytest.mark.parametrize(("values", "facts"), FACTS, ids=[" ".join(facts) for _, facts in FACTS])
-def test_rule_names_the_facts(values: Object, facts: list[str]) -> None:
-    (error,) = parse_errors(_validated()[json.dumps(values)])
+def test_rule_names_the_facts(values: Object, facts: list[str], validated: dict[str, str]) -> None:
+    (error,) = parse_errors(validated[json.dumps(values)])
     assert [fact for fact in facts if fact not in error.rule] == []
 
 
