@@ -1080,6 +1080,21 @@ OURS: list[tuple[Object, str, str, str]] = [
     ),
     (
         _master(
+            domains=TWO,
+            exampleJob={
+                "enabled": True,
+                "parties": [
+                    {"domain": "alice", "table": "t", "keys": ["id", "day"]},
+                    {"domain": "bob", "table": "t", "keys": ["id"]},
+                ],
+            },
+        ),
+        "master.exampleJob.parties[1].keys",
+        '["id"]',
+        "different-number-of-keys",
+    ),
+    (
+        _master(
             domains={**TWO, "carol": {}},
             exampleJob={
                 "enabled": True,

@@ -121,6 +121,13 @@
 {{- include "kuscia.error" (dict "id" "too-few-parties" "path" "master.exampleJob.parties" "value" (toRawJson $parties)
   "rule" "must have at least two different domains" "example" $example) }}
 {{- end }}
+{{- range $i, $party := $job.parties }}
+{{- $first := (first $job.parties).keys | default list }}
+{{- if and $party.keys $first (ne (len $party.keys) (len $first)) }}
+{{- include "kuscia.error" (dict "id" "different-number-of-keys" "path" (printf "master.exampleJob.parties[%d].keys" $i) "value" (toRawJson $party.keys)
+  "rule" (printf "must have as many columns as the keys of the other domain (%d), since PSI compares them in pairs" (len $first)) "example" $example) }}
+{{- end }}
+{{- end }}
 {{- if gt (len $parties) 2 }}
 {{- include "kuscia.error" (dict "id" "too-many-parties" "path" "master.exampleJob.parties" "value" (toRawJson $parties)
   "rule" "must have two domains, as the PSI job has a sender and a receiver" "example" $example) }}
