@@ -328,6 +328,12 @@ OURS: list[tuple[Object, str, str, str]] = [
         "31080",
         "same-value-in-release",
     ),
+    (
+        _lite(networkPolicy={"extraIngress": [{"ports": [{"port": 8443, "endPort": 80}]}]}),
+        "lite.networkPolicy.extraIngress[0].ports[0].endPort",
+        "80",
+        "conflicting-values",
+    ),
     (_master(service={"ipFamilies": ["IPv4", "IPv4"]}), "master.service.ipFamilies[1]", '"IPv4"', "repeated-entry"),
     *(
         (

@@ -293,6 +293,15 @@ not be the gateway of the component itself, whose host is `own`, or of its load 
 {{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilies[0]" $path) "value" (first $families | toRawJson)
   "rule" (printf "must be the family of %s.service.clusterIP, %s" $path $family) "example" (printf "%s.service.ipFamilies: [%s]" $path $family)) }}
 {{- end }}
+{{- range $i, $rule := $values.networkPolicy.extraIngress }}
+{{- range $j, $port := $rule.ports }}
+{{- if and $port.endPort (not (kindIs "string" $port.port)) (lt (float64 $port.endPort) (float64 $port.port)) }}
+{{- $place := printf "%s.networkPolicy.extraIngress[%d].ports[%d]" $path $i $j }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.endPort" $place) "value" (toRawJson $port.endPort)
+  "rule" (printf "must not be less than %s.port" $place) "example" (printf "%s: {port: 8000, endPort: 8010}" $place)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- $modes := $values.persistence.accessModes }}
 {{- if and (has "ReadWriteOncePod" $modes) (gt (len (uniq $modes)) 1) }}
 {{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.persistence.accessModes" $path) "value" (toRawJson $modes)
