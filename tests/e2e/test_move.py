@@ -15,7 +15,8 @@ from testbed.demo.releases import uninstall
 from testbed.servers import databases
 from testbed.servers.databases import MARIADB
 from tests.e2e import datastores, guide, messages, parties
-from tests.e2e.backups import save_values, shell, step_log
+from tests.e2e.backups import KEYS, RELEASE, SAVE_STATE, STATE, STATE_POD, save_values, shell, step_log
+from tests.e2e.variants import Variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 DOCUMENT = "move.md"
 DATASTORE, REGISTER = guide.commands(DOCUMENT, "From SQLite to MySQL or PostgreSQL")
 SAVE, INSTALL, ADMIT, CONTINUE = guide.commands(DOCUMENT, "To another namespace")
+(RECONNECT,) = guide.commands(DOCUMENT, "A master to another namespace")
 SERVER = replace(MARIADB, namespace="v-move-mariadb")
 
 
@@ -81,5 +83,43 @@ def test_moves_a_lite_to_another_namespace(
             made.kubectl.run("delete", "namespace", old.namespace, "--wait", timeout=300)
             assert messages.passed(made.test("master"), messages.EXAMPLE_JOB)
             made.kubectl.helm("test", "kuscia", "-n", moved.namespace, "--timeout", "5m")
+        finally:
+            uninstall(made.kubectl, moved)
+
+
+class Moved(Variant):
+    """The parties after the move of the master."""
+
+    def namespace(self, party: str) -> str:
+        return "v-move-master-new" if party == "master" else super().namespace(party)
+
+
+def test_moves_a_master_to_another_namespace(
+    demo: Demo, images: Path, image_refs: dict[str, str], tmp_path: Path
+) -> None:
+    """With its state on SQLite. The lites connect with their keys, and Kuscia has the same objects as before."""
+    with parties.three(demo, images, image_refs, "move-master") as made:
+        parties.install(made)
+        assert messages.passed(made.test("master"), messages.EXAMPLE_JOB)
+        kept, key = parties.state(made), made.key("master")
+        after = Moved(**vars(made))
+        moved = after.release("master")
+        uninstall(made.kubectl, moved)
+        try:
+            shell(made, tmp_path, "master", STATE_POD, *SAVE_STATE)
+            shell(made, tmp_path, "master", SAVE, NEW=moved.namespace, OWN="")
+            made.kubectl.run("delete", "namespace", made.namespace("master"), "--wait", timeout=300)
+            shell(after, tmp_path, "master", STATE_POD, KEYS, STATE, RELEASE)
+            endpoint = f"https://{moved.fullname}.{moved.namespace}.svc.cluster.local:1080"
+            master = {"endpoint": endpoint, "namespace": moved.namespace}
+            for party in parties.LITES:
+                save_values(made, tmp_path, party, {"lite": {"master": master}})
+            with ThreadPoolExecutor(len(parties.LITES)) as pool:
+                for done in [pool.submit(shell, made, tmp_path, party, RECONNECT) for party in parties.LITES]:
+                    done.result()
+            eventually(lambda: all(parties.versions(after).values()), RECONNECT_SECONDS, "both lites reconnect")
+            assert parties.state(after) == kept
+            assert after.key("master").private_numbers() == key.private_numbers()
+            assert messages.passed(after.test(), messages.EXAMPLE_JOB)
         finally:
             uninstall(made.kubectl, moved)

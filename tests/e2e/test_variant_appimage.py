@@ -126,11 +126,11 @@ def test_rejects_invalid_app_images(master: Variant) -> None:
 
 def test_upgrade_fails_when_kuscia_rejects_an_app_image(master: Variant) -> None:
     """The log contains Kuscia's message. Other AppImages are created nevertheless."""
-    bad = sleeper("registry.example.com/team/engine:1.0", resources={"limits": {"cpu": "much"}})
+    bad = sleeper("registry.example.com/team/engine:1.0", liveness_probe={"period_seconds": "often"})
     good = sleeper("registry.example.com/team/engine:2.0")
     with pytest.raises(CommandError):
         master.install("master", values={"master": {"appImages": {"bad": bad, "sleeper": good}}}, timeout="90s")
-    assert "can't parse limit cpu much to resource quantity" in log_of_routes(master)
+    assert "cannot unmarshal string into Go struct field Probe." in log_of_routes(master)
     found = query(master, "sleeper")
     assert found is not None
     assert found["image"]["tag"] == "2.0"
