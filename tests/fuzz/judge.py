@@ -145,8 +145,9 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# A plain `=` is text for Kubernetes.
-_Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
+# A plain `=` or `<<` as a value is text for Kubernetes.
+for _tag in ("value", "merge"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_yaml_str)
 
 
 def load(text: str) -> Any:
