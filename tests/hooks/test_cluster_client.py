@@ -64,10 +64,7 @@ def test_fix_quotes_names_from_outside(kube: Kube) -> None:
     ],
 )
 def test_classifies_api_server_errors(core: FakeCore, kube: Kube, status: int, error_id: str, retryable: bool) -> None:
-    def fail(*_: str) -> None:
-        raise api_exception(status, 'secrets "s" is forbidden: User "u" cannot get')
-
-    core.fail = fail
+    core.refuse(api_exception(status, 'secrets "s" is forbidden: User "u" cannot get'))
     with fails(error_id) as error:
         kube.secret("ns", "s")
     assert error.value.retryable is retryable
@@ -75,10 +72,7 @@ def test_classifies_api_server_errors(core: FakeCore, kube: Kube, status: int, e
 
 
 def test_denied_request_names_the_missing_role(core: FakeCore, kube: Kube) -> None:
-    def fail(*_: str) -> None:
-        raise api_exception(403, 'secrets "s" is forbidden: User "system:serviceaccount:ns:a" cannot get\x1b[31m')
-
-    core.fail = fail
+    core.refuse(api_exception(403, 'secrets "s" is forbidden: User "system:serviceaccount:ns:a" cannot get\x1b[31m'))
     with fails("permission-denied") as error:
         kube.secret("ns", "s")
     for part in ("namespace ns", "[secrets]", "resourceNames [s]", "[get]"):
@@ -88,10 +82,7 @@ def test_denied_request_names_the_missing_role(core: FakeCore, kube: Kube) -> No
 
 
 def test_role_has_the_api_group_of_the_resource(core: FakeCore, kube: Kube) -> None:
-    def fail(*_: str) -> None:
-        raise api_exception(403, "jobs.batch is forbidden")
-
-    core.fail = fail
+    core.refuse(api_exception(403, "jobs.batch is forbidden"))
     with fails("permission-denied") as error:
         kube.jobs("ns", "a=b")
     assert "['batch']" in error.value.fix
@@ -113,10 +104,7 @@ def test_role_has_the_api_group_of_the_resource(core: FakeCore, kube: Kube) -> N
     ],
 )
 def test_offers_no_role_for_what_a_role_does_not_permit(core: FakeCore, kube: Kube, message: str, command: str) -> None:
-    def fail(*_: str) -> None:
-        raise api_exception(403, message)
-
-    core.fail = fail
+    core.refuse(api_exception(403, message))
     with fails("request-forbidden") as error:
         kube.create_secret("ns", "s", {}, {})
     assert message in error.value.message
@@ -125,29 +113,20 @@ def test_offers_no_role_for_what_a_role_does_not_permit(core: FakeCore, kube: Ku
 
 
 def test_role_for_create_has_no_resource_names(core: FakeCore, kube: Kube) -> None:
-    def fail(*_: str) -> None:
-        raise api_exception(403, "forbidden")
-
-    core.fail = fail
+    core.refuse(api_exception(403, "forbidden"))
     with fails("permission-denied") as error:
         kube.create_configmap("ns", "c", {}, {})
     assert "resourceNames" not in str(error.value)
 
 
 def test_reports_unreachable_api_server(core: FakeCore, kube: Kube) -> None:
-    def fail(*_: str) -> None:
-        raise httpx.ConnectError("refused")
-
-    core.fail = fail
+    core.refuse(httpx.ConnectError("refused"))
     with fails("api-server-unreachable"):
         kube.secret("ns", "s")
 
 
 def test_retries_when_namespace_is_missing(core: FakeCore, kube: Kube) -> None:
-    def fail(*_: str) -> None:
-        raise api_exception(404, 'namespaces "ns" not found')
-
-    core.fail = fail
+    core.refuse(api_exception(404, 'namespaces "ns" not found'))
     with fails("object-not-found"):
         kube.create_secret("ns", "s", {}, {})
 

@@ -61,6 +61,14 @@ class FakeCore(httpx.BaseTransport):
         self.refused: set[tuple[str, str]] = set()
         self._versions = 0
 
+    def refuse(self, error: Exception) -> None:
+        """Raise an error in every later call."""
+
+        def fail(*_: str) -> None:
+            raise error
+
+        self.fail = fail
+
     def put(self, kind: str, namespace: str, name: str, **fields: Any) -> None:
         """Create or replace an object."""
         metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": self._version()}
