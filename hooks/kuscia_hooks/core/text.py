@@ -19,6 +19,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(line[: len(line) - len(line.lstrip(" "))] + printable(line) for line in lines)
 
 
+def shortened(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters, whose end is "…" if it is cut."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def first_of(names: Sequence[str], limit: int = 10) -> str:
     """Return the first `limit` names as a list with commas, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""

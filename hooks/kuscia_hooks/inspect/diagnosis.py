@@ -8,7 +8,7 @@ from typing import Any
 
 from kuscia_hooks.core.catalog import CATALOG
 from kuscia_hooks.core.config.release import Release
-from kuscia_hooks.core.text import printable, printable_lines, quoted
+from kuscia_hooks.core.text import printable, printable_lines, quoted, shortened
 from kuscia_hooks.inspect.finding import Finding, match_log
 from kuscia_hooks.inspect.known.engines import CONNECTION_LOST, ENGINE, JOB, NO_ROOM
 from kuscia_hooks.inspect.known.events import CONSEQUENCES
@@ -82,14 +82,10 @@ def _shown(finding: Finding) -> Finding:
     """Return a finding without control characters and secrets: its texts come from logs, events and servers."""
     return replace(
         finding,
-        cause=_cut(printable_lines(without_secrets(finding.cause))),
+        cause=shortened(printable_lines(without_secrets(finding.cause)), _LONGEST),
         fix=printable(finding.fix),
-        seen=_cut(printable(without_secrets(finding.seen))),
+        seen=shortened(printable(without_secrets(finding.seen)), _LONGEST),
     )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _not_started(snapshot: Snapshot, names: dict[str, str]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Masks what looks like a secret, in text that servers, engines and users wrote.
 
-`core.log` masks the secrets that the commands have read, by their value. This module masks the others by their name or
-their form.
+`core.redaction` masks the secrets that the commands have read, by their value. This module masks the others by their
+name or their form.
 """
 
 import re

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kuscia_hooks.core.text import printable
+from kuscia_hooks.core.text import printable, shortened
 
 _WIDEST = 120
 """Characters of a cell; JSON has all of it."""
@@ -40,8 +40,7 @@ def as_table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any
 
 
 def _cell(value: object) -> str:
-    text = "-" if value is None else printable(value) or "-"
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return shortened("-" if value is None else printable(value) or "-", _WIDEST)
 
 
 def _words(column: str) -> str:
