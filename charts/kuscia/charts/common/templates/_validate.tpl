@@ -46,9 +46,13 @@ every template of a chart.
 {{- end }}
 {{- end -}}
 
-{{/* One error: {id, path, value, rule, example}. */}}
+{{/* One error: {id, path, value, rule, example}. Line ends of the values become escapes. */}}
 {{- define "kuscia.error" }}
-{{ toJson . }}
+{{- $error := dict "id" .id "rule" .rule }}
+{{- range $key := list "path" "value" "example" }}
+{{- $_ := set $error $key (get $ $key | replace "\n" "\\n") }}
+{{- end }}
+{{ toJson $error }}
 {{- end -}}
 
 {{/*
