@@ -84,7 +84,6 @@ RULES: Mapping[str, ValueRule] = {
         pattern="^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?\\Z",
         max_length=63,
     ),
-    "annotationValue": ValueRule("text-required", "must be text", pattern="^"),
     "anyText": ValueRule("text-required", "must be text", pattern="^"),
     "resourceName": ValueRule(
         "unknown-resource",
