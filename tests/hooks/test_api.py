@@ -179,7 +179,7 @@ def test_reports_a_field_that_an_answer_does_not_have(key_pem: bytes, data: obje
     network = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
     with (
         KusciaAPI("http://x", "NOTLS", "a", load_key(key_pem), transport=network) as client,
-        fails("kusciaapi-busy") as error,
+        fails("kusciaapi-unexpected-answer") as error,
     ):
         _ = [domain["domain_id"] for domain in client.once("domain/batchQuery", {})["domains"]]
     assert "domain/batchQuery" in error.value.message

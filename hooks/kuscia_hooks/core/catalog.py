@@ -213,7 +213,6 @@ STEPS = (
     _permanent("domain-in-use", "A domain that left the values stays: routes of other clients use it."),
     # routes
     _retryable("domains-not-registered", "The register step has not created every Domain yet."),
-    _permanent("route-endpoint-rejected", "Kuscia does not accept the endpoint of a route; the former route is kept."),
     # data
     _permanent("foreign-data-source", "The data source exists with different content, and is not of this release."),
     _permanent("id-taken-by-partner", "A table or grant of a partner, granted to this domain, has the same ID."),

@@ -24,7 +24,7 @@ from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable, quoted
 from kuscia_hooks.core.waiting import Deadline, current, until
 from kuscia_hooks.kuscia import domain_key
-from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, Unreachable, error_for
+from kuscia_hooks.kuscia.api_errors import Busy, Missing, TimedOut, UnexpectedAnswer, Unreachable, error_for
 from kuscia_hooks.kuscia.outage import Outage
 
 Protocol = Literal["TLS", "NOTLS", "MTLS"]
@@ -50,7 +50,7 @@ def _url(path: str) -> str:
 
 
 class _Object(dict[str, Any]):
-    """A JSON object of an answer. A field that it must have and does not have is an error of the answer.
+    """A JSON object of an answer: reading a field that it does not have raises UnexpectedAnswer.
 
     A field that is null is the same as an absent one.
     """
@@ -60,7 +60,7 @@ class _Object(dict[str, Any]):
         self._path = path
 
     def __missing__(self, name: str) -> Any:
-        raise Busy(self._path, 200, f"invalid response: field {name} is missing")
+        raise UnexpectedAnswer(f"{self._path}: no field {name}")
 
 
 def _objects(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -214,7 +214,7 @@ class KusciaAPI:
             answer = json.loads(response.content, object_hook=partial(_Object, path))
             status = answer["status"]
             code, text = int(status["code"]), str(status["message"])
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnexpectedAnswer) as error:
             raise Busy(path, response.status_code, f"invalid response: {decoded(response)[:100]!r}") from error
         if code:
             raise error_for(path, code, text)

@@ -71,6 +71,21 @@ class Unreachable(RetryableError):
     """No connection, or it broke; the request may have been carried out."""
 
 
+class UnexpectedAnswer(PermanentError):
+    """An answer has other fields or types, as those of another version of Kuscia can have.
+
+    Args:
+        what: is wrong with the answer.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            "kusciaapi-unexpected-answer",
+            f"the answer of KusciaAPI does not have the expected fields ({what})",
+            fix="use a version of Kuscia that docs/compatibility.md lists",
+        )
+
+
 def error_for(path: str, code: int, text: str) -> ApiError:
     """Return the exception for an error code and message (Kuscia facts 7.3).
 
@@ -87,16 +102,8 @@ def error_for(path: str, code: int, text: str) -> ApiError:
 
 @contextmanager
 def expected_fields() -> Iterator[None]:
-    """Report an answer of KusciaAPI with other fields or types, as those of another version of Kuscia can be.
-
-    Raises:
-        PermanentError: `kusciaapi-unexpected-answer`.
-    """
+    """Raise UnexpectedAnswer for the errors that an answer with other fields or types causes in its reader."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise PermanentError(
-            "kusciaapi-unexpected-answer",
-            f"the answer of KusciaAPI does not have the expected fields ({type(error).__name__}: {printable(error)})",
-            fix="use a version of Kuscia that docs/compatibility.md lists",
-        ) from error
+        raise UnexpectedAnswer(f"{type(error).__name__}: {printable(error)}") from error

@@ -1,19 +1,12 @@
 """ClusterDomainRoutes: request bodies, and the difference to those in Kuscia."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.config.domains import Domains, Route
-from kuscia_hooks.core.errors import PermanentError
 from kuscia_hooks.core.plan import Plan, plan_owned
-
-# Hosts that the ClusterDomainRoute accepts (recordings of route/create).
-_HOST = re.compile(
-    r"(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])|"
-)
 
 
 @dataclass(frozen=True)
@@ -103,21 +96,6 @@ def same_route(body: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """
     ends = all(found.get(end) == body[end] for end in ("source", "destination"))
     return ends and normal_route(found) == normal_route(body)
-
-
-def check_body(body: Mapping[str, Any]) -> None:
-    """Raise PermanentError for a `route/create` body that Kuscia rejects. Its domains must be checked separately."""
-    endpoint = body.get("endpoint") or {}
-    host, ports = endpoint.get("host") or "", endpoint.get("ports") or []
-    route = f"{body['source']}-{body['destination']}"
-    if not ports and not body.get("transit"):
-        raise PermanentError("route-endpoint-rejected", f"route {route} has neither an endpoint nor a transit domain")
-    if not _HOST.fullmatch(host) or not all(0 < port["port"] <= 65535 for port in ports):
-        raise PermanentError(
-            "route-endpoint-rejected",
-            f"Kuscia does not accept the endpoint of route {route}: host {host!r}, port {[p['port'] for p in ports]}",
-            fix=f"correct master.domains.{body['destination']}.endpoint",
-        )
 
 
 def create_body(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from kuscia_hooks.kuscia.batches import query_in_batches
 from kuscia_hooks.kuscia.concurrency import each
 from kuscia_hooks.kuscia.routes import (
     RouteKey,
-    check_body,
     create_body,
     normal_route,
     plan_routes,
@@ -103,7 +102,6 @@ class RouteWriter:
 
     def _replace(self, key: RouteKey, body: Mapping[str, Any]) -> None:
         """Delete and create a route. Its domains exist; if the new one is rejected nevertheless, restore the former."""
-        check_body(body)
         # A repeated attempt must not take the absence of the route for its former state.
         former = self._former.setdefault(key, self._api.find("route/query", key.body()))
         self._delete(key)

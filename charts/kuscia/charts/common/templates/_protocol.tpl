@@ -23,6 +23,17 @@ https on a master and http on a lite.
 {{- printf "%s://%s:1080" (include "kuscia.gatewayScheme" .) (include "kuscia.host" .) -}}
 {{- end -}}
 
+{{/* The address of the gateway at the Ingress, with a placeholder if the values do not say which host. */}}
+{{- define "kuscia.ingressUrl" -}}
+{{- $host := .Values.ingress.host | default "<host of the Ingress controller>" -}}
+{{- if hasPrefix "*." $host -}}
+{{- $host = printf "<a host of %s>" $host -}}
+{{- end -}}
+{{- /* The path ends where the regular expression that strips it starts. */ -}}
+{{- $path := regexReplaceAll "(\\(|\\[|\\{|\\\\|\\.[*+?]|[*+?|^$]).*$" .Values.ingress.path "" | trimSuffix "/" -}}
+{{- printf "%s://%s%s" (ternary "https" "http" (not (empty .Values.ingress.tls))) $host $path -}}
+{{- end -}}
+
 {{/*
 A probe: {ctx, probe}. Under MTLS it only checks the port, since the kubelet has no client certificate. A probe that has
 httpGet, tcpSocket, exec or grpc itself keeps it.
