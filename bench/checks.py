@@ -76,19 +76,24 @@ class World:
 
     def run(self, party: Party, step: str, *options: str) -> Run:
         """Run a step of a release to its end, and record it."""
-        config = ("--config", str(party.files[step])) if step in party.files else ()
+        config = () if step == "keys" else ("--config", str(party.files[step]))
         module = step_module(step, *config, "--timeout", STEP_SECONDS, *options)
         log = party.directory / f"{next(self._numbers):02d}-{step}.log"
         run = Process(module, log, {"KUBECONFIG": str(self._kubeconfig)}).wait()
         self.runs.setdefault(step, []).append(run)
         return run
 
-    def install(self) -> None:
-        """Install the three releases, step by step."""
+    def render(self) -> None:
+        """Write the configurations of the three releases."""
         endpoints = {lite.name: {"endpoint": lite.gateway} for lite in self.lites}
         self.master.render({"master": {"domains": endpoints}}, "master")
         for lite in self.lites:
-            lite.render({"lite": {"master": {"endpoint": self.master.gateway}}}, lite.name, "runp")
+            values = {"lite": {"master": {"endpoint": self.master.gateway}}}
+            lite.render(values, lite.name, f"{lite.name}-tables", "runp")
+
+    def install(self) -> None:
+        """Install the three releases, step by step."""
+        self.render()
         for party in (self.master, *self.lites):
             self._api_server.put("services", party.namespace, party.fullname, spec={"clusterIP": "127.0.0.1"})
             self._create_key(party)
