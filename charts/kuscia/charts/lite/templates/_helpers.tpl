@@ -26,17 +26,13 @@
 {{- end -}}
 
 {{/* The names of the claims that contain tables, as JSON. */}}
-{{- define "lite.tableClaims" -}}
+{{- define "lite.tableVolumes" -}}
 {{- $names := list }}
 {{- range .Values.data.tables }}
 {{- with .claim }}{{- $names = append $names .name }}{{- end }}
 {{- end }}
-{{- uniq $names | sortAlpha | toJson }}
-{{- end -}}
-
-{{- define "lite.tableVolumes" -}}
-{{- range $i, $name := include "lite.tableClaims" . | fromJsonArray }}
-- name: tables-{{ $i }}
+{{- range $i, $name := uniq $names | sortAlpha }}
+- name: {{ printf "tables-%d" $i | quote }}
   persistentVolumeClaim:
     claimName: {{ $name | quote }}
     readOnly: true
@@ -44,9 +40,9 @@
 {{- end -}}
 
 {{- define "lite.tableMounts" -}}
-{{- range $i, $name := include "lite.tableClaims" . | fromJsonArray }}
-- name: tables-{{ $i }}
-  mountPath: {{ printf "/tables/%s" $name | quote }}
+{{- range include "lite.tableVolumes" . | fromYamlArray }}
+- name: {{ .name | quote }}
+  mountPath: {{ printf "/tables/%s" .persistentVolumeClaim.claimName | quote }}
   readOnly: true
 {{- end }}
 {{- end -}}
