@@ -1,4 +1,4 @@
-"""examples/flux with Flux's own controllers: three releases at once, drift and its repair."""
+"""examples/flux with Flux's own controllers: three releases at once, drift and its repair, a late master."""
 
 import json
 import subprocess
@@ -73,8 +73,12 @@ class Fleet:
     made: Variant
     host: str
 
-    def apply(self, *parties: str) -> None:
-        """Apply the manifests of some parties, with the registry and the images of the test."""
+    def apply(self, *parties: str, **spec: str) -> None:
+        """Apply the manifests of some parties, with the registry and the images of the test.
+
+        Args:
+            spec: replaces keys of the HelmRelease, such as `timeout`.
+        """
         interval = f"{INTERVAL_SECONDS}s"
         images = json.loads(self.made.images.read_text())
         source = {
@@ -88,7 +92,7 @@ class Fleet:
             site = {key: SMALL.get(key, {}) | value for key, value in images.items()}
             (copy / "party/site.yaml").write_text(json.dumps(site))
             change(copy / "party/source.yaml", source)
-            change(copy / "party/release.yaml", {"interval": interval})
+            change(copy / "party/release.yaml", {"interval": interval, **spec})
 
         renames = {namespace: self.made.namespace(party) for namespace, party in NAMESPACES.items()}
         objects = [renamed(item, renames) for item in edited(FLUX, edit, "one-cluster")]
@@ -169,3 +173,20 @@ def test_installs_all_parties_and_repairs_drift(demo: Demo, images: Path, charts
         eventually(lambda: made.pod("alice"), READY_SECONDS, "the pod of alice")
         assert made.kubectl.get(*config, "-n", namespace)["data"] == content
         assert [fleet.version(party) for party in PARTIES] == [1, 1, 1]
+
+
+def test_a_lite_survives_failed_attempts_until_its_master_exists(demo: Demo, images: Path, charts: Charts) -> None:
+    with variant(demo, images, "flux-late", parties=PARTIES) as made:
+        fleet = Fleet(made, charts.host)
+        fleet.apply("alice", timeout="1m")
+
+        def failed() -> bool:
+            released = fleet.conditions("alice").get("Released", {})
+            return bool(released.get("status") == "False")
+
+        eventually(failed, READY_SECONDS, "an attempt that reached its timeout")
+        assert "Stalled" not in fleet.conditions("alice")
+        pod = made.pod("alice")["metadata"]["uid"]
+        fleet.apply("master")
+        eventually(lambda: fleet.ready("alice", "master"), READY_SECONDS, "both releases Ready")
+        assert made.pod("alice")["metadata"]["uid"] == pod
