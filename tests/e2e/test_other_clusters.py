@@ -270,10 +270,11 @@ def test_undoes_an_install_and_an_upgrade_when_a_hook_fails(
     namespace = f"v-undo-{helm}"
     master = Release("master", namespace, "kuscia-master", "kuscia-system")
 
-    def engine(cpu: str) -> Values:
-        """Return the values of an AppImage; Kuscia rejects a limit that is not a quantity."""
-        limits = {"limits": {"cpu": cpu}}
-        return {"master": {"appImages": {"engine": sleeper("registry.example.com/team/engine:1.0", resources=limits)}}}
+    def engine(period: int | str) -> Values:
+        """Return the values of an AppImage; the chart does not read its probes, and Kuscia rejects a text here."""
+        probe = {"exec": {"command": ["true"]}, "period_seconds": period}
+        image = sleeper("registry.example.com/team/engine:1.0", liveness_probe=probe)
+        return {"master": {"appImages": {"engine": image}}}
 
     def app_image() -> dict[str, Any] | None:
         with kusciaapi(kubectl, master) as api:
@@ -282,7 +283,7 @@ def test_undoes_an_install_and_an_upgrade_when_a_hook_fails(
     with namespaces(kubectl, namespace):
         made = Installation(kubectl, images, namespace, both(namespace), helm=helm)
         with pytest.raises(CommandError):
-            made.install(tmp_path, undo, timeout="15m", **engine("much"))
+            made.install(tmp_path, undo, timeout="15m", **engine("often"))
         assert "sh.helm.release" not in kubectl.run("get", "secrets", "-n", namespace, "-o", "name")
         eventually(lambda: not made.pods(), 60, "no pods")
         identity = kept(kubectl, namespace)
@@ -294,12 +295,12 @@ def test_undoes_an_install_and_an_upgrade_when_a_hook_fails(
         pods = made.pods()
 
         with pytest.raises(CommandError):
-            made.install(tmp_path, undo, timeout="15m", **engine("much"))
+            made.install(tmp_path, undo, timeout="15m", **engine("often"))
         assert made.status() == "deployed"
         assert (made.pods(), kept(kubectl, namespace), app_image()) == (pods, identity, None)
         assert "Succeeded" in made.test()
 
-        made.install(tmp_path, undo, timeout="15m", **engine("1"))
+        made.install(tmp_path, undo, timeout="15m", **engine(10))
         assert app_image()
         assert (made.pods(), kept(kubectl, namespace)) == (pods, identity)
         assert "Succeeded" in made.test()
