@@ -77,8 +77,8 @@ class _Type:
         found = self._value(node)
         for key, value in refined.items():
             found[key] = {**found[key], **value} if key in ("items", "additionalProperties") else value
-        if "allOf" in found:
-            return {"$ref": found["allOf"][0]["$ref"]} if optional and not refined else found
+        if "allOf" in found and optional and not refined:
+            return {"$ref": found["allOf"][0]["$ref"]}
         if optional and "type" in found:
             kinds = found["type"] if isinstance(found["type"], list) else [found["type"]]
             found["type"] = [*kinds, "null"]
@@ -116,9 +116,12 @@ class _Type:
         for key, value in node.items():
             if key in ("exactlyOne", "atLeastOne"):
                 word = "oneOf" if key == "exactlyOne" else "anyOf"
-                found[word] = [{"required": [name], "properties": {name: {"type": "object"}}} for name in value]
+                block = {"type": "object"}
+                forms = [{**block, "required": [name], "properties": {name: block}} for name in value]
+                found[word] = [*forms, {"type": "null"}]
             elif key == "atMostOne":
-                found["not"] = {"anyOf": [{"required": list(pair)} for pair in itertools.combinations(value, 2)]}
+                pairs = itertools.combinations(value, 2)
+                found["not"] = {"type": "object", "anyOf": [{"required": list(pair)} for pair in pairs]}
             elif key == "properties":
                 found[key] = {name: self._written_out(self._format(part)) for name, part in value.items()}
             elif key == "not" and "pattern" in value:

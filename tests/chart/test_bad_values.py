@@ -407,7 +407,11 @@ OURS: list[tuple[Object, str, str, str]] = [
         )
     ),
     (
-        _lite(extraContainers=[{"name": "a", "image": "b", "livenessProbe": {"successThreshold": 2}}]),
+        _lite(
+            extraContainers=[
+                {"name": "a", "image": "b", "livenessProbe": {"tcpSocket": {"port": 1}, "successThreshold": 2}}
+            ]
+        ),
         "lite.extraContainers[0].livenessProbe.successThreshold",
         "2",
         "invalid-probe",

@@ -147,7 +147,8 @@ def _valid_by_schema(folder: Path, blocks: list[tuple[str, Any]]) -> list[bool]:
 # What depends on other parts of an object, or compares values, which a schema cannot.
 BEYOND_A_SCHEMA = re.compile(
     r"Not found|must be less than or equal to|must be an integer|must be a strict subset|"
-    r"greater than or equal to `port`"
+    r"greater than or equal to `port`|Duplicate value|beyond the prefix length|less than terminationGracePeriodSeconds|"
+    r"multiple of hugepages|HugePages require|to privileged containers|must be 1|must not be set for readinessProbes"
 )
 
 
