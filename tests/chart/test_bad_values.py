@@ -304,6 +304,35 @@ OURS: list[tuple[Object, str, str, str]] = [
             ({"requests": {"hugepages-2Mi": "4Mi"}}, "hugepages-2Mi", '"4Mi"'),
         )
     ),
+    *(
+        (values, f"{path}.{name}", shown, "not-a-whole-number")
+        for values, path, name, shown in (
+            (
+                _master(resources={"limits": {"nvidia.com/gpu": 0.5}}),
+                "master.resources.limits",
+                "nvidia.com/gpu",
+                "0.5",
+            ),
+            (
+                _lite(jobs={"resources": {"limits": {"nvidia.com/gpu": "1.0005k"}}}),
+                "lite.jobs.resources.limits",
+                "nvidia.com/gpu",
+                '"1.0005k"',
+            ),
+            (
+                _master(resources={"limits": {"hugepages-2Mi": "2500k"}}),
+                "master.resources.limits",
+                "hugepages-2Mi",
+                '"2500k"',
+            ),
+            (
+                _container(resources={"limits": {"example.com/fpga": "500m"}}),
+                f"{TEMPLATE}.containers[0].resources.limits",
+                "example.com/fpga",
+                '"500m"',
+            ),
+        )
+    ),
     (
         _together({"fullnameOverride": "same"}, fullnameOverride="same"),
         "lite.fullnameOverride",
@@ -333,6 +362,34 @@ OURS: list[tuple[Object, str, str, str]] = [
         "lite.networkPolicy.extraIngress[0].ports[0].endPort",
         "80",
         "conflicting-values",
+    ),
+    *(
+        (
+            _lite(networkPolicy={"gatewayFrom": [{"ipBlock": {"cidr": cidr, "except": [part]}}]}),
+            "lite.networkPolicy.gatewayFrom[0].ipBlock.except[0]",
+            f'"{part}"',
+            "conflicting-values",
+        )
+        for cidr, part in (
+            ("10.0.0.0/8", "11.0.0.0/16"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.0/8", "0.0.0.0/0"),
+            ("10.0.0.0/8", "fd00::/64"),
+            ("fd00::/8", "fe00::/64"),
+            ("::/0", "0::/0"),
+        )
+    ),
+    (
+        _master(networkPolicy={"extraIngress": [{"from": [{"ipBlock": {"cidr": "fd00::1/64"}}]}]}),
+        "master.networkPolicy.extraIngress[0].from[0].ipBlock.cidr",
+        '"fd00::1/64"',
+        "invalid-cidr",
+    ),
+    (
+        _lite(service={"external": {"enabled": True, "loadBalancerSourceRanges": ["10.0.0.0/8", "10.0.0.1/8"]}}),
+        "lite.service.external.loadBalancerSourceRanges[1]",
+        '"10.0.0.1/8"',
+        "invalid-cidr",
     ),
     (_master(service={"ipFamilies": ["IPv4", "IPv4"]}), "master.service.ipFamilies[1]", '"IPv4"', "repeated-entry"),
     *(
@@ -1549,6 +1606,15 @@ def test_accepts_engine_pods_that_fit_into_the_lite() -> None:
         _together({"service": {"external": {**NODE_PORT, "nodePort": None}}}, service={"external": NODE_PORT}),
         _master(service={"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack", "clusterIP": "fd00::7"}),
         _master(jobs={"securityContext": {"runAsUser": 0, "runAsNonRoot": False}}),
+        _master(resources={"limits": {"nvidia.com/gpu": "1.5k", "hugepages-2Mi": "4Mi", "hugepages-1Gi": "0"}}),
+        _lite(
+            networkPolicy={
+                "gatewayFrom": [
+                    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "255.255.255.255/32"]}},
+                    {"ipBlock": {"cidr": "fd00::/8", "except": ["FD01::/64", "fd01:2:3:4:5:6:7:8/128"]}},
+                ]
+            }
+        ),
         _master(jobs={"securityContext": {"runAsUser": None}, "podSecurityContext": {"runAsUser": None}}),
         _lite(rootless=True, securityContext={"runAsUser": 1001}),
         _master(extraConfig={"kusciaAPISans": ["*.Example.com", "10.0.0.7", "fd00::7", "kuscia"]}),

@@ -81,7 +81,7 @@ CASES = {
     ),
     "resourceName": Cases(
         ("cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "nvidia.com/gpu", "example.com/A_b.c"),
-        (*HOSTILE, "cpus", "mem", "gpu", "storage", "CPU", "example.com/", "/gpu", "a/b/c"),
+        (*HOSTILE, "cpus", "mem", "gpu", "storage", "CPU", "a.b/", "/gpu", "a/b/c", "hugepages-x", "requests.a.b/c"),
     ),
     "anyText": Cases(("", "sh", "1", "true", "1.10", "a b\n", "ä"), ()),
     "quantity": Cases(

@@ -88,7 +88,8 @@ RULES: Mapping[str, ValueRule] = {
     "resourceName": ValueRule(
         "unknown-resource",
         "must be a resource of a container: cpu, memory, ephemeral-storage, hugepages-<size>, or one with a prefix, such as nvidia.com/gpu",
-        pattern="^(cpu|memory|ephemeral-storage|hugepages-.+|[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)\\Z",
+        pattern="^(cpu|memory|ephemeral-storage|hugepages-[1-9][0-9]*[KMGT]i|[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)\\Z",
+        excluded="^requests\\.",
     ),
     "quantity": ValueRule(
         "invalid-quantity",

@@ -114,17 +114,21 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end -}}
 
 {{/*
-A request must not exceed its limit, and must be equal to it for devices and huge pages: {path, resources, places?}. With `places`,
-the requests are those of the containers of an engine pod, a list for each resource; the limits are the capacity of the lite, which
+A request must not exceed its limit. Devices and huge pages are whole, and their request must be equal to the limit: {path,
+resources, places?}. With `places`, the requests are those of the containers of an engine pod, a list for each resource; the limits are the capacity of the lite, which
 all of them together must not exceed, or no job ever starts. `places` has the path of each resource.
 */}}
 {{- define "kuscia.validate.limits" -}}
 {{- $resources := .resources | default dict -}}
 {{- $factors := dict "" 1.0 "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18
   "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
-{{- range $name, $request := $resources.requests }}
+{{- $requests := $resources.requests | default dict }}
+{{- $limits := $resources.limits | default dict }}
+{{- range $name := concat (keys $requests) (keys $limits) | uniq | sortAlpha }}
+{{- $request := get $requests $name }}
+{{- $unit := ternary (trimPrefix "hugepages-" $name) "1" (hasPrefix "hugepages-" $name) }}
 {{- $texts := list }}
-{{- range concat (ternary $request (list $request) (kindIs "slice" $request)) (list (get ($resources.limits | default dict) $name)) }}
+{{- range concat (ternary $request (list $request) (kindIs "slice" $request)) (list (get $limits $name) $unit) }}
 {{- $texts = append $texts (include "kuscia.number" .) }}
 {{- end }}
 {{- $numbers := list }}
@@ -132,6 +136,9 @@ all of them together must not exceed, or no job ever starts. `places` has the pa
 {{- $suffix := regexFind "([numkMGTPE]|[KMGTPE]i)$" . }}
 {{- $numbers = append $numbers (mulf (trimSuffix $suffix . | float64) (get $factors $suffix)) }}
 {{- end }}
+{{- $size := last $numbers }}
+{{- $numbers = initial $numbers }}
+{{- $texts = initial $texts }}
 {{- $limit := last $texts }}
 {{- $sum := 0.0 }}
 {{- range initial $numbers }}{{ $sum = addf $sum . }}{{ end }}
@@ -147,7 +154,15 @@ all of them together must not exceed, or no job ever starts. `places` has the pa
   "example" (printf "lite.capacity.%s: %s" $name (ternary (first $texts) (ceil $sum | printf "%.0f") $single))) }}
 {{- end }}
 {{- else if regexMatch "/|^hugepages-" $name }}
-{{- if not (and $limited (eq $sum (last $numbers))) }}
+{{- range $i, $kind := list "requests" "limits" }}
+{{- $parts := divf (index $numbers $i) (ternary $size 1.0 (gt $size 0.0)) }}
+{{- if ne $parts (floor $parts) }}
+{{- include "kuscia.error" (dict "id" "not-a-whole-number" "path" (printf "%s.%s.%s" $.path $kind $name) "value" (get (index (list $requests $limits) $i) $name | toRawJson)
+  "rule" (ternary "must be a whole number" (printf "must be a multiple of the page size %s" $unit) (eq $unit "1"))
+  "example" (printf "%s.%s.%s: %s" $.path $kind $name (include "kuscia.number" (mulf (ceil $parts) $size)))) }}
+{{- end }}
+{{- end }}
+{{- if and (hasKey $requests $name) (not (and $limited (eq $sum (last $numbers)))) }}
 {{- include "kuscia.error" (merge (dict "id" "request-differs-from-limit" "rule" "must be equal to the limit, as Kubernetes requires for devices and huge pages") $error) }}
 {{- end }}
 {{- else if $above }}

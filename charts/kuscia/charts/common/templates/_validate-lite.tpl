@@ -44,12 +44,9 @@
 {{- end }}
 {{- end }}
 {{- include "kuscia.validate.data" . }}
-{{- if or $values.data.tables $values.data.prune }}
-{{- include "kuscia.validate.dataSource" . }}
-{{- end }}
 {{- end -}}
 
-{{/* The tables and grants of lite.data. Takes the context of the lite. */}}
+{{/* The tables, grants and source of lite.data. Takes the context of the lite. */}}
 {{- define "kuscia.validate.data" -}}
 {{- $data := .Values.data -}}
 {{- $ids := list -}}
@@ -102,80 +99,8 @@
   "rule" "must be a different domain; this domain can use its own tables without a grant" "example" $example) }}
 {{- end }}
 {{- end }}
-{{- end -}}
-
-{{/*
-The columns of a table, and where its content comes from: {path, table, given}; `given` are the keys that name the content. The
-message does not repeat the secrets in a URL.
-*/}}
-{{- define "kuscia.validate.table" -}}
-{{- $table := .table -}}
-{{- $path := .path -}}
-{{- $types := $table.columnTypes | default dict -}}
-{{- if and $table.columns $types }}
-{{- include "kuscia.error" (dict "id" "columns-and-column-types" "path" (printf "%s.columnTypes" $path) "value" (toRawJson $types)
-  "rule" "must not be set together with columns"
-  "example" (printf "%s.columnTypes: {id1: str, \"*\": float}" $path)) }}
-{{- else if not (or $table.columns $types) }}
-{{- include "kuscia.error" (dict "id" "columns-missing" "path" (printf "%s.columns" $path) "value" (toRawJson $table.columns)
-  "rule" "must be set unless columnTypes is set; Kuscia requires the columns of each table"
-  "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}], or columnTypes: {id1: str, \"*\": float}" $path)) }}
-{{- end }}
-{{- range $name := list "true" "false" }}
-{{- if hasKey $types $name }}
-{{- include "kuscia.error" (dict "id" "column-name-not-text" "path" (printf "%s.columnTypes" $path) "value" (toRawJson $types)
-  "rule" (printf "must have column names as text; quote y, n, yes, no, on and off, which YAML reads as true or false (here %s)" $name)
-  "example" (printf "%s.columnTypes: {id1: str, \"y\": int}" $path)) }}
-{{- end }}
-{{- end }}
-{{- if and $types (not (hasSuffix ".csv" (lower (toString $table.relativeUri)))) }}
-{{- include "kuscia.error" (dict "id" "column-types-require-csv" "path" (printf "%s.columnTypes" $path) "value" (toRawJson $types)
-  "rule" "must not be set unless relativeUri ends in .csv, since only a CSV file has a header; use columns"
-  "example" (printf "%s.columns: [{name: id1, type: str}]" $path)) }}
-{{- end }}
-{{- if gt (len .given) 1 }}
-{{- include "kuscia.error" (dict "id" "several-content-sources" "path" $path "value" (toRawJson .given)
-  "rule" "must have at most one of example, url and claim"
-  "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
-{{- end }}
-{{- $withSecret := printf "%s: {url: https://files.example.com/alice.csv, urlSecret: alice-files}" $path }}
-{{- with $table.url }}
-{{- if regexMatch "^[A-Za-z]*:?//[^/?#]*@" . }}
-{{- include "kuscia.error" (dict "id" "url-with-credentials" "path" (printf "%s.url" $path) "value" "(not shown)"
-  "rule" "must not have a user or password; put them into the keys `username` and `password` of the Secret urlSecret"
-  "example" $withSecret) }}
-{{- else if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[^\\s#]*)?$" .) }}
-{{- include "kuscia.error" (dict "id" "invalid-url" "path" (printf "%s.url" $path) "value" "(not shown)"
-  "rule" "must have the form http(s)://host[:port]/path"
-  "example" $withSecret) }}
-{{- else if regexMatch "(?i)[?&](x-amz-(signature|credential|security-token)|x-(oss|goog|obs|cos)-signature|q-signature|signature|sig|(access_?|auth_?|private_?|id_?|security-)?token|api_?-?key|password|passwd|pwd|secret)=" . }}
-{{- include "kuscia.error" (dict "id" "signed-url" "path" (printf "%s.url" $path) "value" "(not shown)"
-  "rule" "must not be signed, since a signature is a credential; put the part after '?' into the key `query` of the Secret urlSecret"
-  "example" $withSecret) }}
-{{- end }}
-{{- end }}
-{{- if and $table.urlSecret (not $table.url) }}
-{{- include "kuscia.error" (dict "id" "url-secret-without-url" "path" (printf "%s.urlSecret" $path) "value" (toRawJson $table.urlSecret)
-  "rule" "must not be set without url" "example" $withSecret) }}
-{{- end }}
-{{- with $table.claim }}
-{{- if or (not .path) (hasPrefix "/" (toString .path)) (has ".." (splitList "/" (toString .path))) }}
-{{- include "kuscia.error" (dict "id" "invalid-claim-path" "path" (printf "%s.claim.path" $path) "value" (toRawJson .path)
-  "rule" "must be the path of the file in the volume, without a leading '/' and without '..'"
-  "example" (printf "%s.claim: {name: alice-files, path: exports/alice.csv}" $path)) }}
-{{- end }}
-{{- end }}
-{{- range $key := list "sha256" "size" }}
-{{- $value := get $table $key }}
-{{- if and $value (not (or $table.url $table.claim)) }}
-{{- include "kuscia.error" (dict "id" "nothing-to-verify" "path" (printf "%s.%s" $path $key) "value" (toRawJson $value)
-  "rule" "must not be set without url or claim" "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* lite.data.source. Takes the context of the lite. */}}
-{{- define "kuscia.validate.dataSource" -}}
+{{- /* The data source. */}}
+{{- if or .Values.data.tables .Values.data.prune }}
 {{- $source := .Values.data.source | default dict -}}
 {{- $unused := list -}}
 {{- include "kuscia.validate.given" (dict "path" "lite.data.source.id" "value" $source.id
@@ -247,6 +172,77 @@ providers reject the path style: Alibaba Cloud, Tencent Cloud, Huawei Cloud, Vol
 {{- if and (hasKey $source .) (not (kindIs "invalid" (get $source .))) }}
 {{- include "kuscia.error" (dict "id" "unused-data-source-key" "path" (printf "lite.data.source.%s" .) "value" (toRawJson (get $source .))
   "rule" (printf "must not be set for a data source of type %s" $source.type) "example" (printf "lite.data.source.%s: null" .)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The columns of a table, and where its content comes from: {path, table, given}; `given` are the keys that name the content. The
+message does not repeat the secrets in a URL.
+*/}}
+{{- define "kuscia.validate.table" -}}
+{{- $table := .table -}}
+{{- $path := .path -}}
+{{- $types := $table.columnTypes | default dict -}}
+{{- if and $table.columns $types }}
+{{- include "kuscia.error" (dict "id" "columns-and-column-types" "path" (printf "%s.columnTypes" $path) "value" (toRawJson $types)
+  "rule" "must not be set together with columns"
+  "example" (printf "%s.columnTypes: {id1: str, \"*\": float}" $path)) }}
+{{- else if not (or $table.columns $types) }}
+{{- include "kuscia.error" (dict "id" "columns-missing" "path" (printf "%s.columns" $path) "value" (toRawJson $table.columns)
+  "rule" "must be set unless columnTypes is set; Kuscia requires the columns of each table"
+  "example" (printf "%s.columns: [{name: id1, type: str}, {name: age, type: float}], or columnTypes: {id1: str, \"*\": float}" $path)) }}
+{{- end }}
+{{- range $name := list "true" "false" }}
+{{- if hasKey $types $name }}
+{{- include "kuscia.error" (dict "id" "column-name-not-text" "path" (printf "%s.columnTypes" $path) "value" (toRawJson $types)
+  "rule" (printf "must have column names as text; quote y, n, yes, no, on and off, which YAML reads as true or false (here %s)" $name)
+  "example" (printf "%s.columnTypes: {id1: str, \"y\": int}" $path)) }}
+{{- end }}
+{{- end }}
+{{- if and $types (not (hasSuffix ".csv" (lower (toString $table.relativeUri)))) }}
+{{- include "kuscia.error" (dict "id" "column-types-require-csv" "path" (printf "%s.columnTypes" $path) "value" (toRawJson $types)
+  "rule" "must not be set unless relativeUri ends in .csv, since only a CSV file has a header; use columns"
+  "example" (printf "%s.columns: [{name: id1, type: str}]" $path)) }}
+{{- end }}
+{{- if gt (len .given) 1 }}
+{{- include "kuscia.error" (dict "id" "several-content-sources" "path" $path "value" (toRawJson .given)
+  "rule" "must have at most one of example, url and claim"
+  "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
+{{- end }}
+{{- $withSecret := printf "%s: {url: https://files.example.com/alice.csv, urlSecret: alice-files}" $path }}
+{{- with $table.url }}
+{{- if regexMatch "^[A-Za-z]*:?//[^/?#]*@" . }}
+{{- include "kuscia.error" (dict "id" "url-with-credentials" "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "must not have a user or password; put them into the keys `username` and `password` of the Secret urlSecret"
+  "example" $withSecret) }}
+{{- else if not (regexMatch "^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[^\\s#]*)?$" .) }}
+{{- include "kuscia.error" (dict "id" "invalid-url" "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "must have the form http(s)://host[:port]/path"
+  "example" $withSecret) }}
+{{- else if regexMatch "(?i)[?&](x-amz-(signature|credential|security-token)|x-(oss|goog|obs|cos)-signature|q-signature|signature|sig|(access_?|auth_?|private_?|id_?|security-)?token|api_?-?key|password|passwd|pwd|secret)=" . }}
+{{- include "kuscia.error" (dict "id" "signed-url" "path" (printf "%s.url" $path) "value" "(not shown)"
+  "rule" "must not be signed, since a signature is a credential; put the part after '?' into the key `query` of the Secret urlSecret"
+  "example" $withSecret) }}
+{{- end }}
+{{- end }}
+{{- if and $table.urlSecret (not $table.url) }}
+{{- include "kuscia.error" (dict "id" "url-secret-without-url" "path" (printf "%s.urlSecret" $path) "value" (toRawJson $table.urlSecret)
+  "rule" "must not be set without url" "example" $withSecret) }}
+{{- end }}
+{{- with $table.claim }}
+{{- if or (not .path) (hasPrefix "/" (toString .path)) (has ".." (splitList "/" (toString .path))) }}
+{{- include "kuscia.error" (dict "id" "invalid-claim-path" "path" (printf "%s.claim.path" $path) "value" (toRawJson .path)
+  "rule" "must be the path of the file in the volume, without a leading '/' and without '..'"
+  "example" (printf "%s.claim: {name: alice-files, path: exports/alice.csv}" $path)) }}
+{{- end }}
+{{- end }}
+{{- range $key := list "sha256" "size" }}
+{{- $value := get $table $key }}
+{{- if and $value (not (or $table.url $table.claim)) }}
+{{- include "kuscia.error" (dict "id" "nothing-to-verify" "path" (printf "%s.%s" $path $key) "value" (toRawJson $value)
+  "rule" "must not be set without url or claim" "example" (printf "%s.url: https://files.example.com/alice.csv" $path)) }}
 {{- end }}
 {{- end }}
 {{- end -}}

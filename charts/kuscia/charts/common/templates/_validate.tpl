@@ -273,49 +273,7 @@ not be the gateway of the component itself, whose host is `own`, or of its load 
   "rule" "must be set unless digest is set" "example" (printf "%s.image.tag: \"1.0\"" $path)) }}
 {{- end }}
 {{- include "kuscia.validate.blocks" . }}
-{{- /* Values that exclude each other. */}}
-{{- $external := $values.service.external }}
-{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
-{{- if and $external.enabled (eq $external.type "NodePort") (get $external $key) }}
-{{- include "kuscia.error" (dict "id" "load-balancer-only" "path" (printf "%s.service.external.%s" $path $key) "value" (toRawJson (get $external $key))
-  "rule" "must not be set for type NodePort; restrict access with a firewall, or with networkPolicy.gatewayFrom and externalTrafficPolicy: Local"
-  "example" (printf "%s.service.external.type: LoadBalancer" $path)) }}
-{{- end }}
-{{- end }}
-{{- $service := $values.service }}
-{{- $families := $service.ipFamilies | default list -}}
-{{- $both := list "PreferDualStack" "RequireDualStack" -}}
-{{- if and (eq (len $families) 2) (eq (first $families) (last $families)) }}
-{{- include "kuscia.error" (dict "id" "repeated-entry" "path" (printf "%s.service.ipFamilies[1]" $path) "value" (last $families | toRawJson)
-  "rule" "must differ from the first family" "example" (printf "%s.service.ipFamilies: [IPv4, IPv6]" $path)) }}
-{{- else if and (eq (len $families) 2) (not (has $service.ipFamilyPolicy $both)) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilyPolicy" $path) "value" (toRawJson $service.ipFamilyPolicy)
-  "rule" (printf "must be %s for two families" (join " or " $both)) "example" (printf "%s.service.ipFamilyPolicy: PreferDualStack" $path)) }}
-{{- end }}
-{{- $family := ternary "IPv6" "IPv4" (contains ":" (toString $service.clusterIP)) }}
-{{- if and $service.clusterIP $families (ne (first $families) $family) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.service.ipFamilies[0]" $path) "value" (first $families | toRawJson)
-  "rule" (printf "must be the family of %s.service.clusterIP, %s" $path $family) "example" (printf "%s.service.ipFamilies: [%s]" $path $family)) }}
-{{- end }}
-{{- range $i, $rule := $values.networkPolicy.extraIngress }}
-{{- range $j, $port := $rule.ports }}
-{{- if and $port.endPort (not (kindIs "string" $port.port)) (lt (float64 $port.endPort) (float64 $port.port)) }}
-{{- $place := printf "%s.networkPolicy.extraIngress[%d].ports[%d]" $path $i $j }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.endPort" $place) "value" (toRawJson $port.endPort)
-  "rule" (printf "must not be less than %s.port" $place) "example" (printf "%s: {port: 8000, endPort: 8010}" $place)) }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- $modes := $values.persistence.accessModes }}
-{{- if and (has "ReadWriteOncePod" $modes) (gt (len (uniq $modes)) 1) }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.persistence.accessModes" $path) "value" (toRawJson $modes)
-  "rule" "must have no other mode next to ReadWriteOncePod" "example" (printf "%s.persistence.accessModes: [ReadWriteOncePod]" $path)) }}
-{{- end }}
-{{- if and $values.metrics.podMonitor.enabled $values.metrics.serviceMonitor.enabled }}
-{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.metrics.serviceMonitor.enabled" $path) "value" "true"
-  "rule" (printf "must be false if %s.metrics.podMonitor.enabled is true, because Prometheus would store every sample twice" $path)
-  "example" (printf "%s.metrics.serviceMonitor.enabled: false" $path)) }}
-{{- end }}
+{{- include "kuscia.validate.conflicts" . }}
 {{- /* Labels and annotations that the chart or Kubernetes sets: with another value, Services, NetworkPolicies and `kubectl -l`
 would no longer find the pod. */}}
 {{- $labels := list "controller-uid" "job-name" "kuscia-chart/domain" "kuscia-chart/release" -}}
