@@ -114,6 +114,11 @@ def _pod(*resources: Object) -> Object:
     return images
 
 
+NO_ESCALATION = {"allowPrivilegeEscalation": False}
+PROPAGATED = {
+    "extraVolumes": [{"name": "x", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "x", "mountPath": "/x", "mountPropagation": "Bidirectional"}],
+}
 NODE_PORT = {"enabled": True, "type": "NodePort", "nodePort": 31080}
 
 
@@ -456,6 +461,86 @@ OURS: list[tuple[Object, str, str, str]] = [
         )
     ),
     *(
+        (_lite(**{kind: [{"name": "a", "image": "b", **block}]}), f"lite.{kind}[0].{path}", shown, error_id)
+        for kind, block, path, shown, error_id in (
+            (
+                "extraContainers",
+                {"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}},
+                "lifecycle.preStop.sleep.seconds",
+                "31",
+                "conflicting-values",
+            ),
+            (
+                "extraInitContainers",
+                {"lifecycle": {"postStart": {"sleep": {"seconds": 1}}}},
+                "lifecycle",
+                '{"postStart":{"sleep":{"seconds":1}}}',
+                "conflicting-values",
+            ),
+            (
+                "extraInitContainers",
+                {"readinessProbe": {"tcpSocket": {"port": 1}}, "restartPolicy": "OnFailure"},
+                "readinessProbe",
+                '{"tcpSocket":{"port":1}}',
+                "conflicting-values",
+            ),
+            (
+                "extraContainers",
+                {"ports": [{"containerPort": 1, "name": "x"}, {"containerPort": 2, "name": "x"}]},
+                "ports[1]",
+                '"x"',
+                "repeated-entry",
+            ),
+            (
+                "extraInitContainers",
+                {"volumeMounts": [{"name": "data", "mountPath": "/a"}, {"name": "run", "mountPath": "/a"}]},
+                "volumeMounts[1]",
+                '"/a"',
+                "repeated-entry",
+            ),
+            (
+                "extraContainers",
+                {"resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}] * 2},
+                "resizePolicy[1]",
+                '"cpu"',
+                "repeated-entry",
+            ),
+            (
+                "extraContainers",
+                {"volumeDevices": [{"name": "x", "devicePath": "/dev/x"}]},
+                "volumeDevices[0].name",
+                '"x"',
+                "unknown-volume",
+            ),
+            (
+                "extraContainers",
+                {"resources": {"limits": {"hugepages-2Mi": "4Mi"}}},
+                "resources.limits.memory",
+                "false",
+                "missing-value",
+            ),
+        )
+    ),
+    (
+        _master(jobs={"securityContext": {"capabilities": {"add": ["CAP_SYS_ADMIN"]}}}),
+        "master.jobs.securityContext.allowPrivilegeEscalation",
+        "false",
+        "privileged-without-escalation",
+    ),
+    (
+        _lite(jobs={"podSecurityContext": {"sysctls": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]}}),
+        "lite.jobs.podSecurityContext.sysctls[1]",
+        '"a"',
+        "repeated-entry",
+    ),
+    *(
+        (values, f"{path}.extraVolumeMounts[0].mountPropagation", '"Bidirectional"', "conflicting-values")
+        for path, values in (
+            ("lite", _lite(**PROPAGATED)),
+            ("lite.jobs", _lite(runtime="runc", runc={"privileged": True}, jobs=PROPAGATED)),
+        )
+    ),
+    *(
         (_master(probes={name: {key: 2}}), f"master.probes.{name}.{key}", "2", "invalid-probe")
         for name, key in (
             ("startup", "successThreshold"),
@@ -722,7 +807,7 @@ OURS: list[tuple[Object, str, str, str]] = [
         "privileged-without-escalation",
     ),
     (
-        _lite(runtime="runc", runc={"privileged": True}, securityContext={"allowPrivilegeEscalation": False}),
+        _lite(runtime="runc", runc={"privileged": True}, securityContext=NO_ESCALATION),
         "lite.securityContext.allowPrivilegeEscalation",
         "false",
         "privileged-without-escalation",
@@ -1606,6 +1691,21 @@ def test_accepts_engine_pods_that_fit_into_the_lite() -> None:
         _together({"service": {"external": {**NODE_PORT, "nodePort": None}}}, service={"external": NODE_PORT}),
         _master(service={"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack", "clusterIP": "fd00::7"}),
         _master(jobs={"securityContext": {"runAsUser": 0, "runAsNonRoot": False}}),
+        _lite(runtime="runc", runc={"privileged": True}, **PROPAGATED),
+        _lite(securityContext={**NO_ESCALATION, "capabilities": {"add": ["SYS_ADMIN"]}}),
+        _lite(
+            extraContainers=[
+                {
+                    "name": "a",
+                    "image": "b",
+                    "ports": [{"containerPort": 1}, {"containerPort": 2}, {"containerPort": 3, "name": None}],
+                    "lifecycle": {"preStop": {"sleep": {"seconds": 30}}, "postStart": None},
+                }
+            ],
+            extraInitContainers=[
+                {"name": "c", "image": "b", "restartPolicy": "Always", "livenessProbe": {"tcpSocket": {"port": 1}}}
+            ],
+        ),
         _master(resources={"limits": {"nvidia.com/gpu": "1.5k", "hugepages-2Mi": "4Mi", "hugepages-1Gi": "0"}}),
         _lite(
             networkPolicy={

@@ -16,13 +16,39 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- include "kuscia.validate.unique" (dict "path" (printf "%s.extraVolumeMounts" $path) "items" $block.extraVolumeMounts "keys" (list "mountPath") "taken" $paths) }}
 {{- include "kuscia.validate.unique" (dict "path" (printf "%s.topologySpreadConstraints" $path) "items" $block.topologySpreadConstraints
   "keys" (list "topologyKey" "whenUnsatisfiable") "taken" list) }}
+{{- include "kuscia.validate.unique" (dict "path" (printf "%s.podSecurityContext.sysctls" $path)
+  "items" ($block.podSecurityContext | default dict).sysctls "keys" (list "name") "taken" list) }}
 {{- $known := $volumes }}
 {{- range $block.extraVolumes }}{{ $known = append $known .name }}{{ end }}
 {{- $mounts := dict (printf "%s.extraVolumeMounts" $path) $block.extraVolumeMounts }}
 {{- range $kind := list "extraInitContainers" "extraContainers" }}
 {{- range $i, $container := index $block $kind }}
-{{- $_ := set $mounts (printf "%s.%s[%d].volumeMounts" $path $kind $i) $container.volumeMounts }}
-{{- include "kuscia.validate.limits" (dict "path" (printf "%s.%s[%d].resources" $path $kind $i) "resources" $container.resources) }}
+{{- $place := printf "%s.%s[%d]" $path $kind $i }}
+{{- range $key := list "volumeMounts" "volumeDevices" }}
+{{- $_ := set $mounts (printf "%s.%s" $place $key) (index $container $key) }}
+{{- end }}
+{{- include "kuscia.validate.limits" (dict "path" (printf "%s.resources" $place) "resources" $container.resources) }}
+{{- range $key, $name := dict "volumeMounts" "mountPath" "ports" "name" "resizePolicy" "resourceName" }}
+{{- include "kuscia.validate.unique" (dict "path" (printf "%s.%s" $place $key) "items" (index $container $key) "keys" (list $name) "taken" list) }}
+{{- end }}
+{{- if and (eq $kind "extraInitContainers") (ne (toString $container.restartPolicy) "Always") }}
+{{- range $key := list "lifecycle" "livenessProbe" "readinessProbe" "startupProbe" }}
+{{- if kindIs "map" (get $container $key) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.%s" $place $key) "value" (get $container $key | toRawJson)
+  "rule" "must not be set for an init container, unless its restartPolicy is Always" "example" (printf "%s.restartPolicy: Always" $place)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $event, $handler := $container.lifecycle }}
+{{- if kindIs "map" $handler }}
+{{- $seconds := ($handler.sleep | default dict).seconds | default 0 | int }}
+{{- if gt $seconds (int $.Values.terminationGracePeriodSeconds) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.lifecycle.%s.sleep.seconds" $place $event) "value" (toString $seconds)
+  "rule" (printf "must not be greater than %s.terminationGracePeriodSeconds (%d)" $component (int $.Values.terminationGracePeriodSeconds))
+  "example" (printf "%s.terminationGracePeriodSeconds: %d" $component $seconds)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- range $place, $items := $mounts }}
@@ -80,14 +106,19 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
   "example" (ternary (printf "%s.rootless: true" $component) (printf "%s.securityContext: {runAsUser: 0, runAsNonRoot: false}" $path) (eq $path $component))) }}
 {{- end }}
 {{- end }}
-{{- $privileged := or (eq (toString .Values.runtime) "runc") (dig "privileged" false (.Values.securityContext | default dict)) }}
-{{- $steps := .Values.jobs.securityContext | default dict }}
-{{- range $path, $denied := dict
-  $component (and $privileged (eq (dig "allowPrivilegeEscalation" true (.Values.securityContext | default dict)) false))
-  (printf "%s.jobs" $component) (and $steps.privileged (not (hasKey $steps "allowPrivilegeEscalation"))) }}
-{{- if $denied }}
+{{- range $path, $context := dict $component (.Values.securityContext | default dict) (printf "%s.jobs" $component) ($jobs.securityContext | default dict) }}
+{{- $ofKuscia := eq $path $component }}
+{{- $privileged := or $context.privileged (and $ofKuscia (eq (toString $.Values.runtime) "runc")) }}
+{{- $denied := eq (dig "allowPrivilegeEscalation" $ofKuscia $context | toString) "false" }}
+{{- if and $denied (or $privileged (has "CAP_SYS_ADMIN" (($context.capabilities | default dict).add | default list))) }}
 {{- include "kuscia.error" (dict "id" "privileged-without-escalation" "path" (printf "%s.securityContext.allowPrivilegeEscalation" $path) "value" "false"
-  "rule" "must be true for a privileged container" "example" (printf "%s.securityContext.allowPrivilegeEscalation: true" $path)) }}
+  "rule" "must be true for a container that is privileged or has CAP_SYS_ADMIN" "example" (printf "%s.securityContext.allowPrivilegeEscalation: true" $path)) }}
+{{- end }}
+{{- range $i, $mount := (ternary $.Values $jobs $ofKuscia).extraVolumeMounts }}
+{{- if and (eq (toString $mount.mountPropagation) "Bidirectional") (not $privileged) }}
+{{- include "kuscia.error" (dict "id" "conflicting-values" "path" (printf "%s.extraVolumeMounts[%d].mountPropagation" $path $i) "value" (toRawJson $mount.mountPropagation)
+  "rule" "must not be Bidirectional for a container that is not privileged" "example" (printf "%s.extraVolumeMounts[%d].mountPropagation: HostToContainer" $path $i)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $own := list $component "prepare" "seed" }}
@@ -104,7 +135,8 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- $parts := list }}
 {{- range $.keys }}{{ $parts = append $parts (get $item . | toString) }}{{ end }}
 {{- $name := join ", " $parts | trimSuffix "/" }}
-{{- if has $name $seen }}
+{{- if has (first $parts) (list "" "<nil>") }}
+{{- else if has $name $seen }}
 {{- include "kuscia.error" (dict "id" "repeated-entry" "path" (printf "%s[%d]" $.path $i) "value" (toRawJson $name)
   "rule" (printf "must have a %s that neither the chart nor an earlier entry uses" (join " and " $.keys))
   "example" (printf "%s[%d].%s: %s-2" $.path $i (first $.keys) (first $parts))) }}
@@ -124,7 +156,12 @@ all of them together must not exceed, or no job ever starts. `places` has the pa
   "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
 {{- $requests := $resources.requests | default dict }}
 {{- $limits := $resources.limits | default dict }}
-{{- range $name := concat (keys $requests) (keys $limits) | uniq | sortAlpha }}
+{{- $names := concat (keys $requests) (keys $limits) | uniq | sortAlpha }}
+{{- if and (not .places) (regexMatch "(^|,)hugepages-" (join "," $names)) }}
+{{- include "kuscia.validate.given" (dict "path" (printf "%s.limits.memory" .path) "value" (or (has "cpu" $names) (has "memory" $names))
+  "rule" "must be set, or cpu, as Kubernetes requires for huge pages" "example" (printf "%s.limits.memory: 1Gi" .path)) }}
+{{- end }}
+{{- range $name := $names }}
 {{- $request := get $requests $name }}
 {{- $unit := ternary (trimPrefix "hugepages-" $name) "1" (hasPrefix "hugepages-" $name) }}
 {{- $texts := list }}
