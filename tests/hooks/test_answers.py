@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -9,13 +11,15 @@ import pytest
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.cluster.login import Login
 from kuscia_hooks.core.answers import LimitedAnswers
+from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.tls import unverified
 from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.kuscia import gateway, registration
 from kuscia_hooks.kuscia.api import KusciaAPI
 from kuscia_hooks.kuscia.domain_key import load_key
+from kuscia_hooks.tables import download
 from tests.hooks.failing import fails
-from tests.hooks.fakes.dripping import dripping
+from tests.hooks.fakes.dripping import HEAD, dripping
 
 
 def ask_gateway(url: str, _: bytes) -> None:
@@ -38,12 +42,47 @@ def ask_kubernetes(url: str, _: bytes) -> None:
         Kube(login=Login(url, unverified())).secret("ns", "s")
 
 
-@pytest.mark.parametrize("ask", [ask_gateway, ask_kuscia, stream_kuscia, ask_kubernetes])
-def test_deadline_bounds_an_answer_that_never_ends(ask: Callable[[str, bytes], None], key_pem: bytes) -> None:
-    with dripping() as url, bounded_by(Deadline(0.5)):
-        begin = time.monotonic()
+def ask_table_server(url: str, _: bytes) -> None:
+    with TemporaryDirectory() as directory, pytest.raises(RetryableError):
+        download.fetch(f"{url}/alice.csv", download.Login(), Path(directory))
+
+
+BODY = HEAD
+HEADERS = b"HTTP/1.1 200 OK\r\nX-Name: "
+
+
+@pytest.mark.parametrize("begin", [BODY, HEADERS, b""], ids=["body", "headers", "status"])
+@pytest.mark.parametrize("ask", [ask_gateway, ask_kuscia, stream_kuscia, ask_kubernetes, ask_table_server])
+def test_deadline_bounds_an_answer_that_never_ends(
+    ask: Callable[[str, bytes], None], key_pem: bytes, begin: bytes
+) -> None:
+    with dripping(b"H", head=begin) as url, bounded_by(Deadline(0.5)):
+        started = time.monotonic()
         ask(url, key_pem)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - started < 2
+
+
+def test_deadline_bounds_an_answer_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to CONNECT has headers, too."""
+    with dripping(b"H", head=HEADERS) as url, bounded_by(Deadline(0.5)):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        started = time.monotonic()
+        ask_table_server("https://tables.example", b"")
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("begin", [BODY, HEADERS], ids=["body", "headers"])
+def test_read_timeout_bounds_an_answer_that_never_ends(key_pem: bytes, begin: bytes) -> None:
+    """Without any deadline, and also when the next byte comes late."""
+    for pause in (0.1, 0.8):
+        with (
+            dripping(b"H", pause, begin) as url,
+            KusciaAPI(url, "NOTLS", "a", load_key(key_pem), timeout=1.0) as client,
+            fails("kusciaapi-timeout"),
+        ):
+            started = time.monotonic()
+            client.once("domain/query", {})
+        assert time.monotonic() - started < 1.5
 
 
 def test_reads_the_beginning_of_an_endless_answer_of_a_gateway() -> None:

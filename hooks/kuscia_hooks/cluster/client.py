@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from kuscia_hooks.cluster.login import Login, default_login, login_of
-from kuscia_hooks.core.answers import LimitedAnswers
+from kuscia_hooks.core.answers import LimitedAnswers, Network
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError, cause_of
 from kuscia_hooks.core.redaction import hide
 from kuscia_hooks.core.text import printable, quoted
@@ -83,7 +83,7 @@ class Kube:
     ) -> None:
         if transport is None:
             login = login or default_login()
-            transport = httpx.HTTPTransport(verify=login.tls, trust_env=False)
+            transport = Network(verify=login.tls)
         self._login, self._show_login = login, show_login
         self._client = httpx.Client(
             base_url=login.server if login else "https://kubernetes.default.svc",

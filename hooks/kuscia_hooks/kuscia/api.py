@@ -16,7 +16,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kuscia_hooks.cluster.client import Kube
-from kuscia_hooks.core.answers import UNTIL_DEADLINE, LimitedAnswers, decoded
+from kuscia_hooks.core.answers import UNTIL_DEADLINE, LimitedAnswers, Network, decoded
 from kuscia_hooks.core.config.common import Api, SecretKey
 from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import DeadlineExceeded, PermanentError, RetryableError, StepError
@@ -130,7 +130,7 @@ class KusciaAPI:
         if protocol != "NOTLS":
             verify = domain_key.ssl_context(key, domain_id, mutual=protocol == "MTLS")
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        network = transport or httpx.HTTPTransport(verify=verify, limits=limits, trust_env=False)
+        network = transport or Network(verify=verify, limits=limits)
         self._client = httpx.Client(
             base_url=endpoint,
             headers={"Token": token, "Content-Type": "application/json"},

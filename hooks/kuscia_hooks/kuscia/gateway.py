@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import httpx
 
 from kuscia_hooks.core import hosts, tls
-from kuscia_hooks.core.answers import LimitedAnswers
+from kuscia_hooks.core.answers import LimitedAnswers, Network
 from kuscia_hooks.core.config.common import split_endpoint
 from kuscia_hooks.core.errors import PermanentError, RetryableError, cause_of
 from kuscia_hooks.core.text import printable, quoted
@@ -48,7 +48,7 @@ def _address(url: httpx.URL) -> tuple[str, int]:
 def open_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
     """Return an HTTP client for gateways that resolves absolute names only, bounded by the current deadline."""
     # By default gateway certificates are self-signed, and Kuscia itself never verifies them (Kuscia facts 2.7).
-    network = transport or _AbsoluteNames(httpx.HTTPTransport(verify=False, trust_env=False))
+    network = transport or _AbsoluteNames(Network(verify=False))
     limited = LimitedAnswers(network, _ANSWER_BYTES)
     return httpx.Client(timeout=current().bound(TIMEOUT), trust_env=False, transport=limited)
 
@@ -70,7 +70,7 @@ class _AbsoluteNames(httpx.BaseTransport):
         if address in _trusted:
             request.extensions["sni_hostname"] = host
             if address not in self._verifying:
-                self._verifying[address] = httpx.HTTPTransport(verify=_trusted[address], trust_env=False)
+                self._verifying[address] = Network(verify=_trusted[address])
             network = self._verifying[address]
         request.url = request.url.copy_with(host=hosts.absolute(host))
         return network.handle_request(request)

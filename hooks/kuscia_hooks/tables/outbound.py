@@ -6,7 +6,7 @@ from functools import cached_property
 import httpx
 
 from kuscia_hooks.core import proxies, trust
-from kuscia_hooks.core.answers import LimitedAnswers
+from kuscia_hooks.core.answers import LimitedAnswers, Network
 from kuscia_hooks.core.waiting import current
 
 
@@ -19,12 +19,12 @@ class Outbound(httpx.BaseTransport):
     """
 
     def __init__(self) -> None:
-        self._networks: dict[proxies.Proxy | None, httpx.HTTPTransport] = {}
+        self._networks: dict[proxies.Proxy | None, Network] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxies.proxy_for(str(request.url))
         if proxy not in self._networks:
-            self._networks[proxy] = httpx.HTTPTransport(verify=self._tls, trust_env=False, proxy=self._used(proxy))
+            self._networks[proxy] = Network(verify=self._tls, proxy=self._used(proxy))
         return self._networks[proxy].handle_request(request)
 
     def _used(self, proxy: proxies.Proxy | None) -> httpx.Proxy | None:
