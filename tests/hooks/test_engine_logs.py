@@ -1,11 +1,14 @@
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 
 from kuscia_hooks.cluster.client import Kube
+from kuscia_hooks.cluster.login import Login
 from kuscia_hooks.core.config.release import Release
+from kuscia_hooks.core.tls import unverified
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.engine_logs import TASK_ANNOTATION, Outcome, Query, attempt
 from kuscia_hooks.kuscia.api import KusciaAPI
@@ -14,6 +17,7 @@ from tests.hooks.builders import lite_release, master_release
 from tests.hooks.failing import fails
 from tests.hooks.fakes.clock import FakeTime
 from tests.hooks.fakes.cluster import FakeCore
+from tests.hooks.fakes.dripping import dripping
 from tests.hooks.fakes.kuscia import Kuscia, Reply, found
 from tests.hooks.recordings import recordings
 
@@ -221,6 +225,32 @@ def test_deadline_ends_waiting(
     assert attempt(lite(), kube, client, Query(JOB, follow=True), deadline).lost == 1
     assert sum(fake_time.naps) >= 30
     assert "[log-wait-timeout]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("slow", ["job/query", "log/task/query"])
+def test_requests_end_at_the_deadline(kube: Kube, kuscia: Kuscia, client: KusciaAPI, slow: str) -> None:
+    """Also those of the threads that follow the engines."""
+    asked: list[dict[str, Any]] = []
+    stream = b'{"status":{"message":"success"},"log":"one"}'
+
+    def answer(body: dict[str, Any]) -> Reply:
+        asked.append(body)
+        if len(asked) > 1 or slow == "log/task/query":
+            time.sleep(4)
+        return kuscia.do_job_query(body) if slow == "job/query" else stream
+
+    kuscia.replies = {"log/task/query": stream, slow: answer}
+    begin = time.monotonic()
+    attempt(lite(namespace=None), kube, client, Query(JOB, follow=True), Deadline(0.5))
+    assert time.monotonic() - begin < 2
+
+
+def test_follow_of_a_pod_ends_at_the_deadline() -> None:
+    """The second line comes shortly before it, and no other until after it."""
+    with dripping(b"line\n", 0.8) as url:
+        follow, kube = Deadline(1.0), Kube(login=Login(url, unverified()))
+        assert list(kube.follow_log("engines", "t-1-0", "engine", follow)) == ["line", "line"]
+    assert follow.elapsed() < 1.4
 
 
 def test_reads_latest_job_by_default(kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime) -> None:

@@ -7,6 +7,7 @@ that its lite keeps afterwards and under the other runtimes (log/task/query, whi
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import printable, printable_lines, quoted
-from kuscia_hooks.core.waiting import Deadline
+from kuscia_hooks.core.waiting import Deadline, bounded_by
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.names import namespace_of
 from kuscia_hooks.kuscia import jobs
@@ -153,6 +154,8 @@ class Reader:
             try:
                 self._replica(job_id, task_id, replica)
                 replica += 1
+                if self.deadline.passed:
+                    return replica
             except ApiError as error:
                 if replica:
                     return replica
@@ -241,9 +244,17 @@ def latest(api: KusciaAPI) -> str:
 def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline: Deadline) -> Outcome:
     """Print the logs of the engines of a job, each line with its domain.
 
+    Args:
+        deadline: ends every request and every wait. What was not read by then counts as lost.
+
     Raises:
         PermanentError: `no-job` or `job-not-found`.
     """
+    with bounded_by(deadline):
+        return _printed(config, kube, api, query, deadline)
+
+
+def _printed(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline: Deadline) -> Outcome:
     job_id = query.job_id or latest(api)
     try:
         found = api.call("job/query", {"job_id": job_id})
@@ -283,7 +294,9 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
             return 0
 
     with ThreadPoolExecutor(len(own) if query.follow and own else 1) as pool:
-        for printed in pool.map(one, own):
+        # The requests of a thread end at the deadline if it runs in a copy of the context.
+        for future in [pool.submit(copy_context().run, one, engine) for engine in own]:
+            printed = future.result()
             outcome.printed += printed
             outcome.lost += not printed
     return outcome
