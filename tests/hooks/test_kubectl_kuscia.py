@@ -137,6 +137,42 @@ def test_inspects_releases_side_by_side(kubectl: Path) -> None:
     assert result.returncode == 0
 
 
+# 20 releases: `most` gets the number of logs that are read at the same time, at the start of each.
+TWENTY = """#!/bin/sh
+case "$*" in
+"get cronjobs "*) for i in $(seq 20); do echo "n$i kuscia-doctor r$i"; done ;;
+"get jobs "*) ;;
+*" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
+*" create -f - "*) cat >/dev/null ;;
+*" logs -f "*)
+    mkdir -p reading; touch "reading/$2"; ls reading | wc -l >> most
+    case $2 in n3) sleep 1.5 ;; *) sleep 0.7 ;; esac
+    rm "reading/$2"; echo "engine of $2" ;;
+*" get pods "*) echo 0 ;;
+*" delete job "*) ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("command", ["status", "doctor", "logs"])
+def test_bounds_the_pods_at_the_same_time(tmp_path: Path, command: str) -> None:
+    """A release that takes longer than the next ones does not change the order."""
+    result = kuscia(fake(tmp_path, TWENTY), command, "-A")
+    printed = [line for line in result.stdout.splitlines() if line]
+    expected = [f"engine of n{number}" for number in range(1, 21)]
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (sorted(printed) if command == "logs" else printed) == (sorted(expected) if command == "logs" else expected)
+    assert 4 < max(map(int, (tmp_path / "most").read_text().split())) <= 8
+
+
+def test_follows_the_logs_of_all_releases(tmp_path: Path) -> None:
+    """The first engine to end may be that of the last release."""
+    script = TWENTY.replace("sleep 0.7", 'while [ "$(wc -l < most)" -lt 20 ]; do sleep 0.2; done')
+    result = kuscia(fake(tmp_path, script), "logs", "-A", "--follow")
+    assert (result.returncode, len(result.stdout.split("\n"))) == (0, 21)
+
+
 def test_prints_one_json_object_per_line(kubectl: Path) -> None:
     result = kuscia(kubectl, "status", "-A", "--output", "json")
     assert result.stdout.splitlines() == ["engine of a", "engine of b"]
