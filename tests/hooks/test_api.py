@@ -41,6 +41,9 @@ RECORDED = {
 }
 
 
+PANICS = {"doBizProcess panic, err: runtime error: invalid memory address or nil pointer dereference"}
+
+
 def _lite_or_only(lines: list[dict]) -> dict:
     """Some requests were recorded on a master and a lite; the steps call the lite."""
     return next((line for line in lines if line["target"].startswith("lite")), lines[0])
@@ -55,7 +58,7 @@ def test_recorded_errors(note: str, kind: type[StepError]) -> None:
 
 
 def test_classifies_every_recorded_error() -> None:
-    """Only errors about a missing namespace are retryable as busy."""
+    """Only errors about a missing namespace, and panics, are retryable as busy."""
     busy = set()
     for line in recordings("api-transcript"):
         status = ((line.get("response") or {}).get("json") or {}).get("status")
@@ -63,7 +66,18 @@ def test_classifies_every_recorded_error() -> None:
             error = error_for(line["request"]["path"], status["code"], status["message"])
             if isinstance(error, Busy):
                 busy.add(status["message"])
-    assert all("namespace" in text for text in busy), busy
+    assert {text for text in busy if "namespace" not in text} == PANICS
+
+
+def test_tells_panics_from_requests_that_cannot_be_parsed() -> None:
+    """Kuscia uses one code for both."""
+    kinds: dict[type[StepError], set[str]] = {Busy: set(), Refused: set()}
+    for line in recordings("api-transcript"):
+        status = ((line.get("response") or {}).get("json") or {}).get("status")
+        if isinstance(status, dict) and status.get("code") == 11101:
+            kinds[type(error_for(line["request"]["path"], 11101, status["message"]))].add(status["message"])
+    assert kinds[Busy] == PANICS
+    assert len(kinds[Refused]) == 6
 
 
 @pytest.mark.parametrize(

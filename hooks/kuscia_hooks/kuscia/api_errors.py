@@ -12,11 +12,12 @@ _MISSING = {11305, 11404, 11506, 11705, 11806, 13105}
 _EXISTS = {11306, 11405, 11507, 11704, 11805, 13106}
 _MISSING_TEXT = re.compile(r" not found$|doesn't exist$")
 _EXISTS_TEXT = re.compile(r"already exists?$|is exist$")
-# An overloaded or starting API server behind KusciaAPI uses codes that are otherwise permanent.
+# An overloaded or starting API server behind KusciaAPI uses codes that are otherwise permanent. So does a handler that
+# panics, for example because of an object that is being created: 11101 is also for requests that cannot be parsed.
 _TRANSIENT_TEXT = re.compile(
     r"time(d)? ?out|deadline exceeded|connection (refused|reset)|: EOF$|unavailable|too many requests"
     r"|try again|object has been modified|no such host|etcdserver|leader|being terminated"
-    r"|namespaces \"\" not found",
+    r"|namespaces \"\" not found|\bpanic, err: ",
     re.IGNORECASE,
 )
 _QUOTED_NAME = re.compile(r"\"[^\"]*\"|\[[^\]]*\]")
