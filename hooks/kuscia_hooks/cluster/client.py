@@ -35,6 +35,7 @@ _FORBIDDEN = {
     ),
     "admission webhook": ("permit the object in the policy that rejects it", ""),
 }
+_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
 _PATCH = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
@@ -60,6 +61,39 @@ class StoredSecret:
     labels: dict[str, str] = field(default_factory=dict)
     owners: frozenset[tuple[str, str]] = frozenset()
     version: str = ""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A request to the API server.
+
+    Args:
+        verb: as a Role names it.
+        resource: as a Role names it, such as `secrets` or `pods/log`.
+        namespace: of the object or the list; "" for a resource without one.
+        name: of the object, also of one to create; "" for a list.
+        body: sent as JSON.
+        query: parameters of the URL.
+    """
+
+    verb: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+    body: dict[str, Any] | None = None
+    query: dict[str, str] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of the URL, such as `/api/v1/namespaces/ns/pods/p/log`."""
+        kind, _, subresource = self.resource.partition("/")
+        parts = ["namespaces", quote(self.namespace, safe="")] if self.namespace else []
+        parts.append(kind)
+        if self.name and self.verb != "create":
+            parts.append(quote(self.name, safe=""))
+        if subresource:
+            parts.append(subresource)
+        return f"{_GROUPS.get(kind, _CORE)}/{'/'.join(parts)}"
 
 
 class Kube:
@@ -122,7 +156,7 @@ class Kube:
 
     def stored_secret(self, namespace: str, name: str, public: Collection[str] = ()) -> StoredSecret | None:
         """Return a Secret with its labels and owners, or None if it does not exist; see `secret`."""
-        found = self._call("get", "secrets", namespace, name)
+        found = self._call(_Request("get", "secrets", namespace, name))
         if found is None:
             return None
         data = {key: base64.b64decode(value or "") for key, value in (found.get("data") or {}).items()}
@@ -187,7 +221,7 @@ class Kube:
             "type": "Opaque",
             "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
         }
-        self._call("create", "secrets", namespace, name, body)
+        self._call(_Request("create", "secrets", namespace, name, body))
 
     def set_secret(
         self,
@@ -213,7 +247,7 @@ class Kube:
         if owner:
             metadata["ownerReferences"] = [owner]
         body = {"metadata": metadata, "data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
-        self._call("patch", "secrets", namespace, name, body)
+        self._call(_Request("patch", "secrets", namespace, name, body))
 
     def delete_secret(self, namespace: str, name: str, version: str = "") -> None:
         """Delete a Secret, if it exists.
@@ -224,7 +258,8 @@ class Kube:
         Raises:
             Conflict: the Secret has a different version.
         """
-        self._call("delete", "secrets", namespace, name, {"preconditions": _versioned(version)} if version else None)
+        body = {"preconditions": _versioned(version)} if version else None
+        self._call(_Request("delete", "secrets", namespace, name, body))
 
     def configmap(self, namespace: str, name: str) -> dict[str, str] | None:
         """Return the data of a ConfigMap, or None if the ConfigMap does not exist."""
@@ -233,13 +268,13 @@ class Kube:
 
     def versioned_configmap(self, namespace: str, name: str) -> tuple[dict[str, str], str] | None:
         """Return the data and the version of a ConfigMap, or None if the ConfigMap does not exist."""
-        found = self._call("get", "configmaps", namespace, name)
+        found = self._call(_Request("get", "configmaps", namespace, name))
         return None if found is None else (found.get("data") or {}, _version(found))
 
     def create_configmap(self, namespace: str, name: str, data: dict[str, str], labels: dict[str, str]) -> str:
         """Create a ConfigMap and return its version. Raises Conflict if it exists."""
         body = {"metadata": _metadata(namespace, name, labels, None), "data": data}
-        return _version(self._call("create", "configmaps", namespace, name, body))
+        return _version(self._call(_Request("create", "configmaps", namespace, name, body)))
 
     def set_configmap(self, namespace: str, name: str, data: dict[str, str], version: str = "") -> str:
         """Set the given values of an existing ConfigMap, and return its new version; other values stay.
@@ -251,7 +286,7 @@ class Kube:
             Conflict: the ConfigMap has a different version.
         """
         body = {"metadata": _versioned(version), "data": data}
-        return _version(self._call("patch", "configmaps", namespace, name, body))
+        return _version(self._call(_Request("patch", "configmaps", namespace, name, body)))
 
     def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the pods that a label selector matches, as JSON objects of the API server."""
@@ -271,7 +306,7 @@ class Kube:
         if previous:
             query["previous"] = "true"
         try:
-            with self._answer("get", "pods/log", namespace, pod, query=query) as response:
+            with self._answer(_Request("get", "pods/log", namespace, pod, query=query)) as response:
                 if response is None:
                     return None
                 return response.read().decode(errors="replace")
@@ -289,7 +324,7 @@ class Kube:
             RetryableError: `log-interrupted`: the connection broke.
         """
         query = {"container": container, **({"follow": "true"} if follow else {})}
-        with self._answer("get", "pods/log", namespace, pod, query=query, follow=follow) as response:
+        with self._answer(_Request("get", "pods/log", namespace, pod, query=query), follow) as response:
             if response is None:
                 raise NoLogYet("no-log-yet", f"pod {namespace}/{pod} is gone")
             pending = b""
@@ -308,7 +343,7 @@ class Kube:
 
     def service(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return a Service as a JSON object of the API server, or None if it does not exist."""
-        found: dict[str, Any] | None = self._call("get", "services", namespace, name)
+        found: dict[str, Any] | None = self._call(_Request("get", "services", namespace, name))
         return found
 
     def service_uid(self, namespace: str, name: str) -> str:
@@ -335,7 +370,7 @@ class Kube:
         Raises:
             RetryableError: `service-account-not-found`.
         """
-        found = self._call("get", "serviceaccounts", namespace, name)
+        found = self._call(_Request("get", "serviceaccounts", namespace, name))
         if found is None:
             raise RetryableError(
                 "service-account-not-found",
@@ -355,23 +390,15 @@ class Kube:
         kind, _, subresource = resource.partition("/")
         attributes = {"namespace": namespace, "verb": verb, "resource": kind, "subresource": subresource}
         body = {"spec": {"resourceAttributes": attributes}}
-        return bool(self._call("create", "selfsubjectaccessreviews", "", "", body)["status"]["allowed"])
+        return bool(self._call(_Request("create", "selfsubjectaccessreviews", body=body))["status"]["allowed"])
 
     def _list(self, resource: str, namespace: str, **selector: str) -> list[dict[str, Any]]:
         # Go writes an empty list as null.
-        return self._call("list", resource, namespace, "", query=selector).get("items") or []
+        return self._call(_Request("list", resource, namespace, query=selector)).get("items") or []
 
-    def _call(
-        self,
-        verb: str,
-        resource: str,
-        namespace: str,
-        name: str,
-        body: dict[str, Any] | None = None,
-        query: dict[str, str] | None = None,
-    ) -> Any:
+    def _call(self, request: _Request) -> Any:
         """Return the answer to a request; None if the object to get or delete does not exist."""
-        with self._answer(verb, resource, namespace, name, body, query) as response:
+        with self._answer(request) as response:
             if response is None:
                 return None
             try:
@@ -381,41 +408,43 @@ class Kube:
         if not isinstance(found, dict):
             raise RetryableError(
                 "api-server-unavailable",
-                f"cannot {verb} {resource} in namespace {namespace}: the answer is not a JSON object, but for example "
-                "the login page of a proxy",
+                f"cannot {request.verb} {request.resource} in namespace {request.namespace}: the answer is not a JSON "
+                "object, but for example the login page of a proxy",
                 see="kubectl get --raw /readyz",
             )
         return found
 
     @contextmanager
-    def _answer(
-        self,
-        verb: str,
-        resource: str,
-        namespace: str,
-        name: str,
-        body: dict[str, Any] | None = None,
-        query: dict[str, str] | None = None,
-        *,
-        follow: Deadline | None = None,
-    ) -> Iterator[httpx.Response | None]:
+    def _answer(self, request: _Request, follow: Deadline | None = None) -> Iterator[httpx.Response | None]:
+        """Yield the answer to a request before its body is read; None if the object to get or delete does not exist.
+
+        Args:
+            follow: end of an answer that may take longer than others; None for the usual limit.
+
+        Raises:
+            RetryableError: no answer; also while the body is read within the block.
+            StepError: the API server rejected the request.
+        """
         deadline, token = current(), self._login.token() if self._login else None
         seconds = deadline.bound(_SECONDS)
         read = seconds if follow is None else follow.bound(math.inf)
         limit = httpx.Timeout(
             seconds, read=None if math.isinf(read) else read, connect=deadline.bound(_CONNECT_SECONDS)
         )
-        request = self._client.build_request(
-            _METHODS[verb],
-            _path(verb, resource, namespace, name),
-            params=query,
-            json=body,
-            headers={**(_PATCH if verb == "patch" else {}), **({"Authorization": f"Bearer {token}"} if token else {})},
+        sent = self._client.build_request(
+            _METHODS[request.verb],
+            request.path,
+            params=request.query,
+            json=request.body,
+            headers={
+                **(_PATCH if request.verb == "patch" else {}),
+                **({"Authorization": f"Bearer {token}"} if token else {}),
+            },
             timeout=limit,
             extensions=self._extensions(),
         )
         try:
-            response = self._client.send(request, stream=True)
+            response = self._client.send(sent, stream=True)
             try:
                 if response.is_success:
                     yield response
@@ -425,16 +454,16 @@ class Kube:
                 response.close()
         except httpx.RequestError as error:
             raise _unreachable(error) from error
-        if response.status_code == 404 and verb in ("get", "delete"):
+        if response.status_code == 404 and request.verb in ("get", "delete"):
             yield None
             return
-        raise self._error(response, verb, resource, namespace, name)
+        raise self._error(response, request)
 
     def _extensions(self) -> dict[str, str]:
         name = self._login.server_name if self._login else None
         return {"sni_hostname": name} if name else {}
 
-    def _error(self, response: httpx.Response, verb: str, resource: str, namespace: str, name: str) -> StepError:
+    def _error(self, response: httpx.Response, request: _Request) -> StepError:
         status, message = response.status_code, _message(response)
         if status == 401:
             return RetryableError(
@@ -442,9 +471,9 @@ class Kube:
                 f"the API server rejected the token or certificate (401: {message})",
                 see=self._show_login,
             )
-        if status == 400 and resource == "pods/log":
+        if status == 400 and request.resource == "pods/log":
             return NoLogYet("no-log-yet", message)
-        return _api_error(status, message, verb, resource, namespace, name)
+        return _api_error(status, message, request)
 
 
 def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
@@ -457,21 +486,6 @@ def text_of(value: bytes, namespace: str, name: str, key: str) -> str:
             f"Secret {namespace}/{name}: the value under key {key} is not UTF-8 text",
             see=f"kubectl describe secret {quoted(name)} -n {quoted(namespace)}",
         ) from error
-
-
-_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
-
-
-def _path(verb: str, resource: str, namespace: str, name: str) -> str:
-    """Return the path of a request, such as `/api/v1/namespaces/ns/pods/p/log`."""
-    kind, _, subresource = resource.partition("/")
-    parts = ["namespaces", quote(namespace, safe="")] if namespace else []
-    parts.append(kind)
-    if name and verb != "create":
-        parts.append(quote(name, safe=""))
-    if subresource:
-        parts.append(subresource)
-    return f"{_GROUPS.get(kind, _CORE)}/{'/'.join(parts)}"
 
 
 def _version(found: dict[str, Any]) -> str:
@@ -510,7 +524,8 @@ def _message(response: httpx.Response) -> str:
         return printable(response.reason_phrase)
 
 
-def _api_error(status: int, message: str, verb: str, resource: str, namespace: str, name: str) -> StepError:
+def _api_error(status: int, message: str, request: _Request) -> StepError:
+    verb, resource, namespace, name = request.verb, request.resource, request.namespace, request.name
     if status == 409:
         return Conflict("already-exists", f"{resource} {namespace}/{name}: {message}")
     where = f"{namespace}/{name}" if name else f"in namespace {namespace}"
