@@ -1,12 +1,16 @@
 """Parts of a release that are read side by side."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from kuscia_hooks.core.errors import RetryableError
 from kuscia_hooks.core.waiting import Deadline
 from kuscia_hooks.inspect.parts import PARALLEL, Parts, Unread
+from tests.hooks.fakes.dripping import dripping
 
 
 def fails() -> str:
@@ -55,3 +59,31 @@ def test_ends_at_the_deadline() -> None:
 def test_does_not_hide_programming_errors() -> None:
     with pytest.raises(ZeroDivisionError):
         Parts().start("sum", lambda: 1 // 0).get()
+
+
+HANGING = """
+import sys, threading
+from pathlib import Path
+from kuscia_hooks.core.waiting import Deadline
+from kuscia_hooks.inspect import kuscia_state
+from kuscia_hooks.inspect.parts import Parts
+from kuscia_hooks.kuscia.api import KusciaAPI
+from kuscia_hooks.kuscia.domain_key import load_key
+
+url, key = sys.argv[1:]
+parts = Parts(Deadline(1.0))
+api = KusciaAPI(url, "NOTLS", "a", load_key(Path(key).read_bytes()))
+parts.start("domains", lambda: kuscia_state.nodes(api, ["a", "b"]))
+parts.start("library", threading.Event().wait)
+print(len(parts.unread()))
+sys.exit(3)
+"""
+
+
+def test_process_ends_although_parts_hang(tmp_path: Path, key_pem: bytes) -> None:
+    """A request in a thread pool, for which Python waits at its exit, and a call without any limit."""
+    (tmp_path / "key").write_bytes(key_pem)
+    with dripping(b"", head=b"") as url:
+        command = [sys.executable, "-c", HANGING, url, str(tmp_path / "key")]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert (result.returncode, result.stdout, result.stderr) == (3, "2\n", "")

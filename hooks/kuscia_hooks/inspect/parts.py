@@ -7,12 +7,13 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from kuscia_hooks.core.errors import StepError
-from kuscia_hooks.core.waiting import Deadline
+from kuscia_hooks.core.waiting import Deadline, bounded_by
 
 T = TypeVar("T")
 SECONDS = 60.0
-"""How long the commands read; what was not answered by then is reported as unread."""
+"""How long the commands read, in seconds; what was not answered by then is reported as unread."""
 PARALLEL = 16
+"""Parts that are read at the same time; the others wait in the order of their starts."""
 
 
 class Unread(Exception):
@@ -20,11 +21,12 @@ class Unread(Exception):
 
 
 class Part(Generic[T]):
-    """A part of a release that is being read.
+    """A part of a release that is being read, such as its pods. `Parts.start` makes it.
 
     Args:
-        name: for the message if it cannot be read.
+        name: for a person, in the message that says what could not be read.
         deadline: of all parts.
+        ask: reads the part; see `Parts.start`.
     """
 
     def __init__(self, name: str, deadline: Deadline, ask: Callable[[], T]) -> None:
@@ -32,9 +34,10 @@ class Part(Generic[T]):
         self._future: Future[T] = Future()
 
     def read(self) -> None:
-        """Read the part, and keep the result or the error."""
+        """Read the part, and keep the result or the error. The deadline of the parts ends its requests."""
         try:
-            self._future.set_result(self._ask())
+            with bounded_by(self._deadline):
+                self._future.set_result(self._ask())
         except Unread:
             # The part that this one needs is reported.
             self._future.set_exception(Unread())
@@ -42,7 +45,12 @@ class Part(Generic[T]):
             self._future.set_exception(error)
 
     def get(self) -> T:
-        """Wait for the part and return it. Raises Unread if it could not be read before the deadline."""
+        """Wait for the part and return it.
+
+        Raises:
+            Unread: it could not be read before the deadline.
+            Exception: a programming error in `ask`; it is not hidden.
+        """
         try:
             return self._future.result(max(self._deadline.left(), 0))
         except (StepError, TimeoutError) as error:
@@ -70,7 +78,11 @@ class Part(Generic[T]):
 class Parts:
     """Reads parts in threads, and keeps their order to report what could not be read.
 
-    The threads are daemons: a request that never ends does not keep the command from ending.
+    The deadline ends the requests of all parts, also those in thread pools, for which Python waits at its exit. The
+    threads are daemons: a call without a limit, such as the lookup of a host, does not keep the command from ending.
+
+    Args:
+        deadline: of all parts; by default in `SECONDS`.
     """
 
     def __init__(self, deadline: Deadline | None = None) -> None:
@@ -82,7 +94,13 @@ class Parts:
     def start(self, name: str, ask: Callable[[], T]) -> Part[T]:
         """Call `ask` in a thread.
 
-        `ask` may raise StepError. It may get parts that were started earlier, and then ends with their Unread.
+        Args:
+            name: for a person, such as `events of lite-alice`.
+            ask: reads the part; raises StepError if that fails. It may get parts that were started earlier, and then
+                ends with their Unread.
+
+        Returns:
+            The part at once; its `get` waits for the result.
         """
         part = Part(name, self._deadline, ask)
         if len(self._started) < PARALLEL:
@@ -96,5 +114,8 @@ class Parts:
             self._waiting.get().read()
 
     def unread(self) -> list[str]:
-        """Return what could not be read, with the reasons, in the order of the starts."""
+        """Wait for all parts, and return what could not be read, with the reasons, in the order of the starts.
+
+        A part that only failed because it needs another one is left out.
+        """
         return [problem for problem in (part.problem() for part in self._started) if problem]
