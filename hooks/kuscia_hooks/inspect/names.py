@@ -1,4 +1,8 @@
-"""The names of a release that fixes refer to."""
+"""The names of a release that fixes refer to.
+
+Fixes are templates for `str.format`, such as `kubectl get pod {pod} -n {namespace}` (`inspect/known`). The functions
+here return the values of their fields, quoted for a shell, so that a fix can be copied into a terminal.
+"""
 
 import re
 
@@ -12,10 +16,15 @@ from kuscia_hooks.kuscia.database_server import create_statement
 
 
 def release_names(config: Release, pod: str) -> dict[str, str]:
-    """Return the names, quoted for a shell.
+    """Return the names for a fix at the release itself.
 
     Args:
+        config: describes the release.
         pod: name of the Kuscia pod; "" for none.
+
+    Returns:
+        Values by the name of their field. A name that the release does not have, such as `db_host` without a database,
+        is "". `more_room`, `restart`, `upgrade` and `master_upgrade` are whole commands.
     """
     store = config.datastore if isinstance(config.datastore, Database) else None
     endpoint = config.master.endpoint if config.master else config.gateway
@@ -50,7 +59,14 @@ def release_names(config: Release, pod: str) -> dict[str, str]:
 
 
 def _master_release(endpoint: str) -> tuple[str, str]:
-    """Return release and namespace of a master, quoted for a shell; placeholders if the endpoint does not tell."""
+    """Return release and namespace of a master, quoted for a shell.
+
+    Args:
+        endpoint: of the gateway of the master. Inside the cluster, its host has both names.
+
+    Returns:
+        Placeholders such as `<master release>` if the endpoint does not tell.
+    """
     labels = (split_endpoint(endpoint).hostname or "").split(".")
     if len(labels) < 3 or labels[2] != "svc":
         return "<master release>", "<master namespace>"
@@ -63,7 +79,14 @@ def _master_release(endpoint: str) -> tuple[str, str]:
 
 
 def peer_names(config: Release, domain: str, endpoint: str, names: dict[str, str]) -> dict[str, str]:
-    """Return the names for a fix at the gateway of another domain, or of the master."""
+    """Return the names for a fix at the gateway of another domain, or of the master.
+
+    Args:
+        config: describes the release.
+        domain: domain ID of the gateway.
+        endpoint: URL of the gateway.
+        names: those of the release (`release_names`); they are not changed.
+    """
     changed = {**names, "endpoint": quoted(endpoint), "swapped": quoted(swapped(endpoint))}
     if domain in config.domains:
         changed["endpoint_value"] = f"master.domains.{quoted(domain)}.endpoint"

@@ -1,4 +1,8 @@
-"""Reads everything that `doctor` needs, side by side."""
+"""Reads everything that `doctor` needs, side by side.
+
+`collect` asks the API server, KusciaAPI, the gateways and the database, and returns a `Snapshot`: plain data, which
+`diagnosis` turns into findings without any request.
+"""
 
 import json
 from collections.abc import Callable
@@ -42,10 +46,14 @@ JOB_LABEL = "job-name"
 
 
 def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> Snapshot:
-    """Return the state of a release.
+    """Return the state of a release, within `parts.SECONDS` seconds.
 
     Args:
+        config: describes the release; from the ConfigMap of its CronJob `<fullname>-doctor`.
         open_api: returns KusciaAPI of the node; raises StepError if it cannot be used.
+
+    Returns:
+        What could be read. The field `unread` names the rest, with the reasons.
     """
     parts = Parts()
     namespace, labels = config.namespace, selector(config)
@@ -88,7 +96,12 @@ def collect(config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> S
 
 
 def _running(parts: Parts, config: Release, kube: Kube, open_api: Callable[[], KusciaAPI]) -> dict[str, Any]:
-    """Return the fields of the snapshot that require a node that is ready, or may be."""
+    """Return the fields of the snapshot that require a node that is ready, or may be.
+
+    Returns:
+        Arguments of `Snapshot` by name. `api` says why KusciaAPI cannot be used; domains, routes and jobs are then
+        left out.
+    """
     problems: list[Report] = []
 
     def opened() -> KusciaAPI | None:
@@ -118,7 +131,7 @@ def _running(parts: Parts, config: Release, kube: Kube, open_api: Callable[[], K
 
 
 class _PodPart:
-    """A pod whose logs are being read; without them if they cannot be read."""
+    """A pod whose logs are being read; `get` returns it without them if they cannot be read."""
 
     def __init__(self, parts: Parts, kube: Kube, pod: dict[str, Any]) -> None:
         self._pod = pod
@@ -129,6 +142,7 @@ class _PodPart:
 
 
 def _newest(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return objects of the API server, newest first."""
     return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
 
@@ -165,7 +179,7 @@ def _without_pod(jobs: list[dict[str, Any]], pods: list[dict[str, Any]]) -> list
 
 
 def _held(job: dict[str, Any]) -> tuple[bool, str]:
-    """Return whether a Job is suspended, and why it failed."""
+    """Return whether a Job is suspended, and why it failed; "" if it did not."""
     failed = [
         one for one in job["status"].get("conditions") or [] if (one["type"], one["status"]) == ("Failed", "True")
     ]
@@ -182,6 +196,7 @@ def _log(kube: Kube, namespace: str, pod: str, container: str, previous: bool) -
 
 
 def _pod(pod: dict[str, Any], read: _ReadLog) -> PodState:
+    """Return a pod as the API server reports it, with the logs of its containers."""
     metadata, found = pod["metadata"], pod["status"]
     states = (found.get("initContainerStatuses") or []) + (found.get("containerStatuses") or [])
     unscheduled = [
@@ -221,6 +236,11 @@ def _lost(status: dict[str, Any]) -> bool:
 
 
 def _container(namespace: str, pod: str, found: dict[str, Any], read: _ReadLog) -> ContainerState:
+    """Return a container with its log, and with that of its previous run if it restarted.
+
+    Args:
+        found: its entry in `containerStatuses` or `initContainerStatuses`.
+    """
     state = found["state"]
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (found.get("lastState") or {}).get("terminated") or {}
@@ -242,6 +262,7 @@ def _container(namespace: str, pod: str, found: dict[str, Any], read: _ReadLog) 
 
 
 def _warnings(kube: Kube, namespace: str) -> list[WarningEvent]:
+    """Return the warning events of a namespace, also those about objects of others. Raises StepError."""
     return [
         WarningEvent(
             namespace,
@@ -273,6 +294,11 @@ def _gateways(config: Release) -> list[tuple[str, str]]:
 
 
 def _probe(of: str, endpoint: str) -> list[Probe]:
+    """Return the check of a gateway, with the reasons if it failed.
+
+    Args:
+        of: domain ID of the gateway, or `MASTER` for that of any master.
+    """
     try:
         if of == MASTER:
             gateway.probe(endpoint)
@@ -302,6 +328,7 @@ def _admission(config: Release, kube: Kube) -> tuple[tuple[Probe, ...], bool | N
 
 
 def _started_with(pod: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the step `prepare` recorded at the start of a Kuscia pod; None if it is not known."""
     for found in pod["status"].get("initContainerStatuses") or []:
         message = (found["state"].get("terminated") or {}).get("message", "")
         if found["name"] == "prepare" and message:
@@ -314,6 +341,7 @@ def _started_with(pod: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _present(config: Release, kube: Kube) -> dict[str, Any]:
+    """Return what a Kuscia pod would start with now, to compare with `_started_with`. Raises StepError."""
     secrets = [config.key_secret]
     if config.extra_config_secret is not None:
         secrets.append(config.extra_config_secret)
@@ -353,6 +381,7 @@ def _requests(image: dict[str, Any]) -> str:
 
 
 def _age(time: str) -> float | None:
+    """Return the seconds since a time such as `2026-11-23T16:52:09Z`; None if it is not one."""
     try:
         return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
     except (ValueError, TypeError):
