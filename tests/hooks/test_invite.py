@@ -14,6 +14,8 @@ from tests.hooks.fakes.cluster import FakeCore
 
 MASTER, LITE = master_release(), lite_release()
 SERVICE = "kuscia-master-external"
+BALANCED = {"type": "LoadBalancer", "ports": [{"port": 1080}]}
+ON_NODES = {"type": "NodePort", "ports": [{"port": 1080, "nodePort": 31080}]}
 
 
 def inviting(**invitation: Any) -> Release:
@@ -68,7 +70,7 @@ def test_keeps_placeholder_of_ingress_for_any_host(kube: Kube) -> None:
 @pytest.mark.parametrize("place", [{"ip": "1.2.3.4"}, {"hostname": "1.2.3.4"}])
 def test_uses_address_of_load_balancer(core: FakeCore, kube: Kube, place: dict[str, str]) -> None:
     status = {"loadBalancer": {"ingress": [place]}}
-    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status=status)
+    core.put("services", "ns", SERVICE, spec=BALANCED, status=status)
     invitation = attempt(exposed(type="LoadBalancer", service=SERVICE), kube, "carl", "")
     assert endpoint(invitation) == "https://1.2.3.4:1080"
 
@@ -76,7 +78,13 @@ def test_uses_address_of_load_balancer(core: FakeCore, kube: Kube, place: dict[s
 def test_leaves_out_ipv6_addresses_of_a_load_balancer(core: FakeCore, kube: Kube) -> None:
     config = exposed(type="LoadBalancer", service=SERVICE)
     places = [{"ip": "2001:db8::7"}, {"ip": "1.2.3.4"}]
-    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status={"loadBalancer": {"ingress": places}})
+    core.put(
+        "services",
+        "ns",
+        SERVICE,
+        spec=BALANCED,
+        status={"loadBalancer": {"ingress": places}},
+    )
     assert endpoint(attempt(config, kube, "carl", "")) == "https://1.2.3.4:1080"
     del places[1]
     with fails("load-balancer-without-address"):
@@ -87,16 +95,31 @@ def test_reports_service_without_address(core: FakeCore, kube: Kube) -> None:
     config = exposed(type="LoadBalancer", service=SERVICE)
     with fails("external-service-not-found"):
         attempt(config, kube, "carl", "")
-    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080}]}, status={"loadBalancer": {}})
+    core.put("services", "ns", SERVICE, spec=BALANCED, status={"loadBalancer": {}})
     with fails("load-balancer-without-address"):
         attempt(config, kube, "carl", "")
 
 
 def test_uses_node_port_with_placeholder(core: FakeCore, kube: Kube) -> None:
-    core.put("services", "ns", SERVICE, spec={"ports": [{"port": 1080, "nodePort": 31080}]}, status={})
+    core.put("services", "ns", SERVICE, spec=ON_NODES, status={})
     invitation = attempt(exposed(type="NodePort", service=SERVICE), kube, "carl", "")
     assert endpoint(invitation) == "https://<node address>:31080"
     assert "kubectl get nodes" in invitation
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "ExternalName", "externalName": "example.com"},
+        {"type": "ClusterIP", "ports": [{"port": 80}]},
+        {"type": "NodePort"},
+    ],
+)
+def test_reports_a_service_of_another_program(core: FakeCore, kube: Kube, spec: dict[str, Any]) -> None:
+    """It has the name of the Service that exposes the gateway."""
+    core.put("services", "ns", SERVICE, spec=spec, status={"loadBalancer": {}})
+    with fails("external-service-differs"):
+        attempt(exposed(type="NodePort", service=SERVICE), kube, "carol", "")
 
 
 def test_rejects_invitation_from_lite(kube: Kube) -> None:

@@ -451,3 +451,31 @@ def test_stops_kubectl_when_interrupted(tmp_path: Path) -> None:
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+# A Job that was deleted: before its container started, or after its log was read.
+GONE = """#!/bin/sh
+case "$*" in
+"get cronjobs "*) echo 'a kuscia-a-doctor kuscia' ;;
+"get jobs "*) ;;
+*" create job "*|"patch --local "*) cat >/dev/null 2>&1; echo '{}' ;;
+*" create -f - "*) cat >/dev/null ;;
+*" logs -f "*) [ "$READ" ] || { echo 'jobs.batch not found' >&2; exit 1; }; echo one ;;
+*" get job kuscia-a-doctor-"*) printf '%s' "$LEFT" ;;
+*" get pods "*) echo 'error: array index out of bounds: index 0, length 0' >&2; exit 1 ;;
+*" get events "*|*" delete job "*) ;;
+*) echo "unexpected: $*" >&2; exit 9 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("read", "left"), [("", ""), ("yes", ""), ("yes", "job.batch/kuscia-a-doctor-x")])
+def test_reports_a_job_or_pod_that_is_gone(tmp_path: Path, read: str, left: str) -> None:
+    if left:
+        fake(tmp_path, "#!/bin/sh\n", "sleep")
+    begin = time.monotonic()
+    result = kuscia(fake(tmp_path, GONE), "doctor", "-n", "a", READ=read, LEFT=left)
+    assert time.monotonic() - begin < 30
+    assert (result.returncode, result.stdout.strip()) == (2, "one" if read else "")
+    assert "ERROR [job-gone] " in result.stderr
+    assert result.stderr.count("array index out of bounds") <= 1

@@ -246,6 +246,7 @@ INSPECT = (
     _permanent("not-a-master", "Only a master can invite a partner."),
     _permanent("invalid-arguments", "Arguments of the command are invalid; each is listed."),
     _permanent("external-service-not-found", "The Service that exposes the gateway of the master does not exist."),
+    _permanent("external-service-differs", "The Service that exposes the gateway has a different type."),
     _permanent("load-balancer-without-address", "The load balancer has not assigned an address to the Service."),
     # adopt
     _permanent("adopt-input-invalid", "The input of `adopt` is not the output of `kubectl get -o json`."),

@@ -29,7 +29,7 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
     """Return the endpoint of the master for a partner, and a note about it ("" for none).
 
     Raises:
-        PermanentError: `external-service-not-found` or `load-balancer-without-address`.
+        PermanentError: `external-service-not-found`, `external-service-differs` or `load-balancer-without-address`.
     """
     external = config.invitation.external if config.invitation else None
     if external is None:
@@ -50,8 +50,17 @@ def endpoint(config: Release, kube: Kube) -> tuple[str, str]:
             fix=UPGRADE.format(release=quoted(config.release), namespace=namespace),
             see=show,
         )
-    scheme = split_endpoint(config.gateway).scheme
-    port = service["spec"]["ports"][0]
+    spec = service["spec"]
+    if spec.get("type") != external.type or not spec.get("ports"):
+        raise PermanentError(
+            "external-service-differs",
+            f"Service {config.namespace}/{name} is not the one of this release, which has type {external.type} (type: "
+            f"{printable(spec.get('type'))})",
+            fix="delete or rename it if another program created it, then "
+            + UPGRADE.format(release=quoted(config.release), namespace=namespace),
+            see=show,
+        )
+    scheme, port = split_endpoint(config.gateway).scheme, spec["ports"][0]
     if external.type == "NodePort":
         return (
             f"{scheme}://{PLACEHOLDER}:{port['nodePort']}",
