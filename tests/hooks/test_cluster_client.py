@@ -207,3 +207,27 @@ def test_follows_a_log_until_the_deadline(block: bytes) -> None:
         lines = list(kube.follow_log("ns", "p", "c", Deadline(0.5)))
     assert time.monotonic() - begin < 5
     assert set(lines) == ({"line"} if block else set())
+
+
+def test_reads_the_end_of_a_log_with_long_lines() -> None:
+    """The API server cuts off the end of what was asked for."""
+    lines = [f"{number} {'x' * 5_000}\n" for number in range(999)] + ["the error\n"]
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        query = request.url.params
+        asked.append(int(query["tailLines"]))
+        return httpx.Response(200, text="".join(lines[-asked[-1] :])[: int(query["limitBytes"])])
+
+    log = Kube(httpx.MockTransport(answer)).pod_log("ns", "p", "c", 1000)
+    assert log is not None
+    assert log.endswith("\nthe error\n")
+    assert len(log) > 200_000
+    assert len(asked) <= 4
+
+
+def test_reads_the_beginning_of_a_line_without_end() -> None:
+    kube = Kube(
+        httpx.MockTransport(lambda request: httpx.Response(200, text="x" * int(request.url.params["limitBytes"])))
+    )
+    assert len(kube.pod_log("ns", "p", "c", 1000) or "") <= 1 << 20

@@ -301,7 +301,20 @@ class Kube:
         return self._list("events", namespace, fieldSelector="type=Warning")
 
     def pod_log(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str | None:
-        """Return the last lines of a container log, at most `_LOG_BYTES`, or None if the container has no log."""
+        """Return the last lines of a container log, or None if the container has no log.
+
+        Args:
+            lines: how many. There are fewer if they have more than `_LOG_BYTES` bytes.
+            previous: read the log of the previous run.
+        """
+        text = self._log_end(namespace, pod, container, lines, previous)
+        # The API server cuts off the end, which tells why the container failed.
+        while text is not None and len(text) >= _LOG_BYTES and lines > 1:
+            lines = max(1, lines // 4)
+            text = self._log_end(namespace, pod, container, lines, previous)
+        return None if text is None else text.decode(errors="replace")
+
+    def _log_end(self, namespace: str, pod: str, container: str, lines: int, previous: bool) -> bytes | None:
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
         if previous:
             query["previous"] = "true"
@@ -309,7 +322,7 @@ class Kube:
             with self._answer(_Request("get", "pods/log", namespace, pod, query=query)) as response:
                 if response is None:
                     return None
-                return response.read().decode(errors="replace")
+                return response.read()
         except NoLogYet:
             return None
 
