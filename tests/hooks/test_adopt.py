@@ -4,7 +4,7 @@ import base64
 import copy
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 
+from kuscia_hooks.core.errors import StepError
 from kuscia_hooks.inspect import adopt
 from kuscia_hooks.kuscia import datastore_address, domain_key
 from tests.chart.render import CHART, find, render
@@ -556,3 +557,42 @@ def test_invalid_endpoint_of_one_lite_does_not_affect_the_other_nodes(endpoint: 
     assert values(text, "bob")["lite"]["domainId"] == "bob"
     with fails("adopt-config-invalid"):
         adopt.attempt(text, "alice", secrets=False)
+
+
+def _places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*at, key)
+        yield from _places(item, (*at, key))
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "ConfigMap"])
+@pytest.mark.parametrize("secrets", [False, True])
+def test_reports_objects_with_other_fields_as_input(kind: str, secrets: bool) -> None:
+    """Each field is missing, null, or of another type."""
+    objects = ALICE.objects()
+    number = next(number for number, item in enumerate(objects) if item["kind"] == kind)
+    reported = 0
+    for place in list(_places(objects[number])):
+        for change in ("missing", None, [1], {"a": 1}, "x", 5):
+            items = copy.deepcopy(objects)
+            holder: Any = items[number]
+            for key in place[:-1]:
+                holder = holder[key]
+            if change == "missing":
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = change
+            try:
+                adopt.attempt(json.dumps({"items": items}), "", secrets)
+            except StepError as error:
+                reported += error.id == "adopt-input-invalid"
+    assert reported > 5
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"items": 3}', '{"items": null}', '{"kind": "Secret", "metadata": null}']
+)
+def test_reports_input_of_another_form(text: str) -> None:
+    with fails("adopt-input-invalid"):
+        adopt.attempt(text, "", secrets=False)

@@ -6,7 +6,8 @@ ID, the domain key, the datastore, and the name of the Service at which others r
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +89,28 @@ def attempt(text: str, domain: str, secrets: bool) -> tuple[str, tuple[StepWarni
     Raises:
         PermanentError: the input has no such node, or its configuration cannot be used.
     """
-    nodes = read(text)
-    node = _chosen(nodes, domain)
-    node.key()
-    if secrets:
-        return "---\n".join(map(yaml_text.write, manifests(node))), ()
-    found = adoption(node, nodes)
-    return f"{_header(node, nodes, found.warnings)}\n{yaml_text.write(found.values)}", found.warnings
+    with _expected_fields():
+        nodes = read(text)
+        node = _chosen(nodes, domain)
+        node.key()
+        if secrets:
+            return "---\n".join(map(yaml_text.write, manifests(node))), ()
+        found = adoption(node, nodes)
+        return f"{_header(node, nodes, found.warnings)}\n{yaml_text.write(found.values)}", found.warnings
+
+
+@contextmanager
+def _expected_fields() -> Iterator[None]:
+    """Raise PermanentError for the errors that objects with other fields or types cause in their reader."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        # The text of the error can have a value, which may be a secret.
+        raise PermanentError(
+            "adopt-input-invalid",
+            f"an object in the input has a missing field, or a field of a wrong type ({type(error).__name__})",
+            fix="pass the unchanged output of kubectl get -o json",
+        ) from error
 
 
 def _chosen(nodes: Sequence[Handmade], domain: str) -> Handmade:
