@@ -274,3 +274,41 @@ def test_reports_missing_job(
     kuscia.jobs.clear()
     with fails(error_id):
         read(lite(), kube, client, query, fake_time)
+
+
+@pytest.mark.parametrize("change", [{"tasks": "x"}, {"tasks": [{"parties": [1]}]}, {"err_msg": 5}])
+def test_reports_answers_of_another_type(
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, change: dict[str, Any]
+) -> None:
+    kuscia.replies["job/query"] = found({**kuscia.jobs[JOB], "status": status("Running") | change})
+    with fails("kusciaapi-unexpected-answer"):
+        read(lite(), kube, client, Query(JOB), fake_time)
+
+
+@pytest.mark.parametrize("job", [{"job_id": []}, {"status": {}}, {"job_id": "j", "status": 5}])
+def test_reports_a_list_of_jobs_of_another_type(
+    kube: Kube, kuscia: Kuscia, client: KusciaAPI, fake_time: FakeTime, job: dict[str, Any]
+) -> None:
+    kuscia.replies["job/watch"] = json.dumps({"object": job}).encode()
+    with fails("kusciaapi-unexpected-answer"):
+        read(lite(), kube, client, Query(), fake_time)
+
+
+def test_unexpected_answer_concerns_its_engine_only(
+    kube: Kube,
+    kuscia: Kuscia,
+    core: FakeCore,
+    client: KusciaAPI,
+    fake_time: FakeTime,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The first of two tasks has a pod without containers, as no version of Kubernetes returns it."""
+    parties = [{"domain_id": "alice"}]
+    tasks = [{"task_id": f"t-{number}", "alias": f"psi-{number}", "parties": parties} for number in (1, 2)]
+    kuscia.jobs[JOB] = {"job_id": JOB, "tasks": tasks}
+    core.pods["engines"] = [pod("t-1") | {"spec": {}}, pod("t-2")]
+    core.logs["engines", "t-2-0", "engine", False] = b"last\n"
+    assert read(lite(), kube, client, Query(JOB), fake_time) == Outcome(printed=1, lost=1)
+    said = capsys.readouterr().out
+    assert "alice/psi-2 | last" in said
+    assert "[kusciaapi-unexpected-answer]" in said

@@ -23,7 +23,7 @@ from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.names import namespace_of
 from kuscia_hooks.kuscia import jobs
 from kuscia_hooks.kuscia.api import KusciaAPI
-from kuscia_hooks.kuscia.api_errors import ApiError, Missing
+from kuscia_hooks.kuscia.api_errors import ApiError, Missing, expected_fields
 from kuscia_hooks.kuscia.engine_namespace import DOMAIN_LABEL
 
 TASK_ANNOTATION = "kuscia.secretflow/task-id"
@@ -248,9 +248,9 @@ def attempt(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline:
         deadline: ends every request and every wait. What was not read by then counts as lost.
 
     Raises:
-        PermanentError: `no-job` or `job-not-found`.
+        PermanentError: `no-job`, `job-not-found` or `kusciaapi-unexpected-answer`.
     """
-    with bounded_by(deadline):
+    with bounded_by(deadline), expected_fields():
         return _printed(config, kube, api, query, deadline)
 
 
@@ -288,7 +288,8 @@ def _printed(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline
             _print(f"{name} | {line}")
 
         try:
-            return Reader(config, where, kube, api, deadline, query, say).task(job_id, task["task_id"])
+            with expected_fields():
+                return Reader(config, where, kube, api, deadline, query, say).task(job_id, task["task_id"])
         except StepError as error:
             say(f"no log: {error}")
             return 0

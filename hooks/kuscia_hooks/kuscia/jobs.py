@@ -22,7 +22,7 @@ def reasons(status: dict[str, Any]) -> str:
 
 def ended(status: dict[str, Any]) -> bool:
     """Return whether a job has ended."""
-    return status["state"] in ENDED
+    return str(status["state"]) in ENDED
 
 
 def listed(api: KusciaAPI) -> list[dict[str, Any]]:
