@@ -1115,6 +1115,26 @@ OURS: list[tuple[Object, str, str, str]] = [
         '"x"',
         "reserved-pod-key",
     ),
+    *(
+        (
+            _lite(jobs={"podAnnotations": {key: value}}),
+            f"lite.jobs.podAnnotations.{key}",
+            f'"{value}"',
+            "invalid-annotation-value",
+        )
+        for key, value in (
+            ("container.apparmor.security.beta.kubernetes.io/kuscia", "default"),
+            ("seccomp.security.alpha.kubernetes.io/pod", "localhost//a"),
+            ("container.seccomp.security.alpha.kubernetes.io/kuscia", ""),
+            ("controller.kubernetes.io/pod-deletion-cost", "+5"),
+        )
+    ),
+    (
+        _master(podAnnotations={"kubernetes.io/config.mirror": "x"}),
+        "master.podAnnotations.kubernetes.io/config.mirror",
+        '"x"',
+        "reserved-pod-key",
+    ),
     (_lite(runk={"podLabels": {"team": 7}}), "lite.runk.podLabels.team", "7", "text-required"),
     (_lite(runk={"podLabels": {"team": "a b"}}), "lite.runk.podLabels.team", '"a b"', "invalid-label-value"),
     (_lite(runk={"podLabels": {"a team": "x"}}), "lite.runk.podLabels.a team", '"a team"', "invalid-metadata-key"),
@@ -1692,6 +1712,13 @@ def test_accepts_engine_pods_that_fit_into_the_lite() -> None:
         _master(service={"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack", "clusterIP": "fd00::7"}),
         _master(jobs={"securityContext": {"runAsUser": 0, "runAsNonRoot": False}}),
         _lite(runtime="runc", runc={"privileged": True}, **PROPAGATED),
+        _master(
+            podAnnotations={
+                "container.apparmor.security.beta.kubernetes.io/kuscia": "localhost/a",
+                "seccomp.security.alpha.kubernetes.io/pod": "localhost/a/b.json",
+                "controller.kubernetes.io/pod-deletion-cost": "-5",
+            }
+        ),
         _lite(securityContext={**NO_ESCALATION, "capabilities": {"add": ["SYS_ADMIN"]}}),
         _lite(
             extraContainers=[

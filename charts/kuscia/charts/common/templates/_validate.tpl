@@ -280,14 +280,27 @@ would no longer find the pod. */}}
 {{- range list "name" "instance" "component" "part-of" "managed-by" -}}
 {{- $labels = append $labels (printf "app.kubernetes.io/%s" .) -}}
 {{- end -}}
+{{- /* Annotations that Kubernetes reads, and what their values must match. */}}
+{{- $forms := dict
+  "^container[.]apparmor[.]security[.]beta[.]kubernetes[.]io/" "^(runtime/default|unconfined|localhost/.+)?$"
+  "^(container[.])?seccomp[.]security[.]alpha[.]kubernetes[.]io/" "^(runtime/default|docker/default|unconfined|localhost/[^/].*)$"
+  "^controller[.]kubernetes[.]io/pod-deletion-cost$" "^(0|-?[1-9][0-9]{0,8})$" }}
 {{- $blocks := dict .Chart.Name .Values (printf "%s.jobs" .Chart.Name) .Values.jobs "global.kuscia" .Values.global.kuscia }}
 {{- range $block, $values := $blocks }}
-{{- range $kind, $reserved := dict "podLabels" $labels "commonLabels" $labels "podAnnotations" (list "checksum/config") }}
+{{- range $kind, $reserved := dict "podLabels" $labels "commonLabels" $labels "podAnnotations" (list "checksum/config" "kubernetes.io/config.mirror") }}
 {{- range $key, $value := get $values $kind | default dict }}
 {{- if or (has $key $reserved) (hasPrefix "batch.kubernetes.io/" $key) }}
 {{- include "kuscia.error" (dict "id" "reserved-pod-key" "path" (printf "%s.%s.%s" $block $kind $key) "value" (toRawJson $value)
   "rule" "must not be set, because the chart or Kubernetes sets this key; use a different key"
   "example" (printf "%s.%s: {example.com/team: risk}" $block $kind)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $key, $value := $values.podAnnotations }}
+{{- range $keys, $form := $forms }}
+{{- if and (regexMatch $keys $key) (not (regexMatch $form (toString $value))) }}
+{{- include "kuscia.error" (dict "id" "invalid-annotation-value" "path" (printf "%s.podAnnotations.%s" $block $key) "value" (toRawJson $value)
+  "rule" (printf "must match %s, as Kubernetes requires" $form) "example" (printf "%s.podAnnotations.%s: null" $block $key)) }}
 {{- end }}
 {{- end }}
 {{- end }}
