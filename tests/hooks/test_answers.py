@@ -158,7 +158,10 @@ def test_reads_an_answer_in_an_encoding_that_is_not_one_of_text(key_pem: bytes, 
         client.once("domain/query", {})
 
 
-@pytest.mark.parametrize("text", ["<html>login</html>", "[]", "null", "not JSON"])
+@pytest.mark.parametrize(
+    "text",
+    ["<html>login</html>", "[]", "null", "not JSON", "{}", '{"error": "login"}', '{"message": "m", "code": 1}'],
+)
 def test_reports_what_answers_instead_of_the_api_server(text: str) -> None:
     kube = Kube(httpx.MockTransport(lambda _: httpx.Response(200, text=text)))
     for ask in (lambda: kube.secret("ns", "s"), lambda: kube.pods("ns", "a=b"), lambda: kube.may("get", "pods", "ns")):

@@ -84,6 +84,13 @@ class _Request:
     query: dict[str, str] | None = None
 
     @property
+    def field(self) -> str:
+        """A field that the answer has if it is one of Kubernetes."""
+        if self.verb == "list":
+            return "items"
+        return "metadata" if self.name else "status"
+
+    @property
     def path(self) -> str:
         """The path of the URL, such as `/api/v1/namespaces/ns/pods/p/log`."""
         kind, _, subresource = self.resource.partition("/")
@@ -418,11 +425,11 @@ class Kube:
                 found = json.loads(response.read())
             except ValueError:
                 found = None
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or request.field not in found:
             raise RetryableError(
                 "api-server-unavailable",
-                f"cannot {request.verb} {request.resource} in namespace {request.namespace}: the answer is not a JSON "
-                "object, but for example the login page of a proxy",
+                f"cannot {request.verb} {request.resource} in namespace {request.namespace}: the answer is not one of "
+                "Kubernetes, but for example the login page of a proxy",
                 see="kubectl get --raw /readyz",
             )
         return found
