@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STEP_SECONDS = 1.0
-# An attempt that begins with so little time left ends with a timeout of its request.
-_TOO_LATE = 0.1
+TOO_LATE = 0.1
+"""Seconds: an attempt that begins with so little time left ends with a timeout of its request."""
 MANUAL_SECONDS = 30.0
 """Pause before a Job retries after a permanent error."""
 
@@ -153,7 +153,7 @@ def until(what: str, probe: Callable[[], T], deadline: Deadline) -> T:
         try:
             return probe()
         except RetryableError:
-            if left < _TOO_LATE and waiting.reason is not None:
+            if left < TOO_LATE and waiting.reason is not None:
                 # Cut off by the deadline: the error before says more.
                 raise waiting.reason from None
             raise

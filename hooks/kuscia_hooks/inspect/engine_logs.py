@@ -18,7 +18,7 @@ from kuscia_hooks.core.config.release import Release
 from kuscia_hooks.core.errors import PermanentError, RetryableError, StepError
 from kuscia_hooks.core.log import logger
 from kuscia_hooks.core.text import printable, printable_lines, quoted
-from kuscia_hooks.core.waiting import Deadline, bounded_by
+from kuscia_hooks.core.waiting import TOO_LATE, Deadline, bounded_by
 from kuscia_hooks.inspect.known.commands import UPGRADE
 from kuscia_hooks.inspect.names import namespace_of
 from kuscia_hooks.kuscia import jobs
@@ -32,6 +32,8 @@ TASK_ANNOTATION = "kuscia.secretflow/task-id"
 MANY_CONTAINERS = "please specify the container name"
 LATER = "please try later"
 NO_DIRECTORY = "pod log directory"
+FOLLOWED = 32
+"""Engines that are followed at the same time; the others wait in the order of the tasks."""
 KEPT_SECONDS = 2.0
 """Interval at which a kept log is read with `follow`."""
 
@@ -120,11 +122,11 @@ class Reader:
         Raises:
             RetryableError: `log-wait-timeout`.
         """
-        if self.deadline.passed:
-            raise RetryableError("log-wait-timeout", f"timed out waiting for the engine: {text}")
         waiting.reason = text
         waiting.beat()
         self.deadline.pause()
+        if self.deadline.left() < TOO_LATE:
+            raise RetryableError("log-wait-timeout", f"timed out waiting for the engine: {text}")
 
     def _pod(self, namespace: str, job_id: str, name: str, container: str) -> None:
         waiting = _Waiting(self)
@@ -294,7 +296,7 @@ def _printed(config: Release, kube: Kube, api: KusciaAPI, query: Query, deadline
             say(f"no log: {error}")
             return 0
 
-    with ThreadPoolExecutor(len(own) if query.follow and own else 1) as pool:
+    with ThreadPoolExecutor(min(len(own), FOLLOWED) if query.follow and own else 1) as pool:
         # The requests of a thread end at the deadline if it runs in a copy of the context.
         for future in [pool.submit(copy_context().run, one, engine) for engine in own]:
             printed = future.result()
