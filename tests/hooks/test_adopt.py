@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -596,3 +597,18 @@ def test_reports_objects_with_other_fields_as_input(kind: str, secrets: bool) ->
 def test_reports_input_of_another_form(text: str) -> None:
     with fails("adopt-input-invalid"):
         adopt.attempt(text, "", secrets=False)
+
+
+LEVELS = "\n".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in itertools.pairwise("abcdefgh")
+)
+
+
+@pytest.mark.parametrize("text", [f"a: &a [x]\n{LEVELS}\nagent: *h\n", "agent: &agent [*agent]\n"])
+def test_rejects_aliases_that_stand_for_too_many_values(text: str) -> None:
+    def change(objects: dict[str, Any]) -> None:
+        data = objects["ConfigMap"]["data"]
+        data["kuscia.yaml"] = text + data["kuscia.yaml"]
+
+    with fails("adopt-config-invalid"):
+        adopt.attempt(exported(ALICE, change=change), "", secrets=True)

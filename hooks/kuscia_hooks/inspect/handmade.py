@@ -20,6 +20,8 @@ _CONFIG_FILE = "kuscia.yaml"
 _HOME = "/home/kuscia"
 _MAPPINGS = ("runk", "capacity", "domainRoute")
 _DATA = ("ConfigMap", "Secret")
+_VALUES = 10_000
+"""Values of a kuscia.yaml that are read. Aliases in a few lines can stand for any number of values."""
 
 Object = Mapping[str, Any]
 
@@ -239,10 +241,21 @@ def _with_config(node: Handmade, holder: Object, entry: str) -> Handmade:
         raise node.invalid("not valid YAML") from error
     if not isinstance(config, dict):
         raise node.invalid("not a mapping")
+    if len(list(itertools.islice(_values(config), _VALUES))) == _VALUES:
+        raise node.invalid(f"it has more than {_VALUES} values, or an alias that contains itself")
     for key in _MAPPINGS:
         if not isinstance(config.get(key) or {}, dict):
             raise node.invalid(f"{key} must be a mapping")
     return replace(node, config=config)
+
+
+def _values(config: Any) -> Iterator[Any]:
+    """Yield every value of a YAML document; those of an alias each time."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        yield value
+        pending.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
 
 
 def _selects(service: Object, namespace: str, labels: Object) -> bool:
