@@ -107,6 +107,12 @@ def test_uses_node_port_with_placeholder(core: FakeCore, kube: Kube) -> None:
     assert "kubectl get nodes" in invitation
 
 
+@pytest.mark.parametrize("chart", ["", "-x", "--set=a=b"])
+def test_rejects_a_chart_that_helm_reads_as_an_option(kube: Kube, chart: str) -> None:
+    with fails("invalid-arguments"):
+        attempt(inviting(), kube, "carol", "https://master.example.com", chart)
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -165,15 +165,17 @@ def attempt(config: Release, kube: Kube, domain: str, given: str, chart: str = C
             f"{config.domain_id} is a lite; only a master can invite a partner",
             fix=f"kubectl kuscia invite {quoted(domain)} -n <master namespace>",
         )
-    _check(domain, given)
+    _check(domain, given, chart)
     if domain == config.domain_id:
         raise ConfigError("invalid-arguments", f"DOMAIN {domain} is this master; name the domain of the partner")
     address, note = (given, "") if given else endpoint(config, kube)
     return invitation(config, config.invitation, domain, address, note, chart)
 
 
-def _check(domain: str, given: str) -> None:
+def _check(domain: str, given: str, chart: str) -> None:
     errors = []
+    if not chart or chart.startswith("-"):
+        errors.append(f"  - --chart {printable(chart)}: must be a path or a reference for helm")
     for what, value, valid in (("DOMAIN", domain, valid_domain_id), ("--endpoint", given or None, valid_endpoint)):
         try:
             if value is not None:
