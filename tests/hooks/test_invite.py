@@ -114,6 +114,14 @@ def test_rejects_a_chart_that_helm_reads_as_an_option(kube: Kube, chart: str) ->
 
 
 @pytest.mark.parametrize(
+    "given", ["https://h h", "https://[::1]:80", "https://é.example.com", "https://kuscia.default"]
+)
+def test_rejects_an_endpoint_that_kuscia_cannot_resolve(kube: Kube, given: str) -> None:
+    with fails("invalid-arguments"):
+        attempt(inviting(), kube, "carol", given)
+
+
+@pytest.mark.parametrize(
     "spec",
     [
         {"type": "ExternalName", "externalName": "example.com"},

@@ -8,7 +8,7 @@ from typing import Any
 
 from kuscia_hooks.cluster.client import Kube
 from kuscia_hooks.core import yaml_text
-from kuscia_hooks.core.config.common import split_endpoint, valid_domain_id, valid_endpoint
+from kuscia_hooks.core.config.common import split_endpoint, valid_domain_id, valid_remote_endpoint
 from kuscia_hooks.core.config.release import Invitation, Release
 from kuscia_hooks.core.errors import ConfigError, PermanentError
 from kuscia_hooks.core.text import printable, quoted
@@ -176,7 +176,10 @@ def _check(domain: str, given: str, chart: str) -> None:
     errors = []
     if not chart or chart.startswith("-"):
         errors.append(f"  - --chart {printable(chart)}: must be a path or a reference for helm")
-    for what, value, valid in (("DOMAIN", domain, valid_domain_id), ("--endpoint", given or None, valid_endpoint)):
+    for what, value, valid in (
+        ("DOMAIN", domain, valid_domain_id),
+        ("--endpoint", given or None, valid_remote_endpoint),
+    ):
         try:
             if value is not None:
                 valid(value)
