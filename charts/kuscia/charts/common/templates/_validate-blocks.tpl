@@ -146,9 +146,10 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end -}}
 
 {{/*
-A request must not exceed its limit. Devices and huge pages are whole, and their request must be equal to the limit: {path,
-resources, places?}. With `places`, the requests are those of the containers of an engine pod, a list for each resource; the limits are the capacity of the lite, which
-all of them together must not exceed, or no job ever starts. `places` has the path of each resource.
+A request must not exceed its limit. Devices and huge pages are whole, and their request must be equal to the limit:
+{path, resources, places?}. With `places`, the requests are those of the containers of an engine pod, a list for each resource;
+the limits are the capacity of the lite, which all of them together must not exceed, or no job ever starts. `places` has the
+path of each resource.
 */}}
 {{- define "kuscia.validate.limits" -}}
 {{- $resources := .resources | default dict -}}
