@@ -10,6 +10,8 @@ from .errors import ClusterError
 from .names import Names
 
 IMPORT_SECONDS = 600
+IMPORTS = 3
+"""Attempts to import an image."""
 ARCHIVE_LABEL = "kuscia-chart/archive"
 
 
@@ -43,15 +45,17 @@ def import_archive(names: Names, archive: Path, ref: str) -> bool:
     began = time.monotonic()
     # Under this name, whatever names are in the archive.
     command = ("images", "import", "--index-name", ref, str(archive.resolve()))
-    try:
-        _ctr(names, *command)
-    except ClusterError as error:
-        if "content digest" not in str(error):
-            raise
-        # On a busy machine, the garbage collector of containerd may delete the index before the name exists that
-        # keeps it; the name without it would let every further import fail.
-        _ctr(names, "images", "rm", ref)
-        _ctr(names, *command)
+    for attempt in range(1, IMPORTS + 1):
+        try:
+            _ctr(names, *command)
+            break
+        except ClusterError as error:
+            if "content digest" not in str(error) or attempt == IMPORTS:
+                raise
+            # On a busy machine, the garbage collector of containerd may delete the index before the name exists that
+            # keeps it; the name without it would let every further import fail. With --sync, it has finished
+            # before the next import.
+            _ctr(names, "images", "rm", "--sync", ref)
     _ctr(names, "images", "label", ref, f"{ARCHIVE_LABEL}={identity}")
     print(f"imported {ref} in {time.monotonic() - began:.0f} s", flush=True, file=sys.stderr)
     return True

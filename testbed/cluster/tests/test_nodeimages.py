@@ -38,7 +38,10 @@ def test_imports_again_when_the_index_was_collected(monkeypatch: pytest.MonkeyPa
     assert containerd.calls == steps
 
 
-@pytest.mark.parametrize("failures", [("no space left on device",), ("content digest a", "content digest b")])
+@pytest.mark.parametrize(
+    "failures",
+    [("no space left on device",), tuple(f"content digest {attempt}" for attempt in range(nodeimages.IMPORTS))],
+)
 def test_reports_other_failures(monkeypatch: pytest.MonkeyPatch, failures: tuple[str, ...]) -> None:
     use(monkeypatch, Containerd(*failures))
     with pytest.raises(ClusterError, match=failures[-1]):
