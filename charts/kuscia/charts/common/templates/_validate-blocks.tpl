@@ -67,7 +67,7 @@ Rules for blocks that are passed on to Kubernetes, as far as they concern severa
 {{- end }}
 {{- end }}
 {{- $probes := dict }}
-{{- range $name, $probe := .Values.probes }}
+{{- range $name, $probe := pick .Values.probes "startup" "readiness" "liveness" }}
 {{- $_ := set $probes (printf "%s.probes.%s" $component $name) (dict "readiness" (eq $name "readiness") "probe" $probe) }}
 {{- end }}
 {{- range $kind := list "extraInitContainers" "extraContainers" }}
