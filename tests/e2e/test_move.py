@@ -1,4 +1,4 @@
-"""The commands of docs/move.md: another datastore, another namespace."""
+"""The commands of docs/move.md: another datastore, another namespace, another cluster."""
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,7 @@ from testbed.servers import databases
 from testbed.servers.databases import MARIADB
 from tests.e2e import datastores, guide, messages, parties
 from tests.e2e.backups import KEYS, RELEASE, SAVE_STATE, STATE, STATE_POD, save_values, shell, step_log
+from tests.e2e.partners import away_cluster, node_port, partners
 from tests.e2e.variants import Variant
 from tests.e2e.waiting import RECONNECT_SECONDS, eventually
 
@@ -123,3 +124,39 @@ def test_moves_a_master_to_another_namespace(
             assert messages.passed(after.test(), messages.EXAMPLE_JOB)
         finally:
             uninstall(made.kubectl, moved)
+
+
+def test_moves_a_lite_to_another_cluster(demo: Demo, images: Path, tmp_path: Path) -> None:
+    """It is admitted by its certificate, which moves with the key. Its former cluster has no other party."""
+    openings = node_port("master"), node_port("alice")
+    with away_cluster(demo, "m") as away, partners(demo, images, away, "move-cluster", *openings) as both:
+        former, new = both.here, both.there
+        alice = former.release("alice")
+        master = {"lite": {"master": {"endpoint": both.node_port("master")}}}
+        former.install("alice", "partner", "nodeport", values=master, wait=False)
+        config = former.kubectl.get("configmap", f"{alice.fullname}-domain-cert", "-n", alice.namespace)
+        domain = {"endpoint": both.node_port("alice"), "cert": config["data"]["domain.crt"]}
+        domains = {"alice": domain, "bob": {}}
+        former.install("master", "partner", "nodeport", values={"master": {"domains": domains, "routes": "all"}})
+
+        def ready() -> bool:
+            with kusciaapi(former.kubectl, former.release("master")) as api:
+                found = api.call("domain/query", {"domain_id": "alice"})["node_statuses"]
+            return [node["status"] for node in found] == ["Ready"]
+
+        eventually(ready, RECONNECT_SECONDS, "alice in its former cluster")
+        key = former.key("alice")
+        try:
+            shell(former, tmp_path, "alice", SAVE, NEW=alice.namespace, OWN="")
+            eventually(lambda: not ready(), RECONNECT_SECONDS, "the master misses alice")
+            shell(new, tmp_path, "alice", INSTALL, NEW=alice.namespace)
+            address = both.away.node_address
+            moved = {"endpoint": both.node_port("alice").replace(both.home.node_address, address)}
+            save_values(former, tmp_path, "master", {"master": {"domains": {"alice": moved}}})
+            shell(former, tmp_path, "master", ADMIT)
+            shell(new, tmp_path, "alice", CONTINUE, NEW=alice.namespace)
+            eventually(ready, RECONNECT_SECONDS, "alice in its new cluster")
+            assert former.route("bob", "alice")["endpoint"]["host"] == address
+            assert new.key("alice").private_numbers() == key.private_numbers()
+        finally:
+            uninstall(new.kubectl, alice)
